@@ -1,0 +1,51 @@
+// csv.h: the one table format of the project: comma-separated, quoted where needed (RFC 4180), one header row.
+// defines: number, CsvTable, read_csv, CsvWriter, keep_csv_rows
+#pragma once
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace distill {
+
+/// A float as every CSV of the project prints it: %.9g (a float32 survives the round trip).
+std::string number(double value);
+
+struct CsvTable {
+    std::filesystem::path path;  ///< for messages
+    std::vector<std::string> columns;
+    std::vector<std::vector<std::string>> rows;  ///< each as long as `columns`
+
+    /// Index of a column; InputError naming the file, the column and those present if it is missing.
+    size_t column(const std::string& name) const;
+    bool has(const std::string& name) const;
+    /// Cell as text, and as a number (InputError with file, row and column if it is not one).
+    const std::string& cell(size_t row, const std::string& name) const;
+    double cell_number(size_t row, const std::string& name) const;
+};
+
+/// InputError for a missing file, an empty one, a row of another length than the header (file, line, found, expected), or an open quote.
+CsvTable read_csv(const std::filesystem::path& path);
+
+/// Rows to a file, each flushed as it is written. InputError if the file cannot be written (a full disk).
+class CsvWriter {
+  public:
+    enum class Open { fresh, append };
+    /// fresh: truncates and writes the header. append: the file must have this very header.
+    CsvWriter(const std::filesystem::path& path, std::vector<std::string> columns, Open mode = Open::fresh);
+    ~CsvWriter();
+    CsvWriter(CsvWriter&& other) noexcept;
+    CsvWriter& operator=(CsvWriter&& other) noexcept;
+    void row(const std::vector<std::string>& cells);
+
+  private:
+    void put(const std::vector<std::string>& cells);
+    std::filesystem::path path_;
+    size_t width_ = 0;
+    std::FILE* file_ = nullptr;
+};
+
+/// Cuts a CSV after its header and first `rows` rows (what a resumed run keeps). A torn last line beyond them is dropped.
+void keep_csv_rows(const std::filesystem::path& path, size_t rows);
+
+}  // namespace distill

@@ -1,0 +1,24 @@
+// files.h: whole files in and out, never half-written; checksums.
+// defines: read_file, write_file_atomically, sha256_hex, md5_hex
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace distill {
+
+namespace fs = std::filesystem;
+
+/// The file's bytes. InputError if it is missing or cannot be read.
+std::string read_file(const fs::path& path);
+
+/// Writes `path`.tmp, fsyncs it, renames it over `path` and fsyncs the folder, so that a reader (or a kill at any moment)
+/// sees the old file or the new one. On failure (a full disk) the temporary is removed and InputError names path and reason.
+void write_file_atomically(const fs::path& path, std::string_view bytes);
+
+/// Lower-case hexadecimal digests (OpenSSL's libcrypto).
+std::string sha256_hex(std::string_view bytes);
+std::string sha256_of_file(const fs::path& path);
+std::string md5_of_file(const fs::path& path);
+
+}  // namespace distill

@@ -1,0 +1,101 @@
+#include "files.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <vector>
+
+#include "error.h"
+
+namespace distill {
+namespace {
+
+using DigestContext = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
+
+DigestContext begin_digest(const EVP_MD* algorithm) {
+    DigestContext context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+    if (!context || EVP_DigestInit_ex(context.get(), algorithm, nullptr) != 1) failure("libcrypto: cannot start a digest");
+    return context;
+}
+
+std::string end_digest(const DigestContext& context) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> bytes;
+    unsigned length = 0;
+    if (EVP_DigestFinal_ex(context.get(), bytes.data(), &length) != 1) failure("libcrypto: cannot finish a digest");
+    std::string hex;
+    for (unsigned i = 0; i < length; ++i) {
+        hex += "0123456789abcdef"[bytes[i] >> 4];
+        hex += "0123456789abcdef"[bytes[i] & 15];
+    }
+    return hex;
+}
+
+std::string digest_of_file(const fs::path& path, const EVP_MD* algorithm) {
+    std::ifstream in(path, std::ios::binary);
+    if (!in) input_error(path.string(), ": cannot be read (", std::strerror(errno), ")");
+    DigestContext context = begin_digest(algorithm);
+    std::vector<char> chunk(1 << 20);
+    while (in.read(chunk.data(), static_cast<std::streamsize>(chunk.size())), in.gcount() > 0)
+        EVP_DigestUpdate(context.get(), chunk.data(), static_cast<size_t>(in.gcount()));
+    return end_digest(context);
+}
+
+void sync_folder(const fs::path& folder) {
+    const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY);
+    if (fd < 0) return;  // a file system without folder handles: the rename itself is still atomic
+    ::fsync(fd);
+    ::close(fd);
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path) {
+    std::error_code unused;
+    if (fs::is_directory(path, unused)) input_error(path.string(), ": is a folder, expected a file");
+    std::ifstream in(path, std::ios::binary | std::ios::ate);
+    if (!in) input_error(path.string(), ": cannot be read (", std::strerror(errno), ")");
+    std::string bytes(static_cast<size_t>(in.tellg()), '\0');
+    in.seekg(0);
+    if (!in.read(bytes.data(), static_cast<std::streamsize>(bytes.size())))
+        input_error(path.string(), ": reading stopped after ", in.gcount(), " of ", bytes.size(), " bytes");
+    return bytes;
+}
+
+void write_file_atomically(const fs::path& path, std::string_view bytes) {
+    const fs::path temporary = path.string() + ".tmp";
+    const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    bool good = fd >= 0;
+    for (size_t done = 0; good && done < bytes.size();) {
+        const ssize_t n = ::write(fd, bytes.data() + done, bytes.size() - done);
+        if (n >= 0)
+            done += static_cast<size_t>(n);
+        else
+            good = errno == EINTR;
+    }
+    good = good && ::fsync(fd) == 0;
+    int reason = errno;
+    if (fd >= 0 && ::close(fd) != 0 && good) good = false, reason = errno;
+    if (good && std::rename(temporary.c_str(), path.c_str()) != 0) good = false, reason = errno;
+    if (!good) {
+        ::unlink(temporary.c_str());
+        input_error(path.string(), ": cannot be written (", std::strerror(reason), "); free some space or choose another folder");
+    }
+    sync_folder(path.parent_path());
+}
+
+std::string sha256_hex(std::string_view bytes) {
+    DigestContext context = begin_digest(EVP_sha256());
+    EVP_DigestUpdate(context.get(), bytes.data(), bytes.size());
+    return end_digest(context);
+}
+
+std::string sha256_of_file(const fs::path& path) { return digest_of_file(path, EVP_sha256()); }
+std::string md5_of_file(const fs::path& path) { return digest_of_file(path, EVP_md5()); }
+
+}  // namespace distill
