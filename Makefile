@@ -1,0 +1,145 @@
+# distill: `make` builds ./distill, `make help` lists the rest.
+# Switches: `make CUDA=0`, `make DEBUG=1`, `make ARCH=x86-64-v3`, `make NVCC=/path/to/nvcc CUDNN_HOME=/path` …
+CUDA       ?= auto       # 1: with the CUDA backend; 0: without; auto: with, where nvcc is found
+DEBUG      ?= 0          # 1: symbols, no optimisation beyond -Og
+ARCH       ?= native     # the CPU to build for (-march)
+OPT        ?= $(if $(filter 1,$(DEBUG)),-Og -g,-O3)
+SANITIZE   ?=            # e.g. address,undefined
+GPU_ARCHS  ?= 80 90      # compute capabilities compiled for; PTX of the last one serves newer GPUs
+CUDA_HOME  ?=            # the CUDA toolkit; empty: where nvcc lies
+CUDNN_HOME ?=            # holds include/cudnn.h and lib/; empty: CUDA toolkit, system, Python package
+NVCC       ?= $(shell command -v nvcc || ls -d $(firstword $(CUDA_HOME) /usr/local/cuda)/bin/nvcc 2>/dev/null)
+PYTHON     ?= python3
+
+DEBIAN_PACKAGES := g++ make curl libdnnl-dev libopenblas-openmp-dev libstb-dev doctest-dev libcli11-dev nlohmann-json3-dev \
+                   zlib1g-dev libssl-dev dataset-fashion-mnist
+
+# Values above carry the blanks before their comments.
+$(foreach v,CUDA DEBUG ARCH SANITIZE GPU_ARCHS CUDA_HOME CUDNN_HOME NVCC,$(eval override $v := $(strip $($v))))
+override OPT := $(strip $(OPT))
+
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)   # a -j on the command line wins
+endif
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+
+# ---- what there is -------------------------------------------------------------------------------------------------------
+ifeq ($(CUDA),auto)
+override CUDA := $(if $(NVCC),1,0)
+endif
+CONFIG := $(if $(SANITIZE),asan,$(if $(filter 1,$(CUDA)),cuda,cpu))$(if $(filter 1,$(DEBUG)),-debug)
+BUILD  := build/$(CONFIG)
+
+# The OpenMP build by its folder: Debian's /etc/alternatives may point at the pthread build, whose threads fight OpenMP's.
+OPENBLAS_LIB := $(firstword $(wildcard /usr/lib/*/openblas-openmp))
+OPENBLAS_INC := $(firstword $(wildcard /usr/include/*/openblas-openmp))
+
+ifeq ($(CUDA),1)
+CUDA_HOME := $(or $(CUDA_HOME),$(abspath $(dir $(shell readlink -f "$(NVCC)"))/..))
+CUDA_LIB  := $(patsubst %/,%,$(dir $(firstword $(wildcard $(foreach d,lib64 lib targets/x86_64-linux/lib lib/x86_64-linux-gnu,$(CUDA_HOME)/$d/libcublas.so*)))))
+# cuDNN: CUDNN_HOME, the CUDA toolkit, system folders, then a Python package's folder (asked for only if all else fails).
+cudnn_in  = $(firstword $(wildcard $(addsuffix /cudnn.h,$1)))
+CUDNN_INC := $(or $(call cudnn_in,$(if $(CUDNN_HOME),$(CUDNN_HOME)/include,$(CUDA_HOME)/include /usr/include /usr/include/x86_64-linux-gnu)),\
+                  $(call cudnn_in,$(shell $(PYTHON) -c 'import sys; print(*[p + "/nvidia/cudnn/include" for p in sys.path if p])' 2>/dev/null)))
+CUDNN_INC := $(patsubst %/cudnn.h,%,$(CUDNN_INC))
+CUDNN_LIB := $(if $(CUDNN_INC),$(firstword $(wildcard $(foreach d,lib lib64 lib/x86_64-linux-gnu ../lib/x86_64-linux-gnu,$(CUDNN_INC)/../$d/libcudnn.so $(CUDNN_INC)/../$d/libcudnn.so.*))))
+endif
+
+# ---- flags ---------------------------------------------------------------------------------------------------------------
+# /usr/include itself must not be named again: it would come before the C++ library's own wrappers.
+system_include = $(addprefix -isystem ,$(filter-out /usr/include,$1))
+comma         := ,
+commas         = $(subst $() ,$(comma),$(strip $1))
+library_folder = $(foreach d,$(filter-out /usr/lib/%-linux-gnu,$1),-L$d -Wl$(comma)-rpath$(comma)$d)
+WARNINGS  := -Wall -Wextra -Wshadow -Werror
+CPPFLAGS  := -Iinclude $(call system_include,$(OPENBLAS_INC)) -MMD -MP
+CXXFLAGS  := -std=gnu++17 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math
+LDFLAGS   := -fopenmp -Wl,--as-needed
+LDLIBS    := $(call library_folder,$(OPENBLAS_LIB)) -ldnnl -lopenblas -lcrypto -lz
+ifneq ($(SANITIZE),)
+CXXFLAGS  += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -g1
+LDFLAGS   += -fsanitize=$(SANITIZE)
+endif
+ifeq ($(CUDA),1)
+CPPFLAGS  += -DDISTILL_CUDA=1 $(call system_include,$(CUDA_HOME)/include $(CUDNN_INC))
+GPU_CODE  := $(foreach a,$(GPU_ARCHS),-gencode arch=compute_$a,code=sm_$a) \
+             -gencode arch=compute_$(lastword $(GPU_ARCHS)),code=compute_$(lastword $(GPU_ARCHS))
+NVCCFLAGS := -std=c++17 $(OPT) $(GPU_CODE) --expt-relaxed-constexpr -Werror all-warnings --threads 0 -ccbin $(CXX) \
+             -Xcompiler $(call commas,$(filter-out -std=% $(OPT),$(CXXFLAGS)) -Wall -Wextra -Werror)
+LDLIBS    += $(call library_folder,$(CUDA_LIB)) -lcublas -lcublasLt -lcudart_static -ldl -lrt -lpthread
+LDLIBS    += $(CUDNN_LIB) $(call library_folder,$(CUDNN_LIB:/%=$(abspath $(dir $(CUDNN_LIB)))))
+endif
+
+# ---- objects -------------------------------------------------------------------------------------------------------------
+SOURCES   := $(sort $(wildcard src/*.cpp src/*.cu))
+SOURCES   := $(if $(filter 1,$(CUDA)),$(SOURCES),$(filter-out src/cuda_%,$(SOURCES)))
+TESTS     := $(sort $(wildcard tests/*.cpp))
+OBJECTS   := $(SOURCES:%=$(BUILD)/obj/%.o)
+LIBRARY   := $(filter-out $(BUILD)/obj/src/main.cpp.o,$(OBJECTS))
+TEST_OBJS := $(TESTS:%=$(BUILD)/obj/%.o)
+-include $(OBJECTS:.o=.d) $(TEST_OBJS:.o=.d)
+
+# Rewritten only when it changes, so that other flags (or a source that came or went) rebuild what they concern.
+FLAGS := $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) | $(NVCC) $(NVCCFLAGS)
+LINK  := $(LDFLAGS) $(LDLIBS) $(OBJECTS) $(TEST_OBJS)
+$(shell mkdir -p $(BUILD)/obj/src $(BUILD)/obj/tests; \
+        for f in FLAGS LINK; do [ $$f = FLAGS ] && v='$(FLAGS)' || v='$(LINK)'; \
+        [ "$$v" = "$$(cat $(BUILD)/$$f 2>/dev/null)" ] || echo "$$v" > $(BUILD)/$$f; done)
+
+.PHONY: all config deps test test-slow asan bench-peer clean help
+all: $(BUILD)/distill
+	@ln -sfn $< distill
+
+$(BUILD)/obj/%.cpp.o: %.cpp $(BUILD)/FLAGS | config
+	@echo "  c++  $<"
+	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) -c $< -o $@
+
+ifeq ($(CUDA),1)
+$(BUILD)/obj/%.cu.o: %.cu $(BUILD)/FLAGS | config
+	@echo "  nvcc $<"
+	@$(NVCC) $(CPPFLAGS) $(NVCCFLAGS) -c $< -o $@
+else
+$(BUILD)/obj/%.cu.o: %.cu $(BUILD)/FLAGS | config
+	@echo "  c++  $<"
+	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) -c -x c++ $< -o $@
+endif
+
+$(BUILD)/distill: $(OBJECTS) $(BUILD)/LINK
+	@echo "  link $@"
+	@$(CXX) $(LDFLAGS) $(OBJECTS) $(LDLIBS) -o $@
+
+$(BUILD)/tests: $(LIBRARY) $(TEST_OBJS) $(BUILD)/LINK
+	@echo "  link $@"
+	@$(CXX) $(LDFLAGS) $(LIBRARY) $(TEST_OBJS) $(LDLIBS) -o $@
+
+# ---- what to type --------------------------------------------------------------------------------------------------------
+config:         ## what the build found
+	@CXX='$(CXX)' INCLUDES='$(filter-out -M%,$(CPPFLAGS))' CUDA='$(CUDA)' NVCC='$(NVCC)' CUDA_HOME='$(CUDA_HOME)' CUDA_LIB='$(CUDA_LIB)' \
+	 CUDNN_LIB='$(CUDNN_LIB)' OPENBLAS_LIB='$(OPENBLAS_LIB)' sh tools/config.sh
+
+deps:           ## installs the Debian packages that are missing (sudo, if not root)
+	@missing=$$(for p in $(DEBIAN_PACKAGES); do \
+	     dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q '^install ok installed' || echo $$p; done); \
+	 if [ -z "$$missing" ]; then echo "all packages are there: $(DEBIAN_PACKAGES)"; \
+	 else echo "installing" $$missing; root="$$([ $$(id -u) = 0 ] || echo sudo) env DEBIAN_FRONTEND=noninteractive"; \
+	     $$root apt-get update -q; $$root apt-get install -qy --no-install-recommends $$missing; fi
+
+test: $(BUILD)/tests       ## the fast tests
+	$< --test-case-exclude='slow: *'
+
+test-slow: $(BUILD)/tests  ## the slow tests
+	$< --test-case='slow: *'
+
+asan:           ## the fast tests under the address and undefined-behaviour sanitizers (CPU build)
+	@$(MAKE) --no-print-directory CUDA=0 SANITIZE=address,undefined test
+
+bench-peer: all ## our training step beside PyTorch's, in one run
+	$(PYTHON) tests/peer/bench_peer.py
+
+clean:          ## removes everything built
+	rm -rf build distill
+
+help:           ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## */  make \1\t/p' Makefile | expand -t 24
+	@echo; sed -n '/^CUDA  /,/^PYTHON/s/^\([A-Z_]*\) *?= *\([^#]*\)# */  \1=\2\t/p' Makefile | expand -t 24

@@ -1,0 +1,45 @@
+// testing.h: what the tests share beside doctest.
+// defines: testing::skip, testing::TempFolder, testing::golden
+#pragma once
+#include <stdlib.h>
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+
+namespace distill::testing {
+
+namespace fs = std::filesystem;
+
+/// Records that the running case was skipped, and why ("no CUDA device"); the case then returns by itself. The closing
+/// lines of the run name every skip and count it. A case that also fails counts as failed.
+void skip(const std::string& reason);
+
+/// A fresh folder under the system's temporary one, removed with all it holds at the end of the scope.
+class TempFolder {
+  public:
+    TempFolder() {
+        std::string name = (fs::temp_directory_path() / "distill-test-XXXXXX").string();
+        if (!mkdtemp(name.data())) throw std::runtime_error("cannot make the folder " + name);
+        path_ = name;
+    }
+    ~TempFolder() {
+        std::error_code unused;
+        fs::remove_all(path_, unused);
+    }
+    TempFolder(const TempFolder&) = delete;
+    TempFolder& operator=(const TempFolder&) = delete;
+
+    const fs::path& path() const { return path_; }
+    fs::path operator/(const fs::path& name) const { return path_ / name; }
+
+  private:
+    fs::path path_;
+};
+
+/// A fixture under tests/golden. Works from the folder that the tests were built in, as `make test` runs them.
+inline fs::path golden(const fs::path& name) { return fs::path(__FILE__).parent_path() / "golden" / name; }
+
+}  // namespace distill::testing
