@@ -1,0 +1,144 @@
+// autograd.h: a tape. Operations return Vars; while a Recording is alive they also note how to go back.
+// defines: Node, Var, Tape, Recording, GradTarget, give_gradient, record
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "tensor.h"
+
+namespace distill {
+
+/// A value in the graph. Nodes are recycled (a step allocates none) and counted by the Vars that hold them.
+struct Node {
+    Tensor value;
+    Tensor gradient;           ///< valid if has_gradient
+    Tensor gradient_home;      ///< a parameter's place in its flat gradient buffer; undefined for intermediate values
+    bool needs_gradient = false;
+    bool has_gradient = false;
+    int references = 0;
+};
+
+/// Counted handle to a Node: what operations take and return.
+class Var {
+  public:
+    Var() = default;
+    explicit Var(Tensor value, bool needs_gradient = false);
+    Var(const Var& other) : node_(other.node_) { retain(); }
+    Var(Var&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+    Var& operator=(Var other) noexcept {
+        std::swap(node_, other.node_);
+        return *this;
+    }
+    ~Var();
+
+    bool defined() const { return node_ != nullptr; }
+    const Tensor& value() const { return node_->value; }
+    const Shape& shape() const { return node_->value.shape(); }
+    float* data() const { return node_->value.data(); }
+    Backend& backend() const { return node_->value.backend(); }
+    bool needs_gradient() const { return node_->needs_gradient; }
+    Node& node() const { return *node_; }
+    /// The same value, cut off from the graph.
+    Var detached() const { return Var(value()); }
+
+  private:
+    void retain() {
+        if (node_) ++node_->references;
+    }
+    Node* node_ = nullptr;
+};
+
+/// The record of one step: how each result hands its gradient to its inputs. One tape serves all steps of a training and keeps its
+/// memory. A result nobody asked a gradient of is skipped on the way back.
+class Tape {
+  public:
+    /// Sends d(loss)/d(loss) = 1 back. Parameter gradients land in their homes (Parameters::begin_backward empties them first).
+    /// keep: the record stays, so that a second loss of the same forward pass can be sent back on its own; otherwise each saved
+    /// tensor is released as soon as it has served.
+    void backward(const Var& loss, bool keep = false);
+    void clear();
+    size_t steps() const { return used_; }
+
+    /// The tape that operations of this thread write to; null: nothing is recorded.
+    static Tape* current();
+
+    /// `back()` is called once `result` has a gradient: it reads result's node and fills GradTargets.
+    template <class Back>
+    void record(const Var& result, Back back) {
+        static_assert(sizeof(Back) <= Step::capacity, "capture Vars and numbers; put larger things behind a Tensor");
+        static_assert(alignof(Back) <= alignof(std::max_align_t), "over-aligned capture");
+        if (used_ == steps_.size()) steps_.push_back(std::make_unique<Step>());
+        Step& step = *steps_[used_++];
+        step.result = result;
+        new (step.capture) Back(std::move(back));
+        step.run = [](void* capture) { (*static_cast<Back*>(capture))(); };
+        step.destroy = [](void* capture) { static_cast<Back*>(capture)->~Back(); };
+    }
+
+  private:
+    friend class Recording;
+    struct Step {
+        static constexpr size_t capacity = 320;
+        Var result;
+        void (*run)(void*) = nullptr;
+        void (*destroy)(void*) = nullptr;
+        alignas(std::max_align_t) unsigned char capture[capacity];
+    };
+    void release(Step& step);
+    std::vector<std::unique_ptr<Step>> steps_;  ///< the first used_ are in use
+    size_t used_ = 0;
+};
+
+/// While alive, operations of this thread are recorded on `tape` (null: on none). Scopes nest.
+class Recording {
+  public:
+    explicit Recording(Tape* tape);
+    ~Recording();
+    Recording(const Recording&) = delete;
+    Recording& operator=(const Recording&) = delete;
+
+  private:
+    Tape* before_;
+};
+
+/// A new result of an operation on `inputs`: it needs a gradient if a tape is recording and one of them does.
+template <class... Inputs>
+Var result_of(Tensor value, const Inputs&... inputs) {
+    return Var(std::move(value), Tape::current() && ((inputs.defined() && inputs.needs_gradient()) || ...));
+}
+
+/// Where an operation's backward writes d(loss)/d(input). The operation always overwrites data(); if the input had a gradient
+/// already (a second consumer), the two are added when the target goes out of scope.
+class GradTarget {
+  public:
+    explicit GradTarget(const Var& input) : GradTarget(input, Tensor()) {}
+    /// `reuse`: a tensor of the input's size that the backward may overwrite in place; used if the caller alone holds it.
+    GradTarget(const Var& input, const Tensor& reuse);
+    ~GradTarget() noexcept(false);
+    GradTarget(const GradTarget&) = delete;
+    GradTarget& operator=(const GradTarget&) = delete;
+    bool wanted() const { return into_.defined(); }
+    float* data() const { return wanted() ? into_.data() : nullptr; }
+
+  private:
+    Var input_;
+    Tensor into_;
+    bool add_ = false;
+};
+
+/// Hands `dy` on unchanged as (part of) the input's gradient: no copy if it is the first.
+void give_gradient(const Var& input, const Tensor& dy);
+
+/// Moves the result's gradient out of its node: the caller may hold the last reference and reuse its memory.
+Tensor take_gradient(const Var& result);
+
+template <class Back>
+void record(const Var& result, Back back) {
+    if (result.needs_gradient()) Tape::current()->record(result, std::move(back));
+}
+
+}  // namespace distill

@@ -1,0 +1,90 @@
+// backend.h: what a device can do. One method per operation and direction; elementwise and row operations are functors (launch.h).
+// defines: Device, Conv2dGeometry, ConvEpilogue, BatchNormShape, Backend, make_backend
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "arena.h"
+#include "tensor.h"
+
+namespace distill {
+
+enum class Device { cpu, cuda };
+
+/// y (N,OH,OW,K) = conv(x (N,H,W,C), w (K,R,S,C/groups)); OH = (H + 2·pad_h − R)/stride_h + 1, OW alike.
+struct Conv2dGeometry {
+    Shape x, w, y;
+    int stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0, groups = 1;
+    int64_t multiply_accumulates() const { return y.size() * w.per_sample(); }
+};
+
+/// What a forward convolution does to its sum before it writes: + bias (K floats), + residual (like y), max(0, ·); each if given.
+struct ConvEpilogue {
+    const float* bias = nullptr;
+    const float* residual = nullptr;
+    bool relu = false;
+};
+
+/// Batch normalisation of `rows` rows of `channels` (rows = N·H·W), then + residual if given, then ReLU if asked.
+struct BatchNormShape {
+    int64_t rows = 0, channels = 0;
+    bool relu = false;
+    float epsilon = 1e-5f, momentum = 0.1f;
+};
+struct BatchNormForward {
+    const float *x, *residual, *gamma, *beta;  ///< residual may be null
+    float *y, *mean, *inverse_std;             ///< mean and 1/√(var+ε) of the batch: saved for backward
+    float *running_mean, *running_var;         ///< updated: r ← (1−m)·r + m·batch (variance unbiased); null: left alone
+};
+struct BatchNormBackward {
+    const float *x, *y, *dy, *gamma, *mean, *inverse_std;  ///< y is read only with ReLU (its mask)
+    float *dx, *dresidual, *dgamma, *dbeta;                ///< all overwritten; dresidual may be null; dx may be dy
+};
+
+/// c (m×n) = op(a)·op(b) [+ c if accumulate], row-major and dense; op transposes where asked: a is m×k, or k×m stored.
+struct GemmShape {
+    int64_t m = 0, n = 0, k = 0;
+    bool transpose_a = false, transpose_b = false, accumulate = false;
+};
+
+/// A device with its memory, its stream of work and its library handles. Work is queued in order; nothing here waits for the
+/// device except download() and synchronize(), which a training step never calls. Pointers are the device's.
+/// An operation that a backend does not have yet throws InputError naming it.
+class Backend {
+  public:
+    virtual ~Backend() = default;
+    virtual Device device() const = 0;
+    virtual std::string description() const = 0;  ///< for config.csv: the device and its libraries' versions
+    virtual Arena& arena() = 0;
+
+    virtual void upload(void* to_device, const void* from_host, size_t bytes) = 0;
+    virtual void download(void* to_host, const void* from_device, size_t bytes) = 0;  ///< waits
+    virtual void copy(void* to, const void* from, size_t bytes) = 0;
+    virtual void zero(void* memory, size_t bytes) = 0;
+    virtual void synchronize() = 0;
+
+    /// Streams: work goes to the current one (0 at first). `wait` makes the current stream wait for all queued on `other`.
+    /// A device that runs in order has one queue, and both hold by themselves.
+    virtual void use_stream(int stream) = 0;
+    virtual void wait(int other) = 0;
+    virtual void* native_stream() = 0;  ///< cudaStream_t for launches; null on the CPU
+
+    virtual void conv2d_forward(const Conv2dGeometry&, const float* x, const float* w, const ConvEpilogue&, float* y) = 0;
+    virtual void conv2d_backward_data(const Conv2dGeometry&, const float* dy, const float* w, float* dx) = 0;
+    virtual void conv2d_backward_weights(const Conv2dGeometry&, const float* x, const float* dy, float* dw) = 0;
+    virtual void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) = 0;
+    virtual void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) = 0;
+    virtual void gemm(const GemmShape&, const float* a, const float* b, float* c) = 0;
+};
+
+/// "cpu", "cuda" or "auto" (cuda where a GPU answers, else cpu). InputError: unknown name; cuda without a GPU or without CUDA in the build.
+/// `threads`: OpenMP threads of the CPU's work, 0 = as the environment says.
+std::unique_ptr<Backend> make_backend(const std::string& name, int threads = 0);
+std::unique_ptr<Backend> make_cpu_backend();
+#ifdef DISTILL_CUDA
+std::unique_ptr<Backend> make_cuda_backend();
+int cuda_device_count();  ///< 0 where there is no driver or no GPU
+#endif
+
+}  // namespace distill

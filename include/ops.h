@@ -1,0 +1,99 @@
+// ops.h: the operations networks and losses are made of. Each takes and returns Vars, checks its shapes (an exception names both
+// and the rule), and while a tape records notes its backward. Shapes: x (N,H,W,C), matrices (rows,1,1,columns), scalars (1,1,1,1).
+// defines: every operation, file by file
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "autograd.h"
+
+namespace distill {
+
+// ---- conv2d.cpp --------------------------------------------------------------------------------------------------------------
+struct Conv2dOptions {
+    int stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0, groups = 1;
+};
+/// y (N,OH,OW,K) = x (N,H,W,C) * w (K,R,S,C/groups) [+ bias (1,1,1,K)].
+Var conv2d(const Var& x, const Var& w, const Conv2dOptions& options = {}, const Var& bias = {});
+/// The same without a record, with + residual and ReLU in one pass: how a frozen, folded network runs.
+Var conv2d_inference(const Var& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options, const Var& residual, bool relu);
+
+// ---- batchnorm.cpp (Ioffe & Szegedy 2015) ---------------------------------------------------------------------------------------
+struct RunningStatistics {
+    Tensor mean, variance;  ///< (1,1,1,C); both undefined: none are kept
+};
+struct BatchNormOptions {
+    float epsilon = 1e-5f, momentum = 0.1f;
+    bool relu = false;
+};
+/// y = γ·(x − mean)/√(var + ε) + β [+ residual] [then ReLU], mean and biased variance over N,H,W of this batch;
+/// running ← (1−m)·running + m·batch, the variance unbiased there. γ, β (1,1,1,C); residual like x, or undefined.
+Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStatistics& running, const BatchNormOptions& options = {},
+              const Var& residual = {});
+/// The same with the running statistics in place of the batch's (evaluation); differentiable in x, γ, β and residual.
+Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const RunningStatistics& running,
+                      const BatchNormOptions& options = {}, const Var& residual = {});
+/// Folds y = BN_running(conv(x, w)) into one convolution: w' = w·γ/√(var+ε) per output channel, bias' = β − mean·γ/√(var+ε).
+void fold_batchnorm(const Tensor& w, const Tensor& gamma, const Tensor& beta, const RunningStatistics& running, float epsilon,
+                    Tensor& folded_w, Tensor& folded_bias);
+
+// ---- elementwise.cu ----------------------------------------------------------------------------------------------------------------
+Var relu(const Var& x);
+Var leaky_relu(const Var& x, float slope);
+Var sigmoid(const Var& x);
+Var tanh(const Var& x);
+Var add(const Var& a, const Var& b);  ///< same shapes
+Var mul(const Var& a, const Var& b);  ///< elementwise, same shapes
+Var scale(const Var& x, float factor);
+Var scale(const Var& x, const Tensor& factor);  ///< factor: one float in device memory, read when the step runs
+/// y = x·m / (1 − rate), m = 0 with probability `rate`; the draw of element i depends on (key, *counter, i) alone.
+Var dropout(const Var& x, float rate, uint64_t key, const Tensor& counter);
+
+// ---- channels.cu -------------------------------------------------------------------------------------------------------------------
+Var concat_channels(const Var& a, const Var& b);                      ///< (N,H,W,Ca+Cb)
+Var slice_channels(const Var& x, int64_t first, int64_t count);       ///< x[..., first : first+count]
+Var pad_channels(const Var& x, int64_t before, int64_t after);        ///< zero channels on both sides
+Var mul_channel(const Var& x, const Var& gate, int64_t channel = 0);  ///< x (N,H,W,C) · gate (N,H,W,G)[..., channel]
+Var flatten(const Var& x);                                            ///< (N,1,1,H·W·C), no copy
+
+// ---- pooling.cu --------------------------------------------------------------------------------------------------------------------
+struct PoolOptions {
+    int size = 2, stride = 2, pad = 0;
+};
+Var max_pool(const Var& x, const PoolOptions& options);
+Var avg_pool(const Var& x, const PoolOptions& options);         ///< divides by size² also at the border (PyTorch's count_include_pad)
+Var adaptive_avg_pool(const Var& x, int64_t h, int64_t w);      ///< cell i covers rows ⌊i·H/h⌋ … ⌈(i+1)·H/h⌉−1
+Var global_avg_pool(const Var& x);                              ///< (N,1,1,C)
+Var resize_nearest(const Var& x, int64_t h, int64_t w);         ///< y[i,j] = x[⌊i·H/h⌋, ⌊j·W/w⌋]
+Var subsample(const Var& x, int stride);                        ///< every stride-th row and column from 0
+
+// ---- linear.cpp --------------------------------------------------------------------------------------------------------------------
+Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);  ///< matrices (rows,1,1,columns)
+Var linear(const Var& x, const Var& w, const Var& bias = {});  ///< x (N,1,1,I), w (O,1,1,I), bias (1,1,1,O) → (N,1,1,O)
+Var add_bias(const Var& x, const Var& bias);                   ///< bias (1,1,1,C) to every pixel
+
+// ---- softmax.cu: over the last extent ----------------------------------------------------------------------------------------------
+Var softmax(const Var& x);
+Var log_softmax(const Var& x);
+
+// ---- losses.cu: each a scalar (1,1,1,1) --------------------------------------------------------------------------------------------
+/// −mean over the batch of log softmax(logits)[label]; logits (N,1,1,K), labels N int32.
+Var cross_entropy(const Var& logits, const Tensor& labels);
+/// mean over the batch of Σ_k p_t·(log p_t − log p_s), p = softmax(logits/T); gradient into the student alone. No T² factor.
+Var kl_divergence(const Var& student_logits, const Tensor& teacher_logits, float temperature);
+Var mse(const Var& a, const Var& b);  ///< mean over all elements of (a−b)²
+Var l1(const Var& a, const Var& b);   ///< mean over all elements of |a−b|
+Var mean(const Var& x);
+
+// ---- normalize.cu ------------------------------------------------------------------------------------------------------------------
+/// Each sample divided by max(its Euclidean norm over H·W·C, 1e-12).
+Var l2_normalize(const Var& x);
+
+// ---- metrics.cu: for the host's eyes, not differentiable ------------------------------------------------------------------------------
+/// correct[0] += number of rows whose largest logit (the first of equals) is at the label. correct: one float.
+void count_correct(const Tensor& logits, const Tensor& labels, const Tensor& correct);
+
+/// Multiply-accumulates of all convolutions and matrix products since the program started (`distill info` takes differences).
+int64_t multiply_accumulates();
+
+}  // namespace distill

@@ -1,0 +1,61 @@
+// tensor.h: shapes and memory. Activations are N,H,W,C; convolution weights K,R,S,C; a matrix is (rows,1,1,columns).
+// defines: Shape, DType, Tensor
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "arena.h"
+
+namespace distill {
+
+class Backend;
+
+/// Four extents, the last one contiguous. Unused ones are 1.
+struct Shape {
+    int64_t n = 1, h = 1, w = 1, c = 1;
+    int64_t size() const { return n * h * w * c; }
+    int64_t pixels() const { return n * h * w; }      ///< rows of c channels
+    int64_t per_sample() const { return h * w * c; }  ///< elements of one n
+    bool operator==(const Shape& o) const { return n == o.n && h == o.h && w == o.w && c == o.c; }
+    bool operator!=(const Shape& o) const { return !(*this == o); }
+};
+std::string to_string(const Shape& s);  ///< "(128,32,32,16)"
+
+/// A reference-counted view of device memory: copies share, the last one gives the block back to its backend's arena.
+/// Elements are float unless made with `integers` (int32: labels, indices). Not thread-safe: a training owns its tensors.
+class Tensor {
+  public:
+    Tensor() = default;
+    Tensor(Backend& backend, Shape shape);  ///< uninitialised
+    static Tensor zeros(Backend& backend, Shape shape);
+    static Tensor from_host(Backend& backend, Shape shape, const std::vector<float>& values);
+    static Tensor integers(Backend& backend, Shape shape);
+
+    bool defined() const { return block_.get() != nullptr; }
+    const Shape& shape() const { return shape_; }
+    int64_t size() const { return shape_.size(); }
+    Backend& backend() const;
+    float* data() const { return reinterpret_cast<float*>(block_.get()->memory) + offset_; }
+    int32_t* ints() const { return reinterpret_cast<int32_t*>(block_.get()->memory) + offset_; }
+
+    /// The same memory from element `offset` on, seen in another shape (which must fit).
+    Tensor view(int64_t offset, Shape shape) const;
+    Tensor reshaped(Shape shape) const;  ///< same size, other extents
+    /// No other tensor shares this memory, so it may be overwritten.
+    bool unique() const { return block_.get()->references == 1; }
+
+    void zero();
+    void copy_from(const Tensor& other);  ///< same backend, same size
+    void upload(const float* values);     ///< size() floats from host memory
+    void upload(const int32_t* values);
+    std::vector<float> to_host() const;  ///< waits for the device
+    float item() const;                  ///< to_host() of one element
+
+  private:
+    BlockRef block_;
+    int64_t offset_ = 0;
+    Shape shape_;
+};
+
+}  // namespace distill

@@ -1,0 +1,43 @@
+#include "arena.h"
+
+namespace distill {
+namespace {
+
+constexpr size_t smallest_class = 256;
+
+/// Rounds up to a multiple of an eighth of the power of two below.
+size_t size_class(size_t bytes) {
+    if (bytes <= smallest_class) return smallest_class;
+    size_t octave = smallest_class;
+    while (octave * 2 <= bytes) octave *= 2;
+    const size_t step = octave / 8;
+    return (bytes + step - 1) / step * step;
+}
+
+}  // namespace
+
+BlockRef::~BlockRef() {
+    if (block_ && --block_->references == 0) block_->arena->give_back(block_);
+}
+
+Block* Arena::obtain(size_t bytes) {
+    const size_t wanted = size_class(bytes);
+    // An epoch's last, smaller batch borrows from the classes above rather than growing the process.
+    for (auto it = free_.lower_bound(wanted); it != free_.end() && it->first <= 2 * wanted; ++it) {
+        if (it->second.empty()) continue;
+        Block* block = it->second.back();
+        it->second.pop_back();
+        return block;
+    }
+    auto block = std::make_unique<Block>();
+    block->arena = this;
+    block->bytes = wanted;
+    block->memory = system_allocate(wanted);
+    system_bytes_ += wanted;
+    blocks_.push_back(std::move(block));
+    return blocks_.back().get();
+}
+
+void Arena::give_back(Block* block) { free_[block->bytes].push_back(block); }
+
+}  // namespace distill
