@@ -70,7 +70,9 @@ Var subsample(const Var& x, int stride);                        ///< every strid
 // ---- linear.cpp --------------------------------------------------------------------------------------------------------------------
 Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);  ///< matrices (rows,1,1,columns)
 Var linear(const Var& x, const Var& w, const Var& bias = {});  ///< x (N,1,1,I), w (O,1,1,I), bias (1,1,1,O) → (N,1,1,O)
-Var add_bias(const Var& x, const Var& bias);                   ///< bias (1,1,1,C) to every pixel
+
+// ---- bias.cu -----------------------------------------------------------------------------------------------------------------------
+Var add_bias(const Var& x, const Var& bias);  ///< bias (1,1,1,C) to every pixel of x (N,H,W,C)
 
 // ---- softmax.cu: over the last extent ----------------------------------------------------------------------------------------------
 Var softmax(const Var& x);

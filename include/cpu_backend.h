@@ -1,0 +1,42 @@
+// cpu_backend.h: the CPU's implementation of backend.h: oneDNN convolutions, OpenBLAS products, OpenMP for the rest.
+// defines: CpuBackend
+#pragma once
+#include <vector>
+
+#include "backend.h"
+
+namespace distill {
+
+struct ConvPlans;  // cpu_conv2d.cpp
+
+class CpuBackend final : public Backend {
+  public:
+    CpuBackend();
+    ~CpuBackend() override;
+    Device device() const override { return Device::cpu; }
+    std::string description() const override;
+    Arena& arena() override { return *arena_; }
+
+    void upload(void* to_device, const void* from_host, size_t bytes) override { copy(to_device, from_host, bytes); }
+    void download(void* to_host, const void* from_device, size_t bytes) override { copy(to_host, from_device, bytes); }
+    void copy(void* to, const void* from, size_t bytes) override;
+    void zero(void* memory, size_t bytes) override;
+    void synchronize() override {}
+    void use_stream(int) override {}
+    void wait(int) override {}
+    void* native_stream() override { return nullptr; }
+
+    void conv2d_forward(const Conv2dGeometry&, const float* x, const float* w, const ConvEpilogue&, float* y) override;
+    void conv2d_backward_data(const Conv2dGeometry&, const float* dy, const float* w, float* dx) override;
+    void conv2d_backward_weights(const Conv2dGeometry&, const float* x, const float* dy, float* dw) override;
+    void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) override;
+    void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) override;
+    void gemm(const GemmShape&, const float* a, const float* b, float* c) override;
+
+  private:
+    std::unique_ptr<Arena> arena_;
+    std::unique_ptr<ConvPlans> plans_;
+    std::vector<float> partial_sums_;  ///< batchnorm's scratch, grown once
+};
+
+}  // namespace distill

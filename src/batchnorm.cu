@@ -1,0 +1,182 @@
+// y = γ·(x − mean)/√(var + ε) + β [+ residual] [then ReLU]. With the batch's statistics the backends do the arithmetic; with the
+// running ones it is a scale and a shift per channel, written here once for both.
+#include <cmath>
+
+#include "error.h"
+#include "launch.h"
+#include "ops.h"
+
+namespace distill {
+namespace {
+
+BatchNormShape shape_of(const Var& x, const BatchNormOptions& options) {
+    BatchNormShape s;
+    s.rows = x.shape().pixels();
+    s.channels = x.shape().c;
+    s.relu = options.relu;
+    s.epsilon = options.epsilon;
+    s.momentum = options.momentum;
+    return s;
+}
+
+void require_shapes(const Var& x, const Var& gamma, const Var& beta, const Var& residual) {
+    if (gamma.shape().size() != x.shape().c || beta.shape().size() != x.shape().c)
+        failure("batchnorm: x ", to_string(x.shape()), " has ", x.shape().c, " channels, gamma ", to_string(gamma.shape()), " and beta ",
+                to_string(beta.shape()), " ---> make them (1,1,1,C)");
+    if (residual.defined() && residual.shape() != x.shape())
+        failure("batchnorm: residual ", to_string(residual.shape()), " and x ", to_string(x.shape()), " must have one shape");
+}
+
+/// scale = γ/√(var+ε), shift = β − mean·scale.
+struct ScaleShiftOf {
+    const float *gamma, *beta, *mean, *variance;
+    float epsilon;
+    float *scale, *shift;
+    DISTILL_HD void operator()(int64_t c) const {
+        scale[c] = gamma[c] / sqrtf(variance[c] + epsilon);
+        shift[c] = beta[c] - mean[c] * scale[c];
+    }
+};
+
+struct ScaleShiftRow {
+    const float *x, *scale, *shift, *residual;
+    int64_t channels;
+    bool relu;
+    float* y;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t row, Lane lane) const {
+        const int64_t at = row * channels;
+        const float *in = x + at, *extra = residual ? residual + at : nullptr, *a = scale, *b = shift;
+        float* out = y + at;
+        const bool clip = relu;
+        if (extra)
+            lane.each(channels, [=](int64_t c) {
+                const float v = in[c] * a[c] + b[c] + extra[c];
+                out[c] = clip && v < 0 ? 0.0f : v;
+            });
+        else
+            lane.each(channels, [=](int64_t c) {
+                const float v = in[c] * a[c] + b[c];
+                out[c] = clip && v < 0 ? 0.0f : v;
+            });
+    }
+};
+
+/// g = dy where y > 0 (all of dy without ReLU).
+struct MaskByOutput {
+    const float *y, *dy;
+    bool relu;
+    float* g;
+    DISTILL_HD void operator()(int64_t i) const { g[i] = !relu || y[i] > 0 ? dy[i] : 0.0f; }
+};
+struct ScaleChannels {
+    const float *g, *scale;
+    int64_t channels;
+    float* dx;
+    DISTILL_HD void operator()(int64_t i) const { dx[i] = g[i] * scale[i % channels]; }
+};
+/// One row per channel: dγ = Σ g·(x − mean)/√(var+ε), dβ = Σ g.
+struct ParameterGradients {
+    const float *x, *g, *mean, *variance;
+    float epsilon;
+    int64_t rows, channels;
+    float *dgamma, *dbeta;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t c, Lane lane) const {
+        const float *in = x + c, *grad = g + c;
+        const int64_t stride = channels;
+        const float m = mean[c];
+        const float product = lane.sum(rows, [=](int64_t r) { return grad[r * stride] * (in[r * stride] - m); });
+        const float sum = lane.sum(rows, [=](int64_t r) { return grad[r * stride]; });
+        if (!lane.first()) return;
+        dgamma[c] = product / sqrtf(variance[c] + epsilon);
+        dbeta[c] = sum;
+    }
+};
+struct FoldRow {
+    const float *w, *scale;
+    int64_t per_output;
+    float* folded;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t k, Lane lane) const {
+        const float *in = w + k * per_output, a = scale[k];
+        float* out = folded + k * per_output;
+        lane.each(per_output, [=](int64_t i) { out[i] = in[i] * a; });
+    }
+};
+
+}  // namespace
+
+Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStatistics& running, const BatchNormOptions& options,
+              const Var& residual) {
+    require_shapes(x, gamma, beta, residual);
+    Backend& backend = x.backend();
+    const BatchNormShape s = shape_of(x, options);
+    const Shape vector{1, 1, 1, s.channels};
+    const Tensor mean(backend, vector), inverse_std(backend, vector);
+    Var y = result_of(Tensor(backend, x.shape()), x, gamma, beta, residual);
+    backend.batchnorm_forward(s, {x.data(), residual.defined() ? residual.data() : nullptr, gamma.data(), beta.data(), y.data(), mean.data(),
+                                  inverse_std.data(), running.mean.defined() ? running.mean.data() : nullptr,
+                                  running.mean.defined() ? running.variance.data() : nullptr});
+    record(y, [x, gamma, beta, residual, y, mean, inverse_std, s] {
+        const Tensor dy = take_gradient(y);
+        Backend& device = x.backend();
+        const bool keep = residual.defined() && residual.needs_gradient();
+        const Tensor masked = keep && s.relu ? Tensor(device, x.shape()) : Tensor();
+        {
+            const GradTarget dx(x, keep && !s.relu ? Tensor() : dy), dgamma(gamma), dbeta(beta);
+            const Tensor unused = dx.wanted() && dgamma.wanted() && dbeta.wanted() ? Tensor() : Tensor(device, x.shape());
+            const auto into = [&](const GradTarget& target) { return target.wanted() ? target.data() : unused.data(); };
+            device.batchnorm_backward(s, {x.data(), y.data(), dy.data(), gamma.data(), mean.data(), inverse_std.data(), into(dx),
+                                          masked.defined() ? masked.data() : nullptr, into(dgamma), into(dbeta)});
+        }
+        if (keep) give_gradient(residual, masked.defined() ? masked : dy);
+    });
+    return y;
+}
+
+Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const RunningStatistics& running, const BatchNormOptions& options,
+                      const Var& residual) {
+    require_shapes(x, gamma, beta, residual);
+    Backend& backend = x.backend();
+    const int64_t channels = x.shape().c, rows = x.shape().pixels();
+    const Tensor scale(backend, {1, 1, 1, channels}), shift(backend, {1, 1, 1, channels});
+    const float epsilon = options.epsilon;
+    const bool relu = options.relu;
+    for_each_element(backend, channels, ScaleShiftOf{gamma.data(), beta.data(), running.mean.data(), running.variance.data(), epsilon,
+                                                     scale.data(), shift.data()});
+    Var y = result_of(Tensor(backend, x.shape()), x, gamma, beta, residual);
+    for_each_row(backend, rows, channels, ScaleShiftRow{x.data(), scale.data(), shift.data(), residual.defined() ? residual.data() : nullptr,
+                                                        channels, relu, y.data()});
+    record(y, [x, gamma, beta, residual, y, scale, mean = running.mean, variance = running.variance, epsilon, relu, rows, channels] {
+        const Tensor dy = take_gradient(y);
+        Backend& device = x.backend();
+        const int64_t n = x.shape().size();
+        const Tensor g(device, x.shape());
+        for_each_element(device, n, MaskByOutput{y.data(), dy.data(), relu, g.data()});
+        {
+            const GradTarget dgamma(gamma), dbeta(beta);
+            if (dgamma.wanted() && dbeta.wanted())
+                for_each_row(device, channels, rows, ParameterGradients{x.data(), g.data(), mean.data(), variance.data(), epsilon, rows,
+                                                                        channels, dgamma.data(), dbeta.data()});
+            const GradTarget dx(x);
+            if (dx.wanted()) for_each_element(device, n, ScaleChannels{g.data(), scale.data(), channels, dx.data()});
+        }
+        give_gradient(residual, g);
+    });
+    return y;
+}
+
+void fold_batchnorm(const Tensor& w, const Tensor& gamma, const Tensor& beta, const RunningStatistics& running, float epsilon,
+                    Tensor& folded_w, Tensor& folded_bias) {
+    Backend& backend = w.backend();
+    const int64_t outputs = w.shape().n;
+    folded_w = Tensor(backend, w.shape());
+    folded_bias = Tensor(backend, {1, 1, 1, outputs});
+    const Tensor scale(backend, {1, 1, 1, outputs});
+    for_each_element(backend, outputs, ScaleShiftOf{gamma.data(), beta.data(), running.mean.data(), running.variance.data(), epsilon,
+                                                    scale.data(), folded_bias.data()});
+    for_each_row(backend, outputs, w.shape().per_sample(), FoldRow{w.data(), scale.data(), w.shape().per_sample(), folded_w.data()});
+}
+
+}  // namespace distill

@@ -1,0 +1,58 @@
+#include "cpu_backend.h"
+
+#include <cblas.h>
+#include <omp.h>
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <dnnl.hpp>
+
+#include "cpu_conv2d.h"
+#include "error.h"
+
+namespace distill {
+namespace {
+
+class CpuArena final : public Arena {
+  public:
+    ~CpuArena() override {
+        for (const auto& block : blocks_) std::free(block->memory);
+    }
+
+  private:
+    void* system_allocate(size_t bytes) override {
+        constexpr size_t huge_page = size_t{2} << 20, cache_line = 64;
+        const size_t alignment = bytes >= huge_page ? huge_page : cache_line;
+        void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+        if (!memory) failure("out of memory: ", bytes, " bytes asked for, ", system_bytes(), " in use; choose a smaller --batch");
+        if (bytes >= huge_page) ::madvise(memory, bytes, MADV_HUGEPAGE);  // fewer TLB misses; a refusal costs only speed
+        return memory;
+    }
+};
+
+}  // namespace
+
+CpuBackend::CpuBackend() : arena_(std::make_unique<CpuArena>()), plans_(std::make_unique<ConvPlans>()) { arena_->owner = this; }
+CpuBackend::~CpuBackend() = default;
+
+std::unique_ptr<Backend> make_cpu_backend() { return std::make_unique<CpuBackend>(); }
+
+std::string CpuBackend::description() const {
+    const dnnl_version_t* v = dnnl_version();
+    return text("cpu, ", omp_get_max_threads(), " threads, oneDNN ", v->major, '.', v->minor, '.', v->patch, ", ", openblas_get_config());
+}
+
+void CpuBackend::copy(void* to, const void* from, size_t bytes) {
+    if (to != from) std::memcpy(to, from, bytes);
+}
+
+void CpuBackend::zero(void* memory, size_t bytes) { std::memset(memory, 0, bytes); }
+
+void CpuBackend::gemm(const GemmShape& s, const float* a, const float* b, float* c) {
+    const auto m = static_cast<int>(s.m), n = static_cast<int>(s.n), k = static_cast<int>(s.k);
+    cblas_sgemm(CblasRowMajor, s.transpose_a ? CblasTrans : CblasNoTrans, s.transpose_b ? CblasTrans : CblasNoTrans, m, n, k, 1.0f, a,
+                s.transpose_a ? m : k, b, s.transpose_b ? k : n, s.accumulate ? 1.0f : 0.0f, c, n);
+}
+
+}  // namespace distill

@@ -1,0 +1,245 @@
+// Batch normalisation on the CPU. It is bound by memory, so it makes two passes each way and nothing else touches the map:
+//   forward:  Σ(x − p), Σ(x − p)²  |  y = relu(a·x + b + residual)             p: the first row, against cancellation
+//   backward: Σg, Σg·(x − mean)    |  dx = a·g + u·(x − mean) + v              g = dy where y > 0, kept as dresidual if asked
+// Rows are summed in chunks whose size depends on the shape alone: float inside a chunk, double across chunks, in order. The result
+// is the same for any number of threads.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+
+#include "cpu_backend.h"
+
+namespace distill {
+namespace {
+
+constexpr int lanes = 16;  // one AVX-512 register; narrower machines split it
+typedef float Lane __attribute__((vector_size(lanes * sizeof(float))));
+typedef int32_t Mask __attribute__((vector_size(lanes * sizeof(float))));
+
+/// `Width` neighbouring channels of one row, in registers.
+template <int Width>
+struct Channels {
+    Lane v[Width / lanes];
+};
+template <>
+struct Channels<1> {
+    float v[1];
+};
+
+template <int Width>
+inline Channels<Width> load(const float* p) {
+    Channels<Width> r;
+    std::memcpy(&r, p, Width * sizeof(float));
+    return r;
+}
+template <int Width>
+inline void store(float* p, const Channels<Width>& r) {
+    std::memcpy(p, &r, Width * sizeof(float));
+}
+template <int Width>
+constexpr int registers = Width == 1 ? 1 : Width / lanes;
+
+inline float positive_part(float v) { return v > 0 ? v : 0.0f; }
+inline Lane positive_part(Lane v) { return v > Lane{} ? v : Lane{}; }
+inline float where_positive(float y, float g) { return y > 0 ? g : 0.0f; }
+inline Lane where_positive(Lane y, Lane g) { return y > Lane{} ? g : Lane{}; }
+
+/// Calls f(width, first) so that blocks of 64, 32, 16 and 1 channels cover all of them.
+template <class F>
+void for_channel_blocks(int64_t channels, const F& f) {
+    int64_t c = 0;
+    for (; c + 64 <= channels; c += 64) f(std::integral_constant<int, 64>{}, c);
+    if (c + 32 <= channels) f(std::integral_constant<int, 32>{}, c), c += 32;
+    if (c + 16 <= channels) f(std::integral_constant<int, 16>{}, c), c += 16;
+    for (; c < channels; ++c) f(std::integral_constant<int, 1>{}, c);
+}
+
+/// Rows cut into chunks of about 64 KiB.
+struct Chunks {
+    int64_t rows, per_chunk, count;
+    explicit Chunks(const BatchNormShape& s)
+        : rows(s.rows), per_chunk(std::clamp<int64_t>(16384 / s.channels, 64, 1024)), count((rows + per_chunk - 1) / per_chunk) {}
+    int64_t begin(int64_t chunk) const { return chunk * per_chunk; }
+    int64_t end(int64_t chunk) const { return std::min(rows, (chunk + 1) * per_chunk); }
+};
+
+template <class F>
+void for_chunks(const Chunks& chunks, int64_t channels, const F& f) {
+#pragma omp parallel for schedule(static) if (chunks.rows * channels > 16384)
+    for (int64_t chunk = 0; chunk < chunks.count; ++chunk)
+        for_channel_blocks(channels, [&](auto width, int64_t c) { f(width, c, chunk, chunks.begin(chunk), chunks.end(chunk)); });
+}
+
+/// Adds the chunks' pairs of sums, in order: first[c] and second[c] in double.
+template <class F>
+void combine(const std::vector<float>& partial, const Chunks& chunks, int64_t channels, const F& f) {
+    for (int64_t c = 0; c < channels; ++c) {
+        double first = 0, second = 0;
+        for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
+            first += static_cast<double>(partial[static_cast<size_t>((2 * chunk) * channels + c)]);
+            second += static_cast<double>(partial[static_cast<size_t>((2 * chunk + 1) * channels + c)]);
+        }
+        f(c, first, second);
+    }
+}
+
+template <int Width>
+void sums_forward(const float* x, const float* pivot, int64_t stride, int64_t begin, int64_t end, float* sums, float* squares) {
+    constexpr int n = registers<Width>;
+    const auto p = load<Width>(pivot);
+    Channels<Width> s{}, q{};
+    for (int64_t row = begin; row < end; ++row) {
+        const auto value = load<Width>(x + row * stride);
+        for (int i = 0; i < n; ++i) {
+            const auto d = value.v[i] - p.v[i];
+            s.v[i] += d;
+            q.v[i] += d * d;
+        }
+    }
+    store(sums, s);
+    store(squares, q);
+}
+
+template <int Width, bool HasResidual, bool Relu>
+void apply_forward(const float* x, const float* residual, const float* a, const float* b, int64_t stride, int64_t begin, int64_t end,
+                   float* y) {
+    constexpr int n = registers<Width>;
+    const auto scale = load<Width>(a), shift = load<Width>(b);
+    for (int64_t row = begin; row < end; ++row) {
+        auto value = load<Width>(x + row * stride);
+        Channels<Width> extra{};
+        if (HasResidual) extra = load<Width>(residual + row * stride);
+        for (int i = 0; i < n; ++i) {
+            value.v[i] = value.v[i] * scale.v[i] + shift.v[i];
+            if (HasResidual) value.v[i] += extra.v[i];
+            if (Relu) value.v[i] = positive_part(value.v[i]);
+        }
+        store(y + row * stride, value);
+    }
+}
+
+template <int Width, bool Relu, bool Keep>
+void sums_backward(const float* x, const float* y, const float* dy, const float* mean, int64_t stride, int64_t begin, int64_t end,
+                   float* kept, float* sums, float* products) {
+    constexpr int n = registers<Width>;
+    const auto m = load<Width>(mean);
+    Channels<Width> s{}, q{};
+    for (int64_t row = begin; row < end; ++row) {
+        auto g = load<Width>(dy + row * stride);
+        const auto value = load<Width>(x + row * stride);
+        if (Relu) {
+            const auto out = load<Width>(y + row * stride);
+            for (int i = 0; i < n; ++i) g.v[i] = where_positive(out.v[i], g.v[i]);
+        }
+        if (Keep) store(kept + row * stride, g);
+        for (int i = 0; i < n; ++i) {
+            s.v[i] += g.v[i];
+            q.v[i] += g.v[i] * (value.v[i] - m.v[i]);
+        }
+    }
+    store(sums, s);
+    store(products, q);
+}
+
+template <int Width, bool Relu>
+void apply_backward(const float* x, const float* y, const float* g, const float* a, const float* u, const float* v, int64_t stride,
+                    int64_t begin, int64_t end, float* dx) {
+    constexpr int n = registers<Width>;
+    const auto scale = load<Width>(a), slope = load<Width>(u), shift = load<Width>(v);
+    for (int64_t row = begin; row < end; ++row) {
+        auto value = load<Width>(g + row * stride);
+        const auto in = load<Width>(x + row * stride);
+        if (Relu) {
+            const auto out = load<Width>(y + row * stride);
+            for (int i = 0; i < n; ++i) value.v[i] = where_positive(out.v[i], value.v[i]);
+        }
+        for (int i = 0; i < n; ++i) value.v[i] = value.v[i] * scale.v[i] + (in.v[i] * slope.v[i] + shift.v[i]);
+        store(dx + row * stride, value);
+    }
+}
+
+/// Turns run-time flags into template arguments.
+template <class F>
+void with_flag(bool flag, const F& f) {
+    flag ? f(std::true_type{}) : f(std::false_type{});
+}
+
+}  // namespace
+
+void CpuBackend::batchnorm_forward(const BatchNormShape& s, const BatchNormForward& t) {
+    const Chunks chunks(s);
+    const int64_t channels = s.channels;
+    partial_sums_.resize(std::max(partial_sums_.size(), static_cast<size_t>((2 * chunks.count + 3) * channels)));
+    float* partial = partial_sums_.data();
+    float* a = partial + 2 * chunks.count * channels;
+    float* b = a + channels;
+
+    for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t chunk, int64_t begin, int64_t end) {
+        float* sums = partial + 2 * chunk * channels + c;
+        sums_forward<width>(t.x + c, t.x + c, channels, begin, end, sums, sums + channels);
+    });
+    const double rows = static_cast<double>(s.rows);
+    combine(partial_sums_, chunks, channels, [&](int64_t c, double sum, double squares) {
+        const double offset = sum / rows, mean = static_cast<double>(t.x[c]) + offset;
+        const double variance = std::max(0.0, squares / rows - offset * offset);
+        const double inverse_std = 1.0 / std::sqrt(variance + static_cast<double>(s.epsilon));
+        t.mean[c] = static_cast<float>(mean);
+        t.inverse_std[c] = static_cast<float>(inverse_std);
+        a[c] = static_cast<float>(static_cast<double>(t.gamma[c]) * inverse_std);
+        b[c] = static_cast<float>(static_cast<double>(t.beta[c]) - mean * static_cast<double>(t.gamma[c]) * inverse_std);
+        if (!t.running_mean) return;
+        const double unbiased = variance * rows / std::max(1.0, rows - 1);
+        t.running_mean[c] += s.momentum * (t.mean[c] - t.running_mean[c]);
+        t.running_var[c] += s.momentum * (static_cast<float>(unbiased) - t.running_var[c]);
+    });
+    with_flag(t.residual != nullptr, [&](auto has_residual) {
+        with_flag(s.relu, [&](auto relu) {
+            for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t, int64_t begin, int64_t end) {
+                const float* residual = has_residual ? t.residual + c : nullptr;
+                apply_forward<width, has_residual, relu>(t.x + c, residual, a + c, b + c, channels, begin, end, t.y + c);
+            });
+        });
+    });
+}
+
+void CpuBackend::batchnorm_backward(const BatchNormShape& s, const BatchNormBackward& t) {
+    const Chunks chunks(s);
+    const int64_t channels = s.channels;
+    partial_sums_.resize(std::max(partial_sums_.size(), static_cast<size_t>((2 * chunks.count + 3) * channels)));
+    float* partial = partial_sums_.data();
+    float* a = partial + 2 * chunks.count * channels;
+    float *u = a + channels, *v = u + channels;
+
+    with_flag(s.relu, [&](auto relu) {
+        with_flag(t.dresidual != nullptr, [&](auto keep) {
+            for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t chunk, int64_t begin, int64_t end) {
+                float* sums = partial + 2 * chunk * channels + c;
+                const float* y = relu ? t.y + c : nullptr;
+                float* kept = keep ? t.dresidual + c : nullptr;
+                sums_backward<width, relu, keep>(t.x + c, y, t.dy + c, t.mean + c, channels, begin, end, kept, sums, sums + channels);
+            });
+        });
+    });
+    const double rows = static_cast<double>(s.rows);
+    combine(partial_sums_, chunks, channels, [&](int64_t c, double sum, double product) {
+        const double inverse_std = t.inverse_std[c], mean = t.mean[c], scale = static_cast<double>(t.gamma[c]) * inverse_std;
+        t.dbeta[c] = static_cast<float>(sum);
+        t.dgamma[c] = static_cast<float>(product * inverse_std);
+        // dx = scale·(g − Σg/M − x̂·Σ(g·x̂)/M), with x̂ = (x − mean)·inverse_std
+        const double slope = -scale * inverse_std * inverse_std * product / rows;
+        a[c] = static_cast<float>(scale);
+        u[c] = static_cast<float>(slope);
+        v[c] = static_cast<float>(-scale * sum / rows - slope * mean);
+    });
+    const bool masked = s.relu && !t.dresidual;  // else g lies ready in dresidual, or there is no mask
+    const float* g = t.dresidual ? t.dresidual : t.dy;
+    with_flag(masked, [&](auto relu) {
+        for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t, int64_t begin, int64_t end) {
+            const float* y = relu ? t.y + c : nullptr;
+            apply_backward<width, relu>(t.x + c, y, g + c, a + c, u + c, v + c, channels, begin, end, t.dx + c);
+        });
+    });
+}
+
+}  // namespace distill
