@@ -37,13 +37,16 @@ OPENBLAS_INC := $(firstword $(wildcard /usr/include/*/openblas-openmp))
 
 ifeq ($(CUDA),1)
 CUDA_HOME := $(or $(CUDA_HOME),$(abspath $(dir $(shell readlink -f "$(NVCC)"))/..))
-CUDA_LIB  := $(patsubst %/,%,$(dir $(firstword $(wildcard $(foreach d,lib64 lib targets/x86_64-linux/lib lib/x86_64-linux-gnu,$(CUDA_HOME)/$d/libcublas.so*)))))
+first_of   = $(firstword $(wildcard $1))
+CUDA_LIB  := $(patsubst %/,%,$(dir $(call first_of,$(foreach d,lib64 lib targets/x86_64-linux/lib lib/x86_64-linux-gnu,\
+                 $(CUDA_HOME)/$d/libcublas.so*))))
 # cuDNN: CUDNN_HOME, the CUDA toolkit, system folders, then a Python package's folder (asked for only if all else fails).
-cudnn_in  = $(firstword $(wildcard $(addsuffix /cudnn.h,$1)))
-CUDNN_INC := $(or $(call cudnn_in,$(if $(CUDNN_HOME),$(CUDNN_HOME)/include,$(CUDA_HOME)/include /usr/include /usr/include/x86_64-linux-gnu)),\
-                  $(call cudnn_in,$(shell $(PYTHON) -c 'import sys; print(*[p + "/nvidia/cudnn/include" for p in sys.path if p])' 2>/dev/null)))
-CUDNN_INC := $(patsubst %/cudnn.h,%,$(CUDNN_INC))
-CUDNN_LIB := $(if $(CUDNN_INC),$(firstword $(wildcard $(foreach d,lib lib64 lib/x86_64-linux-gnu ../lib/x86_64-linux-gnu,$(CUDNN_INC)/../$d/libcudnn.so $(CUDNN_INC)/../$d/libcudnn.so.*))))
+python_path = $(shell $(PYTHON) -c 'import sys; print(*sys.path)' 2>/dev/null)
+CUDNN_INC := $(if $(CUDNN_HOME),$(CUDNN_HOME)/include,$(CUDA_HOME)/include /usr/include /usr/include/x86_64-linux-gnu)
+CUDNN_INC := $(or $(call first_of,$(CUDNN_INC:%=%/cudnn.h)),$(call first_of,$(python_path:%=%/nvidia/cudnn/include/cudnn.h)))
+CUDNN_INC := $(CUDNN_INC:%/cudnn.h=%)
+CUDNN_LIB := $(if $(CUDNN_INC),$(call first_of,$(foreach d,lib lib64 lib/x86_64-linux-gnu ../lib/x86_64-linux-gnu,\
+                 $(CUDNN_INC)/../$d/libcudnn.so $(CUDNN_INC)/../$d/libcudnn.so.*)))
 endif
 
 # ---- flags ---------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ versions=$({
     probe CLI/Version.hpp CLI11_VERSION
     probe nlohmann/detail/abi_macros.hpp NLOHMANN_JSON_VERSION_MAJOR.NLOHMANN_JSON_VERSION_MINOR.NLOHMANN_JSON_VERSION_PATCH
     [ "$CUDA" != 1 ] || probe cudnn_version.h CUDNN_MAJOR.CUDNN_MINOR.CUDNN_PATCHLEVEL
-    for header in oneapi/dnnl/dnnl.hpp cblas.h stb/stb_image.h doctest/doctest.h CLI/CLI.hpp nlohmann/json.hpp openssl/evp.h; do
+    for header in oneapi/dnnl/dnnl.hpp cblas.h stb/stb_image.h doctest/doctest.h CLI/CLI.hpp nlohmann/json.hpp openssl/evp.h zlib.h; do
         printf '#if __has_include(<%s>)\n@ has %s\n#endif\n' "$header" "$header"
     done
 } | $CXX $INCLUDES -E -P -x c++ - 2>/dev/null | grep '^@')
@@ -34,11 +34,12 @@ if command -v "${CXX%% *}" >/dev/null; then found compiler "$($CXX --version | h
 else absent compiler "$CXX not found: Debian package g++"; missing="$missing g++"; fi
 if [ "$CUDA" != 1 ]; then absent CUDA "$([ -n "$NVCC" ] && echo "left out (CUDA=0)" || echo "nvcc not found: a CPU-only build")"
 elif [ ! -x "$(command -v "$NVCC")" ]; then absent CUDA "CUDA=1, but nvcc was not found: set NVCC=…, or CUDA=0"; exit 1
-elif [ -z "$CUDA_LIB" ]; then absent CUDA "no libcublas.so under $CUDA_HOME: install the whole toolkit, set CUDA_HOME=…, or CUDA=0"; exit 1
+elif [ -z "$CUDA_LIB" ]; then absent CUDA "no libcublas.so under $CUDA_HOME: set CUDA_HOME=…, or CUDA=0"; exit 1
 else
-    found CUDA "$("$NVCC" --version | sed -n 's/.*, V//p') in $CUDA_HOME"
+    release=$("$NVCC" --version | sed -n 's/.*, V//p')
+    found CUDA "$release in $CUDA_HOME"
     if [ -n "$CUDNN_LIB" ]; then found cuDNN "$(version cudnn_versionh) in $(dirname "$(realpath -s "$CUDNN_LIB")")"
-    else absent cuDNN "not in $CUDA_HOME, the system's folders or Python's packages: set CUDNN_HOME=… (or pip install nvidia-cudnn-cu13)"; fi
+    else absent cuDNN "not in $CUDA_HOME, the system or a Python package (nvidia-cudnn-cu${release%%.*}): set CUDNN_HOME=…"; fi
 fi
 require oneDNN oneapi/dnnl/dnnl.hpp "$(version oneapi/dnnl/dnnl_versionh)" libdnnl-dev
 if [ -n "$OPENBLAS_LIB" ]; then require OpenBLAS cblas.h "$(version openblas_configh), OpenMP build in $OPENBLAS_LIB" libopenblas-openmp-dev
@@ -48,5 +49,5 @@ require doctest doctest/doctest.h "$(version doctest/doctesth)" doctest-dev
 require CLI11 CLI/CLI.hpp "$(version CLI/Versionhpp)" libcli11-dev
 require nlohmann-json nlohmann/json.hpp "$(version nlohmann/detail/abi_macroshpp)" nlohmann-json3-dev
 require OpenSSL openssl/evp.h "$(version openssl/opensslvh)" libssl-dev
-if [ -n "$(version zlibh)" ]; then found zlib "$(version zlibh)"; else absent zlib "<zlib.h> not found: Debian package zlib1g-dev"; missing="$missing zlib1g-dev"; fi
+require zlib zlib.h "$(version zlibh)" zlib1g-dev
 [ -z "$missing" ] || { echo "missing:$missing — \`make deps\` installs them"; exit 1; }

@@ -1,0 +1,25 @@
+// checkpoint.h: the state of an interrupted run in one file, from which it goes on to the bit.
+// defines: Checkpoint, write_checkpoint, read_checkpoint
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace distill {
+
+/// What a run needs to go on: the trainer names the entries, this module keeps their bits.
+struct Checkpoint {
+    std::map<std::string, std::string> text;            ///< the resolved configuration, plans
+    std::map<std::string, std::vector<float>> floats;   ///< weights, running statistics, momentum
+    std::map<std::string, int64_t> counters;            ///< epoch, step
+};
+
+/// Atomic (see files.h): a kill at any moment leaves the checkpoint before or this one. The same content gives the same bytes.
+void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
+
+/// InputError for a file that is missing, cut at any byte, longer than it says, changed in any bit, or of another version.
+Checkpoint read_checkpoint(const std::filesystem::path& path);
+
+}  // namespace distill
