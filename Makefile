@@ -68,7 +68,7 @@ ifeq ($(CUDA),1)
 CPPFLAGS  += -DDISTILL_CUDA=1 $(call system_include,$(CUDA_HOME)/include $(CUDNN_INC))
 GPU_CODE  := $(foreach a,$(GPU_ARCHS),-gencode arch=compute_$a,code=sm_$a) \
              -gencode arch=compute_$(lastword $(GPU_ARCHS)),code=compute_$(lastword $(GPU_ARCHS))
-NVCCFLAGS := -std=c++17 $(OPT) $(GPU_CODE) --expt-relaxed-constexpr -Werror all-warnings --threads 0 -ccbin $(CXX) \
+NVCCFLAGS := -std=c++17 $(OPT) $(GPU_CODE) --expt-relaxed-constexpr -Werror all-warnings -ccbin $(CXX) \
              -Xcompiler $(call commas,$(filter-out -std=% $(OPT),$(CXXFLAGS)) -Wall -Wextra -Werror)
 LDLIBS    += $(call library_folder,$(CUDA_LIB)) -lcublas -lcublasLt -lcudart_static -ldl -lrt -lpthread
 LDLIBS    += $(CUDNN_LIB) $(call library_folder,$(CUDNN_LIB:/%=$(abspath $(dir $(CUDNN_LIB)))))
