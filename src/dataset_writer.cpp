@@ -1,0 +1,135 @@
+#include "dataset_writer.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+
+#include "csv.h"
+#include "error.h"
+#include "files.h"
+
+namespace distill {
+namespace {
+
+[[noreturn]] void cannot_write(const fs::path& path, const std::string& reason) {
+    input_error(path.string(), ": cannot be written (", reason, "); free some space or choose another folder");
+}
+
+void check_name(const std::string& name) {
+    const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || std::strchr("._-", c); });
+    if (name.empty() || name[0] == '.' || !plain)
+        input_error("--dataset: found '", name, "', expected a folder name of letters, digits, '.', '_', '-' that does not start with '.'");
+    for (const char* official : {"cifar10", "cifar100", "cifar-10-batches-bin", "cifar-100-binary"})
+        if (name == official) input_error("--dataset: '", name, "' is kept for the official files; choose another name");
+}
+
+}  // namespace
+
+DatasetWriter::DatasetWriter(const fs::path& data_dir, const std::string& name, int height, int width, std::vector<ClassName> classes,
+                             bool force)
+    : data_dir_(data_dir.empty() ? fs::path(".") : data_dir),
+      folder_(data_dir_ / name),
+      partial_(data_dir_ / ("." + name + ".partial")),
+      replaced_(data_dir_ / ("." + name + ".old")),
+      height_(height),
+      width_(width),
+      classes_(std::move(classes)) {
+    check_name(name);
+    if (classes_.empty() || classes_.size() > 256)
+        input_error("data set '", name, "': found ", classes_.size(), " classes, expected 1 to 256 (a label is one byte); ",
+                    "choose with --classes N");
+    if (height < 1 || width < 1 || height > 4096 || width > 4096)
+        input_error("data set '", name, "': found an image size of ", height, "x", width, ", expected 1 to 4096");
+    if (fs::exists(folder_) && !force)
+        input_error(folder_.string(), ": exists already; give --force to replace it, or another name with --dataset");
+    if (fs::exists(folder_) && !fs::is_regular_file(folder_ / "meta.csv"))
+        input_error(folder_.string(), ": exists and is no data set (no meta.csv), so --force does not replace it; move it away");
+    try {
+        made_data_dir_ = fs::create_directories(data_dir_);
+        fs::remove_all(partial_);
+        fs::remove_all(replaced_);
+        fs::create_directory(partial_);
+        open(sinks_[train], partial_ / "train.bin");
+        open(sinks_[test], partial_ / "test.bin");
+    } catch (const fs::filesystem_error& error) {
+        discard();
+        cannot_write(partial_, error.code().message());
+    } catch (...) {
+        discard();
+        throw;
+    }
+}
+
+DatasetWriter::~DatasetWriter() { discard(); }
+
+void DatasetWriter::discard() noexcept {
+    std::error_code ignored;  // nothing more can be done about a folder that refuses to go
+    for (Sink& sink : sinks_)
+        if (sink.file) std::fclose(sink.file), sink.file = nullptr;
+    fs::remove_all(partial_, ignored);
+    if (made_data_dir_) fs::remove(data_dir_, ignored);  // only if empty
+}
+
+void DatasetWriter::open(Sink& sink, const fs::path& path) {
+    sink.path = path;
+    sink.file = std::fopen(path.c_str(), "wb");
+    if (!sink.file) cannot_write(path, std::strerror(errno));
+}
+
+void DatasetWriter::close(Sink& sink) {
+    const bool flushed = std::fflush(sink.file) == 0 && ::fsync(::fileno(sink.file)) == 0;
+    const int reason = errno;
+    std::FILE* const file = sink.file;
+    sink.file = nullptr;
+    if (std::fclose(file) != 0 || !flushed) cannot_write(sink.path, std::strerror(flushed ? errno : reason));
+}
+
+void DatasetWriter::append(Part part, const uint8_t* records, size_t count) {
+    Sink& sink = sinks_[part];
+    if (std::fwrite(records, record_size(), count, sink.file) != count) cannot_write(sink.path, std::strerror(errno));
+    sink.records += int64_t(count);
+    if (part == train)
+        for (size_t i = 0; i < count; ++i) sums_.add(records + i * record_size() + 1, int64_t{height_} * width_);
+}
+
+void DatasetWriter::finish() {
+    for (Sink& sink : sinks_) {
+        if (sink.records == 0) input_error(folder_.string(), ": would have no ", sink.path.stem().string(), " images; give it some");
+        close(sink);
+    }
+    const Normalization stats = sums_.result();
+    std::string meta = text("key,value\nheight,", height_, "\nwidth,", width_, "\nclasses,", classes_.size(), "\n");
+    for (const Sink& sink : sinks_) meta += text("records_", sink.path.stem().string(), ",", sink.records, "\n");
+    for (const Sink& sink : sinks_) meta += text("sha256_", sink.path.stem().string(), ",", sha256_of_file(sink.path), "\n");
+    const char* const channels[3] = {"red", "green", "blue"};
+    for (int c = 0; c < 3; ++c) meta += text("mean_", channels[c], ",", number(stats.mean[c]), "\n");
+    for (int c = 0; c < 3; ++c) meta += text("std_", channels[c], ",", number(stats.std[c]), "\n");
+
+    const bool with_words = std::any_of(classes_.begin(), classes_.end(), [](const ClassName& c) { return !c.words.empty(); });
+    {
+        std::vector<std::string> columns = {"label", "name"};
+        if (with_words) columns.push_back("words");
+        CsvWriter csv(partial_ / "classes.csv", columns);
+        for (size_t i = 0; i < classes_.size(); ++i) {
+            std::vector<std::string> row = {text(i), classes_[i].name};
+            if (with_words) row.push_back(classes_[i].words);
+            csv.row(row);
+        }
+    }
+    write_file_atomically(partial_ / "meta.csv", meta);  // the last file: it also syncs the folder
+    try {
+        if (fs::exists(folder_)) fs::rename(folder_, replaced_);
+        fs::rename(partial_, folder_);
+        made_data_dir_ = false;
+        fs::remove_all(replaced_);
+    } catch (const fs::filesystem_error& error) {
+        std::error_code ignored;
+        if (!fs::exists(folder_, ignored)) fs::rename(replaced_, folder_, ignored);
+        cannot_write(folder_, error.code().message());
+    }
+}
+
+}  // namespace distill

@@ -1,0 +1,114 @@
+#include "image.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "error.h"
+#include "files.h"
+
+#define STBI_ONLY_JPEG
+#define STBI_ONLY_PNG
+#define STBI_ONLY_BMP
+#define STBI_ONLY_PNM
+#define STBI_NO_STDIO
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_IMPLEMENTATION
+#include <stb/stb_image.h>
+
+namespace distill {
+namespace {
+
+/// Feeds a file's bytes to stb_image and notices when it asks for more than there are. stb goes on with zeros then, so half a JPEG
+/// would pass as an image with a grey lower half. It asks in two ways: for its window (always the same buffer, first of all), where a
+/// short answer is normal at the end and only an empty one is a lack; and for a given number of bytes into another buffer.
+struct Feed {
+    const std::string& bytes;
+    size_t at = 0;
+    const char* window = nullptr;
+    bool starved = false;
+
+    static int read(void* user, char* into, int size) {
+        Feed& feed = *static_cast<Feed*>(user);
+        if (!feed.window) feed.window = into;
+        const size_t wanted = static_cast<size_t>(size), got = std::min(wanted, feed.bytes.size() - feed.at);
+        std::memcpy(into, feed.bytes.data() + feed.at, got);
+        feed.at += got;
+        if (got == 0 || (got < wanted && into != feed.window)) feed.starved = true;
+        return static_cast<int>(got);
+    }
+    static void skip(void* user, int n) {  // n < 0 steps back
+        Feed& feed = *static_cast<Feed*>(user);
+        const auto target = static_cast<int64_t>(feed.at) + n;
+        feed.at = static_cast<size_t>(std::clamp<int64_t>(target, 0, static_cast<int64_t>(feed.bytes.size())));
+    }
+    static int eof(void* user) {
+        const Feed& feed = *static_cast<Feed*>(user);
+        return feed.at >= feed.bytes.size();
+    }
+};
+
+/// Source pixels [first, first + weights.size()) and how much of each an output pixel covers; the weights sum to the source's length.
+struct Cover {
+    int first;
+    std::vector<uint32_t> weights;
+};
+
+/// In units of 1/out source pixels, source pixel j is [j*out, (j+1)*out) and output pixel i is [i*in, (i+1)*in).
+std::vector<Cover> covers(int in, int out) {
+    std::vector<Cover> result;
+    for (int64_t i = 0; i < out; ++i) {
+        const int64_t begin = i * in, end = begin + in;
+        Cover cover{static_cast<int>(begin / out), {}};
+        for (int64_t j = cover.first; j * out < end; ++j)
+            cover.weights.push_back(static_cast<uint32_t>(std::min(end, (j + 1) * out) - std::max(begin, j * out)));
+        result.push_back(std::move(cover));
+    }
+    return result;
+}
+
+}  // namespace
+
+Image load_image(const std::filesystem::path& path) {
+    const std::string bytes = read_file(path);
+    Feed feed{bytes};
+    const stbi_io_callbacks callbacks{Feed::read, Feed::skip, Feed::eof};
+    int width = 0, height = 0, channels = 0;
+    const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(stbi_load_from_callbacks(&callbacks, &feed, &width, &height, &channels, 3),
+                                                           &stbi_image_free);
+    if (!pixels)
+        input_error(path.string(), ": cannot be decoded (", stbi_failure_reason(), ", ", bytes.size(),
+                    " bytes), expected a whole JPEG, PNG, BMP, PGM or PPM image; replace or remove it");
+    if (feed.starved)
+        input_error(path.string(), ": ends after ", bytes.size(), " bytes, before its ", width, "x", height,
+                    " image does, expected a whole image; it is truncated: replace or remove it");
+    Image image{height, width, {}};
+    image.pixels.assign(pixels.get(), pixels.get() + size_t{3} * size_t(width) * size_t(height));
+    return image;
+}
+
+void resize_to_planes(const Image& image, int size, uint8_t* planes) {
+    const std::vector<Cover> rows = covers(image.height, size), columns = covers(image.width, size);
+    const size_t plane = size_t(size) * size_t(size);
+    const uint64_t area = uint64_t(image.height) * uint64_t(image.width);
+    std::vector<uint64_t> sums(size_t(size) * 3);
+    for (int y = 0; y < size; ++y) {
+        std::fill(sums.begin(), sums.end(), 0);
+        for (size_t r = 0; r < rows[size_t(y)].weights.size(); ++r) {
+            const uint8_t* const line = &image.pixels[(size_t(rows[size_t(y)].first) + r) * size_t(image.width) * 3];
+            for (size_t x = 0; x < size_t(size); ++x) {
+                const uint8_t* from = line + size_t(columns[x].first) * 3;
+                uint64_t mix[3] = {0, 0, 0};
+                for (const uint32_t weight : columns[x].weights)
+                    for (int c = 0; c < 3; ++c) mix[c] += weight * uint64_t{*from++};
+                for (size_t c = 0; c < 3; ++c) sums[x * 3 + c] += rows[size_t(y)].weights[r] * mix[c];
+            }
+        }
+        for (size_t x = 0; x < size_t(size); ++x)
+            for (size_t c = 0; c < 3; ++c)
+                planes[c * plane + size_t(y) * size_t(size) + x] = static_cast<uint8_t>((sums[x * 3 + c] + area / 2) / area);
+    }
+}
+
+}  // namespace distill
