@@ -1,0 +1,56 @@
+// layers.h: modules with named parameters. Names are PyTorch's, so that its checkpoints fit.
+// defines: Mode, Conv2d, BatchNorm, Linear, conv_bn
+#pragma once
+#include <string>
+
+#include "ops.h"
+#include "parameters.h"
+
+namespace distill {
+
+/// train: BatchNorm uses the batch's statistics and updates the running ones; evaluate: it uses the running ones.
+enum class Mode { train, evaluate };
+
+/// How convolutions and classifiers start (PAPERS.md, section 1 and "Conventions").
+enum class ConvInit {
+    kaiming_normal_fan_out,  ///< N(0, 2/(k·k·out))
+    kaiming_uniform_a1,      ///< U(±√(3/fan_in)): Kaiming-uniform with a = 1
+    framework_default        ///< U(±1/√fan_in), weight and bias
+};
+
+struct Conv2d {
+    Var weight, bias;  ///< bias undefined: none
+    Conv2dOptions options;
+
+    Conv2d() = default;
+    /// Square kernel of `size`, padded by ⌊size/2⌋; registers NAME.weight and, if asked, NAME.bias.
+    Conv2d(Parameters&, const std::string& name, int64_t in, int64_t out, int64_t size, int stride = 1,
+           ConvInit init = ConvInit::kaiming_normal_fan_out, bool with_bias = false);
+    Var operator()(const Var& x) const { return conv2d(x, weight, options, bias); }
+};
+
+struct BatchNorm {
+    Var gamma, beta, running_mean, running_var;
+
+    BatchNorm() = default;
+    /// Registers NAME.weight (1), NAME.bias (0), NAME.running_mean (0), NAME.running_var (1).
+    BatchNorm(Parameters&, const std::string& name, int64_t channels);
+    /// [+ residual] [then ReLU], fused.
+    Var operator()(const Var& x, Mode mode, bool relu = false, const Var& residual = {}) const;
+    RunningStatistics running() const { return {running_mean.value(), running_var.value()}; }
+};
+
+struct Linear {
+    Var weight, bias;
+
+    Linear() = default;
+    Linear(Parameters&, const std::string& name, int64_t in, int64_t out, Init weight_init, Init bias_init);
+    static Init default_init(int64_t in);  ///< U(±1/√in)
+    Var operator()(const Var& x) const { return linear(x, weight, bias); }
+};
+
+/// BN(conv(x)) [+ residual] [then ReLU]. Where nothing is recorded and the mode is evaluate, BatchNorm is folded into the convolution
+/// and everything runs as one pass over the map.
+Var conv_bn(const Var& x, const Conv2d& conv, const BatchNorm& bn, Mode mode, bool relu, const Var& residual = {});
+
+}  // namespace distill

@@ -1,0 +1,51 @@
+// nets.h: the networks, by name. Layouts, initialisation and parameter names as in the public CRD benchmark (PAPERS.md, sections 1, 2).
+// defines: Feature, Output, Network, make_network, network_names, family_of
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "layers.h"
+
+namespace distill {
+
+/// A named point of a network.
+struct Feature {
+    std::string name;
+    Var value;           ///< what the next stage gets: after the last ReLU; a wrn's raw sum
+    Var pre_activation;  ///< before that ReLU; for a wrn the next BatchNorm of the sum. Undefined unless asked for
+};
+
+struct Output {
+    Var logits;                     ///< (N,1,1,classes)
+    std::vector<Feature> features;  ///< f0 stem, f1…f3 stages, f4 the pooled vector (N,1,1,C); shallow to deep
+};
+
+class Network {
+  public:
+    virtual ~Network() = default;
+    /// x (N,H,W,3) normalised. `pre_activation`: also keep the features before their ReLU (a teacher's, for ReviewKD).
+    virtual Output forward(const Var& x, Mode mode, bool pre_activation = false) const = 0;
+    /// Channels of f1, f2, f3, f4.
+    virtual std::vector<int64_t> feature_channels() const = 0;
+    const std::string& name() const { return name_; }
+    int classes() const { return classes_; }
+
+  protected:
+    Network(std::string name, int classes) : name_(std::move(name)), classes_(classes) {}
+
+  private:
+    std::string name_;
+    int classes_;
+};
+
+/// Builds a network's modules in `parameters`, their names after `prefix`. InputError listing the valid names for an unknown one.
+std::unique_ptr<Network> make_network(const std::string& name, int classes, Parameters& parameters, const std::string& prefix = "");
+
+/// "resnet", "resnet-x4", "resnet-a" or "wrn"; InputError as make_network.
+std::string family_of(const std::string& name);
+
+/// For messages and help: the names the papers use, and the patterns.
+std::string network_names();
+
+}  // namespace distill

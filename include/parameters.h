@@ -1,0 +1,73 @@
+// parameters.h: the named weights of a network (and of a method's helper modules), flat in memory.
+// defines: Init, Layout, Parameters
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "autograd.h"
+#include "safetensors.h"
+
+namespace distill {
+
+/// How an element starts: a constant, U(−bound, bound), or N(0, std²); drawn from (seed, name, index) alone.
+struct Init {
+    enum class Kind { constant, uniform, normal } kind;
+    float value;
+    static Init constant(float v) { return {Kind::constant, v}; }
+    static Init uniform(float bound) { return {Kind::uniform, bound}; }
+    static Init normal(float std) { return {Kind::normal, std}; }
+};
+
+/// How a parameter lies in a weight file (PyTorch's order); in memory it is always a Shape.
+enum class Layout { convolution /* O,I,kh,kw from (K,R,S,C) */, matrix /* O,I from (O,1,1,I) */, vector /* C from (1,1,1,C) */ };
+
+/// Modules register what they need by name; allocate() then places all values in one buffer, all gradients in a second, all momenta in
+/// a third, in order of registration, so that an optimiser step is one launch. Buffers (running statistics) lie apart.
+class Parameters {
+  public:
+    explicit Parameters(Backend& backend, bool trainable = true) : backend_(&backend), trainable_(trainable) {}
+
+    Var add(const std::string& name, Shape shape, Layout layout, Init init);
+    Var add_buffer(const std::string& name, Shape shape, float value);
+    void allocate(uint64_t seed);
+
+    Backend& backend() const { return *backend_; }
+    int64_t count() const { return values_.defined() ? values_.size() : 0; }  ///< trainable elements, buffers not counted
+    int64_t count(const std::string& prefix) const;
+    const Tensor& values() const { return values_; }
+    const Tensor& gradients() const { return gradients_; }
+    const Tensor& momenta() const { return momenta_; }
+    const Tensor& buffers() const { return buffers_; }
+
+    /// Empties the gradients and aims the next backward() at them; the second form aims at another buffer of the same size, so that
+    /// two losses of one step can be kept apart.
+    void begin_backward() { begin_backward(gradients_); }
+    void begin_backward(const Tensor& into);
+
+    /// Those under `prefix` as a file has them, names without the prefix.
+    std::map<std::string, HostTensor> to_file(const std::string& prefix = "") const;
+    /// Sets those under `prefix` from a file's names. InputError listing what is missing, what is left over, or whose shape differs;
+    /// nothing is changed then.
+    void from_file(const WeightFile& file, const std::string& path, const std::string& prefix = "");
+
+  private:
+    struct Entry {
+        std::string name;
+        Shape shape;
+        Layout layout;
+        Init init;
+        bool buffer;
+        int64_t offset;
+        Var var;
+    };
+    Var add(Entry entry);
+    Backend* backend_;
+    bool trainable_;
+    std::vector<Entry> entries_;
+    int64_t value_count_ = 0, buffer_count_ = 0;
+    Tensor values_, gradients_, momenta_, buffers_;
+};
+
+}  // namespace distill

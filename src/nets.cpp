@@ -1,0 +1,206 @@
+// CIFAR networks of three stages. resnet<d>: d = 6n+2, post-activation blocks; widths 16,16,32,64, four times (two times the stem) as
+// resnet<d>x4; a 1×1 shortcut where the shape changes (option B), or none but subsampling and zero channels (option A, resnet<d>a).
+// wrn-<d>-<r>: d = 6n+4, pre-activation blocks, widths 16,16r,32r,64r.
+#include "nets.h"
+
+#include <array>
+#include <cmath>
+#include <regex>
+
+#include "error.h"
+
+namespace distill {
+namespace {
+
+struct Plan {
+    enum class Family { resnet, wide } family;
+    int blocks;                    ///< per stage
+    std::array<int64_t, 4> width;  ///< stem and three stages
+    bool option_a;                 ///< resnets: shortcuts without parameters
+};
+
+Plan plan_of(const std::string& name) {
+    std::smatch m;
+    if (std::regex_match(name, m, std::regex("resnet(\\d{1,4})(x4|a)?"))) {
+        const int depth = std::stoi(m[1]);
+        const bool wide = m[2] == "x4", option_a = m[2] == "a";
+        if (depth >= 8 && depth % 6 == 2)
+            return {Plan::Family::resnet, (depth - 2) / 6, wide ? std::array<int64_t, 4>{32, 64, 128, 256} : std::array<int64_t, 4>{16, 16, 32, 64},
+                    option_a};
+    }
+    if (std::regex_match(name, m, std::regex("wrn-(\\d{1,4})-(\\d{1,2})"))) {
+        const int depth = std::stoi(m[1]), r = std::stoi(m[2]);
+        if (depth >= 10 && depth % 6 == 4 && r >= 1) return {Plan::Family::wide, (depth - 4) / 6, {16, 16 * r, 32 * r, 64 * r}, false};
+    }
+    input_error("unknown network '", name, "'; there are: ", network_names());
+}
+
+std::string path(const std::string& prefix, const char* stage, int s, const char* list, int block) {
+    return prefix + stage + std::to_string(s) + list + std::to_string(block) + ".";
+}
+
+// ---- resnet (He et al. 2015, CIFAR layout) --------------------------------------------------------------------------------------
+
+struct BasicBlock {
+    Conv2d conv1, conv2, shortcut;
+    BatchNorm bn1, bn2, shortcut_bn;
+    int stride = 1;
+    int64_t added_channels = 0;
+    bool changes_shape = false, option_a = false;
+
+    BasicBlock(Parameters& p, const std::string& name, int64_t in, int64_t out, int stride_, bool option_a_)
+        : conv1(p, name + "conv1", in, out, 3, stride_), conv2(p, name + "conv2", out, out, 3), stride(stride_), added_channels(out - in),
+          changes_shape(stride_ != 1 || in != out), option_a(option_a_) {
+        bn1 = BatchNorm(p, name + "bn1", out);
+        bn2 = BatchNorm(p, name + "bn2", out);
+        if (changes_shape && !option_a) {
+            shortcut = Conv2d(p, name + "downsample.0", in, out, 1, stride);
+            shortcut_bn = BatchNorm(p, name + "downsample.1", out);
+        }
+    }
+    Var residual(const Var& x, Mode mode) const {
+        if (!changes_shape) return x;
+        if (!option_a) return conv_bn(x, shortcut, shortcut_bn, mode, false);
+        return pad_channels(subsample(x, stride), added_channels / 2, added_channels - added_channels / 2);
+    }
+    Var operator()(const Var& x, Mode mode, bool relu) const {
+        const Var y = conv_bn(x, conv1, bn1, mode, true);
+        return conv_bn(y, conv2, bn2, mode, relu, residual(x, mode));
+    }
+};
+
+class ResNet final : public Network {
+  public:
+    ResNet(const std::string& name, const Plan& plan, int classes, Parameters& p, const std::string& prefix) : Network(name, classes), plan_(plan) {
+        stem_ = Conv2d(p, prefix + "conv1", 3, plan.width[0], 3);
+        stem_bn_ = BatchNorm(p, prefix + "bn1", plan.width[0]);
+        for (int s = 1; s <= 3; ++s) {
+            int64_t in = plan.width[static_cast<size_t>(s - 1)];
+            const int64_t out = plan.width[static_cast<size_t>(s)];
+            auto& stage = stages_[static_cast<size_t>(s - 1)];
+            for (int b = 0; b < plan.blocks; ++b, in = out)
+                stage.emplace_back(p, path(prefix, "layer", s, ".", b), in, out, s > 1 && b == 0 ? 2 : 1, plan.option_a);
+        }
+        const int64_t in = plan.width[3];
+        const Init classifier = plan.option_a ? Init::normal(std::sqrt(2.0f / static_cast<float>(in))) : Linear::default_init(in);
+        fc_ = Linear(p, prefix + "fc", in, classes, classifier, plan.option_a ? Init::constant(0) : Linear::default_init(in));
+    }
+
+    Output forward(const Var& x, Mode mode, bool pre_activation) const override {
+        Output out;
+        Var y = conv_bn(x, stem_, stem_bn_, mode, true);
+        out.features.push_back({"f0", y, {}});
+        for (size_t s = 0; s < 3; ++s) {
+            Var before;
+            for (size_t b = 0; b < stages_[s].size(); ++b) {
+                const bool split = pre_activation && b + 1 == stages_[s].size();
+                y = stages_[s][b](y, mode, !split);
+                if (split) before = y, y = relu(y);
+            }
+            out.features.push_back({"f" + std::to_string(s + 1), y, before});
+        }
+        y = global_avg_pool(y);
+        out.features.push_back({"f4", y, pre_activation ? y : Var()});
+        out.logits = fc_(y);
+        return out;
+    }
+    std::vector<int64_t> feature_channels() const override { return {plan_.width[1], plan_.width[2], plan_.width[3], plan_.width[3]}; }
+
+  private:
+    Plan plan_;
+    Conv2d stem_;
+    BatchNorm stem_bn_;
+    std::array<std::vector<BasicBlock>, 3> stages_;
+    Linear fc_;
+};
+
+// ---- wrn (Zagoruyko & Komodakis 2016) --------------------------------------------------------------------------------------------
+
+struct WideBlock {
+    BatchNorm bn1, bn2;
+    Conv2d conv1, conv2, shortcut;
+    bool widens = false;
+
+    WideBlock(Parameters& p, const std::string& name, int64_t in, int64_t out, int stride) : widens(in != out) {
+        bn1 = BatchNorm(p, name + "bn1", in);
+        conv1 = Conv2d(p, name + "conv1", in, out, 3, stride);
+        bn2 = BatchNorm(p, name + "bn2", out);
+        conv2 = Conv2d(p, name + "conv2", out, out, 3);
+        if (widens) shortcut = Conv2d(p, name + "convShortcut", in, out, 1, stride);
+    }
+    /// `activated` = relu(bn1(x)); where the block widens, the shortcut too starts from it.
+    Var operator()(const Var& x, const Var& activated, Mode mode) const {
+        const Var residual = widens ? shortcut(activated) : x;
+        const Var y = conv_bn(activated, conv1, bn2, mode, true);
+        if (Tape::current()) return add(conv2(y), residual);
+        return conv2d_inference(y, conv2.weight.value(), {}, conv2.options, residual, false);
+    }
+};
+
+class WideResNet final : public Network {
+  public:
+    WideResNet(const std::string& name, const Plan& plan, int classes, Parameters& p, const std::string& prefix)
+        : Network(name, classes), plan_(plan) {
+        stem_ = Conv2d(p, prefix + "conv1", 3, plan.width[0], 3);
+        for (int s = 1; s <= 3; ++s) {
+            int64_t in = plan.width[static_cast<size_t>(s - 1)];
+            const int64_t out = plan.width[static_cast<size_t>(s)];
+            for (int b = 0; b < plan.blocks; ++b, in = out)
+                stages_[static_cast<size_t>(s - 1)].emplace_back(p, path(prefix, "block", s, ".layer.", b), in, out, s > 1 && b == 0 ? 2 : 1);
+        }
+        last_bn_ = BatchNorm(p, prefix + "bn1", plan.width[3]);
+        fc_ = Linear(p, prefix + "fc", plan.width[3], classes, Linear::default_init(plan.width[3]), Init::constant(0));
+    }
+
+    Output forward(const Var& x, Mode mode, bool pre_activation) const override {
+        Output out;
+        Var y = stem_(x);
+        out.features.push_back({"f0", y, {}});
+        // Whatever normalises a stage's output first, the next block or the head, also shows it to a student.
+        const auto activate = [&](const BatchNorm& bn, bool ends_stage) {
+            if (!pre_activation || !ends_stage) return bn(y, mode, true);
+            out.features.back().pre_activation = bn(y, mode);
+            return relu(out.features.back().pre_activation);
+        };
+        for (size_t s = 0; s < 3; ++s) {
+            for (size_t b = 0; b < stages_[s].size(); ++b) {
+                const WideBlock& block = stages_[s][b];
+                y = block(y, activate(block.bn1, s > 0 && b == 0), mode);
+            }
+            out.features.push_back({"f" + std::to_string(s + 1), y, {}});
+        }
+        y = global_avg_pool(activate(last_bn_, true));
+        out.features.push_back({"f4", y, pre_activation ? y : Var()});
+        out.logits = fc_(y);
+        return out;
+    }
+    std::vector<int64_t> feature_channels() const override { return {plan_.width[1], plan_.width[2], plan_.width[3], plan_.width[3]}; }
+
+  private:
+    Plan plan_;
+    Conv2d stem_;
+    std::array<std::vector<WideBlock>, 3> stages_;
+    BatchNorm last_bn_;
+    Linear fc_;
+};
+
+}  // namespace
+
+std::unique_ptr<Network> make_network(const std::string& name, int classes, Parameters& parameters, const std::string& prefix) {
+    const Plan plan = plan_of(name);
+    if (plan.family == Plan::Family::resnet) return std::make_unique<ResNet>(name, plan, classes, parameters, prefix);
+    return std::make_unique<WideResNet>(name, plan, classes, parameters, prefix);
+}
+
+std::string family_of(const std::string& name) {
+    const Plan plan = plan_of(name);
+    if (plan.family == Plan::Family::wide) return "wrn";
+    return plan.option_a ? "resnet-a" : plan.width[0] == 32 ? "resnet-x4" : "resnet";
+}
+
+std::string network_names() {
+    return "resnet8, resnet14, resnet20, resnet32, resnet44, resnet56, resnet110 (any depth 6n+2), resnet8x4, resnet32x4, "
+           "resnet32a, resnet110a (option-A shortcuts), wrn-16-1, wrn-16-2, wrn-28-2, wrn-40-1, wrn-40-2 (wrn-<6n+4>-<width>)";
+}
+
+}  // namespace distill
