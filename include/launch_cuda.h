@@ -1,22 +1,14 @@
 // launch_cuda.h: the CUDA side of launch.h, seen by nvcc alone.
-// defines: cuda_check, BlockLane, launch_elements, launch_rows
+// defines: BlockLane, launch_elements, launch_rows
 #pragma once
 #include <cuda_runtime.h>
 
 #include <algorithm>
 
 #include "backend.h"
-#include "error.h"
+#include "cuda_check.h"
 
 namespace distill {
-
-/// Every CUDA runtime call goes through here: the expression, file and line, and the library's words.
-#define DISTILL_CUDA_CHECK(expression)                                                                           \
-    do {                                                                                                         \
-        const cudaError_t distill_status_ = (expression);                                                        \
-        if (distill_status_ != cudaSuccess)                                                                      \
-            ::distill::failure(__FILE__, ":", __LINE__, ": ", #expression, ": ", cudaGetErrorString(distill_status_)); \
-    } while (0)
 
 /// A block's threads share one row; sums and maxima are reduced in a fixed order and known to every thread.
 struct BlockLane {

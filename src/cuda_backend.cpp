@@ -1,0 +1,199 @@
+// The GPU: memory, streams and matrix products. Elementwise and row operations come from launch_cuda.h.
+#include <cublas_v2.h>
+
+#include <type_traits>
+#include <vector>
+
+#include "backend.h"
+#include "cuda_check.h"
+
+namespace distill {
+
+static const char* error_words(cublasStatus_t status) {
+    return status == CUBLAS_STATUS_SUCCESS ? nullptr : cublasGetStatusString(status);
+}
+
+namespace {
+
+/// Owns a library's handle. What closing it reports is lost: it happens in destructors, and concerns nothing that is still used.
+template <auto close>
+struct Closer {
+    template <class T>
+    void operator()(T* handle) const {
+        close(handle);
+    }
+};
+template <class Handle, auto close>
+using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Closer<close>>;
+
+template <class Owner, class Create>
+Owner create(const Create& make) {
+    typename Owner::pointer handle = nullptr;
+    DISTILL_CUDA_CHECK(make(&handle));
+    return Owner(handle);
+}
+
+/// The arena hands a freed block out again at once, in the order of the host's calls. On one stream that is safe: the next owner's
+/// work is queued behind the last one's. Between streams it is not: a block freed under stream 1 and obtained under stream 2 may
+/// still be in use by 1, so 2 must wait(1) between the two (and where 2's work reads what 1 wrote it has to anyway).
+class CudaArena final : public Arena {
+  public:
+    ~CudaArena() override {
+        for (const auto& block : blocks_) cudaFree(block->memory);
+    }
+
+  private:
+    void* system_allocate(size_t bytes) override {
+        void* memory = nullptr;
+        const cudaError_t status = cudaMalloc(&memory, bytes);
+        if (status == cudaErrorMemoryAllocation) {
+            cudaGetLastError();  // or the next kernel launch would be blamed
+            size_t free = 0, total = 0;
+            DISTILL_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+            failure("out of GPU memory: ", bytes, " bytes asked for, ", free, " free of ", total, ", ", system_bytes(),
+                    " in use here; choose a smaller --batch");
+        }
+        DISTILL_CUDA_CHECK(status);
+        return memory;
+    }
+};
+
+class CudaBackend final : public Backend {
+  public:
+    CudaBackend() {
+        int index = 0;
+        DISTILL_CUDA_CHECK(cudaGetDevice(&index));
+        DISTILL_CUDA_CHECK(cudaGetDeviceProperties(&properties_, index));
+        arena_.owner = this;
+        // As created, cuBLAS computes fp32 in fp32 (no TF32) and without atomics, so a product repeats bit for bit.
+        cublas_ = create<Cublas>([](cublasHandle_t* handle) { return cublasCreate(handle); });
+        use_stream(0);
+    }
+
+    Device device() const override { return Device::cuda; }
+    std::string description() const override;
+    Arena& arena() override { return arena_; }
+
+    /// From pageable memory the values are taken before this returns; page-locked memory must stay as it is until the stream got there.
+    void upload(void* to_device, const void* from_host, size_t bytes) override {
+        DISTILL_CUDA_CHECK(cudaMemcpyAsync(to_device, from_host, bytes, cudaMemcpyHostToDevice, stream()));
+    }
+    void download(void* to_host, const void* from_device, size_t bytes) override {
+        DISTILL_CUDA_CHECK(cudaMemcpyAsync(to_host, from_device, bytes, cudaMemcpyDeviceToHost, stream()));
+        DISTILL_CUDA_CHECK(cudaStreamSynchronize(stream()));
+    }
+    void copy(void* to, const void* from, size_t bytes) override {
+        if (to != from) DISTILL_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()));
+    }
+    void zero(void* memory, size_t bytes) override { DISTILL_CUDA_CHECK(cudaMemsetAsync(memory, 0, bytes, stream())); }
+    void synchronize() override {
+        for (const Lane& lane : lanes_) DISTILL_CUDA_CHECK(cudaStreamSynchronize(lane.stream.get()));
+    }
+
+    void use_stream(int index) override {
+        const Lane& lane = lane_of(index);
+        DISTILL_CUDA_CHECK(cublasSetStream(cublas_.get(), lane.stream.get()));  // forgets the workspace, so in this order
+        DISTILL_CUDA_CHECK(cublasSetWorkspace(cublas_.get(), lane.workspace, workspace_bytes()));
+        current_ = index;
+    }
+    void wait(int other) override {
+        if (other == current_) return;
+        const Lane& lane = lane_of(other);
+        DISTILL_CUDA_CHECK(cudaEventRecord(lane.event.get(), lane.stream.get()));
+        DISTILL_CUDA_CHECK(cudaStreamWaitEvent(stream(), lane.event.get(), 0));
+    }
+    void* native_stream() override { return stream(); }
+
+    void conv2d_forward(const Conv2dGeometry&, const float*, const float*, const ConvEpilogue&, float*) override {
+        not_yet("convolution");
+    }
+    void conv2d_backward_data(const Conv2dGeometry&, const float*, const float*, float*) override {
+        not_yet("the gradient of a convolution's input");
+    }
+    void conv2d_backward_weights(const Conv2dGeometry&, const float*, const float*, float*) override {
+        not_yet("the gradient of a convolution's weights");
+    }
+    void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) override { not_yet("batch normalisation"); }
+    void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) override {
+        not_yet("the gradient of batch normalisation");
+    }
+    void gemm(const GemmShape& s, const float* a, const float* b, float* c) override;
+
+  private:
+    using Stream = Owned<cudaStream_t, cudaStreamDestroy>;
+    using Event = Owned<cudaEvent_t, cudaEventDestroy>;
+    using Cublas = Owned<cublasHandle_t, cublasDestroy>;
+
+    /// A stream, the event by which others wait for it, and cuBLAS's scratch memory while it works on it: of a fixed address (a
+    /// captured graph keeps it) and one for each stream (products on two streams at once would overwrite each other's; from
+    /// cuBLAS's own pool, its choice of algorithm would depend on what else runs).
+    struct Lane {
+        Stream stream;
+        Event event;
+        void* workspace = nullptr;  ///< the arena's, never given back
+    };
+
+    [[noreturn]] static void not_yet(const char* operation) {
+        input_error("--device cuda: ", operation, " is not on the GPU yet; run with --device cpu");
+    }
+
+    /// What NVIDIA recommends (cublasSetWorkspace): 32 MiB from Hopper on, 4 MiB before.
+    size_t workspace_bytes() const { return size_t{properties_.major >= 9 ? 32u : 4u} << 20; }
+
+    cudaStream_t stream() const { return lanes_[static_cast<size_t>(current_)].stream.get(); }
+
+    /// Made on demand. Non-blocking: they do not order themselves after the legacy default stream, which a graph could not capture.
+    const Lane& lane_of(int index) {
+        if (index < 0) failure("CudaBackend: stream ", index, "; streams count from 0");
+        while (lanes_.size() <= static_cast<size_t>(index)) {
+            Lane lane;
+            lane.stream = create<Stream>([](cudaStream_t* s) { return cudaStreamCreateWithFlags(s, cudaStreamNonBlocking); });
+            lane.event = create<Event>([](cudaEvent_t* e) { return cudaEventCreateWithFlags(e, cudaEventDisableTiming); });
+            lane.workspace = arena_.obtain(workspace_bytes())->memory;
+            lanes_.push_back(std::move(lane));
+        }
+        return lanes_[static_cast<size_t>(index)];
+    }
+
+    cudaDeviceProp properties_{};
+    CudaArena arena_;  // before what works on its memory, so freed after it
+    std::vector<Lane> lanes_;
+    int current_ = 0;
+    Cublas cublas_;
+};
+
+std::string CudaBackend::description() const {
+    int driver = 0, runtime = 0, cublas = 0;
+    DISTILL_CUDA_CHECK(cudaDriverGetVersion(&driver));
+    DISTILL_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
+    DISTILL_CUDA_CHECK(cublasGetVersion(cublas_.get(), &cublas));
+    const auto cuda = [](int version) { return text(version / 1000, '.', version % 1000 / 10); };  // 12040 is 12.4
+    return text("cuda, ", properties_.name, ", compute capability ", properties_.major, '.', properties_.minor, ", ",
+                properties_.totalGlobalMem >> 20, " MiB, driver for CUDA ", cuda(driver), ", CUDA runtime ", cuda(runtime), ", cuBLAS ",
+                cublas / 10000, '.', cublas % 10000 / 100, '.', cublas % 100);
+}
+
+/// cuBLAS counts by columns, where our row-major matrices appear transposed: cᵀ (n×m) = op(b)ᵀ·op(a)ᵀ needs no transposition but
+/// the operands in the other order.
+void CudaBackend::gemm(const GemmShape& s, const float* a, const float* b, float* c) {
+    const auto operation = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
+    const float one = 1, beta = s.accumulate ? 1 : 0;
+    DISTILL_CUDA_CHECK(cublasSgemm_64(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k, &one,
+                                      b, s.transpose_b ? s.k : s.n, a, s.transpose_a ? s.m : s.k, &beta, c, s.n));
+}
+
+}  // namespace
+
+int cuda_device_count() {
+    int count = 0;
+    return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
+std::unique_ptr<Backend> make_cuda_backend() {
+    int count = 0;
+    if (const char* words = error_words(cudaGetDeviceCount(&count)))
+        input_error("--device cuda: no GPU here (", words, "); use --device cpu");
+    return std::make_unique<CudaBackend>();
+}
+
+}  // namespace distill

@@ -1,0 +1,237 @@
+// Choosing a device, and the GPU's half: memory, streams and matrix products against the CPU's. Without a GPU those cases skip,
+// and what a user without one gets to read is tested instead.
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "backend.h"
+#include "error.h"
+#include "kernels.h"
+#include "ops.h"
+#include "tensor.h"
+#include "testing.h"
+
+using namespace distill;
+
+namespace {
+
+/// The message of the InputError that `f` throws; a failed check if it throws none or another.
+template <class F>
+std::string input_error_of(const F& f) {
+    std::string message;
+    try {
+        f();
+        FAIL_CHECK("nothing was thrown");
+    } catch (const InputError& e) {
+        message = e.what();
+    }
+    CHECK(message.find('\n') == std::string::npos);
+    return message;
+}
+
+bool contains(const std::string& whole, const std::string& part) { return whole.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("backend: cpu and auto train on the CPU") {
+    CHECK(make_backend("cpu")->device() == Device::cpu);
+    CHECK(make_backend("auto")->device() == Device::cpu);
+}
+
+TEST_CASE("backend: threads are OpenMP's, 0 leaves them alone") {
+    const int before = omp_get_max_threads();
+    make_backend("cpu", before + 1);
+    CHECK(omp_get_max_threads() == before + 1);
+    make_backend("cpu", 0);
+    CHECK(omp_get_max_threads() == before + 1);
+    omp_set_num_threads(before);
+    CHECK(contains(input_error_of([] { make_backend("cpu", -1); }), "--threads -1"));
+}
+
+TEST_CASE("backend: an unknown device lists the valid ones") {
+    for (const char* name : {"gpu", "", "CUDA"}) {
+        const std::string message = input_error_of([&] { make_backend(name); });
+        CHECK(contains(message, std::string("--device ") + name + ":"));
+        for (const char* valid : {"auto", "cpu", "cuda"}) CHECK(contains(message, valid));
+    }
+}
+
+#ifndef DISTILL_CUDA
+
+TEST_CASE("backend: cuda in a build without CUDA says so") {
+    const std::string message = input_error_of([] { make_backend("cuda"); });
+    CHECK(contains(message, "built without CUDA"));
+    CHECK(contains(message, "--device cpu"));
+}
+
+#else
+#include "cuda_check.h"
+
+namespace {
+
+std::vector<float> ramp(int64_t size, float step) {  // values of both signs, in [-2, 2]
+    std::vector<float> values(static_cast<size_t>(size));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = 2 * std::sin(step * static_cast<float>(i + 1));
+    return values;
+}
+
+/// The GPU's backend, or null after the running case was recorded as skipped.
+std::unique_ptr<Backend> gpu_or_skip() {
+    if (cuda_device_count() > 0) return make_cuda_backend();
+    testing::skip("no CUDA device");
+    return nullptr;
+}
+
+}  // namespace
+
+TEST_CASE("cuda: a failed call throws its place, its text and the library's words") {
+    DISTILL_CUDA_CHECK(cudaSuccess);
+    std::string message;
+    try {
+        DISTILL_CUDA_CHECK(cudaErrorInvalidValue);
+    } catch (const InputError&) {
+        FAIL_CHECK("the input is not to blame");
+    } catch (const std::runtime_error& e) {
+        message = e.what();
+    }
+    for (const char* part : {"test_cuda_backend.cpp:", "cudaErrorInvalidValue: ", cudaGetErrorString(cudaErrorInvalidValue)})
+        CHECK(contains(message, part));
+}
+
+TEST_CASE("cuda: without a GPU the user is told so") {
+    int count = 0;
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    if (status == cudaSuccess) return testing::skip("there is a CUDA device");
+    CHECK(cuda_device_count() == 0);
+    CHECK(input_error_of([] { make_backend("cuda"); }) ==
+          std::string("--device cuda: no GPU here (") + cudaGetErrorString(status) + "); use --device cpu");
+}
+
+TEST_CASE("cuda: the description names the card and the versions") {
+    const auto gpu = gpu_or_skip();
+    if (!gpu) return;
+    MESSAGE(gpu->description());
+    for (const char* part : {"compute capability", "MiB", "driver", "runtime", "cuBLAS"}) CHECK(contains(gpu->description(), part));
+}
+
+TEST_CASE("cuda: upload, copy, zero and download") {
+    const auto gpu = gpu_or_skip();
+    if (!gpu) return;
+    const std::vector<float> values = ramp(100'003, 0.7f);
+    const Shape shape{1, 1, 1, 100'003};
+    const Tensor a = Tensor::from_host(*gpu, shape, values);
+    Tensor b(*gpu, shape);
+    b.copy_from(a);
+    Tensor(a).zero();  // shares a's memory, not b's
+    CHECK(b.to_host() == values);
+    CHECK(a.to_host() == std::vector<float>(values.size(), 0.0f));
+    CHECK(b.view(5, {1, 1, 1, 1}).item() == values[5]);
+}
+
+TEST_CASE("cuda: the arena hands memory out again, and says how much is missing") {
+    const auto gpu = gpu_or_skip();
+    if (!gpu) return;
+    const float* before = Tensor(*gpu, {1, 1, 1, 1000}).data();
+    const size_t allocations = gpu->arena().system_allocations();
+    CHECK(Tensor(*gpu, {1, 1, 1, 1000}).data() == before);
+    CHECK(gpu->arena().system_allocations() == allocations);
+
+    std::string message;
+    try {
+        gpu->arena().obtain(size_t{1} << 50);
+    } catch (const std::runtime_error& e) {
+        message = e.what();
+    }
+    for (const char* part : {"out of GPU memory", "1125899906842624 bytes", "free of", "--batch"}) CHECK(contains(message, part));
+    CHECK(cudaPeekAtLastError() == cudaSuccess);  // the next launch is not blamed
+}
+
+TEST_CASE("cuda: products agree with the CPU's, transposed or not, and repeat bit for bit") {
+    const auto gpu = gpu_or_skip();
+    if (!gpu) return;
+    const auto cpu = make_cpu_backend();
+    for (int flags = 0; flags < 8; ++flags) {
+        const GemmShape s{37, 29, 53, (flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0};
+        CAPTURE(s.transpose_a);
+        CAPTURE(s.transpose_b);
+        CAPTURE(s.accumulate);
+        const auto product = [&](Backend& on) {
+            const Tensor a = Tensor::from_host(on, {1, 1, 1, s.m * s.k}, ramp(s.m * s.k, 0.9f));
+            const Tensor b = Tensor::from_host(on, {1, 1, 1, s.k * s.n}, ramp(s.k * s.n, 1.3f));
+            const Tensor c = Tensor::from_host(on, {1, 1, 1, s.m * s.n}, ramp(s.m * s.n, 0.4f));
+            on.gemm(s, a.data(), b.data(), c.data());
+            return c.to_host();
+        };
+        const std::vector<float> expected = product(*cpu), found = product(*gpu);
+        // A sum of k products of numbers up to 2, in another order: k roundings of at most k·4·2⁻²⁴ each, and far fewer in practice.
+        float worst = 0;
+        for (size_t i = 0; i < found.size(); ++i) worst = std::max(worst, std::fabs(found[i] - expected[i]));
+        CHECK(worst <= static_cast<float>(s.k * s.k) * 4 * 0x1p-24f);
+        CHECK(product(*gpu) == found);
+        gpu->use_stream(1);
+        gpu->wait(0);
+        CHECK(product(*gpu) == found);
+        gpu->use_stream(0);
+        gpu->wait(1);
+    }
+}
+
+TEST_CASE("cuda: a stream that waits sees what the other one wrote") {
+    const auto gpu = gpu_or_skip();
+    if (!gpu) return;
+    const Shape shape{1, 1, 1, 1 << 22};
+    const Tensor sum(*gpu, shape), one(*gpu, shape);
+    Tensor result(*gpu, shape);
+    void* const first = gpu->native_stream();
+    fill(sum, 0);
+    fill(one, 1);
+    gpu->use_stream(1);
+    CHECK(gpu->native_stream() != first);
+    gpu->wait(0);
+    for (int i = 0; i < 200; ++i) add_tensors(sum, one, sum);  // long enough to be overtaken by a stream that does not wait
+    gpu->use_stream(0);
+    CHECK(gpu->native_stream() == first);
+    gpu->wait(0);  // for itself: nothing to do
+    gpu->wait(1);
+    result.copy_from(sum);
+    CHECK(result.to_host() == std::vector<float>(static_cast<size_t>(shape.size()), 200.0f));
+    gpu->use_stream(1);
+    fill(result, 3);
+    gpu->use_stream(0);
+    gpu->synchronize();  // all streams
+    CHECK(result.to_host() == std::vector<float>(static_cast<size_t>(shape.size()), 3.0f));
+    CHECK_THROWS_WITH_AS(gpu->use_stream(-1), "CudaBackend: stream -1; streams count from 0", std::runtime_error);
+}
+
+TEST_CASE("cuda: functors compute what they compute on the CPU") {
+    const auto gpu = gpu_or_skip();
+    if (!gpu) return;
+    const auto cpu = make_cpu_backend();
+    for (const int64_t size : {int64_t{1}, int64_t{257}, int64_t{1'000'001}}) {  // one thread, two blocks, more than one pass
+        CAPTURE(size);
+        const auto relu_of_sum = [&](Backend& on) {
+            const Var a(Tensor::from_host(on, {1, 1, 1, size}, ramp(size, 0.9f)));
+            const Var b(Tensor::from_host(on, {1, 1, 1, size}, ramp(size, 1.3f)));
+            return relu(add(a, b)).value().to_host();
+        };
+        CHECK(relu_of_sum(*gpu) == relu_of_sum(*cpu));
+    }
+}
+
+TEST_CASE("cuda: an operation that is missing names itself and the way out") {
+    const auto gpu = gpu_or_skip();
+    if (!gpu) return;
+    const auto message_is = [&](const std::string& operation, auto call) {
+        CHECK(input_error_of(call) == "--device cuda: " + operation + " is not on the GPU yet; run with --device cpu");
+    };
+    message_is("convolution", [&] { gpu->conv2d_forward({}, nullptr, nullptr, {}, nullptr); });
+    message_is("the gradient of a convolution's input", [&] { gpu->conv2d_backward_data({}, nullptr, nullptr, nullptr); });
+    message_is("the gradient of a convolution's weights", [&] { gpu->conv2d_backward_weights({}, nullptr, nullptr, nullptr); });
+    message_is("batch normalisation", [&] { gpu->batchnorm_forward({}, {}); });
+    message_is("the gradient of batch normalisation", [&] { gpu->batchnorm_backward({}, {}); });
+}
+
+#endif
