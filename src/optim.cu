@@ -1,0 +1,37 @@
+#include "optim.h"
+
+#include "launch.h"
+
+namespace distill {
+namespace {
+
+struct Sgd {
+    float* w;
+    const float* g;
+    float* v;
+    const float* lr;
+    float momentum, weight_decay;
+    bool nesterov;
+    DISTILL_HD void operator()(int64_t i) const {
+        const float gradient = g[i] + weight_decay * w[i];
+        const float velocity = momentum * v[i] + gradient;
+        v[i] = velocity;
+        w[i] -= *lr * (nesterov ? gradient + momentum * velocity : velocity);
+    }
+};
+
+}  // namespace
+
+void sgd_step(const Parameters& p, const Tensor& lr, const SgdOptions& o) {
+    for_each_element(p.backend(), p.count(), Sgd{p.values().data(), p.gradients().data(), p.momenta().data(), lr.data(), o.momentum,
+                                                 o.weight_decay, o.nesterov});
+}
+
+float learning_rate(float base, const std::vector<int>& steps, int epoch) {
+    double rate = static_cast<double>(base);
+    for (int s : steps)
+        if (epoch >= s) rate *= 0.1;
+    return static_cast<float>(rate);
+}
+
+}  // namespace distill
