@@ -1,6 +1,6 @@
 // launch.h: elementwise and row operations, written once as functors and run by either backend.
 // A file that launches functors ends in .cu: nvcc compiles it where CUDA is found, g++ (as C++) where not.
-// defines: DISTILL_HD, for_each_element, for_each_row, SerialLane
+// defines: DISTILL_HD, for_each_element, for_each_row, Span, SerialLane
 #pragma once
 #include <cstdint>
 
@@ -8,9 +8,21 @@
 
 #ifdef __CUDACC__
 #define DISTILL_HD __host__ __device__
-#include "launch_cuda.h"
 #else
 #define DISTILL_HD
+#endif
+
+namespace distill {
+
+/// The indices first … end − 1.
+struct Span {
+    int first, end;
+};
+
+}  // namespace distill
+
+#ifdef __CUDACC__
+#include "launch_cuda.h"
 #endif
 
 namespace distill {
@@ -22,19 +34,27 @@ constexpr int64_t parallel_threshold = 8192;
 /// of a block share the row: lane.each(n, [=](int64_t j) {…}), lane.sum(n, f) and lane.max(n, f), both known to every thread.
 struct SerialLane {
     template <class G>
-    void each(int64_t n, const G& g) const {
+    DISTILL_HD void each(int64_t n, const G& g) const {
 #pragma omp simd
         for (int64_t j = 0; j < n; ++j) g(j);
     }
+    /// g(i, j) for i < m, j < n; the last index is the one next to each other in memory.
     template <class G>
-    float sum(int64_t n, const G& g) const {
+    DISTILL_HD void grid(int m, int n, const G& g) const {
+        for (int i = 0; i < m; ++i) {
+#pragma omp simd
+            for (int j = 0; j < n; ++j) g(i, j);
+        }
+    }
+    template <class G>
+    DISTILL_HD float sum(int64_t n, const G& g) const {
         float total = 0;
 #pragma omp simd reduction(+ : total)
         for (int64_t j = 0; j < n; ++j) total += g(j);
         return total;
     }
     template <class G>
-    float max(int64_t n, const G& g) const {
+    DISTILL_HD float max(int64_t n, const G& g) const {
         float top = g(0);
 #pragma omp simd reduction(max : top)
         for (int64_t j = 1; j < n; ++j) {
@@ -43,8 +63,34 @@ struct SerialLane {
         }
         return top;
     }
+    /// What pooling is made of: write(i, j, v) for i < m and channels j < n, where v folds term(i, r, c, j) over the window's rows r
+    /// and its columns c in columns(i), from fold.start() on. Sixteen channels at a time stay in registers.
+    template <class Fold, class Columns, class Term, class Write>
+    DISTILL_HD void fold_windows(int m, int n, Span rows, const Fold& fold, const Columns& columns, const Term& term,
+                                 const Write& write) const {
+        constexpr int width = 16;
+        for (int i = 0; i < m; ++i) {
+            const Span span = columns(i);
+            int j = 0;
+            for (; j + width <= n; j += width) {
+                float value[width];
+                for (int k = 0; k < width; ++k) value[k] = fold.start();
+                for (int r = rows.first; r < rows.end; ++r)
+                    for (int c = span.first; c < span.end; ++c)
+#pragma omp simd
+                        for (int k = 0; k < width; ++k) value[k] = fold(value[k], term(i, r, c, j + k));
+                for (int k = 0; k < width; ++k) write(i, j + k, value[k]);
+            }
+            for (; j < n; ++j) {
+                float value = fold.start();
+                for (int r = rows.first; r < rows.end; ++r)
+                    for (int c = span.first; c < span.end; ++c) value = fold(value, term(i, r, c, j));
+                write(i, j, value);
+            }
+        }
+    }
     /// True in one thread of the row: it writes the row's single results.
-    bool first() const { return true; }
+    DISTILL_HD bool first() const { return true; }
 };
 
 /// Calls f(i) for i in [0, n), in any order and at once.

@@ -20,6 +20,11 @@ struct BlockLane {
         __syncthreads();  // what one lane wrote the next loop may read
     }
     template <class G>
+    __device__ void grid(int m, int n, const G& g) const {
+        for (int k = threadIdx.x; k < m * n; k += blockDim.x) g(k / n, k % n);
+        __syncthreads();
+    }
+    template <class G>
     __device__ float sum(int64_t n, const G& g) const {
         float own = 0;
         for (int64_t j = threadIdx.x; j < n; j += blockDim.x) own += g(j);
@@ -30,6 +35,19 @@ struct BlockLane {
         float own = g(0);
         for (int64_t j = threadIdx.x; j < n; j += blockDim.x) own = fmaxf(own, g(j));
         return reduce(own, [](float a, float b) { return fmaxf(a, b); });
+    }
+    template <class Fold, class Columns, class Term, class Write>
+    __device__ void fold_windows(int m, int n, Span rows, const Fold& fold, const Columns& columns, const Term& term,
+                                 const Write& write) const {
+        for (int k = threadIdx.x; k < m * n; k += blockDim.x) {
+            const int i = k / n, j = k % n;
+            const Span span = columns(i);
+            float value = fold.start();
+            for (int r = rows.first; r < rows.end; ++r)
+                for (int c = span.first; c < span.end; ++c) value = fold(value, term(i, r, c, j));
+            write(i, j, value);
+        }
+        __syncthreads();
     }
     __device__ bool first() const { return threadIdx.x == 0; }
 

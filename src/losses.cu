@@ -1,0 +1,224 @@
+// Losses. Forward: one partial sum an image line (or row of logits), then their sum in a fixed order. Backward reads the gradient of
+// the loss itself, a scalar, from device memory: the host waits for nothing.
+#include <cmath>
+
+#include "error.h"
+#include "launch.h"
+#include "ops.h"
+#include "softmax_row.h"
+
+namespace distill {
+namespace {
+
+struct SumPartials {
+    int64_t n;
+    float factor;
+    const float* partials;
+    float* y;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t, const Lane& lane) const {
+        const float* in = partials;
+        const float sum = lane.sum(n, [=](int64_t i) { return in[i]; });
+        if (lane.first()) *y = sum * factor;
+    }
+};
+
+/// y = factor·Σ partials.
+void sum_partials(const Tensor& partials, float factor, const Var& y) {
+    for_each_row(y.backend(), 1, partials.size(), SumPartials{partials.size(), factor, partials.data(), y.data()});
+}
+
+// ---- means of elements ---------------------------------------------------------------------------------------------------
+
+struct SquaredDifference {
+    DISTILL_HD static float value(float a, float b) { return (a - b) * (a - b); }
+    DISTILL_HD static float derivative(float a, float b) { return 2 * (a - b); }
+};
+struct AbsoluteDifference {
+    DISTILL_HD static float value(float a, float b) { return fabsf(a - b); }
+    DISTILL_HD static float derivative(float a, float b) { return a > b ? 1.0f : a < b ? -1.0f : 0.0f; }
+};
+
+template <class Op>
+struct DifferenceForward {
+    int64_t n;
+    const float *a, *b;
+    float* partials;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
+        const float *one = a + row * n, *other = b + row * n;
+        const float sum = lane.sum(n, [=](int64_t j) { return Op::value(one[j], other[j]); });
+        if (lane.first()) partials[row] = sum;
+    }
+};
+template <class Op>
+struct DifferenceBackward {
+    float factor;
+    const float *a, *b, *dy;
+    float *da, *db;  ///< either may be null
+    DISTILL_HD void operator()(int64_t i) const {
+        const float d = *dy * factor * Op::derivative(a[i], b[i]);
+        if (da) da[i] = d;
+        if (db) db[i] = -d;
+    }
+};
+
+template <class Op>
+Var mean_difference(const char* operation, const Var& a, const Var& b) {
+    const Shape s = a.shape();
+    if (s != b.shape())
+        failure(operation, ": shapes ", to_string(s), " and ", to_string(b.shape()), " must be equal ---> resize or reshape one");
+    Var y = result_of(Tensor(a.backend(), {1, 1, 1, 1}), a, b);
+    const float factor = 1.0f / static_cast<float>(s.size());
+    const Tensor partials(a.backend(), {s.n, s.h, 1, 1});
+    const int64_t line = s.w * s.c;
+    for_each_row(a.backend(), partials.size(), line, DifferenceForward<Op>{line, a.data(), b.data(), partials.data()});
+    sum_partials(partials, factor, y);
+    record(y, [a, b, y, factor] {
+        const Tensor dy = take_gradient(y);
+        const GradTarget da(a), db(b);
+        for_each_element(a.backend(), a.shape().size(),
+                         DifferenceBackward<Op>{factor, a.data(), b.data(), dy.data(), da.data(), db.data()});
+    });
+    return y;
+}
+
+struct LineSum {
+    int64_t n;
+    const float* x;
+    float* partials;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
+        const float* in = x + row * n;
+        const float sum = lane.sum(n, [=](int64_t j) { return in[j]; });
+        if (lane.first()) partials[row] = sum;
+    }
+};
+struct MeanBackward {
+    float factor;
+    const float* dy;
+    float* dx;
+    DISTILL_HD void operator()(int64_t i) const { dx[i] = *dy * factor; }
+};
+
+// ---- means over the batch ------------------------------------------------------------------------------------------------
+
+struct CrossEntropyForward {
+    int64_t n;
+    const float* logits;
+    const int32_t* labels;
+    float* partials;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
+        const SoftmaxRow softmax(lane, logits + row * n, n);
+        const int64_t label = labels[row];
+        // Labels live on the device, so no exception can be thrown here; NaN is seen by whoever watches the loss.
+        if (lane.first()) partials[row] = label >= 0 && label < n ? -softmax.log_probability(label) : NAN;
+    }
+};
+struct CrossEntropyBackward {
+    int64_t n;
+    float factor;
+    const float* logits;
+    const int32_t* labels;
+    const float* dy;
+    float* dx;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
+        const SoftmaxRow softmax(lane, logits + row * n, n);
+        const int64_t label = labels[row];
+        const float d = *dy * factor;
+        float* out = dx + row * n;
+        lane.each(n, [=](int64_t j) { out[j] = d * (softmax.probability(j) - (j == label ? 1.0f : 0.0f)); });
+    }
+};
+
+struct DivergenceForward {
+    int64_t n;
+    float inverse_temperature;
+    const float *student, *teacher;
+    float* partials;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
+        const SoftmaxRow s(lane, student + row * n, n, inverse_temperature), t(lane, teacher + row * n, n, inverse_temperature);
+        const float sum = lane.sum(n, [=](int64_t j) { return t.probability(j) * (t.log_probability(j) - s.log_probability(j)); });
+        if (lane.first()) partials[row] = sum;
+    }
+};
+struct DivergenceBackward {
+    int64_t n;
+    float inverse_temperature, factor;
+    const float *student, *teacher, *dy;
+    float* dx;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
+        const SoftmaxRow s(lane, student + row * n, n, inverse_temperature), t(lane, teacher + row * n, n, inverse_temperature);
+        const float d = *dy * factor;
+        float* out = dx + row * n;
+        lane.each(n, [=](int64_t j) { out[j] = d * (s.probability(j) - t.probability(j)); });
+    }
+};
+
+}  // namespace
+
+Var mse(const Var& a, const Var& b) { return mean_difference<SquaredDifference>("mse", a, b); }
+Var l1(const Var& a, const Var& b) { return mean_difference<AbsoluteDifference>("l1", a, b); }
+
+Var mean(const Var& x) {
+    const Shape s = x.shape();
+    Var y = result_of(Tensor(x.backend(), {1, 1, 1, 1}), x);
+    const float factor = 1.0f / static_cast<float>(s.size());
+    const Tensor partials(x.backend(), {s.n, s.h, 1, 1});
+    for_each_row(x.backend(), partials.size(), s.w * s.c, LineSum{s.w * s.c, x.data(), partials.data()});
+    sum_partials(partials, factor, y);
+    record(y, [x, y, factor] {
+        const Tensor dy = take_gradient(y);
+        const GradTarget dx(x);
+        if (dx.wanted()) for_each_element(x.backend(), x.shape().size(), MeanBackward{factor, dy.data(), dx.data()});
+    });
+    return y;
+}
+
+Var cross_entropy(const Var& logits, const Tensor& labels) {
+    const int64_t rows = logits.shape().pixels(), n = logits.shape().c;
+    if (labels.size() != rows)
+        failure("cross_entropy: shapes ", to_string(logits.shape()), " and ", to_string(labels.shape()), " of logits and labels",
+                " ---> one label for each row of logits");
+    Var y = result_of(Tensor(logits.backend(), {1, 1, 1, 1}), logits);
+    const float factor = 1.0f / static_cast<float>(rows);
+    const Tensor partials(logits.backend(), {rows, 1, 1, 1});
+    for_each_row(logits.backend(), rows, n, CrossEntropyForward{n, logits.data(), labels.ints(), partials.data()});
+    sum_partials(partials, factor, y);
+    record(y, [logits, labels, y, rows, n, factor] {
+        const Tensor dy = take_gradient(y);
+        const GradTarget dx(logits);
+        if (dx.wanted())
+            for_each_row(logits.backend(), rows, n,
+                         CrossEntropyBackward{n, factor, logits.data(), labels.ints(), dy.data(), dx.data()});
+    });
+    return y;
+}
+
+Var kl_divergence(const Var& student_logits, const Tensor& teacher_logits, float temperature) {
+    const Shape s = student_logits.shape();
+    if (s != teacher_logits.shape())
+        failure("kl_divergence: shapes ", to_string(s), " and ", to_string(teacher_logits.shape()),
+                " of student and teacher must be equal ---> both networks need the same classes");
+    if (!(temperature > 0)) failure("kl_divergence: the temperature is ", temperature, ", expected more than 0");
+    Var y = result_of(Tensor(student_logits.backend(), {1, 1, 1, 1}), student_logits);
+    const int64_t rows = s.pixels(), n = s.c;
+    const float factor = 1.0f / static_cast<float>(rows), sharp = 1.0f / temperature;
+    const Tensor partials(y.backend(), {rows, 1, 1, 1});
+    for_each_row(y.backend(), rows, n, DivergenceForward{n, sharp, student_logits.data(), teacher_logits.data(), partials.data()});
+    sum_partials(partials, factor, y);
+    record(y, [student_logits, teacher_logits, y, rows, n, factor, sharp] {
+        const Tensor dy = take_gradient(y);
+        const GradTarget dx(student_logits);
+        if (dx.wanted())
+            for_each_row(y.backend(), rows, n,
+                         DivergenceBackward{n, sharp, factor * sharp, student_logits.data(), teacher_logits.data(), dy.data(), dx.data()});
+    });
+    return y;
+}
+
+}  // namespace distill

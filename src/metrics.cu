@@ -1,0 +1,48 @@
+// What the host reads once an epoch, summed where the training runs.
+#include "error.h"
+#include "launch.h"
+#include "ops.h"
+
+namespace distill {
+namespace {
+
+struct IsCorrect {
+    int64_t classes;
+    const float* logits;
+    const int32_t* labels;
+    float* hit;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t sample, const Lane& lane) const {
+        const float* x = logits + sample * classes;
+        const float top = lane.max(classes, [=](int64_t j) { return x[j]; });
+        // The first of equals is the largest of the negated indices, exact in float; a row of NaNs has none.
+        const auto none = -static_cast<float>(classes);
+        const float at = -lane.max(classes, [=](int64_t j) { return x[j] == top ? -static_cast<float>(j) : none; });
+        if (lane.first()) hit[sample] = static_cast<int64_t>(at) == labels[sample] ? 1.0f : 0.0f;
+    }
+};
+struct AddSum {
+    int64_t n;
+    const float* x;
+    float* total;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t, const Lane& lane) const {
+        const float* in = x;
+        const float sum = lane.sum(n, [=](int64_t i) { return in[i]; });
+        if (lane.first()) *total += sum;
+    }
+};
+
+}  // namespace
+
+void count_correct(const Tensor& logits, const Tensor& labels, const Tensor& correct) {
+    const int64_t samples = logits.shape().pixels(), classes = logits.shape().c;
+    if (labels.size() != samples || correct.size() != 1)
+        failure("count_correct: shapes ", to_string(logits.shape()), " and ", to_string(labels.shape()), ", summed in ",
+                to_string(correct.shape()), " ---> one label for each row of logits, one float for the sum");
+    const Tensor hit(logits.backend(), {samples, 1, 1, 1});
+    for_each_row(logits.backend(), samples, classes, IsCorrect{classes, logits.data(), labels.ints(), hit.data()});
+    for_each_row(logits.backend(), 1, samples, AddSum{samples, hit.data(), correct.data()});
+}
+
+}  // namespace distill
