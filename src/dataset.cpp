@@ -10,11 +10,11 @@
 #include <memory>
 #include <numeric>
 #include <optional>
-#include <random>
 
 #include "csv.h"
 #include "error.h"
 #include "files.h"
+#include "philox.h"
 
 namespace distill {
 namespace {
@@ -293,12 +293,15 @@ void hold_out_validation(Dataset& d, int64_t n, uint64_t seed) {
     const std::vector<int64_t> shares = proportional_shares(n, members, d.train.records);
 
     std::vector<char> held(size_t(d.train.records), 0);
-    std::mt19937_64 engine(seed);  // its output is fixed by the C++ standard; the library's distributions are not
-    for (size_t c = 0; c < members.size(); ++c)
-        for (size_t k = 0; k < size_t(shares[c]); ++k) {
-            std::swap(members[c][k], members[c][k + engine() % (members[c].size() - k)]);
-            held[size_t(members[c][k])] = 1;
-        }
+    const uint64_t key = random_key(seed, Purpose::validation);
+    const auto ticket = [key](int64_t record) {  // the record itself breaks a tie
+        const Random4 draw = philox(key, uint64_t(record));
+        return std::pair(uint64_t{draw.v[0]} << 32 | draw.v[1], record);
+    };
+    for (size_t c = 0; c < members.size(); ++c) {
+        std::sort(members[c].begin(), members[c].end(), [&](int64_t a, int64_t b) { return ticket(a) < ticket(b); });
+        for (size_t k = 0; k < size_t(shares[c]); ++k) held[size_t(members[c][k])] = 1;
+    }
 
     const size_t pixels = size_t(d.height) * size_t(d.width) * 3;
     Split validation;

@@ -1,5 +1,6 @@
 // CIFAR networks of three stages. resnet<d>: d = 6n+2, post-activation blocks; widths 16,16,32,64, four times (two times the stem) as
-// resnet<d>x4; a 1×1 shortcut where the shape changes (option B), or none but subsampling and zero channels (option A, resnet<d>a).
+// resnet<d>x4; a 1×1 shortcut where the shape changes (option B), or none but subsampling and appended zero channels (option A,
+// resnet<d>a).
 // wrn-<d>-<r>: d = 6n+4, pre-activation blocks, widths 16,16r,32r,64r.
 #include "nets.h"
 
@@ -61,7 +62,7 @@ struct BasicBlock {
     Var residual(const Var& x, Mode mode) const {
         if (!changes_shape) return x;
         if (!option_a) return conv_bn(x, shortcut, shortcut_bn, mode, false);
-        return pad_channels(subsample(x, stride), added_channels / 2, added_channels - added_channels / 2);
+        return pad_channels(subsample(x, stride), 0, added_channels);
     }
     Var operator()(const Var& x, Mode mode, bool relu) const {
         const Var y = conv_bn(x, conv1, bn1, mode, true);
