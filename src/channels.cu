@@ -32,8 +32,8 @@ void copy_channels(Backend& backend, const Shape& x_shape, const float* x, int64
                    int64_t count, Others others) {
     const bool clear = others == Others::clear;
     const auto as_int = [](int64_t v) { return static_cast<int>(v); };
-    for_each_row(backend, y_shape.n * y_shape.h, y_shape.w * (clear ? y_shape.c : count),
-                 CopyChannels{as_int(y_shape.w), as_int(count), as_int(x_shape.c), as_int(from), as_int(y_shape.c), as_int(to), clear, x, y});
+    const CopyChannels copy{as_int(y_shape.w), as_int(count), as_int(x_shape.c), as_int(from), as_int(y_shape.c), as_int(to), clear, x, y};
+    for_each_row(backend, y_shape.n * y_shape.h, y_shape.w * (clear ? y_shape.c : count), copy);
 }
 
 bool same_pixels(const Shape& a, const Shape& b) { return a.n == b.n && a.h == b.h && a.w == b.w; }

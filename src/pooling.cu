@@ -201,7 +201,8 @@ struct MaxBackward {
 /// The result's shape; a window of padding alone would have no maximum.
 Shape strided_shape(const char* operation, const Shape& x, const PoolOptions& o) {
     if (o.size < 1 || o.stride < 1 || o.pad < 0 || 2 * o.pad > o.size)
-        failure(operation, ": size ", o.size, ", stride ", o.stride, ", pad ", o.pad, " ---> expected size >= 1, stride >= 1, 0 <= pad <= size/2");
+        failure(operation, ": size ", o.size, ", stride ", o.stride, ", pad ", o.pad,
+                " ---> expected size >= 1, stride >= 1, 0 <= pad <= size/2");
     const auto extent = [&](int64_t n) { return n + 2 * o.pad < o.size ? 0 : (n + 2 * o.pad - o.size) / o.stride + 1; };
     const Shape y{x.n, extent(x.h), extent(x.w), x.c};
     if (y.h < 1 || y.w < 1)
@@ -221,7 +222,8 @@ template <class Axis, class Back>
 Var resized(const char* operation, const Var& x, int64_t h, int64_t w) {
     const Shape from = x.shape(), to{from.n, h, w, from.c};
     if (h < 1 || w < 1)
-        failure(operation, ": shapes ", to_string(from), " and ", to_string(to), " of input and result ---> height and width must be positive");
+        failure(operation, ": shapes ", to_string(from), " and ", to_string(to),
+                " of input and result ---> height and width must be positive");
     if (from == to) return x;
     const Axis rows{static_cast<int>(from.h), static_cast<int>(h)}, columns{static_cast<int>(from.w), static_cast<int>(w)};
     return pooled(x, to, rows, columns, Back{rows}, Back{columns});
