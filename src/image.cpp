@@ -77,12 +77,10 @@ Image load_image(const std::filesystem::path& path) {
     int width = 0, height = 0, channels = 0;
     const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(stbi_load_from_callbacks(&callbacks, &feed, &width, &height, &channels, 3),
                                                            &stbi_image_free);
-    if (!pixels)
-        input_error(path.string(), ": cannot be decoded (", stbi_failure_reason(), ", ", bytes.size(),
-                    " bytes), expected a whole JPEG, PNG, BMP, PGM or PPM image; replace or remove it");
-    if (feed.starved)
-        input_error(path.string(), ": ends after ", bytes.size(), " bytes, before its ", width, "x", height,
-                    " image does, expected a whole image; it is truncated: replace or remove it");
+    if (!pixels || feed.starved)
+        input_error(path.string(), ": cannot be decoded (", pixels ? "truncated" : stbi_failure_reason(),
+                    feed.starved ? ", the image goes on where the file ends: byte " : ", the file has bytes: ", bytes.size(),
+                    "), expected a whole JPEG, PNG, BMP, PGM or PPM image; replace or remove it");
     Image image{height, width, {}};
     image.pixels.assign(pixels.get(), pixels.get() + size_t{3} * size_t(width) * size_t(height));
     return image;
