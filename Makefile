@@ -108,6 +108,12 @@ $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/FLAGS | config
 	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) -c -x c++ $< -o $@
 endif
 
+# The commit is compiled into one small file, again whenever git's answer changes.
+COMMIT := $(or $(shell git describe --always --dirty --abbrev=12 2>/dev/null),unknown)
+$(shell [ "$(COMMIT)" = "$$(cat $(BUILD)/COMMIT 2>/dev/null)" ] || echo "$(COMMIT)" > $(BUILD)/COMMIT)
+$(BUILD)/obj/src/version.cpp.o: CPPFLAGS += -DDISTILL_COMMIT='"$(COMMIT)"'
+$(BUILD)/obj/src/version.cpp.o: $(BUILD)/COMMIT
+
 $(BUILD)/distill: $(OBJECTS) $(BUILD)/LINK
 	@echo "  link $@"
 	@$(CXX) $(LDFLAGS) $(OBJECTS) $(LDLIBS) -o $@

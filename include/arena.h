@@ -51,6 +51,7 @@ class Arena {
 
     size_t system_allocations() const { return blocks_.size(); }  ///< how often memory was taken from the system so far
     size_t system_bytes() const { return system_bytes_; }
+    uint64_t requested_bytes() const { return requested_bytes_; }  ///< of all tensors made so far: the benchmark's count of traffic
     class Backend* owner = nullptr;  ///< for Tensor::backend()
 
   protected:
@@ -60,6 +61,7 @@ class Arena {
   private:
     std::map<size_t, std::vector<Block*>> free_;
     size_t system_bytes_ = 0;
+    uint64_t requested_bytes_ = 0;
 };
 
 }  // namespace distill

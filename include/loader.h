@@ -36,6 +36,8 @@ class Loader {
     /// InputError if the batch is larger than the training or the test set.
     Loader(Backend& backend, const Dataset& data, const LoaderOptions& options);
 
+    /// Another seed's batches from the same data.
+    void reseed(uint64_t seed) { options_.seed = seed; }
     int64_t train_records() const { return train_.records; }
     int64_t test_records() const { return test_.records; }
     int64_t steps_per_epoch() const;

@@ -22,6 +22,7 @@ BlockRef::~BlockRef() {
 
 Block* Arena::obtain(size_t bytes) {
     const size_t wanted = size_class(bytes);
+    requested_bytes_ += bytes;
     // An epoch's last, smaller batch borrows from the classes above rather than growing the process.
     for (auto it = free_.lower_bound(wanted); it != free_.end() && it->first <= 2 * wanted; ++it) {
         if (it->second.empty()) continue;

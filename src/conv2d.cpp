@@ -23,7 +23,6 @@ Conv2dGeometry geometry(const Shape& x, const Shape& w, const Conv2dOptions& o) 
     g.pad_h = o.pad_h;
     g.pad_w = o.pad_w;
     g.groups = o.groups;
-    count_work(g.multiply_accumulates());
     return g;
 }
 
@@ -32,15 +31,17 @@ Conv2dGeometry geometry(const Shape& x, const Shape& w, const Conv2dOptions& o) 
 Var conv2d(const Var& x, const Var& w, const Conv2dOptions& options, const Var& bias) {
     const Conv2dGeometry g = geometry(x.shape(), w.shape(), options);
     Var y = result_of(Tensor(x.backend(), g.y), x, w);
+    count_work(g.multiply_accumulates());
     x.backend().conv2d_forward(g, x.data(), w.data(), {}, y.data());
     record(y, [x, w, y, g] {
         const Tensor dy = take_gradient(y);
+        const int64_t work = g.multiply_accumulates();
         {
             const GradTarget dw(w);
-            if (dw.wanted()) x.backend().conv2d_backward_weights(g, x.data(), dy.data(), dw.data());
+            if (dw.wanted()) count_work(work), x.backend().conv2d_backward_weights(g, x.data(), dy.data(), dw.data());
         }
         const GradTarget dx(x);
-        if (dx.wanted()) x.backend().conv2d_backward_data(g, dy.data(), w.data(), dx.data());
+        if (dx.wanted()) count_work(work), x.backend().conv2d_backward_data(g, dy.data(), w.data(), dx.data());
     });
     return bias.defined() ? add_bias(y, bias) : y;
 }
@@ -54,6 +55,7 @@ Var conv2d_inference(const Var& x, const Tensor& w, const Tensor& bias, const Co
     epilogue.bias = bias.defined() ? bias.data() : nullptr;
     epilogue.residual = residual.defined() ? residual.data() : nullptr;
     epilogue.relu = relu;
+    count_work(g.multiply_accumulates());
     x.backend().conv2d_forward(g, x.data(), w.data(), epilogue, y.data());
     return y;
 }

@@ -1,0 +1,64 @@
+// distillation.h: plain training, and what every distillation shares: a frozen teacher and Hinton's loss.
+// defines: Supervised, Teacher, kd_loss, KnowledgeDistillation
+#pragma once
+#include <memory>
+#include <string>
+
+#include "trainer.h"
+
+namespace distill {
+
+/// Cross-entropy against the labels.
+class Supervised final : public Method {
+  public:
+    Supervised(Backend& backend, const Options& options, int classes);
+    Parameters& parameters() override { return parameters_; }
+    const Network& student() const override { return *student_; }
+    std::vector<std::string> loss_names() const override { return {"loss_ce"}; }
+    StepResult step(const Batch& batch) override;
+
+  private:
+    Parameters parameters_;
+    std::unique_ptr<Network> student_;
+};
+
+/// A trained network that is only looked at: its passes are never recorded.
+class Teacher {
+  public:
+    /// options.teacher with random weights (the benchmark's).
+    Teacher(Backend& backend, const Options& options, int classes);
+    /// The same with the weights of options.teacher_weights. InputError if the file is not given or not that network's.
+    static std::unique_ptr<Teacher> load(Backend& backend, const Options& options, int classes);
+    Output operator()(const Var& images, bool pre_activation = false) const;
+    const Network& network() const { return *network_; }
+    const std::map<std::string, std::string>& metadata() const { return metadata_; }
+    /// Its BatchNorm in a forward pass: running statistics, or the batch's (what ReviewKD's authors' code does).
+    Mode mode() const { return mode_; }
+
+  private:
+    Parameters parameters_;
+    std::unique_ptr<Network> network_;
+    std::map<std::string, std::string> metadata_;
+    Mode mode_;
+};
+
+/// T²·mean over the batch of KL(p_t ‖ p_s), p = softmax(logits/T) (Hinton, Vinyals, Dean 2015).
+Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float temperature);
+
+/// γ·CE + α·T²·KL (PAPERS.md: KD).
+class KnowledgeDistillation final : public Method {
+  public:
+    KnowledgeDistillation(Backend& backend, const Options& options, int classes, const Teacher& teacher);
+    Parameters& parameters() override { return parameters_; }
+    const Network& student() const override { return *student_; }
+    std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_kd"}; }
+    StepResult step(const Batch& batch) override;
+
+  private:
+    Parameters parameters_;
+    std::unique_ptr<Network> student_;
+    const Teacher& teacher_;
+    float temperature_, alpha_, gamma_;
+};
+
+}  // namespace distill

@@ -1,0 +1,96 @@
+// options.h: the command line of every training subcommand: one table that parses, prints help, writes config.csv and reads it back.
+// defines: Options, OptionTable, add_training_options, resolve_normalization
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dataset.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace distill {
+
+/// Everything a training can be told; the defaults are ReviewKD's training (PAPERS.md, section 1). "auto" values are replaced by what
+/// they resolve to before anything prints.
+struct Options {
+    std::string data = "data", dataset = "cifar100";
+    std::string teacher, student, teacher_weights, init;
+    int epochs = 240;
+    int64_t max_steps = 0;  ///< 0: no limit
+    int64_t batch = 128, validation = 0;
+    double lr = 0.1, weight_decay = 5e-4, momentum = 0.9;
+    std::string lr_steps = "150,180,210";
+    bool nesterov = true, shuffle = true, drop_last = false;
+    uint64_t seed = 0;
+    int runs = 1, threads = 0;
+    std::string normalize = "auto", augment = "crop-flip", crop_pad = "zero";
+    std::string precision = "fp32", device = "auto";
+    std::string run, save, id, preset;
+    bool resume = false, log_steps = false, quiet = false;
+    double teacher_min = 0;  ///< percent
+    // kd
+    double temperature = 4, alpha = 0.9, gamma = 0.1;
+    // reviewkd
+    std::optional<double> kd_weight;  ///< λ; by pair if not given
+    int kd_warmup = 20;
+    std::string teacher_bn = "running";
+    bool no_review = false, no_residual = false, no_abf = false, no_hcl = false;
+};
+
+/// The options of one subcommand, each bound to a field of Options. Where a value comes from, in falling order: the command line, a
+/// resumed run's config.csv, --preset, the default.
+class OptionTable {
+  public:
+    explicit OptionTable(CLI::App& app) : app_(&app) {}
+
+    CLI::Option* add(const std::string& flag, std::string& value, const std::string& help);
+    CLI::Option* add(const std::string& flag, int& value, const std::string& help);
+    CLI::Option* add(const std::string& flag, int64_t& value, const std::string& help);
+    CLI::Option* add(const std::string& flag, uint64_t& value, const std::string& help);
+    CLI::Option* add(const std::string& flag, double& value, const std::string& help);
+    CLI::Option* add(const std::string& flag, std::optional<double>& value, const std::string& help);
+    CLI::Option* add(const std::string& flag, std::string& value, const std::vector<std::string>& choices, const std::string& help);
+    CLI::Option* add_on_off(const std::string& flag, bool& value, const std::string& help);
+    CLI::Option* add_switch(const std::string& flag, bool& value, const std::string& help);
+
+    bool has(const std::string& name) const;
+    bool given(const std::string& name) const;  ///< on the command line
+    /// Sets an option that was not given by hand; `origin` (a file, a preset) is named if the text does not fit.
+    void set(const std::string& name, const std::string& text, const std::string& origin);
+    /// Name (without dashes) and value of every option, as config.csv has them.
+    std::vector<std::pair<std::string, std::string>> values() const;
+
+  private:
+    struct Binding {
+        std::string name;
+        CLI::Option* option;
+        std::function<std::string()> get;
+        std::function<bool(const std::string&)> set;  ///< false: the text does not fit
+    };
+    CLI::Option* bind(const std::string& flag, const std::string& type, const std::string& help, std::function<std::string()> get,
+                      std::function<bool(const std::string&)> set, bool is_switch = false);
+    const Binding& find(const std::string& name) const;
+    CLI::App* app_;
+    std::vector<Binding> bindings_;
+};
+
+/// The options that `train`, `kd` and `reviewkd` share; `distills`: with those of a teacher.
+void add_training_options(OptionTable& table, Options& options, bool distills);
+
+/// "150,180,210" as epochs; InputError for anything else. Empty: none.
+std::vector<int> parse_lr_steps(const std::string& text);
+
+/// --normalize: auto (section 1's values for CIFAR, an import's own), none (pixel/255), or six numbers of 255. The second form prints
+/// a normalisation as those six numbers.
+Normalization resolve_normalization(const std::string& text, const Dataset& data);
+std::string to_string(const Normalization& n);
+
+}  // namespace distill

@@ -1,0 +1,31 @@
+// progress.h: what a person sees while a training runs: one line that changes on a terminal, a plain line an epoch in a pipe.
+// defines: Progress, duration
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace distill {
+
+/// "1:02:03".
+std::string duration(double seconds);
+
+class Progress {
+  public:
+    /// Counts `total_steps` steps, of which `done` were made before this process.
+    Progress(int epochs, int64_t total_steps, int64_t done, bool quiet);
+    ~Progress();
+    void step(int epoch, int64_t images, double loss, double accuracy);
+    void epoch(int epoch, double loss, double train_accuracy, double test_accuracy, double best_accuracy);
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    std::string rate_and_eta() const;
+    void clear_line();
+    int epochs_;
+    int64_t total_, first_, done_, images_ = 0;
+    bool quiet_, terminal_, line_open_ = false;
+    Clock::time_point start_, shown_;
+};
+
+}  // namespace distill

@@ -1,0 +1,92 @@
+// report.h: runs beside the papers' numbers: collect run folders, join, summarise, print.
+// defines: Epoch, Run, Spread, Group, Report, collect_runs, spread, summarize, write_text, write_csv, add_report_command,
+//          fixed, points, clock_time, label
+#pragma once
+#include <filesystem>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "paper.h"
+
+namespace CLI {
+class App;
+}
+
+namespace distill {
+
+/// One row of epochs.csv; the accuracy in % of the test set.
+struct Epoch {
+    double train_loss, test_acc;
+};
+
+/// One run folder. An unfinished one (epochs.csv, but no result.csv) has what its config.csv and epochs.csv tell.
+struct Run {
+    std::filesystem::path folder;
+    bool finished = false;
+    std::string id, dataset, teacher, student, method, seed, device, precision, commit;
+    double last = 0, best = 0;  ///< top-1 in % on the test set: of the last epoch, of the best one
+    double seconds = 0;
+    std::vector<std::pair<std::string, std::string>> config;  ///< option, value; in config.csv's order
+    std::vector<Epoch> epochs;
+};
+
+/// Mean and sample standard deviation (divisor n − 1; 0 for n = 1) of n ≥ 1 values.
+struct Spread {
+    double mean = 0, deviation = 0;
+    size_t n = 0;
+};
+Spread spread(const std::vector<double>& values);
+
+/// Finished runs that differ in nothing but the seed, the folder and the machine. Accuracies in %, differences in points.
+struct Group {
+    std::vector<Run> runs;  ///< ordered by seed; never empty
+    std::string options;    ///< "lr=0.05, batch=64": what tells it from the other groups of its experiment; often empty
+    Spread last, best;
+    double hours = 0;  ///< a run's, in the mean
+    std::string devices, commits;
+    std::optional<PaperRow> paper;     ///< the row with the runs' id
+    std::optional<double> difference;  ///< ours − the paper's, where the data set and the networks are the row's own
+    std::optional<double> gain_last, gain_best;  ///< over our student alone: same data set and student, no teacher
+    std::optional<double> paper_gain;            ///< the same within the paper's table
+    std::string student_alone;                   ///< name() of the group that the gains are over
+    std::vector<std::string> notes;
+
+    const Run& any() const { return runs.front(); }
+    /// The paper reports the best epoch, so ours is compared by the best; else by the last.
+    bool compared_by_best() const { return paper && paper->metric == "top1_best"; }
+    /// The id, or what was run; with the data set if that is not the paper's and with `options`.
+    std::string name() const;
+};
+
+struct Report {
+    std::vector<Group> groups;  ///< by data set, student, teacher (none first), method
+    std::vector<Run> unfinished;
+};
+
+/// Every run in these folders and below, by path. InputError for a path that is no folder, for no run at all, and for a
+/// CSV that is broken, lacks a column or holds an impossible number (named with the place).
+std::vector<Run> collect_runs(const std::vector<std::filesystem::path>& folders);
+
+/// Groups the runs and joins each group with its paper row and its student alone.
+Report summarize(std::vector<Run> runs, const std::vector<PaperRow>& paper);
+
+/// An aligned table, the notes below it, then the unfinished runs.
+void write_text(std::ostream& out, const Report& report);
+
+/// The same columns as raw numbers, one row a group and one an unfinished run; appears whole or not at all.
+void write_csv(const std::filesystem::path& file, const Report& report);
+
+/// `distill report RUNS… [--csv F] [--html F] [--paper DIR]`.
+void add_report_command(CLI::App& app);
+
+// How both tables print.
+std::string fixed(double value, int digits = 2);
+std::string points(const std::optional<double>& difference);  ///< "+1.20", "−0.31", "–" if there is none
+std::string clock_time(double hours);                         ///< "1:02:03", hours first
+/// What was done to the student: "student alone", "kd from resnet56".
+std::string label(const Run& run);
+
+}  // namespace distill

@@ -1,0 +1,50 @@
+// run_folder.h: runs/<name>/ and the files in it.
+// defines: ResultRow, RunFolder, interruption
+#pragma once
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "csv.h"
+
+namespace distill {
+
+using ConfigRows = std::vector<std::pair<std::string, std::string>>;
+
+/// result.csv, one row.
+struct ResultRow {
+    std::string id, dataset, teacher, student, method, seed;
+    double last = 0, best = 0;  ///< test accuracy in %
+    int best_epoch = 0;
+    double seconds = 0;
+    std::string device, precision, commit;
+};
+
+class RunFolder {
+  public:
+    /// Makes the folder and writes config.csv. InputError if it exists.
+    static RunFolder create(const std::filesystem::path& path, const ConfigRows& config);
+    /// A folder made before. InputError if it is not there or has no config.csv.
+    static RunFolder reopen(const std::filesystem::path& path);
+
+    const std::filesystem::path& path() const { return path_; }
+    std::filesystem::path file(const char* name) const { return path_ / name; }
+    std::filesystem::path checkpoint() const { return file("checkpoint.bin"); }
+    bool finished() const { return std::filesystem::exists(file("result.csv")); }
+    ConfigRows config() const;
+    void write_result(const ResultRow& row) const;
+
+    /// Starts a table anew, or goes on after its first `keep` rows.
+    CsvWriter table(const char* name, const std::vector<std::string>& columns, bool resume, size_t keep) const;
+
+  private:
+    explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
+    std::filesystem::path path_;
+};
+
+/// From now on SIGINT and SIGTERM only set a flag, which the training loop looks at after each step; a second one ends at once.
+void catch_interruption();
+bool interruption();
+
+}  // namespace distill

@@ -1,0 +1,89 @@
+// trainer.h: the training loop that every method shares.
+// defines: StepResult, Method, Evaluation, evaluate, TrainingResult, Trainer
+#pragma once
+#include <string>
+#include <vector>
+
+#include "loader.h"
+#include "nets.h"
+#include "optim.h"
+#include "options.h"
+#include "run_folder.h"
+
+namespace distill {
+
+/// One forward pass: what is minimised, its parts as they enter the sum (in the order of loss_names), and the student's logits.
+struct StepResult {
+    Var loss;
+    std::vector<Var> named;
+    Var logits;
+};
+
+/// What a paper adds to plain training. parameters() holds the student under "student." and whatever else is trained with it.
+class Method {
+  public:
+    virtual ~Method() = default;
+    virtual Parameters& parameters() = 0;
+    virtual const Network& student() const = 0;
+    virtual std::vector<std::string> loss_names() const = 0;
+    /// Called before an epoch's first step: the place for weights that follow a schedule (they live in device memory).
+    virtual void begin_epoch(int /*epoch*/) {}
+    virtual StepResult step(const Batch& batch) = 0;
+};
+
+/// Plain cross-entropy of the network in evaluation mode over the test part, and its accuracy in %.
+struct Evaluation {
+    double loss = 0, accuracy = 0;
+};
+Evaluation evaluate(Backend& backend, const Loader& loader, const Network& network, Mode mode = Mode::evaluate);
+
+struct TrainingResult {
+    double last = 0, best = 0;  ///< test accuracy in %
+    int best_epoch = 0;
+    double seconds = 0;
+};
+
+/// Trains `method` as `options` say and keeps the run's files. With options.resume it goes on from the checkpoint, to the bit.
+/// Throws Interrupted after SIGINT or SIGTERM (a checkpoint is written), std::runtime_error for a loss that is not finite.
+class Trainer {
+  public:
+    Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder);
+    TrainingResult run();
+
+  private:
+    struct Totals {  ///< of an epoch so far
+        double loss = 0, accuracy = 0;
+        std::vector<double> named;
+    };
+    void resume();
+    void write_checkpoint() const;
+    void train_epoch(class Progress& progress);
+    void finish_epoch(class Progress& progress);
+    void train_step(const Batch& batch);
+    Totals totals() const;
+    void require_finite(int64_t first_row, int64_t rows) const;
+    bool out_of_steps() const { return options_.max_steps > 0 && global_step_ >= options_.max_steps; }
+    int64_t planned_steps() const;
+
+    Backend& backend_;
+    Loader& loader_;
+    Method& method_;
+    const Options& options_;
+    const RunFolder& folder_;
+    SgdOptions sgd_;
+    std::vector<int> lr_steps_;
+    Tape tape_;
+    Tensor lr_;     ///< one float
+    Tensor table_;  ///< an epoch's steps × (loss, named losses…, correct, images), read by the host once an epoch
+    int64_t columns_;
+    float rate_ = 0;
+    CsvWriter* epochs_csv_ = nullptr;
+    CsvWriter* steps_csv_ = nullptr;
+    // The state that a checkpoint holds beside the weights.
+    int epoch_ = 0, rows_written_ = 0;
+    int64_t step_ = 0, global_step_ = 0;
+    TrainingResult result_;
+    double seconds_before_epoch_ = 0;
+};
+
+}  // namespace distill

@@ -1,0 +1,197 @@
+#include "experiment.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "backend.h"
+#include "csv.h"
+#include "error.h"
+#include "files.h"
+#include "progress.h"
+#include "safetensors.h"
+#include "version.h"
+
+namespace distill {
+namespace {
+
+const std::string student_prefix = "student.";
+
+/// Options that say how a run is driven, not what it computes: free to differ when it is resumed, and not kept.
+bool drives_only(const std::string& name) { return name == "resume" || name == "quiet" || name == "runs" || name == "run" || name == "save"; }
+
+ConfigRows kept_options(const OptionTable& table) {
+    ConfigRows rows = table.values();
+    rows.erase(std::remove_if(rows.begin(), rows.end(), [](const auto& row) { return drives_only(row.first); }), rows.end());
+    return rows;
+}
+
+/// A resumed run has the options it was started with; one given by hand must say the same.
+void take_options_of(const RunFolder& folder, OptionTable& table) {
+    const ConfigRows now = table.values();
+    for (const auto& [name, value] : folder.config()) {
+        if (!table.has(name) || drives_only(name)) continue;
+        const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
+        if (table.given(name) && own->second != value)
+            input_error("--", name, " ", own->second, ": ", folder.path().string(), " was started with ", value,
+                        "; resume without it, or start anew in another folder");
+        table.set(name, value, folder.file("config.csv").string());
+    }
+}
+
+std::string default_run(const std::string& method, const Options& o) {
+    std::string name = "runs/" + method + "-" + o.dataset;
+    if (!o.teacher.empty()) name += "-" + o.teacher;
+    return name + "-" + o.student;
+}
+
+void print_configuration(const std::string& method, const ConfigRows& rows) {
+    std::printf("distill %s\n", method.c_str());
+    for (const auto& [name, value] : rows)
+        if (!value.empty()) std::printf("  %-16s %s\n", name.c_str(), value.c_str());
+    std::fflush(stdout);
+}
+
+/// Says what makes a teacher unlike this run's data, then measures it.
+double measure_teacher(Laboratory& lab, const Loader& loader, const Options& o) {
+    const auto& said = lab.teacher->metadata();
+    for (const auto& [key, here] : {std::pair<std::string, std::string>{"dataset", o.dataset}, {"normalization", o.normalize}}) {
+        const auto found = said.find(key);
+        if (found != said.end() && found->second != here)
+            std::printf("warning: the teacher was trained with %s %s, this run has %s\n", key.c_str(), found->second.c_str(), here.c_str());
+    }
+    const Evaluation e = evaluate(*lab.backend, loader, lab.teacher->network());
+    std::printf("teacher %s: test accuracy %.2f %%, loss %.4f (%lld images)\n", o.teacher.c_str(), e.accuracy, e.loss,
+                static_cast<long long>(loader.test_records()));
+    std::fflush(stdout);
+    if (e.accuracy < o.teacher_min)
+        input_error(o.teacher_weights, ": the teacher's test accuracy is ", number(e.accuracy), " %, --teacher-min asks for ",
+                    number(o.teacher_min), " %; train it longer or lower the minimum");
+    return e.accuracy;
+}
+
+void save_student(const fs::path& path, const Parameters& parameters, const std::string& method, const Options& o, int classes, double accuracy) {
+    WeightFile file;
+    file.tensors = parameters.to_file(student_prefix);
+    file.metadata = {{"network", o.student}, {"classes", std::to_string(classes)}, {"dataset", o.dataset}, {"normalization", o.normalize},
+                     {"method", method},     {"seed", std::to_string(o.seed)},     {"accuracy", number(accuracy)}};
+    write_safetensors(path, file);
+}
+
+/// Everything under a name that is not the student's: the method's helper modules.
+void save_helpers(const fs::path& path, const Parameters& parameters) {
+    WeightFile file;
+    for (auto& [name, tensor] : parameters.to_file())
+        if (name.compare(0, student_prefix.size(), student_prefix) != 0) file.tensors[name] = std::move(tensor);
+    if (!file.tensors.empty()) write_safetensors(path, file);
+}
+
+std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const MethodFactory& make) {
+    std::unique_ptr<Method> method = make(lab, o);
+    if (!o.init.empty()) load_start_weights(method->parameters(), o.init);
+    return method;
+}
+
+TrainingResult train_one(const std::string& method_name, Laboratory& lab, Loader& loader, const Options& o, const RunFolder& folder,
+                         const MethodFactory& make) {
+    const std::unique_ptr<Method> method = start_method(lab, o, make);
+    Trainer trainer(*lab.backend, loader, *method, o, folder);
+    const TrainingResult r = trainer.run();
+    save_student(folder.file("student.safetensors"), method->parameters(), method_name, o, lab.data.classes, r.last);
+    save_helpers(folder.file("helpers.safetensors"), method->parameters());
+    if (!o.save.empty()) save_student(o.save, method->parameters(), method_name, o, lab.data.classes, r.last);
+    folder.write_result({o.id, o.dataset, o.teacher, o.student, method_name, std::to_string(o.seed), r.last, r.best, r.best_epoch, r.seconds,
+                         o.device, o.precision, commit()});
+    return r;
+}
+
+}  // namespace
+
+LoaderOptions Laboratory::loader_options(const Options& o) const {
+    LoaderOptions l;
+    l.batch = o.batch;
+    l.shuffle = o.shuffle;
+    l.drop_last = o.drop_last;
+    l.seed = o.seed;
+    l.augmentation.crop_flip = o.augment == "crop-flip";
+    l.augmentation.reflect = o.crop_pad == "reflect";
+    l.normalization = normalization;
+    return l;
+}
+
+Laboratory open_laboratory(Options& o) {
+    Laboratory lab;
+    lab.backend = make_backend(o.device, o.threads);
+    o.device = lab.backend->device() == Device::cpu ? "cpu" : "cuda";
+    o.threads = omp_get_max_threads();
+    lab.data = load_dataset(o.data, o.dataset);
+    lab.normalization = resolve_normalization(o.normalize, lab.data);
+    o.normalize = to_string(lab.normalization);
+    constexpr uint64_t split_seed = 0;  // the same split for every seed of a run, so that validation accuracies compare
+    if (o.validation > 0) hold_out_validation(lab.data, o.validation, split_seed);
+    return lab;
+}
+
+void load_start_weights(Parameters& parameters, const std::string& path) {
+    const WeightFile file = read_safetensors(path);
+    const auto first = file.tensors.lower_bound(student_prefix);
+    const bool whole = first != file.tensors.end() && first->first.compare(0, student_prefix.size(), student_prefix) == 0;
+    parameters.from_file(file, path, whole ? "" : student_prefix);
+}
+
+void run_experiment(const std::string& method_name, OptionTable& table, Options& o, bool distills, const MethodFactory& make_method) {
+    if (o.runs < 1) input_error("--runs ", o.runs, ": expected at least 1");
+    const std::string base = o.run.empty() ? default_run(method_name, o) : o.run;
+    const uint64_t first_seed = o.seed;
+    const auto folder_of = [&](int i) { return o.runs == 1 ? fs::path(base) : fs::path(base) / ("s" + std::to_string(first_seed + static_cast<uint64_t>(i))); };
+    for (int i = 0; i < o.runs; ++i) {
+        if (o.resume && fs::exists(folder_of(i))) {
+            const uint64_t asked = o.seed;
+            take_options_of(RunFolder::reopen(folder_of(i)), table);
+            if (o.runs > 1) o.seed = asked;
+        } else if (o.resume && o.runs == 1) {
+            RunFolder::reopen(folder_of(i));  // throws: there is nothing to resume
+        } else if (!o.resume && fs::exists(folder_of(i))) {
+            input_error(folder_of(i).string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+        }
+    }
+    if (o.epochs < 1) input_error("--epochs ", o.epochs, ": expected at least 1");
+    if (o.student.empty()) input_error("--student: no network named; there are: ", network_names());
+    family_of(o.student);  // throws for an unknown name, before any work
+    const std::vector<int> steps = parse_lr_steps(o.lr_steps);
+
+    Laboratory lab = open_laboratory(o);
+    // All that can be wrong with the input is found here, before a folder is made.
+    if (!o.save.empty() && !fs::is_directory(fs::absolute(o.save).parent_path()))
+        input_error("--save ", o.save, ": the folder is not there; make it first");
+    if (distills) lab.teacher = Teacher::load(*lab.backend, o, lab.data.classes);
+    Loader loader(*lab.backend, lab.data, lab.loader_options(o));
+    start_method(lab, o, make_method);
+    print_configuration(method_name, kept_options(table));
+    if (!steps.empty() && steps.front() >= o.epochs)
+        std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(), o.epochs - 1);
+    ConfigRows facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}};
+    if (distills) facts.emplace_back("info.teacher_accuracy", number(measure_teacher(lab, loader, o)));
+
+    catch_interruption();
+    for (int i = 0; i < o.runs; ++i) {
+        o.seed = first_seed + static_cast<uint64_t>(i);
+        loader.reseed(o.seed);
+        const fs::path path = folder_of(i);
+        const bool known = fs::exists(path);
+        if (known && RunFolder::reopen(path).finished()) {
+            std::printf("%s: finished before, skipped\n", path.c_str());
+            continue;
+        }
+        ConfigRows config{{"method", method_name}};
+        for (auto& row : kept_options(table)) config.push_back(row);
+        config.insert(config.end(), facts.begin(), facts.end());
+        const RunFolder folder = known ? RunFolder::reopen(path) : RunFolder::create(path, config);
+        const TrainingResult r = train_one(method_name, lab, loader, o, folder, make_method);
+        std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", path.c_str(), r.last, r.best, r.best_epoch, duration(r.seconds).c_str());
+        std::fflush(stdout);
+    }
+}
+
+}  // namespace distill

@@ -1,0 +1,193 @@
+#include "options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+
+#include "csv.h"
+#include "error.h"
+
+namespace distill {
+namespace {
+
+template <class T>
+bool parse_whole(const std::string& text, T& value) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size();
+}
+
+template <class T>
+std::function<bool(const std::string&)> number_setter(T& value) {
+    return [&value](const std::string& s) { return parse_whole(s, value); };
+}
+
+std::string joined(const std::vector<std::string>& words, const char* between) {
+    std::string s;
+    for (const std::string& w : words) s += (s.empty() ? "" : between) + w;
+    return s;
+}
+
+std::vector<std::string> split(const std::string& s) {
+    std::vector<std::string> parts;
+    std::string part;
+    std::istringstream in(s);
+    while (std::getline(in, part, ',')) parts.push_back(part);
+    return parts;
+}
+
+}  // namespace
+
+CLI::Option* OptionTable::bind(const std::string& flag, const std::string& type, const std::string& help, std::function<std::string()> get,
+                               std::function<bool(const std::string&)> set, bool is_switch) {
+    const std::string name = flag.substr(flag.rfind("--") + 2), first = get();
+    const auto parse = [set](const CLI::results_t& words) { return set(words.back()); };
+    CLI::Option* option = is_switch ? app_->add_flag_callback(flag, [set] { set("on"); }, help) : app_->add_option(flag, parse, help);
+    if (!is_switch) option->type_name(type)->default_str(first)->expected(1)->take_last();
+    bindings_.push_back({name, option, std::move(get), std::move(set)});
+    return option;
+}
+
+CLI::Option* OptionTable::add(const std::string& flag, std::string& value, const std::string& help) {
+    return bind(flag, "TEXT", help, [&value] { return value; }, [&value](const std::string& s) { return value = s, true; });
+}
+CLI::Option* OptionTable::add(const std::string& flag, int& value, const std::string& help) {
+    return bind(flag, "INT", help, [&value] { return std::to_string(value); }, number_setter(value));
+}
+CLI::Option* OptionTable::add(const std::string& flag, int64_t& value, const std::string& help) {
+    return bind(flag, "INT", help, [&value] { return std::to_string(value); }, number_setter(value));
+}
+CLI::Option* OptionTable::add(const std::string& flag, uint64_t& value, const std::string& help) {
+    return bind(flag, "INT", help, [&value] { return std::to_string(value); }, number_setter(value));
+}
+CLI::Option* OptionTable::add(const std::string& flag, double& value, const std::string& help) {
+    return bind(flag, "NUMBER", help, [&value] { return number(value); }, number_setter(value));
+}
+CLI::Option* OptionTable::add(const std::string& flag, std::optional<double>& value, const std::string& help) {
+    return bind(flag, "NUMBER", help, [&value] { return value ? number(*value) : "auto"; },
+                [&value](const std::string& s) {
+                    if (s == "auto") return value.reset(), true;
+                    return parse_whole(s, value.emplace());
+                });
+}
+CLI::Option* OptionTable::add(const std::string& flag, std::string& value, const std::vector<std::string>& choices, const std::string& help) {
+    return bind(flag, joined(choices, "|"), help, [&value] { return value; },
+                [&value, choices](const std::string& s) {
+                    if (std::find(choices.begin(), choices.end(), s) == choices.end()) return false;
+                    return value = s, true;
+                });
+}
+CLI::Option* OptionTable::add_on_off(const std::string& flag, bool& value, const std::string& help) {
+    return bind(flag, "on|off", help, [&value] { return value ? "on" : "off"; },
+                [&value](const std::string& s) { return value = s == "on", s == "on" || s == "off"; });
+}
+CLI::Option* OptionTable::add_switch(const std::string& flag, bool& value, const std::string& help) {
+    return bind(flag, "", help, [&value] { return value ? "on" : "off"; },
+                [&value](const std::string& s) { return value = s == "on", s == "on" || s == "off"; }, true);
+}
+
+bool OptionTable::has(const std::string& name) const {
+    return std::any_of(bindings_.begin(), bindings_.end(), [&](const Binding& b) { return b.name == name; });
+}
+
+const OptionTable::Binding& OptionTable::find(const std::string& name) const {
+    for (const Binding& b : bindings_)
+        if (b.name == name) return b;
+    failure("OptionTable: no option '", name, "'");
+}
+
+bool OptionTable::given(const std::string& name) const { return find(name).option->count() > 0; }
+
+void OptionTable::set(const std::string& name, const std::string& text_value, const std::string& origin) {
+    if (!has(name)) input_error(origin, ": option '", name, "' is none of this subcommand's; was it written by another subcommand?");
+    const Binding& b = find(name);
+    if (b.option->count() > 0) return;
+    if (!b.set(text_value)) input_error(origin, ": option '", name, "': found '", text_value, "', expected ", b.option->get_type_name());
+}
+
+std::vector<std::pair<std::string, std::string>> OptionTable::values() const {
+    std::vector<std::pair<std::string, std::string>> rows;
+    for (const Binding& b : bindings_) rows.emplace_back(b.name, b.get());
+    return rows;
+}
+
+void add_training_options(OptionTable& t, Options& o, bool distills) {
+    t.add("--data", o.data, "folder of the data sets");
+    t.add("--dataset", o.dataset, "cifar10, cifar100, or the name of an imported set");
+    if (distills) {
+        t.add("--teacher", o.teacher, "teacher network");
+        t.add("--teacher-weights", o.teacher_weights, "the trained teacher (.safetensors)");
+        t.add("--teacher-min", o.teacher_min, "stop if the teacher's test accuracy is below this, in %");
+    }
+    t.add(distills ? "--student" : "--student,--net", o.student, "network to train");
+    t.add("--init", o.init, "start from these weights (.safetensors)");
+    t.add("--epochs", o.epochs, "passes over the training data");
+    t.add("--max-steps", o.max_steps, "end after this many steps (0: no limit)");
+    t.add("--batch", o.batch, "images a step");
+    t.add("--lr", o.lr, "learning rate at the start");
+    t.add("--lr-steps", o.lr_steps, "epochs from whose start on the rate is a tenth, e.g. 150,180,210");
+    t.add("--momentum", o.momentum, "of the velocity");
+    t.add("--weight-decay", o.weight_decay, "added to every gradient, times the weight");
+    t.add_on_off("--nesterov", o.nesterov, "Nesterov's momentum");
+    t.add("--seed", o.seed, "of initial weights, batches and augmentation");
+    t.add("--runs", o.runs, "trainings with seeds seed, seed+1, …");
+    t.add("--val", o.validation, "hold out this many training records and test on them (0: test on the test set)");
+    t.add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
+    t.add("--augment", o.augment, {"crop-flip", "none"}, "random crop of the padded image and horizontal flip, or nothing");
+    t.add("--crop-pad", o.crop_pad, {"zero", "reflect"}, "what the crop's border of 4 pixels is filled with");
+    t.add_on_off("--shuffle", o.shuffle, "a new order each epoch; off: consecutive records");
+    t.add_on_off("--drop-last", o.drop_last, "leave out an epoch's last, smaller batch");
+    t.add("--precision", o.precision, {"fp32"}, "of the arithmetic");
+    t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
+    t.add("--threads", o.threads, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
+    t.add("--run", o.run, "the run's folder; by default under runs/, named after what is trained");
+    t.add_switch("--resume", o.resume, "go on from the run's checkpoint, with the run's options");
+    t.add_switch("--log-steps", o.log_steps, "also write steps.csv, one row a step");
+    t.add("--save", o.save, "also save the trained network here (.safetensors)");
+    t.add("--id", o.id, "the experiment's id in the report");
+    t.add("--preset", o.preset, "take everything from this row of data/paper");
+    t.add_switch("--quiet", o.quiet, "no progress");
+}
+
+std::vector<int> parse_lr_steps(const std::string& s) {
+    std::vector<int> epochs;
+    for (const std::string& part : split(s)) {
+        int epoch = 0;
+        if (!parse_whole(part, epoch) || epoch < 0 || (!epochs.empty() && epoch <= epochs.back()))
+            input_error("--lr-steps: found '", s, "', expected rising epochs like 150,180,210");
+        epochs.push_back(epoch);
+    }
+    return epochs;
+}
+
+Normalization resolve_normalization(const std::string& s, const Dataset& data) {
+    if (s == "auto") {
+        if (data.imported) return data.stats;
+        Normalization review;  // ReviewKD's, after the CIFAR ResNet authors; of R, G, B
+        const float mean[3] = {125.3f, 123.0f, 113.9f}, std[3] = {63.0f, 62.1f, 66.7f};
+        std::copy(mean, mean + 3, review.mean);
+        std::copy(std, std + 3, review.std);
+        return review;
+    }
+    Normalization n;
+    if (s == "none") {
+        std::fill(n.std, n.std + 3, 255.0f);
+        return n;
+    }
+    const auto parts = split(s);
+    bool good = parts.size() == 6;
+    for (size_t i = 0; good && i < 6; ++i) {
+        float& place = i < 3 ? n.mean[i] : n.std[i - 3];
+        good = parse_whole(parts[i], place) && (i < 3 || place > 0);
+    }
+    if (!good) input_error("--normalize: found '", s, "', expected auto, none, or six numbers m1,m2,m3,s1,s2,s3 of 255 with s > 0");
+    return n;
+}
+
+std::string to_string(const Normalization& n) {
+    std::string s;
+    for (float v : n.mean) s += number(static_cast<double>(v)) + ",";
+    for (int c = 0; c < 3; ++c) s += number(static_cast<double>(n.std[c])) + (c < 2 ? "," : "");
+    return s;
+}
+
+}  // namespace distill

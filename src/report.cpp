@@ -1,0 +1,420 @@
+#include "report.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <set>
+#include <tuple>
+
+#include "csv.h"
+#include "error.h"
+#include "files.h"
+#include "report_html.h"
+
+namespace distill {
+namespace {
+
+// ---- reading run folders
+
+using Config = std::vector<std::pair<std::string, std::string>>;
+
+std::string value_of(const Config& config, const std::string& option) {
+    for (const auto& [name, value] : config)
+        if (name == option) return value;
+    return "";
+}
+
+/// A cell that must be finite and within [low, high].
+double bounded(const CsvTable& table, size_t row, const std::string& column, double low, double high) {
+    const double value = table.cell_number(row, column);
+    if (!(value >= low && value <= high))
+        input_error(table.path.string(), ": row ", row + 1, ", column '", column, "': found ", value, ", expected ", low, " to ", high);
+    return value;
+}
+
+Config read_config(const fs::path& file) {
+    const CsvTable table = read_csv(file);
+    Config config;
+    for (size_t r = 0; r < table.rows.size(); ++r) config.emplace_back(table.cell(r, "option"), table.cell(r, "value"));
+    return config;
+}
+
+std::vector<Epoch> read_epochs(const fs::path& file) {
+    const CsvTable table = read_csv(file);
+    std::vector<Epoch> epochs;
+    table.column("epoch"), table.column("train_loss"), table.column("test_acc");  // also where there is no row yet
+    for (size_t r = 0; r < table.rows.size(); ++r) {
+        if (table.cell_number(r, "epoch") != static_cast<double>(r))
+            input_error(file.string(), ": row ", r + 1, ": found epoch ", table.cell(r, "epoch"), ", expected ", r,
+                        " (one row an epoch, from 0); the file was edited or two runs wrote it");
+        epochs.push_back({table.cell_number(r, "train_loss"), bounded(table, r, "test_acc", 0, 100)});
+    }
+    return epochs;
+}
+
+/// The columns of result.csv that are text. What config.csv has of them stands for an unfinished run.
+const std::vector<std::pair<const char*, std::string Run::*>> text_fields = {
+    {"id", &Run::id},         {"dataset", &Run::dataset}, {"teacher", &Run::teacher}, {"student", &Run::student},
+    {"method", &Run::method}, {"seed", &Run::seed},       {"device", &Run::device},   {"precision", &Run::precision},
+    {"commit", &Run::commit}};
+
+Run read_run(const fs::path& folder) {
+    Run run;
+    run.folder = folder;
+    run.finished = fs::exists(folder / "result.csv");
+    run.config = read_config(folder / "config.csv");
+    if (fs::exists(folder / "epochs.csv")) run.epochs = read_epochs(folder / "epochs.csv");
+    if (!run.finished) {
+        for (const auto& [name, field] : text_fields) run.*field = value_of(run.config, name);
+        return run;
+    }
+    const CsvTable result = read_csv(folder / "result.csv");
+    if (result.rows.size() != 1) input_error(result.path.string(), ": found ", result.rows.size(), " rows, expected one");
+    for (const auto& [name, field] : text_fields) run.*field = result.cell(0, name);
+    run.last = bounded(result, 0, "last", 0, 100);
+    run.best = bounded(result, 0, "best", 0, 100);
+    run.seconds = bounded(result, 0, "seconds", 0, 1e12);
+    return run;
+}
+
+// ---- grouping
+
+/// Options that say where, by what and how watchfully a run was made, but not what was run.
+bool is_circumstance(const std::string& option) {
+    static const std::set<std::string> names = {"seed",  "runs",   "run",  "device", "threads",
+                                                "quiet", "resume", "save", "csv",    "log-steps"};
+    return names.count(option) > 0;
+}
+
+using Experiment = std::tuple<std::string, std::string, std::string, std::string, std::string>;
+Experiment experiment_of(const Run& r) { return {r.dataset, r.student, r.teacher, r.method, r.id}; }
+
+Config substance_of(const Run& run) {
+    Config config;
+    std::copy_if(run.config.begin(), run.config.end(), std::back_inserter(config), [](const auto& o) { return !is_circumstance(o.first); });
+    std::sort(config.begin(), config.end());
+    config.emplace_back("precision", run.precision);
+    return config;
+}
+
+std::string unique_values(const std::vector<Run>& runs, std::string Run::* field) {
+    std::set<std::string> values;
+    for (const Run& run : runs) values.insert(run.*field);
+    std::string all;
+    for (const std::string& value : values) all += (all.empty() ? "" : ", ") + value;
+    return all;
+}
+
+bool seed_order(const Run& a, const Run& b) {  // s2 before s10; seeds that are no numbers by text
+    return std::tuple(a.seed.size(), a.seed, a.folder) < std::tuple(b.seed.size(), b.seed, b.folder);
+}
+
+Group make_group(std::vector<Run> runs) {
+    Group group;
+    std::sort(runs.begin(), runs.end(), seed_order);
+    std::vector<double> last, best, hours;
+    for (const Run& run : runs) last.push_back(run.last), best.push_back(run.best), hours.push_back(run.seconds / 3600);
+    group.last = spread(last);
+    group.best = spread(best);
+    group.hours = spread(hours).mean;
+    group.devices = unique_values(runs, &Run::device);
+    group.commits = unique_values(runs, &Run::commit);
+    for (size_t i = 1; i < runs.size(); ++i)
+        if (runs[i].seed == runs[i - 1].seed) {
+            group.notes.push_back("a seed is there more than once, so the deviation is not one over independent runs");
+            break;
+        }
+    if (group.commits.find(", ") != std::string::npos) group.notes.push_back("runs of several commits");
+    group.runs = std::move(runs);
+    return group;
+}
+
+/// Says in `options` where the groups [first, last) of one experiment differ.
+void name_differences(std::vector<Group>::iterator first, std::vector<Group>::iterator last) {
+    std::map<std::string, std::set<std::string>> values;  // by option; absent is ""
+    for (auto group = first; group != last; ++group)
+        for (const auto& [option, value] : substance_of(group->any())) values[option];
+    for (auto& [option, seen] : values) {
+        for (auto group = first; group != last; ++group) seen.insert(value_of(substance_of(group->any()), option));
+        if (seen.size() < 2) continue;
+        for (auto group = first; group != last; ++group) {
+            const std::string value = value_of(substance_of(group->any()), option);
+            group->options += (group->options.empty() ? "" : ", ") + option + "=" + (value.empty() ? "–" : value);
+        }
+    }
+}
+
+// ---- joining
+
+bool is_student_alone(const Run& run) { return run.method == "train" && run.teacher.empty(); }
+
+/// Is the run what the row describes, the data set aside? Rows such as `reviewkd-r` are ablations of the method before the dash.
+bool is_experiment_of(const PaperRow& row, const Run& run) {
+    if (row.method == "student") return is_student_alone(run) && run.student == row.student;
+    if (row.method == "teacher") return is_student_alone(run) && run.student == row.teacher;
+    const bool method = row.method == run.method || row.method.rfind(run.method + "-", 0) == 0;
+    return method && run.teacher == row.teacher && run.student == row.student;
+}
+
+void join_paper(Group& group, const std::vector<PaperRow>& paper) {
+    const Run& run = group.any();
+    const auto named = std::find_if(paper.begin(), paper.end(), [&](const PaperRow& row) { return !run.id.empty() && row.id == run.id; });
+    const bool known_data = std::any_of(paper.begin(), paper.end(), [&](const PaperRow& row) { return row.dataset == run.dataset; });
+    const bool found = named != paper.end();
+    std::string reason;
+    if (found ? named->dataset != run.dataset : !known_data)
+        reason = "stand-in data";
+    else if (run.id.empty())
+        reason = "no experiment id";
+    else if (!found)
+        reason = "no row of data/paper has this id";
+    else if (!is_experiment_of(*named, run))
+        reason = "not the networks or the method of the row that its id names";
+    if (!reason.empty()) group.notes.push_back(reason + ": compare the gain over the student alone");
+    if (!found) return;
+
+    group.paper = *named;
+    const bool top1 = named->metric == "top1" || named->metric == "top1_best";
+    if (!named->value || !top1) return;
+    if (reason.empty()) group.difference = (group.compared_by_best() ? group.best : group.last).mean - *named->value;
+    const PaperRow* alone = student_alone(paper, *named);
+    if (alone && alone->value && named->method != "student" && named->method != "teacher") group.paper_gain = *named->value - *alone->value;
+}
+
+/// The student alone whose options are nearest to the group's; null if it was not run.
+const Group* find_student_alone(const std::vector<Group>& groups, const Group& group) {
+    const Group* nearest = nullptr;
+    size_t fewest = 0;
+    for (const Group& other : groups) {
+        if (!is_student_alone(other.any()) || other.any().dataset != group.any().dataset || other.any().student != group.any().student) continue;
+        const Config theirs = substance_of(other.any());
+        size_t differing = 0;
+        for (const auto& [option, value] : substance_of(group.any()))
+            for (const auto& [their_option, their_value] : theirs) differing += option == their_option && value != their_value;
+        if (!nearest || differing < fewest) nearest = &other, fewest = differing;
+    }
+    return nearest;
+}
+
+void join_student_alone(Group& group, const std::vector<Group>& groups) {
+    const Group* alone = is_student_alone(group.any()) ? nullptr : find_student_alone(groups, group);
+    if (!alone) return;
+    group.student_alone = alone->name();
+    group.gain_last = group.last.mean - alone->last.mean;
+    group.gain_best = group.best.mean - alone->best.mean;
+    const size_t ours = group.any().epochs.size(), theirs = alone->any().epochs.size();
+    if (ours != theirs) group.notes.push_back(text("gain of ", ours, " epochs over a student alone of ", theirs));
+}
+
+// ---- text
+
+size_t width(const std::string& utf8) {
+    return static_cast<size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+using Cells = std::vector<std::string>;
+
+/// Columns two blanks apart; those named in `left` begin, the others end together.
+void print_aligned(std::ostream& out, const std::vector<Cells>& rows, const std::set<size_t>& left) {
+    std::vector<size_t> widths(rows.front().size());
+    for (const Cells& row : rows)
+        for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], width(row[c]));
+    for (const Cells& row : rows) {
+        std::string line;
+        for (size_t c = 0; c < row.size(); ++c) {
+            const std::string blanks(widths[c] - width(row[c]), ' ');
+            line += (c ? "  " : "") + (left.count(c) ? row[c] + blanks : blanks + row[c]);
+        }
+        out << line.substr(0, line.find_last_not_of(' ') + 1) << '\n';
+    }
+}
+
+std::string mean_and_deviation(const Spread& s) { return s.n > 1 ? fixed(s.mean) + " ± " + fixed(s.deviation) : fixed(s.mean); }
+
+std::string number_or_empty(const std::optional<double>& value) { return value ? number(*value) : ""; }
+
+std::string utc_now() {
+    const std::time_t now = std::time(nullptr);
+    char buffer[32];
+    std::strftime(buffer, sizeof buffer, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
+    return buffer;
+}
+
+}  // namespace
+
+std::string fixed(double value, int digits) {
+    char buffer[64];
+    std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
+    return buffer;
+}
+
+std::string points(const std::optional<double>& difference) {
+    if (!difference) return "–";
+    const std::string size = fixed(std::abs(*difference));
+    return (*difference < 0 && size != "0.00" ? "−" : "+") + size;
+}
+
+std::string clock_time(double hours) {
+    const long seconds = std::lround(hours * 3600);
+    char buffer[64];
+    std::snprintf(buffer, sizeof buffer, "%ld:%02ld:%02ld", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    return buffer;
+}
+
+std::string label(const Run& run) {
+    if (is_student_alone(run)) return "student alone";
+    return run.teacher.empty() ? run.method : run.method + " from " + run.teacher;
+}
+
+std::string Group::name() const {
+    const Run& run = any();
+    std::string all = run.id;
+    if (run.id.empty())
+        all = run.dataset + " " + (run.teacher.empty() ? "" : run.teacher + "→") + run.student + " " + run.method;
+    else if (!paper || paper->dataset != run.dataset)
+        all += " on " + run.dataset;
+    return options.empty() ? all : all + " [" + options + "]";
+}
+
+Spread spread(const std::vector<double>& values) {
+    const double n = static_cast<double>(values.size());
+    double sum = 0, squares = 0;
+    for (double v : values) sum += v;
+    for (double v : values) squares += (v - sum / n) * (v - sum / n);
+    return {sum / n, values.size() > 1 ? std::sqrt(squares / (n - 1)) : 0.0, values.size()};
+}
+
+std::vector<Run> collect_runs(const std::vector<fs::path>& folders) {
+    std::map<fs::path, fs::path> found;  // by canonical path: a folder named twice counts once
+    const auto look = [&](const fs::path& folder) {
+        if (fs::exists(folder / "result.csv") || fs::exists(folder / "epochs.csv")) found.emplace(fs::canonical(folder), folder);
+    };
+    for (const fs::path& folder : folders) {
+        if (!fs::is_directory(folder)) input_error(folder.string(), ": is no folder, expected a run folder or one with run folders in it");
+        look(folder);
+        for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder))
+            if (entry.is_directory()) look(entry.path());
+    }
+    std::vector<Run> runs;
+    for (const auto& [canonical, folder] : found) runs.push_back(read_run(folder));
+    if (runs.empty()) input_error("no run found in ", folders.empty() ? "no folder at all" : folders.front().string(),
+                                  folders.size() > 1 ? " and the other folders" : "", ": expected a result.csv or epochs.csv in it or below");
+    return runs;
+}
+
+Report summarize(std::vector<Run> runs, const std::vector<PaperRow>& paper) {
+    Report report;
+    std::map<std::pair<Experiment, Config>, std::vector<Run>> alike;
+    for (Run& run : runs) {
+        if (run.finished)
+            alike[{experiment_of(run), substance_of(run)}].push_back(std::move(run));
+        else
+            report.unfinished.push_back(std::move(run));
+    }
+    for (auto& [key, members] : alike) report.groups.push_back(make_group(std::move(members)));
+    for (auto first = report.groups.begin(); first != report.groups.end();) {
+        const auto last = std::find_if(first, report.groups.end(),
+                                       [&](const Group& g) { return experiment_of(g.any()) != experiment_of(first->any()); });
+        name_differences(first, last);
+        first = last;
+    }
+    for (Group& group : report.groups) join_paper(group, paper);
+    for (Group& group : report.groups) join_student_alone(group, report.groups);
+    return report;
+}
+
+void write_text(std::ostream& out, const Report& report) {
+    std::vector<Cells> rows = {{"experiment", "epochs", "paper", "last", "best on test", "n", "compared", "difference", "gain last", "gain best",
+                                "paper's gain", "time", "device", "note"}};
+    std::vector<std::string> notes;
+    for (const Group& g : report.groups) {
+        std::string marks;
+        for (const std::string& note : g.notes) {
+            auto at = std::find(notes.begin(), notes.end(), note);
+            if (at == notes.end()) at = notes.insert(at, note);
+            marks += (marks.empty() ? "" : ",") + std::to_string(at - notes.begin() + 1);
+        }
+        const bool on_file = g.paper && g.paper->value;
+        const std::string paper = on_file ? mean_and_deviation({*g.paper->value, g.paper->std.value_or(0), g.paper->std ? 2u : 1u}) : "–";
+        rows.push_back({g.name(), std::to_string(g.any().epochs.size()), paper, mean_and_deviation(g.last), mean_and_deviation(g.best),
+                        std::to_string(g.last.n), g.difference ? (g.compared_by_best() ? "best" : "last") : "–", points(g.difference),
+                        points(g.gain_last), points(g.gain_best), points(g.paper_gain), clock_time(g.hours), g.devices, marks});
+    }
+    if (!report.groups.empty()) {
+        print_aligned(out, rows, {0, 2, 3, 4, 12, 13});
+        out << "\nTop-1 accuracy on the test set in %, mean ± sample standard deviation of n runs; differences and gains (over the student alone) in "
+               "points; time of one run, h:mm:ss.\n";
+    }
+    for (size_t i = 0; i < notes.size(); ++i) out << i + 1 << "  " << notes[i] << '\n';
+    if (report.unfinished.empty()) return;
+    if (!report.groups.empty()) out << '\n';
+    rows = {{"unfinished run", "last epoch", "of", "test accuracy"}};
+    for (const Run& run : report.unfinished) {
+        const bool begun = !run.epochs.empty();
+        rows.push_back({run.folder.string(), begun ? std::to_string(run.epochs.size() - 1) : "–", value_of(run.config, "epochs"),
+                        begun ? fixed(run.epochs.back().test_acc) : "–"});
+    }
+    print_aligned(out, rows, {0});
+}
+
+void write_csv(const fs::path& file, const Report& report) {
+    const Cells columns = {"experiment", "status",    "id",         "dataset",       "teacher",   "student",  "method",
+                           "options",    "epochs",    "paper",      "paper_std",     "paper_metric", "last_mean", "last_std",
+                           "best_mean",  "best_std",  "n",          "difference",    "gain_last", "gain_best", "paper_gain",
+                           "student_alone", "hours",  "device",     "precision",     "commit",    "note"};
+    const fs::path temporary = file.string() + ".tmp";
+    const auto put = [&] {
+        CsvWriter csv(temporary, columns);
+        for (const Group& g : report.groups) {
+            const Run& run = g.any();
+            const auto deviation = [](const Spread& s) { return s.n > 1 ? number(s.deviation) : ""; };
+            std::string notes;
+            for (const std::string& note : g.notes) notes += (notes.empty() ? "" : "; ") + note;
+            csv.row({g.name(), "finished", run.id, run.dataset, run.teacher, run.student, run.method, g.options,
+                     std::to_string(run.epochs.size()), g.paper ? number_or_empty(g.paper->value) : "",
+                     g.paper ? number_or_empty(g.paper->std) : "", g.paper ? g.paper->metric : "", number(g.last.mean), deviation(g.last),
+                     number(g.best.mean), deviation(g.best), std::to_string(g.last.n), number_or_empty(g.difference),
+                     number_or_empty(g.gain_last), number_or_empty(g.gain_best), number_or_empty(g.paper_gain), g.student_alone,
+                     number(g.hours), g.devices, run.precision, g.commits, notes});
+        }
+        for (const Run& run : report.unfinished) {
+            Cells row = {run.folder.string(), "unfinished", run.id, run.dataset, run.teacher, run.student, run.method, "",
+                         std::to_string(run.epochs.size())};
+            row.resize(columns.size());
+            csv.row(row);
+        }
+    };
+    try {
+        put();
+        fs::rename(temporary, file);
+    } catch (...) {
+        std::error_code unused;
+        fs::remove(temporary, unused);
+        throw;
+    }
+}
+
+void add_report_command(CLI::App& app) {
+    struct Options {
+        std::vector<fs::path> runs;
+        fs::path csv, html, paper;
+    };
+    CLI::App* command = app.add_subcommand("report", "Runs beside the papers' numbers: a table, a CSV, one HTML page");
+    auto options = std::make_shared<Options>();
+    command->add_option("RUNS", options->runs, "run folders, or folders with run folders in them")->required();
+    command->add_option("--csv", options->csv, "write the table as CSV to this file");
+    command->add_option("--html", options->html, "write one self-contained page with learning curves to this file");
+    command->add_option("--paper", options->paper, "folder of the papers' numbers [data/paper, here or beside the program]");
+    command->callback([options] {
+        const Report report = summarize(collect_runs(options->runs), load_paper(paper_folder(options->paper)));
+        write_text(std::cout, report);
+        if (!options->csv.empty()) write_csv(options->csv, report);
+        if (!options->html.empty()) write_file_atomically(options->html, html_page(report, utc_now()));
+    });
+}
+
+}  // namespace distill

@@ -1,0 +1,403 @@
+#include "report_html.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "csv.h"
+#include "error.h"
+
+namespace distill {
+namespace {
+
+// Okabe and Ito's palette, which the common colour blindnesses keep apart, darkened on white and lightened on black until
+// lines have contrast; the student alone is grey. Colours repeat dashed when a panel has more than six lines.
+const char* const style = R"(
+:root { color-scheme: light dark; --page: #fff; --ink: #1b1f24; --soft: #5b6570; --rule: #d9dee3; --grid: #e9edf0; --wash: #f5f7f9;
+  --base: #6b7580; --c0: #0072b2; --c1: #d55e00; --c2: #008a64; --c3: #b4588f; --c4: #b07800; --c5: #2f8fc4; }
+@media (prefers-color-scheme: dark) { :root { --page: #14171b; --ink: #e8ebee; --soft: #9aa5b0; --rule: #343b43; --grid: #262c33;
+  --wash: #1c2127; --base: #9aa5b0; --c0: #4aa8e0; --c1: #ff8a45; --c2: #2cc295; --c3: #e09ac4; --c4: #eab13a; --c5: #8bd0f5; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 78rem; padding: 2.5rem 2rem 4rem; background: var(--page); color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; }
+h1 { margin: 0; font-size: 1.9rem; font-weight: 650; letter-spacing: -.015em; line-height: 1.2; }
+h2 { margin: 3rem 0 .35rem; font-size: 1.25rem; font-weight: 650; letter-spacing: -.01em; }
+h3 { margin: 0 0 .2rem; font-size: .95rem; font-weight: 600; }
+p { margin: .35rem 0; max-width: 52rem; } .soft, .notes, figcaption { color: var(--soft); font-size: .875rem; }
+dl.facts { display: flex; flex-wrap: wrap; gap: .75rem 2.5rem; margin: 1.4rem 0 0; padding: 1rem 0; border: solid var(--rule);
+  border-width: 1px 0; }
+.facts dt { color: var(--soft); font-size: .75rem; letter-spacing: .04em; text-transform: uppercase; }
+.facts dd { margin: 0; font-weight: 550; overflow-wrap: anywhere; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums lining-nums; }
+th, td { padding: .45rem .7rem; text-align: right; white-space: nowrap; vertical-align: baseline; }
+th:first-child, td:first-child { padding-left: 0; } th:last-child, td:last-child { padding-right: 0; }
+thead th { color: var(--soft); font-size: .78rem; font-weight: 550; line-height: 1.3; vertical-align: bottom;
+  border-bottom: 1.5px solid var(--ink); }
+tbody td { border-bottom: 1px solid var(--grid); } .results tbody th { padding: 1.1rem 0 .3rem; font-weight: 650; }
+.results tbody:last-child tr:last-child td { border-bottom: 1.5px solid var(--ink); }
+th.text, td.text, tbody th { text-align: left; } td.text { white-space: normal; } .id { display: block; color: var(--soft);
+  font-size: .78rem; overflow-wrap: anywhere; } .pm { color: var(--soft); } .key { font-weight: 650; } sup { color: var(--soft); }
+.notes { margin: .8rem 0 0; padding: 0; list-style: none; } .notes sup { margin-right: .4em; }
+.swatch { display: inline-block; width: 22px; height: 10px; margin-right: .5em; vertical-align: baseline; }
+.dots td { padding-top: .15rem; padding-bottom: .15rem; border: 0; vertical-align: middle; } .dots td.plot { width: 62%; padding: 0 .5rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(27rem, 100%), 1fr)); gap: 2rem; margin-top: 1.6rem; }
+figure { margin: 0; break-inside: avoid; } svg { display: block; width: 100%; height: auto; overflow: visible; }
+.legend { display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; margin: 0 0 .4rem; padding: 0; list-style: none; font-size: .82rem; }
+svg text { fill: var(--soft); font: 12px system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif;
+  font-variant-numeric: tabular-nums; } .grid { stroke: var(--grid); } .axis { stroke: var(--soft); }
+.mean { fill: none; stroke-width: 2; stroke-linejoin: round; } .seed { fill: none; stroke-width: 1; stroke-opacity: .28; }
+details { border-bottom: 1px solid var(--grid); padding: .5rem 0; } summary { cursor: pointer; font-weight: 550; }
+.config { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 0 2rem; margin: .6rem 0; }
+.config div { display: flex; justify-content: space-between; gap: 1rem; padding: .15rem 0; border-bottom: 1px dotted var(--rule);
+  font-size: .85rem; } .config dt { color: var(--soft); } .config dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
+@media print { body { max-width: none; padding: 0; font-size: 9.5pt; } h2 { break-after: avoid; } tr { break-inside: avoid; } .wide { overflow: visible; }
+  :root { color-scheme: light; --page: #fff; --ink: #000; --soft: #4a545e; --rule: #c4cad0; --grid: #e3e7ea; --base: #6b7580; --c0: #0072b2;
+  --c1: #d55e00; --c2: #008a64; --c3: #b4588f; --c4: #b07800; --c5: #2f8fc4; } }
+)";
+
+std::string escaped(const std::string& raw) {
+    std::string out;
+    for (char c : raw) {
+        if (c == '&') out += "&amp;";
+        else if (c == '<') out += "&lt;";
+        else if (c == '>') out += "&gt;";
+        else if (c == '"') out += "&quot;";
+        else out += c;
+    }
+    return out;
+}
+
+// ---- panels: what belongs into one picture
+
+/// One experiment's look in its panel.
+struct Line {
+    const Group* group;
+    std::string colour;  ///< a CSS variable
+    bool dashed;
+    std::string stroke() const { return "stroke=\"" + colour + "\"" + (dashed ? " stroke-dasharray=\"5 3\"" : ""); }
+};
+
+/// All experiments with one student on one data set.
+struct Panel {
+    std::string dataset, student;
+    std::vector<Line> lines;
+};
+
+std::vector<Panel> panels_of(const Report& report) {
+    std::vector<Panel> panels;
+    size_t next = 0;
+    for (const Group& group : report.groups) {
+        const Run& run = group.any();
+        if (panels.empty() || panels.back().dataset != run.dataset || panels.back().student != run.student) {
+            panels.push_back({run.dataset, run.student, {}});
+            next = 0;
+        }
+        std::vector<Line>& lines = panels.back().lines;
+        if (lines.empty() && label(run) == "student alone") {
+            lines.push_back({&group, "var(--base)", false});
+        } else {
+            lines.push_back({&group, "var(--c" + std::to_string(next % 6) + ")", next >= 6});
+            ++next;
+        }
+    }
+    return panels;
+}
+
+std::string label_with_options(const Group& group) { return label(group.any()) + (group.options.empty() ? "" : ", " + group.options); }
+
+// ---- axes
+
+/// A linear axis over round numbers: `low` and `high` are multiples of `step`.
+struct Axis {
+    double low, high, step;
+    double from, to;  ///< pixels of low and high
+    double at(double value) const { return from + (value - low) / (high - low) * (to - from); }
+    int digits() const { return std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9))); }
+    std::vector<double> ticks() const {
+        std::vector<double> all;
+        for (double i = std::round(low / step); i <= std::round(high / step); ++i) all.push_back(i * step);
+        return all;
+    }
+};
+
+Axis round_axis(double low, double high, int intervals, double from, double to) {
+    const double raw = std::max(high - low, 1e-6) / intervals, power = std::pow(10, std::floor(std::log10(raw)));
+    const double step = power * (raw <= power ? 1 : raw <= 2 * power ? 2 : raw <= 5 * power ? 5 : 10);
+    low = std::floor(low / step + 1e-9) * step;
+    return {low, std::max(std::ceil(high / step - 1e-9) * step, low + step), step, from, to};
+}
+
+std::string px(double value) { return fixed(value, 1); }
+
+// ---- accuracies
+
+/// Last epoch (dot, whisker of one deviation, a tick for each seed), best epoch (ring), the paper's (diamond).
+std::string dot_row(const Line& line, const Axis& x) {
+    const Group& g = *line.group;
+    const double y = 15, mean = x.at(g.last.mean), reach = x.at(g.last.mean + g.last.deviation) - mean;
+    std::ostringstream svg;
+    svg << "<svg viewBox=\"0 0 560 30\" role=\"img\" aria-label=\"" << escaped(label_with_options(g)) << ": last epoch "
+        << fixed(g.last.mean) << " %, best " << fixed(g.best.mean) << " %\">";
+    for (double tick : x.ticks())
+        svg << "<line class=\"grid\" x1=\"" << px(x.at(tick)) << "\" x2=\"" << px(x.at(tick)) << "\" y1=\"0\" y2=\"30\"/>";
+    svg << "<g stroke=\"" << line.colour << "\" stroke-width=\"2\">";
+    if (g.last.n > 1) {
+        svg << "<line x1=\"" << px(mean - reach) << "\" x2=\"" << px(mean + reach) << "\" y1=\"15\" y2=\"15\"/>";
+        for (double end : {mean - reach, mean + reach})
+            svg << "<line x1=\"" << px(end) << "\" x2=\"" << px(end) << "\" y1=\"11\" y2=\"19\"/>";
+        for (const Run& run : g.runs)
+            svg << "<line stroke-opacity=\".45\" stroke-width=\"1.5\" x1=\"" << px(x.at(run.last)) << "\" x2=\"" << px(x.at(run.last))
+                << "\" y1=\"22\" y2=\"28\"/>";
+    }
+    svg << "<circle cx=\"" << px(x.at(g.best.mean)) << "\" cy=\"15\" r=\"4.5\" fill=\"var(--page)\"/><circle cx=\"" << px(mean)
+        << "\" cy=\"15\" r=\"4.5\" fill=\"" << line.colour << "\"/></g>";
+    if (g.difference) {
+        const double p = x.at(*g.paper->value);
+        svg << "<path d=\"M" << px(p) << ' ' << px(y - 7) << 'L' << px(p + 6) << ' ' << px(y) << 'L' << px(p) << ' ' << px(y + 7) << 'L'
+            << px(p - 6) << ' ' << px(y) << "Z\" fill=\"none\" stroke=\"var(--ink)\" stroke-width=\"1.5\"/>";
+    }
+    svg << "</svg>";
+    return svg.str();
+}
+
+std::string swatch(const Line& line) {
+    return "<svg class=\"swatch\" viewBox=\"0 0 22 10\" aria-hidden=\"true\"><line x1=\"0\" x2=\"22\" y1=\"5\" y2=\"5\" stroke-width=\"3\" " +
+           line.stroke() + "/></svg>";
+}
+
+std::string dot_plot(const Panel& panel) {
+    double low = 100, high = 0;
+    for (const Line& line : panel.lines) {
+        const Group& g = *line.group;
+        std::vector<double> shown = {g.last.mean - g.last.deviation, g.last.mean + g.last.deviation, g.best.mean};
+        for (const Run& run : g.runs) shown.push_back(run.last);
+        if (g.difference) shown.push_back(*g.paper->value);
+        low = std::min(low, *std::min_element(shown.begin(), shown.end()));
+        high = std::max(high, *std::max_element(shown.begin(), shown.end()));
+    }
+    const Axis x = round_axis(low, high, 5, 16, 544);
+    bool several = false, paper = false;
+    std::ostringstream html;
+    html << "<figure><h3>Test accuracy</h3><div class=\"wide\"><table class=\"dots\"><tbody>";
+    for (const Line& line : panel.lines) {
+        html << "<tr><td class=\"text\">" << swatch(line) << escaped(label_with_options(*line.group)) << "</td><td class=\"plot\">"
+             << dot_row(line, x) << "</td><td>" << fixed(line.group->last.mean);
+        if (line.group->last.n > 1) html << " <span class=\"pm\">± " << fixed(line.group->last.deviation) << "</span>";
+        html << "</td></tr>\n";
+        several |= line.group->last.n > 1;
+        paper |= line.group->difference.has_value();
+    }
+    html << "<tr><td></td><td class=\"plot\"><svg viewBox=\"0 0 560 34\" aria-hidden=\"true\"><line class=\"axis\" x1=\"16\" x2=\"544\" "
+            "y1=\"0.5\" y2=\"0.5\"/>";
+    for (double tick : x.ticks())
+        html << "<text x=\"" << px(x.at(tick)) << "\" y=\"15\" text-anchor=\"middle\">" << fixed(tick, x.digits()) << "</text>";
+    html << "<text x=\"280\" y=\"31\" text-anchor=\"middle\">top-1 accuracy on the test set (%)</text></svg></td><td></td></tr></tbody></table></div>"
+            "<figcaption>Filled dot: last epoch, mean"
+         << (several ? " ± standard deviation over the seeds; short ticks: single seeds" : "")
+         << ". Ring: best epoch, chosen on the test set." << (paper ? " Diamond: the paper." : "") << "</figcaption></figure>\n";
+    return html.str();
+}
+
+// ---- curves
+
+using Curve = std::vector<double>;  ///< one value an epoch
+
+/// Breaks where a value is not finite, so that a run that diverged shows the gap.
+std::string path_of(const Curve& curve, const Axis& x, const Axis& y) {
+    std::string path;
+    bool pen_down = false;
+    for (size_t e = 0; e < curve.size(); ++e) {
+        const bool finite = std::isfinite(curve[e]);
+        if (finite) path += (pen_down ? "L" : "M") + px(x.at(static_cast<double>(e))) + " " + px(y.at(curve[e]));
+        pen_down = finite;
+    }
+    return path;
+}
+
+Curve mean_of(const std::vector<Curve>& curves) {
+    Curve mean;
+    for (size_t e = 0;; ++e) {
+        std::vector<double> values;
+        for (const Curve& curve : curves)
+            if (e < curve.size()) values.push_back(curve[e]);
+        if (values.empty()) return mean;
+        mean.push_back(spread(values).mean);
+    }
+}
+
+/// One line a group, the mean over its seeds, with each seed behind it. Empty if no run has epochs.
+std::string curve_chart(const Panel& panel, const std::string& title, const std::string& y_label, double Epoch::* field, bool from_zero,
+                        const std::string& caption) {
+    std::vector<std::vector<Curve>> seeds;
+    double low = std::numeric_limits<double>::infinity(), high = -low;
+    size_t epochs = 0;
+    for (const Line& line : panel.lines) {
+        seeds.emplace_back();
+        for (const Run& run : line.group->runs) {
+            Curve curve;
+            for (const Epoch& epoch : run.epochs) {
+                curve.push_back(epoch.*field);
+                if (std::isfinite(curve.back())) low = std::min(low, curve.back()), high = std::max(high, curve.back());
+            }
+            epochs = std::max(epochs, curve.size());
+            seeds.back().push_back(std::move(curve));
+        }
+    }
+    if (!(low <= high)) return "";
+    const Axis y = round_axis(from_zero ? 0 : low, high, 5, 292, 10);
+    const double last_epoch = static_cast<double>(std::max<size_t>(epochs, 2) - 1);
+    Axis x = round_axis(0, last_epoch, 6, 48, 548);
+    x.step = std::max(1.0, x.step);
+    x.high = last_epoch;
+
+    std::ostringstream html;
+    html << "<figure><h3>" << title << "</h3><ul class=\"legend\">";
+    for (const Line& line : panel.lines) html << "<li>" << swatch(line) << escaped(label_with_options(*line.group)) << "</li>";
+    html << "</ul><svg viewBox=\"0 0 560 340\" role=\"img\" aria-label=\"" << title << " over the epochs\">";
+    for (double tick : y.ticks())
+        html << "<line class=\"grid\" x1=\"48\" x2=\"548\" y1=\"" << px(y.at(tick)) << "\" y2=\"" << px(y.at(tick)) << "\"/><text x=\"41\" y=\""
+             << px(y.at(tick) + 4) << "\" text-anchor=\"end\">" << fixed(tick, y.digits()) << "</text>";
+    for (double tick = 0; tick <= x.high; tick += x.step)
+        html << "<line class=\"axis\" x1=\"" << px(x.at(tick)) << "\" x2=\"" << px(x.at(tick)) << "\" y1=\"292\" y2=\"296\"/><text x=\""
+             << px(x.at(tick)) << "\" y=\"311\" text-anchor=\"middle\">" << fixed(tick, 0) << "</text>";
+    html << "<line class=\"axis\" x1=\"48\" x2=\"548\" y1=\"292\" y2=\"292\"/><text x=\"298\" y=\"332\" text-anchor=\"middle\">epoch</text>"
+         << "<text transform=\"translate(11 151) rotate(-90)\" text-anchor=\"middle\">" << y_label << "</text>";
+    for (size_t i = 0; i < panel.lines.size(); ++i)
+        for (size_t s = 0; seeds[i].size() > 1 && s < seeds[i].size(); ++s)
+            html << "<path class=\"seed\" " << panel.lines[i].stroke() << " d=\"" << path_of(seeds[i][s], x, y) << "\"/>";
+    for (size_t i = 0; i < panel.lines.size(); ++i)
+        html << "<path class=\"mean\" " << panel.lines[i].stroke() << " d=\"" << path_of(mean_of(seeds[i]), x, y) << "\"><title>"
+             << escaped(label_with_options(*panel.lines[i].group)) << "</title></path>\n";
+    html << "</svg><figcaption>" << caption << "</figcaption></figure>\n";
+    return html.str();
+}
+
+std::string panel_section(const Panel& panel) {
+    return "<section><h2>" + escaped(panel.student) + " on " + escaped(panel.dataset) + "</h2>\n" + dot_plot(panel) + "<div class=\"charts\">" +
+           curve_chart(panel, "Learning curves", "test accuracy (%)", &Epoch::test_acc, false,
+                       "Top-1 accuracy on the test set after each epoch (counted from 0): bold the mean, faint the single seeds.") +
+           curve_chart(panel, "Training loss", "training loss (nats)", &Epoch::train_loss, true,
+                       "The loss as each method minimises it, mean over the epoch; methods add different terms, so heights do not compare.") +
+           "</div></section>\n";
+}
+
+// ---- tables
+
+std::string measured(const Spread& s, bool key) {
+    std::string html = key ? "<span class=\"key\">" + fixed(s.mean) + "</span>" : fixed(s.mean);
+    return s.n > 1 ? html + " <span class=\"pm\">± " + fixed(s.deviation) + "</span>" : html;
+}
+
+std::string results_table(const std::vector<Panel>& panels) {
+    std::vector<std::string> notes;
+    std::ostringstream html;
+    html << "<div class=\"wide\"><table class=\"results\"><thead><tr><th class=\"text\">Experiment</th><th>Epochs</th><th>Paper</th><th>Last "
+            "epoch</th><th>Best epoch<br>(on test)</th><th>n</th><th>Difference<br>to the paper</th><th>Gain,<br>last</th><th>Gain,<br>best</th>"
+            "<th>Paper’s<br>gain</th><th>Time<br>h:mm:ss</th><th class=\"text\">Device</th></tr></thead>\n";
+    for (const Panel& panel : panels) {
+        html << "<tbody><tr><th colspan=\"12\">" << escaped(panel.student) << " on " << escaped(panel.dataset) << "</th></tr>\n";
+        for (const Line& line : panel.lines) {
+            const Group& g = *line.group;
+            html << "<tr><td class=\"text\">" << escaped(label_with_options(g));
+            for (const std::string& note : g.notes) {
+                auto at = std::find(notes.begin(), notes.end(), note);
+                if (at == notes.end()) at = notes.insert(at, note);
+                html << "<sup> " << at - notes.begin() + 1 << "</sup>";
+            }
+            if (!g.any().id.empty()) html << "<span class=\"id\">" << escaped(g.any().id) << "</span>";
+            const bool on_file = g.paper && g.paper->value;
+            html << "</td><td>" << g.any().epochs.size() << "</td><td>"
+                 << (on_file ? measured({*g.paper->value, g.paper->std.value_or(0), g.paper->std ? 2u : 1u}, false) : "–") << "</td><td>"
+                 << measured(g.last, !g.compared_by_best()) << "</td><td>" << measured(g.best, g.compared_by_best()) << "</td><td>" << g.last.n
+                 << "</td><td>" << points(g.difference) << "</td><td>" << points(g.gain_last) << "</td><td>" << points(g.gain_best)
+                 << "</td><td>" << points(g.paper_gain) << "</td><td>" << clock_time(g.hours) << "</td><td class=\"text\">" << escaped(g.devices)
+                 << "</td></tr>\n";
+        }
+        html << "</tbody>\n";
+    }
+    html << "</table></div>\n<ul class=\"notes\"><li>Top-1 accuracy on the test set in %, mean ± sample standard deviation of n runs. "
+            "Difference and gain in points; the number in bold is the one that is set against the paper’s. Gain: over the same student "
+            "trained alone, ours over ours, the paper’s over the paper’s. Time: one run.</li>";
+    for (size_t i = 0; i < notes.size(); ++i) html << "<li><sup>" << i + 1 << "</sup>" << escaped(notes[i]) << ".</li>";
+    html << "</ul>\n";
+    return html.str();
+}
+
+std::string unfinished_table(const std::vector<Run>& runs) {
+    if (runs.empty()) return "";
+    std::ostringstream html;
+    html << "<section><h2>Unfinished runs</h2><p class=\"soft\">Not in the numbers above.</p><div class=\"wide\"><table><thead><tr><th "
+            "class=\"text\">Run</th><th class=\"text\">Experiment</th><th>Last epoch</th><th>Test accuracy there</th></tr></thead><tbody>\n";
+    for (const Run& run : runs)
+        html << "<tr><td class=\"text\">" << escaped(run.folder.string()) << "</td><td class=\"text\">"
+             << escaped(run.dataset + ": " + run.student + ", " + label(run)) << "</td><td>"
+             << (run.epochs.empty() ? "–" : std::to_string(run.epochs.size() - 1)) << "</td><td>"
+             << (run.epochs.empty() ? "–" : fixed(run.epochs.back().test_acc)) << "</td></tr>\n";
+    html << "</tbody></table></div></section>\n";
+    return html.str();
+}
+
+std::string configurations(const Report& report) {
+    std::ostringstream html;
+    html << "<section><h2>Configurations</h2><p class=\"soft\">Every resolved option of the first run of each experiment.</p>\n";
+    for (const Group& g : report.groups) {
+        html << "<details><summary>" << escaped(g.name()) << "</summary><p class=\"soft\">";
+        for (const Run& run : g.runs)
+            html << "seed " << escaped(run.seed) << ": last " << fixed(run.last) << ", best " << fixed(run.best) << ", "
+                 << escaped(run.folder.string()) << "<br>";
+        html << "commit " << escaped(g.commits) << ", " << escaped(g.any().precision);
+        if (g.gain_last) html << "; gain over " << escaped(g.student_alone);
+        if (g.paper) html << "; paper’s number: " << escaped(g.paper->table) << ", source: " << escaped(g.paper->source);
+        html << "</p><dl class=\"config\">";
+        for (const auto& [option, value] : g.any().config)
+            html << "<div><dt>" << escaped(option) << "</dt><dd>" << escaped(value) << "</dd></div>";
+        html << "</dl></details>\n";
+    }
+    html << "</section>\n";
+    return html.str();
+}
+
+std::string facts(const Report& report, const std::string& date) {
+    std::set<std::string> commits, devices, precisions;
+    size_t runs = 0;
+    double hours = 0;
+    for (const Group& g : report.groups)
+        for (const Run& run : g.runs) {
+            commits.insert(run.commit), devices.insert(run.device), precisions.insert(run.precision);
+            hours += run.seconds / 3600;
+            ++runs;
+        }
+    const auto fact = [](const std::string& name, const std::string& value) {
+        return "<div><dt>" + name + "</dt><dd>" + (value.empty() ? "–" : escaped(value)) + "</dd></div>";
+    };
+    const auto all = [](const std::set<std::string>& values) {
+        std::string joined;
+        for (const std::string& value : values) joined += (joined.empty() ? "" : ", ") + value;
+        return joined;
+    };
+    return "<dl class=\"facts\">" + fact("Date", date) + fact("Experiments", std::to_string(report.groups.size())) +
+           fact("Runs", std::to_string(runs) + (report.unfinished.empty() ? "" : text(", ", report.unfinished.size(), " unfinished"))) +
+           fact("Computing time", clock_time(hours) + " h") + fact("Device", all(devices)) + fact("Precision", all(precisions)) +
+           fact("Commit", all(commits)) + "</dl>\n";
+}
+
+}  // namespace
+
+std::string html_page(const Report& report, const std::string& date) {
+    const std::vector<Panel> panels = panels_of(report);
+    std::string page = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+                       "content=\"width=device-width, initial-scale=1\"><title>distill: results beside the papers’</title><style>" +
+                       std::string(style) + "</style></head>\n<body>\n<header><h1>Knowledge transfer: our results beside the papers’</h1>\n" +
+                       facts(report, date) + "</header>\n<main>\n";
+    if (!report.groups.empty()) page += "<section><h2>Results</h2>\n" + results_table(panels) + "</section>\n";
+    for (const Panel& panel : panels) page += panel_section(panel);
+    page += unfinished_table(report.unfinished);
+    if (!report.groups.empty()) page += configurations(report);
+    return page + "</main>\n</body>\n</html>\n";
+}
+
+}  // namespace distill

@@ -1,0 +1,74 @@
+#include "run_folder.h"
+
+#include <csignal>
+
+#include "error.h"
+#include "files.h"
+
+namespace distill {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+void on_signal(int signal) {
+    if (interrupted) {  // asked twice: let the default action end the process
+        std::signal(signal, SIG_DFL);
+        std::raise(signal);
+    }
+    interrupted = 1;
+}
+
+}  // namespace
+
+void catch_interruption() {
+    interrupted = 0;
+    std::signal(SIGINT, on_signal);
+    std::signal(SIGTERM, on_signal);
+}
+
+bool interruption() { return interrupted != 0; }
+
+RunFolder RunFolder::create(const fs::path& path, const ConfigRows& config) {
+    if (fs::exists(path))
+        input_error(path.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+    std::error_code error;
+    fs::create_directories(path, error);
+    if (error) input_error(path.string(), ": the run folder cannot be made (", error.message(), "); name another with --run");
+    RunFolder folder(path);
+    CsvWriter out(folder.file("config.csv.tmp"), {"option", "value"});
+    for (const auto& [option, value] : config) out.row({option, value});
+    fs::rename(folder.file("config.csv.tmp"), folder.file("config.csv"));
+    return folder;
+}
+
+RunFolder RunFolder::reopen(const fs::path& path) {
+    RunFolder folder(path);
+    if (!fs::exists(folder.file("config.csv")))
+        input_error(path.string(), ": no run to resume here (config.csv is missing); start it without --resume");
+    return folder;
+}
+
+ConfigRows RunFolder::config() const {
+    const CsvTable table = read_csv(file("config.csv"));
+    ConfigRows rows;
+    for (size_t i = 0; i < table.rows.size(); ++i) rows.emplace_back(table.cell(i, "option"), table.cell(i, "value"));
+    return rows;
+}
+
+void RunFolder::write_result(const ResultRow& r) const {
+    {
+        CsvWriter out(file("result.csv.tmp"), {"id", "dataset", "teacher", "student", "method", "seed", "last", "best", "best_epoch", "seconds",
+                                               "device", "precision", "commit"});
+        out.row({r.id, r.dataset, r.teacher, r.student, r.method, r.seed, number(r.last), number(r.best), std::to_string(r.best_epoch),
+                 number(r.seconds), r.device, r.precision, r.commit});
+    }
+    fs::rename(file("result.csv.tmp"), file("result.csv"));
+}
+
+CsvWriter RunFolder::table(const char* name, const std::vector<std::string>& columns, bool resume, size_t keep) const {
+    if (!resume) return CsvWriter(file(name), columns);
+    keep_csv_rows(file(name), keep);
+    return CsvWriter(file(name), columns, CsvWriter::Open::append);
+}
+
+}  // namespace distill

@@ -1,0 +1,238 @@
+#include "trainer.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "backend.h"
+#include "checkpoint.h"
+#include "error.h"
+#include "kernels.h"
+#include "progress.h"
+
+namespace distill {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
+
+std::vector<float> host(const Tensor& t) { return t.defined() ? t.to_host() : std::vector<float>(); }
+
+/// A checkpoint of the same run in the same program always fits; this guards against a file from elsewhere.
+void restore(Tensor to, const Checkpoint& from, const std::string& name, const fs::path& path) {
+    const auto found = from.floats.find(name);
+    if (found == from.floats.end() || static_cast<int64_t>(found->second.size()) != to.size())
+        input_error(path.string(), ": '", name, "' has ", found == from.floats.end() ? 0 : found->second.size(), " values, this training has ",
+                    to.size(), "; the checkpoint is another training's");
+    to.upload(found->second.data());
+}
+
+}  // namespace
+
+Evaluation evaluate(Backend& backend, const Loader& loader, const Network& network, Mode mode) {
+    const Recording off(nullptr);
+    const Tensor sums = Tensor::zeros(backend, {1, 1, 1, 2});
+    const Tensor loss = sums.view(0, {}), correct = sums.view(1, {});
+    for (int64_t step = 0; step < loader.test_steps(); ++step) {
+        const Batch batch = loader.test_batch(step);
+        const Var logits = network.forward(batch.images, mode).logits;
+        accumulate_scalar(loss, cross_entropy(logits, batch.labels).value(), static_cast<float>(batch.size()));
+        count_correct(logits.value(), batch.labels, correct);
+    }
+    const std::vector<float> totals = sums.to_host();
+    const auto records = static_cast<double>(loader.test_records());
+    return {static_cast<double>(totals[0]) / records, 100.0 * static_cast<double>(totals[1]) / records};
+}
+
+Trainer::Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder)
+    : backend_(backend), loader_(loader), method_(method), options_(options), folder_(folder), lr_steps_(parse_lr_steps(options.lr_steps)),
+      lr_(Tensor::zeros(backend, {})), columns_(static_cast<int64_t>(method.loss_names().size()) + 3) {
+    sgd_.momentum = static_cast<float>(options.momentum);
+    sgd_.weight_decay = static_cast<float>(options.weight_decay);
+    sgd_.nesterov = options.nesterov;
+    table_ = Tensor::zeros(backend, {loader.steps_per_epoch(), 1, 1, columns_});
+}
+
+int64_t Trainer::planned_steps() const {
+    const int64_t all = options_.epochs * loader_.steps_per_epoch();
+    return options_.max_steps > 0 ? std::min(all, options_.max_steps) : all;
+}
+
+void Trainer::train_step(const Batch& batch) {
+    StepResult r;
+    {
+        const Recording on(&tape_);
+        r = method_.step(batch);
+    }
+    int64_t column = step_ * columns_;
+    const auto keep = [&](const Tensor& scalar) { table_.view(column++, {}).copy_from(scalar); };
+    keep(r.loss.value());
+    for (const Var& v : r.named) keep(v.value());
+    count_correct(r.logits.value(), batch.labels, table_.view(step_ * columns_ + columns_ - 2, {}));
+    fill(table_.view(step_ * columns_ + columns_ - 1, {}), static_cast<float>(batch.size()));
+    // The CPU's memory is the host's: a bad loss is seen before it reaches the weights. Elsewhere the epoch's end tells.
+    if (backend_.device() == Device::cpu) require_finite(step_, 1);
+
+    method_.parameters().begin_backward();
+    tape_.backward(r.loss);
+    sgd_step(method_.parameters(), lr_, sgd_);
+}
+
+void Trainer::require_finite(int64_t first_row, int64_t rows) const {
+    const std::vector<float> values = table_.view(first_row * columns_, {rows, 1, 1, columns_}).to_host();
+    const std::vector<std::string> names = method_.loss_names();
+    for (int64_t row = 0; row < rows; ++row) {
+        const float* v = values.data() + row * columns_;
+        if (std::isfinite(v[0])) continue;
+        std::string parts;
+        for (size_t i = 0; i < names.size(); ++i) parts += text(", ", names[i], " ", v[1 + i]);
+        const bool saved = fs::exists(folder_.checkpoint());
+        failure("epoch ", epoch_, ", step ", first_row + row, " (counted from 0): the loss is ", v[0], parts, "; try a smaller --lr. ",
+                saved ? "The last good state is kept in " + folder_.checkpoint().string() : "No checkpoint had been written yet");
+    }
+}
+
+Trainer::Totals Trainer::totals() const {
+    Totals t;
+    const std::vector<float> values = table_.view(0, {step_, 1, 1, columns_}).to_host();
+    t.named.assign(method_.loss_names().size(), 0);
+    double images = 0, correct = 0;
+    for (int64_t row = 0; row < step_; ++row) {
+        const float* v = values.data() + row * columns_;
+        const auto n = static_cast<double>(v[columns_ - 1]);
+        images += n;
+        correct += static_cast<double>(v[columns_ - 2]);
+        t.loss += n * static_cast<double>(v[0]);
+        for (size_t i = 0; i < t.named.size(); ++i) t.named[i] += n * static_cast<double>(v[1 + i]);
+    }
+    t.loss /= images;
+    for (double& v : t.named) v /= images;
+    t.accuracy = 100.0 * correct / images;
+    return t;
+}
+
+void Trainer::train_epoch(Progress& progress) {
+    rate_ = learning_rate(static_cast<float>(options_.lr), lr_steps_, epoch_);
+    lr_.upload(&rate_);
+    loader_.begin_epoch(epoch_);
+    method_.begin_epoch(epoch_);
+    if (step_ == 0) table_.zero();
+    auto saved = Clock::now();
+    constexpr double checkpoint_seconds = 120;  // a kill costs at most this much of a long epoch
+    while (step_ < loader_.steps_per_epoch() && !out_of_steps()) {
+        const auto started = Clock::now();
+        const Batch batch = loader_.train_batch(step_);
+        train_step(batch);
+        ++step_;
+        ++global_step_;
+        result_.seconds += seconds_since(started);
+        if (interruption()) {
+            write_checkpoint();
+            throw Interrupted(text("interrupted in epoch ", epoch_, " after step ", step_, "; go on with --resume --run ", folder_.path().string()));
+        }
+        if (seconds_since(saved) > checkpoint_seconds) write_checkpoint(), saved = Clock::now();
+        if (backend_.device() == Device::cpu) {
+            const float* row = table_.data() + (step_ - 1) * columns_;
+            progress.step(epoch_, batch.size(), static_cast<double>(row[0]),
+                          100.0 * static_cast<double>(row[columns_ - 2]) / static_cast<double>(batch.size()));
+        } else {
+            progress.step(epoch_, batch.size(), 0, 0);
+        }
+    }
+}
+
+void Trainer::finish_epoch(Progress& progress) {
+    require_finite(0, step_);
+    const auto started = Clock::now();
+    const Totals t = totals();
+    const Evaluation test = evaluate(backend_, loader_, method_.student());
+    result_.last = test.accuracy;
+    if (rows_written_ == 0 || test.accuracy > result_.best) result_.best = test.accuracy, result_.best_epoch = epoch_;
+    if (steps_csv_) {
+        const std::vector<float> values = table_.view(0, {step_, 1, 1, columns_}).to_host();
+        for (int64_t row = 0; row < step_; ++row) {
+            std::vector<std::string> cells{std::to_string(global_step_ - step_ + row), number(static_cast<double>(rate_))};
+            for (int64_t c = 0; c < columns_ - 2; ++c) cells.push_back(number(static_cast<double>(values[static_cast<size_t>(row * columns_ + c)])));
+            steps_csv_->row(cells);
+        }
+    }
+    result_.seconds += seconds_since(started);
+    std::vector<std::string> cells{std::to_string(epoch_), number(static_cast<double>(rate_)), number(t.loss)};
+    for (double v : t.named) cells.push_back(number(v));
+    for (double v : {t.accuracy, test.loss, test.accuracy, result_.best, result_.seconds - seconds_before_epoch_}) cells.push_back(number(v));
+    epochs_csv_->row(cells);
+    ++rows_written_;
+    progress.epoch(epoch_, t.loss, t.accuracy, test.accuracy, result_.best);
+    ++epoch_;
+    step_ = 0;
+    seconds_before_epoch_ = result_.seconds;
+    write_checkpoint();
+}
+
+TrainingResult Trainer::run() {
+    const bool resuming = options_.resume && fs::exists(folder_.checkpoint());
+    if (resuming) resume();
+    const std::vector<std::string> names = method_.loss_names();
+    std::vector<std::string> epoch_columns{"epoch", "lr", "train_loss"}, step_columns{"step", "lr", "loss"};
+    epoch_columns.insert(epoch_columns.end(), names.begin(), names.end());
+    step_columns.insert(step_columns.end(), names.begin(), names.end());
+    for (const char* c : {"train_acc", "test_loss", "test_acc", "best_acc", "seconds"}) epoch_columns.emplace_back(c);
+    CsvWriter epochs_csv = folder_.table("epochs.csv", epoch_columns, resuming, static_cast<size_t>(rows_written_));
+    epochs_csv_ = &epochs_csv;
+    std::optional<CsvWriter> steps_csv;
+    if (options_.log_steps) {
+        steps_csv.emplace(folder_.table("steps.csv", step_columns, resuming, static_cast<size_t>(global_step_ - step_)));
+        steps_csv_ = &*steps_csv;
+    }
+    Progress progress(options_.epochs, planned_steps(), global_step_, options_.quiet);
+    while (epoch_ < options_.epochs && !(out_of_steps() && step_ == 0)) {
+        train_epoch(progress);
+        finish_epoch(progress);
+    }
+    return result_;
+}
+
+void Trainer::write_checkpoint() const {
+    const Parameters& p = method_.parameters();
+    Checkpoint c;
+    c.floats["values"] = host(p.values());
+    c.floats["momenta"] = host(p.momenta());
+    c.floats["buffers"] = host(p.buffers());
+    c.floats["table"] = host(table_);
+    c.counters = {{"epoch", epoch_}, {"step", step_}, {"global_step", global_step_}, {"rows", rows_written_}, {"best_epoch", result_.best_epoch}};
+    for (const auto& [name, value] : {std::pair{"last", result_.last}, {"best", result_.best}, {"seconds", result_.seconds},
+                                      {"seconds_before_epoch", seconds_before_epoch_}}) {
+        char exact[40];
+        std::snprintf(exact, sizeof exact, "%.17g", value);
+        c.text[name] = exact;
+    }
+    for (const auto& [option, value] : folder_.config()) c.text["config." + option] = value;
+    distill::write_checkpoint(folder_.checkpoint(), c);
+}
+
+void Trainer::resume() {
+    const fs::path path = folder_.checkpoint();
+    const Checkpoint c = read_checkpoint(path);
+    for (const auto& [option, value] : folder_.config()) {
+        const auto found = c.text.find("config." + option);
+        if (found == c.text.end() || found->second != value)
+            input_error(path.string(), ": was written with ", option, " = ", found == c.text.end() ? "nothing" : found->second, ", config.csv has ",
+                        value, "; restore config.csv or start anew in another folder");
+    }
+    const Parameters& p = method_.parameters();
+    restore(p.values(), c, "values", path);
+    restore(p.momenta(), c, "momenta", path);
+    restore(p.buffers(), c, "buffers", path);
+    restore(table_, c, "table", path);
+    epoch_ = static_cast<int>(c.counters.at("epoch"));
+    step_ = c.counters.at("step");
+    global_step_ = c.counters.at("global_step");
+    rows_written_ = static_cast<int>(c.counters.at("rows"));
+    result_.best_epoch = static_cast<int>(c.counters.at("best_epoch"));
+    result_.last = std::stod(c.text.at("last"));
+    result_.best = std::stod(c.text.at("best"));
+    result_.seconds = std::stod(c.text.at("seconds"));
+    seconds_before_epoch_ = std::stod(c.text.at("seconds_before_epoch"));
+}
+
+}  // namespace distill

@@ -1,0 +1,177 @@
+#include "training_commands.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "backend.h"
+#include "error.h"
+#include "experiment.h"
+#include "paper.h"
+#include "reviewkd.h"
+
+namespace distill {
+namespace {
+
+/// A subcommand's options live as long as the program.
+struct Command {
+    Options options;
+    std::unique_ptr<OptionTable> table;
+};
+
+std::shared_ptr<Command> add_command(CLI::App& app, const std::string& name, const std::string& help, bool distills, CLI::App*& sub) {
+    sub = app.add_subcommand(name, help);
+    auto command = std::make_shared<Command>();
+    command->table = std::make_unique<OptionTable>(*sub);
+    add_training_options(*command->table, command->options, distills);
+    return command;
+}
+
+/// --preset: what a row of data/paper says, unless it was given by hand. The benchmark that KD, the teachers and the students alone
+/// come from trains at batch 64, rate 0.05, plain momentum (PAPERS.md).
+void apply_preset(const std::string& subcommand, Command& c) {
+    if (c.options.preset.empty()) return;
+    const auto rows = load_paper(paper_folder());
+    const PaperRow& row = find_paper_row(rows, c.options.preset);
+    const bool plain = row.method == "teacher" || row.method == "student";
+    const std::string belongs = plain ? "train" : row.method.compare(0, 8, "reviewkd") == 0 ? "reviewkd" : row.method;
+    if (belongs != subcommand) input_error("--preset ", row.id, ": is a row of method ", row.method, "; use it with: distill ", belongs);
+    const std::string origin = "--preset " + row.id;
+    const auto set = [&](const char* name, const std::string& value) { c.table->set(name, value, origin); };
+    set("id", row.id);
+    set("dataset", row.dataset);
+    set(c.table->has("student") ? "student" : "net", row.method == "teacher" ? row.teacher : row.student);
+    if (!plain) set("teacher", row.teacher);
+    if (plain || row.method == "kd") set("batch", "64"), set("lr", "0.05"), set("nesterov", "off");
+    const std::string ablation = row.method.size() > 9 ? row.method.substr(9) : "";
+    const auto without = [&](const char* name) { set(name, "on"); };
+    if (ablation == "none") without("no-review"), without("no-hcl");
+    if (ablation == "r") without("no-residual"), without("no-abf"), without("no-hcl");
+    if (ablation == "r-res") without("no-abf"), without("no-hcl");
+    if (ablation == "r-res-abf") without("no-hcl");
+    if (ablation == "r-res-hcl") without("no-abf");
+}
+
+void add_train(CLI::App& app) {
+    CLI::App* sub = nullptr;
+    auto c = add_command(app, "train", "train one network with cross-entropy", false, sub);
+    sub->callback([c] {
+        apply_preset("train", *c);
+        run_experiment("train", *c->table, c->options, false,
+                       [](Laboratory& lab, const Options& o) { return std::make_unique<Supervised>(*lab.backend, o, lab.data.classes); });
+    });
+}
+
+void add_kd(CLI::App& app) {
+    CLI::App* sub = nullptr;
+    auto c = add_command(app, "kd", "distil a teacher's logits: gamma*CE + alpha*T^2*KL", true, sub);
+    Options& o = c->options;
+    o.batch = 64;
+    o.lr = 0.05;
+    o.nesterov = false;
+    c->table->add("--temperature", o.temperature, "T of both softmaxes");
+    c->table->add("--alpha", o.alpha, "weight of T^2*KL(teacher || student)");
+    c->table->add("--gamma", o.gamma, "weight of the cross-entropy");
+    sub->callback([c] {
+        apply_preset("kd", *c);
+        run_experiment("kd", *c->table, c->options, true, [](Laboratory& lab, const Options& options) {
+            return std::make_unique<KnowledgeDistillation>(*lab.backend, options, lab.data.classes, *lab.teacher);
+        });
+    });
+}
+
+void add_reviewkd(CLI::App& app) {
+    CLI::App* sub = nullptr;
+    auto c = add_command(app, "reviewkd", "Distilling Knowledge via Knowledge Review (CVPR 2021)", true, sub);
+    Options& o = c->options;
+    c->table->add("--kd-weight", o.kd_weight, "weight of the review loss; by default the authors' for the pair, else 1");
+    c->table->add("--kd-warmup", o.kd_warmup, "epochs over which that weight rises from 0 (0: full at once)");
+    c->table->add("--teacher-bn", o.teacher_bn, {"running", "batch"}, "statistics of the teacher's BatchNorm; batch is the authors' code");
+    c->table->add_switch("--no-review", o.no_review, "ablation: each level by itself");
+    c->table->add_switch("--no-residual", o.no_residual, "ablation: levels transformed separately and summed");
+    c->table->add_switch("--no-abf", o.no_abf, "ablation: the residual is added, without attention");
+    c->table->add_switch("--no-hcl", o.no_hcl, "ablation: plain MSE at full size");
+    sub->callback([c] {
+        apply_preset("reviewkd", *c);
+        Options& options = c->options;
+        if (!options.teacher.empty() && !options.student.empty()) {
+            require_review_pair(options.teacher, options.student);
+            if (!options.kd_weight) options.kd_weight = review_weight(options.teacher, options.student);
+        }
+        run_experiment("reviewkd", *c->table, options, true, [](Laboratory& lab, const Options& settled) {
+            return std::make_unique<ReviewKD>(*lab.backend, settled, lab.data.classes, *lab.teacher);
+        });
+    });
+}
+
+void add_eval(CLI::App& app) {
+    auto* sub = app.add_subcommand("eval", "test accuracy and loss of a weight file");
+    auto c = std::make_shared<Command>();
+    c->table = std::make_unique<OptionTable>(*sub);
+    Options& o = c->options;
+    c->table->add("--data", o.data, "folder of the data sets");
+    c->table->add("--dataset", o.dataset, "cifar10, cifar100, or the name of an imported set");
+    c->table->add("--student,--net", o.student, "the network");
+    c->table->add("--init,--weights", o.init, "its weights (.safetensors)");
+    c->table->add("--batch", o.batch, "images a step");
+    c->table->add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
+    c->table->add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
+    c->table->add("--threads", o.threads, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
+    sub->callback([c] {
+        Options& options = c->options;
+        if (options.student.empty()) input_error("--net: no network named; there are: ", network_names());
+        if (options.init.empty()) input_error("--init: the weight file to evaluate is missing");
+        Laboratory lab = open_laboratory(options);
+        const Supervised subject(*lab.backend, options, lab.data.classes);
+        load_start_weights(const_cast<Supervised&>(subject).parameters(), options.init);
+        const Loader loader(*lab.backend, lab.data, lab.loader_options(options));
+        const Evaluation e = evaluate(*lab.backend, loader, subject.student());
+        std::printf("%s on %s: test accuracy %.2f %%, loss %.9g (%lld images, normalization %s)\n", options.student.c_str(),
+                    options.dataset.c_str(), e.accuracy, e.loss, static_cast<long long>(loader.test_records()), options.normalize.c_str());
+    });
+}
+
+void add_info(CLI::App& app) {
+    auto* sub = app.add_subcommand("info", "a network's parameters, multiply-accumulates and features");
+    struct Asked {
+        std::string net;
+        int classes = 100, size = 32;
+    };
+    auto asked = std::make_shared<Asked>();
+    sub->add_option("--net,--student", asked->net, "the network; without it, the names are listed");
+    sub->add_option("--classes", asked->classes, "of the classifier")->capture_default_str();
+    sub->add_option("--size", asked->size, "height and width of the image")->capture_default_str();
+    sub->callback([asked] {
+        if (asked->net.empty()) {
+            std::printf("networks: %s\n", network_names().c_str());
+            return;
+        }
+        if (asked->classes < 1 || asked->size < 8) input_error("info: --classes must be at least 1 and --size at least 8");
+        const auto backend = make_backend("cpu");
+        Parameters parameters(*backend, false);
+        const auto net = make_network(asked->net, asked->classes, parameters);
+        parameters.allocate(0);
+        const int64_t before = multiply_accumulates();
+        const Output out = net->forward(Var(Tensor::zeros(*backend, {1, asked->size, asked->size, 3})), Mode::evaluate);
+        std::printf("%s, %d classes, images %dx%d\n", asked->net.c_str(), asked->classes, asked->size, asked->size);
+        std::printf("  parameters            %lld\n", static_cast<long long>(parameters.count("")));
+        std::printf("  multiply-accumulates  %lld an image, forward\n", static_cast<long long>(multiply_accumulates() - before));
+        for (const Feature& f : out.features) {
+            const Shape& s = f.value.shape();
+            std::printf("  feature %-13s %lldx%lldx%lld (h x w x c)\n", f.name.c_str(), static_cast<long long>(s.h), static_cast<long long>(s.w),
+                        static_cast<long long>(s.c));
+        }
+    });
+}
+
+}  // namespace
+
+void add_training_commands(CLI::App& app) {
+    add_train(app);
+    add_eval(app);
+    add_kd(app);
+    add_reviewkd(app);
+    add_info(app);
+}
+
+}  // namespace distill
