@@ -57,6 +57,8 @@ class Backend {
     virtual Device device() const = 0;
     virtual std::string description() const = 0;  ///< for config.csv: the device and its libraries' versions
     virtual Arena& arena() = 0;
+    /// Multiply-accumulates in fp32 that the device can do in a millisecond at the very most (for the benchmark's lower bound).
+    virtual double peak_multiply_accumulates_per_ms() = 0;
 
     virtual void upload(void* to_device, const void* from_host, size_t bytes) = 0;
     virtual void download(void* to_host, const void* from_device, size_t bytes) = 0;  ///< waits

@@ -16,6 +16,7 @@ class CpuBackend final : public Backend {
     Device device() const override { return Device::cpu; }
     std::string description() const override;
     Arena& arena() override { return *arena_; }
+    double peak_multiply_accumulates_per_ms() override;  ///< measured: chains of multiply-adds in registers, all threads
 
     void upload(void* to_device, const void* from_host, size_t bytes) override { copy(to_device, from_host, bytes); }
     void download(void* to_host, const void* from_device, size_t bytes) override { copy(to_host, from_device, bytes); }

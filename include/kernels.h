@@ -1,5 +1,5 @@
 // kernels.h: plain elementwise work on tensors, outside any graph.
-// defines: fill, add_tensors, scale_shift
+// defines: fill, add_tensors, accumulate_scalar
 #pragma once
 #include "tensor.h"
 

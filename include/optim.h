@@ -17,6 +17,6 @@ struct SgdOptions {
 void sgd_step(const Parameters& parameters, const Tensor& lr, const SgdOptions& options);
 
 /// base, times 0.1 from the start of each epoch in `steps` on (epochs counted from 0).
-float learning_rate(float base, const std::vector<int>& steps, int epoch);
+double learning_rate(double base, const std::vector<int>& steps, int epoch);
 
 }  // namespace distill

@@ -76,7 +76,7 @@ class Trainer {
     Tensor lr_;     ///< one float
     Tensor table_;  ///< an epoch's steps × (loss, named losses…, correct, images), read by the host once an epoch
     int64_t columns_;
-    float rate_ = 0;
+    double rate_ = 0;
     CsvWriter* epochs_csv_ = nullptr;
     CsvWriter* steps_csv_ = nullptr;
     // The state that a checkpoint holds beside the weights.

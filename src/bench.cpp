@@ -1,7 +1,6 @@
 // Times whole training steps (forward, backward, update) on random images that lie in device memory, and sets two lower bounds beside:
 //   bytes:      every tensor that an operation makes is written once and read once, at the bandwidth of a large copy;
-//   operations: the multiply-accumulates of convolutions and products, forward and backward, at the speed of a large matrix product.
-// Both speeds are measured in the same process, on the same threads.
+//   operations: the multiply-accumulates of convolutions and products, forward and backward, at the device's fp32 peak.
 #include "bench.h"
 
 #include <CLI/CLI.hpp>
@@ -50,12 +49,6 @@ double bytes_per_ms(Backend& backend) {
     constexpr int64_t elements = int64_t{64} << 20;  // 256 MiB each: larger than any cache
     const Tensor a = Tensor::zeros(backend, {1, 1, 1, elements}), b = Tensor::zeros(backend, {1, 1, 1, elements});
     return 2.0 * sizeof(float) * elements / median_ms(backend, 1, 5, [&] { add_tensors(a, a, b); });
-}
-
-double multiply_accumulates_per_ms(Backend& backend) {
-    constexpr int64_t n = 1536;
-    const Tensor a = Tensor::zeros(backend, {n, 1, 1, n}), b = Tensor::zeros(backend, {n, 1, 1, n}), c(backend, {n, 1, 1, n});
-    return static_cast<double>(n * n * n) / median_ms(backend, 2, 5, [&] { backend.gemm({n, n, n}, a.data(), b.data(), c.data()); });
 }
 
 Batch random_batch(Backend& backend, const BenchOptions& o) {
@@ -110,7 +103,7 @@ void run_bench(BenchOptions o) {
     const double ms = median_ms(*backend, o.warmup, o.steps, step);
     const size_t grown = backend->arena().system_allocations() - allocations;
     const double memory = static_cast<double>(backend->arena().system_bytes()) / (1 << 20);
-    const double bound_bytes = bytes / bytes_per_ms(*backend), bound_flops = work / multiply_accumulates_per_ms(*backend);
+    const double bound_bytes = bytes / bytes_per_ms(*backend), bound_flops = work / backend->peak_multiply_accumulates_per_ms();
 
     const std::string name = o.method + (teacher ? " " + o.training.teacher + "->" : " ") + o.training.student;
     const std::string device = backend->device() == Device::cpu ? "cpu" : "cuda";

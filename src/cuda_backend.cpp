@@ -73,6 +73,13 @@ class CudaBackend final : public Backend {
     Device device() const override { return Device::cuda; }
     std::string description() const override;
     Arena& arena() override { return arena_; }
+    double peak_multiply_accumulates_per_ms() override {
+        constexpr double fp32_lanes_per_multiprocessor = 128;  // compute capability 8.6, 8.9, 9.0 and later; 8.0 has 64
+        int multiprocessors = 0, kilohertz = 0;
+        DISTILL_CUDA_CHECK(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, 0));
+        DISTILL_CUDA_CHECK(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, 0));
+        return fp32_lanes_per_multiprocessor * multiprocessors * kilohertz;
+    }
 
     /// From pageable memory the values are taken before this returns; page-locked memory must stay as it is until the stream got there.
     void upload(void* to_device, const void* from_host, size_t bytes) override {

@@ -27,11 +27,10 @@ void sgd_step(const Parameters& p, const Tensor& lr, const SgdOptions& o) {
                                                  o.weight_decay, o.nesterov});
 }
 
-float learning_rate(float base, const std::vector<int>& steps, int epoch) {
-    double rate = static_cast<double>(base);
+double learning_rate(double base, const std::vector<int>& steps, int epoch) {
     for (int s : steps)
-        if (epoch >= s) rate *= 0.1;
-    return static_cast<float>(rate);
+        if (epoch >= s) base *= 0.1;
+    return base;
 }
 
 }  // namespace distill

@@ -112,8 +112,9 @@ Trainer::Totals Trainer::totals() const {
 }
 
 void Trainer::train_epoch(Progress& progress) {
-    rate_ = learning_rate(static_cast<float>(options_.lr), lr_steps_, epoch_);
-    lr_.upload(&rate_);
+    rate_ = learning_rate(options_.lr, lr_steps_, epoch_);
+    const auto rate = static_cast<float>(rate_);
+    lr_.upload(&rate);
     loader_.begin_epoch(epoch_);
     method_.begin_epoch(epoch_);
     if (step_ == 0) table_.zero();
@@ -151,13 +152,13 @@ void Trainer::finish_epoch(Progress& progress) {
     if (steps_csv_) {
         const std::vector<float> values = table_.view(0, {step_, 1, 1, columns_}).to_host();
         for (int64_t row = 0; row < step_; ++row) {
-            std::vector<std::string> cells{std::to_string(global_step_ - step_ + row), number(static_cast<double>(rate_))};
+            std::vector<std::string> cells{std::to_string(global_step_ - step_ + row), number(rate_)};
             for (int64_t c = 0; c < columns_ - 2; ++c) cells.push_back(number(static_cast<double>(values[static_cast<size_t>(row * columns_ + c)])));
             steps_csv_->row(cells);
         }
     }
     result_.seconds += seconds_since(started);
-    std::vector<std::string> cells{std::to_string(epoch_), number(static_cast<double>(rate_)), number(t.loss)};
+    std::vector<std::string> cells{std::to_string(epoch_), number(rate_), number(t.loss)};
     for (double v : t.named) cells.push_back(number(v));
     for (double v : {t.accuracy, test.loss, test.accuracy, result_.best, result_.seconds - seconds_before_epoch_}) cells.push_back(number(v));
     epochs_csv_->row(cells);
