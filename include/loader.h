@@ -33,7 +33,7 @@ struct LoaderOptions {
 
 class Loader {
   public:
-    /// InputError if the batch is larger than the training or the test set.
+    /// InputError if the batch is larger than the training set (a smaller test set is one batch).
     Loader(Backend& backend, const Dataset& data, const LoaderOptions& options);
 
     /// Another seed's batches from the same data.

@@ -1,9 +1,9 @@
 // options.h: the command line of every training subcommand: one table that parses, prints help, writes config.csv and reads it back.
-// defines: Options, OptionTable, add_training_options, resolve_normalization
+// defines: Options, Range, OptionTable, add_training_options, parse_lr_steps, resolve_normalization
 #pragma once
 #include <cstdint>
 #include <functional>
-#include <map>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -45,26 +45,32 @@ struct Options {
     bool no_review = false, no_residual = false, no_abf = false, no_hcl = false;
 };
 
+/// What a number may be; NaN and infinities never fit.
+struct Range {
+    double low = std::numeric_limits<double>::lowest(), high = std::numeric_limits<double>::max();
+    bool open = false;  ///< `low` itself is left out
+};
+
 /// The options of one subcommand, each bound to a field of Options. Where a value comes from, in falling order: the command line, a
-/// resumed run's config.csv, --preset, the default.
+/// resumed run's config.csv, --preset, the default. A value that does not fit is an InputError: option, found, expected.
 class OptionTable {
   public:
     explicit OptionTable(CLI::App& app) : app_(&app) {}
 
     CLI::Option* add(const std::string& flag, std::string& value, const std::string& help);
-    CLI::Option* add(const std::string& flag, int& value, const std::string& help);
-    CLI::Option* add(const std::string& flag, int64_t& value, const std::string& help);
+    CLI::Option* add(const std::string& flag, int& value, Range range, const std::string& help);
+    CLI::Option* add(const std::string& flag, int64_t& value, Range range, const std::string& help);
     CLI::Option* add(const std::string& flag, uint64_t& value, const std::string& help);
-    CLI::Option* add(const std::string& flag, double& value, const std::string& help);
-    CLI::Option* add(const std::string& flag, std::optional<double>& value, const std::string& help);
+    CLI::Option* add(const std::string& flag, double& value, Range range, const std::string& help);
+    CLI::Option* add(const std::string& flag, std::optional<double>& value, Range range, const std::string& help);
     CLI::Option* add(const std::string& flag, std::string& value, const std::vector<std::string>& choices, const std::string& help);
     CLI::Option* add_on_off(const std::string& flag, bool& value, const std::string& help);
     CLI::Option* add_switch(const std::string& flag, bool& value, const std::string& help);
 
     bool has(const std::string& name) const;
     bool given(const std::string& name) const;  ///< on the command line
-    /// Sets an option that was not given by hand; `origin` (a file, a preset) is named if the text does not fit.
-    void set(const std::string& name, const std::string& text, const std::string& origin);
+    /// Sets an option, by default only if it was not given by hand; `origin` (a file, a preset) is named if the text does not fit.
+    void set(const std::string& name, const std::string& text, const std::string& origin, bool even_if_given = false);
     /// Name (without dashes) and value of every option, as config.csv has them.
     std::vector<std::pair<std::string, std::string>> values() const;
 
@@ -72,11 +78,16 @@ class OptionTable {
     struct Binding {
         std::string name;
         CLI::Option* option;
+        std::string expected;
         std::function<std::string()> get;
         std::function<bool(const std::string&)> set;  ///< false: the text does not fit
     };
-    CLI::Option* bind(const std::string& flag, const std::string& type, const std::string& help, std::function<std::string()> get,
-                      std::function<bool(const std::string&)> set, bool is_switch = false);
+    struct Kind {
+        std::string type, expected;  ///< for --help and for complaints
+        bool is_switch = false;
+    };
+    CLI::Option* bind(const std::string& flag, const Kind& kind, const std::string& help, std::function<std::string()> get,
+                      std::function<bool(const std::string&)> set);
     const Binding& find(const std::string& name) const;
     CLI::App* app_;
     std::vector<Binding> bindings_;

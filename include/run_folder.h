@@ -23,7 +23,7 @@ struct ResultRow {
 
 class RunFolder {
   public:
-    /// Makes the folder and writes config.csv. InputError if it exists.
+    /// Makes the folder with its config.csv, whole or not at all. InputError if it exists.
     static RunFolder create(const std::filesystem::path& path, const ConfigRows& config);
     /// A folder made before. InputError if it is not there or has no config.csv.
     static RunFolder reopen(const std::filesystem::path& path);

@@ -62,6 +62,7 @@ class Trainer {
     void train_step(const Batch& batch);
     Totals totals() const;
     void require_finite(int64_t first_row, int64_t rows) const;
+    std::string last_good() const;  ///< for complaints: what a user can go back to
     bool out_of_steps() const { return options_.max_steps > 0 && global_step_ >= options_.max_steps; }
     int64_t planned_steps() const;
 

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@ namespace distill {
 namespace {
 
 constexpr const char* kDataHelp = "folder of the data sets";
+const CLI::Range kPositive(1, std::numeric_limits<int>::max());
 
 /// Smallest and largest number of records of a class, classes without any included.
 std::pair<int64_t, int64_t> class_range(const Split& split, int classes) {
@@ -51,7 +53,7 @@ void add_import(CLI::App& data) {
         ->check(CLI::Range(1, 4096));
     import->add_option("--classes", options->classes, "only the first so many classes [all]")->check(CLI::Range(1, 256));
     import->add_option("--limit", options->limit, "at most so many images a class, in training and in test [all]")
-        ->check(CLI::PositiveNumber);
+        ->check(kPositive);
     import->add_flag("--force", options->force, "replace a set of this name");
     import->add_flag("--quiet", options->quiet, "print nothing");
     import->callback([options] { import_dataset(*options); });
@@ -65,8 +67,8 @@ void add_synth(CLI::App& data) {
     synth->add_option("--data", *folder, kDataHelp)->capture_default_str();
     synth->add_option("--classes", options->classes, "number of classes")->check(CLI::Range(1, 256))->capture_default_str();
     synth->add_option("--size", options->size, "side of the square images")->check(CLI::Range(4, 4096))->capture_default_str();
-    synth->add_option("--train", options->train, "training images")->check(CLI::PositiveNumber)->capture_default_str();
-    synth->add_option("--test", options->test, "test images")->check(CLI::PositiveNumber)->capture_default_str();
+    synth->add_option("--train", options->train, "training images")->check(kPositive)->capture_default_str();
+    synth->add_option("--test", options->test, "test images")->check(kPositive)->capture_default_str();
     synth->add_option("--seed", options->seed, "seed")->capture_default_str();
     synth->add_flag("--force", options->force, "replace a set of this name");
     synth->callback([options, folder] {

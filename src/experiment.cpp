@@ -27,16 +27,22 @@ ConfigRows kept_options(const OptionTable& table) {
     return rows;
 }
 
-/// A resumed run has the options it was started with; one given by hand must say the same.
-void take_options_of(const RunFolder& folder, OptionTable& table) {
+/// What stands for "choose for me", and was chosen when the run began.
+bool left_open(const std::string& name, const std::string& value) { return value == "auto" || (name == "threads" && value == "0"); }
+
+/// A resumed run has the options it was started with; one given by hand must say the same. Of several runs each has its own seed.
+void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many) {
     const ConfigRows now = table.values();
     for (const auto& [name, value] : folder.config()) {
-        if (!table.has(name) || drives_only(name)) continue;
+        if (name == "method" && value != method)
+            input_error(folder.path().string(), ": was started with: distill ", value, "; resume it with that, or start anew in another folder");
+        if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
         const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
-        if (table.given(name) && own->second != value)
+        const bool open = left_open(name, own->second);
+        if (table.given(name) && !open && own->second != value)
             input_error("--", name, " ", own->second, ": ", folder.path().string(), " was started with ", value,
                         "; resume without it, or start anew in another folder");
-        table.set(name, value, folder.file("config.csv").string());
+        table.set(name, value, folder.file("config.csv").string(), open);
     }
 }
 
@@ -141,22 +147,17 @@ void load_start_weights(Parameters& parameters, const std::string& path) {
 }
 
 void run_experiment(const std::string& method_name, OptionTable& table, Options& o, bool distills, const MethodFactory& make_method) {
-    if (o.runs < 1) input_error("--runs ", o.runs, ": expected at least 1");
-    const std::string base = o.run.empty() ? default_run(method_name, o) : o.run;
-    const uint64_t first_seed = o.seed;
-    const auto folder_of = [&](int i) { return o.runs == 1 ? fs::path(base) : fs::path(base) / ("s" + std::to_string(first_seed + static_cast<uint64_t>(i))); };
+    const fs::path base = o.run.empty() ? default_run(method_name, o) : o.run;
+    const bool many = o.runs > 1;
+    const auto seed_of = [first = o.seed](int i) { return first + static_cast<uint64_t>(i); };
+    const auto folder_of = [&](int i) { return many ? base / ("s" + std::to_string(seed_of(i))) : base; };
     for (int i = 0; i < o.runs; ++i) {
-        if (o.resume && fs::exists(folder_of(i))) {
-            const uint64_t asked = o.seed;
-            take_options_of(RunFolder::reopen(folder_of(i)), table);
-            if (o.runs > 1) o.seed = asked;
-        } else if (o.resume && o.runs == 1) {
-            RunFolder::reopen(folder_of(i));  // throws: there is nothing to resume
-        } else if (!o.resume && fs::exists(folder_of(i))) {
+        const bool known = fs::exists(folder_of(i));
+        if (known && !o.resume)
             input_error(folder_of(i).string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
-        }
+        if (o.resume && (known || !many)) take_options_of(RunFolder::reopen(folder_of(i)), method_name, table, many);
     }
-    if (o.epochs < 1) input_error("--epochs ", o.epochs, ": expected at least 1");
+    if (many && !o.save.empty()) input_error("--save ", o.save, ": is one file for ", o.runs, " runs; each keeps its own student.safetensors");
     if (o.student.empty()) input_error("--student: no network named; there are: ", network_names());
     family_of(o.student);  // throws for an unknown name, before any work
     const std::vector<int> steps = parse_lr_steps(o.lr_steps);
@@ -176,7 +177,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
 
     catch_interruption();
     for (int i = 0; i < o.runs; ++i) {
-        o.seed = first_seed + static_cast<uint64_t>(i);
+        if (many) o.seed = seed_of(i);
         loader.reseed(o.seed);
         const fs::path path = folder_of(i);
         const bool known = fs::exists(path);

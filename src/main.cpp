@@ -1,18 +1,31 @@
 // main.cpp: the table of subcommands, and how each ends: 0 done, 1 failed, 2 bad input or usage, 3 interrupted with a checkpoint written.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <string>
 
 #include "bench.h"
 #include "data_commands.h"
 #include "error.h"
 #include "report.h"
 #include "training_commands.h"
+#include "usage.h"
+
+namespace {
+
+/// A complaint is one line, whatever is in the names that it quotes.
+int ended(std::string message, int code) {
+    std::replace(message.begin(), message.end(), '\n', ' ');
+    std::fprintf(stderr, "distill: %s\n", message.c_str());
+    return code;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("distill: knowledge transfer between neural networks: KTG, FEED, MHGD, ReviewKD");
+    CLI::App app("distill: knowledge transfer between neural networks: KTG, FEED, MHGD, ReviewKD", "distill");
     app.require_subcommand(1);
-    app.failure_message(CLI::FailureMessage::simple);
     distill::add_data_commands(app);
     distill::add_training_commands(app);
     distill::add_report_command(app);
@@ -21,15 +34,12 @@ int main(int argc, char** argv) {
         app.parse(argc, argv);
         return 0;
     } catch (const CLI::ParseError& e) {
-        return app.exit(e) == 0 ? 0 : 2;
+        return e.get_exit_code() == 0 ? app.exit(e) : ended(distill::usage_complaint(app, e), 2);
     } catch (const distill::InputError& e) {
-        std::fprintf(stderr, "distill: %s\n", e.what());
-        return 2;
+        return ended(e.what(), 2);
     } catch (const distill::Interrupted& e) {
-        std::fprintf(stderr, "distill: %s\n", e.what());
-        return 3;
+        return ended(e.what(), 3);
     } catch (const std::exception& e) {
-        std::fprintf(stderr, "distill: %s\n", e.what());
-        return 1;
+        return ended(e.what(), 1);
     }
 }

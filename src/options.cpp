@@ -6,6 +6,7 @@
 
 #include "csv.h"
 #include "error.h"
+#include "nearest.h"
 
 namespace distill {
 namespace {
@@ -16,15 +17,30 @@ bool parse_whole(const std::string& text, T& value) {
     return error == std::errc() && end == text.data() + text.size();
 }
 
-template <class T>
-std::function<bool(const std::string&)> number_setter(T& value) {
-    return [&value](const std::string& s) { return parse_whole(s, value); };
+bool fits(double value, const Range& range) {
+    return value <= range.high && (range.open ? value > range.low : value >= range.low);
 }
 
-std::string joined(const std::vector<std::string>& words, const char* between) {
-    std::string s;
-    for (const std::string& w : words) s += (s.empty() ? "" : between) + w;
-    return s;
+std::string described(const char* kind, const Range& range) {
+    const Range any;
+    std::string words = kind;
+    if (range.low > any.low) words += (range.open ? " above " : " from ") + number(range.low);
+    if (range.high < any.high) words += " to " + number(range.high);
+    return words + (range.low > any.low && range.high == any.high && !range.open ? " on" : "");
+}
+
+template <class T>
+std::function<bool(const std::string&)> integer_setter(T& value, Range range) {
+    return [&value, range](const std::string& s) {
+        T parsed;
+        return parse_whole(s, parsed) && fits(static_cast<double>(parsed), range) && (value = parsed, true);
+    };
+}
+
+/// Takes the number as config.csv will have it, so that a resumed run computes with the same one.
+bool parse_real(const std::string& s, const Range& range, double& value) {
+    double parsed;
+    return parse_whole(s, parsed) && fits(parsed, range) && parse_whole(number(parsed), value);
 }
 
 std::vector<std::string> split(const std::string& s) {
@@ -37,52 +53,61 @@ std::vector<std::string> split(const std::string& s) {
 
 }  // namespace
 
-CLI::Option* OptionTable::bind(const std::string& flag, const std::string& type, const std::string& help, std::function<std::string()> get,
-                               std::function<bool(const std::string&)> set, bool is_switch) {
-    const std::string name = flag.substr(flag.rfind("--") + 2), first = get();
-    const auto parse = [set](const CLI::results_t& words) { return set(words.back()); };
-    CLI::Option* option = is_switch ? app_->add_flag_callback(flag, [set] { set("on"); }, help) : app_->add_option(flag, parse, help);
-    if (!is_switch) option->type_name(type)->default_str(first)->expected(1)->take_last();
-    bindings_.push_back({name, option, std::move(get), std::move(set)});
+CLI::Option* OptionTable::bind(const std::string& flag, const Kind& kind, const std::string& help, std::function<std::string()> get,
+                               std::function<bool(const std::string&)> set) {
+    const std::string name = flag.substr(flag.rfind("--") + 2);
+    const auto parse = [set, flag, expected = kind.expected](const CLI::results_t& words) {
+        if (!set(words.back())) input_error(flag, ": found '", words.back(), "', expected ", expected);
+        return true;
+    };
+    CLI::Option* option = kind.is_switch ? app_->add_flag_callback(flag, [set] { set("on"); }, help) : app_->add_option(flag, parse, help);
+    if (!kind.is_switch) option->type_name(kind.type)->default_str(get())->expected(1)->take_last();
+    bindings_.push_back({name, option, kind.expected, std::move(get), std::move(set)});
     return option;
 }
 
 CLI::Option* OptionTable::add(const std::string& flag, std::string& value, const std::string& help) {
-    return bind(flag, "TEXT", help, [&value] { return value; }, [&value](const std::string& s) { return value = s, true; });
+    return bind(flag, {"TEXT", "text"}, help, [&value] { return value; }, [&value](const std::string& s) { return value = s, true; });
 }
-CLI::Option* OptionTable::add(const std::string& flag, int& value, const std::string& help) {
-    return bind(flag, "INT", help, [&value] { return std::to_string(value); }, number_setter(value));
+CLI::Option* OptionTable::add(const std::string& flag, int& value, Range range, const std::string& help) {
+    return bind(flag, {"INT", described("a whole number", range)}, help, [&value] { return std::to_string(value); },
+                integer_setter(value, range));
 }
-CLI::Option* OptionTable::add(const std::string& flag, int64_t& value, const std::string& help) {
-    return bind(flag, "INT", help, [&value] { return std::to_string(value); }, number_setter(value));
+CLI::Option* OptionTable::add(const std::string& flag, int64_t& value, Range range, const std::string& help) {
+    return bind(flag, {"INT", described("a whole number", range)}, help, [&value] { return std::to_string(value); },
+                integer_setter(value, range));
 }
 CLI::Option* OptionTable::add(const std::string& flag, uint64_t& value, const std::string& help) {
-    return bind(flag, "INT", help, [&value] { return std::to_string(value); }, number_setter(value));
+    const Range range{0};
+    return bind(flag, {"INT", described("a whole number", range)}, help, [&value] { return std::to_string(value); },
+                integer_setter(value, range));
 }
-CLI::Option* OptionTable::add(const std::string& flag, double& value, const std::string& help) {
-    return bind(flag, "NUMBER", help, [&value] { return number(value); }, number_setter(value));
+CLI::Option* OptionTable::add(const std::string& flag, double& value, Range range, const std::string& help) {
+    return bind(flag, {"NUMBER", described("a number", range)}, help, [&value] { return number(value); },
+                [&value, range](const std::string& s) { return parse_real(s, range, value); });
 }
-CLI::Option* OptionTable::add(const std::string& flag, std::optional<double>& value, const std::string& help) {
-    return bind(flag, "NUMBER", help, [&value] { return value ? number(*value) : "auto"; },
-                [&value](const std::string& s) {
+CLI::Option* OptionTable::add(const std::string& flag, std::optional<double>& value, Range range, const std::string& help) {
+    return bind(flag, {"NUMBER", "auto, or " + described("a number", range)}, help, [&value] { return value ? number(*value) : "auto"; },
+                [&value, range](const std::string& s) {
                     if (s == "auto") return value.reset(), true;
-                    return parse_whole(s, value.emplace());
+                    double parsed;
+                    return parse_real(s, range, parsed) && (value = parsed, true);
                 });
 }
 CLI::Option* OptionTable::add(const std::string& flag, std::string& value, const std::vector<std::string>& choices, const std::string& help) {
-    return bind(flag, joined(choices, "|"), help, [&value] { return value; },
+    return bind(flag, {joined(choices, "|"), "one of " + joined(choices)}, help, [&value] { return value; },
                 [&value, choices](const std::string& s) {
                     if (std::find(choices.begin(), choices.end(), s) == choices.end()) return false;
                     return value = s, true;
                 });
 }
 CLI::Option* OptionTable::add_on_off(const std::string& flag, bool& value, const std::string& help) {
-    return bind(flag, "on|off", help, [&value] { return value ? "on" : "off"; },
+    return bind(flag, {"on|off", "on or off"}, help, [&value] { return value ? "on" : "off"; },
                 [&value](const std::string& s) { return value = s == "on", s == "on" || s == "off"; });
 }
 CLI::Option* OptionTable::add_switch(const std::string& flag, bool& value, const std::string& help) {
-    return bind(flag, "", help, [&value] { return value ? "on" : "off"; },
-                [&value](const std::string& s) { return value = s == "on", s == "on" || s == "off"; }, true);
+    return bind(flag, {"", "on or off", true}, help, [&value] { return value ? "on" : "off"; },
+                [&value](const std::string& s) { return value = s == "on", s == "on" || s == "off"; });
 }
 
 bool OptionTable::has(const std::string& name) const {
@@ -97,11 +122,11 @@ const OptionTable::Binding& OptionTable::find(const std::string& name) const {
 
 bool OptionTable::given(const std::string& name) const { return find(name).option->count() > 0; }
 
-void OptionTable::set(const std::string& name, const std::string& text_value, const std::string& origin) {
+void OptionTable::set(const std::string& name, const std::string& text_value, const std::string& origin, bool even_if_given) {
     if (!has(name)) input_error(origin, ": option '", name, "' is none of this subcommand's; was it written by another subcommand?");
     const Binding& b = find(name);
-    if (b.option->count() > 0) return;
-    if (!b.set(text_value)) input_error(origin, ": option '", name, "': found '", text_value, "', expected ", b.option->get_type_name());
+    if (b.option->count() > 0 && !even_if_given) return;
+    if (!b.set(text_value)) input_error(origin, ": option '", name, "': found '", text_value, "', expected ", b.expected);
 }
 
 std::vector<std::pair<std::string, std::string>> OptionTable::values() const {
@@ -116,21 +141,21 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
     if (distills) {
         t.add("--teacher", o.teacher, "teacher network");
         t.add("--teacher-weights", o.teacher_weights, "the trained teacher (.safetensors)");
-        t.add("--teacher-min", o.teacher_min, "stop if the teacher's test accuracy is below this, in %");
+        t.add("--teacher-min", o.teacher_min, {0, 100}, "stop if the teacher's test accuracy is below this, in %");
     }
-    t.add(distills ? "--student" : "--student,--net", o.student, "network to train");
+    t.add(distills ? "--student" : "--net,--student", o.student, "network to train");
     t.add("--init", o.init, "start from these weights (.safetensors)");
-    t.add("--epochs", o.epochs, "passes over the training data");
-    t.add("--max-steps", o.max_steps, "end after this many steps (0: no limit)");
-    t.add("--batch", o.batch, "images a step");
-    t.add("--lr", o.lr, "learning rate at the start");
+    t.add("--epochs", o.epochs, {1}, "passes over the training data");
+    t.add("--max-steps", o.max_steps, {0}, "end after this many steps (0: no limit)");
+    t.add("--batch", o.batch, {1}, "images a step");
+    t.add("--lr", o.lr, {0}, "learning rate at the start");
     t.add("--lr-steps", o.lr_steps, "epochs from whose start on the rate is a tenth, e.g. 150,180,210");
-    t.add("--momentum", o.momentum, "of the velocity");
-    t.add("--weight-decay", o.weight_decay, "added to every gradient, times the weight");
+    t.add("--momentum", o.momentum, {0, 1}, "of the velocity");
+    t.add("--weight-decay", o.weight_decay, {0}, "added to every gradient, times the weight");
     t.add_on_off("--nesterov", o.nesterov, "Nesterov's momentum");
     t.add("--seed", o.seed, "of initial weights, batches and augmentation");
-    t.add("--runs", o.runs, "trainings with seeds seed, seed+1, …");
-    t.add("--val", o.validation, "hold out this many training records and test on them (0: test on the test set)");
+    t.add("--runs", o.runs, {1}, "trainings with seeds seed, seed+1, …");
+    t.add("--val", o.validation, {0}, "hold out this many training records and test on them (0: test on the test set)");
     t.add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
     t.add("--augment", o.augment, {"crop-flip", "none"}, "random crop of the padded image and horizontal flip, or nothing");
     t.add("--crop-pad", o.crop_pad, {"zero", "reflect"}, "what the crop's border of 4 pixels is filled with");
@@ -138,7 +163,7 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
     t.add_on_off("--drop-last", o.drop_last, "leave out an epoch's last, smaller batch");
     t.add("--precision", o.precision, {"fp32"}, "of the arithmetic");
     t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
-    t.add("--threads", o.threads, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
+    t.add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
     t.add("--run", o.run, "the run's folder; by default under runs/, named after what is trained");
     t.add_switch("--resume", o.resume, "go on from the run's checkpoint, with the run's options");
     t.add_switch("--log-steps", o.log_steps, "also write steps.csv, one row a step");

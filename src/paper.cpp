@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include "csv.h"
 #include "error.h"
+#include "nearest.h"
 
 namespace distill {
 namespace {
@@ -16,43 +16,22 @@ namespace fs = std::filesystem;
 const std::vector<std::string> paper_columns = {"id",     "table",  "dataset", "teacher", "student",
                                                 "method", "metric", "value",   "std",     "source"};
 
-template <class Strings>
-std::string joined(const Strings& parts) {
-    std::string all;
-    for (const std::string& part : parts) all += (all.empty() ? "" : ", ") + part;
-    return all;
-}
-
 std::optional<double> number_or_empty(const CsvTable& table, size_t row, const std::string& column) {
     if (table.cell(row, column).empty()) return std::nullopt;
     return table.cell_number(row, column);
-}
-
-/// Levenshtein distance: how many letters a typing error got wrong.
-size_t edit_distance(const std::string& a, const std::string& b) {
-    std::vector<size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), size_t{0});
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = std::exchange(row[0], i);
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-        }
-    }
-    return row.back();
 }
 
 }  // namespace
 
 fs::path paper_folder(const fs::path& asked) {
     if (!asked.empty()) return asked;
+    if (fs::is_directory("data/paper")) return "data/paper";
     std::error_code unknown;  // no /proc: the current folder alone is looked at
-    const fs::path beside = fs::read_symlink("/proc/self/exe", unknown).parent_path() / "data/paper";
-    for (const fs::path& folder : {fs::path("data/paper"), beside})
-        if (fs::is_directory(folder)) return folder;
-    input_error("the papers' numbers: found neither data/paper in the current folder nor ", beside.string(),
-                "; name their folder with --paper DIR");
+    fs::path place = fs::read_symlink("/proc/self/exe", unknown).parent_path();
+    for (int up = 0; up < 3; ++up, place = place.parent_path())  // the program lies in the project's build/<configuration>
+        if (fs::is_directory(place / "data/paper")) return place / "data/paper";
+    input_error("the papers' numbers: found data/paper neither in the current folder nor in the program's project; go to the project's "
+                "folder, or give a report --paper DIR");
 }
 
 std::vector<PaperRow> load_paper(const fs::path& folder) {
@@ -85,13 +64,9 @@ std::vector<PaperRow> load_paper(const fs::path& folder) {
 const PaperRow& find_paper_row(const std::vector<PaperRow>& rows, const std::string& id) {
     for (const PaperRow& row : rows)
         if (row.id == id) return row;
-    std::vector<std::pair<size_t, std::string>> nearest;
-    for (const PaperRow& row : rows) nearest.emplace_back(edit_distance(id, row.id), row.id);
-    std::sort(nearest.begin(), nearest.end());
-    nearest.resize(std::min<size_t>(nearest.size(), 5));
-    std::vector<std::string> names;
-    for (const auto& [distance, name] : nearest) names.push_back(name);
-    input_error("unknown experiment id '", id, "'; the nearest of ", rows.size(), " in data/paper: ", joined(names));
+    std::vector<std::string> ids;
+    for (const PaperRow& row : rows) ids.push_back(row.id);
+    input_error("unknown experiment id '", id, "'; the nearest of ", rows.size(), " in data/paper: ", joined(nearest(id, ids, 5)));
 }
 
 const PaperRow* student_alone(const std::vector<PaperRow>& rows, const PaperRow& row) {

@@ -31,14 +31,24 @@ bool interruption() { return interrupted != 0; }
 RunFolder RunFolder::create(const fs::path& path, const ConfigRows& config) {
     if (fs::exists(path))
         input_error(path.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
-    std::error_code error;
-    fs::create_directories(path, error);
-    if (error) input_error(path.string(), ": the run folder cannot be made (", error.message(), "); name another with --run");
-    RunFolder folder(path);
-    CsvWriter out(folder.file("config.csv.tmp"), {"option", "value"});
-    for (const auto& [option, value] : config) out.row({option, value});
-    fs::rename(folder.file("config.csv.tmp"), folder.file("config.csv"));
-    return folder;
+    // Made under another name first: a kill leaves no folder that can neither be started nor resumed.
+    const fs::path partial = (path / "").parent_path().string() + ".partial";
+    std::error_code error, ignored;
+    fs::remove_all(partial, ignored);
+    fs::create_directories(partial, error);
+    try {
+        if (!error) {
+            CsvWriter out(partial / "config.csv", {"option", "value"});
+            for (const auto& [option, value] : config) out.row({option, value});
+        }
+    } catch (...) {
+        fs::remove_all(partial, ignored);
+        throw;
+    }
+    if (!error) fs::rename(partial, path, error);
+    if (!error) return RunFolder(path);
+    fs::remove_all(partial, ignored);
+    input_error(path.string(), ": the run folder cannot be made (", error.message(), "); name another with --run");
 }
 
 RunFolder RunFolder::reopen(const fs::path& path) {

@@ -86,10 +86,13 @@ void Trainer::require_finite(int64_t first_row, int64_t rows) const {
         if (std::isfinite(v[0])) continue;
         std::string parts;
         for (size_t i = 0; i < names.size(); ++i) parts += text(", ", names[i], " ", v[1 + i]);
-        const bool saved = fs::exists(folder_.checkpoint());
-        failure("epoch ", epoch_, ", step ", first_row + row, " (counted from 0): the loss is ", v[0], parts, "; try a smaller --lr. ",
-                saved ? "The last good state is kept in " + folder_.checkpoint().string() : "No checkpoint had been written yet");
+        failure("epoch ", epoch_, ", step ", first_row + row, " (counted from 0): the loss is ", v[0], parts, "; try a smaller --lr. ", last_good());
     }
+}
+
+std::string Trainer::last_good() const {
+    const bool saved = fs::exists(folder_.checkpoint());
+    return saved ? "The last good state is kept in " + folder_.checkpoint().string() : "No checkpoint had been written yet";
 }
 
 Trainer::Totals Trainer::totals() const {
@@ -147,6 +150,8 @@ void Trainer::finish_epoch(Progress& progress) {
     const auto started = Clock::now();
     const Totals t = totals();
     const Evaluation test = evaluate(backend_, loader_, method_.student());
+    if (!std::isfinite(test.loss))  // the epoch's last step spoiled the weights: what was saved before stays
+        failure("epoch ", epoch_, ", after step ", step_ - 1, " (counted from 0): the test loss is ", test.loss, "; try a smaller --lr. ", last_good());
     result_.last = test.accuracy;
     if (rows_written_ == 0 || test.accuracy > result_.best) result_.best = test.accuracy, result_.best_epoch = epoch_;
     if (steps_csv_) {

@@ -40,7 +40,7 @@ void apply_preset(const std::string& subcommand, Command& c) {
     const auto set = [&](const char* name, const std::string& value) { c.table->set(name, value, origin); };
     set("id", row.id);
     set("dataset", row.dataset);
-    set(c.table->has("student") ? "student" : "net", row.method == "teacher" ? row.teacher : row.student);
+    set("student", row.method == "teacher" ? row.teacher : row.student);
     if (!plain) set("teacher", row.teacher);
     if (plain || row.method == "kd") set("batch", "64"), set("lr", "0.05"), set("nesterov", "off");
     const std::string ablation = row.method.size() > 9 ? row.method.substr(9) : "";
@@ -69,9 +69,9 @@ void add_kd(CLI::App& app) {
     o.batch = 64;
     o.lr = 0.05;
     o.nesterov = false;
-    c->table->add("--temperature", o.temperature, "T of both softmaxes");
-    c->table->add("--alpha", o.alpha, "weight of T^2*KL(teacher || student)");
-    c->table->add("--gamma", o.gamma, "weight of the cross-entropy");
+    c->table->add("--temperature", o.temperature, {0, Range().high, true}, "T of both softmaxes");
+    c->table->add("--alpha", o.alpha, {0}, "weight of T^2*KL(teacher || student)");
+    c->table->add("--gamma", o.gamma, {0}, "weight of the cross-entropy");
     sub->callback([c] {
         apply_preset("kd", *c);
         run_experiment("kd", *c->table, c->options, true, [](Laboratory& lab, const Options& options) {
@@ -84,8 +84,8 @@ void add_reviewkd(CLI::App& app) {
     CLI::App* sub = nullptr;
     auto c = add_command(app, "reviewkd", "Distilling Knowledge via Knowledge Review (CVPR 2021)", true, sub);
     Options& o = c->options;
-    c->table->add("--kd-weight", o.kd_weight, "weight of the review loss; by default the authors' for the pair, else 1");
-    c->table->add("--kd-warmup", o.kd_warmup, "epochs over which that weight rises from 0 (0: full at once)");
+    c->table->add("--kd-weight", o.kd_weight, {0}, "weight of the review loss; by default the authors' for the pair, else 1");
+    c->table->add("--kd-warmup", o.kd_warmup, {0}, "epochs over which that weight rises from 0 (0: full at once)");
     c->table->add("--teacher-bn", o.teacher_bn, {"running", "batch"}, "statistics of the teacher's BatchNorm; batch is the authors' code");
     c->table->add_switch("--no-review", o.no_review, "ablation: each level by itself");
     c->table->add_switch("--no-residual", o.no_residual, "ablation: levels transformed separately and summed");
@@ -111,12 +111,12 @@ void add_eval(CLI::App& app) {
     Options& o = c->options;
     c->table->add("--data", o.data, "folder of the data sets");
     c->table->add("--dataset", o.dataset, "cifar10, cifar100, or the name of an imported set");
-    c->table->add("--student,--net", o.student, "the network");
+    c->table->add("--net,--student", o.student, "the network");
     c->table->add("--init,--weights", o.init, "its weights (.safetensors)");
-    c->table->add("--batch", o.batch, "images a step");
+    c->table->add("--batch", o.batch, {1}, "images a step");
     c->table->add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
     c->table->add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
-    c->table->add("--threads", o.threads, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
+    c->table->add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
     sub->callback([c] {
         Options& options = c->options;
         if (options.student.empty()) input_error("--net: no network named; there are: ", network_names());
