@@ -357,7 +357,6 @@ OPS = [
     unary("resize_down", lambda x: exact_resize(x, 3, 2), "to 3x2"),
     Case("linear", lambda x, w, b: {"y": F.linear(x, w, b)}, "x wT + b", x=(4, 6), w=(5, 6), b=(5,)),
     Case("matmul", lambda x, z: {"y": x @ z}, x=(4, 6), z=(6, 5)),
-    Case("matmul_batched", lambda x, z: {"y": x @ z}, x=(3, 4, 6), z=(3, 6, 5)),
     unary("softmax", lambda x: F.softmax(4 * x, 1), "of 4 x", x=(4, 7)),
     unary("log_softmax", lambda x: F.log_softmax(4 * x, 1), "of 4 x", x=(4, 7)),
     unary("l2_normalise", l2_normalise, "per sample over the flattened map"),
