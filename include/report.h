@@ -1,6 +1,6 @@
 // report.h: runs beside the papers' numbers: collect run folders, join, summarise, print.
-// defines: Epoch, Run, Spread, Group, Report, collect_runs, spread, summarize, write_text, write_csv, add_report_command,
-//          fixed, points, clock_time, label
+// defines: Epoch, Config, value_of, Run, Spread, Group, Report, collect_runs, spread, summarize, write_text, write_csv, add_report_command,
+//          is_trained_alone, fixed, points, clock_time, label
 #pragma once
 #include <filesystem>
 #include <iosfwd>
@@ -22,6 +22,10 @@ struct Epoch {
     double train_loss, test_acc;
 };
 
+/// Option, value; in config.csv's order.
+using Config = std::vector<std::pair<std::string, std::string>>;
+std::string value_of(const Config& config, const std::string& option);  ///< "" if there is none
+
 /// One run folder. An unfinished one (epochs.csv, but no result.csv) has what its config.csv and epochs.csv tell.
 struct Run {
     std::filesystem::path folder;
@@ -29,7 +33,7 @@ struct Run {
     std::string id, dataset, teacher, student, method, seed, device, precision, commit;
     double last = 0, best = 0;  ///< top-1 in % on the test set: of the last epoch, of the best one
     double seconds = 0;
-    std::vector<std::pair<std::string, std::string>> config;  ///< option, value; in config.csv's order
+    Config config;
     std::vector<Epoch> epochs;
 };
 
@@ -82,11 +86,13 @@ void write_csv(const std::filesystem::path& file, const Report& report);
 /// `distill report RUNS… [--csv F] [--html F] [--paper DIR]`.
 void add_report_command(CLI::App& app);
 
+bool is_trained_alone(const Run& run);  ///< method `train`, no teacher
+
 // How both tables print.
 std::string fixed(double value, int digits = 2);
 std::string points(const std::optional<double>& difference);  ///< "+1.20", "−0.31", "–" if there is none
 std::string clock_time(double hours);                         ///< "1:02:03", hours first
-/// What was done to the student: "student alone", "kd from resnet56".
+/// What was done to the student: "trained alone", "kd from resnet56".
 std::string label(const Run& run);
 
 }  // namespace distill

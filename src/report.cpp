@@ -20,14 +20,6 @@ namespace {
 
 // ---- reading run folders
 
-using Config = std::vector<std::pair<std::string, std::string>>;
-
-std::string value_of(const Config& config, const std::string& option) {
-    for (const auto& [name, value] : config)
-        if (name == option) return value;
-    return "";
-}
-
 /// A cell that must be finite and within [low, high].
 double bounded(const CsvTable& table, size_t row, const std::string& column, double low, double high) {
     const double value = table.cell_number(row, column);
@@ -70,6 +62,7 @@ Run read_run(const fs::path& folder) {
     if (fs::exists(folder / "epochs.csv")) run.epochs = read_epochs(folder / "epochs.csv");
     if (!run.finished) {
         for (const auto& [name, field] : text_fields) run.*field = value_of(run.config, name);
+        if (run.student.empty()) run.student = value_of(run.config, "net");  // as `train` calls it
         return run;
     }
     const CsvTable result = read_csv(folder / "result.csv");
@@ -85,9 +78,9 @@ Run read_run(const fs::path& folder) {
 
 /// Options that say where, by what and how watchfully a run was made, but not what was run.
 bool is_circumstance(const std::string& option) {
-    static const std::set<std::string> names = {"seed",  "runs",   "run",  "device", "threads",
-                                                "quiet", "resume", "save", "csv",    "log-steps"};
-    return names.count(option) > 0;
+    static const std::set<std::string> names = {"seed", "runs", "run", "device", "threads", "quiet", "resume", "save", "log-steps",
+                                                "preset", "teacher-min"};
+    return names.count(option) > 0 || option.rfind("info.", 0) == 0;
 }
 
 using Experiment = std::tuple<std::string, std::string, std::string, std::string, std::string>;
@@ -150,14 +143,18 @@ void name_differences(std::vector<Group>::iterator first, std::vector<Group>::it
 
 // ---- joining
 
-bool is_student_alone(const Run& run) { return run.method == "train" && run.teacher.empty(); }
-
 /// Is the run what the row describes, the data set aside? Rows such as `reviewkd-r` are ablations of the method before the dash.
 bool is_experiment_of(const PaperRow& row, const Run& run) {
-    if (row.method == "student") return is_student_alone(run) && run.student == row.student;
-    if (row.method == "teacher") return is_student_alone(run) && run.student == row.teacher;
+    if (row.method == "student") return is_trained_alone(run) && run.student == row.student;
+    if (row.method == "teacher") return is_trained_alone(run) && run.student == row.teacher;
     const bool method = row.method == run.method || row.method.rfind(run.method + "-", 0) == 0;
     return method && run.teacher == row.teacher && run.student == row.student;
+}
+
+/// Is a count that is 0 by default anything else?
+bool is_set(const Config& config, const std::string& option) {
+    const std::string value = value_of(config, option);
+    return !value.empty() && value != "0";
 }
 
 void join_paper(Group& group, const std::vector<PaperRow>& paper) {
@@ -174,6 +171,10 @@ void join_paper(Group& group, const std::vector<PaperRow>& paper) {
         reason = "no row of data/paper has this id";
     else if (!is_experiment_of(*named, run))
         reason = "not the networks or the method of the row that its id names";
+    else if (is_set(run.config, "val"))
+        reason = "tested on records held out of the training set (--val)";
+    else if (is_set(run.config, "max-steps"))
+        reason = "cut short by --max-steps";
     if (!reason.empty()) group.notes.push_back(reason + ": compare the gain over the student alone");
     if (!found) return;
 
@@ -190,8 +191,9 @@ const Group* find_student_alone(const std::vector<Group>& groups, const Group& g
     const Group* nearest = nullptr;
     size_t fewest = 0;
     for (const Group& other : groups) {
-        if (!is_student_alone(other.any()) || other.any().dataset != group.any().dataset || other.any().student != group.any().student) continue;
-        const Config theirs = substance_of(other.any());
+        const Run &run = group.any(), &candidate = other.any();
+        if (!is_trained_alone(candidate) || candidate.dataset != run.dataset || candidate.student != run.student) continue;
+        const Config theirs = substance_of(candidate);
         size_t differing = 0;
         for (const auto& [option, value] : substance_of(group.any()))
             for (const auto& [their_option, their_value] : theirs) differing += option == their_option && value != their_value;
@@ -201,7 +203,7 @@ const Group* find_student_alone(const std::vector<Group>& groups, const Group& g
 }
 
 void join_student_alone(Group& group, const std::vector<Group>& groups) {
-    const Group* alone = is_student_alone(group.any()) ? nullptr : find_student_alone(groups, group);
+    const Group* alone = is_trained_alone(group.any()) ? nullptr : find_student_alone(groups, group);
     if (!alone) return;
     group.student_alone = alone->name();
     group.gain_last = group.last.mean - alone->last.mean;
@@ -246,6 +248,12 @@ std::string utc_now() {
 
 }  // namespace
 
+std::string value_of(const Config& config, const std::string& option) {
+    for (const auto& [name, value] : config)
+        if (name == option) return value;
+    return "";
+}
+
 std::string fixed(double value, int digits) {
     char buffer[64];
     std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
@@ -265,8 +273,10 @@ std::string clock_time(double hours) {
     return buffer;
 }
 
+bool is_trained_alone(const Run& run) { return run.method == "train" && run.teacher.empty(); }
+
 std::string label(const Run& run) {
-    if (is_student_alone(run)) return "student alone";
+    if (is_trained_alone(run)) return "trained alone";
     return run.teacher.empty() ? run.method : run.method + " from " + run.teacher;
 }
 
@@ -301,8 +311,9 @@ std::vector<Run> collect_runs(const std::vector<fs::path>& folders) {
     }
     std::vector<Run> runs;
     for (const auto& [canonical, folder] : found) runs.push_back(read_run(folder));
-    if (runs.empty()) input_error("no run found in ", folders.empty() ? "no folder at all" : folders.front().string(),
-                                  folders.size() > 1 ? " and the other folders" : "", ": expected a result.csv or epochs.csv in it or below");
+    if (runs.empty())
+        input_error("no run found in ", folders.empty() ? "no folder at all" : folders.front().string(),
+                    folders.size() > 1 ? " and the other folders" : "", ": expected a result.csv or epochs.csv in it or below");
     return runs;
 }
 
@@ -328,8 +339,8 @@ Report summarize(std::vector<Run> runs, const std::vector<PaperRow>& paper) {
 }
 
 void write_text(std::ostream& out, const Report& report) {
-    std::vector<Cells> rows = {{"experiment", "epochs", "paper", "last", "best on test", "n", "compared", "difference", "gain last", "gain best",
-                                "paper's gain", "time", "device", "note"}};
+    std::vector<Cells> rows = {{"experiment", "epochs", "paper", "last", "best on test", "n", "compared", "difference", "gain last",
+                                "gain best", "paper's gain", "time", "device", "note"}};
     std::vector<std::string> notes;
     for (const Group& g : report.groups) {
         std::string marks;
@@ -346,8 +357,8 @@ void write_text(std::ostream& out, const Report& report) {
     }
     if (!report.groups.empty()) {
         print_aligned(out, rows, {0, 2, 3, 4, 12, 13});
-        out << "\nTop-1 accuracy on the test set in %, mean ± sample standard deviation of n runs; differences and gains (over the student alone) in "
-               "points; time of one run, h:mm:ss.\n";
+        out << "\nTop-1 accuracy on the test set in %, mean ± sample standard deviation of n runs; differences and gains (over the "
+               "student alone) in points; time of one run, h:mm:ss.\n";
     }
     for (size_t i = 0; i < notes.size(); ++i) out << i + 1 << "  " << notes[i] << '\n';
     if (report.unfinished.empty()) return;

@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
-#include <map>
 #include <set>
 #include <sstream>
 
-#include "csv.h"
 #include "error.h"
 
 namespace distill {
@@ -33,17 +30,19 @@ dl.facts { display: flex; flex-wrap: wrap; gap: .75rem 2.5rem; margin: 1.4rem 0 
 .facts dt { color: var(--soft); font-size: .75rem; letter-spacing: .04em; text-transform: uppercase; }
 .facts dd { margin: 0; font-weight: 550; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums lining-nums; }
-th, td { padding: .45rem .7rem; text-align: right; white-space: nowrap; vertical-align: baseline; }
+th, td { padding: .45rem .55rem; text-align: right; white-space: nowrap; vertical-align: baseline; }
 th:first-child, td:first-child { padding-left: 0; } th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--soft); font-size: .78rem; font-weight: 550; line-height: 1.3; vertical-align: bottom;
   border-bottom: 1.5px solid var(--ink); }
 tbody td { border-bottom: 1px solid var(--grid); } .results tbody th { padding: 1.1rem 0 .3rem; font-weight: 650; }
 .results tbody:last-child tr:last-child td { border-bottom: 1.5px solid var(--ink); }
-th.text, td.text, tbody th { text-align: left; } td.text { white-space: normal; } .id { display: block; color: var(--soft);
-  font-size: .78rem; overflow-wrap: anywhere; } .pm { color: var(--soft); } .key { font-weight: 650; } sup { color: var(--soft); }
-.notes { margin: .8rem 0 0; padding: 0; list-style: none; } .notes sup { margin-right: .4em; }
+th.text, td.text, tbody th { text-align: left; } .files td.text { white-space: normal; overflow-wrap: anywhere; }
+.id { display: block; color: var(--soft); font-size: .78rem; } .pm { color: var(--soft); } .room { visibility: hidden; }
+.key { font-weight: 650; } sup { padding-left: .3em; color: var(--soft); line-height: 0; }
+.notes { margin: .8rem 0 0; padding: 0; list-style: none; } .notes sup { padding: 0 .4em 0 0; }
 .swatch { display: inline-block; width: 22px; height: 10px; margin-right: .5em; vertical-align: baseline; }
-.dots td { padding-top: .15rem; padding-bottom: .15rem; border: 0; vertical-align: middle; } .dots td.plot { width: 62%; padding: 0 .5rem; }
+.dots td { padding-top: .15rem; padding-bottom: .15rem; border: 0; vertical-align: middle; }
+.dots td.plot { width: 62%; min-width: 34rem; padding: 0 .5rem; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(27rem, 100%), 1fr)); gap: 2rem; margin-top: 1.6rem; }
 figure { margin: 0; break-inside: avoid; } svg { display: block; width: 100%; height: auto; overflow: visible; }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; margin: 0 0 .4rem; padding: 0; list-style: none; font-size: .82rem; }
@@ -51,10 +50,13 @@ svg text { fill: var(--soft); font: 12px system-ui, -apple-system, "Segoe UI", "
   font-variant-numeric: tabular-nums; } .grid { stroke: var(--grid); } .axis { stroke: var(--soft); }
 .mean { fill: none; stroke-width: 2; stroke-linejoin: round; } .seed { fill: none; stroke-width: 1; stroke-opacity: .28; }
 details { border-bottom: 1px solid var(--grid); padding: .5rem 0; } summary { cursor: pointer; font-weight: 550; }
-.config { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 0 2rem; margin: .6rem 0; }
-.config div { display: flex; justify-content: space-between; gap: 1rem; padding: .15rem 0; border-bottom: 1px dotted var(--rule);
+.config { columns: 17rem; column-gap: 2.5rem; margin: .6rem 0; }
+.config div { break-inside: avoid; display: flex; justify-content: space-between; gap: 1rem; padding: .15rem 0;
+  border-bottom: 1px dotted var(--rule);
   font-size: .85rem; } .config dt { color: var(--soft); } .config dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
-@media print { body { max-width: none; padding: 0; font-size: 9.5pt; } h2 { break-after: avoid; } tr { break-inside: avoid; } .wide { overflow: visible; }
+@media print { body { max-width: none; padding: 0; font-size: 9.5pt; } h2 { break-after: avoid; }
+  tr { break-inside: avoid; }
+  .wide { overflow: visible; }
   :root { color-scheme: light; --page: #fff; --ink: #000; --soft: #4a545e; --rule: #c4cad0; --grid: #e3e7ea; --base: #6b7580; --c0: #0072b2;
   --c1: #d55e00; --c2: #008a64; --c3: #b4588f; --c4: #b07800; --c5: #2f8fc4; } }
 )";
@@ -69,6 +71,13 @@ std::string escaped(const std::string& raw) {
         else out += c;
     }
     return out;
+}
+
+/// "71.80 ± 0.12"; `key`: the number that is set against the paper's.
+std::string measured(const Spread& s, bool key) {
+    std::string html = key ? "<span class=\"key\">" + fixed(s.mean) + "</span>" : fixed(s.mean);
+    // One run alone leaves the deviation's room free, so that the means stand below each other.
+    return html + (s.n > 1 ? " <span class=\"pm\">± " : " <span class=\"room\">± ") + fixed(s.deviation) + "</span>";
 }
 
 // ---- panels: what belongs into one picture
@@ -97,7 +106,7 @@ std::vector<Panel> panels_of(const Report& report) {
             next = 0;
         }
         std::vector<Line>& lines = panels.back().lines;
-        if (lines.empty() && label(run) == "student alone") {
+        if (lines.empty() && is_trained_alone(run)) {
             lines.push_back({&group, "var(--base)", false});
         } else {
             lines.push_back({&group, "var(--c" + std::to_string(next % 6) + ")", next >= 6});
@@ -140,7 +149,7 @@ std::string dot_row(const Line& line, const Axis& x) {
     const Group& g = *line.group;
     const double y = 15, mean = x.at(g.last.mean), reach = x.at(g.last.mean + g.last.deviation) - mean;
     std::ostringstream svg;
-    svg << "<svg viewBox=\"0 0 560 30\" role=\"img\" aria-label=\"" << escaped(label_with_options(g)) << ": last epoch "
+    svg << "<svg viewBox=\"0 0 720 30\" role=\"img\" aria-label=\"" << escaped(label_with_options(g)) << ": last epoch "
         << fixed(g.last.mean) << " %, best " << fixed(g.best.mean) << " %\">";
     for (double tick : x.ticks())
         svg << "<line class=\"grid\" x1=\"" << px(x.at(tick)) << "\" x2=\"" << px(x.at(tick)) << "\" y1=\"0\" y2=\"30\"/>";
@@ -165,7 +174,8 @@ std::string dot_row(const Line& line, const Axis& x) {
 }
 
 std::string swatch(const Line& line) {
-    return "<svg class=\"swatch\" viewBox=\"0 0 22 10\" aria-hidden=\"true\"><line x1=\"0\" x2=\"22\" y1=\"5\" y2=\"5\" stroke-width=\"3\" " +
+    return "<svg class=\"swatch\" viewBox=\"0 0 22 10\" aria-hidden=\"true\"><line x1=\"0\" x2=\"22\" y1=\"5\" y2=\"5\" "
+           "stroke-width=\"3\" " +
            line.stroke() + "/></svg>";
 }
 
@@ -179,24 +189,23 @@ std::string dot_plot(const Panel& panel) {
         low = std::min(low, *std::min_element(shown.begin(), shown.end()));
         high = std::max(high, *std::max_element(shown.begin(), shown.end()));
     }
-    const Axis x = round_axis(low, high, 5, 16, 544);
+    const double widen = std::max(0.0, 1 - (high - low)) / 2;  // at least one point, so that the axis does not magnify nothing
+    const Axis x = round_axis(low - widen, high + widen, 5, 16, 704);
     bool several = false, paper = false;
     std::ostringstream html;
     html << "<figure><h3>Test accuracy</h3><div class=\"wide\"><table class=\"dots\"><tbody>";
     for (const Line& line : panel.lines) {
         html << "<tr><td class=\"text\">" << swatch(line) << escaped(label_with_options(*line.group)) << "</td><td class=\"plot\">"
-             << dot_row(line, x) << "</td><td>" << fixed(line.group->last.mean);
-        if (line.group->last.n > 1) html << " <span class=\"pm\">± " << fixed(line.group->last.deviation) << "</span>";
-        html << "</td></tr>\n";
+             << dot_row(line, x) << "</td><td>" << measured(line.group->last, false) << "</td></tr>\n";
         several |= line.group->last.n > 1;
         paper |= line.group->difference.has_value();
     }
-    html << "<tr><td></td><td class=\"plot\"><svg viewBox=\"0 0 560 34\" aria-hidden=\"true\"><line class=\"axis\" x1=\"16\" x2=\"544\" "
+    html << "<tr><td></td><td class=\"plot\"><svg viewBox=\"0 0 720 34\" aria-hidden=\"true\"><line class=\"axis\" x1=\"16\" x2=\"704\" "
             "y1=\"0.5\" y2=\"0.5\"/>";
     for (double tick : x.ticks())
         html << "<text x=\"" << px(x.at(tick)) << "\" y=\"15\" text-anchor=\"middle\">" << fixed(tick, x.digits()) << "</text>";
-    html << "<text x=\"280\" y=\"31\" text-anchor=\"middle\">top-1 accuracy on the test set (%)</text></svg></td><td></td></tr></tbody></table></div>"
-            "<figcaption>Filled dot: last epoch, mean"
+    html << "<text x=\"360\" y=\"31\" text-anchor=\"middle\">top-1 accuracy on the test set (%)</text></svg></td><td></td></tr>"
+            "</tbody></table></div><figcaption>Filled dot: last epoch, mean"
          << (several ? " ± standard deviation over the seeds; short ticks: single seeds" : "")
          << ". Ring: best epoch, chosen on the test set." << (paper ? " Diamond: the paper." : "") << "</figcaption></figure>\n";
     return html.str();
@@ -250,7 +259,7 @@ std::string curve_chart(const Panel& panel, const std::string& title, const std:
     if (!(low <= high)) return "";
     const Axis y = round_axis(from_zero ? 0 : low, high, 5, 292, 10);
     const double last_epoch = static_cast<double>(std::max<size_t>(epochs, 2) - 1);
-    Axis x = round_axis(0, last_epoch, 6, 48, 548);
+    Axis x = round_axis(0, last_epoch, 6, 56, 548);
     x.step = std::max(1.0, x.step);
     x.high = last_epoch;
 
@@ -259,12 +268,12 @@ std::string curve_chart(const Panel& panel, const std::string& title, const std:
     for (const Line& line : panel.lines) html << "<li>" << swatch(line) << escaped(label_with_options(*line.group)) << "</li>";
     html << "</ul><svg viewBox=\"0 0 560 340\" role=\"img\" aria-label=\"" << title << " over the epochs\">";
     for (double tick : y.ticks())
-        html << "<line class=\"grid\" x1=\"48\" x2=\"548\" y1=\"" << px(y.at(tick)) << "\" y2=\"" << px(y.at(tick)) << "\"/><text x=\"41\" y=\""
-             << px(y.at(tick) + 4) << "\" text-anchor=\"end\">" << fixed(tick, y.digits()) << "</text>";
+        html << "<line class=\"grid\" x1=\"56\" x2=\"548\" y1=\"" << px(y.at(tick)) << "\" y2=\"" << px(y.at(tick))
+             << "\"/><text x=\"49\" y=\"" << px(y.at(tick) + 4) << "\" text-anchor=\"end\">" << fixed(tick, y.digits()) << "</text>";
     for (double tick = 0; tick <= x.high; tick += x.step)
         html << "<line class=\"axis\" x1=\"" << px(x.at(tick)) << "\" x2=\"" << px(x.at(tick)) << "\" y1=\"292\" y2=\"296\"/><text x=\""
              << px(x.at(tick)) << "\" y=\"311\" text-anchor=\"middle\">" << fixed(tick, 0) << "</text>";
-    html << "<line class=\"axis\" x1=\"48\" x2=\"548\" y1=\"292\" y2=\"292\"/><text x=\"298\" y=\"332\" text-anchor=\"middle\">epoch</text>"
+    html << "<line class=\"axis\" x1=\"56\" x2=\"548\" y1=\"292\" y2=\"292\"/><text x=\"302\" y=\"332\" text-anchor=\"middle\">epoch</text>"
          << "<text transform=\"translate(11 151) rotate(-90)\" text-anchor=\"middle\">" << y_label << "</text>";
     for (size_t i = 0; i < panel.lines.size(); ++i)
         for (size_t s = 0; seeds[i].size() > 1 && s < seeds[i].size(); ++s)
@@ -277,27 +286,25 @@ std::string curve_chart(const Panel& panel, const std::string& title, const std:
 }
 
 std::string panel_section(const Panel& panel) {
-    return "<section><h2>" + escaped(panel.student) + " on " + escaped(panel.dataset) + "</h2>\n" + dot_plot(panel) + "<div class=\"charts\">" +
-           curve_chart(panel, "Learning curves", "test accuracy (%)", &Epoch::test_acc, false,
-                       "Top-1 accuracy on the test set after each epoch (counted from 0): bold the mean, faint the single seeds.") +
-           curve_chart(panel, "Training loss", "training loss (nats)", &Epoch::train_loss, true,
-                       "The loss as each method minimises it, mean over the epoch; methods add different terms, so heights do not compare.") +
-           "</div></section>\n";
+    const bool several = std::any_of(panel.lines.begin(), panel.lines.end(), [](const Line& line) { return line.group->runs.size() > 1; });
+    const std::string accuracy = curve_chart(panel, "Learning curves", "test accuracy (%)", &Epoch::test_acc, false,
+                                             std::string("Top-1 accuracy on the test set after each epoch, counted from 0") +
+                                                 (several ? "; bold the mean, faint the single seeds." : "."));
+    const std::string loss = curve_chart(panel, "Training loss", "training loss", &Epoch::train_loss, true,
+                                         std::string("The loss as the method minimises it, mean over the epoch") +
+                                             (panel.lines.size() > 1 ? "; methods add different terms, so heights do not compare." : "."));
+    return "<section><h2>" + escaped(panel.student) + " on " + escaped(panel.dataset) + "</h2>\n" + dot_plot(panel) +
+           "<div class=\"charts\">" + accuracy + loss + "</div></section>\n";
 }
 
 // ---- tables
 
-std::string measured(const Spread& s, bool key) {
-    std::string html = key ? "<span class=\"key\">" + fixed(s.mean) + "</span>" : fixed(s.mean);
-    return s.n > 1 ? html + " <span class=\"pm\">± " + fixed(s.deviation) + "</span>" : html;
-}
-
 std::string results_table(const std::vector<Panel>& panels) {
     std::vector<std::string> notes;
     std::ostringstream html;
-    html << "<div class=\"wide\"><table class=\"results\"><thead><tr><th class=\"text\">Experiment</th><th>Epochs</th><th>Paper</th><th>Last "
-            "epoch</th><th>Best epoch<br>(on test)</th><th>n</th><th>Difference<br>to the paper</th><th>Gain,<br>last</th><th>Gain,<br>best</th>"
-            "<th>Paper’s<br>gain</th><th>Time<br>h:mm:ss</th><th class=\"text\">Device</th></tr></thead>\n";
+    html << "<div class=\"wide\"><table class=\"results\"><thead><tr><th class=\"text\">Experiment</th><th>Epochs</th><th>Paper</th>"
+            "<th>Last epoch</th><th>Best epoch<br>(on test)</th><th>n</th><th>Difference<br>to the paper</th><th>Gain,<br>last</th>"
+            "<th>Gain,<br>best</th><th>Paper’s<br>gain</th><th>Time<br>h:mm:ss</th><th class=\"text\">Device</th></tr></thead>\n";
     for (const Panel& panel : panels) {
         html << "<tbody><tr><th colspan=\"12\">" << escaped(panel.student) << " on " << escaped(panel.dataset) << "</th></tr>\n";
         for (const Line& line : panel.lines) {
@@ -306,16 +313,19 @@ std::string results_table(const std::vector<Panel>& panels) {
             for (const std::string& note : g.notes) {
                 auto at = std::find(notes.begin(), notes.end(), note);
                 if (at == notes.end()) at = notes.insert(at, note);
-                html << "<sup> " << at - notes.begin() + 1 << "</sup>";
+                html << "<sup>" << at - notes.begin() + 1 << "</sup>";
             }
             if (!g.any().id.empty()) html << "<span class=\"id\">" << escaped(g.any().id) << "</span>";
+            const auto cell = [&](const std::string& content) { html << "</td><td>" << content; };
+            cell(std::to_string(g.any().epochs.size()));
             const bool on_file = g.paper && g.paper->value;
-            html << "</td><td>" << g.any().epochs.size() << "</td><td>"
-                 << (on_file ? measured({*g.paper->value, g.paper->std.value_or(0), g.paper->std ? 2u : 1u}, false) : "–") << "</td><td>"
-                 << measured(g.last, !g.compared_by_best()) << "</td><td>" << measured(g.best, g.compared_by_best()) << "</td><td>" << g.last.n
-                 << "</td><td>" << points(g.difference) << "</td><td>" << points(g.gain_last) << "</td><td>" << points(g.gain_best)
-                 << "</td><td>" << points(g.paper_gain) << "</td><td>" << clock_time(g.hours) << "</td><td class=\"text\">" << escaped(g.devices)
-                 << "</td></tr>\n";
+            cell(!on_file ? "–" : g.paper->std ? measured({*g.paper->value, *g.paper->std, 2}, false) : fixed(*g.paper->value));
+            cell(measured(g.last, !g.compared_by_best()));
+            cell(measured(g.best, g.compared_by_best()));
+            cell(std::to_string(g.last.n));
+            for (const auto& difference : {g.difference, g.gain_last, g.gain_best, g.paper_gain}) cell(points(difference));
+            cell(clock_time(g.hours));
+            html << "</td><td class=\"text\">" << escaped(g.devices) << "</td></tr>\n";
         }
         html << "</tbody>\n";
     }
@@ -330,8 +340,9 @@ std::string results_table(const std::vector<Panel>& panels) {
 std::string unfinished_table(const std::vector<Run>& runs) {
     if (runs.empty()) return "";
     std::ostringstream html;
-    html << "<section><h2>Unfinished runs</h2><p class=\"soft\">Not in the numbers above.</p><div class=\"wide\"><table><thead><tr><th "
-            "class=\"text\">Run</th><th class=\"text\">Experiment</th><th>Last epoch</th><th>Test accuracy there</th></tr></thead><tbody>\n";
+    html << "<section><h2>Unfinished runs</h2><p class=\"soft\">Not in the numbers above.</p><div class=\"wide\"><table class=\"files\">"
+            "<thead><tr><th class=\"text\">Run</th><th class=\"text\">Experiment</th><th>Last epoch</th><th>Test accuracy there</th></tr>"
+            "</thead><tbody>\n";
     for (const Run& run : runs)
         html << "<tr><td class=\"text\">" << escaped(run.folder.string()) << "</td><td class=\"text\">"
              << escaped(run.dataset + ": " + run.student + ", " + label(run)) << "</td><td>"
@@ -343,7 +354,8 @@ std::string unfinished_table(const std::vector<Run>& runs) {
 
 std::string configurations(const Report& report) {
     std::ostringstream html;
-    html << "<section><h2>Configurations</h2><p class=\"soft\">Every resolved option of the first run of each experiment.</p>\n";
+    html << "<section><h2>Configurations</h2><p class=\"soft\">Every resolved option of each experiment’s first run, "
+            "those left empty aside.</p>\n";
     for (const Group& g : report.groups) {
         html << "<details><summary>" << escaped(g.name()) << "</summary><p class=\"soft\">";
         for (const Run& run : g.runs)
@@ -354,7 +366,7 @@ std::string configurations(const Report& report) {
         if (g.paper) html << "; paper’s number: " << escaped(g.paper->table) << ", source: " << escaped(g.paper->source);
         html << "</p><dl class=\"config\">";
         for (const auto& [option, value] : g.any().config)
-            html << "<div><dt>" << escaped(option) << "</dt><dd>" << escaped(value) << "</dd></div>";
+            if (!value.empty()) html << "<div><dt>" << escaped(option) << "</dt><dd>" << escaped(value) << "</dd></div>";
         html << "</dl></details>\n";
     }
     html << "</section>\n";
@@ -362,27 +374,29 @@ std::string configurations(const Report& report) {
 }
 
 std::string facts(const Report& report, const std::string& date) {
-    std::set<std::string> commits, devices, precisions;
+    std::set<std::string> commits, machines, precisions;
     size_t runs = 0;
     double hours = 0;
     for (const Group& g : report.groups)
         for (const Run& run : g.runs) {
-            commits.insert(run.commit), devices.insert(run.device), precisions.insert(run.precision);
+            const std::string machine = value_of(run.config, "info.machine");
+            machines.insert(machine.empty() ? run.device : machine);
+            commits.insert(run.commit), precisions.insert(run.precision);
             hours += run.seconds / 3600;
             ++runs;
         }
     const auto fact = [](const std::string& name, const std::string& value) {
         return "<div><dt>" + name + "</dt><dd>" + (value.empty() ? "–" : escaped(value)) + "</dd></div>";
     };
-    const auto all = [](const std::set<std::string>& values) {
+    const auto all = [](const std::set<std::string>& values, const char* between = ", ") {
         std::string joined;
-        for (const std::string& value : values) joined += (joined.empty() ? "" : ", ") + value;
+        for (const std::string& value : values) joined += (joined.empty() ? "" : between) + value;
         return joined;
     };
     return "<dl class=\"facts\">" + fact("Date", date) + fact("Experiments", std::to_string(report.groups.size())) +
            fact("Runs", std::to_string(runs) + (report.unfinished.empty() ? "" : text(", ", report.unfinished.size(), " unfinished"))) +
-           fact("Computing time", clock_time(hours) + " h") + fact("Device", all(devices)) + fact("Precision", all(precisions)) +
-           fact("Commit", all(commits)) + "</dl>\n";
+           fact("Computing time", clock_time(hours) + " h") + fact("Precision", all(precisions)) + fact("Commit", all(commits)) +
+           fact("Machine", all(machines, "; ")) + "</dl>\n";
 }
 
 }  // namespace
@@ -391,7 +405,8 @@ std::string html_page(const Report& report, const std::string& date) {
     const std::vector<Panel> panels = panels_of(report);
     std::string page = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" "
                        "content=\"width=device-width, initial-scale=1\"><title>distill: results beside the papers’</title><style>" +
-                       std::string(style) + "</style></head>\n<body>\n<header><h1>Knowledge transfer: our results beside the papers’</h1>\n" +
+                       std::string(style) +
+                       "</style></head>\n<body>\n<header><h1>Knowledge transfer: our results beside the papers’</h1>\n" +
                        facts(report, date) + "</header>\n<main>\n";
     if (!report.groups.empty()) page += "<section><h2>Results</h2>\n" + results_table(panels) + "</section>\n";
     for (const Panel& panel : panels) page += panel_section(panel);

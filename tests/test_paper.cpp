@@ -1,24 +1,17 @@
-#include <doctest/doctest.h>
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "error.h"
 #include "paper.h"
+#include "testing.h"
 
 namespace fs = std::filesystem;
 using namespace distill;
 
 namespace {
 
-struct Folder {
-    fs::path path = fs::temp_directory_path() / ("distill-test-paper-" + std::to_string(::getpid()));
-    Folder() { fs::remove_all(path), fs::create_directories(path); }
-    ~Folder() { fs::remove_all(path); }
-    void put(const std::string& name, const std::string& bytes) const { std::ofstream(path / name) << bytes; }
-};
+void put(const fs::path& file, const std::string& bytes) { std::ofstream(file) << bytes; }
 
 const std::string header = "id,table,dataset,teacher,student,method,metric,value,std,source\n";
 
@@ -37,11 +30,11 @@ bool holds(const std::string& all, const std::string& part) { return all.find(pa
 }  // namespace
 
 TEST_CASE("paper: rows of all files, an unknown value stays empty") {
-    const Folder folder;
-    folder.put("b.csv", header + "b-1,T,cifar10,,net,student,top1,90.5,0.25,\"a, b\"\n");
-    folder.put("a.csv", header + "a-1,T,cifar100,big,small,kd,top1_best,,,bench\n");
-    folder.put("notes.txt", "not a table");
-    const auto rows = load_paper(folder.path);
+    const testing::TempFolder folder;
+    put(folder / "b.csv", header + "b-1,T,cifar10,,net,student,top1,90.5,0.25,\"a, b\"\n");
+    put(folder / "a.csv", header + "a-1,T,cifar100,big,small,kd,top1_best,,,bench\n");
+    put(folder / "notes.txt", "not a table");
+    const auto rows = load_paper(folder.path());
     REQUIRE(rows.size() == 2);
     CHECK(rows[0].id == "a-1");
     CHECK_FALSE(rows[0].value);
@@ -53,30 +46,30 @@ TEST_CASE("paper: rows of all files, an unknown value stays empty") {
 }
 
 TEST_CASE("paper: broken files are named with the place") {
-    const Folder folder;
-    CHECK(holds(complaint([&] { load_paper(folder.path); }), "no .csv"));
-    CHECK(holds(complaint([&] { load_paper(folder.path / "gone"); }), "gone: is no folder"));
-    folder.put("a.csv", "id,table,colour\nx,T,red\n");
-    CHECK(holds(complaint([&] { load_paper(folder.path); }), "a.csv: found the columns id, table, colour; expected id, table, dataset"));
-    folder.put("a.csv", header + "x,T,d,t,s,kd,top1,high,,src\n");
-    CHECK(holds(complaint([&] { load_paper(folder.path); }), "row 1, column 'value': found 'high'"));
-    folder.put("a.csv", header + "x,T,d,t,s,kd,top1,1,,src\n");
-    folder.put("b.csv", header + "y,T,d,t,s,kd,top1,1,,src\nx,T,d,t,s,kd,top1,2,,src\n");
-    const std::string twice = complaint([&] { load_paper(folder.path); });
+    const testing::TempFolder folder;
+    CHECK(holds(complaint([&] { load_paper(folder.path()); }), "no .csv"));
+    CHECK(holds(complaint([&] { load_paper(folder / "gone"); }), "gone: is no folder"));
+    put(folder / "a.csv", "id,table,colour\nx,T,red\n");
+    CHECK(holds(complaint([&] { load_paper(folder.path()); }), "a.csv: found the columns id, table, colour; expected id, table, dataset"));
+    put(folder / "a.csv", header + "x,T,d,t,s,kd,top1,high,,src\n");
+    CHECK(holds(complaint([&] { load_paper(folder.path()); }), "row 1, column 'value': found 'high'"));
+    put(folder / "a.csv", header + "x,T,d,t,s,kd,top1,1,,src\n");
+    put(folder / "b.csv", header + "y,T,d,t,s,kd,top1,1,,src\nx,T,d,t,s,kd,top1,2,,src\n");
+    const std::string twice = complaint([&] { load_paper(folder.path()); });
     CHECK(holds(twice, "b.csv: row 2: the id 'x' is there already"));
     CHECK(holds(twice, "a.csv"));
-    folder.put("b.csv", header + ",T,d,t,s,kd,top1,1,,src\n");
-    CHECK(holds(complaint([&] { load_paper(folder.path); }), "row 1 has no id"));
+    put(folder / "b.csv", header + ",T,d,t,s,kd,top1,1,,src\n");
+    CHECK(holds(complaint([&] { load_paper(folder.path()); }), "row 1 has no id"));
 }
 
 TEST_CASE("paper: an unknown id lists the nearest, a known one is found with its student alone") {
-    const Folder folder;
+    const testing::TempFolder folder;
     std::string rows_text = header;
     for (const char* method : {"student", "kd", "reviewkd", "teacher"})
         rows_text += std::string("p-t-s-") + method + ",T,cifar100,t,s," + method + ",top1,70,,src\n";
     rows_text += "elsewhere,T,cifar100,t,z,student,top1,71,,src\nfar-away-1,T,d,t,s,kd,top1,1,,\nfar-away-2,T,d,t,s,kd,top1,1,,\n";
-    folder.put("p.csv", rows_text);
-    const auto rows = load_paper(folder.path);
+    put(folder / "p.csv", rows_text);
+    const auto rows = load_paper(folder.path());
     const std::string message = complaint([&] { find_paper_row(rows, "p-t-s-revewkd"); });
     CHECK(holds(message, "unknown experiment id 'p-t-s-revewkd'; the nearest of 7 in data/paper: p-t-s-reviewkd, "));
     CHECK_FALSE(holds(message, "far-away-2"));
@@ -88,10 +81,10 @@ TEST_CASE("paper: an unknown id lists the nearest, a known one is found with its
 }
 
 TEST_CASE("paper: the folder asked for comes before data/paper here and beside the program") {
-    const Folder folder;
+    const testing::TempFolder folder;
     const fs::path before = fs::current_path();
-    fs::create_directories(folder.path / "data/paper");
-    fs::current_path(folder.path);
+    fs::create_directories(folder / "data/paper");
+    fs::current_path(folder.path());
     CHECK(paper_folder() == "data/paper");
     CHECK(paper_folder("mine") == "mine");
     fs::current_path(before);
