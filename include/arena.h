@@ -42,12 +42,15 @@ class BlockRef {
 };
 
 /// Free lists by size class (eight classes an octave, so at most 12.5 % is lost). Last in, first out: the block given is the one
-/// most likely still in a cache. Replaying the same sequence of requests gives the same blocks and takes nothing from the system.
+/// most likely still in a cache. A step that makes the requests of the one before takes nothing from the system; after begin_step()
+/// it also gets the same addresses.
 class Arena {
   public:
     virtual ~Arena() = default;
     Block* obtain(size_t bytes);
     void give_back(Block* block);
+    /// Puts the free lists in one order, whatever the order was in which blocks came back.
+    void begin_step();
 
     size_t system_allocations() const { return blocks_.size(); }  ///< how often memory was taken from the system so far
     size_t system_bytes() const { return system_bytes_; }

@@ -1,5 +1,7 @@
 #include "arena.h"
 
+#include <algorithm>
+
 namespace distill {
 namespace {
 
@@ -37,6 +39,10 @@ Block* Arena::obtain(size_t bytes) {
     system_bytes_ += wanted;
     blocks_.push_back(std::move(block));
     return blocks_.back().get();
+}
+
+void Arena::begin_step() {
+    for (auto& [bytes, blocks] : free_) std::sort(blocks.begin(), blocks.end(), [](const Block* a, const Block* b) { return a->memory < b->memory; });
 }
 
 void Arena::give_back(Block* block) { free_[block->bytes].push_back(block); }

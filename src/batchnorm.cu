@@ -75,7 +75,7 @@ struct ScaleChannels {
     float* dx;
     DISTILL_HD void operator()(int64_t i) const { dx[i] = g[i] * scale[i % channels]; }
 };
-/// One row per channel: dγ = Σ g·(x − mean)/√(var+ε), dβ = Σ g.
+/// One row per channel: dγ = Σ g·(x − mean)/√(var+ε), dβ = Σ g; each if wanted.
 struct ParameterGradients {
     const float *x, *g, *mean, *variance;
     float epsilon;
@@ -89,8 +89,8 @@ struct ParameterGradients {
         const float product = lane.sum(rows, [=](int64_t r) { return grad[r * stride] * (in[r * stride] - m); });
         const float sum = lane.sum(rows, [=](int64_t r) { return grad[r * stride]; });
         if (!lane.first()) return;
-        dgamma[c] = product / sqrtf(variance[c] + epsilon);
-        dbeta[c] = sum;
+        if (dgamma) dgamma[c] = product / sqrtf(variance[c] + epsilon);
+        if (dbeta) dbeta[c] = sum;
     }
 };
 struct FoldRow {
@@ -156,7 +156,7 @@ Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const Run
         for_each_element(device, n, MaskByOutput{y.data(), dy.data(), relu, g.data()});
         {
             const GradTarget dgamma(gamma), dbeta(beta);
-            if (dgamma.wanted() && dbeta.wanted())
+            if (dgamma.wanted() || dbeta.wanted())
                 for_each_row(device, channels, rows, ParameterGradients{x.data(), g.data(), mean.data(), variance.data(), epsilon, rows,
                                                                         channels, dgamma.data(), dbeta.data()});
             const GradTarget dx(x);

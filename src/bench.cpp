@@ -84,6 +84,7 @@ void run_bench(BenchOptions o) {
     Tape tape;
     method->begin_epoch(method->loss_names().size() > 1 ? o.training.kd_warmup : 0);  // the full weight of the transfer loss
     const auto step = [&] {
+        backend->arena().begin_step();
         StepResult r;
         {
             const Recording on(&tape);

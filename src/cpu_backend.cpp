@@ -40,7 +40,10 @@ std::unique_ptr<Backend> make_cpu_backend() { return std::make_unique<CpuBackend
 
 std::string CpuBackend::description() const {
     const dnnl_version_t* v = dnnl_version();
-    return text("cpu, ", omp_get_max_threads(), " threads, oneDNN ", v->major, '.', v->minor, '.', v->patch, ", ", openblas_get_config());
+    std::string blas = openblas_get_config();  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH …": name and version are the first two words
+    blas = blas.substr(0, blas.find(' ', blas.find(' ') + 1));
+    return text("cpu, ", omp_get_max_threads(), " threads, oneDNN ", v->major, '.', v->minor, '.', v->patch, ", ", blas, " (",
+                openblas_get_corename(), ")");
 }
 
 void CpuBackend::copy(void* to, const void* from, size_t bytes) {

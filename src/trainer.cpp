@@ -125,6 +125,7 @@ void Trainer::train_epoch(Progress& progress) {
     constexpr double checkpoint_seconds = 120;  // a kill costs at most this much of a long epoch
     while (step_ < loader_.steps_per_epoch() && !out_of_steps()) {
         const auto started = Clock::now();
+        backend_.arena().begin_step();
         const Batch batch = loader_.train_batch(step_);
         train_step(batch);
         ++step_;

@@ -89,7 +89,8 @@ inline Batch golden_batch(Backend& backend, int64_t step) {
         images[i] = static_cast<float>((pixel - mean[channel]) / std[channel]);
     }
     std::vector<int32_t> labels;
-    for (int64_t n = 0; n < s.n; ++n) labels.push_back(static_cast<int32_t>(golden_hash("labels", static_cast<uint64_t>(step * s.n + n)) % 100));
+    for (int64_t n = step * s.n; n < (step + 1) * s.n; ++n)
+        labels.push_back(static_cast<int32_t>(golden_hash("labels", static_cast<uint64_t>(n)) % 100));
     Batch batch{Var(Tensor::from_host(backend, s, to_nhwc(images, s))), Tensor::integers(backend, {s.n, 1, 1, 1})};
     batch.labels.upload(labels.data());
     return batch;
@@ -149,7 +150,8 @@ class GoldenTable {
     /// Every row was compared; prints the worst difference.
     void finish() const {
         for (size_t row = 0; row < seen_.size(); ++row)
-            CHECK_MESSAGE(seen_[row], csv_.path.filename().string(), ": no test compares ", csv_.cell(row, "case"), ", ", csv_.cell(row, "quantity"));
+            CHECK_MESSAGE(seen_[row], csv_.path.filename().string(), ": no test compares ", csv_.cell(row, "case"), ", ",
+                          csv_.cell(row, "quantity"));
         MESSAGE(csv_.path.filename().string(), ": worst relative difference ", worst_, " (", where_, ")");
     }
 

@@ -93,9 +93,9 @@ void compare(const Trajectory& t) {
             r = method->step(golden_batch(cpu(), static_cast<int64_t>(step)));
         }
         const auto check = [&](const std::string& column, const Var& found) {
-            const double truth = expected.cell_number(step, column + "_f64");
-            const double difference = std::fabs(static_cast<double>(found.value().item()) - truth) / std::fabs(truth);
-            CHECK_MESSAGE(difference <= t.tolerance, t.name, ", step ", step, ", ", column, ": found ", found.value().item(), ", expected ", truth);
+            const double truth = expected.cell_number(step, column + "_f64"), value = found.value().item();
+            const double difference = std::fabs(value - truth) / std::fabs(truth);
+            CHECK_MESSAGE(difference <= t.tolerance, t.name, ", step ", step, ", ", column, ": found ", value, ", expected ", truth);
             if (!(difference <= worst)) worst = difference, where = column + " of step " + std::to_string(step);
         };
         const std::vector<std::string> names = method->loss_names();
@@ -180,8 +180,8 @@ TEST_CASE("golden: SGD like PyTorch's") {
             p.gradients().view(0, {1, 1, 1, n}).upload(golden_values("sgd.g" + csv.cell(row, "step"), n).data());
             sgd_step(p, Tensor::from_host(cpu(), {}, {static_cast<float>(csv.cell_number(row, "lr"))}), sgd);
             const Projection found(p.to_file().at("w").data, "sgd.probe");
-            const double norm = csv.cell_number(row, "norm");
-            const double difference = std::max(std::fabs(found.value - csv.cell_number(row, "value_f64")), std::fabs(found.norm - norm)) / norm;
+            const double value = csv.cell_number(row, "value_f64"), norm = csv.cell_number(row, "norm");
+            const double difference = std::max(std::fabs(found.value - value), std::fabs(found.norm - norm)) / norm;
             CHECK_MESSAGE(difference <= 1e-6, name, ", step ", csv.cell(row, "step"), ": found ", found.value, ", norm ", found.norm);
             worst = std::max(worst, difference);
             ++compared;

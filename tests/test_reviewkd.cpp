@@ -1,0 +1,292 @@
+// ReviewKD: the pyramid distance by hand, its gradients and those of the fusion, levels, ablations, λ and its ramp.
+#include "reviewkd.h"
+
+#include <cmath>
+
+#include "complaints.h"
+#include "golden_formula.h"
+#include "gradcheck.h"
+#include "parameter_inputs.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+float hcl_of(const Shape& shape, const std::vector<float>& student, const std::vector<float>& teacher) {
+    return hcl(Var(Tensor::from_host(cpu(), shape, student)), Var(Tensor::from_host(cpu(), shape, teacher))).value().item();
+}
+float hcl_of(const Shape& shape, const std::vector<float>& student) {
+    return hcl_of(shape, student, std::vector<float>(student.size(), 0.0f));
+}
+
+Batch batch_of(int64_t n, int64_t side) {
+    const auto input = uniform_input("reviewkd images", {n, side, side, 3});
+    std::vector<int32_t> labels;
+    for (int64_t i = 0; i < n; ++i) labels.push_back(static_cast<int32_t>(i % 10));
+    return {Var(Tensor::from_host(cpu(), input.shape, input.values)), labels_on(cpu(), labels)};
+}
+
+Options pair(const std::string& teacher, const std::string& student) {
+    Options o;
+    o.teacher = teacher;
+    o.student = student;
+    return o;
+}
+
+/// A method with the teacher that it needs.
+struct Case {
+    Teacher teacher;
+    ReviewKD method;
+    explicit Case(const Options& o) : teacher(cpu(), o, 10), method(cpu(), o, 10, teacher) {}
+    double loss_at(int epoch, const Batch& batch) {
+        method.begin_epoch(epoch);
+        return method.step(batch).named[1].value().item();
+    }
+    std::vector<int64_t> shape(const std::string& name) { return method.parameters().to_file().at(name).shape; }
+    bool has(const std::string& name) { return method.parameters().to_file().count(name) > 0; }
+    int modules() {
+        int n = 0;
+        for (const auto& [name, t] : method.parameters().to_file("abfs.")) n += name.find("conv2.0.weight") != std::string::npos;
+        return n;
+    }
+};
+
+/// Objective: both of a fusion's results, the level's output and what it hands on, side by side.
+OpCase fusion(const std::string& name, bool fuses, bool attends, const Shape& x, const Shape& residual, const Shape& size) {
+    OpCase op;
+    op.name = name;
+    op.inputs.push_back(uniform_input("fusion x", x));
+    if (fuses) op.inputs.push_back(uniform_input("fusion residual", residual));
+    const size_t first = op.inputs.size();
+    auto parameters = std::make_shared<Parameters>(cpu());
+    const AttentionFusion abf(*parameters, "abf", x.c, residual.c, size.c, fuses, attends);
+    parameters->allocate(0);
+    const std::vector<std::string> names = trainable_names(*parameters);
+    for (const std::string& parameter : names) {
+        const Shape shape = shape_from_file(parameters->to_file().at(parameter).shape);
+        const bool gamma = parameter.find(".1.weight") != std::string::npos;
+        op.inputs.push_back(uniform_input(parameter, shape, gamma ? 0.5f : -0.8f, gamma ? 1.5f : 0.8f));
+    }
+    op.run = [=](const Inputs& in) {
+        bind_parameters(*parameters, names, in, first);
+        const AttentionFusion::Result r = abf(in[0], fuses ? in[1] : Var(), size);
+        return concat_channels(r.output, r.residual);
+    };
+    return op;
+}
+
+}  // namespace
+
+TEST_CASE("hcl: worked by hand") {
+    // 2×2, one channel: full size 30/4; 1×1: mean 2.5, squared 6.25, weight ½; 2 and 4 are skipped and halve nothing.
+    CHECK(hcl_of({1, 2, 2, 1}, {1, 2, 3, 4}) == doctest::Approx((7.5 + 0.5 * 6.25) / 1.5).epsilon(1e-6));
+    // 4×4: 2×2 means 3.5, 5.5, 11.5, 13.5 with ½, 1×1 mean 8.5 with ¼; the size 4 itself is skipped.
+    std::vector<float> counted;
+    for (int i = 1; i <= 16; ++i) counted.push_back(static_cast<float>(i));
+    const double full = 1496.0 / 16, two = (3.5 * 3.5 + 5.5 * 5.5 + 11.5 * 11.5 + 13.5 * 13.5) / 4, one = 8.5 * 8.5;
+    CHECK(hcl_of({1, 4, 4, 1}, counted) == doctest::Approx((full + two / 2 + one / 4) / 1.75).epsilon(1e-6));
+    // 1×1: nothing to pool.
+    CHECK(hcl_of({2, 1, 1, 2}, {1, 2, 3, 4}) == doctest::Approx(7.5).epsilon(1e-6));
+    // Larger than 4×4: all of ½, ¼, ⅛. A constant map has the same distance at every size.
+    CHECK(hcl_of({2, 8, 8, 3}, std::vector<float>(384, 3)) == doctest::Approx(9).epsilon(1e-6));
+    // ±1 in a fine chessboard vanishes in every mean: only the full size remains, 1 of the weights' sum 1 + ½ + ¼ + ⅛.
+    std::vector<float> board;
+    for (int i = 0; i < 64; ++i) board.push_back((i / 8 + i) % 2 ? 1.0f : -1.0f);
+    CHECK(hcl_of({1, 8, 8, 1}, board) == doctest::Approx(1 / 1.875).epsilon(1e-6));
+    // It is the difference that counts, and no batch or channel outweighs another.
+    CHECK(hcl_of({1, 2, 2, 1}, {11, 12, 13, 14}, {10, 10, 10, 10}) == doctest::Approx(10.625 / 1.5).epsilon(1e-6));
+    CHECK(hcl_of({2, 2, 2, 1}, {1, 2, 3, 4, 0, 0, 0, 0}) == doctest::Approx(10.625 / 1.5 / 2).epsilon(1e-6));
+    CHECK(hcl_of({1, 2, 2, 2}, {1, 0, 2, 0, 3, 0, 4, 0}) == doctest::Approx(10.625 / 1.5 / 2).epsilon(1e-6));
+}
+
+TEST_CASE("hcl: gradients") {
+    for (const Shape& s : {Shape{2, 1, 1, 5}, Shape{2, 2, 2, 3}, Shape{2, 4, 4, 3}, Shape{1, 7, 5, 2}, Shape{2, 8, 8, 4}})
+        check_gradients({"hcl " + to_string(s),
+                         {uniform_input("hcl s", s), without_gradient(uniform_input("hcl t", s))},
+                         [](const Inputs& in) { return hcl(in[0], in[1]); }});
+}
+
+TEST_CASE("fusion: gradients of the inputs and of every parameter") {
+    const Shape x{3, 4, 4, 5}, residual{3, 2, 2, 6};
+    check_gradients(fusion("deepest level", false, false, x, residual, {3, 4, 4, 7}));
+    check_gradients(fusion("deepest level, resized", false, false, x, residual, {3, 3, 6, 7}));
+    check_gradients(fusion("with attention", true, true, x, residual, {3, 4, 4, 7}));
+    check_gradients(fusion("with attention, resized", true, true, x, residual, {3, 6, 5, 7}));
+    check_gradients(fusion("without attention", true, false, x, residual, {3, 4, 4, 7}));
+}
+
+TEST_CASE("fusion: shapes, and what is handed on") {
+    Parameters p(cpu());
+    const AttentionFusion plain(p, "plain", 5, 6, 7, false, true), fused(p, "fused", 5, 6, 7, true, true), added(p, "added", 5, 6, 7, true, false);
+    p.allocate(0);
+    const auto named = p.to_file();
+    CHECK(named.count("plain.att_conv.0.weight") == 0);
+    CHECK(named.count("added.att_conv.0.weight") == 0);
+    CHECK(named.at("fused.att_conv.0.weight").shape == std::vector<int64_t>{2, 12, 1, 1});
+    CHECK(named.at("fused.att_conv.0.bias").shape == std::vector<int64_t>{2});
+    CHECK(named.at("fused.conv1.0.weight").shape == std::vector<int64_t>{6, 5, 1, 1});
+    CHECK(named.at("fused.conv2.0.weight").shape == std::vector<int64_t>{7, 6, 3, 3});
+    CHECK(named.count("fused.conv1.0.bias") + named.count("fused.conv2.0.bias") == 0);
+
+    const auto in = upload(cpu(), {uniform_input("x", {2, 4, 4, 5}), uniform_input("y", {2, 2, 2, 6})});
+    for (const AttentionFusion* abf : {&plain, &fused, &added}) {
+        const AttentionFusion::Result r = (*abf)(in[0], abf == &plain ? Var() : in[1], {2, 8, 6, 7});
+        CHECK(r.output.shape() == Shape{2, 8, 6, 7});
+        CHECK(r.residual.shape() == Shape{2, 8, 6, 6});
+    }
+
+    // With the attention's weights at 0 and its biases at ±∞, one of the two is handed on alone; without attention, their sum.
+    const auto handed_on = [&](const AttentionFusion& abf, const Var& y) { return abf(in[0], y, {2, 4, 4, 7}).residual.value().to_host(); };
+    const auto attend_to = [&](float own, float deeper) {
+        WeightFile file;
+        file.tensors = p.to_file();
+        for (const char* part : {"conv1.0.weight", "conv1.1.weight", "conv1.1.bias"})
+            for (const char* name : {"fused.", "added."}) file.tensors[name + std::string(part)] = file.tensors["plain." + std::string(part)];
+        std::fill_n(file.tensors["fused.att_conv.0.weight"].data.begin(), 24, 0.0f);
+        file.tensors["fused.att_conv.0.bias"].data = {own, deeper};
+        p.from_file(file, "the test");
+    };
+    attend_to(100, -100);
+    const std::vector<float> own = handed_on(plain, {}), deeper = resize_nearest(in[1], 4, 4).value().to_host();
+    check_values("own", handed_on(fused, in[1]), {own.begin(), own.end()});
+    attend_to(-100, 100);
+    check_values("deeper", handed_on(fused, in[1]), {deeper.begin(), deeper.end()});
+    std::vector<double> sum;
+    for (size_t i = 0; i < own.size(); ++i) sum.push_back(static_cast<double>(own[i]) + deeper[i]);
+    check_values("sum", handed_on(added, in[1]), sum);
+}
+
+TEST_CASE("fusion: initial weights follow their rules") {
+    Parameters p(cpu());
+    const AttentionFusion abf(p, "abf", 64, 48, 32, true, true);
+    p.allocate(0);
+    const auto file = p.to_file();
+    const auto check_uniform = [&](const std::string& name, double bound) {  // mean 0, deviation bound/√3, and up to the bound
+        const std::vector<float>& values = file.at("abf." + name).data;
+        const auto n = static_cast<double>(values.size());
+        double mean = 0, square = 0, largest = 0;
+        for (float v : values) mean += v / n, square += v * v / n, largest = std::max(largest, std::fabs(static_cast<double>(v)));
+        CHECK_MESSAGE(std::fabs(mean) < 5 * bound / std::sqrt(3 * n), name);
+        if (n > 10) CHECK_MESSAGE(square == doctest::Approx(bound * bound / 3).epsilon(5 / std::sqrt(n)), name);
+        CHECK_MESSAGE(largest <= bound * (1 + 1e-6), name);
+        if (n > 10) CHECK_MESSAGE(largest > bound * (1 - 10 / n), name);
+    };
+    check_uniform("conv1.0.weight", std::sqrt(3.0 / 64));
+    check_uniform("conv2.0.weight", std::sqrt(3.0 / (48 * 9)));
+    check_uniform("att_conv.0.weight", 1 / std::sqrt(96.0));
+    check_uniform("att_conv.0.bias", 1 / std::sqrt(96.0));
+}
+
+TEST_CASE("reviewkd: levels go from the pooled vector to stage 1") {
+    Case c(pair("wrn-40-2", "wrn-16-1"));
+    const int64_t in[] = {64, 64, 32, 16}, out[] = {128, 128, 64, 32};
+    for (int k = 0; k < 4; ++k) {
+        const std::string abf = "abfs." + std::to_string(k) + ".";
+        CHECK(c.shape(abf + "conv1.0.weight") == std::vector<int64_t>{64, in[k], 1, 1});
+        CHECK(c.shape(abf + "conv2.0.weight") == std::vector<int64_t>{out[k], 64, 3, 3});
+        CHECK(c.shape(abf + "conv2.1.running_var") == std::vector<int64_t>{out[k]});
+        CHECK(c.has(abf + "att_conv.0.weight") == (k > 0));
+    }
+    CHECK(c.modules() == 4);
+    CHECK(c.shape("student.block1.layer.0.conv1.weight") == std::vector<int64_t>{16, 16, 3, 3});
+    CHECK(c.method.student().name() == "wrn-16-1");
+}
+
+TEST_CASE("reviewkd: the middle width is at most 512") {
+    Case c(pair("wrn-10-1", "wrn-10-9"));  // 576 wide at the deepest
+    CHECK(c.shape("abfs.0.conv1.0.weight") == std::vector<int64_t>{512, 576, 1, 1});
+    CHECK(c.shape("abfs.3.conv2.0.weight") == std::vector<int64_t>{16, 512, 3, 3});
+}
+
+TEST_CASE("reviewkd: ablations have the modules they need, and the student starts alike") {
+    Options o = pair("resnet14", "resnet8x4");
+    Case full(o);
+    o.no_review = true;
+    Case no_review(o);
+    o.no_review = false, o.no_residual = true;
+    Case no_residual(o);
+    o.no_residual = false, o.no_abf = true;
+    Case no_abf(o);
+    CHECK(full.modules() == 4);
+    CHECK(no_review.modules() == 4);
+    CHECK(no_abf.modules() == 4);
+    CHECK(no_residual.modules() == 10);
+    for (Case* c : {&no_review, &no_residual, &no_abf})
+        for (const auto& [name, t] : c->method.parameters().to_file()) CHECK(name.find("att_conv") == std::string::npos);
+    CHECK(no_residual.shape("abfs.3.0.conv1.0.weight") == std::vector<int64_t>{256, 256, 1, 1});  // stage 1 of the teacher, pooled student
+    CHECK(no_residual.shape("abfs.3.0.conv2.0.weight") == std::vector<int64_t>{16, 256, 3, 3});
+    CHECK(no_residual.shape("abfs.3.3.conv1.0.weight") == std::vector<int64_t>{256, 64, 1, 1});
+    CHECK(!no_residual.has("abfs.0.1.conv1.0.weight"));
+    const auto start = full.method.parameters().to_file("student.");
+    for (Case* c : {&no_review, &no_residual, &no_abf})
+        for (const auto& [name, t] : c->method.parameters().to_file("student.")) CHECK(t.data == start.at(name).data);
+}
+
+TEST_CASE("reviewkd: any image size, and teachers of other widths") {
+    for (const auto& [teacher, student, side] : {std::tuple{"resnet14", "resnet8", 64}, {"resnet8x4", "resnet14", 20}, {"wrn-10-2", "wrn-10-1", 24}}) {
+        Case c(pair(teacher, student));
+        c.method.begin_epoch(100);
+        const Batch batch = batch_of(4, side);
+        Tape tape;
+        StepResult r;
+        {
+            const Recording on(&tape);
+            r = c.method.step(batch);
+        }
+        CHECK(r.logits.shape() == Shape{4, 1, 1, 10});
+        CHECK(std::isfinite(r.loss.value().item()));
+        CHECK(r.loss.value().item() == doctest::Approx(r.named[0].value().item() + r.named[1].value().item()).epsilon(1e-6));
+        c.method.parameters().begin_backward();
+        tape.backward(r.loss);
+        for (const auto& [name, g] : gradients_of(c.method.parameters())) {
+            if (name.find("running_") != std::string::npos) continue;
+            CHECK(std::all_of(g.data.begin(), g.data.end(), [](float v) { return std::isfinite(v); }));
+            CHECK_MESSAGE(std::any_of(g.data.begin(), g.data.end(), [](float v) { return v != 0; }), name, " gets no gradient");
+        }
+    }
+}
+
+TEST_CASE("reviewkd: weights of the pairs") {
+    CHECK(review_weight("resnet56", "resnet20") == 0.6);
+    CHECK(review_weight("resnet110", "resnet32") == 1);
+    CHECK(review_weight("resnet32x4", "resnet8x4") == 5);
+    CHECK(review_weight("wrn-40-2", "wrn-16-2") == 5);
+    CHECK(review_weight("wrn-40-2", "wrn-40-1") == 5);
+    CHECK(review_weight("resnet56", "resnet32") == 1);
+    CHECK(review_weight("resnet20", "resnet56") == 1);
+}
+
+TEST_CASE("reviewkd: pairs that the review path is not defined for") {
+    for (const auto& [teacher, student] : {std::pair{"resnet32a", "resnet20"}, {"resnet56", "resnet32a"}, {"resnet32a", "resnet110a"},
+                                           {"wrn-40-2", "resnet20"}, {"resnet56", "wrn-16-2"}}) {
+        const auto message = complaint([&, t = teacher, s = student] { require_review_pair(t, s); });
+        CHECK(says(message, {teacher, student, "resnet<d>x4", "wrn-<d>-<r>"}));
+        CHECK(complaint([&, t = teacher, s = student] { Case c(pair(t, s)); }) == message);
+    }
+    CHECK(says(complaint([] { require_review_pair("resnet56", "resnet21"); }), {"resnet21", "there are"}));
+    require_review_pair("resnet32x4", "resnet20");
+    require_review_pair("resnet20", "resnet8x4");
+    require_review_pair("wrn-40-2", "wrn-16-4");
+}
+
+TEST_CASE("reviewkd: the weight rises from 0 over the warm-up and stays") {
+    const Batch batch = batch_of(4, 16);
+    Options o = pair("resnet14", "resnet8");
+    o.kd_weight = 2;
+    o.kd_warmup = 20;
+    Case ramp(o);
+    const double full = ramp.loss_at(20, batch);
+    CHECK(full > 0);
+    CHECK(ramp.loss_at(0, batch) == 0);
+    CHECK(ramp.loss_at(1, batch) == doctest::Approx(full / 20).epsilon(1e-5));
+    CHECK(ramp.loss_at(10, batch) == doctest::Approx(full / 2).epsilon(1e-5));
+    CHECK(ramp.loss_at(19, batch) == doctest::Approx(full * 0.95).epsilon(1e-5));
+    CHECK(ramp.loss_at(21, batch) == doctest::Approx(full).epsilon(1e-5));
+    CHECK(ramp.loss_at(239, batch) == doctest::Approx(full).epsilon(1e-5));
+
+    o.kd_warmup = 0;
+    CHECK(Case(o).loss_at(0, batch) == doctest::Approx(full).epsilon(1e-5));
+    o.kd_weight.reset();  // the pair's own: 1
+    CHECK(Case(o).loss_at(0, batch) == doctest::Approx(full / 2).epsilon(1e-5));
+}

@@ -1,0 +1,379 @@
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <functional>
+#include <limits>
+#include <optional>
+
+#include "backend.h"
+#include "checkpoint.h"
+#include "complaints.h"
+#include "csv.h"
+#include "data_synth.h"
+#include "files.h"
+#include "reviewkd.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+using Make = std::function<std::unique_ptr<Method>(Backend&, const Options&, const Teacher&)>;
+
+std::unique_ptr<Method> supervised(Backend& b, const Options& o, const Teacher&) { return std::make_unique<Supervised>(b, o, 4); }
+std::unique_ptr<Method> kd(Backend& b, const Options& o, const Teacher& t) { return std::make_unique<KnowledgeDistillation>(b, o, 4, t); }
+std::unique_ptr<Method> reviewkd(Backend& b, const Options& o, const Teacher& t) { return std::make_unique<ReviewKD>(b, o, 4, t); }
+
+/// Runs another method and does something at one of its steps (counted from 0).
+class Disturbed final : public Method {
+  public:
+    Disturbed(std::unique_ptr<Method> inner, int64_t at, std::function<void(StepResult&)> disturb)
+        : inner_(std::move(inner)), at_(at), disturb_(std::move(disturb)) {}
+    Parameters& parameters() override { return inner_->parameters(); }
+    const Network& student() const override { return inner_->student(); }
+    std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
+    void begin_epoch(int epoch) override { inner_->begin_epoch(epoch); }
+    StepResult step(const Batch& batch) override {
+        StepResult r = inner_->step(batch);
+        if (at_-- == 0) disturb_(r);
+        return r;
+    }
+
+  private:
+    std::unique_ptr<Method> inner_;
+    int64_t at_;
+    std::function<void(StepResult&)> disturb_;
+};
+
+struct PowerCut {};  // ends a training like kill -9 does: nothing is written on the way out
+
+/// What is left of a training, seconds aside.
+struct Outcome {
+    std::vector<float> values, buffers, momenta;
+    TrainingResult result;
+    CsvTable epochs;
+    bool operator==(const Outcome& o) const {
+        return values == o.values && buffers == o.buffers && momenta == o.momenta && epochs.columns == o.epochs.columns &&
+               epochs.rows == o.epochs.rows && result.last == o.result.last && result.best == o.result.best &&
+               result.best_epoch == o.result.best_epoch;
+    }
+};
+
+/// A data set of four textures, 16x16: 100 training and 40 test images, batches of 32, so 4 steps an epoch, the last with 4 images.
+/// One thread: what is tested here does not hang on their number, and busy cores make several slow.
+class Bench {
+  public:
+    Bench() : threads_(omp_get_max_threads()), backend_(make_backend("cpu", 1)) {
+        synthesize(folder_ / "data", {"synth", 4, 16, 100, 40});
+        data_ = load_dataset(folder_ / "data", "synth");
+        options.student = options.teacher = "resnet8";
+        options.epochs = 3;
+        options.batch = 32;
+        options.lr = 0.05;
+        options.lr_steps = "2";
+        options.kd_warmup = 2;
+        options.kd_weight = 1.0;
+        options.seed = 1;
+        options.quiet = true;
+        options.log_steps = true;
+        teacher_ = std::make_unique<Teacher>(*backend_, options, 4);
+    }
+    ~Bench() {
+        omp_set_num_threads(threads_);
+        std::signal(SIGINT, SIG_DFL);
+        std::signal(SIGTERM, SIG_DFL);
+    }
+
+    fs::path path(const std::string& run) const { return folder_ / run; }
+    Backend& backend() { return *backend_; }
+    const Dataset& data() const { return data_; }
+    const Teacher& teacher() const { return *teacher_; }
+    Loader loader() {
+        LoaderOptions l;
+        l.batch = options.batch;
+        l.seed = options.seed;
+        l.normalization = data_.stats;
+        return Loader(*backend_, data_, l);
+    }
+    ConfigRows config() const { return {{"method", "test"}, {"seed", std::to_string(options.seed)}}; }
+
+    /// Trains in the run's folder, made if it is not there.
+    TrainingResult train(const std::string& run, Method& method, bool resume = false) {
+        Options o = options;
+        o.resume = resume;
+        Loader l = loader();
+        const RunFolder folder = fs::exists(path(run)) ? RunFolder::reopen(path(run)) : RunFolder::create(path(run), config());
+        catch_interruption();
+        return Trainer(*backend_, l, method, o, folder).run();
+    }
+    Outcome outcome(const std::string& run, const Make& make, bool resume = false) {
+        const auto method = make(*backend_, options, *teacher_);
+        const TrainingResult result = train(run, *method, resume);
+        const Parameters& p = method->parameters();
+        CsvTable epochs = read_csv(path(run) / "epochs.csv");
+        for (auto& row : epochs.rows) row[epochs.column("seconds")] = "";
+        return {p.values().to_host(), p.buffers().to_host(), p.momenta().to_host(), result, epochs};
+    }
+    /// Trains until `disturb` at that step of this process.
+    void disturbed(const std::string& run, const Make& make, int64_t at, const std::function<void(StepResult&)>& disturb, bool resume = false) {
+        Disturbed method(make(*backend_, options, *teacher_), at, disturb);
+        train(run, method, resume);
+    }
+
+    Options options;
+
+  private:
+    TempFolder folder_;
+    int threads_;
+    std::unique_ptr<Backend> backend_;
+    Dataset data_;
+    std::unique_ptr<Teacher> teacher_;
+};
+
+void append(const fs::path& file, const std::string& bytes) { std::ofstream(file, std::ios::app) << bytes; }
+
+}  // namespace
+
+TEST_CASE("trainer: epochs.csv and steps.csv have a row an epoch and a step, the schedule's rates, and agree") {
+    Bench bench;
+    for (const auto& [name, make] : {std::pair<std::string, Make>{"supervised", supervised}, {"kd", kd}, {"reviewkd", reviewkd}}) {
+        CAPTURE(name);
+        const Outcome out = bench.outcome(name, make);
+        const CsvTable& epochs = out.epochs;
+        const CsvTable steps = read_csv(bench.path(name) / "steps.csv");
+        std::vector<std::string> losses = {"loss_ce"};
+        if (name != "supervised") losses.push_back(text("loss_", name));
+        std::vector<std::string> columns = {"epoch", "lr", "train_loss"}, step_columns = {"step", "lr", "loss"};
+        columns.insert(columns.end(), losses.begin(), losses.end());
+        step_columns.insert(step_columns.end(), losses.begin(), losses.end());
+        for (const char* c : {"train_acc", "test_loss", "test_acc", "best_acc", "seconds"}) columns.push_back(c);
+        CHECK(epochs.columns == columns);
+        CHECK(steps.columns == step_columns);
+        REQUIRE(epochs.rows.size() == 3);
+        REQUIRE(steps.rows.size() == 12);
+        for (size_t e = 0; e < 3; ++e) {
+            CHECK(epochs.cell(e, "epoch") == std::to_string(e));
+            CHECK(epochs.cell(e, "lr") == (e < 2 ? "0.05" : "0.005"));
+            const double n[4] = {32, 32, 32, 4};  // an epoch's loss is the mean over its images
+            double mean = 0;
+            for (size_t s = 0; s < 4; ++s) {
+                const size_t row = 4 * e + s;
+                CHECK(steps.cell(row, "step") == std::to_string(row));
+                CHECK(steps.cell(row, "lr") == epochs.cell(e, "lr"));
+                mean += n[s] / 100 * steps.cell_number(row, "loss");
+                double sum = 0;
+                for (const std::string& l : losses) sum += steps.cell_number(row, l);
+                CHECK(sum == doctest::Approx(steps.cell_number(row, "loss")).epsilon(1e-5));
+            }
+            CHECK(epochs.cell_number(e, "train_loss") == doctest::Approx(mean).epsilon(1e-6));
+            for (const char* c : {"train_acc", "test_acc"}) CHECK((epochs.cell_number(e, c) >= 0 && epochs.cell_number(e, c) <= 100));
+        }
+        if (name == "reviewkd") CHECK(steps.cell_number(0, "loss_reviewkd") == 0);  // its weight rises from 0
+    }
+}
+
+TEST_CASE("trainer: last, best and the best's epoch are those of the table") {
+    Bench bench;
+    bench.options.epochs = 5;
+    bench.options.lr = 0.2;
+    bench.options.lr_steps = "";
+    const Outcome out = bench.outcome("run", supervised);
+    double best = -1;
+    size_t best_epoch = 0;
+    for (size_t e = 0; e < 5; ++e) {
+        const double accuracy = out.epochs.cell_number(e, "test_acc");
+        if (accuracy > best) best = accuracy, best_epoch = e;
+        CHECK(out.epochs.cell_number(e, "best_acc") == best);
+    }
+    CHECK(out.result.best == best);
+    CHECK(out.result.best_epoch == static_cast<int>(best_epoch));
+    CHECK(out.result.last == out.epochs.cell_number(4, "test_acc"));
+}
+
+TEST_CASE("trainer: it learns, and evaluation is the same in any batches") {
+    Bench bench;
+    bench.options.epochs = 20;
+    bench.options.lr_steps = "16";
+    const auto method = supervised(bench.backend(), bench.options, bench.teacher());
+    const TrainingResult result = bench.train("run", *method);
+    CHECK(result.last > 60);  // chance is 25 %
+    const CsvTable epochs = read_csv(bench.path("run") / "epochs.csv");
+    CHECK(epochs.cell_number(19, "train_loss") < 0.7 * epochs.cell_number(0, "train_loss"));
+    for (const int64_t batch : {7, 32, 100}) {
+        bench.options.batch = batch;
+        const Loader loader = bench.loader();
+        const Evaluation e = evaluate(bench.backend(), loader, method->student());
+        CHECK(e.accuracy == result.last);
+        CHECK(e.loss == doctest::Approx(epochs.cell_number(19, "test_loss")).epsilon(1e-5));
+    }
+}
+
+TEST_CASE("trainer: the same seed gives the same run to the bit, another seed another one") {
+    Bench bench;
+    const Outcome first = bench.outcome("first", supervised);
+    CHECK(bench.outcome("again", supervised) == first);
+    CHECK(read_file(bench.path("first") / "steps.csv") == read_file(bench.path("again") / "steps.csv"));
+    bench.options.seed = 2;
+    CHECK_FALSE(bench.outcome("other", supervised) == first);
+}
+
+TEST_CASE("trainer: a run interrupted at any step and resumed equals the uninterrupted one, to the bit") {
+    for (const Make& make : {Make(supervised), Make(reviewkd)}) {
+        Bench bench;
+        const Outcome whole = bench.outcome("whole", make);
+        // The first step, inside an epoch, an epoch's last step, the very last step.
+        for (const int64_t at : {0, 5, 7, 11}) {
+            CAPTURE(at);
+            const std::string run = text("cut", at);
+            for (const int signal : {SIGINT, SIGTERM}) {
+                fs::remove_all(bench.path(run));
+                const std::string said = complaint<Interrupted>([&] {
+                    bench.disturbed(run, make, at, [signal](StepResult&) { std::raise(signal); });
+                });
+                CHECK(says(said, {text("epoch ", at / 4), text("after step ", at % 4 + 1), "--resume --run " + bench.path(run).string()}));
+                CHECK(read_checkpoint(bench.path(run) / "checkpoint.bin").counters.at("global_step") == at + 1);
+            }
+            CHECK(bench.outcome(run, make, true) == whole);
+            CHECK(read_file(bench.path(run) / "steps.csv") == read_file(bench.path("whole") / "steps.csv"));
+        }
+    }
+}
+
+TEST_CASE("trainer: a run that was cut off is resumed from its last epoch, torn rows and all") {
+    Bench bench;
+    const Outcome whole = bench.outcome("whole", kd);
+    for (const int64_t at : {2, 4, 10}) {  // before the first checkpoint; at an epoch's first step; inside the last epoch
+        CAPTURE(at);
+        const std::string run = text("cut", at);
+        CHECK_THROWS_AS(bench.disturbed(run, kd, at, [](StepResult&) { throw PowerCut(); }), PowerCut);
+        CHECK(fs::exists(bench.path(run) / "checkpoint.bin") == (at >= 4));
+        append(bench.path(run) / "epochs.csv", "7,0.5,1,1,1,50,1,5");
+        append(bench.path(run) / "steps.csv", "99,0.5,1,1,1\n100,0.");
+        CHECK(bench.outcome(run, kd, true) == whole);
+        CHECK(read_file(bench.path(run) / "steps.csv") == read_file(bench.path("whole") / "steps.csv"));
+    }
+    CHECK(bench.outcome("cut10", kd, true).result.best_epoch == whole.result.best_epoch);  // resuming a finished run changes nothing
+    CHECK(bench.outcome("cut10", kd, true) == whole);
+}
+
+TEST_CASE("trainer: --max-steps ends the run and evaluates it") {
+    Bench bench;
+    for (const int64_t limit : {1, 4, 6, 12, 100}) {
+        CAPTURE(limit);
+        bench.options.max_steps = limit;
+        const std::string run = text("run", limit);
+        const Outcome out = bench.outcome(run, supervised);
+        const auto steps = static_cast<size_t>(std::min<int64_t>(limit, 12));
+        CHECK(read_csv(bench.path(run) / "steps.csv").rows.size() == steps);
+        CHECK(out.epochs.rows.size() == (steps + 3) / 4);
+        CHECK(out.epochs.cell_number(out.epochs.rows.size() - 1, "test_acc") == out.result.last);
+    }
+    const std::string all = read_file(bench.path("run100") / "steps.csv"), some = read_file(bench.path("run6") / "steps.csv");
+    CHECK(all.compare(0, some.size(), some) == 0);  // the limit changes nothing before it
+
+    bench.options.max_steps = 6;
+    CHECK_THROWS_AS(bench.disturbed("cut", supervised, 5, [](StepResult&) { std::raise(SIGINT); }), Interrupted);
+    const Outcome limited = bench.outcome("limited", supervised);
+    CHECK(bench.outcome("cut", supervised, true) == limited);
+}
+
+TEST_CASE("trainer: a loss that is not finite stops the run, is named, and the last good checkpoint stays") {
+    Bench bench;
+    SUBCASE("a rate that is far too high") {
+        bench.options.lr = 1e38;
+        const auto method = supervised(bench.backend(), bench.options, bench.teacher());
+        const std::string said = complaint<std::runtime_error>([&] { bench.train("run", *method); });
+        CHECK(says(said, {"epoch 0, step 1 ", "the loss is ", "loss_ce ", "try a smaller --lr", "No checkpoint had been written"}));
+        CHECK_FALSE(fs::exists(bench.path("run") / "checkpoint.bin"));
+        CHECK(read_csv(bench.path("run") / "epochs.csv").rows.empty());
+    }
+    SUBCASE("an epoch's last step spoils the weights") {
+        bench.options.lr = 1e38;
+        bench.options.batch = 100;
+        const auto method = supervised(bench.backend(), bench.options, bench.teacher());
+        const std::string said = complaint<std::runtime_error>([&] { bench.train("run", *method); });
+        CHECK(says(said, {"epoch 0, after step 0 ", "the test loss is ", "try a smaller --lr"}));
+        CHECK_FALSE(fs::exists(bench.path("run") / "checkpoint.bin"));
+        CHECK(read_csv(bench.path("run") / "epochs.csv").rows.empty());
+    }
+    SUBCASE("after a good epoch") {
+        const Outcome whole = bench.outcome("whole", kd);
+        const std::string said = complaint<std::runtime_error>([&] {
+            bench.disturbed("run", kd, 6, [](StepResult& r) { r.loss = scale(r.loss, std::numeric_limits<float>::infinity()); });
+        });
+        const fs::path checkpoint = bench.path("run") / "checkpoint.bin";
+        CHECK(says(said, {"epoch 1, step 2 ", "the loss is inf", "loss_ce ", "loss_kd ", "try a smaller --lr", "kept in " + checkpoint.string()}));
+        CHECK(read_checkpoint(checkpoint).counters.at("global_step") == 4);
+        CHECK(bench.outcome("run", kd, true) == whole);
+    }
+}
+
+TEST_CASE("trainer: after the first epoch (next to) nothing is taken from the system") {
+    /// Looks at the arena before each epoch.
+    struct Watched final : Method {
+        Watched(std::unique_ptr<Method> m, const Arena& a) : inner(std::move(m)), arena(a) {}
+        Parameters& parameters() override { return inner->parameters(); }
+        const Network& student() const override { return inner->student(); }
+        std::vector<std::string> loss_names() const override { return inner->loss_names(); }
+        StepResult step(const Batch& batch) override { return inner->step(batch); }
+        void begin_epoch(int epoch) override {
+            inner->begin_epoch(epoch);
+            allocations.push_back(arena.system_allocations());
+            bytes.push_back(static_cast<double>(arena.system_bytes()));
+        }
+        std::unique_ptr<Method> inner;
+        const Arena& arena;
+        std::vector<size_t> allocations;
+        std::vector<double> bytes;
+    };
+    for (const Make& make : {Make(supervised), Make(kd), Make(reviewkd)}) {
+        Bench bench;
+        bench.options.epochs = 5;
+        Watched method(make(bench.backend(), bench.options, bench.teacher()), bench.backend().arena());
+        bench.train("run", method);
+        REQUIRE(method.allocations.size() == 5);
+        CHECK(method.allocations[1] > method.allocations[0]);
+        // The first epoch's small last batch leaves the free lists in another order: the second may still want a block or two.
+        CHECK(method.allocations[2] <= method.allocations[1] + 2);
+        CHECK(method.bytes[2] <= 1.001 * method.bytes[1]);
+        CHECK(method.allocations[3] == method.allocations[2]);
+        CHECK(bench.backend().arena().system_allocations() == method.allocations[2]);
+    }
+}
+
+TEST_CASE("trainer: a checkpoint of another run is refused, and the run's files stay as they were") {
+    Bench bench;
+    bench.outcome("one", supervised);
+    bench.options.seed = 2;
+    CHECK_THROWS_AS(bench.disturbed("two", supervised, 6, [](StepResult&) { throw PowerCut(); }), PowerCut);
+    const std::string epochs = read_file(bench.path("two") / "epochs.csv");
+    const fs::path checkpoint = bench.path("two") / "checkpoint.bin";
+    const auto refused = [&](const Make& make) { return complaint([&] { bench.outcome("two", make, true); }); };
+
+    SUBCASE("of another seed") {
+        fs::copy_file(bench.path("one") / "checkpoint.bin", checkpoint, fs::copy_options::overwrite_existing);
+        CHECK(says(refused(supervised), {checkpoint.string(), "written with seed = 1, config.csv has 2", "another folder"}));
+    }
+    SUBCASE("of another method or network") {
+        CHECK(says(refused(kd), {checkpoint.string(), "'table' has 16 values, this training has 20", "another training's"}));
+        bench.options.student = "resnet14";
+        CHECK(says(refused(supervised), {checkpoint.string(), "'values' has ", "another training's"}));
+    }
+    SUBCASE("cut or damaged") {
+        const std::string whole = read_file(checkpoint);
+        write_file_atomically(checkpoint, std::string_view(whole).substr(0, whole.size() / 2));
+        CHECK(says(refused(supervised), {checkpoint.string(), "cut short"}));
+        std::string flipped = whole;
+        flipped[whole.size() / 2] ^= 1;
+        write_file_atomically(checkpoint, flipped);
+        CHECK(says(refused(supervised), {checkpoint.string(), "damaged"}));
+    }
+    SUBCASE("with fewer rows in the tables than it counts") {
+        write_file_atomically(bench.path("two") / "epochs.csv", epochs.substr(0, epochs.find('\n') + 1));
+        CHECK(says(refused(supervised), {"epochs.csv", "has 0 whole rows, the checkpoint expects 1", "another folder"}));
+        return;
+    }
+    CHECK(read_file(bench.path("two") / "epochs.csv") == epochs);
+}
