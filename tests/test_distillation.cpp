@@ -45,23 +45,26 @@ double accuracy(const Var& logits, const Tensor& labels) {
 
 TEST_CASE("kd: the loss worked by hand") {
     const float ln3 = std::log(3.0f);
+    const auto loss = [](const Var& student, const Var& teacher, float temperature) {
+        return kd_loss(student, teacher.value(), temperature).value().item();
+    };
     // T = 1: p_t = (¾, ¼), p_s = (½, ½): KL = ¾·ln(3/2) + ¼·ln(1/2).
     const double kl = 0.75 * std::log(1.5) + 0.25 * std::log(0.5);
-    CHECK(kd_loss(matrix(1, {0, 0}), matrix(1, {ln3, 0}).value(), 1).value().item() == doctest::Approx(kl).epsilon(1e-6));
+    CHECK(loss(matrix(1, {0, 0}), matrix(1, {ln3, 0}), 1) == doctest::Approx(kl).epsilon(1e-6));
     // T = 4 with logits four times as large: the same probabilities, times 16. A shift of all logits of a row changes nothing.
-    CHECK(kd_loss(matrix(1, {5, 5}), matrix(1, {4 * ln3 - 7, -7}).value(), 4).value().item() == doctest::Approx(16 * kl).epsilon(1e-5));
+    CHECK(loss(matrix(1, {5, 5}), matrix(1, {4 * ln3 - 7, -7}), 4) == doctest::Approx(16 * kl).epsilon(1e-5));
     // The mean over the batch: one row that agrees halves it.
-    CHECK(kd_loss(matrix(2, {0, 0, ln3, 0}), matrix(2, {ln3, 0, ln3, 0}).value(), 1).value().item() == doctest::Approx(kl / 2).epsilon(1e-6));
+    CHECK(loss(matrix(2, {0, 0, ln3, 0}), matrix(2, {ln3, 0, ln3, 0}), 1) == doctest::Approx(kl / 2).epsilon(1e-6));
     // KL(p_t ‖ p_s), not the other way round.
     const double other = 0.5 * std::log(0.5 / 0.75) + 0.5 * std::log(0.5 / 0.25);
-    CHECK(kd_loss(matrix(1, {ln3, 0}), matrix(1, {0, 0}).value(), 1).value().item() == doctest::Approx(other).epsilon(1e-6));
+    CHECK(loss(matrix(1, {ln3, 0}), matrix(1, {0, 0}), 1) == doctest::Approx(other).epsilon(1e-6));
 }
 
 TEST_CASE("kd: gradients") {
-    const auto teacher = uniform_input("teacher logits", {5, 1, 1, 7}, -4, 4);
+    const auto t = uniform_input("teacher logits", {5, 1, 1, 7}, -4, 4);
     for (const float temperature : {1.0f, 4.0f})
         check_gradients({"kd at " + std::to_string(temperature), {uniform_input("student logits", {5, 1, 1, 7}, -4, 4)},
-                         [=](const Inputs& in) { return kd_loss(in[0], Tensor::from_host(cpu(), teacher.shape, teacher.values), temperature); }});
+                         [=](const Inputs& in) { return kd_loss(in[0], Tensor::from_host(cpu(), t.shape, t.values), temperature); }});
 }
 
 TEST_CASE("kd: gamma weighs the cross-entropy, alpha the teacher") {

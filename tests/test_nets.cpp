@@ -327,7 +327,10 @@ TEST_CASE("nets: a convolution lies in a file as out, in, row, column") {
     for (size_t k = 0; k < 3; ++k)
         for (size_t c = 0; c < 2; ++c)
             for (size_t r = 0; r < 3; ++r)
-                for (size_t s = 0; s < 3; ++s) CHECK(ours[((k * 3 + r) * 3 + s) * 2 + c] == static_cast<float>(((k * 2 + c) * 3 + r) * 3 + s));
+                for (size_t s = 0; s < 3; ++s) {
+                    const size_t in_file = ((k * 2 + c) * 3 + r) * 3 + s;
+                    CHECK(ours[((k * 3 + r) * 3 + s) * 2 + c] == static_cast<float>(in_file));
+                }
     CHECK(p.to_file().at("c.weight").data == file.tensors["c.weight"].data);
 }
 

@@ -118,7 +118,8 @@ TEST_CASE("fusion: gradients of the inputs and of every parameter") {
 
 TEST_CASE("fusion: shapes, and what is handed on") {
     Parameters p(cpu());
-    const AttentionFusion plain(p, "plain", 5, 6, 7, false, true), fused(p, "fused", 5, 6, 7, true, true), added(p, "added", 5, 6, 7, true, false);
+    const AttentionFusion plain(p, "plain", 5, 6, 7, false, true), fused(p, "fused", 5, 6, 7, true, true);
+    const AttentionFusion added(p, "added", 5, 6, 7, true, false);
     p.allocate(0);
     const auto named = p.to_file();
     CHECK(named.count("plain.att_conv.0.weight") == 0);
@@ -141,8 +142,8 @@ TEST_CASE("fusion: shapes, and what is handed on") {
     const auto attend_to = [&](float own, float deeper) {
         WeightFile file;
         file.tensors = p.to_file();
-        for (const char* part : {"conv1.0.weight", "conv1.1.weight", "conv1.1.bias"})
-            for (const char* name : {"fused.", "added."}) file.tensors[name + std::string(part)] = file.tensors["plain." + std::string(part)];
+        for (const std::string part : {"conv1.0.weight", "conv1.1.weight", "conv1.1.bias"})
+            file.tensors["fused." + part] = file.tensors["added." + part] = file.tensors["plain." + part];
         std::fill_n(file.tensors["fused.att_conv.0.weight"].data.begin(), 24, 0.0f);
         file.tensors["fused.att_conv.0.bias"].data = {own, deeper};
         p.from_file(file, "the test");
@@ -224,7 +225,8 @@ TEST_CASE("reviewkd: ablations have the modules they need, and the student start
 }
 
 TEST_CASE("reviewkd: any image size, and teachers of other widths") {
-    for (const auto& [teacher, student, side] : {std::tuple{"resnet14", "resnet8", 64}, {"resnet8x4", "resnet14", 20}, {"wrn-10-2", "wrn-10-1", 24}}) {
+    for (const auto& [teacher, student, side] :
+         {std::tuple{"resnet14", "resnet8", 64}, {"resnet8x4", "resnet14", 20}, {"wrn-10-2", "wrn-10-1", 24}}) {
         Case c(pair(teacher, student));
         c.method.begin_epoch(100);
         const Batch batch = batch_of(4, side);
