@@ -1,0 +1,106 @@
+#include "command.h"
+
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <sstream>
+
+#include "complaints.h"
+#include "csv.h"
+#include "files.h"
+
+extern char** environ;
+
+namespace distill::testing {
+
+Command::Command(const fs::path& folder, const std::string& line)
+    : out_(::memfd_create("stdout", MFD_CLOEXEC)), err_(::memfd_create("stderr", MFD_CLOEXEC)) {
+    std::vector<std::string> words{(fs::read_symlink("/proc/self/exe").parent_path() / "distill").string()};
+    std::istringstream in(line);
+    for (std::string word; in >> word;) words.push_back(word);
+    std::vector<char*> args, environment;
+    for (std::string& word : words) args.push_back(word.data());
+    args.push_back(nullptr);
+    // Threads that wait for each other must not keep a busy machine's cores from the one that works.
+    std::string passive = "OMP_WAIT_POLICY=passive";
+    for (char** variable = environ; *variable; ++variable) environment.push_back(*variable);
+    environment.push_back(passive.data());
+    environment.push_back(nullptr);
+
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
+    posix_spawn_file_actions_adddup2(&actions, out_, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, err_, STDERR_FILENO);
+    const int error = ::posix_spawn(&child_, args[0], &actions, nullptr, args.data(), environment.data());
+    posix_spawn_file_actions_destroy(&actions);
+    if (error != 0) throw std::runtime_error(words[0] + ": cannot be started (" + std::strerror(error) + ")");
+}
+
+Command::~Command() {
+    if (running()) ::kill(child_, SIGKILL), ::waitpid(child_, &status_, 0);
+    ::close(out_);
+    ::close(err_);
+}
+
+void Command::send(int signal) const { ::kill(child_, signal); }
+
+bool Command::running() {
+    if (child_ < 0) return false;
+    if (::waitpid(child_, &status_, WNOHANG) == 0) return true;
+    child_ = -1;
+    return false;
+}
+
+Ended Command::wait() {
+    while (child_ >= 0 && ::waitpid(child_, &status_, 0) < 0 && errno == EINTR) {
+    }
+    child_ = -1;
+    return {WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_), taken(out_), taken(err_)};
+}
+
+std::string Command::taken(int fd) const {
+    std::string bytes(static_cast<size_t>(::lseek(fd, 0, SEEK_END)), '\0');
+    if (::pread(fd, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) throw std::runtime_error("a command's output is lost");
+    return bytes;
+}
+
+Ended run(const fs::path& folder, const std::string& line) { return Command(folder, line).wait(); }
+
+void check_rejected(const fs::path& folder, const std::string& line, const std::vector<std::string>& parts) {
+    INFO("distill " << line);
+    const auto before = listing(folder);
+    const Ended end = run(folder, line);
+    CAPTURE(end.err);
+    CHECK(end.code == 2);
+    CHECK(end.err.compare(0, 9, "distill: ") == 0);
+    CHECK(end.err.find('\n') == end.err.size() - 1);
+    CHECK(says(end.err, parts));
+    CHECK(listing(folder) == before);
+}
+
+std::map<std::string, std::string> listing(const fs::path& folder) {
+    std::map<std::string, std::string> files;
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder))
+        files[fs::relative(entry.path(), folder).string()] = entry.is_regular_file() ? read_file(entry.path()) : "";
+    return files;
+}
+
+std::string without_seconds(const fs::path& csv) {
+    const CsvTable table = read_csv(csv);
+    const size_t time = table.column("seconds");
+    std::string bytes;
+    for (const auto& column : table.columns) bytes += column + ",";
+    for (const auto& row : table.rows) {
+        bytes += "\n";
+        for (size_t c = 0; c < row.size(); ++c) bytes += (c == time ? "" : row[c]) + ",";
+    }
+    return bytes;
+}
+
+}  // namespace distill::testing

@@ -1,0 +1,49 @@
+// command.h: runs the program that lies beside the tests, as a user would.
+// defines: testing::Ended, testing::Command, testing::run, testing::check_rejected, testing::listing, testing::without_seconds
+#pragma once
+#include <sys/types.h>
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "testing.h"
+
+namespace distill::testing {
+
+struct Ended {
+    int code = 0;  ///< exit status; 128 + n if signal n ended it
+    std::string out, err;
+};
+
+/// The program at work in a folder; its arguments are the words of a line.
+class Command {
+  public:
+    Command(const fs::path& folder, const std::string& line);
+    ~Command();  ///< kills it if nobody waited
+    Command(const Command&) = delete;
+    Command& operator=(const Command&) = delete;
+
+    void send(int signal) const;
+    bool running();  ///< does not wait
+    Ended wait();
+
+  private:
+    std::string taken(int fd) const;
+    pid_t child_ = -1;
+    int out_, err_, status_ = 0;
+};
+
+Ended run(const fs::path& folder, const std::string& line);
+
+/// The command ends with 2, one line on stderr that has all the parts, and every file under the folder as it was.
+void check_rejected(const fs::path& folder, const std::string& line, const std::vector<std::string>& parts);
+
+/// Every file and folder under `folder`, with its bytes (empty for a folder).
+std::map<std::string, std::string> listing(const fs::path& folder);
+
+/// A table's text with the column `seconds` emptied: what equal runs share.
+std::string without_seconds(const fs::path& csv);
+
+}  // namespace distill::testing
