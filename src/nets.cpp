@@ -4,9 +4,9 @@
 // wrn-<d>-<r>: d = 6n+4, pre-activation blocks, widths 16,16r,32r,64r.
 #include "nets.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
-#include <regex>
 
 #include "error.h"
 
@@ -20,18 +20,33 @@ struct Plan {
     bool option_a;                 ///< resnets: shortcuts without parameters
 };
 
+/// The number of one to four digits at `at`, which moves behind it; 0 if there is none.
+int take_number(const std::string& s, size_t& at) {
+    int value = 0;
+    for (const size_t end = std::min(s.size(), at + 4); at < end && s[at] >= '0' && s[at] <= '9'; ++at) value = 10 * value + (s[at] - '0');
+    return value;
+}
+
+/// Whether `word` is at `at`, which then moves behind it.
+bool take_word(const std::string& s, const std::string& word, size_t& at) {
+    const bool there = s.compare(at, word.size(), word) == 0;
+    if (there) at += word.size();
+    return there;
+}
+
 Plan plan_of(const std::string& name) {
-    std::smatch m;
-    if (std::regex_match(name, m, std::regex("resnet(\\d{1,4})(x4|a)?"))) {
-        const int depth = std::stoi(m[1]);
-        const bool wide = m[2] == "x4", option_a = m[2] == "a";
-        if (depth >= 8 && depth % 6 == 2)
-            return {Plan::Family::resnet, (depth - 2) / 6, wide ? std::array<int64_t, 4>{32, 64, 128, 256} : std::array<int64_t, 4>{16, 16, 32, 64},
-                    option_a};
-    }
-    if (std::regex_match(name, m, std::regex("wrn-(\\d{1,4})-(\\d{1,2})"))) {
-        const int depth = std::stoi(m[1]), r = std::stoi(m[2]);
-        if (depth >= 10 && depth % 6 == 4 && r >= 1) return {Plan::Family::wide, (depth - 4) / 6, {16, 16 * r, 32 * r, 64 * r}, false};
+    size_t at = 0;
+    if (take_word(name, "resnet", at)) {
+        const int depth = take_number(name, at);
+        const bool fourfold = take_word(name, "x4", at), option_a = !fourfold && take_word(name, "a", at);
+        if (at == name.size() && depth >= 8 && depth % 6 == 2)
+            return {Plan::Family::resnet, (depth - 2) / 6,
+                    fourfold ? std::array<int64_t, 4>{32, 64, 128, 256} : std::array<int64_t, 4>{16, 16, 32, 64}, option_a};
+    } else if (take_word(name, "wrn-", at)) {
+        const int depth = take_number(name, at);
+        const int r = take_word(name, "-", at) ? take_number(name, at) : 0;
+        if (at == name.size() && depth >= 10 && depth % 6 == 4 && r >= 1 && r < 100)
+            return {Plan::Family::wide, (depth - 4) / 6, {16, 16 * r, 32 * r, 64 * r}, false};
     }
     input_error("unknown network '", name, "'; there are: ", network_names());
 }
