@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "backend.h"
 #include "complaints.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
@@ -102,7 +103,7 @@ TEST_CASE("teacher: frozen, and seen by no tape") {
         Tape tape;
         {
             const Recording on(&tape);
-            const Output shown = teacher(batch.images, true);
+            const Output shown = teacher(Var(batch.images.value(), true), true);  // though somebody wants the images' gradient
             CHECK(tape.steps() == 0);
             CHECK(!shown.logits.needs_gradient());
             for (const Feature& f : shown.features) CHECK(!f.value.needs_gradient());
@@ -127,6 +128,16 @@ TEST_CASE("teacher: frozen, and seen by no tape") {
         // Its weights are what they were: the same logits to the bit.
         CHECK(teacher(batch.images).logits.value().to_host() == shown);
     }
+}
+
+TEST_CASE("teacher: takes no memory for gradients") {
+    Parameters p(cpu());
+    make_network("resnet14", 10, p);
+    p.allocate(0);
+    const uint64_t before = cpu().arena().requested_bytes();
+    const Teacher teacher(cpu(), pair("resnet14", "resnet8"), 10);
+    const auto weights = static_cast<uint64_t>(p.values().size() + p.buffers().size()) * sizeof(float);
+    CHECK(cpu().arena().requested_bytes() - before == weights);
 }
 
 TEST_CASE("teacher: needs a network and, for a training, its file") {
