@@ -134,10 +134,10 @@ deps:           ## installs the Debian packages that are missing (sudo, if not r
 	 else echo "installing" $$missing; root="$$([ $$(id -u) = 0 ] || echo sudo) env DEBIAN_FRONTEND=noninteractive"; \
 	     $$root apt-get update -q; $$root apt-get install -qy --no-install-recommends $$missing; fi
 
-test: $(BUILD)/tests       ## the fast tests
+test: $(BUILD)/tests $(BUILD)/distill       ## the fast tests
 	$< --test-case-exclude='slow: *'
 
-test-slow: $(BUILD)/tests  ## the slow tests
+test-slow: $(BUILD)/tests $(BUILD)/distill  ## the slow tests
 	$< --test-case='slow: *'
 
 asan:           ## the fast tests under the address and undefined-behaviour sanitizers (CPU build)

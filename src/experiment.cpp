@@ -19,7 +19,9 @@ namespace {
 const std::string student_prefix = "student.";
 
 /// Options that say how a run is driven, not what it computes: free to differ when it is resumed, and not kept.
-bool drives_only(const std::string& name) { return name == "resume" || name == "quiet" || name == "runs" || name == "run" || name == "save"; }
+bool drives_only(const std::string& name) {
+    return name == "resume" || name == "quiet" || name == "runs" || name == "run" || name == "save";
+}
 
 ConfigRows kept_options(const OptionTable& table) {
     ConfigRows rows = table.values();
@@ -35,7 +37,8 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
     const ConfigRows now = table.values();
     for (const auto& [name, value] : folder.config()) {
         if (name == "method" && value != method)
-            input_error(folder.path().string(), ": was started with: distill ", value, "; resume it with that, or start anew in another folder");
+            input_error(folder.path().string(), ": was started with: distill ", value,
+                        "; resume it with that, or start anew in another folder");
         if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
         const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
         const bool open = left_open(name, own->second);
@@ -77,7 +80,8 @@ double measure_teacher(Laboratory& lab, const Loader& loader, const Options& o) 
     return e.accuracy;
 }
 
-void save_student(const fs::path& path, const Parameters& parameters, const std::string& method, const Options& o, int classes, double accuracy) {
+void save_student(const fs::path& path, const Parameters& parameters, const std::string& method, const Options& o, int classes,
+                  double accuracy) {
     WeightFile file;
     file.tensors = parameters.to_file(student_prefix);
     file.metadata = {{"network", o.student}, {"classes", std::to_string(classes)}, {"dataset", o.dataset}, {"normalization", o.normalize},
@@ -107,8 +111,8 @@ TrainingResult train_one(const std::string& method_name, Laboratory& lab, Loader
     save_student(folder.file("student.safetensors"), method->parameters(), method_name, o, lab.data.classes, r.last);
     save_helpers(folder.file("helpers.safetensors"), method->parameters());
     if (!o.save.empty()) save_student(o.save, method->parameters(), method_name, o, lab.data.classes, r.last);
-    folder.write_result({o.id, o.dataset, o.teacher, o.student, method_name, std::to_string(o.seed), r.last, r.best, r.best_epoch, r.seconds,
-                         o.device, o.precision, commit()});
+    folder.write_result({o.id, o.dataset, o.teacher, o.student, method_name, std::to_string(o.seed), r.last, r.best, r.best_epoch,
+                         r.seconds, o.device, o.precision, commit()});
     return r;
 }
 
@@ -157,7 +161,8 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
             input_error(folder_of(i).string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
         if (o.resume && (known || !many)) take_options_of(RunFolder::reopen(folder_of(i)), method_name, table, many);
     }
-    if (many && !o.save.empty()) input_error("--save ", o.save, ": is one file for ", o.runs, " runs; each keeps its own student.safetensors");
+    if (many && !o.save.empty())
+        input_error("--save ", o.save, ": is one file for ", o.runs, " runs; each keeps its own student.safetensors");
     if (o.student.empty()) input_error("--student: no network named; there are: ", network_names());
     family_of(o.student);  // throws for an unknown name, before any work
     const std::vector<int> steps = parse_lr_steps(o.lr_steps);
@@ -171,7 +176,8 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     start_method(lab, o, make_method);
     print_configuration(method_name, kept_options(table));
     if (!steps.empty() && steps.front() >= o.epochs)
-        std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(), o.epochs - 1);
+        std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(),
+                    o.epochs - 1);
     ConfigRows facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}};
     if (distills) facts.emplace_back("info.teacher_accuracy", number(measure_teacher(lab, loader, o)));
 
@@ -190,7 +196,8 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         config.insert(config.end(), facts.begin(), facts.end());
         const RunFolder folder = known ? RunFolder::reopen(path) : RunFolder::create(path, config);
         const TrainingResult r = train_one(method_name, lab, loader, o, folder, make_method);
-        std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", path.c_str(), r.last, r.best, r.best_epoch, duration(r.seconds).c_str());
+        std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", path.c_str(), r.last, r.best, r.best_epoch,
+                    duration(r.seconds).c_str());
         std::fflush(stdout);
     }
 }

@@ -94,7 +94,8 @@ CLI::Option* OptionTable::add(const std::string& flag, std::optional<double>& va
                     return parse_real(s, range, parsed) && (value = parsed, true);
                 });
 }
-CLI::Option* OptionTable::add(const std::string& flag, std::string& value, const std::vector<std::string>& choices, const std::string& help) {
+CLI::Option* OptionTable::add(const std::string& flag, std::string& value, const std::vector<std::string>& choices,
+                              const std::string& help) {
     return bind(flag, {joined(choices, "|"), "one of " + joined(choices)}, help, [&value] { return value; },
                 [&value, choices](const std::string& s) {
                     if (std::find(choices.begin(), choices.end(), s) == choices.end()) return false;

@@ -31,7 +31,8 @@ std::string Progress::rate_and_eta() const {
     const auto made = static_cast<double>(done_ - first_);
     const double left = made > 0 ? spent / made * static_cast<double>(total_ - done_) : 0;
     char buffer[80];
-    std::snprintf(buffer, sizeof buffer, "%6.0f img/s  ETA %s", spent > 0 ? static_cast<double>(images_) / spent : 0.0, duration(left).c_str());
+    std::snprintf(buffer, sizeof buffer, "%6.0f img/s  ETA %s", spent > 0 ? static_cast<double>(images_) / spent : 0.0,
+                  duration(left).c_str());
     return buffer;
 }
 

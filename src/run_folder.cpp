@@ -66,13 +66,18 @@ ConfigRows RunFolder::config() const {
 }
 
 void RunFolder::write_result(const ResultRow& r) const {
-    {
-        CsvWriter out(file("result.csv.tmp"), {"id", "dataset", "teacher", "student", "method", "seed", "last", "best", "best_epoch", "seconds",
-                                               "device", "precision", "commit"});
+    const fs::path partial = file("result.csv.tmp");
+    try {
+        CsvWriter out(partial, {"id", "dataset", "teacher", "student", "method", "seed", "last", "best", "best_epoch", "seconds", "device",
+                                "precision", "commit"});
         out.row({r.id, r.dataset, r.teacher, r.student, r.method, r.seed, number(r.last), number(r.best), std::to_string(r.best_epoch),
                  number(r.seconds), r.device, r.precision, r.commit});
+    } catch (...) {
+        std::error_code ignored;
+        fs::remove(partial, ignored);
+        throw;
     }
-    fs::rename(file("result.csv.tmp"), file("result.csv"));
+    fs::rename(partial, file("result.csv"));
 }
 
 CsvWriter RunFolder::table(const char* name, const std::vector<std::string>& columns, bool resume, size_t keep) const {

@@ -22,8 +22,8 @@ std::vector<float> host(const Tensor& t) { return t.defined() ? t.to_host() : st
 void restore(Tensor to, const Checkpoint& from, const std::string& name, const fs::path& path) {
     const auto found = from.floats.find(name);
     if (found == from.floats.end() || static_cast<int64_t>(found->second.size()) != to.size())
-        input_error(path.string(), ": '", name, "' has ", found == from.floats.end() ? 0 : found->second.size(), " values, this training has ",
-                    to.size(), "; the checkpoint is another training's");
+        input_error(path.string(), ": '", name, "' has ", found == from.floats.end() ? 0 : found->second.size(),
+                    " values, this training has ", to.size(), "; the checkpoint is another training's");
     to.upload(found->second.data());
 }
 
@@ -86,7 +86,8 @@ void Trainer::require_finite(int64_t first_row, int64_t rows) const {
         if (std::isfinite(v[0])) continue;
         std::string parts;
         for (size_t i = 0; i < names.size(); ++i) parts += text(", ", names[i], " ", v[1 + i]);
-        failure("epoch ", epoch_, ", step ", first_row + row, " (counted from 0): the loss is ", v[0], parts, "; try a smaller --lr. ", last_good());
+        failure("epoch ", epoch_, ", step ", first_row + row, " (counted from 0): the loss is ", v[0], parts, "; try a smaller --lr. ",
+                last_good());
     }
 }
 
@@ -133,7 +134,8 @@ void Trainer::train_epoch(Progress& progress) {
         result_.seconds += seconds_since(started);
         if (interruption()) {
             write_checkpoint();
-            throw Interrupted(text("interrupted in epoch ", epoch_, " after step ", step_, "; go on with --resume --run ", folder_.path().string()));
+            throw Interrupted(
+                text("interrupted in epoch ", epoch_, " after step ", step_, "; go on with --resume --run ", folder_.path().string()));
         }
         if (seconds_since(saved) > checkpoint_seconds) write_checkpoint(), saved = Clock::now();
         if (backend_.device() == Device::cpu) {
@@ -152,21 +154,24 @@ void Trainer::finish_epoch(Progress& progress) {
     const Totals t = totals();
     const Evaluation test = evaluate(backend_, loader_, method_.student());
     if (!std::isfinite(test.loss))  // the epoch's last step spoiled the weights: what was saved before stays
-        failure("epoch ", epoch_, ", after step ", step_ - 1, " (counted from 0): the test loss is ", test.loss, "; try a smaller --lr. ", last_good());
+        failure("epoch ", epoch_, ", after step ", step_ - 1, " (counted from 0): the test loss is ", test.loss, "; try a smaller --lr. ",
+                last_good());
     result_.last = test.accuracy;
     if (rows_written_ == 0 || test.accuracy > result_.best) result_.best = test.accuracy, result_.best_epoch = epoch_;
     if (steps_csv_) {
         const std::vector<float> values = table_.view(0, {step_, 1, 1, columns_}).to_host();
         for (int64_t row = 0; row < step_; ++row) {
             std::vector<std::string> cells{std::to_string(global_step_ - step_ + row), number(rate_)};
-            for (int64_t c = 0; c < columns_ - 2; ++c) cells.push_back(number(static_cast<double>(values[static_cast<size_t>(row * columns_ + c)])));
+            for (int64_t c = 0; c < columns_ - 2; ++c)
+                cells.push_back(number(static_cast<double>(values[static_cast<size_t>(row * columns_ + c)])));
             steps_csv_->row(cells);
         }
     }
     result_.seconds += seconds_since(started);
     std::vector<std::string> cells{std::to_string(epoch_), number(rate_), number(t.loss)};
     for (double v : t.named) cells.push_back(number(v));
-    for (double v : {t.accuracy, test.loss, test.accuracy, result_.best, result_.seconds - seconds_before_epoch_}) cells.push_back(number(v));
+    for (double v : {t.accuracy, test.loss, test.accuracy, result_.best, result_.seconds - seconds_before_epoch_})
+        cells.push_back(number(v));
     epochs_csv_->row(cells);
     ++rows_written_;
     progress.epoch(epoch_, t.loss, t.accuracy, test.accuracy, result_.best);
@@ -206,7 +211,8 @@ void Trainer::write_checkpoint() const {
     c.floats["momenta"] = host(p.momenta());
     c.floats["buffers"] = host(p.buffers());
     c.floats["table"] = host(table_);
-    c.counters = {{"epoch", epoch_}, {"step", step_}, {"global_step", global_step_}, {"rows", rows_written_}, {"best_epoch", result_.best_epoch}};
+    c.counters = {
+        {"epoch", epoch_}, {"step", step_}, {"global_step", global_step_}, {"rows", rows_written_}, {"best_epoch", result_.best_epoch}};
     for (const auto& [name, value] : {std::pair{"last", result_.last}, {"best", result_.best}, {"seconds", result_.seconds},
                                       {"seconds_before_epoch", seconds_before_epoch_}}) {
         char exact[40];
@@ -223,8 +229,8 @@ void Trainer::resume() {
     for (const auto& [option, value] : folder_.config()) {
         const auto found = c.text.find("config." + option);
         if (found == c.text.end() || found->second != value)
-            input_error(path.string(), ": was written with ", option, " = ", found == c.text.end() ? "nothing" : found->second, ", config.csv has ",
-                        value, "; restore config.csv or start anew in another folder");
+            input_error(path.string(), ": was written with ", option, " = ", found == c.text.end() ? "nothing" : found->second,
+                        ", config.csv has ", value, "; restore config.csv or start anew in another folder");
     }
     const Parameters& p = method_.parameters();
     restore(p.values(), c, "values", path);

@@ -158,8 +158,8 @@ void add_info(CLI::App& app) {
         std::printf("  multiply-accumulates  %lld an image, forward\n", static_cast<long long>(multiply_accumulates() - before));
         for (const Feature& f : out.features) {
             const Shape& s = f.value.shape();
-            std::printf("  feature %-13s %lldx%lldx%lld (h x w x c)\n", f.name.c_str(), static_cast<long long>(s.h), static_cast<long long>(s.w),
-                        static_cast<long long>(s.c));
+            std::printf("  feature %-13s %lldx%lldx%lld (h x w x c)\n", f.name.c_str(), static_cast<long long>(s.h),
+                        static_cast<long long>(s.w), static_cast<long long>(s.c));
         }
     });
 }

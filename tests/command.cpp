@@ -18,7 +18,7 @@ extern char** environ;
 
 namespace distill::testing {
 
-Command::Command(const fs::path& folder, const std::string& line)
+Command::Command(const TempFolder& folder, const std::string& line)
     : out_(::memfd_create("stdout", MFD_CLOEXEC)), err_(::memfd_create("stderr", MFD_CLOEXEC)) {
     std::vector<std::string> words{(fs::read_symlink("/proc/self/exe").parent_path() / "distill").string()};
     std::istringstream in(line);
@@ -34,7 +34,7 @@ Command::Command(const fs::path& folder, const std::string& line)
 
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
+    posix_spawn_file_actions_addchdir_np(&actions, folder.path().c_str());
     posix_spawn_file_actions_adddup2(&actions, out_, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, err_, STDERR_FILENO);
     const int error = ::posix_spawn(&child_, args[0], &actions, nullptr, args.data(), environment.data());
@@ -58,30 +58,30 @@ bool Command::running() {
 }
 
 Ended Command::wait() {
-    while (child_ >= 0 && ::waitpid(child_, &status_, 0) < 0 && errno == EINTR) {
-    }
+    while (child_ >= 0 && ::waitpid(child_, &status_, 0) < 0 && errno == EINTR) {}
     child_ = -1;
     return {WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_), taken(out_), taken(err_)};
 }
 
 std::string Command::taken(int fd) const {
     std::string bytes(static_cast<size_t>(::lseek(fd, 0, SEEK_END)), '\0');
-    if (::pread(fd, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) throw std::runtime_error("a command's output is lost");
+    if (::pread(fd, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+        throw std::runtime_error("a command's output is lost");
     return bytes;
 }
 
-Ended run(const fs::path& folder, const std::string& line) { return Command(folder, line).wait(); }
+Ended run(const TempFolder& folder, const std::string& line) { return Command(folder, line).wait(); }
 
-void check_rejected(const fs::path& folder, const std::string& line, const std::vector<std::string>& parts) {
+void check_rejected(const TempFolder& folder, const std::string& line, const std::vector<std::string>& parts) {
     INFO("distill " << line);
-    const auto before = listing(folder);
+    const auto before = listing(folder.path());
     const Ended end = run(folder, line);
     CAPTURE(end.err);
     CHECK(end.code == 2);
     CHECK(end.err.compare(0, 9, "distill: ") == 0);
     CHECK(end.err.find('\n') == end.err.size() - 1);
     CHECK(says(end.err, parts));
-    CHECK(listing(folder) == before);
+    CHECK(listing(folder.path()) == before);
 }
 
 std::map<std::string, std::string> listing(const fs::path& folder) {

@@ -20,7 +20,7 @@ struct Ended {
 /// The program at work in a folder; its arguments are the words of a line.
 class Command {
   public:
-    Command(const fs::path& folder, const std::string& line);
+    Command(const TempFolder& folder, const std::string& line);
     ~Command();  ///< kills it if nobody waited
     Command(const Command&) = delete;
     Command& operator=(const Command&) = delete;
@@ -35,10 +35,10 @@ class Command {
     int out_, err_, status_ = 0;
 };
 
-Ended run(const fs::path& folder, const std::string& line);
+Ended run(const TempFolder& folder, const std::string& line);
 
 /// The command ends with 2, one line on stderr that has all the parts, and every file under the folder as it was.
-void check_rejected(const fs::path& folder, const std::string& line, const std::vector<std::string>& parts);
+void check_rejected(const TempFolder& folder, const std::string& line, const std::vector<std::string>& parts);
 
 /// Every file and folder under `folder`, with its bytes (empty for a folder).
 std::map<std::string, std::string> listing(const fs::path& folder);

@@ -39,77 +39,89 @@ std::string after(const std::string& text, const std::string& before) {
 
 TEST_CASE("command line: every subcommand explains itself") {
     const TempFolder folder;
-    for (const char* line : {"", "train", "eval", "kd", "reviewkd", "info", "report", "bench", "bench train", "bench kd", "bench reviewkd", "data",
-                             "data fetch", "data import", "data synth", "data info"}) {
+    for (const char* line : {"", "train", "eval", "kd", "reviewkd", "info", "report", "bench", "bench train", "bench kd", "bench reviewkd",
+                             "data", "data fetch", "data import", "data synth", "data info"}) {
         CAPTURE(line);
-        const Ended end = run(folder.path(), line + std::string(" --help"));
+        const Ended end = run(folder, line + std::string(" --help"));
         CHECK(end.code == 0);
         CHECK(end.err.empty());
         CHECK(says(end.out, {"--help", "Usage"}));
     }
-    CHECK(says(run(folder.path(), "train --help").out, {"--net", "--student", "--lr-steps", "crop-flip|none", "150,180,210"}));
-    CHECK(says(run(folder.path(), "info").out, {"resnet20", "wrn-40-2"}));
+    CHECK(says(run(folder, "train --help").out, {"--net", "--student", "--lr-steps", "crop-flip|none", "150,180,210"}));
+    CHECK(says(run(folder, "info").out, {"resnet20", "wrn-40-2"}));
 }
 
 TEST_CASE("command line: an unknown or missing subcommand lists those there are") {
     const TempFolder folder;
-    check_rejected(folder.path(), "", {"a subcommand is missing", "data, train, eval, kd, reviewkd, info, report, bench"});
-    check_rejected(folder.path(), "trian --epochs 3", {"unknown subcommand 'trian'", "did you mean train?", "data, train, eval, kd"});
-    check_rejected(folder.path(), "data improt x", {"data: unknown subcommand 'improt'", "did you mean import?", "fetch, import, synth, info"});
-    check_rejected(folder.path(), "data", {"data: a subcommand is missing", "fetch, import, synth, info", "distill data --help"});
-    check_rejected(folder.path(), "bench", {"bench: a subcommand is missing", "train, kd, reviewkd"});
-    check_rejected(folder.path(), "report", {"report: RUNS is required", "distill report --help"});
+    check_rejected(folder, "", {"a subcommand is missing", "data, train, eval, kd, reviewkd, info, report, bench"});
+    check_rejected(folder, "trian --epochs 3", {"unknown subcommand 'trian'", "did you mean train?", "data, train, eval, kd"});
+    check_rejected(folder, "data improt x", {"data: unknown subcommand 'improt'", "did you mean import?", "fetch, import, synth, info"});
+    check_rejected(folder, "data", {"data: a subcommand is missing", "fetch, import, synth, info", "distill data --help"});
+    check_rejected(folder, "bench", {"bench: a subcommand is missing", "train, kd, reviewkd"});
+    check_rejected(folder, "report", {"report: RUNS is required", "distill report --help"});
 }
 
 TEST_CASE("command line: an unknown option is named, with the nearest and all valid ones") {
     const Workplace folder;
-    check_rejected(folder.path(), "train" + one_epoch + "--epoch 3", {"train: unknown option --epoch;", "did you mean --epochs?", "--lr-steps, --momentum"});
-    check_rejected(folder.path(), "train --lr_steps=3", {"unknown option --lr_steps;", "did you mean --lr-steps?"});
-    check_rejected(folder.path(), "kd --kd-weight 2", {"kd: unknown option --kd-weight", "--temperature, --alpha, --gamma", "distill kd --help"});
-    check_rejected(folder.path(), "bench train --nett resnet8", {"bench train: unknown option --nett", "did you mean --net?"});
-    check_rejected(folder.path(), "data synth --sise 8", {"data synth: unknown option --sise", "did you mean --size?"});
-    check_rejected(folder.path(), "--verbose", {"unknown option --verbose", "valid are: --help"});
-    check_rejected(folder.path(), "train" + one_epoch + "fast", {"train: unexpected 'fast'"});
-    check_rejected(folder.path(), "train --epochs", {"train: --epochs", "required"});
+    check_rejected(folder, "train" + one_epoch + "--epoch 3",
+                   {"train: unknown option --epoch;", "did you mean --epochs?", "--lr-steps, --momentum"});
+    check_rejected(folder, "train --lr_steps=3", {"unknown option --lr_steps;", "did you mean --lr-steps?"});
+    check_rejected(folder, "kd --kd-weight 2", {"kd: unknown option --kd-weight", "--temperature, --alpha, --gamma", "distill kd --help"});
+    check_rejected(folder, "bench train --nett resnet8", {"bench train: unknown option --nett", "did you mean --net?"});
+    check_rejected(folder, "data synth --sise 8", {"data synth: unknown option --sise", "did you mean --size?"});
+    check_rejected(folder, "--verbose", {"unknown option --verbose", "valid are: --help"});
+    check_rejected(folder, "train" + one_epoch + "fast", {"train: unexpected 'fast'"});
+    check_rejected(folder, "train --epochs", {"train: --epochs", "required"});
 }
 
 TEST_CASE("command line: a value that does not fit is named with what does") {
     const Workplace folder;
     const std::pair<const char*, const char*> wrong[] = {
-        {"--epochs x", "a whole number from 1 on"},   {"--epochs 0", "a whole number from 1 on"},
-        {"--epochs 1.5", "a whole number from 1 on"}, {"--epochs 99999999999", "a whole number from 1 on"},
-        {"--max-steps -1", "a whole number from 0"},  {"--batch 0", "a whole number from 1 on"},
-        {"--lr fast", "a number from 0 on"},          {"--lr nan", "a number from 0 on"},
-        {"--lr inf", "a number from 0 on"},           {"--lr -0.1", "a number from 0 on"},
-        {"--momentum 1.5", "a number from 0 to 1"},   {"--weight-decay -1", "a number from 0 on"},
-        {"--seed -1", "a whole number from 0 on"},    {"--runs 0", "a whole number from 1 on"},
-        {"--val -5", "a whole number from 0 on"},     {"--threads -1", "a whole number from 0 on"},
-        {"--nesterov yes", "on or off"},              {"--augment flip", "one of crop-flip, none"},
-        {"--crop-pad edge", "one of zero, reflect"},  {"--device gpu", "one of auto, cpu, cuda"},
+        {"--epochs x", "a whole number from 1 on"},
+        {"--epochs 0", "a whole number from 1 on"},
+        {"--epochs 1.5", "a whole number from 1 on"},
+        {"--epochs 99999999999", "a whole number from 1 on"},
+        {"--max-steps -1", "a whole number from 0"},
+        {"--batch 0", "a whole number from 1 on"},
+        {"--lr fast", "a number from 0 on"},
+        {"--lr nan", "a number from 0 on"},
+        {"--lr inf", "a number from 0 on"},
+        {"--lr -0.1", "a number from 0 on"},
+        {"--momentum 1.5", "a number from 0 to 1"},
+        {"--weight-decay -1", "a number from 0 on"},
+        {"--seed -1", "a whole number from 0 on"},
+        {"--runs 0", "a whole number from 1 on"},
+        {"--val -5", "a whole number from 0 on"},
+        {"--threads -1", "a whole number from 0 on"},
+        {"--nesterov yes", "on or off"},
+        {"--augment flip", "one of crop-flip, none"},
+        {"--crop-pad edge", "one of zero, reflect"},
+        {"--device gpu", "one of auto, cpu, cuda"},
         {"--precision bf16", "one of fp32"},
     };
     for (const auto& [option, expected] : wrong) {
         std::istringstream words(option);
         std::string name, value;
         words >> name >> value;
-        check_rejected(folder.path(), "train" + one_epoch + option, {name + ": found '" + value + "'", std::string("expected ") + expected});
+        check_rejected(folder, "train" + one_epoch + option, {name + ": found '" + value + "'", std::string("expected ") + expected});
     }
-    check_rejected(folder.path(), "train" + one_epoch + "--lr-steps 3,2", {"--lr-steps: found '3,2'", "rising epochs like 150,180,210"});
-    check_rejected(folder.path(), "train" + one_epoch + "--normalize half", {"--normalize: found 'half'", "auto, none, or six numbers"});
-    check_rejected(folder.path(), "train" + one_epoch + "--normalize 1,2,3,4,5,0", {"--normalize: found '1,2,3,4,5,0'", "s > 0"});
-    check_rejected(folder.path(), "kd --temperature 0", {"--temperature: found '0'", "a number above 0"});
-    check_rejected(folder.path(), "kd --teacher-min 101", {"--teacher-min: found '101'", "a number from 0 to 100"});
-    check_rejected(folder.path(), "reviewkd --kd-weight heavy", {"--kd-weight: found 'heavy'", "auto, or a number from 0 on"});
-    check_rejected(folder.path(), "reviewkd --kd-warmup -1", {"--kd-warmup: found '-1'", "a whole number from 0 on"});
-    check_rejected(folder.path(), "reviewkd --teacher-bn none", {"--teacher-bn: found 'none'", "one of running, batch"});
-    check_rejected(folder.path(), "data synth --size two --data d", {"data synth: --size", "two", "4 to 4096"});
-    check_rejected(folder.path(), "data synth --train 0 --data d", {"data synth: --train", "0 not in range 1 to"});
-    check_rejected(folder.path(), "bench train --net resnet8 --steps few", {"bench train:", "--steps = few", "expected INT"});
+    check_rejected(folder, "train" + one_epoch + "--lr-steps 3,2", {"--lr-steps: found '3,2'", "rising epochs like 150,180,210"});
+    check_rejected(folder, "train" + one_epoch + "--normalize half", {"--normalize: found 'half'", "auto, none, or six numbers"});
+    check_rejected(folder, "train" + one_epoch + "--normalize 1,2,3,4,5,0", {"--normalize: found '1,2,3,4,5,0'", "s > 0"});
+    check_rejected(folder, "kd --temperature 0", {"--temperature: found '0'", "a number above 0"});
+    check_rejected(folder, "kd --teacher-min 101", {"--teacher-min: found '101'", "a number from 0 to 100"});
+    check_rejected(folder, "reviewkd --kd-weight heavy", {"--kd-weight: found 'heavy'", "auto, or a number from 0 on"});
+    check_rejected(folder, "reviewkd --kd-warmup -1", {"--kd-warmup: found '-1'", "a whole number from 0 on"});
+    check_rejected(folder, "reviewkd --teacher-bn none", {"--teacher-bn: found 'none'", "one of running, batch"});
+    check_rejected(folder, "data synth --size two --data d", {"data synth: --size", "two", "4 to 4096"});
+    check_rejected(folder, "data synth --train 0 --data d", {"data synth: --train", "0 not in range 1 to"});
+    check_rejected(folder, "bench train --net resnet8 --steps few", {"bench train:", "--steps = few", "expected INT"});
 }
 
 TEST_CASE("command line: the resolved configuration prints first and is what config.csv keeps") {
     const Workplace folder;
-    const Ended end = run(folder.path(), "train --dataset s --net resnet8 --epochs 1 --batch 32 --threads 1 --lr 0.123456789123 --seed 7 --id mine");
+    const Ended end =
+        run(folder, "train --dataset s --net resnet8 --epochs 1 --batch 32 --threads 1 --lr 0.123456789123 --seed 7 --id mine");
     CHECK(end.code == 0);
     CHECK(end.err.empty());
     std::istringstream lines(end.out);
@@ -129,23 +141,24 @@ TEST_CASE("command line: the resolved configuration prints first and is what con
     CHECK(kept.at("lr") == "0.123456789");
     CHECK(kept.at("seed") == "7");
     CHECK(kept.at("id") == "mine");
-    CHECK(kept.at("device") == "cpu");   // what auto came to
+    CHECK(kept.at("device") == "cpu");  // what auto came to
     CHECK(kept.at("threads") == "1");
     CHECK(std::count(kept.at("normalize").begin(), kept.at("normalize").end(), ',') == 5);
     CHECK(kept.count("info.commit") == 1);
     CHECK(says(kept.at("info.machine"), {"cpu", "oneDNN"}));
     for (auto option = kept.begin(); option != kept.end();)
-        option = option->second.empty() || option->first == "method" || option->first.compare(0, 5, "info.") == 0 ? kept.erase(option) : std::next(option);
+        option = option->second.empty() || option->first == "method" || option->first.compare(0, 5, "info.") == 0 ? kept.erase(option)
+                                                                                                                  : std::next(option);
     CHECK(printed == kept);
     CHECK(says(end.out, {"note: all of --lr-steps", "epoch 1/1  loss", "runs/train-s-resnet8: last "}));
 
-    CHECK(says(run(folder.path(), "train" + one_epoch + "--run quiet").out, {"distill train", "quiet: last "}));
-    CHECK(run(folder.path(), "train" + one_epoch + "--run quieter").out.find("epoch 1/1") == std::string::npos);
+    CHECK(says(run(folder, "train" + one_epoch + "--run quiet").out, {"distill train", "quiet: last "}));
+    CHECK(run(folder, "train" + one_epoch + "--run quieter").out.find("epoch 1/1") == std::string::npos);
 }
 
 TEST_CASE("command line: a training leaves its tables, its result and weights that eval reads back to the same figures") {
     const Workplace folder;
-    REQUIRE(run(folder.path(), "train" + on_s + "--epochs 3 --net resnet8 --run t --save t.safetensors").code == 0);
+    REQUIRE(run(folder, "train" + on_s + "--epochs 3 --net resnet8 --run t --save t.safetensors").code == 0);
     const CsvTable result = read_csv(folder / "t/result.csv"), epochs = read_csv(folder / "t/epochs.csv");
     REQUIRE(result.rows.size() == 1);
     REQUIRE(epochs.rows.size() == 3);
@@ -160,26 +173,27 @@ TEST_CASE("command line: a training leaves its tables, its result and weights th
     CHECK(said.at("dataset") == "s");
     CHECK(said.at("accuracy") == result.cell(0, "last"));
 
-    const Ended eval = run(folder.path(), "eval --dataset s --net resnet8 --batch 32 --threads 1 --init t.safetensors");
+    const Ended eval = run(folder, "eval --dataset s --net resnet8 --batch 32 --threads 1 --init t.safetensors");
     CHECK(eval.code == 0);
     CHECK(after(eval.out, "loss ") == epochs.cell(2, "test_loss"));
     CHECK(std::stod(after(eval.out, "test accuracy ")) == doctest::Approx(result.cell_number(0, "last")).epsilon(0.001));
 
     // As a teacher it is measured first, and must reach --teacher-min.
     const std::string from_t = on_s + "--epochs 1 --student resnet8 --teacher resnet8 --teacher-weights t.safetensors ";
-    const Ended kd = run(folder.path(), "kd" + from_t + "--run kd");
+    const Ended kd = run(folder, "kd" + from_t + "--run kd");
     CHECK(kd.code == 0);
     CHECK(kd.out.find("teacher resnet8: test accuracy") < kd.out.find("kd: last"));
     CHECK(config_of(folder / "kd").at("info.teacher_accuracy") == result.cell(0, "last"));
-    check_rejected(folder.path(), "reviewkd" + from_t + "--run r --teacher-min 100", {"t.safetensors", "--teacher-min asks for 100", "accuracy is "});
-    const Ended warned = run(folder.path(), "reviewkd" + from_t + "--run r --normalize none");
+    check_rejected(folder, "reviewkd" + from_t + "--run r --teacher-min 100",
+                   {"t.safetensors", "--teacher-min asks for 100", "accuracy is "});
+    const Ended warned = run(folder, "reviewkd" + from_t + "--run r --normalize none");
     CHECK(warned.code == 0);
     CHECK(says(warned.out, {"warning: the teacher was trained with normalization "}));
     CHECK(fs::exists(folder / "r/helpers.safetensors"));
     CHECK_FALSE(fs::exists(folder / "kd/helpers.safetensors"));
 
     // Starting weights: training from t at rate 0 only moves the running statistics.
-    REQUIRE(run(folder.path(), "train" + one_epoch + "--init t.safetensors --lr 0 --run again").code == 0);
+    REQUIRE(run(folder, "train" + one_epoch + "--init t.safetensors --lr 0 --run again").code == 0);
     CHECK(read_safetensors(folder / "again/student.safetensors").tensors.at("conv1.weight").data ==
           read_safetensors(folder / "t.safetensors").tensors.at("conv1.weight").data);
 }
@@ -187,40 +201,40 @@ TEST_CASE("command line: a training leaves its tables, its result and weights th
 TEST_CASE("command line: --runs makes a folder a seed; --resume skips what is finished and adds what is missing") {
     const Workplace folder;
     const std::string line = "train" + one_epoch + "--seed 3 --run r ";
-    REQUIRE(run(folder.path(), line + "--runs 2").code == 0);
+    REQUIRE(run(folder, line + "--runs 2").code == 0);
     CHECK(config_of(folder / "r/s3").at("seed") == "3");
     CHECK(config_of(folder / "r/s4").at("seed") == "4");
     CHECK(read_file(folder / "r/s3/student.safetensors") != read_file(folder / "r/s4/student.safetensors"));
     const auto before = listing(folder / "r/s3");
 
-    check_rejected(folder.path(), line + "--runs 3", {"r/s3: this run folder exists", "--resume", "--run"});
-    const Ended more = run(folder.path(), line + "--runs 3 --resume");
+    check_rejected(folder, line + "--runs 3", {"r/s3: this run folder exists", "--resume", "--run"});
+    const Ended more = run(folder, line + "--runs 3 --resume");
     CHECK(more.code == 0);
     CHECK(says(more.out, {"r/s3: finished before, skipped", "r/s4: finished before, skipped", "r/s5: last "}));
     CHECK(config_of(folder / "r/s5").at("seed") == "5");
     CHECK(listing(folder / "r/s3") == before);
 
     // A seed of several is the one that is run by itself.
-    REQUIRE(run(folder.path(), "train" + one_epoch + "--seed 4 --run alone").code == 0);
+    REQUIRE(run(folder, "train" + one_epoch + "--seed 4 --run alone").code == 0);
     CHECK(without_seconds(folder / "alone/epochs.csv") == without_seconds(folder / "r/s4/epochs.csv"));
-    check_rejected(folder.path(), "train" + one_epoch + "--runs 2 --run q --save x.safetensors", {"--save x.safetensors", "2 runs"});
+    check_rejected(folder, "train" + one_epoch + "--runs 2 --run q --save x.safetensors", {"--save x.safetensors", "2 runs"});
 }
 
 TEST_CASE("command line: a resumed run has the options it began with; by hand only the same may be said") {
     const Workplace folder;
-    REQUIRE(run(folder.path(), "train" + one_epoch + "--run r --lr 0.02").code == 0);
+    REQUIRE(run(folder, "train" + one_epoch + "--run r --lr 0.02").code == 0);
     for (const char* same : {"", "--lr 0.02", "--lr 0.0200 --device auto --threads 0 --normalize auto --epochs 1", "--quiet"}) {
         CAPTURE(same);
-        const Ended end = run(folder.path(), std::string("train --run r --resume ") + same);
+        const Ended end = run(folder, std::string("train --run r --resume ") + same);
         CHECK(end.code == 0);
         CHECK(says(end.out, {"r: finished before, skipped", "lr               0.02"}));
     }
-    check_rejected(folder.path(), "train --run r --resume --lr 0.1", {"--lr 0.1", "r was started with 0.02", "another folder"});
-    check_rejected(folder.path(), "train --run r --resume --net resnet14", {"--student resnet14", "r was started with resnet8"});
-    check_rejected(folder.path(), "kd --run r --resume", {"r: was started with: distill train"});
-    check_rejected(folder.path(), "train --run nowhere --resume", {"nowhere: no run to resume here", "start it without --resume"});
+    check_rejected(folder, "train --run r --resume --lr 0.1", {"--lr 0.1", "r was started with 0.02", "another folder"});
+    check_rejected(folder, "train --run r --resume --net resnet14", {"--student resnet14", "r was started with resnet8"});
+    check_rejected(folder, "kd --run r --resume", {"r: was started with: distill train"});
+    check_rejected(folder, "train --run nowhere --resume", {"nowhere: no run to resume here", "start it without --resume"});
     put_file(folder / "r/config.csv", "option,value\nmethod,train\nepochs,many\n");
-    check_rejected(folder.path(), "train --run r --resume", {"r/config.csv: option 'epochs': found 'many', expected a whole number from 1 on"});
+    check_rejected(folder, "train --run r --resume", {"r/config.csv: option 'epochs': found 'many', expected a whole number from 1 on"});
 }
 
 TEST_CASE("command line: a preset sets what its row says, an option given by hand wins") {
@@ -233,7 +247,7 @@ TEST_CASE("command line: a preset sets what its row says, an option given by han
              "review-20,T,cifar100,resnet56,resnet20,reviewkd,top1,71,,x\n"
              "review-none,T,cifar100,resnet56,resnet20,reviewkd-none,top1,69,,x\n");
     const std::string quick = " --dataset s --epochs 1 --max-steps 1 --threads 1 --quiet ";
-    REQUIRE(run(folder.path(), "train --preset s-20 --run s" + quick).code == 0);
+    REQUIRE(run(folder, "train --preset s-20 --run s" + quick).code == 0);
     const auto student = config_of(folder / "s");
     CHECK(student.at("student") == "resnet20");
     CHECK(student.at("batch") == "64");
@@ -243,7 +257,7 @@ TEST_CASE("command line: a preset sets what its row says, an option given by han
     CHECK(student.at("id") == "s-20");
     CHECK(read_csv(folder / "s/result.csv").cell(0, "id") == "s-20");
 
-    REQUIRE(run(folder.path(), "train --preset t-56 --net resnet8 --batch 16 --lr 0.2 --id other --run t" + quick).code == 0);
+    REQUIRE(run(folder, "train --preset t-56 --net resnet8 --batch 16 --lr 0.2 --id other --run t" + quick).code == 0);
     const auto teacher = config_of(folder / "t");
     CHECK(teacher.at("student") == "resnet8");
     CHECK(teacher.at("batch") == "16");
@@ -252,7 +266,7 @@ TEST_CASE("command line: a preset sets what its row says, an option given by han
     CHECK(teacher.at("id") == "other");
 
     const std::string from_t = "--teacher resnet8 --teacher-weights t/student.safetensors --student resnet8 --batch 32 ";
-    REQUIRE(run(folder.path(), "reviewkd --preset review-none --run r " + from_t + quick).code == 0);
+    REQUIRE(run(folder, "reviewkd --preset review-none --run r " + from_t + quick).code == 0);
     const auto review = config_of(folder / "r");
     CHECK(review.at("no-review") == "on");
     CHECK(review.at("no-hcl") == "on");
@@ -261,8 +275,8 @@ TEST_CASE("command line: a preset sets what its row says, an option given by han
     CHECK(review.at("nesterov") == "on");
     CHECK(review.at("kd-weight") == "1");  // the pair's, by the networks given by hand
 
-    check_rejected(folder.path(), "train --preset s-21" + quick, {"unknown experiment id 's-21'", "the nearest of 5", "s-20"});
-    check_rejected(folder.path(), "train --preset kd-20" + quick, {"--preset kd-20", "method kd", "use it with: distill kd"});
-    check_rejected(folder.path(), "kd --preset review-20" + quick, {"--preset review-20", "use it with: distill reviewkd"});
-    check_rejected(folder.path(), "train --preset s-20 --threads 1", {"cifar100", "distill data fetch cifar100"});
+    check_rejected(folder, "train --preset s-21" + quick, {"unknown experiment id 's-21'", "the nearest of 5", "s-20"});
+    check_rejected(folder, "train --preset kd-20" + quick, {"--preset kd-20", "method kd", "use it with: distill kd"});
+    check_rejected(folder, "kd --preset review-20" + quick, {"--preset review-20", "use it with: distill reviewkd"});
+    check_rejected(folder, "train --preset s-20 --threads 1", {"cifar100", "distill data fetch cifar100"});
 }

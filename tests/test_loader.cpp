@@ -253,7 +253,9 @@ TEST_CASE("loader: pixels are normalised by channel, and padding is a black pixe
     Loader loader(*backend, data, options);
     loader.begin_epoch(0);
     const Seen seen(loader.train_batch(0));
-    const auto value = [&](const Seen& b, int64_t i, int y, int x, int c) { return b.images[static_cast<size_t>(((i * kSide + y) * kSide + x) * 3 + c)]; };
+    const auto value = [&](const Seen& b, int64_t i, int y, int x, int c) {
+        return b.images[static_cast<size_t>(((i * kSide + y) * kSide + x) * 3 + c)];
+    };
     double worst = 0;
     for (int64_t i = 0; i < seen.n; ++i)
         for (int y = 0; y < kSide; ++y)

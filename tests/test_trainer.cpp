@@ -117,7 +117,8 @@ class Bench {
         return {p.values().to_host(), p.buffers().to_host(), p.momenta().to_host(), result, epochs};
     }
     /// Trains until `disturb` at that step of this process.
-    void disturbed(const std::string& run, const Make& make, int64_t at, const std::function<void(StepResult&)>& disturb, bool resume = false) {
+    void disturbed(const std::string& run, const Make& make, int64_t at, const std::function<void(StepResult&)>& disturb,
+                   bool resume = false) {
         Disturbed method(make(*backend_, options, *teacher_), at, disturb);
         train(run, method, resume);
     }
@@ -229,9 +230,8 @@ TEST_CASE("trainer: a run interrupted at any step and resumed equals the uninter
             const std::string run = text("cut", at);
             for (const int signal : {SIGINT, SIGTERM}) {
                 fs::remove_all(bench.path(run));
-                const std::string said = complaint<Interrupted>([&] {
-                    bench.disturbed(run, make, at, [signal](StepResult&) { std::raise(signal); });
-                });
+                const std::string said =
+                    complaint<Interrupted>([&] { bench.disturbed(run, make, at, [signal](StepResult&) { std::raise(signal); }); });
                 CHECK(says(said, {text("epoch ", at / 4), text("after step ", at % 4 + 1), "--resume --run " + bench.path(run).string()}));
                 CHECK(read_checkpoint(bench.path(run) / "checkpoint.bin").counters.at("global_step") == at + 1);
             }
@@ -300,11 +300,11 @@ TEST_CASE("trainer: a loss that is not finite stops the run, is named, and the l
     }
     SUBCASE("after a good epoch") {
         const Outcome whole = bench.outcome("whole", kd);
-        const std::string said = complaint<std::runtime_error>([&] {
-            bench.disturbed("run", kd, 6, [](StepResult& r) { r.loss = scale(r.loss, std::numeric_limits<float>::infinity()); });
-        });
+        const std::string said = complaint<std::runtime_error>(
+            [&] { bench.disturbed("run", kd, 6, [](StepResult& r) { r.loss = scale(r.loss, std::numeric_limits<float>::infinity()); }); });
         const fs::path checkpoint = bench.path("run") / "checkpoint.bin";
-        CHECK(says(said, {"epoch 1, step 2 ", "the loss is inf", "loss_ce ", "loss_kd ", "try a smaller --lr", "kept in " + checkpoint.string()}));
+        CHECK(says(
+            said, {"epoch 1, step 2 ", "the loss is inf", "loss_ce ", "loss_kd ", "try a smaller --lr", "kept in " + checkpoint.string()}));
         CHECK(read_checkpoint(checkpoint).counters.at("global_step") == 4);
         CHECK(bench.outcome("run", kd, true) == whole);
     }

@@ -1,0 +1,286 @@
+// Every kind of bad input that the program promises to name, met by the program itself: exit code 2, one line, nothing written.
+#include <sys/mount.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "backend.h"
+#include "command.h"
+#include "complaints.h"
+#include "csv.h"
+#include "data_synth.h"
+#include "files.h"
+#include "nets.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+constexpr int kRecord = 1 + 3 * 16 * 16;
+
+/// data/s: four textures, 100 training and 40 test images of 16x16; resnet8.safetensors: that network, 4 classes, not trained.
+struct Workplace : TempFolder {
+    Workplace() {
+        synthesize(path() / "data", {"s", 4, 16, 100, 40});
+        save(resnet8());
+    }
+    static WeightFile resnet8() {
+        const auto backend = make_backend("cpu");
+        Parameters parameters(*backend, false);
+        const auto network = make_network("resnet8", 4, parameters);
+        parameters.allocate(0);
+        return {parameters.to_file(), {}};
+    }
+    void save(const WeightFile& file) const { write_safetensors(path() / "resnet8.safetensors", file); }
+};
+
+const std::string on_s = " --dataset s --batch 32 --epochs 1 --threads 1 --quiet ";
+const std::string train_s = "train --net resnet8" + on_s;
+
+void replace_byte(const fs::path& file, size_t at, int byte) {
+    std::string bytes = read_file(file);
+    bytes.at(at) = static_cast<char>(byte);
+    write_file_atomically(file, bytes);
+}
+
+/// A tree for `data import images`: two classes of two images each, in training and test.
+void put_class_folders(const fs::path& from) {
+    for (const char* part : {"train", "test"})
+        for (const char* name : {"cat", "dog"})
+            for (const char* file : {"0.jpg", "1.jpg"}) put_file(from / part / name / file, read_file(golden("gradient.jpg")));
+}
+
+/// A file system of `size`; false, and the case is skipped, where none can be mounted.
+class SmallDisk {
+  public:
+    SmallDisk(fs::path at, const char* size) : at_(std::move(at)) {
+        fs::create_directory(at_);
+        there_ = ::mount("tmpfs", at_.c_str(), "tmpfs", 0, size) == 0;
+        if (!there_) skip(std::string("a file system cannot be mounted: ") + std::strerror(errno));
+    }
+    ~SmallDisk() {
+        if (there_) ::umount(at_.c_str());
+    }
+    explicit operator bool() const { return there_; }
+    void grow(const char* size) const { REQUIRE(::mount("tmpfs", at_.c_str(), "tmpfs", MS_REMOUNT, size) == 0); }
+
+  private:
+    fs::path at_;
+    bool there_;
+};
+
+}  // namespace
+
+TEST_CASE("bad input: a binary file that is cut, too long, mislabelled or changed") {
+    const Workplace folder;
+    const fs::path train = folder / "data/s/train.bin";
+    const std::string whole = read_file(train);
+    const std::string multiple = text("expected a multiple of ", kRecord);
+    write_file_atomically(train, std::string_view(whole).substr(0, whole.size() - 1));
+    check_rejected(folder, train_s, {"data/s/train.bin", text("found ", whole.size() - 1, " bytes"), multiple, "fetch or import it again"});
+    write_file_atomically(train, whole + "x");
+    check_rejected(folder, train_s, {"data/s/train.bin", text("found ", whole.size() + 1, " bytes"), multiple, "1 bytes are left over"});
+    write_file_atomically(train, whole + whole.substr(0, kRecord));
+    check_rejected(folder, train_s, {"data/s/train.bin", "found records_train 101", "expected 100", "meta.csv", "import"});
+    write_file_atomically(train, whole);
+    replace_byte(train, 2 * kRecord, 4);
+    check_rejected(folder, train_s, {"data/s/train.bin", text("byte ", 2 * kRecord, " (record 2)"), "found label 4", "expected 0 to 3"});
+    write_file_atomically(train, whole);
+    replace_byte(train, 5 * kRecord + 7, whole[5 * kRecord + 7] ^ 1);
+    check_rejected(folder, train_s, {"data/s/train.bin", "sha256_train", "expected", "damaged", "again"});
+    fs::remove(train);
+    check_rejected(folder, train_s, {"data/s/train.bin", "is missing", "distill data import"});
+    write_file_atomically(train, whole);
+    put_file(folder / "data/s/meta.csv", "key,value\nheight,tall\n");
+    check_rejected(folder, train_s, {"data/s/meta.csv", "row 'height'", "found 'tall'", "expected a number"});
+
+    put_file(folder / "data/cifar-100-binary/train.bin", std::string(3074, '\x14'));  // coarse label 20
+    put_file(folder / "data/cifar-100-binary/test.bin", std::string(3074, '\0'));
+    check_rejected(folder, "train --net resnet8 --dataset cifar100",
+                   {"cifar-100-binary/train.bin", "byte 0", "coarse label 20", "0 to 19"});
+    check_rejected(folder, "train --net resnet8 --dataset cifar10",
+                   {"cifar-10-batches-bin/data_batch_1.bin", "distill data fetch cifar10"});
+}
+
+TEST_CASE("bad input: names that are not there list those that are") {
+    const Workplace folder;
+    check_rejected(folder, "train --net resnet9 --dataset s", {"unknown network 'resnet9'", "resnet8, resnet14", "wrn-16-2"});
+    check_rejected(folder, "train --dataset s", {"no network named", "resnet8, resnet14"});
+    check_rejected(folder, "eval --net vgg8 --dataset s --init x", {"unknown network 'vgg8'", "resnet8"});
+    check_rejected(folder, "info --net resnet", {"unknown network 'resnet'", "resnet8"});
+    check_rejected(folder, "train --net resnet8 --dataset imagenet",
+                   {"no data set 'imagenet' in data", "found there: s", "cifar10, cifar100"});
+    check_rejected(folder, "kd --student resnet8" + on_s, {"--teacher: no network named", "resnet8"});
+    check_rejected(folder, "kd --student resnet8 --teacher resnet5" + on_s, {"unknown network 'resnet5'"});
+    check_rejected(folder, "kd --student resnet8 --teacher resnet8" + on_s,
+                   {"--teacher-weights", "is missing", "distill train --net resnet8"});
+    check_rejected(folder, "eval --net resnet8 --dataset s", {"--init: the weight file", "missing"});
+    check_rejected(folder, "data fetch cifar1000", {"found 'cifar1000'", "cifar10, cifar100, tiny-imagenet"});
+    check_rejected(folder, "data import pictures", {"found 'pictures'", "tiny-imagenet, images or fashion-mnist"});
+    check_rejected(folder, "report nowhere", {"nowhere: is no folder", "expected a run folder"});
+}
+
+TEST_CASE("bad input: a teacher and a student that review cannot pair") {
+    const Workplace folder;
+    for (const auto& [teacher, student] :
+         {std::pair<std::string, std::string>{"resnet56", "wrn-16-2"}, {"wrn-40-2", "resnet8x4"}, {"resnet32a", "resnet20"}})
+        check_rejected(
+            folder, "reviewkd --teacher " + teacher + " --student " + student + on_s + "--teacher-weights resnet8.safetensors",
+            {"teacher " + teacher, "student " + student, "cannot be paired", "resnet<d>x4 with", "wrn-<d>-<r> with wrn-<d>-<r>"});
+}
+
+TEST_CASE("bad input: weights that are not the network's") {
+    const Workplace folder;
+    const fs::path file = folder / "resnet8.safetensors";
+    const std::string whole = read_file(file);
+    const std::string lines[] = {train_s + "--init resnet8.safetensors",
+                                 "eval --net resnet8 --dataset s --batch 32 --threads 1 --init resnet8.safetensors",
+                                 "kd --student resnet8 --teacher resnet8 --teacher-weights resnet8.safetensors" + on_s};
+    const auto rejected = [&](std::vector<std::string> parts) {
+        parts.push_back("resnet8.safetensors");
+        for (const std::string& line : lines) check_rejected(folder, line, parts);
+    };
+    for (const size_t length : {size_t{5}, size_t{100}, whole.size() - 1}) {
+        write_file_atomically(file, std::string_view(whole).substr(0, length));
+        rejected({"download or convert the file again"});
+    }
+    write_file_atomically(file, whole);
+    replace_byte(file, 8, '[');
+    rejected({"offset ", "the header is not valid JSON"});
+
+    WeightFile weights = Workplace::resnet8();
+    weights.tensors.at("fc.weight") = {{5, 64}, std::vector<float>(320)};
+    folder.save(weights);
+    rejected({"wrong shapes: fc.weight: found [5,64], expected [4,64]", "name the network the file was saved from"});
+    weights = Workplace::resnet8();
+    weights.tensors.erase("layer1.0.conv1.weight");
+    weights.tensors.erase("bn1.running_mean");
+    weights.tensors["layer4.bias"] = {{1}, {0}};
+    folder.save(weights);
+    rejected({"missing: bn1.running_mean, layer1.0.conv1.weight", "not of this network: layer4.bias"});
+    fs::remove(file);
+    rejected({"cannot be read", "No such file"});
+    fs::create_directory(file);
+    rejected({"is a folder, expected a file"});
+    fs::remove(file);
+
+    // What DESIGN lets pass: counters of batches, and the prefix of a parallel model.
+    WeightFile parallel;
+    for (auto& [name, tensor] : Workplace::resnet8().tensors) parallel.tensors["module." + name] = tensor;
+    parallel.tensors["module.bn1.num_batches_tracked"] = {{}, {7}};
+    folder.save(parallel);
+    for (const std::string& line : lines) {
+        CHECK(run(folder, line).code == 0);
+        fs::remove_all(folder / "runs");
+    }
+}
+
+TEST_CASE("bad input: trees of image files") {
+    const TempFolder folder;
+    const std::string images = "data import images --from from --size 16 --quiet",
+                      tiny = "data import tiny-imagenet --from from --size 16 --quiet";
+    const fs::path from = folder / "from";
+    put_class_folders(from);
+    SUBCASE("a broken JPEG") {
+        const std::string whole = read_file(golden("gradient.jpg"));
+        put_file(from / "train/dog/1.jpg", whole.substr(0, whole.size() / 2));
+        check_rejected(
+            folder, images,
+            {"from/train/dog/1.jpg: cannot be decoded", "the file ends: byte ", "expected a whole JPEG", "replace or remove it"});
+    }
+    SUBCASE("not an image") {
+        put_file(from / "test/cat/0.jpg", "this is a text\n");
+        check_rejected(folder, images, {"from/test/cat/0.jpg: cannot be decoded", "unknown image type", "expected a whole JPEG"});
+    }
+    SUBCASE("a class without images") {
+        fs::remove_all(from / "train/dog");
+        fs::create_directory(from / "train/dog");
+        check_rejected(folder, images, {"from/train/dog: found no image", "expected at least one", "add some or remove the class"});
+    }
+    SUBCASE("no tree") {
+        check_rejected(folder, "data import images --from nowhere --size 16", {"nowhere/train: cannot be listed", "FROM/train/<class>"});
+    }
+    SUBCASE("val_annotations.txt") {
+        put_file(from / "wnids.txt", "n1\nn2\n");
+        for (const std::string wnid : {"n1", "n2"})
+            put_file(from / "train" / wnid / "images" / (wnid + "_0.JPEG"), read_file(golden("gradient.jpg")));
+        put_file(from / "val/images/val_0.JPEG", read_file(golden("gradient.jpg")));
+        check_rejected(folder, tiny, {"from/val/val_annotations.txt: is missing", "expected the official tree's list"});
+        put_file(from / "val/val_annotations.txt", "val_0.JPEG\tn7\t0\t0\t1\t1\n");
+        check_rejected(folder, tiny, {"from/val/val_annotations.txt: line 1: found the unknown class 'n7'", "wnids.txt"});
+        put_file(from / "val/val_annotations.txt", "val_0.JPEG\tn2\t0\t0\t1\t1\n");
+        CHECK(run(folder, tiny).code == 0);
+    }
+}
+
+TEST_CASE("bad input: a batch or a validation part larger than the data, a folder in the way") {
+    const Workplace folder;
+    check_rejected(folder, train_s + "--batch 101", {"--batch 101", "training part of s has 100 records", "from 1 to 100"});
+    check_rejected(folder, train_s + "--val 80", {"--batch 32", "training part of s has 20 records"});
+    check_rejected(folder, train_s + "--val 100", {"--val: found 100", "expected 1 to 99"});
+    check_rejected(folder, train_s + "--save no/where.safetensors", {"--save no/where.safetensors", "folder is not there"});
+    check_rejected(folder, train_s + "--run data", {"data: this run folder exists", "--resume", "--run"});
+    check_rejected(folder, train_s + "--run resnet8.safetensors/run", {"resnet8.safetensors/run", "cannot be made", "--run"});
+    check_rejected(folder, "data synth --dataset s", {"data/s: exists already", "--force"});
+}
+
+TEST_CASE("bad input: a checkpoint that is cut or damaged") {
+    const Workplace folder;
+    REQUIRE(run(folder, train_s + "--run r").code == 0);
+    fs::remove(folder / "r/result.csv");  // as if it had been cut off before its end
+    const fs::path file = folder / "r/checkpoint.bin";
+    const std::string whole = read_file(file);
+    for (const size_t length : {size_t{0}, size_t{20}, whole.size() / 2, whole.size() - 1}) {
+        write_file_atomically(file, std::string_view(whole).substr(0, length));
+        check_rejected(folder, "train --resume --run r",
+                       {"r/checkpoint.bin", length < 8 ? "not a checkpoint" : "cut short", "start the run again"});
+    }
+    for (const size_t at : {size_t{0}, size_t{8}, size_t{16}, whole.size() / 2, whole.size() - 1}) {
+        write_file_atomically(file, whole);
+        replace_byte(file, at, whole[at] ^ 0x40);
+        check_rejected(folder, "train --resume --run r", {"r/checkpoint.bin", "start the run again"});
+    }
+    write_file_atomically(file, whole);
+    CHECK(run(folder, "train --resume --run r").code == 0);
+}
+
+TEST_CASE("bad input: a full disk is named, leaves nothing half-written, and the run goes on once there is room") {
+    const Workplace folder;
+    SUBCASE("from the start") {
+        const SmallDisk disk(folder / "disk", "size=8k,nr_inodes=3");
+        if (!disk) return;
+        put_file(folder / "disk/filler", std::string(8192, 'x'));
+        check_rejected(folder, train_s + "--run disk/run", {"disk/run", "No space left on device"});
+        check_rejected(folder, "data synth --data disk", {"disk/", "No space left on device", "choose another folder"});
+    }
+    SUBCASE("in mid-run") {
+        const SmallDisk disk(folder / "disk", "size=64k");
+        if (!disk) return;
+        const Ended end = run(folder, train_s + "--run disk/run");
+        CHECK(end.code == 2);
+        CHECK(end.err.find('\n') == end.err.size() - 1);
+        CHECK(says(end.err, {"disk/run/checkpoint.bin: cannot be written (No space left on device)", "free some space"}));
+        CHECK_FALSE(fs::exists(folder / "disk/run/checkpoint.bin"));
+        CHECK_FALSE(fs::exists(folder / "disk/run/checkpoint.bin.tmp"));
+        CHECK_FALSE(fs::exists(folder / "disk/run/result.csv"));
+        disk.grow("size=8m");
+        CHECK(run(folder, "train --resume --run disk/run").code == 0);
+        REQUIRE(run(folder, train_s + "--run whole").code == 0);
+        CHECK(read_file(folder / "disk/run/student.safetensors") == read_file(folder / "whole/student.safetensors"));
+        CHECK(without_seconds(folder / "disk/run/epochs.csv") == without_seconds(folder / "whole/epochs.csv"));
+    }
+}
+
+TEST_CASE("bad input: --device cuda without a GPU") {
+    const Workplace folder;
+#ifdef DISTILL_CUDA
+    if (cuda_device_count() > 0) {
+        skip("there is a GPU");
+        return;
+    }
+#endif
+    check_rejected(folder, train_s + "--device cuda", {"--device cuda", "--device cpu"});
+    check_rejected(folder, "eval --net resnet8 --dataset s --init resnet8.safetensors --device cuda", {"--device cuda", "--device cpu"});
+    check_rejected(folder, "bench train --net resnet8 --device cuda", {"--device cuda", "--device cpu"});
+}

@@ -1,0 +1,126 @@
+// Trainings of the program itself that are stopped by signals at any moment, and go on.
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "command.h"
+#include "complaints.h"
+#include "csv.h"
+#include "data_synth.h"
+#include "files.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+
+struct Workplace : TempFolder {
+    explicit Workplace(int train = 400) { synthesize(path() / "data", {"s", 4, 16, train, 40}); }
+};
+
+std::string training(int epochs, int threads, const std::string& run) {
+    return text("train --net resnet8 --dataset s --batch 32 --seed 5 --lr-steps ", epochs / 2, " --log-steps --epochs ", epochs,
+                " --threads ", threads, " --run ", run);
+}
+
+/// Whole rows of a table that may be in the making: lines after the header.
+size_t rows_of(const fs::path& csv) {
+    const std::string bytes = fs::exists(csv) ? read_file(csv) : "";
+    const auto lines = static_cast<size_t>(std::count(bytes.begin(), bytes.end(), '\n'));
+    return lines > 0 ? lines - 1 : 0;
+}
+
+void wait_for_rows(Command& command, const fs::path& csv, size_t rows) {
+    while (command.running() && rows_of(csv) < rows) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+}
+
+/// Everything that a training computed is the same in both folders, byte for byte; its times are not compared.
+void check_equal(const fs::path& a, const fs::path& b) {
+    CHECK(read_file(a / "student.safetensors") == read_file(b / "student.safetensors"));
+    CHECK(read_file(a / "steps.csv") == read_file(b / "steps.csv"));
+    for (const char* table : {"epochs.csv", "result.csv"}) CHECK(without_seconds(a / table) == without_seconds(b / table));
+}
+
+}  // namespace
+
+TEST_CASE("interruption: SIGINT and SIGTERM end with 3 and a checkpoint, --resume ends like the uninterrupted run") {
+    const Workplace folder;
+    REQUIRE(run(folder, training(4, 1, "whole")).code == 0);
+    for (const auto& [signal, name] : {std::pair(SIGINT, "int"), std::pair(SIGTERM, "term")}) {
+        CAPTURE(name);
+        Command command(folder, training(4, 1, name));
+        wait_for_rows(command, folder / name / "epochs.csv", 1);
+        command.send(signal);
+        const Ended end = command.wait();
+        CAPTURE(end.err);
+        CHECK(end.code == 3);
+        CHECK(end.err.find('\n') == end.err.size() - 1);
+        CHECK(says(end.err, {"distill: interrupted in epoch ", "after step ", std::string("--resume --run ") + name}));
+        CHECK(fs::exists(folder / name / "checkpoint.bin"));
+        CHECK_FALSE(fs::exists(folder / name / "result.csv"));
+        CHECK_FALSE(fs::exists(folder / name / "student.safetensors"));
+        check_rejected(folder, training(4, 1, name), {"this run folder exists", "--resume"});
+        const Ended resumed = run(folder, std::string("train --resume --run ") + name);  // options and seed come from the run
+        CHECK(resumed.code == 0);
+        CHECK(says(resumed.out, {"seed             5", "epoch 4/4"}));
+        check_equal(folder / name, folder / "whole");
+    }
+}
+
+TEST_CASE("interruption: of several runs, the one under way goes on and the rest follow") {
+    const Workplace folder(100);
+    const std::string both = "train --net resnet8 --dataset s --batch 32 --log-steps --epochs 6 --threads 1 --runs 2 --run ";
+    REQUIRE(run(folder, both + "whole").code == 0);
+    Command command(folder, both + "cut");
+    wait_for_rows(command, folder / "cut/s0/epochs.csv", 2);
+    command.send(SIGTERM);
+    CHECK(command.wait().code == 3);
+    CHECK(run(folder, both + "cut --resume").code == 0);
+    for (const char* seed : {"s0", "s1"}) check_equal(folder / "cut" / seed, folder / "whole" / seed);
+}
+
+TEST_CASE("slow: interruption: twenty kill -9 at random moments, each resumed, end like the uninterrupted run") {
+    const Workplace folder;
+    constexpr int epochs = 40, threads = 2, kills = 20;
+    const auto started = Clock::now();
+    REQUIRE(run(folder, training(epochs, threads, "whole")).code == 0);
+    const double whole = Seconds(Clock::now() - started).count();
+
+    // Delays up to a fifteenth of the whole time: the kills take about two thirds of it, and fall on every part of the work,
+    // starting up and writing files included.
+    std::mt19937 random(1);
+    size_t epochs_seen = 0;
+    for (int kill = 0; kill < kills; ++kill) {
+        const bool begun = fs::exists(folder / "cut");
+        Command command(folder, begun ? "train --resume --run cut" : training(epochs, threads, "cut"));
+        std::this_thread::sleep_for(Seconds(whole / 15 * (random() % 1000) / 1000));
+        REQUIRE(command.running());
+        command.send(SIGKILL);
+        CHECK(command.wait().code == 128 + SIGKILL);
+        if (fs::exists(folder / "cut")) CHECK(fs::exists(folder / "cut/config.csv"));
+        epochs_seen = std::max(epochs_seen, rows_of(folder / "cut/epochs.csv"));
+    }
+    MESSAGE(kills, " kills within ", epochs_seen, " of ", epochs, " epochs");
+    CHECK(epochs_seen > 3);  // the kills did meet the run at work
+    CHECK_FALSE(fs::exists(folder / "cut/result.csv"));
+    CHECK(run(folder, "train --resume --run cut").code == 0);
+    check_equal(folder / "cut", folder / "whole");
+}
+
+TEST_CASE("slow: interruption: the same seed and threads give the same files; one thread and two see the same batches") {
+    const Workplace folder;
+    for (const char* name : {"first", "second"}) REQUIRE(run(folder, training(3, 2, name)).code == 0);
+    check_equal(folder / "first", folder / "second");
+    REQUIRE(run(folder, training(3, 1, "single")).code == 0);
+    const CsvTable two = read_csv(folder / "first/steps.csv"), one = read_csv(folder / "single/steps.csv");
+    REQUIRE(one.rows.size() == two.rows.size());
+    // Sums over threads round differently, and training lets that grow; the first steps tell the same images from others.
+    for (size_t step = 0; step < 3; ++step)
+        CHECK(one.cell_number(step, "loss") == doctest::Approx(two.cell_number(step, "loss")).epsilon(1e-4));
+}
