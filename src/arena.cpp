@@ -5,7 +5,7 @@
 namespace distill {
 namespace {
 
-constexpr size_t smallest_class = 256;
+constexpr size_t smallest_class = 256, smallest_lent = 16384;
 
 /// Rounds up to a multiple of an eighth of the power of two below.
 size_t size_class(size_t bytes) {
@@ -25,8 +25,10 @@ BlockRef::~BlockRef() {
 Block* Arena::obtain(size_t bytes) {
     const size_t wanted = size_class(bytes);
     requested_bytes_ += bytes;
-    // An epoch's last, smaller batch borrows from the classes above rather than growing the process.
-    for (auto it = free_.lower_bound(wanted); it != free_.end() && it->first <= 2 * wanted; ++it) {
+    // An epoch's last, smaller batch borrows from the classes above rather than growing the process. What is small does not: it would
+    // save nothing, and the class above would then miss a block in another order of requests.
+    const size_t highest = wanted < smallest_lent ? wanted : 2 * wanted;
+    for (auto it = free_.lower_bound(wanted); it != free_.end() && it->first <= highest; ++it) {
         if (it->second.empty()) continue;
         Block* block = it->second.back();
         it->second.pop_back();

@@ -310,7 +310,7 @@ TEST_CASE("trainer: a loss that is not finite stops the run, is named, and the l
     }
 }
 
-TEST_CASE("trainer: after the first epoch (next to) nothing is taken from the system") {
+TEST_CASE("trainer: after the first epoch nothing is taken from the system") {
     /// Looks at the arena before each epoch.
     struct Watched final : Method {
         Watched(std::unique_ptr<Method> m, const Arena& a) : inner(std::move(m)), arena(a) {}
@@ -321,12 +321,10 @@ TEST_CASE("trainer: after the first epoch (next to) nothing is taken from the sy
         void begin_epoch(int epoch) override {
             inner->begin_epoch(epoch);
             allocations.push_back(arena.system_allocations());
-            bytes.push_back(static_cast<double>(arena.system_bytes()));
         }
         std::unique_ptr<Method> inner;
         const Arena& arena;
         std::vector<size_t> allocations;
-        std::vector<double> bytes;
     };
     for (const Make& make : {Make(supervised), Make(kd), Make(reviewkd)}) {
         Bench bench;
@@ -335,11 +333,8 @@ TEST_CASE("trainer: after the first epoch (next to) nothing is taken from the sy
         bench.train("run", method);
         REQUIRE(method.allocations.size() == 5);
         CHECK(method.allocations[1] > method.allocations[0]);
-        // The first epoch's small last batch leaves the free lists in another order: the second may still want a block or two.
-        CHECK(method.allocations[2] <= method.allocations[1] + 2);
-        CHECK(method.bytes[2] <= 1.001 * method.bytes[1]);
-        CHECK(method.allocations[3] == method.allocations[2]);
-        CHECK(bench.backend().arena().system_allocations() == method.allocations[2]);
+        for (size_t epoch = 2; epoch < 5; ++epoch) CHECK(method.allocations[epoch] == method.allocations[1]);
+        CHECK(bench.backend().arena().system_allocations() == method.allocations[1]);
     }
 }
 
