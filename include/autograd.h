@@ -1,5 +1,5 @@
 // autograd.h: a tape. Operations return Vars; while a Recording is alive they also note how to go back.
-// defines: Node, Var, Tape, Recording, GradTarget, give_gradient, record
+// defines: Node, Var, Tape, Recording, result_of, record, GradTarget, give_gradient, take_gradient
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -56,6 +56,11 @@ class Var {
 /// memory. A result nobody asked a gradient of is skipped on the way back.
 class Tape {
   public:
+    Tape() = default;
+    Tape(const Tape&) = delete;
+    Tape& operator=(const Tape&) = delete;
+    ~Tape() { clear(); }
+
     /// Sends d(loss)/d(loss) = 1 back. Parameter gradients land in their homes (Parameters::begin_backward empties them first).
     /// keep: the record stays, so that a second loss of the same forward pass can be sent back on its own; otherwise each saved
     /// tensor is released as soon as it has served.
@@ -80,7 +85,6 @@ class Tape {
     }
 
   private:
-    friend class Recording;
     struct Step {
         static constexpr size_t capacity = 320;
         Var result;

@@ -1,5 +1,5 @@
 // backend.h: what a device can do. One method per operation and direction; elementwise and row operations are functors (launch.h).
-// defines: Device, Conv2dGeometry, ConvEpilogue, BatchNormShape, Backend, make_backend
+// defines: Device, Conv2dGeometry, ConvEpilogue, BatchNormShape, BatchNormForward, BatchNormBackward, GemmShape, Backend, make_backend
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -42,10 +42,10 @@ struct BatchNormBackward {
     float *dx, *dresidual, *dgamma, *dbeta;                ///< all overwritten; dresidual may be null; dx may be dy
 };
 
-/// c (m×n) = op(a)·op(b) [+ c if accumulate], row-major and dense; op transposes where asked: a is m×k, or k×m stored.
+/// c (m×n) = op(a)·op(b), row-major and dense; op transposes where asked: a is m×k, or k×m stored.
 struct GemmShape {
     int64_t m = 0, n = 0, k = 0;
-    bool transpose_a = false, transpose_b = false, accumulate = false;
+    bool transpose_a = false, transpose_b = false;
 };
 
 /// A device with its memory, its stream of work and its library handles. Work is queued in order; nothing here waits for the
@@ -80,7 +80,7 @@ class Backend {
     virtual void gemm(const GemmShape&, const float* a, const float* b, float* c) = 0;
 };
 
-/// "cpu", "cuda" or "auto" (cuda where a GPU answers, else cpu). InputError: unknown name; cuda without a GPU or without CUDA in the build.
+/// "cpu", "cuda" or "auto" (the CPU as long as the CUDA backend lacks operations). InputError: unknown name; cuda without a GPU or without CUDA in the build.
 /// `threads`: OpenMP threads of the CPU's work, 0 = as the environment says.
 std::unique_ptr<Backend> make_backend(const std::string& name, int threads = 0);
 std::unique_ptr<Backend> make_cpu_backend();

@@ -1,5 +1,5 @@
 // files.h: whole files in and out, never half-written; checksums.
-// defines: read_file, write_file_atomically, sha256_hex, md5_hex
+// defines: read_file, write_file_atomically, sha256_hex, sha256_of_file, md5_of_file
 #pragma once
 #include <filesystem>
 #include <string>

@@ -1,5 +1,5 @@
 // layers.h: modules with named parameters. Names are PyTorch's, so that its checkpoints fit.
-// defines: Mode, Conv2d, BatchNorm, Linear, conv_bn
+// defines: Mode, ConvInit, Conv2d, BatchNorm, Linear, conv_bn
 #pragma once
 #include <string>
 

@@ -54,13 +54,15 @@ class Loader {
         Tensor labels;
     };
     OnDevice to_device(const Split& split) const;
-    Batch gather(const OnDevice& from, const Tensor& order, int64_t first, int64_t count, const Augmentation& augmentation) const;
+    Batch gather(const OnDevice& from, const Tensor& order, int64_t step, const Augmentation& augmentation) const;
 
     Backend* backend_;
     LoaderOptions options_;
-    int64_t height_, width_, epoch_ = -1;
+    int64_t height_, width_;
+    int32_t epoch_ = 0;
     OnDevice train_, test_;
     Tensor order_, test_order_;
+    Tensor position_;  ///< int32: the batch's first record in the order, and the epoch; read when the kernel runs
 };
 
 }  // namespace distill

@@ -94,8 +94,7 @@ Var l2_normalize(const Var& x);
 // ---- metrics.cu: for the host's eyes, not differentiable ------------------------------------------------------------------------------
 /// correct[0] += number of rows whose largest logit (the first of equals) is at the label. correct: one float.
 void count_correct(const Tensor& logits, const Tensor& labels, const Tensor& correct);
-
-/// Multiply-accumulates of all convolutions and matrix products since the program started (`distill info` takes differences).
-int64_t multiply_accumulates();
+/// table (rows,1,1,columns)[*row][column] = value[0]; `row` is one int32 in device memory, read when the step runs.
+void log_scalar(const Tensor& table, const Tensor& row, int64_t column, const Tensor& value);
 
 }  // namespace distill

@@ -1,6 +1,6 @@
 // philox.h: counter-based random numbers (Salmon et al. 2011, Philox4x32-10): a draw depends on its key and counter alone,
 // never on threads, device or order of execution.
-// defines: Purpose, random_key, philox, uniform, normal
+// defines: Purpose, mix_bits, random_key, hash_name, Random4, philox, uniform, normal
 #pragma once
 #include <cmath>
 #include <cstdint>

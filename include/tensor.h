@@ -1,5 +1,5 @@
 // tensor.h: shapes and memory. Activations are N,H,W,C; convolution weights K,R,S,C; a matrix is (rows,1,1,columns).
-// defines: Shape, DType, Tensor
+// defines: Shape, Tensor
 #pragma once
 #include <cstdint>
 #include <string>

@@ -80,9 +80,8 @@ void Tape::backward(const Var& loss, bool keep) {
             result.gradient = Tensor();
             result.has_gradient = false;
         }
-        if (!keep) release(step);
+        if (!keep) used_ = i, release(step);
     }
-    if (!keep) used_ = 0;
 }
 
 GradTarget::GradTarget(const Var& input, const Tensor& reuse) {

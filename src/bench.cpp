@@ -15,6 +15,7 @@
 #include "kernels.h"
 #include "philox.h"
 #include "reviewkd.h"
+#include "work_count.h"
 
 namespace distill {
 namespace {
@@ -82,7 +83,7 @@ void run_bench(BenchOptions o) {
     const Batch batch = random_batch(*backend, o);
     const Tensor lr = Tensor::from_host(*backend, {}, {0.01f});
     Tape tape;
-    method->begin_epoch(method->loss_names().size() > 1 ? o.training.kd_warmup : 0);  // the full weight of the transfer loss
+    method->begin_epoch(o.training.kd_warmup);  // the full weight of the transfer loss
     const auto step = [&] {
         backend->arena().begin_step();
         StepResult r;

@@ -55,7 +55,7 @@ void CpuBackend::zero(void* memory, size_t bytes) { std::memset(memory, 0, bytes
 void CpuBackend::gemm(const GemmShape& s, const float* a, const float* b, float* c) {
     const auto m = static_cast<int>(s.m), n = static_cast<int>(s.n), k = static_cast<int>(s.k);
     cblas_sgemm(CblasRowMajor, s.transpose_a ? CblasTrans : CblasNoTrans, s.transpose_b ? CblasTrans : CblasNoTrans, m, n, k, 1.0f, a,
-                s.transpose_a ? m : k, b, s.transpose_b ? k : n, s.accumulate ? 1.0f : 0.0f, c, n);
+                s.transpose_a ? m : k, b, s.transpose_b ? k : n, 0.0f, c, n);
 }
 
 }  // namespace distill

@@ -16,7 +16,6 @@ namespace {
 constexpr int lanes = 16;  // one AVX-512 register; narrower machines split it
 #pragma GCC diagnostic ignored "-Wpsabi"  // Lane never leaves this file, so its calling convention does not matter
 typedef float Lane __attribute__((vector_size(lanes * sizeof(float))));
-typedef int32_t Mask __attribute__((vector_size(lanes * sizeof(float))));
 
 /// `Width` neighbouring channels of one row, in registers.
 template <int Width>

@@ -74,11 +74,11 @@ class CudaBackend final : public Backend {
     std::string description() const override;
     Arena& arena() override { return arena_; }
     double peak_multiply_accumulates_per_ms() override {
-        constexpr double fp32_lanes_per_multiprocessor = 128;  // compute capability 8.6, 8.9, 9.0 and later; 8.0 has 64
-        int multiprocessors = 0, kilohertz = 0;
-        DISTILL_CUDA_CHECK(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, 0));
-        DISTILL_CUDA_CHECK(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, 0));
-        return fp32_lanes_per_multiprocessor * multiprocessors * kilohertz;
+        int index = 0, kilohertz = 0;
+        DISTILL_CUDA_CHECK(cudaGetDevice(&index));
+        DISTILL_CUDA_CHECK(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, index));
+        const bool a100 = properties_.major == 8 && properties_.minor == 0;  // 64 fp32 lanes a multiprocessor; every later card 128
+        return (a100 ? 64.0 : 128.0) * properties_.multiProcessorCount * kilohertz;
     }
 
     /// From pageable memory the values are taken before this returns; page-locked memory must stay as it is until the stream got there.
@@ -184,9 +184,9 @@ std::string CudaBackend::description() const {
 /// the operands in the other order.
 void CudaBackend::gemm(const GemmShape& s, const float* a, const float* b, float* c) {
     const auto operation = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
-    const float one = 1, beta = s.accumulate ? 1 : 0;
+    const float one = 1, zero = 0;
     DISTILL_CUDA_CHECK(cublasSgemm_64(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k, &one,
-                                      b, s.transpose_b ? s.k : s.n, a, s.transpose_a ? s.m : s.k, &beta, c, s.n));
+                                      b, s.transpose_b ? s.k : s.n, a, s.transpose_a ? s.m : s.k, &zero, c, s.n));
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ std::string digest_of_file(const fs::path& path, const EVP_MD* algorithm) {
     std::vector<char> chunk(1 << 20);
     while (in.read(chunk.data(), static_cast<std::streamsize>(chunk.size())), in.gcount() > 0)
         EVP_DigestUpdate(context.get(), chunk.data(), static_cast<size_t>(in.gcount()));
+    if (in.bad()) input_error(path.string(), ": reading stopped (", std::strerror(errno), ")");
     return end_digest(context);
 }
 
@@ -57,7 +58,7 @@ void sync_folder(const fs::path& folder) {
 
 std::string read_file(const fs::path& path) {
     std::error_code unused;
-    if (fs::is_directory(path, unused)) input_error(path.string(), ": is a folder, expected a file");
+    if (fs::exists(path, unused) && !fs::is_regular_file(path, unused)) input_error(path.string(), ": is no regular file");
     std::ifstream in(path, std::ios::binary | std::ios::ate);
     if (!in) input_error(path.string(), ": cannot be read (", std::strerror(errno), ")");
     std::string bytes(static_cast<size_t>(in.tellg()), '\0');

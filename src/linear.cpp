@@ -7,16 +7,11 @@
 namespace distill {
 namespace {
 
-thread_local int64_t work = 0;
-
 void require_matrix(const char* operation, const Shape& s) {
     if (s.h != 1 || s.w != 1) failure(operation, ": shape ", to_string(s), " is not (rows,1,1,columns) ---> flatten() it first");
 }
 
 }  // namespace
-
-void count_work(int64_t multiply_accumulates) { work += multiply_accumulates; }
-int64_t multiply_accumulates() { return work; }
 
 Var matmul(const Var& a, const Var& b, bool transpose_a, bool transpose_b) {
     require_matrix("matmul", a.shape());
@@ -29,18 +24,18 @@ Var matmul(const Var& a, const Var& b, bool transpose_a, bool transpose_b) {
     Backend& backend = a.backend();
     Var y = result_of(Tensor(backend, {m, 1, 1, n}), a, b);
     count_work(m * n * k);
-    backend.gemm({m, n, k, transpose_a, transpose_b, false}, a.data(), b.data(), y.data());
+    backend.gemm({m, n, k, transpose_a, transpose_b}, a.data(), b.data(), y.data());
     record(y, [a, b, y, m, n, k, transpose_a, transpose_b] {
         const Tensor dy = take_gradient(y);
         Backend& device = a.backend();
         {  // y = A·B: dA = dy·Bᵀ, stored transposed where a is
             const GradTarget da(a);
-            if (da.wanted() && !transpose_a) device.gemm({m, k, n, false, !transpose_b, false}, dy.data(), b.data(), da.data());
-            if (da.wanted() && transpose_a) device.gemm({k, m, n, transpose_b, true, false}, b.data(), dy.data(), da.data());
+            if (da.wanted() && !transpose_a) device.gemm({m, k, n, false, !transpose_b}, dy.data(), b.data(), da.data());
+            if (da.wanted() && transpose_a) device.gemm({k, m, n, transpose_b, true}, b.data(), dy.data(), da.data());
         }
         const GradTarget db(b);  // dB = Aᵀ·dy
-        if (db.wanted() && !transpose_b) device.gemm({k, n, m, !transpose_a, false, false}, a.data(), dy.data(), db.data());
-        if (db.wanted() && transpose_b) device.gemm({n, k, m, true, transpose_a, false}, dy.data(), a.data(), db.data());
+        if (db.wanted() && !transpose_b) device.gemm({k, n, m, !transpose_a, false}, a.data(), dy.data(), db.data());
+        if (db.wanted() && transpose_b) device.gemm({n, k, m, true, transpose_a}, dy.data(), a.data(), db.data());
     });
     return y;
 }

@@ -13,10 +13,10 @@ namespace {
 /// One row is one line of one image of the batch.
 struct GatherLine {
     const uint8_t* pixels;
-    const int32_t *labels, *order;  ///< order: from the batch's first record on
+    const int32_t *labels, *order, *position;  ///< position: first record in the order, epoch
     int64_t height, width;
     Augmentation augmentation;
-    uint64_t key;
+    uint64_t seed;
     float scale[3], shift[3];  ///< value = byte·scale + shift
     float* images;
     int32_t* batch_labels;
@@ -29,10 +29,11 @@ struct GatherLine {
     }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, Lane lane) const {
-        const int64_t n = row / height, line = row % height, record = order[n];
+        const int64_t n = row / height, line = row % height, record = order[position[0] + n];
         int64_t down = 0, right = 0;
         bool flip = false;
         if (augmentation.crop_flip) {
+            const uint64_t key = random_key(seed, Purpose::augment, static_cast<uint64_t>(position[1]));
             const Random4 r = philox(key, static_cast<uint64_t>(record));
             const auto choices = static_cast<uint32_t>(2 * augmentation.pad + 1);
             down = static_cast<int64_t>((static_cast<uint64_t>(r.v[0]) * choices) >> 32) - augmentation.pad;
@@ -69,6 +70,7 @@ Loader::Loader(Backend& backend, const Dataset& data, const LoaderOptions& optio
         input_error(data.name, ": images of ", data.height, "x", data.width, " cannot be reflected by ", options.augmentation.pad, " pixels");
     train_ = to_device(data.train);
     test_ = to_device(data.test);
+    position_ = Tensor::integers(backend, {1, 1, 1, 2});
     order_ = Tensor::integers(backend, {1, 1, 1, train_.records});
     test_order_ = Tensor::integers(backend, {1, 1, 1, std::max<int64_t>(1, test_.records)});
     std::vector<int32_t> in_order(static_cast<size_t>(test_order_.size()));
@@ -91,7 +93,7 @@ int64_t Loader::steps_per_epoch() const {
 }
 
 void Loader::begin_epoch(int64_t epoch) {
-    epoch_ = epoch;
+    epoch_ = static_cast<int32_t>(epoch);
     std::vector<int32_t> order(static_cast<size_t>(train_.records));
     std::iota(order.begin(), order.end(), 0);
     if (options_.shuffle) {
@@ -109,28 +111,28 @@ void Loader::begin_epoch(int64_t epoch) {
     order_.upload(order.data());
 }
 
-Batch Loader::train_batch(int64_t step) {
-    const int64_t first = step * options_.batch;
-    return gather(train_, order_, first, std::min(options_.batch, train_.records - first), options_.augmentation);
-}
+Batch Loader::train_batch(int64_t step) { return gather(train_, order_, step, options_.augmentation); }
 
 Batch Loader::test_batch(int64_t step) const {
     Augmentation none;
     none.crop_flip = false;
-    const int64_t first = step * options_.batch;
-    return gather(test_, test_order_, first, std::min(options_.batch, test_.records - first), none);
+    return gather(test_, test_order_, step, none);
 }
 
-Batch Loader::gather(const OnDevice& from, const Tensor& order, int64_t first, int64_t count, const Augmentation& augmentation) const {
+Batch Loader::gather(const OnDevice& from, const Tensor& order, int64_t step, const Augmentation& augmentation) const {
+    const int64_t first = step * options_.batch, count = std::min(options_.batch, from.records - first);
+    const int32_t position[2] = {static_cast<int32_t>(first), epoch_};
+    Tensor(position_).upload(position);
     Batch batch{Var(Tensor(*backend_, {count, height_, width_, 3})), Tensor::integers(*backend_, {count, 1, 1, 1})};
     GatherLine g{};
     g.pixels = reinterpret_cast<const uint8_t*>(from.pixels.data());
     g.labels = from.labels.ints();
-    g.order = order.ints() + first;
+    g.order = order.ints();
+    g.position = position_.ints();
     g.height = height_;
     g.width = width_;
     g.augmentation = augmentation;
-    g.key = random_key(options_.seed, Purpose::augment, static_cast<uint64_t>(epoch_));
+    g.seed = options_.seed;
     for (int c = 0; c < 3; ++c) {
         g.scale[c] = 1.0f / options_.normalization.std[c];
         g.shift[c] = -options_.normalization.mean[c] / options_.normalization.std[c];

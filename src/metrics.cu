@@ -33,6 +33,14 @@ struct AddSum {
     }
 };
 
+struct LogScalar {
+    float* table;
+    const int32_t* row;
+    int64_t columns, column;
+    const float* value;
+    DISTILL_HD void operator()(int64_t) const { table[*row * columns + column] = *value; }
+};
+
 }  // namespace
 
 void count_correct(const Tensor& logits, const Tensor& labels, const Tensor& correct) {
@@ -43,6 +51,10 @@ void count_correct(const Tensor& logits, const Tensor& labels, const Tensor& cor
     const Tensor hit(logits.backend(), {samples, 1, 1, 1});
     for_each_row(logits.backend(), samples, classes, IsCorrect{classes, logits.data(), labels.ints(), hit.data()});
     for_each_row(logits.backend(), 1, samples, AddSum{samples, hit.data(), correct.data()});
+}
+
+void log_scalar(const Tensor& table, const Tensor& row, int64_t column, const Tensor& value) {
+    for_each_element(table.backend(), 1, LogScalar{table.data(), row.ints(), table.shape().c, column, value.data()});
 }
 
 }  // namespace distill

@@ -9,6 +9,7 @@
 #include "experiment.h"
 #include "paper.h"
 #include "reviewkd.h"
+#include "work_count.h"
 
 namespace distill {
 namespace {

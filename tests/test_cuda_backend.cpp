@@ -153,11 +153,10 @@ TEST_CASE("cuda: products agree with the CPU's, transposed or not, and repeat bi
     const auto gpu = gpu_or_skip();
     if (!gpu) return;
     const auto cpu = make_cpu_backend();
-    for (int flags = 0; flags < 8; ++flags) {
-        const GemmShape s{37, 29, 53, (flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0};
+    for (int flags = 0; flags < 4; ++flags) {
+        const GemmShape s{37, 29, 53, (flags & 1) != 0, (flags & 2) != 0};
         CAPTURE(s.transpose_a);
         CAPTURE(s.transpose_b);
-        CAPTURE(s.accumulate);
         const auto product = [&](Backend& on) {
             const Tensor a = Tensor::from_host(on, {1, 1, 1, s.m * s.k}, ramp(s.m * s.k, 0.9f));
             const Tensor b = Tensor::from_host(on, {1, 1, 1, s.k * s.n}, ramp(s.k * s.n, 1.3f));

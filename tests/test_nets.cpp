@@ -9,6 +9,7 @@
 #include "complaints.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
+#include "work_count.h"
 
 using namespace distill;
 using namespace distill::testing;

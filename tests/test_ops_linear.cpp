@@ -2,6 +2,7 @@
 #include "error.h"
 #include "gradcheck.h"
 #include "ops.h"
+#include "work_count.h"
 
 using namespace distill;
 using namespace distill::testing;
