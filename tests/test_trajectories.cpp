@@ -148,7 +148,7 @@ TEST_CASE("golden: features like PyTorch's") {
         p.allocate(0);
         p.from_file(golden_weights(p, "", teacher ? "teacher." : "", teacher), "the formula");
         const Output out = network->forward(golden_batch(cpu(), 0).images, teacher ? Mode::evaluate : Mode::train, true);
-        constexpr double tolerance = 1e-5;  // found: 2.2e-6; PyTorch's float: 1.3e-6
+        constexpr double tolerance = 1e-5;  // found: 2.4e-6; PyTorch's float: 1.3e-6
         for (const Feature& f : out.features) {
             table.check(name, f.name, to_nchw(f.value.value()), tolerance);
             if (f.name == "f0" || f.name == "f4") continue;
