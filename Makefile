@@ -12,7 +12,7 @@ NVCC       ?= $(shell command -v nvcc || ls -d $(firstword $(CUDA_HOME) /usr/loc
 PYTHON     ?= python3
 
 DEBIAN_PACKAGES := g++ make curl libdnnl-dev libopenblas-openmp-dev libstb-dev doctest-dev libcli11-dev nlohmann-json3-dev \
-                   zlib1g-dev libssl-dev dataset-fashion-mnist
+                   zlib1g-dev libssl-dev dataset-fashion-mnist ca-certificates unzip
 
 # Values above carry the blanks before their comments.
 $(foreach v,CUDA DEBUG ARCH SANITIZE GPU_ARCHS CUDA_HOME CUDNN_HOME NVCC,$(eval override $v := $(strip $($v))))

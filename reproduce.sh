@@ -4,6 +4,7 @@
 #                [--seeds N] [--device D]           N seeds a row (default 1); where to compute
 # Runs that are finished are skipped, interrupted ones go on where they were.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")"
 
 say() { printf '\n== %s\n' "$*"; }
@@ -19,15 +20,18 @@ train_once() {
 
 prepare() {
     say "packages and build"
+    local as_root=""
+    [ "$(id -u)" = 0 ] || as_root=sudo
+    command -v make > /dev/null || { $as_root apt-get update -q && $as_root apt-get install -qy --no-install-recommends make; }
     make deps
     make
 }
 
 quick() {
-    local start=$SECONDS data=data/fashion-quick epochs="--epochs 8 --lr-steps 5,7"
+    local start=$SECONDS data=data/fashion-quick epochs="--epochs 8 --lr-steps 5,7 --batch 128 --lr 0.1 --nesterov on"
     cat <<'TEXT'
 distill, scaled down: 5,000 training and 5,000 test images of fashion-mnist (10 classes, 32x32), teacher resnet20, student resnet8,
-8 epochs, 2 seeds. Expected: 5 to 9 minutes on two cores, the build included; no GPU, no network beyond the package manager.
+8 epochs at batch 128, 2 seeds. Expected: 5 to 9 minutes on two cores, the build included; no GPU, no network beyond the package manager.
 TEXT
     prepare
     say "data"
@@ -55,24 +59,38 @@ TEXT
 paper_rows() {
     awk -F, 'NR > 1 && $7 != "metric" {
         net = "^(resnet[0-9]+(x4|a)?|wrn-[0-9]+-[0-9]+)$"
-        if ($4 !~ net || $5 !~ net || $4 == "resnet50") next
+        if ($4 !~ net || $5 !~ net) next
         if ($6 == "teacher" || $6 == "student") command = "train"; else if ($6 == "kd") command = "kd"
         else if ($6 == "reviewkd" || $6 ~ /^reviewkd-(none|r|r-res|r-res-abf|r-res-hcl)$/) command = "reviewkd"; else next
         print $1, command, $4, $5 }' data/paper/reviewkd.csv
 }
 
-# milliseconds a step of a row takes on this machine, times the steps of 240 epochs of 50,000 images: hours.
+# Hours that 240 epochs of 50,000 images take on this machine, from 3 steps measured now: SUBCOMMAND TEACHER STUDENT BATCH.
 expected_hours() {
-    local command=$1 teacher=$2 student=$3 batch=$4 figures
+    local figures
     figures=$(mktemp)
-    ./distill bench "$command" $([ "$command" = train ] || echo --teacher "$teacher") --student "$student" --batch "$batch" --steps 3 \
-        --device "$device" --csv "$figures" > /dev/null
-    awk -F, -v batch="$batch" 'NR == 2 { printf "%.1f", $5 * 240 * 50000 / batch / 3.6e6 }' "$figures"
+    ./distill bench "$1" $([ "$1" = train ] || echo --teacher "$2") --student "$3" --batch "$4" --steps 3 --device "$device" \
+        --csv "$figures" > /dev/null
+    awk -F, -v batch="$4" 'NR == 2 { printf "%.1f", $5 * 240 * 50000 / batch / 3.6e6 }' "$figures"
     rm -f "$figures"
 }
 
+# The rows asked for, one a line: `reviewkd` is all of them.
+chosen_rows() {
+    local all row
+    all=$(paper_rows)
+    for id in "${@:-reviewkd}"; do
+        if [ "$id" = reviewkd ]; then echo "$all"; continue; fi
+        row=$(grep -- "^$id " <<< "$all") || {
+            echo "reproduce.sh: no row '$id' to train; there are: reviewkd $(cut -d' ' -f1 <<< "$all" | xargs)" >&2
+            exit 2
+        }
+        echo "$row"
+    done | awk '!seen[$0]++'
+}
+
 paper() {
-    local seeds=1 asked=() device=auto
+    local seeds=1 asked=() device=auto rows teachers hours once=0 each=0 weights id command teacher student seed
     while [ $# -gt 0 ]; do
         case $1 in
             --seeds) seeds=${2:?--seeds needs a number}; shift 2 ;;
@@ -80,48 +98,38 @@ paper() {
             *) asked+=("$1"); shift ;;
         esac
     done
-    local rows
-    rows=$(paper_rows)
-    if [ ${#asked[@]} -gt 0 ] && [ "${asked[*]}" != reviewkd ]; then
-        local chosen="" row
-        for id in "${asked[@]}"; do
-            row=$(grep -- "^$id " <<< "$rows") || { echo "reproduce.sh: no row '$id' to train; there are: reviewkd $(cut -d' ' -f1 <<< "$rows" | xargs)" >&2; exit 2; }
-            chosen+="$row"$'\n'
-        done
-        rows=$chosen
-    fi
+    rows=$(chosen_rows ${asked[@]+"${asked[@]}"})
+    teachers=$(awk '$1 ~ /-teacher$/ || $2 != "train" { print $3 }' <<< "$rows" | sort -u)  # each is trained once, whoever needs it
+    rows=$(grep -v -- '-teacher ' <<< "$rows" || true)
     prepare
     if [ ! -d data/cifar-100-binary ]; then say "data"; ./distill data fetch cifar100; fi
 
-    say "expected hours on this machine, a seed each (240 epochs; measured now with 3 steps a row; every teacher once)"
-    local total=0 batch hours
-    declare -A known
+    say "expected hours on this machine (240 epochs each)"
+    for teacher in $teachers; do
+        hours=$(expected_hours train "" "$teacher" 64)
+        printf '%8s h  teacher %s\n' "$hours" "$teacher"
+        once=$(awk -v a="$once" -v b="$hours" 'BEGIN { print a + b }')
+    done
     while read -r id command teacher student; do
         [ -n "$id" ] || continue
-        batch=64; [ "$command" = reviewkd ] && batch=128
-        case $id in *-teacher) student=$teacher ;; esac
-        local case="$command $teacher $student"; [ "$command" = train ] && case="train $student"
-        case $id in *-teacher) [ -z "${known[$case]:-}" ] || continue ;; esac
-        [ -n "${known[$case]:-}" ] || known[$case]=$(expected_hours "$command" "$teacher" "$student" $batch)
-        printf '%8s h  %s\n' "${known[$case]}" "$id"
-        total=$(awk -v a="$total" -v b="${known[$case]}" 'BEGIN { print a + b }')
+        hours=$(expected_hours "$command" "$teacher" "$student" $([ "$command" = reviewkd ] && echo 128 || echo 64))
+        printf '%8s h  %s\n' "$hours" "$id"
+        each=$(awk -v a="$each" -v b="$hours" 'BEGIN { print a + b }')
     done <<< "$rows"
-    awk -v t="$total" -v n="$seeds" 'BEGIN { printf "%8.1f h  in all, times %d seed(s) = %.1f h\n", t, n, t * n }'
+    awk -v a="$once" -v b="$each" -v n="$seeds" 'BEGIN { printf "%8.1f h  in all: teachers %.1f, the rest %.1f times %d seed(s)\n", a + b * n, a, b, n }'
 
+    for teacher in $teachers; do
+        say "teacher $teacher"
+        id=$(paper_rows | awk -v t="$teacher" '$1 ~ /-teacher$/ && $3 == t { print $1; exit }')
+        train_once "runs/paper/teacher-$teacher" train --preset "$id" --device "$device"
+    done
     while read -r id command teacher student; do
         [ -n "$id" ] || continue
-        local weights=runs/paper/teacher-$teacher
-        if [ ! -f "$weights/result.csv" ]; then
-            say "teacher $teacher"
-            local teacher_id
-            teacher_id=$(paper_rows | awk -v t="$teacher" '$1 ~ /-teacher$/ && $3 == t { print $1; exit }')
-            train_once "$weights" train --preset "$teacher_id" --device "$device"
-        fi
-        case $id in *-teacher) continue ;; esac
+        weights=runs/paper/teacher-$teacher/student.safetensors
         for ((seed = 0; seed < seeds; seed++)); do
             say "$id, seed $seed"
             train_once "runs/paper/$id/s$seed" "$command" --preset "$id" --seed "$seed" --device "$device" \
-                $([ "$command" = train ] || echo --teacher-weights "$weights/student.safetensors")
+                $([ "$command" = train ] || echo --teacher-weights "$weights")
         done
     done <<< "$rows"
     say "report"

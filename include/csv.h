@@ -1,5 +1,5 @@
 // csv.h: the one table format of the project: comma-separated, quoted where needed (RFC 4180), one header row.
-// defines: number, CsvTable, read_csv, CsvWriter, keep_csv_rows
+// defines: number, csv_text, CsvTable, read_csv, CsvWriter, keep_csv_rows
 #pragma once
 #include <cstdio>
 #include <filesystem>
@@ -10,6 +10,9 @@ namespace distill {
 
 /// A float as every CSV of the project prints it: %.9g (a float32 survives the round trip).
 std::string number(double value);
+
+/// A whole table as text, for files that appear whole or not at all (write_file_atomically).
+std::string csv_text(const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows);
 
 struct CsvTable {
     std::filesystem::path path;  ///< for messages

@@ -12,14 +12,8 @@ namespace distill {
 class Supervised final : public Method {
   public:
     Supervised(Backend& backend, const Options& options, int classes);
-    Parameters& parameters() override { return parameters_; }
-    const Network& student() const override { return *student_; }
     std::vector<std::string> loss_names() const override { return {"loss_ce"}; }
     StepResult step(const Batch& batch) override;
-
-  private:
-    Parameters parameters_;
-    std::unique_ptr<Network> student_;
 };
 
 /// A trained network that is only looked at: its passes are never recorded.
@@ -49,14 +43,10 @@ Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float tempe
 class KnowledgeDistillation final : public Method {
   public:
     KnowledgeDistillation(Backend& backend, const Options& options, int classes, const Teacher& teacher);
-    Parameters& parameters() override { return parameters_; }
-    const Network& student() const override { return *student_; }
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_kd"}; }
     StepResult step(const Batch& batch) override;
 
   private:
-    Parameters parameters_;
-    std::unique_ptr<Network> student_;
     const Teacher& teacher_;
     float temperature_, alpha_, gamma_;
 };

@@ -37,6 +37,7 @@ struct Options {
     bool resume = false, log_steps = false, quiet = false;
     double teacher_min = 0;  ///< percent
     // kd
+    std::string kd_method = "kd";
     double temperature = 4, alpha = 0.9, gamma = 0.1;
     // reviewkd
     std::optional<double> kd_weight;  ///< λ; by pair if not given

@@ -34,8 +34,8 @@ class Parameters {
     void allocate(uint64_t seed);
 
     Backend& backend() const { return *backend_; }
-    int64_t count() const { return values_.defined() ? values_.size() : 0; }  ///< trainable elements, buffers not counted
-    int64_t count(const std::string& prefix) const;
+    /// Weights under `prefix`, buffers not counted.
+    int64_t count(const std::string& prefix = "") const;
     const Tensor& values() const { return values_; }
     const Tensor& gradients() const { return gradients_; }
     const Tensor& momenta() const { return momenta_; }

@@ -37,8 +37,6 @@ class AttentionFusion {
 class ReviewKD final : public Method {
   public:
     ReviewKD(Backend& backend, const Options& options, int classes, const Teacher& teacher);
-    Parameters& parameters() override { return parameters_; }
-    const Network& student() const override { return *student_; }
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_reviewkd"}; }
     void begin_epoch(int epoch) override;
     StepResult step(const Batch& batch) override;
@@ -47,8 +45,6 @@ class ReviewKD final : public Method {
     std::vector<Var> review(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const;
     std::vector<Var> review_separately(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const;
 
-    Parameters parameters_;
-    std::unique_ptr<Network> student_;
     const Teacher& teacher_;
     std::vector<AttentionFusion> fusions_;                ///< deepest first
     std::vector<std::vector<AttentionFusion>> separate_;  ///< --no-residual: [teacher level][student level], deepest first

@@ -1,6 +1,8 @@
 // trainer.h: the training loop that every method shares.
 // defines: StepResult, Method, Evaluation, evaluate, TrainingResult, Trainer
 #pragma once
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,16 +21,25 @@ struct StepResult {
     Var logits;
 };
 
-/// What a paper adds to plain training. parameters() holds the student under "student." and whatever else is trained with it.
+/// Where a method's parameters have the student; helper modules lie beside it.
+inline const std::string student_prefix = "student.";
+
+/// What a paper adds to plain training: a student, what else is trained with it, and a loss. A derived class registers its helper
+/// modules and then allocates the parameters.
 class Method {
   public:
     virtual ~Method() = default;
-    virtual Parameters& parameters() = 0;
-    virtual const Network& student() const = 0;
+    Parameters& parameters() { return parameters_; }
+    const Network& student() const { return *student_; }
     virtual std::vector<std::string> loss_names() const = 0;
     /// Called before an epoch's first step: the place for weights that follow a schedule (they live in device memory).
     virtual void begin_epoch(int /*epoch*/) {}
     virtual StepResult step(const Batch& batch) = 0;
+
+  protected:
+    Method(Backend& backend, const Options& options, int classes);
+    Parameters parameters_;
+    std::unique_ptr<Network> student_;
 };
 
 /// Plain cross-entropy of the network in evaluation mode over the test part, and its accuracy in %.
@@ -62,6 +73,7 @@ class Trainer {
     void train_step(const Batch& batch);
     Totals totals() const;
     void require_finite(int64_t first_row, int64_t rows) const;
+    [[noreturn]] void fail_not_finite(int64_t step, const std::string& what) const;
     std::string last_good() const;  ///< for complaints: what a user can go back to
     bool out_of_steps() const { return options_.max_steps > 0 && global_step_ >= options_.max_steps; }
     int64_t planned_steps() const;
@@ -75,11 +87,12 @@ class Trainer {
     std::vector<int> lr_steps_;
     Tape tape_;
     Tensor lr_;     ///< one float
+    Tensor row_;    ///< one int32: the step of the epoch, for whatever reads it when the step runs
+    Tensor count_;  ///< two floats: images of the step and how many were classified correctly
     Tensor table_;  ///< an epoch's steps × (loss, named losses…, correct, images), read by the host once an epoch
     int64_t columns_;
     double rate_ = 0;
-    CsvWriter* epochs_csv_ = nullptr;
-    CsvWriter* steps_csv_ = nullptr;
+    std::optional<CsvWriter> epochs_csv_, steps_csv_;
     // The state that a checkpoint holds beside the weights.
     int epoch_ = 0, rows_written_ = 0;
     int64_t step_ = 0, global_step_ = 0;

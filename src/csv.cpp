@@ -22,6 +22,12 @@ std::string quoted(const std::string& cell) {
     return out + '"';
 }
 
+std::string line_of(const std::vector<std::string>& cells) {
+    std::string line;
+    for (size_t i = 0; i < cells.size(); ++i) line += (i ? "," : "") + quoted(cells[i]);
+    return line + '\n';
+}
+
 /// Splits one record starting at `at` and moves `at` behind its line end. False if the text ends inside a quote.
 bool next_record(const std::string& bytes, size_t& at, std::vector<std::string>& cells) {
     cells.assign(1, "");
@@ -58,6 +64,12 @@ std::string number(double value) {
 }
 
 bool CsvTable::has(const std::string& name) const { return std::find(columns.begin(), columns.end(), name) != columns.end(); }
+
+std::string csv_text(const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows) {
+    std::string all = line_of(columns);
+    for (const auto& row : rows) all += line_of(row);
+    return all;
+}
 
 size_t CsvTable::column(const std::string& name) const {
     const auto found = std::find(columns.begin(), columns.end(), name);
@@ -131,9 +143,7 @@ void CsvWriter::row(const std::vector<std::string>& cells) {
 }
 
 void CsvWriter::put(const std::vector<std::string>& cells) {
-    std::string line;
-    for (size_t i = 0; i < cells.size(); ++i) line += (i ? "," : "") + quoted(cells[i]);
-    line += '\n';
+    const std::string line = line_of(cells);
     if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0)
         input_error(path_.string(), ": cannot be written (", std::strerror(errno), "); free some space or choose another folder");
 }

@@ -5,8 +5,7 @@
 
 namespace distill {
 
-Supervised::Supervised(Backend& backend, const Options& options, int classes) : parameters_(backend) {
-    student_ = make_network(options.student, classes, parameters_, "student.");
+Supervised::Supervised(Backend& backend, const Options& options, int classes) : Method(backend, options, classes) {
     parameters_.allocate(options.seed);
 }
 
@@ -44,9 +43,8 @@ Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float tempe
 }
 
 KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& options, int classes, const Teacher& teacher)
-    : parameters_(backend), teacher_(teacher), temperature_(static_cast<float>(options.temperature)), alpha_(static_cast<float>(options.alpha)),
+    : Method(backend, options, classes), teacher_(teacher), temperature_(static_cast<float>(options.temperature)), alpha_(static_cast<float>(options.alpha)),
       gamma_(static_cast<float>(options.gamma)) {
-    student_ = make_network(options.student, classes, parameters_, "student.");
     parameters_.allocate(options.seed);
 }
 

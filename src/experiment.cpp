@@ -16,12 +16,8 @@
 namespace distill {
 namespace {
 
-const std::string student_prefix = "student.";
-
-/// Options that say how a run is driven, not what it computes: free to differ when it is resumed, and not kept.
-bool drives_only(const std::string& name) {
-    return name == "resume" || name == "quiet" || name == "runs" || name == "run" || name == "save";
-}
+/// Options that say how this process goes about it, not what the run is: not kept.
+bool drives_only(const std::string& name) { return name == "resume" || name == "quiet" || name == "runs" || name == "run"; }
 
 ConfigRows kept_options(const OptionTable& table) {
     ConfigRows rows = table.values();
@@ -42,11 +38,31 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
         if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
         const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
         const bool open = left_open(name, own->second);
-        if (table.given(name) && !open && own->second != value)
+        if (table.given(name) && !open && name != "save" && own->second != value)
             input_error("--", name, " ", own->second, ": ", folder.path().string(), " was started with ", value,
                         "; resume without it, or start anew in another folder");
         table.set(name, value, folder.file("config.csv").string(), open);
     }
+}
+
+/// Of the images and labels that a run trains and tests on.
+std::string checksum(const Dataset& data) {
+    std::string digests;
+    for (const Split* part : {&data.train, &data.test}) {
+        digests += sha256_hex({reinterpret_cast<const char*>(part->pixels.data()), part->pixels.size()});
+        digests += sha256_hex({reinterpret_cast<const char*>(part->labels.data()), part->labels.size() * sizeof(int32_t)});
+    }
+    return sha256_hex(digests);
+}
+
+/// A run that goes on must see the data and the teacher that it began with.
+void require_same_input(const RunFolder& folder, const ConfigRows& facts) {
+    for (const auto& [name, value] : folder.config())
+        for (const auto& [key, now] : facts)
+            if (key == name && value != now && (key == "info.data_sha256" || key == "info.teacher_sha256"))
+                input_error(folder.path().string(), ": the ", key == "info.data_sha256" ? "data set" : "teacher's file",
+                            " is not the one this run was started with (SHA-256 ", now.substr(0, 12), "…, expected ", value.substr(0, 12),
+                            "…); restore it, or start anew in another folder");
 }
 
 std::string default_run(const std::string& method, const Options& o) {
@@ -178,7 +194,8 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     if (!steps.empty() && steps.front() >= o.epochs)
         std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(),
                     o.epochs - 1);
-    ConfigRows facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}};
+    ConfigRows facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(lab.data)}};
+    if (distills) facts.emplace_back("info.teacher_sha256", sha256_of_file(o.teacher_weights));
     if (distills) facts.emplace_back("info.teacher_accuracy", number(measure_teacher(lab, loader, o)));
 
     catch_interruption();
@@ -186,7 +203,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         if (many) o.seed = seed_of(i);
         loader.reseed(o.seed);
         const fs::path path = folder_of(i);
-        const bool known = fs::exists(path);
+        const bool known = o.resume && fs::exists(path);  // else create() refuses a folder that appeared meanwhile
         if (known && RunFolder::reopen(path).finished()) {
             std::printf("%s: finished before, skipped\n", path.c_str());
             continue;
@@ -195,6 +212,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         for (auto& row : kept_options(table)) config.push_back(row);
         config.insert(config.end(), facts.begin(), facts.end());
         const RunFolder folder = known ? RunFolder::reopen(path) : RunFolder::create(path, config);
+        if (known) require_same_input(folder, facts);
         const TrainingResult r = train_one(method_name, lab, loader, o, folder, make_method);
         std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", path.c_str(), r.last, r.best, r.best_epoch,
                     duration(r.seconds).c_str());

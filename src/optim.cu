@@ -23,7 +23,7 @@ struct Sgd {
 }  // namespace
 
 void sgd_step(const Parameters& p, const Tensor& lr, const SgdOptions& o) {
-    for_each_element(p.backend(), p.count(), Sgd{p.values().data(), p.gradients().data(), p.momenta().data(), lr.data(), o.momentum,
+    for_each_element(p.backend(), p.values().size(), Sgd{p.values().data(), p.gradients().data(), p.momenta().data(), lr.data(), o.momentum,
                                                  o.weight_decay, o.nesterov});
 }
 

@@ -13,6 +13,7 @@
 #include "csv.h"
 #include "error.h"
 #include "files.h"
+#include "nearest.h"
 #include "report_html.h"
 
 namespace distill {
@@ -78,8 +79,7 @@ Run read_run(const fs::path& folder) {
 
 /// Options that say where, by what and how watchfully a run was made, but not what was run.
 bool is_circumstance(const std::string& option) {
-    static const std::set<std::string> names = {"seed", "runs", "run", "device", "threads", "quiet", "resume", "save", "log-steps",
-                                                "preset", "teacher-min"};
+    static const std::set<std::string> names = {"seed", "data", "device", "threads", "save", "log-steps", "preset", "teacher-min"};
     return names.count(option) > 0 || option.rfind("info.", 0) == 0;
 }
 
@@ -377,36 +377,23 @@ void write_csv(const fs::path& file, const Report& report) {
                            "options",    "epochs",    "paper",      "paper_std",     "paper_metric", "last_mean", "last_std",
                            "best_mean",  "best_std",  "n",          "difference",    "gain_last", "gain_best", "paper_gain",
                            "student_alone", "hours",  "device",     "precision",     "commit",    "note"};
-    const fs::path temporary = file.string() + ".tmp";
-    const auto put = [&] {
-        CsvWriter csv(temporary, columns);
-        for (const Group& g : report.groups) {
-            const Run& run = g.any();
-            const auto deviation = [](const Spread& s) { return s.n > 1 ? number(s.deviation) : ""; };
-            std::string notes;
-            for (const std::string& note : g.notes) notes += (notes.empty() ? "" : "; ") + note;
-            csv.row({g.name(), "finished", run.id, run.dataset, run.teacher, run.student, run.method, g.options,
-                     std::to_string(run.epochs.size()), g.paper ? number_or_empty(g.paper->value) : "",
-                     g.paper ? number_or_empty(g.paper->std) : "", g.paper ? g.paper->metric : "", number(g.last.mean), deviation(g.last),
-                     number(g.best.mean), deviation(g.best), std::to_string(g.last.n), number_or_empty(g.difference),
-                     number_or_empty(g.gain_last), number_or_empty(g.gain_best), number_or_empty(g.paper_gain), g.student_alone,
-                     number(g.hours), g.devices, run.precision, g.commits, notes});
-        }
-        for (const Run& run : report.unfinished) {
-            Cells row = {run.folder.string(), "unfinished", run.id, run.dataset, run.teacher, run.student, run.method, "",
-                         std::to_string(run.epochs.size())};
-            row.resize(columns.size());
-            csv.row(row);
-        }
-    };
-    try {
-        put();
-        fs::rename(temporary, file);
-    } catch (...) {
-        std::error_code unused;
-        fs::remove(temporary, unused);
-        throw;
+    std::vector<Cells> rows;
+    for (const Group& g : report.groups) {
+        const Run& run = g.any();
+        const auto deviation = [](const Spread& s) { return s.n > 1 ? number(s.deviation) : ""; };
+        rows.push_back({g.name(), "finished", run.id, run.dataset, run.teacher, run.student, run.method, g.options,
+                        std::to_string(run.epochs.size()), g.paper ? number_or_empty(g.paper->value) : "",
+                        g.paper ? number_or_empty(g.paper->std) : "", g.paper ? g.paper->metric : "", number(g.last.mean), deviation(g.last),
+                        number(g.best.mean), deviation(g.best), std::to_string(g.last.n), number_or_empty(g.difference),
+                        number_or_empty(g.gain_last), number_or_empty(g.gain_best), number_or_empty(g.paper_gain), g.student_alone,
+                        number(g.hours), g.devices, run.precision, g.commits, joined(g.notes, "; ")});
     }
+    for (const Run& run : report.unfinished) {
+        rows.push_back({run.folder.string(), "unfinished", run.id, run.dataset, run.teacher, run.student, run.method, "",
+                        std::to_string(run.epochs.size())});
+        rows.back().resize(columns.size());
+    }
+    write_file_atomically(file, csv_text(columns, rows));
 }
 
 void add_report_command(CLI::App& app) {

@@ -1,5 +1,6 @@
 #include "trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -44,9 +45,13 @@ Evaluation evaluate(Backend& backend, const Loader& loader, const Network& netwo
     return {static_cast<double>(totals[0]) / records, 100.0 * static_cast<double>(totals[1]) / records};
 }
 
+Method::Method(Backend& backend, const Options& options, int classes) : parameters_(backend) {
+    student_ = make_network(options.student, classes, parameters_, student_prefix);
+}
+
 Trainer::Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder)
     : backend_(backend), loader_(loader), method_(method), options_(options), folder_(folder), lr_steps_(parse_lr_steps(options.lr_steps)),
-      lr_(Tensor::zeros(backend, {})), columns_(static_cast<int64_t>(method.loss_names().size()) + 3) {
+      lr_(Tensor::zeros(backend, {})), row_(Tensor::integers(backend, {})), count_(Tensor::zeros(backend, {1, 1, 1, 2})), columns_(static_cast<int64_t>(method.loss_names().size()) + 3) {
     sgd_.momentum = static_cast<float>(options.momentum);
     sgd_.weight_decay = static_cast<float>(options.weight_decay);
     sgd_.nesterov = options.nesterov;
@@ -64,14 +69,17 @@ void Trainer::train_step(const Batch& batch) {
         const Recording on(&tape_);
         r = method_.step(batch);
     }
-    int64_t column = step_ * columns_;
-    const auto keep = [&](const Tensor& scalar) { table_.view(column++, {}).copy_from(scalar); };
-    keep(r.loss.value());
-    for (const Var& v : r.named) keep(v.value());
-    count_correct(r.logits.value(), batch.labels, table_.view(step_ * columns_ + columns_ - 2, {}));
-    fill(table_.view(step_ * columns_ + columns_ - 1, {}), static_cast<float>(batch.size()));
+    const Tensor correct = count_.view(0, {}), images = count_.view(1, {});
+    fill(correct, 0);
+    count_correct(r.logits.value(), batch.labels, correct);
+    fill(images, static_cast<float>(batch.size()));
+    int64_t column = 0;
+    log_scalar(table_, row_, column++, r.loss.value());
+    for (const Var& v : r.named) log_scalar(table_, row_, column++, v.value());
+    log_scalar(table_, row_, column++, correct);
+    log_scalar(table_, row_, column++, images);
     // The CPU's memory is the host's: a bad loss is seen before it reaches the weights. Elsewhere the epoch's end tells.
-    if (backend_.device() == Device::cpu) require_finite(step_, 1);
+    if (backend_.device() == Device::cpu && !std::isfinite(r.loss.data()[0])) require_finite(step_, 1);
 
     method_.parameters().begin_backward();
     tape_.backward(r.loss);
@@ -86,9 +94,12 @@ void Trainer::require_finite(int64_t first_row, int64_t rows) const {
         if (std::isfinite(v[0])) continue;
         std::string parts;
         for (size_t i = 0; i < names.size(); ++i) parts += text(", ", names[i], " ", v[1 + i]);
-        failure("epoch ", epoch_, ", step ", first_row + row, " (counted from 0): the loss is ", v[0], parts, "; try a smaller --lr. ",
-                last_good());
+        fail_not_finite(first_row + row, text("the loss is ", v[0], parts));
     }
+}
+
+void Trainer::fail_not_finite(int64_t step, const std::string& what) const {
+    failure("epoch ", epoch_, ", step ", step, " (counted from 0): ", what, "; try a smaller --lr. ", last_good());
 }
 
 std::string Trainer::last_good() const {
@@ -127,6 +138,8 @@ void Trainer::train_epoch(Progress& progress) {
     while (step_ < loader_.steps_per_epoch() && !out_of_steps()) {
         const auto started = Clock::now();
         backend_.arena().begin_step();
+        const auto row = static_cast<int32_t>(step_);
+        row_.upload(&row);
         const Batch batch = loader_.train_batch(step_);
         train_step(batch);
         ++step_;
@@ -139,9 +152,9 @@ void Trainer::train_epoch(Progress& progress) {
         }
         if (seconds_since(saved) > checkpoint_seconds) write_checkpoint(), saved = Clock::now();
         if (backend_.device() == Device::cpu) {
-            const float* row = table_.data() + (step_ - 1) * columns_;
-            progress.step(epoch_, batch.size(), static_cast<double>(row[0]),
-                          100.0 * static_cast<double>(row[columns_ - 2]) / static_cast<double>(batch.size()));
+            const float* logged = table_.data() + (step_ - 1) * columns_;
+            progress.step(epoch_, batch.size(), static_cast<double>(logged[0]),
+                          100.0 * static_cast<double>(logged[columns_ - 2]) / static_cast<double>(batch.size()));
         } else {
             progress.step(epoch_, batch.size(), 0, 0);
         }
@@ -154,8 +167,7 @@ void Trainer::finish_epoch(Progress& progress) {
     const Totals t = totals();
     const Evaluation test = evaluate(backend_, loader_, method_.student());
     if (!std::isfinite(test.loss))  // the epoch's last step spoiled the weights: what was saved before stays
-        failure("epoch ", epoch_, ", after step ", step_ - 1, " (counted from 0): the test loss is ", test.loss, "; try a smaller --lr. ",
-                last_good());
+        fail_not_finite(step_ - 1, text("the test loss after it is ", test.loss));
     result_.last = test.accuracy;
     if (rows_written_ == 0 || test.accuracy > result_.best) result_.best = test.accuracy, result_.best_epoch = epoch_;
     if (steps_csv_) {
@@ -189,13 +201,9 @@ TrainingResult Trainer::run() {
     epoch_columns.insert(epoch_columns.end(), names.begin(), names.end());
     step_columns.insert(step_columns.end(), names.begin(), names.end());
     for (const char* c : {"train_acc", "test_loss", "test_acc", "best_acc", "seconds"}) epoch_columns.emplace_back(c);
-    CsvWriter epochs_csv = folder_.table("epochs.csv", epoch_columns, resuming, static_cast<size_t>(rows_written_));
-    epochs_csv_ = &epochs_csv;
-    std::optional<CsvWriter> steps_csv;
-    if (options_.log_steps) {
-        steps_csv.emplace(folder_.table("steps.csv", step_columns, resuming, static_cast<size_t>(global_step_ - step_)));
-        steps_csv_ = &*steps_csv;
-    }
+    epochs_csv_.emplace(folder_.table("epochs.csv", epoch_columns, resuming, static_cast<size_t>(rows_written_)));
+    if (options_.log_steps)
+        steps_csv_.emplace(folder_.table("steps.csv", step_columns, resuming, static_cast<size_t>(global_step_ - step_)));
     Progress progress(options_.epochs, planned_steps(), global_step_, options_.quiet);
     while (epoch_ < options_.epochs && !(out_of_steps() && step_ == 0)) {
         train_epoch(progress);
@@ -211,6 +219,10 @@ void Trainer::write_checkpoint() const {
     c.floats["momenta"] = host(p.momenta());
     c.floats["buffers"] = host(p.buffers());
     c.floats["table"] = host(table_);
+    // A loss may be finite and its update not; such weights must not replace the last good ones.
+    for (const char* name : {"values", "buffers"})
+        for (const float v : c.floats[name])
+            if (!std::isfinite(v)) fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
     c.counters = {
         {"epoch", epoch_}, {"step", step_}, {"global_step", global_step_}, {"rows", rows_written_}, {"best_epoch", result_.best_epoch}};
     for (const auto& [name, value] : {std::pair{"last", result_.last}, {"best", result_.best}, {"seconds", result_.seconds},
