@@ -134,6 +134,8 @@ deps:           ## installs the Debian packages that are missing (sudo, if not r
 	 else echo "installing" $$missing; root="$$([ $$(id -u) = 0 ] || echo sudo) env DEBIAN_FRONTEND=noninteractive"; \
 	     $$root apt-get update -q; $$root apt-get install -qy --no-install-recommends $$missing; fi
 
+# Waiting OpenMP threads sleep here: on a busy machine spinning ones made the tests ten times slower.
+test test-slow: export OMP_WAIT_POLICY ?= passive
 test: $(BUILD)/tests $(BUILD)/distill       ## the fast tests
 	$< --test-case-exclude='slow: *'
 

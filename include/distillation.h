@@ -9,7 +9,7 @@
 namespace distill {
 
 /// Cross-entropy against the labels.
-class Supervised final : public Method {
+class Supervised final : public StudentMethod {
   public:
     Supervised(Backend& backend, const Options& options, int classes);
     std::vector<std::string> loss_names() const override { return {"loss_ce"}; }
@@ -40,7 +40,7 @@ class Teacher {
 Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float temperature);
 
 /// γ·CE + α·T²·KL (PAPERS.md: KD).
-class KnowledgeDistillation final : public Method {
+class KnowledgeDistillation final : public StudentMethod {
   public:
     KnowledgeDistillation(Backend& backend, const Options& options, int classes, const Teacher& teacher);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_kd"}; }

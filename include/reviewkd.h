@@ -34,7 +34,7 @@ class AttentionFusion {
 
 /// CE + λ·min(1, epoch/warm-up)·Σ over levels of HCL. Levels go from the deepest (the pooled vector) to the shallowest (stage 1).
 /// Ablations (PAPERS.md): no_review, no_residual, no_abf, no_hcl.
-class ReviewKD final : public Method {
+class ReviewKD final : public StudentMethod {
   public:
     ReviewKD(Backend& backend, const Options& options, int classes, const Teacher& teacher);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_reviewkd"}; }

@@ -1,5 +1,5 @@
 // trainer.h: the training loop that every method shares.
-// defines: StepResult, Method, Evaluation, evaluate, TrainingResult, Trainer
+// defines: StepResult, Method, StudentMethod, student_prefix, Evaluation, evaluate, TrainingResult, Trainer
 #pragma once
 #include <memory>
 #include <optional>
@@ -24,20 +24,26 @@ struct StepResult {
 /// Where a method's parameters have the student; helper modules lie beside it.
 inline const std::string student_prefix = "student.";
 
-/// What a paper adds to plain training: a student, what else is trained with it, and a loss. A derived class registers its helper
-/// modules and then allocates the parameters.
+/// What a paper adds to plain training. parameters() holds the student and whatever else is trained with it.
 class Method {
   public:
     virtual ~Method() = default;
-    Parameters& parameters() { return parameters_; }
-    const Network& student() const { return *student_; }
+    virtual Parameters& parameters() = 0;
+    virtual const Network& student() const = 0;
     virtual std::vector<std::string> loss_names() const = 0;
     /// Called before an epoch's first step: the place for weights that follow a schedule (they live in device memory).
     virtual void begin_epoch(int /*epoch*/) {}
     virtual StepResult step(const Batch& batch) = 0;
+};
+
+/// A method that trains options.student. A derived class registers its helper modules and then allocates the parameters.
+class StudentMethod : public Method {
+  public:
+    Parameters& parameters() final { return parameters_; }
+    const Network& student() const final { return *student_; }
 
   protected:
-    Method(Backend& backend, const Options& options, int classes);
+    StudentMethod(Backend& backend, const Options& options, int classes);
     Parameters parameters_;
     std::unique_ptr<Network> student_;
 };

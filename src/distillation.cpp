@@ -5,7 +5,7 @@
 
 namespace distill {
 
-Supervised::Supervised(Backend& backend, const Options& options, int classes) : Method(backend, options, classes) {
+Supervised::Supervised(Backend& backend, const Options& options, int classes) : StudentMethod(backend, options, classes) {
     parameters_.allocate(options.seed);
 }
 
@@ -43,7 +43,7 @@ Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float tempe
 }
 
 KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& options, int classes, const Teacher& teacher)
-    : Method(backend, options, classes), teacher_(teacher), temperature_(static_cast<float>(options.temperature)), alpha_(static_cast<float>(options.alpha)),
+    : StudentMethod(backend, options, classes), teacher_(teacher), temperature_(static_cast<float>(options.temperature)), alpha_(static_cast<float>(options.alpha)),
       gamma_(static_cast<float>(options.gamma)) {
     parameters_.allocate(options.seed);
 }

@@ -56,7 +56,7 @@ AttentionFusion::Result AttentionFusion::operator()(const Var& features, const V
 }
 
 ReviewKD::ReviewKD(Backend& backend, const Options& o, int classes, const Teacher& teacher)
-    : Method(backend, o, classes), teacher_(teacher), residual_(!o.no_residual), hcl_(!o.no_hcl),
+    : StudentMethod(backend, o, classes), teacher_(teacher), residual_(!o.no_residual), hcl_(!o.no_hcl),
       weight_(o.kd_weight.value_or(review_weight(o.teacher, o.student))), warmup_(o.kd_warmup), scheduled_weight_(Tensor::zeros(backend, {})) {
     require_review_pair(o.teacher, o.student);
     const std::vector<int64_t> in = student_->feature_channels(), out = teacher.network().feature_channels();

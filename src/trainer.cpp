@@ -45,7 +45,7 @@ Evaluation evaluate(Backend& backend, const Loader& loader, const Network& netwo
     return {static_cast<double>(totals[0]) / records, 100.0 * static_cast<double>(totals[1]) / records};
 }
 
-Method::Method(Backend& backend, const Options& options, int classes) : parameters_(backend) {
+StudentMethod::StudentMethod(Backend& backend, const Options& options, int classes) : parameters_(backend) {
     student_ = make_network(options.student, classes, parameters_, student_prefix);
 }
 
