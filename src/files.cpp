@@ -58,6 +58,7 @@ void sync_folder(const fs::path& folder) {
 
 std::string read_file(const fs::path& path) {
     std::error_code unused;
+    if (fs::is_directory(path, unused)) input_error(path.string(), ": is a folder, expected a file");
     if (fs::exists(path, unused) && !fs::is_regular_file(path, unused)) input_error(path.string(), ": is no regular file");
     std::ifstream in(path, std::ios::binary | std::ios::ate);
     if (!in) input_error(path.string(), ": cannot be read (", std::strerror(errno), ")");
