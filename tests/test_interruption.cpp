@@ -87,19 +87,23 @@ TEST_CASE("interruption: of several runs, the one under way goes on and the rest
 
 TEST_CASE("slow: interruption: twenty kill -9 at random moments, each resumed, end like the uninterrupted run") {
     const Workplace folder;
-    constexpr int epochs = 40, threads = 2, kills = 20;
-    const auto started = Clock::now();
-    REQUIRE(run(folder, training(epochs, threads, "whole")).code == 0);
-    const double whole = Seconds(Clock::now() - started).count();
+    constexpr int epochs = 60, threads = 2, kills = 20;
+    const auto seconds_of = [&](const std::string& command) {
+        const auto started = Clock::now();
+        REQUIRE(run(folder, command).code == 0);
+        return Seconds(Clock::now() - started).count();
+    };
+    seconds_of("info --net resnet8");  // the first start reads the libraries from the disk
+    const double start_up = seconds_of("info --net resnet8"), work = seconds_of(training(epochs, threads, "whole")) - start_up;
 
-    // Delays up to a fifteenth of the whole time: the kills take about two thirds of it, and fall on every part of the work,
-    // starting up and writing files included.
+    // From half the start-up to a tenth of the work behind it: the kills fall on every part, and together stay short of the whole.
+    const double earliest = start_up / 2, latest = start_up + work / 10;
     std::mt19937 random(1);
     size_t epochs_seen = 0;
     for (int kill = 0; kill < kills; ++kill) {
         const bool begun = fs::exists(folder / "cut");
         Command command(folder, begun ? "train --resume --run cut" : training(epochs, threads, "cut"));
-        std::this_thread::sleep_for(Seconds(whole / 15 * (random() % 1000) / 1000));
+        std::this_thread::sleep_for(Seconds(earliest + (latest - earliest) * (random() % 1000) / 1000));
         REQUIRE(command.running());
         command.send(SIGKILL);
         CHECK(command.wait().code == 128 + SIGKILL);
