@@ -3,7 +3,7 @@
 CUDA       ?= auto       # 1: with the CUDA backend; 0: without; auto: with, where nvcc is found
 DEBUG      ?= 0          # 1: symbols, no optimisation beyond -Og
 ARCH       ?= native     # the CPU to build for (-march)
-OPT        ?= $(if $(filter 1,$(DEBUG)),-Og -g,-O3)
+OPT        ?= $(if $(filter 1,$(DEBUG)),-Og -g,$(if $(strip $(SANITIZE)),-O1,-O3))
 SANITIZE   ?=            # e.g. address,undefined
 GPU_ARCHS  ?= 80 90      # compute capabilities compiled for; PTX of the last one serves newer GPUs
 CUDA_HOME  ?=            # the CUDA toolkit; empty: where nvcc lies
@@ -62,6 +62,7 @@ LDFLAGS   := -fopenmp -Wl,--as-needed
 LDLIBS    := $(call library_folder,$(OPENBLAS_LIB)) -ldnnl -lopenblas -lcrypto -lz
 ifneq ($(SANITIZE),)
 CXXFLAGS  += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -g1
+WARNINGS  += -Wno-maybe-uninitialized   # g++ 12 sees ghosts in std::regex once it is sanitized
 LDFLAGS   += -fsanitize=$(SANITIZE)
 endif
 ifeq ($(CUDA),1)
