@@ -25,8 +25,14 @@ endif
 .DELETE_ON_ERROR:
 
 # ---- what there is -------------------------------------------------------------------------------------------------------
+# The toolkit's release: 12 is the first whose cuBLAS has 64-bit products. Older ones are passed over, unless asked for by CUDA=1.
+CUDA_RELEASE := $(if $(filter-out 0,$(CUDA)),$(if $(NVCC),$(shell "$(NVCC)" --version | sed -n 's/.*release \([0-9]*\).*/\1/p')))
+CUDA_FITS    := $(shell [ "$(or $(CUDA_RELEASE),0)" -ge 12 ] && echo 1)
+ifeq ($(CUDA),1)
+$(if $(CUDA_FITS),,$(error CUDA=1: needs a CUDA toolkit of release 12 or later; found $(if $(NVCC),release $(CUDA_RELEASE) at $(NVCC),no nvcc: install one or set NVCC)))
+endif
 ifeq ($(CUDA),auto)
-override CUDA := $(if $(NVCC),1,0)
+override CUDA := $(or $(CUDA_FITS),0)
 endif
 CONFIG := $(if $(SANITIZE),asan,$(if $(filter 1,$(CUDA)),cuda,cpu))$(if $(filter 1,$(DEBUG)),-debug)
 BUILD  := build/$(CONFIG)

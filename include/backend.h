@@ -80,8 +80,8 @@ class Backend {
     virtual void gemm(const GemmShape&, const float* a, const float* b, float* c) = 0;
 };
 
-/// "cpu", "cuda" or "auto" (the CPU as long as the CUDA backend lacks operations). InputError: unknown name; cuda without a GPU or without CUDA in the build.
-/// `threads`: OpenMP threads of the CPU's work, 0 = as the environment says.
+/// "cpu", "cuda" or "auto" (the CPU as long as the CUDA backend lacks operations). InputError: unknown name; cuda without a GPU or without
+/// CUDA in the build. `threads`: OpenMP threads of the CPU's work, 0 = as the environment says.
 std::unique_ptr<Backend> make_backend(const std::string& name, int threads = 0);
 std::unique_ptr<Backend> make_cpu_backend();
 #ifdef DISTILL_CUDA

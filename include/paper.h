@@ -8,8 +8,8 @@
 
 namespace distill {
 
-/// One published number. Networks have this program's names where it has them (ResNet50 is not the CIFAR network resnet50). `metric`: top1 or top1_best, both test accuracy in %, of the last and of the best epoch.
-/// `value` and `std` are empty where the number is not on file.
+/// One published number. Networks have this program's names where it has them (ResNet50 is not the CIFAR network resnet50). `metric`: top1
+/// or top1_best, both test accuracy in %, of the last and of the best epoch. `value` and `std` are empty where the number is not on file.
 struct PaperRow {
     std::string id, table, dataset, teacher, student, method, metric;
     std::optional<double> value, std;

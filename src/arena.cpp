@@ -44,7 +44,8 @@ Block* Arena::obtain(size_t bytes) {
 }
 
 void Arena::begin_step() {
-    for (auto& [bytes, blocks] : free_) std::sort(blocks.begin(), blocks.end(), [](const Block* a, const Block* b) { return a->memory < b->memory; });
+    for (auto& [bytes, blocks] : free_)
+        std::sort(blocks.begin(), blocks.end(), [](const Block* a, const Block* b) { return a->memory < b->memory; });
 }
 
 void Arena::give_back(Block* block) { free_[block->bytes].push_back(block); }

@@ -115,9 +115,9 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
     const Shape vector{1, 1, 1, s.channels};
     const Tensor mean(backend, vector), inverse_std(backend, vector);
     Var y = result_of(Tensor(backend, x.shape()), x, gamma, beta, residual);
-    backend.batchnorm_forward(s, {x.data(), residual.defined() ? residual.data() : nullptr, gamma.data(), beta.data(), y.data(), mean.data(),
-                                  inverse_std.data(), running.mean.defined() ? running.mean.data() : nullptr,
-                                  running.mean.defined() ? running.variance.data() : nullptr});
+    backend.batchnorm_forward(
+        s, {x.data(), residual.defined() ? residual.data() : nullptr, gamma.data(), beta.data(), y.data(), mean.data(), inverse_std.data(),
+            running.mean.defined() ? running.mean.data() : nullptr, running.mean.defined() ? running.variance.data() : nullptr});
     record(y, [x, gamma, beta, residual, y, mean, inverse_std, s] {
         const Tensor dy = take_gradient(y);
         Backend& device = x.backend();
@@ -146,8 +146,9 @@ Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const Run
     for_each_element(backend, channels, ScaleShiftOf{gamma.data(), beta.data(), running.mean.data(), running.variance.data(), epsilon,
                                                      scale.data(), shift.data()});
     Var y = result_of(Tensor(backend, x.shape()), x, gamma, beta, residual);
-    for_each_row(backend, rows, channels, ScaleShiftRow{x.data(), scale.data(), shift.data(), residual.defined() ? residual.data() : nullptr,
-                                                        channels, relu, y.data()});
+    for_each_row(
+        backend, rows, channels,
+        ScaleShiftRow{x.data(), scale.data(), shift.data(), residual.defined() ? residual.data() : nullptr, channels, relu, y.data()});
     record(y, [x, gamma, beta, residual, y, scale, mean = running.mean, variance = running.variance, epsilon, relu, rows, channels] {
         const Tensor dy = take_gradient(y);
         Backend& device = x.backend();

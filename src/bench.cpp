@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 
@@ -77,13 +78,17 @@ std::unique_ptr<Method> make_method(Backend& backend, const BenchOptions& o, std
 void run_bench(BenchOptions o) {
     if (o.training.student.empty()) input_error("--student: no network named; there are: ", network_names());
     if (o.training.batch < 1 || o.steps < 1) input_error("bench: --batch and --steps must be at least 1");
+    if (o.size < 8) input_error("bench: --size ", o.size, ": expected at least 8 pixels");
     const auto backend = make_backend(o.training.device, o.training.threads);
     std::unique_ptr<Teacher> teacher;
     const std::unique_ptr<Method> method = make_method(*backend, o, teacher);
     const Batch batch = random_batch(*backend, o);
+    for (int pass = 0; teacher && pass < 10; ++pass)  // random weights need running statistics, or their features explode
+        teacher->network().forward(batch.images, Mode::train);
     const Tensor lr = Tensor::from_host(*backend, {}, {0.01f});
     Tape tape;
     method->begin_epoch(o.training.kd_warmup);  // the full weight of the transfer loss
+    Tensor loss;
     const auto step = [&] {
         backend->arena().begin_step();
         StepResult r;
@@ -94,6 +99,7 @@ void run_bench(BenchOptions o) {
         method->parameters().begin_backward();
         tape.backward(r.loss);
         sgd_step(method->parameters(), lr, {});
+        loss = r.loss.value();
     };
     step();
     const int64_t work_before = multiply_accumulates();
@@ -103,6 +109,7 @@ void run_bench(BenchOptions o) {
     const double bytes = 2.0 * static_cast<double>(backend->arena().requested_bytes() - bytes_before);
     const size_t allocations = backend->arena().system_allocations();
     const double ms = median_ms(*backend, o.warmup, o.steps, step);
+    if (!std::isfinite(loss.item())) failure("bench: the loss is ", loss.item(), "; the time of such steps says nothing");
     const size_t grown = backend->arena().system_allocations() - allocations;
     const double memory = static_cast<double>(backend->arena().system_bytes()) / (1 << 20);
     const double bound_bytes = bytes / bytes_per_ms(*backend), bound_flops = work / backend->peak_multiply_accumulates_per_ms();

@@ -51,7 +51,8 @@ void column_sums(Backend& backend, const float* x, int64_t rows, int64_t channel
 Var add_bias(const Var& x, const Var& bias) {
     const int64_t channels = x.shape().c, rows = x.shape().pixels();
     if (bias.shape().size() != channels)
-        failure("add_bias: x ", to_string(x.shape()), " has ", channels, " channels, bias ", to_string(bias.shape()), " ---> make it (1,1,1,C)");
+        failure("add_bias: x ", to_string(x.shape()), " has ", channels, " channels, bias ", to_string(bias.shape()),
+                " ---> make it (1,1,1,C)");
     Var y = result_of(Tensor(x.backend(), x.shape()), x, bias);
     for_each_row(x.backend(), rows, channels, AddBiasRow{x.data(), bias.data(), channels, y.data()});
     record(y, [x, bias, y, rows, channels] {

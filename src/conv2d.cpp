@@ -10,8 +10,8 @@ namespace {
 Conv2dGeometry geometry(const Shape& x, const Shape& w, const Conv2dOptions& o) {
     const int64_t oh = (x.h + 2 * o.pad_h - w.h) / o.stride_h + 1, ow = (x.w + 2 * o.pad_w - w.w) / o.stride_w + 1;
     if (x.c != w.c * o.groups || w.n % o.groups != 0)
-        failure("conv2d: x ", to_string(x), " has ", x.c, " channels, w ", to_string(w), " with ", o.groups, " groups expects ", w.c * o.groups,
-                " ---> make w (K,R,S,C/groups), K a multiple of groups");
+        failure("conv2d: x ", to_string(x), " has ", x.c, " channels, w ", to_string(w), " with ", o.groups, " groups expects ",
+                w.c * o.groups, " ---> make w (K,R,S,C/groups), K a multiple of groups");
     if (x.h + 2 * o.pad_h < w.h || x.w + 2 * o.pad_w < w.w)
         failure("conv2d: x ", to_string(x), " is smaller than w ", to_string(w), " ---> pad more or use larger images");
     Conv2dGeometry g;

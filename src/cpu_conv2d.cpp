@@ -53,7 +53,8 @@ class Operand {
   public:
     Operand(const memory::desc& ours, const memory::desc& wanted, const Shape* activation_shape = nullptr) {
         // 16 channels: one block of 16 is the very same order of bytes as N,H,W,C.
-        const bool same = wanted == ours || (activation_shape && activation_shape->c == 16 && wanted == activation(*activation_shape, Tag::nChw16c));
+        const bool same =
+            wanted == ours || (activation_shape && activation_shape->c == 16 && wanted == activation(*activation_shape, Tag::nChw16c));
         ours_ = memory(same ? wanted : ours, engine(), nullptr);
         if (!same) wanted_ = memory(wanted, engine());
     }
@@ -96,8 +97,9 @@ class ConvPlan {
         attributes.set_post_ops(post);
         const auto kind = direction == Direction::forward ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
         const dnnl::convolution_forward::desc description =
-            epilogue.bias ? dnnl::convolution_forward::desc(kind, algorithm, x_any, any_weights(g), bias_md, y_any, strides, padding, padding)
-                          : dnnl::convolution_forward::desc(kind, algorithm, x_any, any_weights(g), y_any, strides, padding, padding);
+            epilogue.bias
+                ? dnnl::convolution_forward::desc(kind, algorithm, x_any, any_weights(g), bias_md, y_any, strides, padding, padding)
+                : dnnl::convolution_forward::desc(kind, algorithm, x_any, any_weights(g), y_any, strides, padding, padding);
         const dnnl::convolution_forward::primitive_desc forward(description, attributes, engine());
 
         if (direction == Direction::forward) {

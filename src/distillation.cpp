@@ -25,8 +25,8 @@ Teacher::Teacher(Backend& backend, const Options& options, int classes)
 std::unique_ptr<Teacher> Teacher::load(Backend& backend, const Options& options, int classes) {
     auto teacher = std::make_unique<Teacher>(backend, options, classes);
     if (options.teacher_weights.empty())
-        input_error("--teacher-weights: the teacher's file is missing; train one with: distill train --net ", options.teacher, " --dataset ",
-                    options.dataset, " --save teacher.safetensors");
+        input_error("--teacher-weights: the teacher's file is missing; train one with: distill train --net ", options.teacher,
+                    " --dataset ", options.dataset, " --save teacher.safetensors");
     const WeightFile file = read_safetensors(options.teacher_weights);
     teacher->parameters_.from_file(file, options.teacher_weights);
     teacher->metadata_ = file.metadata;
@@ -43,7 +43,10 @@ Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float tempe
 }
 
 KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& options, int classes, const Teacher& teacher)
-    : StudentMethod(backend, options, classes), teacher_(teacher), temperature_(static_cast<float>(options.temperature)), alpha_(static_cast<float>(options.alpha)),
+    : StudentMethod(backend, options, classes),
+      teacher_(teacher),
+      temperature_(static_cast<float>(options.temperature)),
+      alpha_(static_cast<float>(options.alpha)),
       gamma_(static_cast<float>(options.gamma)) {
     parameters_.allocate(options.seed);
 }

@@ -51,7 +51,8 @@ Init Linear::default_init(int64_t in) { return Init::uniform(1.0f / std::sqrt(st
 Var conv_bn(const Var& x, const Conv2d& conv, const BatchNorm& bn, Mode mode, bool relu, const Var& residual) {
     if (mode == Mode::train || Tape::current()) return bn(conv(x), mode, relu, residual);
     Tensor folded_weight, folded_bias;
-    fold_batchnorm(conv.weight.value(), bn.gamma.value(), bn.beta.value(), bn.running(), BatchNormOptions{}.epsilon, folded_weight, folded_bias);
+    fold_batchnorm(conv.weight.value(), bn.gamma.value(), bn.beta.value(), bn.running(), BatchNormOptions{}.epsilon, folded_weight,
+                   folded_bias);
     return conv2d_inference(x, folded_weight, folded_bias, conv.options, residual, relu);
 }
 

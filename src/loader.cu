@@ -67,7 +67,8 @@ Loader::Loader(Backend& backend, const Dataset& data, const LoaderOptions& optio
     };
     require(data.train.records, "training");
     if (options.augmentation.crop_flip && options.augmentation.reflect && std::min(data.height, data.width) <= options.augmentation.pad)
-        input_error(data.name, ": images of ", data.height, "x", data.width, " cannot be reflected by ", options.augmentation.pad, " pixels");
+        input_error(data.name, ": images of ", data.height, "x", data.width, " cannot be reflected by ", options.augmentation.pad,
+                    " pixels");
     train_ = to_device(data.train);
     test_ = to_device(data.test);
     position_ = Tensor::integers(backend, {1, 1, 1, 2});

@@ -87,7 +87,8 @@ struct BasicBlock {
 
 class ResNet final : public Network {
   public:
-    ResNet(const std::string& name, const Plan& plan, int classes, Parameters& p, const std::string& prefix) : Network(name, classes), plan_(plan) {
+    ResNet(const std::string& name, const Plan& plan, int classes, Parameters& p, const std::string& prefix)
+        : Network(name, classes), plan_(plan) {
         stem_ = Conv2d(p, prefix + "conv1", 3, plan.width[0], 3);
         stem_bn_ = BatchNorm(p, prefix + "bn1", plan.width[0]);
         for (int s = 1; s <= 3; ++s) {
@@ -162,7 +163,8 @@ class WideResNet final : public Network {
             int64_t in = plan.width[static_cast<size_t>(s - 1)];
             const int64_t out = plan.width[static_cast<size_t>(s)];
             for (int b = 0; b < plan.blocks; ++b, in = out)
-                stages_[static_cast<size_t>(s - 1)].emplace_back(p, path(prefix, "block", s, ".layer.", b), in, out, s > 1 && b == 0 ? 2 : 1);
+                stages_[static_cast<size_t>(s - 1)].emplace_back(p, path(prefix, "block", s, ".layer.", b), in, out,
+                                                                 s > 1 && b == 0 ? 2 : 1);
         }
         last_bn_ = BatchNorm(p, prefix + "bn1", plan.width[3]);
         fc_ = Linear(p, prefix + "fc", plan.width[3], classes, Linear::default_init(plan.width[3]), Init::constant(0));

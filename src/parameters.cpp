@@ -121,7 +121,8 @@ std::map<std::string, HostTensor> Parameters::to_file(const std::string& prefix)
     std::map<std::string, HostTensor> tensors;
     for (const Entry& e : entries_)
         if (starts_with(e.name, prefix))
-            tensors[e.name.substr(prefix.size())] = {file_shape(e.layout, e.shape), reordered(e.var.value().to_host(), e.layout, e.shape, true)};
+            tensors[e.name.substr(prefix.size())] = {file_shape(e.layout, e.shape),
+                                                     reordered(e.var.value().to_host(), e.layout, e.shape, true)};
     return tensors;
 }
 

@@ -56,8 +56,13 @@ AttentionFusion::Result AttentionFusion::operator()(const Var& features, const V
 }
 
 ReviewKD::ReviewKD(Backend& backend, const Options& o, int classes, const Teacher& teacher)
-    : StudentMethod(backend, o, classes), teacher_(teacher), residual_(!o.no_residual), hcl_(!o.no_hcl),
-      weight_(o.kd_weight.value_or(review_weight(o.teacher, o.student))), warmup_(o.kd_warmup), scheduled_weight_(Tensor::zeros(backend, {})) {
+    : StudentMethod(backend, o, classes),
+      teacher_(teacher),
+      residual_(!o.no_residual),
+      hcl_(!o.no_hcl),
+      weight_(o.kd_weight.value_or(review_weight(o.teacher, o.student))),
+      warmup_(o.kd_warmup),
+      scheduled_weight_(Tensor::zeros(backend, {})) {
     require_review_pair(o.teacher, o.student);
     const std::vector<int64_t> in = student_->feature_channels(), out = teacher.network().feature_channels();
     const int64_t mid = std::min(widest_middle, in.back());
@@ -110,7 +115,8 @@ std::vector<Var> ReviewKD::review_separately(const std::vector<Feature>& student
 StepResult ReviewKD::step(const Batch& batch) {
     const Output shown = teacher_(batch.images, true);
     const Output own = student_->forward(batch.images, Mode::train);
-    const std::vector<Var> outputs = separate_.empty() ? review(own.features, shown.features) : review_separately(own.features, shown.features);
+    const std::vector<Var> outputs =
+        separate_.empty() ? review(own.features, shown.features) : review_separately(own.features, shown.features);
     Var distance;
     for (size_t k = 0; k < levels; ++k) {
         const Var& target = level(shown.features, k).pre_activation;

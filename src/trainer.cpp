@@ -50,8 +50,16 @@ StudentMethod::StudentMethod(Backend& backend, const Options& options, int class
 }
 
 Trainer::Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder)
-    : backend_(backend), loader_(loader), method_(method), options_(options), folder_(folder), lr_steps_(parse_lr_steps(options.lr_steps)),
-      lr_(Tensor::zeros(backend, {})), row_(Tensor::integers(backend, {})), count_(Tensor::zeros(backend, {1, 1, 1, 2})), columns_(static_cast<int64_t>(method.loss_names().size()) + 3) {
+    : backend_(backend),
+      loader_(loader),
+      method_(method),
+      options_(options),
+      folder_(folder),
+      lr_steps_(parse_lr_steps(options.lr_steps)),
+      lr_(Tensor::zeros(backend, {})),
+      row_(Tensor::integers(backend, {})),
+      count_(Tensor::zeros(backend, {1, 1, 1, 2})),
+      columns_(static_cast<int64_t>(method.loss_names().size()) + 3) {
     sgd_.momentum = static_cast<float>(options.momentum);
     sgd_.weight_decay = static_cast<float>(options.weight_decay);
     sgd_.nesterov = options.nesterov;

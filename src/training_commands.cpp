@@ -40,8 +40,8 @@ void apply_preset(const std::string& subcommand, Command& c) {
     const bool plain = row.method == "teacher" || row.method == "student";
     const std::string belongs = plain ? "train" : row.method.compare(0, 8, "reviewkd") == 0 ? "reviewkd" : row.method;
     if (belongs != "train" && belongs != "kd" && belongs != "reviewkd")
-        input_error("--preset ", row.id, ": the number of method ", row.method, " is on file for the report only; this program trains the rows of ",
-                    "methods teacher, student, kd and reviewkd");
+        input_error("--preset ", row.id, ": the number of method ", row.method,
+                    " is on file for the report only; this program trains the rows of ", "methods teacher, student, kd and reviewkd");
     if (belongs != subcommand) input_error("--preset ", row.id, ": is a row of method ", row.method, "; use it with: distill ", belongs);
     const std::string origin = "--preset " + row.id;
     const auto set = [&](const char* name, const std::string& value) { c.table->set(name, value, origin); };
