@@ -1,7 +1,8 @@
 // experiment.h: from resolved options to finished run folders: data, device, teacher, then one training a seed.
-// defines: Laboratory, MethodFactory, run_experiment, load_start_weights, save_student
+// defines: Laboratory, open_laboratory, MethodFactory, run_experiment, load_start_weights, warn_if_trained_otherwise
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -28,7 +29,10 @@ using MethodFactory = std::function<std::unique_ptr<Method>(Laboratory&, const O
 /// --teacher-min), keeps each run's folder, and with --resume goes on where a run stopped and skips a finished one.
 void run_experiment(const std::string& method_name, OptionTable& table, Options& options, bool distills, const MethodFactory& make_method);
 
-/// --init: a plain student, or a file with the student under "student." and the helpers beside it.
-void load_start_weights(Parameters& parameters, const std::string& path);
+/// --init: a plain student, or a file with the student under "student." and the helpers beside it. Returns the file's metadata.
+std::map<std::string, std::string> load_start_weights(Parameters& parameters, const std::string& path);
+
+/// Prints a line for each of data set and normalisation in which a weight file's metadata differ from the options (resolved).
+void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& options);
 
 }  // namespace distill

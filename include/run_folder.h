@@ -2,6 +2,7 @@
 // defines: ResultRow, RunFolder, interruption
 #pragma once
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,9 @@ class RunFolder {
     /// A folder made before. InputError if it is not there or has no config.csv.
     static RunFolder reopen(const std::filesystem::path& path);
 
+    /// Keeps other processes from training here as long as this object lives. InputError if one already does.
+    void lock();
+
     const std::filesystem::path& path() const { return path_; }
     std::filesystem::path file(const char* name) const { return path_ / name; }
     std::filesystem::path checkpoint() const { return file("checkpoint.bin"); }
@@ -41,6 +45,7 @@ class RunFolder {
   private:
     explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
     std::filesystem::path path_;
+    std::shared_ptr<void> lock_;  ///< an open file; the system gives the lock back even after kill -9
 };
 
 /// From now on SIGINT and SIGTERM only set a flag, which the training loop looks at after each step; a second one ends at once.

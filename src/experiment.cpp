@@ -78,14 +78,8 @@ void print_configuration(const std::string& method, const ConfigRows& rows) {
     std::fflush(stdout);
 }
 
-/// Says what makes a teacher unlike this run's data, then measures it.
 double measure_teacher(Laboratory& lab, const Loader& loader, const Options& o) {
-    const auto& said = lab.teacher->metadata();
-    for (const auto& [key, here] : {std::pair<std::string, std::string>{"dataset", o.dataset}, {"normalization", o.normalize}}) {
-        const auto found = said.find(key);
-        if (found != said.end() && found->second != here)
-            std::printf("warning: the teacher was trained with %s %s, this run has %s\n", key.c_str(), found->second.c_str(), here.c_str());
-    }
+    warn_if_trained_otherwise(o.teacher_weights, lab.teacher->metadata(), o);
     const Evaluation e = evaluate(*lab.backend, loader, lab.teacher->network());
     std::printf("teacher %s: test accuracy %.2f %%, loss %.4f (%lld images)\n", o.teacher.c_str(), e.accuracy, e.loss,
                 static_cast<long long>(loader.test_records()));
@@ -159,11 +153,21 @@ Laboratory open_laboratory(Options& o) {
     return lab;
 }
 
-void load_start_weights(Parameters& parameters, const std::string& path) {
+void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& o) {
+    for (const auto& [key, here] : {std::pair<std::string, std::string>{"dataset", o.dataset}, {"normalization", o.normalize}}) {
+        const auto found = metadata.find(key);
+        if (found != metadata.end() && found->second != here)
+            std::printf("warning: %s was trained with %s %s, here it meets %s\n", path.c_str(), key.c_str(), found->second.c_str(),
+                        here.c_str());
+    }
+}
+
+std::map<std::string, std::string> load_start_weights(Parameters& parameters, const std::string& path) {
     const WeightFile file = read_safetensors(path);
     const auto first = file.tensors.lower_bound(student_prefix);
     const bool whole = first != file.tensors.end() && first->first.compare(0, student_prefix.size(), student_prefix) == 0;
     parameters.from_file(file, path, whole ? "" : student_prefix);
+    return file.metadata;
 }
 
 void run_experiment(const std::string& method_name, OptionTable& table, Options& o, bool distills, const MethodFactory& make_method) {
@@ -211,7 +215,8 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         ConfigRows config{{"method", method_name}};
         for (auto& row : kept_options(table)) config.push_back(row);
         config.insert(config.end(), facts.begin(), facts.end());
-        const RunFolder folder = known ? RunFolder::reopen(path) : RunFolder::create(path, config);
+        RunFolder folder = known ? RunFolder::reopen(path) : RunFolder::create(path, config);
+        folder.lock();
         if (known) require_same_input(folder, facts);
         const TrainingResult r = train_one(method_name, lab, loader, o, folder, make_method);
         std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", path.c_str(), r.last, r.best, r.best_epoch,

@@ -1,5 +1,7 @@
 #include "run_folder.h"
 
+#include <sys/file.h>
+
 #include <csignal>
 
 #include "error.h"
@@ -56,6 +58,14 @@ RunFolder RunFolder::reopen(const fs::path& path) {
     if (!fs::exists(folder.file("config.csv")))
         input_error(path.string(), ": no run to resume here (config.csv is missing); start it without --resume");
     return folder;
+}
+
+void RunFolder::lock() {
+    std::FILE* config = std::fopen(file("config.csv").c_str(), "r");
+    if (!config) input_error(file("config.csv").string(), ": cannot be read");
+    lock_ = std::shared_ptr<void>(config, [](void* f) { std::fclose(static_cast<std::FILE*>(f)); });
+    if (::flock(::fileno(config), LOCK_EX | LOCK_NB) != 0)
+        input_error(path_.string(), ": another process is training in this run folder; wait for it, or name another with --run");
 }
 
 ConfigRows RunFolder::config() const {

@@ -132,7 +132,7 @@ void add_eval(CLI::App& app) {
         if (options.init.empty()) input_error("--init: the weight file to evaluate is missing");
         Laboratory lab = open_laboratory(options);
         Supervised subject(*lab.backend, options, lab.data.classes);
-        load_start_weights(subject.parameters(), options.init);
+        warn_if_trained_otherwise(options.init, load_start_weights(subject.parameters(), options.init), options);
         const Loader loader(*lab.backend, lab.data, lab.loader_options(options));
         const Evaluation e = evaluate(*lab.backend, loader, subject.student());
         std::printf("%s on %s: test accuracy %.2f %%, loss %.9g (%lld images, normalization %s)\n", options.student.c_str(),

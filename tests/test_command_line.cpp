@@ -188,7 +188,7 @@ TEST_CASE("command line: a training leaves its tables, its result and weights th
                    {"t.safetensors", "--teacher-min asks for 100", "accuracy is "});
     const Ended warned = run(folder, "reviewkd" + from_t + "--run r --normalize none");
     CHECK(warned.code == 0);
-    CHECK(says(warned.out, {"warning: the teacher was trained with normalization "}));
+    CHECK(says(warned.out, {" was trained with normalization "}));
     CHECK(fs::exists(folder / "r/helpers.safetensors"));
     CHECK_FALSE(fs::exists(folder / "kd/helpers.safetensors"));
 

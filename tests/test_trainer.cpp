@@ -338,6 +338,18 @@ TEST_CASE("trainer: after the first epoch nothing is taken from the system") {
     }
 }
 
+TEST_CASE("run folder: two processes do not train in one folder; the lock ends with its holder") {
+    const testing::TempFolder folder;
+    {
+        RunFolder first = RunFolder::create(folder / "run", {{"seed", "0"}});
+        first.lock();
+        RunFolder second = RunFolder::reopen(folder / "run");
+        CHECK(says(complaint([&] { second.lock(); }), {(folder / "run").string(), "another process is training"}));
+    }
+    RunFolder third = RunFolder::reopen(folder / "run");
+    CHECK_NOTHROW(third.lock());
+}
+
 TEST_CASE("trainer: a checkpoint of another run is refused, and the run's files stay as they were") {
     Bench bench;
     bench.outcome("one", supervised);
