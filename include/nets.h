@@ -27,16 +27,18 @@ class Network {
     /// x (N,H,W,3) normalised. `pre_activation`: also keep the features before their ReLU (a teacher's, for ReviewKD).
     virtual Output forward(const Var& x, Mode mode, bool pre_activation = false) const = 0;
     /// Channels of f1, f2, f3, f4.
-    virtual std::vector<int64_t> feature_channels() const = 0;
+    const std::vector<int64_t>& feature_channels() const { return feature_channels_; }
     const std::string& name() const { return name_; }
     int classes() const { return classes_; }
 
   protected:
-    Network(std::string name, int classes) : name_(std::move(name)), classes_(classes) {}
+    Network(std::string name, int classes, std::vector<int64_t> feature_channels)
+        : name_(std::move(name)), classes_(classes), feature_channels_(std::move(feature_channels)) {}
 
   private:
     std::string name_;
     int classes_;
+    std::vector<int64_t> feature_channels_;
 };
 
 /// Builds a network's modules in `parameters`, their names after `prefix`. InputError listing the valid names for an unknown one.

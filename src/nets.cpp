@@ -55,6 +55,18 @@ std::string path(const std::string& prefix, const char* stage, int s, const char
     return prefix + stage + std::to_string(s) + list + std::to_string(block) + ".";
 }
 
+std::vector<int64_t> feature_channels_of(const Plan& plan) { return {plan.width[1], plan.width[2], plan.width[3], plan.width[3]}; }
+
+/// f(stage from 1, block, channels in, channels out, stride) for each block in order; the second and third stage begin with stride 2.
+template <class F>
+void for_each_block(const Plan& plan, const F& f) {
+    for (int stage = 1; stage <= 3; ++stage) {
+        int64_t in = plan.width[static_cast<size_t>(stage - 1)];
+        const int64_t out = plan.width[static_cast<size_t>(stage)];
+        for (int block = 0; block < plan.blocks; ++block, in = out) f(stage, block, in, out, stage > 1 && block == 0 ? 2 : 1);
+    }
+}
+
 // ---- resnet (He et al. 2015, CIFAR layout) --------------------------------------------------------------------------------------
 
 struct BasicBlock {
@@ -88,16 +100,12 @@ struct BasicBlock {
 class ResNet final : public Network {
   public:
     ResNet(const std::string& name, const Plan& plan, int classes, Parameters& p, const std::string& prefix)
-        : Network(name, classes), plan_(plan) {
+        : Network(name, classes, feature_channels_of(plan)) {
         stem_ = Conv2d(p, prefix + "conv1", 3, plan.width[0], 3);
         stem_bn_ = BatchNorm(p, prefix + "bn1", plan.width[0]);
-        for (int s = 1; s <= 3; ++s) {
-            int64_t in = plan.width[static_cast<size_t>(s - 1)];
-            const int64_t out = plan.width[static_cast<size_t>(s)];
-            auto& stage = stages_[static_cast<size_t>(s - 1)];
-            for (int b = 0; b < plan.blocks; ++b, in = out)
-                stage.emplace_back(p, path(prefix, "layer", s, ".", b), in, out, s > 1 && b == 0 ? 2 : 1, plan.option_a);
-        }
+        for_each_block(plan, [&](int stage, int block, int64_t from, int64_t to, int stride) {
+            stages_[static_cast<size_t>(stage - 1)].emplace_back(p, path(prefix, "layer", stage, ".", block), from, to, stride, plan.option_a);
+        });
         const int64_t in = plan.width[3];
         const Init classifier = plan.option_a ? Init::normal(std::sqrt(2.0f / static_cast<float>(in))) : Linear::default_init(in);
         fc_ = Linear(p, prefix + "fc", in, classes, classifier, plan.option_a ? Init::constant(0) : Linear::default_init(in));
@@ -121,10 +129,8 @@ class ResNet final : public Network {
         out.logits = fc_(y);
         return out;
     }
-    std::vector<int64_t> feature_channels() const override { return {plan_.width[1], plan_.width[2], plan_.width[3], plan_.width[3]}; }
 
   private:
-    Plan plan_;
     Conv2d stem_;
     BatchNorm stem_bn_;
     std::array<std::vector<BasicBlock>, 3> stages_;
@@ -157,15 +163,11 @@ struct WideBlock {
 class WideResNet final : public Network {
   public:
     WideResNet(const std::string& name, const Plan& plan, int classes, Parameters& p, const std::string& prefix)
-        : Network(name, classes), plan_(plan) {
+        : Network(name, classes, feature_channels_of(plan)) {
         stem_ = Conv2d(p, prefix + "conv1", 3, plan.width[0], 3);
-        for (int s = 1; s <= 3; ++s) {
-            int64_t in = plan.width[static_cast<size_t>(s - 1)];
-            const int64_t out = plan.width[static_cast<size_t>(s)];
-            for (int b = 0; b < plan.blocks; ++b, in = out)
-                stages_[static_cast<size_t>(s - 1)].emplace_back(p, path(prefix, "block", s, ".layer.", b), in, out,
-                                                                 s > 1 && b == 0 ? 2 : 1);
-        }
+        for_each_block(plan, [&](int stage, int block, int64_t from, int64_t to, int stride) {
+            stages_[static_cast<size_t>(stage - 1)].emplace_back(p, path(prefix, "block", stage, ".layer.", block), from, to, stride);
+        });
         last_bn_ = BatchNorm(p, prefix + "bn1", plan.width[3]);
         fc_ = Linear(p, prefix + "fc", plan.width[3], classes, Linear::default_init(plan.width[3]), Init::constant(0));
     }
@@ -192,10 +194,8 @@ class WideResNet final : public Network {
         out.logits = fc_(y);
         return out;
     }
-    std::vector<int64_t> feature_channels() const override { return {plan_.width[1], plan_.width[2], plan_.width[3], plan_.width[3]}; }
 
   private:
-    Plan plan_;
     Conv2d stem_;
     std::array<std::vector<WideBlock>, 3> stages_;
     BatchNorm last_bn_;
