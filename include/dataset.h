@@ -1,5 +1,5 @@
 // dataset.h: a labelled image set in memory, read from CIFAR's binary records.
-// defines: Split, Normalization, Dataset, DatasetFiles, ChannelSums, load_dataset, hold_out_validation, locate_dataset, datasets_in
+// defines: Split, channel_names, Normalization, Dataset, DatasetFiles, ChannelSums, load_dataset, hold_out_validation, locate_dataset, datasets_in
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -16,6 +16,9 @@ struct Split {
     std::vector<uint8_t> pixels;
     std::vector<int32_t> labels;
 };
+
+/// As meta.csv and `data info` name the planes.
+inline constexpr const char* channel_names[3] = {"red", "green", "blue"};
 
 /// Per channel, in units of 255: a network sees (byte - mean) / std.
 struct Normalization {

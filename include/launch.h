@@ -1,16 +1,11 @@
 // launch.h: elementwise and row operations, written once as functors and run by either backend.
 // A file that launches functors ends in .cu: nvcc compiles it where CUDA is found, g++ (as C++) where not.
-// defines: DISTILL_HD, for_each_element, for_each_row, Span, SerialLane
+// defines: for_each_element, for_each_row, Span, SerialLane
 #pragma once
 #include <cstdint>
 
 #include "backend.h"
-
-#ifdef __CUDACC__
-#define DISTILL_HD __host__ __device__
-#else
-#define DISTILL_HD
-#endif
+#include "host_device.h"
 
 namespace distill {
 

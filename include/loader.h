@@ -38,7 +38,6 @@ class Loader {
 
     /// Another seed's batches from the same data.
     void reseed(uint64_t seed) { options_.seed = seed; }
-    int64_t train_records() const { return train_.records; }
     int64_t test_records() const { return test_.records; }
     int64_t steps_per_epoch() const;
     int64_t test_steps() const { return (test_.records + options_.batch - 1) / options_.batch; }

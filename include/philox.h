@@ -6,11 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-#ifdef __CUDACC__
-#define DISTILL_PHILOX_HD __host__ __device__
-#else
-#define DISTILL_PHILOX_HD
-#endif
+#include "host_device.h"
 
 namespace distill {
 
@@ -18,13 +14,13 @@ namespace distill {
 enum class Purpose : uint64_t { init = 1, shuffle = 2, augment = 3, dropout = 4, validation = 5, bench = 6 };
 
 /// Mixes a seed, a purpose and a further number (a parameter's name hash, an epoch) into one key (splitmix64's finaliser).
-DISTILL_PHILOX_HD inline uint64_t mix_bits(uint64_t z) {
+DISTILL_HD inline uint64_t mix_bits(uint64_t z) {
     z += 0x9E3779B97F4A7C15ull;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
     return z ^ (z >> 31);
 }
-DISTILL_PHILOX_HD inline uint64_t random_key(uint64_t seed, Purpose purpose, uint64_t which = 0) {
+DISTILL_HD inline uint64_t random_key(uint64_t seed, Purpose purpose, uint64_t which = 0) {
     return mix_bits(mix_bits(mix_bits(seed) ^ static_cast<uint64_t>(purpose)) ^ which);
 }
 /// FNV-1a: a name as a number.
@@ -39,7 +35,7 @@ struct Random4 {
 };
 
 /// Four independent 32-bit numbers for (key, counter).
-DISTILL_PHILOX_HD inline Random4 philox(uint64_t key, uint64_t counter_low, uint64_t counter_high = 0) {
+DISTILL_HD inline Random4 philox(uint64_t key, uint64_t counter_low, uint64_t counter_high = 0) {
     uint32_t c0 = static_cast<uint32_t>(counter_low), c1 = static_cast<uint32_t>(counter_low >> 32);
     uint32_t c2 = static_cast<uint32_t>(counter_high), c3 = static_cast<uint32_t>(counter_high >> 32);
     uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
@@ -57,7 +53,7 @@ DISTILL_PHILOX_HD inline Random4 philox(uint64_t key, uint64_t counter_low, uint
 }
 
 /// [0, 1) on a grid of 2⁻²⁴, exact in float.
-DISTILL_PHILOX_HD inline float uniform(uint32_t bits) { return static_cast<float>(bits >> 8) * 5.9604644775390625e-8f; }
+DISTILL_HD inline float uniform(uint32_t bits) { return static_cast<float>(bits >> 8) * 5.9604644775390625e-8f; }
 
 /// A standard normal by Box and Muller, in double so that every backend rounds the same number.
 inline float normal(uint32_t bits_a, uint32_t bits_b) {

@@ -1,5 +1,5 @@
 // report.h: runs beside the papers' numbers: collect run folders, join, summarise, print.
-// defines: Epoch, Config, value_of, Run, Spread, Group, Report, collect_runs, spread, summarize, write_text, write_csv, add_report_command,
+// defines: Epoch, value_of, Run, Spread, Group, Report, collect_runs, spread, summarize, write_text, write_csv, add_report_command,
 //          is_trained_alone, fixed, points, clock_time, label
 #pragma once
 #include <filesystem>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "paper.h"
+#include "run_folder.h"
 
 namespace CLI {
 class App;
@@ -22,8 +23,7 @@ struct Epoch {
     double train_loss, test_acc;
 };
 
-/// Option, value; in config.csv's order.
-using Config = std::vector<std::pair<std::string, std::string>>;
+/// The value of an option.
 std::string value_of(const Config& config, const std::string& option);  ///< "" if there is none
 
 /// One run folder. An unfinished one (epochs.csv, but no result.csv) has what its config.csv and epochs.csv tell.

@@ -1,5 +1,5 @@
 // run_folder.h: runs/<name>/ and the files in it.
-// defines: ResultRow, RunFolder, interruption
+// defines: Config, read_config, ResultRow, RunFolder, catch_interruption, interruption
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -11,7 +11,9 @@
 
 namespace distill {
 
-using ConfigRows = std::vector<std::pair<std::string, std::string>>;
+/// Option and value, in config.csv's order.
+using Config = std::vector<std::pair<std::string, std::string>>;
+Config read_config(const std::filesystem::path& file);
 
 /// result.csv, one row.
 struct ResultRow {
@@ -25,7 +27,7 @@ struct ResultRow {
 class RunFolder {
   public:
     /// Makes the folder with its config.csv, whole or not at all. InputError if it exists.
-    static RunFolder create(const std::filesystem::path& path, const ConfigRows& config);
+    static RunFolder create(const std::filesystem::path& path, const Config& config);
     /// A folder made before. InputError if it is not there or has no config.csv.
     static RunFolder reopen(const std::filesystem::path& path);
 
@@ -36,7 +38,7 @@ class RunFolder {
     std::filesystem::path file(const char* name) const { return path_ / name; }
     std::filesystem::path checkpoint() const { return file("checkpoint.bin"); }
     bool finished() const { return std::filesystem::exists(file("result.csv")); }
-    ConfigRows config() const;
+    Config config() const;
     void write_result(const ResultRow& row) const;
 
     /// Starts a table anew, or goes on after its first `keep` rows.

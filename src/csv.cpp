@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "files.h"
+#include "nearest.h"
 
 namespace distill {
 namespace {
@@ -73,11 +74,7 @@ std::string csv_text(const std::vector<std::string>& columns, const std::vector<
 
 size_t CsvTable::column(const std::string& name) const {
     const auto found = std::find(columns.begin(), columns.end(), name);
-    if (found == columns.end()) {
-        std::string present;
-        for (const std::string& c : columns) present += (present.empty() ? "" : ", ") + c;
-        input_error(path.string(), ": no column '", name, "'; it has: ", present);
-    }
+    if (found == columns.end()) input_error(path.string(), ": no column '", name, "'; it has: ", joined(columns));
     return static_cast<size_t>(found - columns.begin());
 }
 

@@ -106,9 +106,8 @@ void print_dataset_info(const fs::path& data_dir, const std::string& name, bool 
         rows.push_back({text("class_min_", part), text(low)});
         rows.push_back({text("class_max_", part), text(high)});
     }
-    const char* const channels[3] = {"red", "green", "blue"};
-    for (int c = 0; c < 3; ++c) rows.push_back({text("mean_", channels[c]), number(d.stats.mean[c])});
-    for (int c = 0; c < 3; ++c) rows.push_back({text("std_", channels[c]), number(d.stats.std[c])});
+    for (int c = 0; c < 3; ++c) rows.push_back({text("mean_", channel_names[c]), number(d.stats.mean[c])});
+    for (int c = 0; c < 3; ++c) rows.push_back({text("std_", channel_names[c]), number(d.stats.std[c])});
     for (const fs::path& path : files.train) rows.push_back({"sha256_" + path.stem().string(), sha256_of_file(path)});
     rows.push_back({"sha256_" + files.test.stem().string(), sha256_of_file(files.test)});
 

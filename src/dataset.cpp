@@ -14,12 +14,12 @@
 #include "csv.h"
 #include "error.h"
 #include "files.h"
+#include "nearest.h"
 #include "philox.h"
 
 namespace distill {
 namespace {
 
-const char* const kChannels[3] = {"red", "green", "blue"};
 constexpr int kCoarseClasses = 20;  // CIFAR-100's superclasses
 
 /// meta.csv's rows by key; every complaint names the file and the row.
@@ -143,10 +143,10 @@ Normalization measured(const Split& split, int64_t plane) {
 Normalization stated(const Meta& meta, const fs::path& folder) {
     Normalization stats;
     for (int c = 0; c < 3; ++c) {
-        stats.mean[c] = float(meta.real(text("mean_", kChannels[c])));
-        stats.std[c] = float(meta.real(text("std_", kChannels[c])));
+        stats.mean[c] = float(meta.real(text("mean_", channel_names[c])));
+        stats.std[c] = float(meta.real(text("std_", channel_names[c])));
         if (!(stats.std[c] > 0))
-            input_error((folder / "meta.csv").string(), ": row 'std_", kChannels[c], "': found ", stats.std[c], ", expected more than 0");
+            input_error((folder / "meta.csv").string(), ": row 'std_", channel_names[c], "': found ", stats.std[c], ", expected more than 0");
     }
     return stats;
 }
@@ -176,8 +176,7 @@ DatasetFiles official_files(const fs::path& data_dir, const std::string& name) {
 bool is_official(const std::string& name) { return name == "cifar10" || name == "cifar100"; }
 
 [[noreturn]] void unknown_dataset(const fs::path& data_dir, const std::string& name) {
-    std::string found;
-    for (const std::string& n : datasets_in(data_dir)) found += (found.empty() ? "" : ", ") + n;
+    const std::string found = joined(datasets_in(data_dir));
     std::string remedy = "make one with `distill data import`";
     if (name == "tiny-imagenet") remedy = "run `distill data fetch tiny-imagenet` and `distill data import tiny-imagenet`";
     if (name == "fashion-mnist") remedy = "run `distill data import fashion-mnist`";

@@ -104,9 +104,8 @@ void DatasetWriter::finish() {
     std::string meta = text("key,value\nheight,", height_, "\nwidth,", width_, "\nclasses,", classes_.size(), "\n");
     for (const Sink& sink : sinks_) meta += text("records_", sink.path.stem().string(), ",", sink.records, "\n");
     for (const Sink& sink : sinks_) meta += text("sha256_", sink.path.stem().string(), ",", sha256_of_file(sink.path), "\n");
-    const char* const channels[3] = {"red", "green", "blue"};
-    for (int c = 0; c < 3; ++c) meta += text("mean_", channels[c], ",", number(stats.mean[c]), "\n");
-    for (int c = 0; c < 3; ++c) meta += text("std_", channels[c], ",", number(stats.std[c]), "\n");
+    for (int c = 0; c < 3; ++c) meta += text("mean_", channel_names[c], ",", number(stats.mean[c]), "\n");
+    for (int c = 0; c < 3; ++c) meta += text("std_", channel_names[c], ",", number(stats.std[c]), "\n");
 
     const bool with_words = std::any_of(classes_.begin(), classes_.end(), [](const ClassName& c) { return !c.words.empty(); });
     {

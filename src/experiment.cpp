@@ -19,8 +19,8 @@ namespace {
 /// Options that say how this process goes about it, not what the run is: not kept.
 bool drives_only(const std::string& name) { return name == "resume" || name == "quiet" || name == "runs" || name == "run"; }
 
-ConfigRows kept_options(const OptionTable& table) {
-    ConfigRows rows = table.values();
+Config kept_options(const OptionTable& table) {
+    Config rows = table.values();
     rows.erase(std::remove_if(rows.begin(), rows.end(), [](const auto& row) { return drives_only(row.first); }), rows.end());
     return rows;
 }
@@ -30,7 +30,7 @@ bool left_open(const std::string& name, const std::string& value) { return value
 
 /// A resumed run has the options it was started with; one given by hand must say the same. Of several runs each has its own seed.
 void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many) {
-    const ConfigRows now = table.values();
+    const Config now = table.values();
     for (const auto& [name, value] : folder.config()) {
         if (name == "method" && value != method)
             input_error(folder.path().string(), ": was started with: distill ", value,
@@ -56,7 +56,7 @@ std::string checksum(const Dataset& data) {
 }
 
 /// A run that goes on must see the data and the teacher that it began with.
-void require_same_input(const RunFolder& folder, const ConfigRows& facts) {
+void require_same_input(const RunFolder& folder, const Config& facts) {
     for (const auto& [name, value] : folder.config())
         for (const auto& [key, now] : facts)
             if (key == name && value != now && (key == "info.data_sha256" || key == "info.teacher_sha256"))
@@ -71,7 +71,7 @@ std::string default_run(const std::string& method, const Options& o) {
     return name + "-" + o.student;
 }
 
-void print_configuration(const std::string& method, const ConfigRows& rows) {
+void print_configuration(const std::string& method, const Config& rows) {
     std::printf("distill %s\n", method.c_str());
     for (const auto& [name, value] : rows)
         if (!value.empty()) std::printf("  %-16s %s\n", name.c_str(), value.c_str());
@@ -198,7 +198,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     if (!steps.empty() && steps.front() >= o.epochs)
         std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(),
                     o.epochs - 1);
-    ConfigRows facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(lab.data)}};
+    Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(lab.data)}};
     if (distills) facts.emplace_back("info.teacher_sha256", sha256_of_file(o.teacher_weights));
     if (distills) facts.emplace_back("info.teacher_accuracy", number(measure_teacher(lab, loader, o)));
 
@@ -212,7 +212,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
             std::printf("%s: finished before, skipped\n", path.c_str());
             continue;
         }
-        ConfigRows config{{"method", method_name}};
+        Config config{{"method", method_name}};
         for (auto& row : kept_options(table)) config.push_back(row);
         config.insert(config.end(), facts.begin(), facts.end());
         RunFolder folder = known ? RunFolder::reopen(path) : RunFolder::create(path, config);

@@ -14,6 +14,7 @@
 #include "error.h"
 #include "files.h"
 #include "nearest.h"
+#include "progress.h"
 #include "report_html.h"
 
 namespace distill {
@@ -27,13 +28,6 @@ double bounded(const CsvTable& table, size_t row, const std::string& column, dou
     if (!(value >= low && value <= high))
         input_error(table.path.string(), ": row ", row + 1, ", column '", column, "': found ", value, ", expected ", low, " to ", high);
     return value;
-}
-
-Config read_config(const fs::path& file) {
-    const CsvTable table = read_csv(file);
-    Config config;
-    for (size_t r = 0; r < table.rows.size(); ++r) config.emplace_back(table.cell(r, "option"), table.cell(r, "value"));
-    return config;
 }
 
 std::vector<Epoch> read_epochs(const fs::path& file) {
@@ -63,7 +57,7 @@ Run read_run(const fs::path& folder) {
     if (fs::exists(folder / "epochs.csv")) run.epochs = read_epochs(folder / "epochs.csv");
     if (!run.finished) {
         for (const auto& [name, field] : text_fields) run.*field = value_of(run.config, name);
-        if (run.student.empty()) run.student = value_of(run.config, "net");  // as `train` calls it
+        if (run.student.empty()) run.student = value_of(run.config, "net");  // the option's other name
         return run;
     }
     const CsvTable result = read_csv(folder / "result.csv");
@@ -97,9 +91,7 @@ Config substance_of(const Run& run) {
 std::string unique_values(const std::vector<Run>& runs, std::string Run::* field) {
     std::set<std::string> values;
     for (const Run& run : runs) values.insert(run.*field);
-    std::string all;
-    for (const std::string& value : values) all += (all.empty() ? "" : ", ") + value;
-    return all;
+    return joined({values.begin(), values.end()});
 }
 
 bool seed_order(const Run& a, const Run& b) {  // s2 before s10; seeds that are no numbers by text
@@ -266,12 +258,7 @@ std::string points(const std::optional<double>& difference) {
     return (*difference < 0 && size != "0.00" ? "−" : "+") + size;
 }
 
-std::string clock_time(double hours) {
-    const long seconds = std::lround(hours * 3600);
-    char buffer[64];
-    std::snprintf(buffer, sizeof buffer, "%ld:%02ld:%02ld", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    return buffer;
-}
+std::string clock_time(double hours) { return duration(hours * 3600); }
 
 bool is_trained_alone(const Run& run) { return run.method == "train" && run.teacher.empty(); }
 

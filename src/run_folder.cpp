@@ -30,7 +30,14 @@ void catch_interruption() {
 
 bool interruption() { return interrupted != 0; }
 
-RunFolder RunFolder::create(const fs::path& path, const ConfigRows& config) {
+Config read_config(const fs::path& file) {
+    const CsvTable table = read_csv(file);
+    Config rows;
+    for (size_t i = 0; i < table.rows.size(); ++i) rows.emplace_back(table.cell(i, "option"), table.cell(i, "value"));
+    return rows;
+}
+
+RunFolder RunFolder::create(const fs::path& path, const Config& config) {
     if (fs::exists(path))
         input_error(path.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
     // Made under another name first: a kill leaves no folder that can neither be started nor resumed.
@@ -68,12 +75,7 @@ void RunFolder::lock() {
         input_error(path_.string(), ": another process is training in this run folder; wait for it, or name another with --run");
 }
 
-ConfigRows RunFolder::config() const {
-    const CsvTable table = read_csv(file("config.csv"));
-    ConfigRows rows;
-    for (size_t i = 0; i < table.rows.size(); ++i) rows.emplace_back(table.cell(i, "option"), table.cell(i, "value"));
-    return rows;
-}
+Config RunFolder::config() const { return read_config(file("config.csv")); }
 
 void RunFolder::write_result(const ResultRow& r) const {
     const fs::path partial = file("result.csv.tmp");

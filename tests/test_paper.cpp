@@ -2,28 +2,20 @@
 #include <fstream>
 #include <string>
 
+#include "complaints.h"
 #include "error.h"
 #include "paper.h"
 #include "testing.h"
 
 namespace fs = std::filesystem;
 using namespace distill;
+using testing::complaint;
 
 namespace {
 
 void put(const fs::path& file, const std::string& bytes) { std::ofstream(file) << bytes; }
 
 const std::string header = "id,table,dataset,teacher,student,method,metric,value,std,source\n";
-
-template <class Call>
-std::string complaint(Call call) {
-    try {
-        call();
-    } catch (const InputError& e) {
-        return e.what();
-    }
-    return "";
-}
 
 bool holds(const std::string& all, const std::string& part) { return all.find(part) != std::string::npos; }
 

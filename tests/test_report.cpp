@@ -5,6 +5,7 @@
 #include <regex>
 #include <sstream>
 
+#include "complaints.h"
 #include "csv.h"
 #include "error.h"
 #include "files.h"
@@ -13,6 +14,7 @@
 #include "testing.h"
 
 using namespace distill;
+using testing::complaint;
 using testing::TempFolder;
 
 namespace {
@@ -58,16 +60,6 @@ const std::vector<PaperRow> paper = {
 };
 
 Report report_on(const TempFolder& folder) { return summarize(collect_runs({folder.path()}), paper); }
-
-template <class Call>
-std::string complaint(Call call) {
-    try {
-        call();
-    } catch (const InputError& e) {
-        return e.what();
-    }
-    return "";
-}
 
 bool holds(const std::string& all, const std::string& part) { return all.find(part) != std::string::npos; }
 size_t count(const std::string& all, const std::string& part) {

@@ -97,7 +97,7 @@ class Bench {
         l.normalization = data_.stats;
         return Loader(*backend_, data_, l);
     }
-    ConfigRows config() const { return {{"method", "test"}, {"seed", std::to_string(options.seed)}}; }
+    Config config() const { return {{"method", "test"}, {"seed", std::to_string(options.seed)}}; }
 
     /// Trains in the run's folder, made if it is not there.
     TrainingResult train(const std::string& run, Method& method, bool resume = false) {
