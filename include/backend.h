@@ -1,5 +1,6 @@
 // backend.h: what a device can do. One method per operation and direction; elementwise and row operations are functors (launch.h).
-// defines: Device, Conv2dGeometry, ConvEpilogue, BatchNormShape, BatchNormForward, BatchNormBackward, GemmShape, Backend, make_backend
+// defines: Device, Precision, DeviceOptions, Conv2dGeometry, ConvEpilogue, BatchNormShape, BatchNormForward, BatchNormBackward, GemmShape,
+//          Backend, make_backend
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -12,34 +13,54 @@ namespace distill {
 
 enum class Device { cpu, cuda };
 
-/// y (N,OH,OW,K) = conv(x (N,H,W,C), w (K,R,S,C/groups)); OH = (H + 2·pad_h − R)/stride_h + 1, OW alike.
+/// Of convolutions and matrix products. fp32: IEEE single throughout. tf32: operands rounded to 10 bits of mantissa inside the tensor
+/// cores (a GPU's; the CPU computes fp32). bf16: activations are stored as bfloat16 too; sums, weights, statistics and losses stay fp32.
+enum class Precision { fp32, tf32, bf16 };
+
+/// `threads`: OpenMP threads of the CPU's work, 0 = as the environment says. `deterministic`: the same bits each time on one machine.
+struct DeviceOptions {
+    int threads = 0;
+    Precision precision = Precision::fp32;
+    bool deterministic = true;
+    int index = 0;  ///< of the GPU
+};
+
+/// y (N,OH,OW,K) = conv(x (N,H,W,C), w (K,R,S,C/groups)); OH = (H + 2·pad_h − R)/stride_h + 1, OW alike. x, w, y and the gradients of
+/// x and y are of `type` (f32 or bf16); the gradient of w is always float, as are all sums.
 struct Conv2dGeometry {
     Shape x, w, y;
     int stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0, groups = 1;
+    DType type = DType::f32;
     int64_t multiply_accumulates() const { return y.size() * w.per_sample(); }
 };
 
-/// What a forward convolution does to its sum before it writes: + bias (K floats), + residual (like y), max(0, ·); each if given.
+/// What a forward convolution does to its sum before it writes: + bias (K floats), + residual (of y's shape and type), max(0, ·); each if given.
 struct ConvEpilogue {
     const float* bias = nullptr;
-    const float* residual = nullptr;
+    const void* residual = nullptr;
     bool relu = false;
 };
 
 /// Batch normalisation of `rows` rows of `channels` (rows = N·H·W), then + residual if given, then ReLU if asked.
+/// x, y, residual and their gradients are of `type`; everything per channel is float.
 struct BatchNormShape {
     int64_t rows = 0, channels = 0;
     bool relu = false;
     float epsilon = 1e-5f, momentum = 0.1f;
+    DType type = DType::f32;
 };
 struct BatchNormForward {
-    const float *x, *residual, *gamma, *beta;  ///< residual may be null
-    float *y, *mean, *inverse_std;             ///< mean and 1/√(var+ε) of the batch: saved for backward
+    const void *x, *residual;  ///< residual may be null
+    const float *gamma, *beta;
+    void* y;
+    float *mean, *inverse_std;             ///< mean and 1/√(var+ε) of the batch: saved for backward
     float *running_mean, *running_var;         ///< updated: r ← (1−m)·r + m·batch (variance unbiased); null: left alone
 };
 struct BatchNormBackward {
-    const float *x, *y, *dy, *gamma, *mean, *inverse_std;  ///< y is read only with ReLU (its mask)
-    float *dx, *dresidual, *dgamma, *dbeta;                ///< all overwritten; dresidual may be null; dx may be dy
+    const void *x, *y, *dy;  ///< y is read only with ReLU (its mask)
+    const float *gamma, *mean, *inverse_std;
+    void *dx, *dresidual;  ///< overwritten, as all below; dresidual may be null; dx may be dy
+    float *dgamma, *dbeta;
 };
 
 /// c (m×n) = op(a)·op(b), row-major and dense; op transposes where asked: a is m×k, or k×m stored.
@@ -55,6 +76,9 @@ class Backend {
   public:
     virtual ~Backend() = default;
     virtual Device device() const = 0;
+    Precision precision() const { return precision_; }
+    /// Of the maps between convolutions.
+    DType activation_type() const { return precision_ == Precision::bf16 ? DType::bf16 : DType::f32; }
     virtual std::string description() const = 0;  ///< for config.csv: the device and its libraries' versions
     virtual Arena& arena() = 0;
     /// Multiply-accumulates in fp32 that the device can do in a millisecond at the very most (for the benchmark's lower bound).
@@ -72,20 +96,26 @@ class Backend {
     virtual void wait(int other) = 0;
     virtual void* native_stream() = 0;  ///< cudaStream_t for launches; null on the CPU
 
-    virtual void conv2d_forward(const Conv2dGeometry&, const float* x, const float* w, const ConvEpilogue&, float* y) = 0;
-    virtual void conv2d_backward_data(const Conv2dGeometry&, const float* dy, const float* w, float* dx) = 0;
-    virtual void conv2d_backward_weights(const Conv2dGeometry&, const float* x, const float* dy, float* dw) = 0;
+    virtual void conv2d_forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y) = 0;
+    virtual void conv2d_backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx) = 0;
+    virtual void conv2d_backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw) = 0;
     virtual void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) = 0;
     virtual void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) = 0;
     virtual void gemm(const GemmShape&, const float* a, const float* b, float* c) = 0;
+
+  protected:
+    explicit Backend(Precision precision) : precision_(precision) {}
+
+  private:
+    Precision precision_;
 };
 
 /// "cpu", "cuda" or "auto" (the CPU as long as the CUDA backend lacks operations). InputError: unknown name; cuda without a GPU or without
-/// CUDA in the build. `threads`: OpenMP threads of the CPU's work, 0 = as the environment says.
-std::unique_ptr<Backend> make_backend(const std::string& name, int threads = 0);
-std::unique_ptr<Backend> make_cpu_backend();
+/// CUDA in the build.
+std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptions& options = {});
+std::unique_ptr<Backend> make_cpu_backend(const DeviceOptions& options = {});
 #ifdef DISTILL_CUDA
-std::unique_ptr<Backend> make_cuda_backend();
+std::unique_ptr<Backend> make_cuda_backend(const DeviceOptions& options = {});
 int cuda_device_count();  ///< 0 where there is no driver or no GPU
 #endif
 

@@ -11,7 +11,7 @@ struct ConvPlans;  // cpu_conv2d.cpp
 
 class CpuBackend final : public Backend {
   public:
-    CpuBackend();
+    explicit CpuBackend(Precision precision);
     ~CpuBackend() override;
     Device device() const override { return Device::cpu; }
     std::string description() const override;
@@ -27,9 +27,9 @@ class CpuBackend final : public Backend {
     void wait(int) override {}
     void* native_stream() override { return nullptr; }
 
-    void conv2d_forward(const Conv2dGeometry&, const float* x, const float* w, const ConvEpilogue&, float* y) override;
-    void conv2d_backward_data(const Conv2dGeometry&, const float* dy, const float* w, float* dx) override;
-    void conv2d_backward_weights(const Conv2dGeometry&, const float* x, const float* dy, float* dw) override;
+    void conv2d_forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y) override;
+    void conv2d_backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx) override;
+    void conv2d_backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw) override;
     void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) override;
     void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) override;
     void gemm(const GemmShape&, const float* a, const float* b, float* c) override;

@@ -19,6 +19,7 @@ struct Augmentation {
 struct Batch {
     Var images;     ///< (N,H,W,3), normalised
     Tensor labels;  ///< N int32
+    Tensor step{};  ///< int32 in device memory, read when the step runs: the training steps before this one, of all epochs
     int64_t size() const { return images.shape().n; }
 };
 
@@ -61,7 +62,7 @@ class Loader {
     int32_t epoch_ = 0;
     OnDevice train_, test_;
     Tensor order_, test_order_;
-    Tensor position_;  ///< int32: the batch's first record in the order, and the epoch; read when the kernel runs
+    Tensor position_;  ///< int32: the batch's first record in the order, the epoch, the step since the start; read when the kernel runs
 };
 
 }  // namespace distill

@@ -1,5 +1,5 @@
 // options.h: the command line of every training subcommand: one table that parses, prints help, writes config.csv and reads it back.
-// defines: Options, Range, OptionTable, add_training_options, parse_lr_steps, resolve_normalization
+// defines: Options, Range, OptionTable, add_training_options, device_options, parse_lr_steps, resolve_normalization
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend.h"
 #include "dataset.h"
 
 namespace CLI {
@@ -33,6 +34,7 @@ struct Options {
     int runs = 1, threads = 0;
     std::string normalize = "auto", augment = "crop-flip", crop_pad = "zero";
     std::string precision = "fp32", device = "auto";
+    bool deterministic = true;
     std::string run, save, id, preset;
     bool resume = false, log_steps = false, quiet = false;
     double teacher_min = 0;  ///< percent
@@ -96,6 +98,9 @@ class OptionTable {
 
 /// The options that `train`, `kd` and `reviewkd` share; `distills`: with those of a teacher.
 void add_training_options(OptionTable& table, Options& options, bool distills);
+
+/// --threads, --precision and --deterministic, as the backend takes them.
+DeviceOptions device_options(const Options& options);
 
 /// "150,180,210" as epochs; InputError for anything else. Empty: none.
 std::vector<int> parse_lr_steps(const std::string& text);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "arena.h"
+#include "dtype.h"
 
 namespace distill {
 
@@ -23,11 +24,11 @@ struct Shape {
 std::string to_string(const Shape& s);  ///< "(128,32,32,16)"
 
 /// A reference-counted view of device memory: copies share, the last one gives the block back to its backend's arena.
-/// Elements are float unless made with `integers` (int32: labels, indices). Not thread-safe: a training owns its tensors.
+/// Elements are float unless made otherwise (dtype.h). Not thread-safe: a training owns its tensors.
 class Tensor {
   public:
     Tensor() = default;
-    Tensor(Backend& backend, Shape shape);  ///< uninitialised
+    Tensor(Backend& backend, Shape shape, DType type = DType::f32);  ///< uninitialised
     static Tensor zeros(Backend& backend, Shape shape);
     static Tensor from_host(Backend& backend, Shape shape, const std::vector<float>& values);
     static Tensor integers(Backend& backend, Shape shape);
@@ -35,9 +36,14 @@ class Tensor {
     bool defined() const { return block_.get() != nullptr; }
     const Shape& shape() const { return shape_; }
     int64_t size() const { return shape_.size(); }
+    DType type() const { return type_; }
+    size_t bytes() const { return static_cast<size_t>(size() * bytes_of(type_)); }
     Backend& backend() const;
-    float* data() const { return reinterpret_cast<float*>(block_.get()->memory) + offset_; }
-    int32_t* ints() const { return reinterpret_cast<int32_t*>(block_.get()->memory) + offset_; }
+    /// The elements as what they are; a failure if they are something else.
+    float* data() const { return static_cast<float*>(elements(DType::f32)); }
+    int32_t* ints() const { return static_cast<int32_t*>(elements(DType::i32)); }
+    bfloat16* halves() const { return static_cast<bfloat16*>(elements(DType::bf16)); }
+    void* raw() const { return static_cast<char*>(block_.get()->memory) + offset_ * bytes_of(type_); }
 
     /// The same memory from element `offset` on, seen in another shape (which must fit).
     Tensor view(int64_t offset, Shape shape) const;
@@ -46,16 +52,18 @@ class Tensor {
     bool unique() const { return block_.get()->references == 1; }
 
     void zero();
-    void copy_from(const Tensor& other);  ///< same backend, same size
+    void copy_from(const Tensor& other);  ///< same backend, same size, same type
     void upload(const float* values);     ///< size() floats from host memory
     void upload(const int32_t* values);
-    std::vector<float> to_host() const;  ///< waits for the device
+    std::vector<float> to_host() const;  ///< as floats; waits for the device
     float item() const;                  ///< to_host() of one element
 
   private:
+    void* elements(DType asked) const;
     BlockRef block_;
     int64_t offset_ = 0;
     Shape shape_;
+    DType type_ = DType::f32;
 };
 
 }  // namespace distill

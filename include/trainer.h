@@ -34,6 +34,12 @@ class Method {
     /// Called before an epoch's first step: the place for weights that follow a schedule (they live in device memory).
     virtual void begin_epoch(int /*epoch*/) {}
     virtual StepResult step(const Batch& batch) = 0;
+    /// Called after an epoch's last step: the place for a method's own table in the run's folder.
+    virtual void end_epoch(const RunFolder& /*folder*/, int /*epoch*/) {}
+    /// Networks tested at each epoch's end beside student(): epochs.csv has their accuracies as test_acc_<name>.
+    virtual std::vector<std::pair<std::string, const Network*>> others() const { return {}; }
+    /// What a checkpoint must hold beside the parameters, by name.
+    virtual std::vector<std::pair<std::string, Tensor>> state() const { return {}; }
 };
 
 /// A method that trains options.student. A derived class registers its helper modules and then allocates the parameters.

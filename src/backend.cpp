@@ -6,16 +6,16 @@
 
 namespace distill {
 
-std::unique_ptr<Backend> make_backend(const std::string& name, int threads) {
-    if (threads < 0) input_error("--threads ", threads, ": expected a number of threads, or 0 for what the environment says");
-    if (threads > 0) omp_set_num_threads(threads);
+std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptions& options) {
+    if (options.threads < 0) input_error("--threads ", options.threads, ": expected a number of threads, or 0 for what the environment says");
+    if (options.threads > 0) omp_set_num_threads(options.threads);
 
     // auto is the CPU even where cuda_device_count() > 0, as long as the GPU lacks convolution and batch normalisation:
     // it must choose a device that can train.
-    if (name == "cpu" || name == "auto") return make_cpu_backend();
+    if (name == "cpu" || name == "auto") return make_cpu_backend(options);
     if (name != "cuda") input_error("--device ", name, ": no such device; valid are auto, cpu, cuda");
 #ifdef DISTILL_CUDA
-    return make_cuda_backend();
+    return make_cuda_backend(options);
 #else
     input_error("--device cuda: this program was built without CUDA; run with --device cpu, or build again where nvcc is found");
 #endif

@@ -79,7 +79,7 @@ void run_bench(BenchOptions o) {
     if (o.training.student.empty()) input_error("--student: no network named; there are: ", network_names());
     if (o.training.batch < 1 || o.steps < 1) input_error("bench: --batch and --steps must be at least 1");
     if (o.size < 8) input_error("bench: --size ", o.size, ": expected at least 8 pixels");
-    const auto backend = make_backend(o.training.device, o.training.threads);
+    const auto backend = make_backend(o.training.device, device_options(o.training));
     std::unique_ptr<Teacher> teacher;
     const std::unique_ptr<Method> method = make_method(*backend, o, teacher);
     const Batch batch = random_batch(*backend, o);

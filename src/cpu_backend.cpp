@@ -33,10 +33,10 @@ class CpuArena final : public Arena {
 
 }  // namespace
 
-CpuBackend::CpuBackend() : arena_(std::make_unique<CpuArena>()), plans_(std::make_unique<ConvPlans>()) { arena_->owner = this; }
+CpuBackend::CpuBackend(Precision precision) : Backend(precision), arena_(std::make_unique<CpuArena>()), plans_(std::make_unique<ConvPlans>()) { arena_->owner = this; }
 CpuBackend::~CpuBackend() = default;
 
-std::unique_ptr<Backend> make_cpu_backend() { return std::make_unique<CpuBackend>(); }
+std::unique_ptr<Backend> make_cpu_backend(const DeviceOptions& options) { return std::make_unique<CpuBackend>(options.precision); }
 
 std::string CpuBackend::description() const {
     const dnnl_version_t* v = dnnl_version();

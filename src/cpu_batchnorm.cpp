@@ -168,6 +168,8 @@ void with_flag(bool flag, const F& f) {
 }  // namespace
 
 void CpuBackend::batchnorm_forward(const BatchNormShape& s, const BatchNormForward& t) {
+    const auto *x = static_cast<const float*>(t.x), *added = static_cast<const float*>(t.residual);
+    auto* y = static_cast<float*>(t.y);
     const Chunks chunks(s);
     const int64_t channels = s.channels;
     partial_sums_.resize(std::max(partial_sums_.size(), static_cast<size_t>((2 * chunks.count + 3) * channels)));
@@ -177,11 +179,11 @@ void CpuBackend::batchnorm_forward(const BatchNormShape& s, const BatchNormForwa
 
     for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t chunk, int64_t begin, int64_t end) {
         float* sums = partial + 2 * chunk * channels + c;
-        sums_forward<width>(t.x + c, t.x + c, channels, begin, end, sums, sums + channels);
+        sums_forward<width>(x + c, x + c, channels, begin, end, sums, sums + channels);
     });
     const double rows = static_cast<double>(s.rows);
     combine(partial_sums_, chunks, channels, [&](int64_t c, double sum, double squares) {
-        const double offset = sum / rows, mean = static_cast<double>(t.x[c]) + offset;
+        const double offset = sum / rows, mean = static_cast<double>(x[c]) + offset;
         const double variance = std::max(0.0, squares / rows - offset * offset);
         const double inverse_std = 1.0 / std::sqrt(variance + static_cast<double>(s.epsilon));
         t.mean[c] = static_cast<float>(mean);
@@ -196,14 +198,16 @@ void CpuBackend::batchnorm_forward(const BatchNormShape& s, const BatchNormForwa
     with_flag(t.residual != nullptr, [&](auto has_residual) {
         with_flag(s.relu, [&](auto relu) {
             for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t, int64_t begin, int64_t end) {
-                const float* residual = has_residual ? t.residual + c : nullptr;
-                apply_forward<width, has_residual, relu>(t.x + c, residual, a + c, b + c, channels, begin, end, t.y + c);
+                const float* residual = has_residual ? added + c : nullptr;
+                apply_forward<width, has_residual, relu>(x + c, residual, a + c, b + c, channels, begin, end, y + c);
             });
         });
     });
 }
 
 void CpuBackend::batchnorm_backward(const BatchNormShape& s, const BatchNormBackward& t) {
+    const auto *x = static_cast<const float*>(t.x), *out = static_cast<const float*>(t.y), *dy = static_cast<const float*>(t.dy);
+    auto *dx = static_cast<float*>(t.dx), *dresidual = static_cast<float*>(t.dresidual);
     const Chunks chunks(s);
     const int64_t channels = s.channels;
     partial_sums_.resize(std::max(partial_sums_.size(), static_cast<size_t>((2 * chunks.count + 3) * channels)));
@@ -212,12 +216,12 @@ void CpuBackend::batchnorm_backward(const BatchNormShape& s, const BatchNormBack
     float *u = a + channels, *v = u + channels;
 
     with_flag(s.relu, [&](auto relu) {
-        with_flag(t.dresidual != nullptr, [&](auto keep) {
+        with_flag(dresidual != nullptr, [&](auto keep) {
             for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t chunk, int64_t begin, int64_t end) {
                 float* sums = partial + 2 * chunk * channels + c;
-                const float* y = relu ? t.y + c : nullptr;
-                float* kept = keep ? t.dresidual + c : nullptr;
-                sums_backward<width, relu, keep>(t.x + c, y, t.dy + c, t.mean + c, channels, begin, end, kept, sums, sums + channels);
+                const float* y = relu ? out + c : nullptr;
+                float* kept = keep ? dresidual + c : nullptr;
+                sums_backward<width, relu, keep>(x + c, y, dy + c, t.mean + c, channels, begin, end, kept, sums, sums + channels);
             });
         });
     });
@@ -232,12 +236,12 @@ void CpuBackend::batchnorm_backward(const BatchNormShape& s, const BatchNormBack
         u[c] = static_cast<float>(slope);
         v[c] = static_cast<float>(-scale * sum / rows - slope * mean);
     });
-    const bool masked = s.relu && !t.dresidual;  // else g lies ready in dresidual, or there is no mask
-    const float* g = t.dresidual ? t.dresidual : t.dy;
+    const bool masked = s.relu && !dresidual;  // else g lies ready in dresidual, or there is no mask
+    const float* g = dresidual ? dresidual : dy;
     with_flag(masked, [&](auto relu) {
         for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t, int64_t begin, int64_t end) {
-            const float* y = relu ? t.y + c : nullptr;
-            apply_backward<width, relu>(t.x + c, y, g + c, a + c, u + c, v + c, channels, begin, end, t.dx + c);
+            const float* y = relu ? out + c : nullptr;
+            apply_backward<width, relu>(x + c, y, g + c, a + c, u + c, v + c, channels, begin, end, dx + c);
         });
     });
 }

@@ -59,13 +59,13 @@ class Operand {
         if (!same) wanted_ = memory(wanted, engine());
     }
     const memory& argument() const { return wanted_ ? *wanted_ : ours_; }
-    void read(const float* p) {
-        ours_.set_data_handle(const_cast<float*>(p));  // oneDNN has no const memory; inputs are only read
+    void read(const void* p) {
+        ours_.set_data_handle(const_cast<void*>(p));  // oneDNN has no const memory; inputs are only read
         if (!wanted_) return;
         if (!reorder_) reorder_ = dnnl::reorder(ours_, *wanted_);
         reorder_->execute(stream(), ours_, *wanted_);
     }
-    void aim(float* p) { ours_.set_data_handle(p); }
+    void aim(void* p) { ours_.set_data_handle(p); }
     void written() {
         if (!wanted_) return;
         if (!reorder_) reorder_ = dnnl::reorder(*wanted_, ours_);
@@ -132,23 +132,23 @@ class ConvPlan {
         }
     }
 
-    void forward(const float* x, const float* w, const ConvEpilogue& epilogue, float* y) {
+    void forward(const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
         x_->read(x);
         w_->read(w);
         y_->aim(y);
         if (epilogue.bias) bias_.set_data_handle(const_cast<float*>(epilogue.bias));
-        if (epilogue.residual) residual_.set_data_handle(const_cast<float*>(epilogue.residual));
+        if (epilogue.residual) residual_.set_data_handle(const_cast<void*>(epilogue.residual));
         primitive_.execute(stream(), arguments_);
         y_->written();
     }
-    void backward_data(const float* dy, const float* w, float* dx) {
+    void backward_data(const void* dy, const void* w, void* dx) {
         y_->read(dy);
         w_->read(w);
         x_->aim(dx);
         primitive_.execute(stream(), arguments_);
         x_->written();
     }
-    void backward_weights(const float* x, const float* dy, float* dw) {
+    void backward_weights(const void* x, const void* dy, float* dw) {
         x_->read(x);
         y_->read(dy);
         w_->aim(dw);
@@ -186,13 +186,13 @@ ConvPlan& plan(ConvPlans& plans, const Conv2dGeometry& g, Direction direction, c
 ConvPlans::ConvPlans() = default;
 ConvPlans::~ConvPlans() = default;
 
-void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const float* x, const float* w, const ConvEpilogue& epilogue, float* y) {
+void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
     plan(*plans_, g, Direction::forward, epilogue).forward(x, w, epilogue, y);
 }
-void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
+void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
     plan(*plans_, g, Direction::backward_data).backward_data(dy, w, dx);
 }
-void CpuBackend::conv2d_backward_weights(const Conv2dGeometry& g, const float* x, const float* dy, float* dw) {
+void CpuBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
     plan(*plans_, g, Direction::backward_weights).backward_weights(x, dy, dw);
 }
 

@@ -60,7 +60,7 @@ class CudaArena final : public Arena {
 
 class CudaBackend final : public Backend {
   public:
-    CudaBackend() {
+    explicit CudaBackend(const DeviceOptions& options) : Backend(options.precision) {
         int index = 0;
         DISTILL_CUDA_CHECK(cudaGetDevice(&index));
         DISTILL_CUDA_CHECK(cudaGetDeviceProperties(&properties_, index));
@@ -111,13 +111,13 @@ class CudaBackend final : public Backend {
     }
     void* native_stream() override { return stream(); }
 
-    void conv2d_forward(const Conv2dGeometry&, const float*, const float*, const ConvEpilogue&, float*) override {
+    void conv2d_forward(const Conv2dGeometry&, const void*, const void*, const ConvEpilogue&, void*) override {
         not_yet("convolution");
     }
-    void conv2d_backward_data(const Conv2dGeometry&, const float*, const float*, float*) override {
+    void conv2d_backward_data(const Conv2dGeometry&, const void*, const void*, void*) override {
         not_yet("the gradient of a convolution's input");
     }
-    void conv2d_backward_weights(const Conv2dGeometry&, const float*, const float*, float*) override {
+    void conv2d_backward_weights(const Conv2dGeometry&, const void*, const void*, float*) override {
         not_yet("the gradient of a convolution's weights");
     }
     void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) override { not_yet("batch normalisation"); }
@@ -196,11 +196,11 @@ int cuda_device_count() {
     return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
-std::unique_ptr<Backend> make_cuda_backend() {
+std::unique_ptr<Backend> make_cuda_backend(const DeviceOptions& options) {
     int count = 0;
     if (const char* words = error_words(cudaGetDeviceCount(&count)))
         input_error("--device cuda: no GPU here (", words, "); use --device cpu");
-    return std::make_unique<CudaBackend>();
+    return std::make_unique<CudaBackend>(options);
 }
 
 }  // namespace distill

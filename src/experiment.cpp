@@ -142,7 +142,7 @@ LoaderOptions Laboratory::loader_options(const Options& o) const {
 
 Laboratory open_laboratory(Options& o) {
     Laboratory lab;
-    lab.backend = make_backend(o.device, o.threads);
+    lab.backend = make_backend(o.device, device_options(o));
     o.device = lab.backend->device() == Device::cpu ? "cpu" : "cuda";
     o.threads = omp_get_max_threads();
     lab.data = load_dataset(o.data, o.dataset);

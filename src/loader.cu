@@ -13,7 +13,7 @@ namespace {
 /// One row is one line of one image of the batch.
 struct GatherLine {
     const uint8_t* pixels;
-    const int32_t *labels, *order, *position;  ///< position: first record in the order, epoch
+    const int32_t *labels, *order, *position;  ///< position: first record in the order, epoch, step
     int64_t height, width;
     Augmentation augmentation;
     uint64_t seed;
@@ -71,7 +71,7 @@ Loader::Loader(Backend& backend, const Dataset& data, const LoaderOptions& optio
                     " pixels");
     train_ = to_device(data.train);
     test_ = to_device(data.test);
-    position_ = Tensor::integers(backend, {1, 1, 1, 2});
+    position_ = Tensor::integers(backend, {1, 1, 1, 3});
     order_ = Tensor::integers(backend, {1, 1, 1, train_.records});
     test_order_ = Tensor::integers(backend, {1, 1, 1, std::max<int64_t>(1, test_.records)});
     std::vector<int32_t> in_order(static_cast<size_t>(test_order_.size()));
@@ -122,9 +122,9 @@ Batch Loader::test_batch(int64_t step) const {
 
 Batch Loader::gather(const OnDevice& from, const Tensor& order, int64_t step, const Augmentation& augmentation) const {
     const int64_t first = step * options_.batch, count = std::min(options_.batch, from.records - first);
-    const int32_t position[2] = {static_cast<int32_t>(first), epoch_};
+    const int32_t position[3] = {static_cast<int32_t>(first), epoch_, static_cast<int32_t>(epoch_ * steps_per_epoch() + step)};
     Tensor(position_).upload(position);
-    Batch batch{Var(Tensor(*backend_, {count, height_, width_, 3})), Tensor::integers(*backend_, {count, 1, 1, 1})};
+    Batch batch{Var(Tensor(*backend_, {count, height_, width_, 3})), Tensor::integers(*backend_, {count, 1, 1, 1}), position_.view(2, {})};
     GatherLine g{};
     g.pixels = reinterpret_cast<const uint8_t*>(from.pixels.data());
     g.labels = from.labels.ints();

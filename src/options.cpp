@@ -162,7 +162,8 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
     t.add("--crop-pad", o.crop_pad, {"zero", "reflect"}, "what the crop's border of 4 pixels is filled with");
     t.add_on_off("--shuffle", o.shuffle, "a new order each epoch; off: consecutive records");
     t.add_on_off("--drop-last", o.drop_last, "leave out an epoch's last, smaller batch");
-    t.add("--precision", o.precision, {"fp32"}, "of the arithmetic");
+    t.add("--precision", o.precision, {"fp32", "tf32", "bf16"}, "of convolutions and products; sums, weights and losses stay fp32");
+    t.add_on_off("--deterministic", o.deterministic, "the same bits each time on one machine; off may be faster on a GPU");
     t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
     t.add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
     t.add("--run", o.run, "the run's folder; by default under runs/, named after what is trained");
@@ -172,6 +173,11 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
     t.add("--id", o.id, "the experiment's id in the report");
     t.add("--preset", o.preset, "take everything from this row of data/paper");
     t.add_switch("--quiet", o.quiet, "no progress");
+}
+
+DeviceOptions device_options(const Options& o) {
+    const Precision precision = o.precision == "bf16" ? Precision::bf16 : o.precision == "tf32" ? Precision::tf32 : Precision::fp32;
+    return {o.threads, precision, o.deterministic, 0};
 }
 
 std::vector<int> parse_lr_steps(const std::string& s) {

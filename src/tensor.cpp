@@ -6,16 +6,19 @@
 namespace distill {
 namespace {
 
-BlockRef new_block(Backend& backend, const Shape& shape) {
-    static_assert(sizeof(float) == sizeof(int32_t), "float and integer tensors share one element size");
-    return BlockRef(backend.arena().obtain(static_cast<size_t>(shape.size()) * sizeof(float)));
-}
+const char* name_of(DType type) { return type == DType::f32 ? "float" : type == DType::bf16 ? "bfloat16" : "int32"; }
 
 }  // namespace
 
 std::string to_string(const Shape& s) { return text('(', s.n, ',', s.h, ',', s.w, ',', s.c, ')'); }
 
-Tensor::Tensor(Backend& backend, Shape shape) : block_(new_block(backend, shape)), shape_(shape) {}
+Tensor::Tensor(Backend& backend, Shape shape, DType type)
+    : block_(backend.arena().obtain(static_cast<size_t>(shape.size() * bytes_of(type)))), shape_(shape), type_(type) {}
+
+void* Tensor::elements(DType asked) const {
+    if (asked != type_) failure("Tensor ", to_string(shape_), ": its elements are ", name_of(type_), ", asked for as ", name_of(asked));
+    return raw();
+}
 
 Tensor Tensor::zeros(Backend& backend, Shape shape) {
     Tensor t(backend, shape);
@@ -31,7 +34,7 @@ Tensor Tensor::from_host(Backend& backend, Shape shape, const std::vector<float>
     return t;
 }
 
-Tensor Tensor::integers(Backend& backend, Shape shape) { return Tensor(backend, shape); }
+Tensor Tensor::integers(Backend& backend, Shape shape) { return Tensor(backend, shape, DType::i32); }
 
 Backend& Tensor::backend() const { return *block_.get()->arena->owner; }
 
@@ -49,19 +52,26 @@ Tensor Tensor::reshaped(Shape shape) const {
     return view(0, shape);
 }
 
-void Tensor::zero() { backend().zero(data(), static_cast<size_t>(size()) * sizeof(float)); }
+void Tensor::zero() { backend().zero(raw(), bytes()); }
 
 void Tensor::copy_from(const Tensor& other) {
-    if (other.size() != size()) failure("Tensor::copy_from: ", to_string(other.shape()), " into ", to_string(shape_));
-    backend().copy(data(), other.data(), static_cast<size_t>(size()) * sizeof(float));
+    if (other.size() != size() || other.type() != type_)
+        failure("Tensor::copy_from: ", to_string(other.shape()), ' ', name_of(other.type()), " into ", to_string(shape_), ' ', name_of(type_));
+    backend().copy(raw(), other.raw(), bytes());
 }
 
-void Tensor::upload(const float* values) { backend().upload(data(), values, static_cast<size_t>(size()) * sizeof(float)); }
-void Tensor::upload(const int32_t* values) { backend().upload(data(), values, static_cast<size_t>(size()) * sizeof(int32_t)); }
+void Tensor::upload(const float* values) { backend().upload(data(), values, bytes()); }
+void Tensor::upload(const int32_t* values) { backend().upload(ints(), values, bytes()); }
 
 std::vector<float> Tensor::to_host() const {
     std::vector<float> values(static_cast<size_t>(size()));
-    backend().download(values.data(), data(), values.size() * sizeof(float));
+    if (type_ == DType::bf16) {
+        std::vector<bfloat16> stored(values.size());
+        backend().download(stored.data(), raw(), bytes());
+        values.assign(stored.begin(), stored.end());
+    } else {
+        backend().download(values.data(), data(), bytes());
+    }
     return values;
 }
 

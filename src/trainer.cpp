@@ -176,6 +176,9 @@ void Trainer::finish_epoch(Progress& progress) {
     const Evaluation test = evaluate(backend_, loader_, method_.student());
     if (!std::isfinite(test.loss))  // the epoch's last step spoiled the weights: what was saved before stays
         fail_not_finite(step_ - 1, text("the test loss after it is ", test.loss));
+    std::vector<std::string> others;
+    for (const auto& [name, network] : method_.others()) others.push_back(number(evaluate(backend_, loader_, *network).accuracy));
+    method_.end_epoch(folder_, epoch_);
     result_.last = test.accuracy;
     if (rows_written_ == 0 || test.accuracy > result_.best) result_.best = test.accuracy, result_.best_epoch = epoch_;
     if (steps_csv_) {
@@ -192,6 +195,7 @@ void Trainer::finish_epoch(Progress& progress) {
     for (double v : t.named) cells.push_back(number(v));
     for (double v : {t.accuracy, test.loss, test.accuracy, result_.best, result_.seconds - seconds_before_epoch_})
         cells.push_back(number(v));
+    cells.insert(cells.end(), others.begin(), others.end());
     epochs_csv_->row(cells);
     ++rows_written_;
     progress.epoch(epoch_, t.loss, t.accuracy, test.accuracy, result_.best);
@@ -209,6 +213,7 @@ TrainingResult Trainer::run() {
     epoch_columns.insert(epoch_columns.end(), names.begin(), names.end());
     step_columns.insert(step_columns.end(), names.begin(), names.end());
     for (const char* c : {"train_acc", "test_loss", "test_acc", "best_acc", "seconds"}) epoch_columns.emplace_back(c);
+    for (const auto& [name, network] : method_.others()) epoch_columns.push_back("test_acc_" + name);
     epochs_csv_.emplace(folder_.table("epochs.csv", epoch_columns, resuming, static_cast<size_t>(rows_written_)));
     if (options_.log_steps)
         steps_csv_.emplace(folder_.table("steps.csv", step_columns, resuming, static_cast<size_t>(global_step_ - step_)));
@@ -227,6 +232,7 @@ void Trainer::write_checkpoint() const {
     c.floats["momenta"] = host(p.momenta());
     c.floats["buffers"] = host(p.buffers());
     c.floats["table"] = host(table_);
+    for (const auto& [name, tensor] : method_.state()) c.floats["method." + name] = host(tensor);
     // A loss may be finite and its update not; such weights must not replace the last good ones.
     for (const char* name : {"values", "buffers"})
         for (const float v : c.floats[name])
@@ -257,6 +263,7 @@ void Trainer::resume() {
     restore(p.momenta(), c, "momenta", path);
     restore(p.buffers(), c, "buffers", path);
     restore(table_, c, "table", path);
+    for (const auto& [name, tensor] : method_.state()) restore(tensor, c, "method." + name, path);
     epoch_ = static_cast<int>(c.counters.at("epoch"));
     step_ = c.counters.at("step");
     global_step_ = c.counters.at("global_step");

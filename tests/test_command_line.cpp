@@ -97,7 +97,7 @@ TEST_CASE("command line: a value that does not fit is named with what does") {
         {"--augment flip", "one of crop-flip, none"},
         {"--crop-pad edge", "one of zero, reflect"},
         {"--device gpu", "one of auto, cpu, cuda"},
-        {"--precision bf16", "one of fp32"},
+        {"--precision fp8", "one of fp32"},
     };
     for (const auto& [option, expected] : wrong) {
         std::istringstream words(option);

@@ -43,12 +43,12 @@ TEST_CASE("backend: cpu and auto train on the CPU") {
 
 TEST_CASE("backend: threads are OpenMP's, 0 leaves them alone") {
     const int before = omp_get_max_threads();
-    make_backend("cpu", before + 1);
+    make_backend("cpu", {before + 1});
     CHECK(omp_get_max_threads() == before + 1);
-    make_backend("cpu", 0);
+    make_backend("cpu", {0});
     CHECK(omp_get_max_threads() == before + 1);
     omp_set_num_threads(before);
-    CHECK(contains(input_error_of([] { make_backend("cpu", -1); }), "--threads -1"));
+    CHECK(contains(input_error_of([] { make_backend("cpu", {-1}); }), "--threads -1"));
 }
 
 TEST_CASE("backend: an unknown device lists the valid ones") {

@@ -65,7 +65,7 @@ struct Outcome {
 /// One thread: what is tested here does not hang on their number, and busy cores make several slow.
 class Bench {
   public:
-    Bench() : threads_(omp_get_max_threads()), backend_(make_backend("cpu", 1)) {
+    Bench() : threads_(omp_get_max_threads()), backend_(make_backend("cpu", {1})) {
         synthesize(folder_ / "data", {"synth", 4, 16, 100, 40});
         data_ = load_dataset(folder_ / "data", "synth");
         options.student = options.teacher = "resnet8";
