@@ -1,37 +1,9 @@
-// The GPU: memory, streams and matrix products. Elementwise and row operations come from launch_cuda.h.
-#include <cublas_v2.h>
-
-#include <type_traits>
-#include <vector>
-
-#include "backend.h"
-#include "cuda_check.h"
+// The GPU: memory, streams and matrix products. Convolution and BatchNorm have files of their own; elementwise and row operations
+// come from launch_cuda.h.
+#include "cuda_backend.h"
 
 namespace distill {
-
-static const char* error_words(cublasStatus_t status) {
-    return status == CUBLAS_STATUS_SUCCESS ? nullptr : cublasGetStatusString(status);
-}
-
 namespace {
-
-/// Owns a library's handle. What closing it reports is lost: it happens in destructors, and concerns nothing that is still used.
-template <auto close>
-struct Closer {
-    template <class T>
-    void operator()(T* handle) const {
-        close(handle);
-    }
-};
-template <class Handle, auto close>
-using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Closer<close>>;
-
-template <class Owner, class Create>
-Owner create(const Create& make) {
-    typename Owner::pointer handle = nullptr;
-    DISTILL_CUDA_CHECK(make(&handle));
-    return Owner(handle);
-}
 
 /// The arena hands a freed block out again at once, in the order of the host's calls. On one stream that is safe: the next owner's
 /// work is queued behind the last one's. Between streams it is not: a block freed under stream 1 and obtained under stream 2 may
@@ -58,116 +30,85 @@ class CudaArena final : public Arena {
     }
 };
 
-class CudaBackend final : public Backend {
-  public:
-    explicit CudaBackend(const DeviceOptions& options) : Backend(options.precision) {
-        int index = 0;
-        DISTILL_CUDA_CHECK(cudaGetDevice(&index));
-        DISTILL_CUDA_CHECK(cudaGetDeviceProperties(&properties_, index));
-        arena_.owner = this;
-        // As created, cuBLAS computes fp32 in fp32 (no TF32) and without atomics, so a product repeats bit for bit.
-        cublas_ = create<Cublas>([](cublasHandle_t* handle) { return cublasCreate(handle); });
-        use_stream(0);
-    }
+[[noreturn]] void not_yet(const char* operation) {
+    input_error("--device cuda: ", operation, " is not on the GPU yet; run with --device cpu");
+}
 
-    Device device() const override { return Device::cuda; }
-    std::string description() const override;
-    Arena& arena() override { return arena_; }
-    double peak_multiply_accumulates_per_ms() override {
-        int index = 0, kilohertz = 0;
-        DISTILL_CUDA_CHECK(cudaGetDevice(&index));
-        DISTILL_CUDA_CHECK(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, index));
-        const bool a100 = properties_.major == 8 && properties_.minor == 0;  // 64 fp32 lanes a multiprocessor; every later card 128
-        return (a100 ? 64.0 : 128.0) * properties_.multiProcessorCount * kilohertz;
-    }
+}  // namespace
 
-    /// From pageable memory the values are taken before this returns; page-locked memory must stay as it is until the stream got there.
-    void upload(void* to_device, const void* from_host, size_t bytes) override {
-        DISTILL_CUDA_CHECK(cudaMemcpyAsync(to_device, from_host, bytes, cudaMemcpyHostToDevice, stream()));
-    }
-    void download(void* to_host, const void* from_device, size_t bytes) override {
-        DISTILL_CUDA_CHECK(cudaMemcpyAsync(to_host, from_device, bytes, cudaMemcpyDeviceToHost, stream()));
-        DISTILL_CUDA_CHECK(cudaStreamSynchronize(stream()));
-    }
-    void copy(void* to, const void* from, size_t bytes) override {
-        if (to != from) DISTILL_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()));
-    }
-    void zero(void* memory, size_t bytes) override { DISTILL_CUDA_CHECK(cudaMemsetAsync(memory, 0, bytes, stream())); }
-    void synchronize() override {
-        for (const Lane& lane : lanes_) DISTILL_CUDA_CHECK(cudaStreamSynchronize(lane.stream.get()));
-    }
+CudaBackend::CudaBackend(const DeviceOptions& options) : Backend(options.precision), arena_(std::make_unique<CudaArena>()) {
+    int index = 0;
+    DISTILL_CUDA_CHECK(cudaGetDevice(&index));
+    DISTILL_CUDA_CHECK(cudaGetDeviceProperties(&properties_, index));
+    arena_->owner = this;
+    // As created, cuBLAS computes fp32 in fp32 (no TF32) and without atomics, so a product repeats bit for bit.
+    cublas_ = create<Cublas>([](cublasHandle_t* handle) { return cublasCreate(handle); });
+    use_stream(0);
+}
 
-    void use_stream(int index) override {
-        const Lane& lane = lane_of(index);
-        DISTILL_CUDA_CHECK(cublasSetStream(cublas_.get(), lane.stream.get()));  // forgets the workspace, so in this order
-        DISTILL_CUDA_CHECK(cublasSetWorkspace(cublas_.get(), lane.workspace, workspace_bytes()));
-        current_ = index;
-    }
-    void wait(int other) override {
-        if (other == current_) return;
-        const Lane& lane = lane_of(other);
-        DISTILL_CUDA_CHECK(cudaEventRecord(lane.event.get(), lane.stream.get()));
-        DISTILL_CUDA_CHECK(cudaStreamWaitEvent(stream(), lane.event.get(), 0));
-    }
-    void* native_stream() override { return stream(); }
+double CudaBackend::peak_multiply_accumulates_per_ms() {
+    int index = 0, kilohertz = 0;
+    DISTILL_CUDA_CHECK(cudaGetDevice(&index));
+    DISTILL_CUDA_CHECK(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, index));
+    const bool a100 = properties_.major == 8 && properties_.minor == 0;  // 64 fp32 lanes a multiprocessor; every later card 128
+    return (a100 ? 64.0 : 128.0) * properties_.multiProcessorCount * kilohertz;
+}
 
-    void conv2d_forward(const Conv2dGeometry&, const void*, const void*, const ConvEpilogue&, void*) override {
-        not_yet("convolution");
+/// From pageable memory the values are taken before this returns; page-locked memory must stay as it is until the stream got there.
+void CudaBackend::upload(void* to_device, const void* from_host, size_t bytes) {
+    DISTILL_CUDA_CHECK(cudaMemcpyAsync(to_device, from_host, bytes, cudaMemcpyHostToDevice, stream()));
+}
+
+void CudaBackend::download(void* to_host, const void* from_device, size_t bytes) {
+    DISTILL_CUDA_CHECK(cudaMemcpyAsync(to_host, from_device, bytes, cudaMemcpyDeviceToHost, stream()));
+    DISTILL_CUDA_CHECK(cudaStreamSynchronize(stream()));
+}
+
+void CudaBackend::copy(void* to, const void* from, size_t bytes) {
+    if (to != from) DISTILL_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()));
+}
+
+void CudaBackend::zero(void* memory, size_t bytes) { DISTILL_CUDA_CHECK(cudaMemsetAsync(memory, 0, bytes, stream())); }
+
+void CudaBackend::synchronize() {
+    for (const Lane& lane : lanes_) DISTILL_CUDA_CHECK(cudaStreamSynchronize(lane.stream.get()));
+}
+
+void CudaBackend::use_stream(int index) {
+    const Lane& lane = lane_of(index);
+    DISTILL_CUDA_CHECK(cublasSetStream(cublas_.get(), lane.stream.get()));  // forgets the workspace, so in this order
+    DISTILL_CUDA_CHECK(cublasSetWorkspace(cublas_.get(), lane.workspace, workspace_bytes()));
+    current_ = index;
+}
+
+void CudaBackend::wait(int other) {
+    if (other == current_) return;
+    const Lane& lane = lane_of(other);
+    DISTILL_CUDA_CHECK(cudaEventRecord(lane.event.get(), lane.stream.get()));
+    DISTILL_CUDA_CHECK(cudaStreamWaitEvent(stream(), lane.event.get(), 0));
+}
+
+const CudaBackend::Lane& CudaBackend::lane_of(int index) {
+    if (index < 0) failure("CudaBackend: stream ", index, "; streams count from 0");
+    while (lanes_.size() <= static_cast<size_t>(index)) {
+        Lane lane;
+        lane.stream = create<Stream>([](cudaStream_t* s) { return cudaStreamCreateWithFlags(s, cudaStreamNonBlocking); });
+        lane.event = create<Event>([](cudaEvent_t* e) { return cudaEventCreateWithFlags(e, cudaEventDisableTiming); });
+        lane.workspace = arena_->obtain(workspace_bytes())->memory;
+        lanes_.push_back(std::move(lane));
     }
-    void conv2d_backward_data(const Conv2dGeometry&, const void*, const void*, void*) override {
-        not_yet("the gradient of a convolution's input");
-    }
-    void conv2d_backward_weights(const Conv2dGeometry&, const void*, const void*, float*) override {
-        not_yet("the gradient of a convolution's weights");
-    }
-    void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) override { not_yet("batch normalisation"); }
-    void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) override {
-        not_yet("the gradient of batch normalisation");
-    }
-    void gemm(const GemmShape& s, const float* a, const float* b, float* c) override;
+    return lanes_[static_cast<size_t>(index)];
+}
 
-  private:
-    using Stream = Owned<cudaStream_t, cudaStreamDestroy>;
-    using Event = Owned<cudaEvent_t, cudaEventDestroy>;
-    using Cublas = Owned<cublasHandle_t, cublasDestroy>;
-
-    /// A stream, the event by which others wait for it, and cuBLAS's scratch memory while it works on it: of a fixed address (a
-    /// captured graph keeps it) and one for each stream (products on two streams at once would overwrite each other's; from
-    /// cuBLAS's own pool, its choice of algorithm would depend on what else runs).
-    struct Lane {
-        Stream stream;
-        Event event;
-        void* workspace = nullptr;  ///< the arena's, never given back
-    };
-
-    [[noreturn]] static void not_yet(const char* operation) {
-        input_error("--device cuda: ", operation, " is not on the GPU yet; run with --device cpu");
-    }
-
-    /// What NVIDIA recommends (cublasSetWorkspace): 32 MiB from Hopper on, 4 MiB before.
-    size_t workspace_bytes() const { return size_t{properties_.major >= 9 ? 32u : 4u} << 20; }
-
-    cudaStream_t stream() const { return lanes_[static_cast<size_t>(current_)].stream.get(); }
-
-    /// Made on demand. Non-blocking: they do not order themselves after the legacy default stream, which a graph could not capture.
-    const Lane& lane_of(int index) {
-        if (index < 0) failure("CudaBackend: stream ", index, "; streams count from 0");
-        while (lanes_.size() <= static_cast<size_t>(index)) {
-            Lane lane;
-            lane.stream = create<Stream>([](cudaStream_t* s) { return cudaStreamCreateWithFlags(s, cudaStreamNonBlocking); });
-            lane.event = create<Event>([](cudaEvent_t* e) { return cudaEventCreateWithFlags(e, cudaEventDisableTiming); });
-            lane.workspace = arena_.obtain(workspace_bytes())->memory;
-            lanes_.push_back(std::move(lane));
-        }
-        return lanes_[static_cast<size_t>(index)];
-    }
-
-    cudaDeviceProp properties_{};
-    CudaArena arena_;  // before what works on its memory, so freed after it
-    std::vector<Lane> lanes_;
-    int current_ = 0;
-    Cublas cublas_;
-};
+void CudaBackend::conv2d_forward(const Conv2dGeometry&, const void*, const void*, const ConvEpilogue&, void*) { not_yet("convolution"); }
+void CudaBackend::conv2d_backward_data(const Conv2dGeometry&, const void*, const void*, void*) {
+    not_yet("the gradient of a convolution's input");
+}
+void CudaBackend::conv2d_backward_weights(const Conv2dGeometry&, const void*, const void*, float*) {
+    not_yet("the gradient of a convolution's weights");
+}
+void CudaBackend::batchnorm_forward(const BatchNormShape&, const BatchNormForward&) { not_yet("batch normalisation"); }
+void CudaBackend::batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) { not_yet("the gradient of batch normalisation"); }
 
 std::string CudaBackend::description() const {
     int driver = 0, runtime = 0, cublas = 0;
@@ -188,8 +129,6 @@ void CudaBackend::gemm(const GemmShape& s, const float* a, const float* b, float
     DISTILL_CUDA_CHECK(cublasSgemm_64(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k, &one,
                                       b, s.transpose_b ? s.k : s.n, a, s.transpose_a ? s.m : s.k, &zero, c, s.n));
 }
-
-}  // namespace
 
 int cuda_device_count() {
     int count = 0;

@@ -1,0 +1,91 @@
+// cuda_backend.h: the GPU's implementation of backend.h: cuDNN convolutions, cuBLAS products, kernels of our own for the rest.
+// defines: Owned, create, CudaBackend
+#pragma once
+#include <cublas_v2.h>
+
+#include <type_traits>
+#include <vector>
+
+#include "backend.h"
+#include "cuda_check.h"
+
+namespace distill {
+
+inline const char* error_words(cublasStatus_t status) {
+    return status == CUBLAS_STATUS_SUCCESS ? nullptr : cublasGetStatusString(status);
+}
+
+/// Owns a library's handle. What closing it reports is lost: it happens in destructors, and concerns nothing that is still used.
+template <auto close>
+struct Closer {
+    template <class T>
+    void operator()(T* handle) const {
+        close(handle);
+    }
+};
+template <class Handle, auto close>
+using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Closer<close>>;
+
+template <class Owner, class Create>
+Owner create(const Create& make) {
+    typename Owner::pointer handle = nullptr;
+    DISTILL_CUDA_CHECK(make(&handle));
+    return Owner(handle);
+}
+
+class CudaBackend final : public Backend {
+  public:
+    explicit CudaBackend(const DeviceOptions& options);
+    Device device() const override { return Device::cuda; }
+    std::string description() const override;
+    Arena& arena() override { return *arena_; }
+    /// Fused multiply-adds of the fp32 units at the highest clock.
+    double peak_multiply_accumulates_per_ms() override;
+
+    void upload(void* to_device, const void* from_host, size_t bytes) override;
+    void download(void* to_host, const void* from_device, size_t bytes) override;
+    void copy(void* to, const void* from, size_t bytes) override;
+    void zero(void* memory, size_t bytes) override;
+    void synchronize() override;
+
+    void use_stream(int index) override;
+    void wait(int other) override;
+    void* native_stream() override { return stream(); }
+
+    void conv2d_forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y) override;
+    void conv2d_backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx) override;
+    void conv2d_backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw) override;
+    void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) override;
+    void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) override;
+    void gemm(const GemmShape& s, const float* a, const float* b, float* c) override;
+
+  private:
+    using Stream = Owned<cudaStream_t, cudaStreamDestroy>;
+    using Event = Owned<cudaEvent_t, cudaEventDestroy>;
+    using Cublas = Owned<cublasHandle_t, cublasDestroy>;
+
+    /// A stream, the event by which others wait for it, and cuBLAS's scratch memory while it works on it: of a fixed address (a
+    /// captured graph keeps it) and one for each stream (products on two streams at once would overwrite each other's; from
+    /// cuBLAS's own pool, its choice of algorithm would depend on what else runs).
+    struct Lane {
+        Stream stream;
+        Event event;
+        void* workspace = nullptr;  ///< the arena's, never given back
+    };
+
+    /// What NVIDIA recommends (cublasSetWorkspace): 32 MiB from Hopper on, 4 MiB before.
+    size_t workspace_bytes() const { return size_t{properties_.major >= 9 ? 32u : 4u} << 20; }
+
+    cudaStream_t stream() const { return lanes_[static_cast<size_t>(current_)].stream.get(); }
+
+    /// Made on demand. Non-blocking: they do not order themselves after the legacy default stream, which a graph could not capture.
+    const Lane& lane_of(int index);
+
+    cudaDeviceProp properties_{};
+    std::unique_ptr<Arena> arena_;  // before what works on its memory, so freed after it
+    std::vector<Lane> lanes_;
+    int current_ = 0;
+    Cublas cublas_;
+};
+
+}  // namespace distill
