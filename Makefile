@@ -5,6 +5,7 @@ DEBUG      ?= 0          # 1: symbols, no optimisation beyond -Og
 ARCH       ?= native     # the CPU to build for (-march)
 OPT        ?= $(if $(filter 1,$(DEBUG)),-Og -g,$(if $(strip $(SANITIZE)),-O1,-O3))
 SANITIZE   ?=            # e.g. address,undefined
+EMULATE    ?= 0          # 1: the GPU's kernels on the CPU, thread by thread (without CUDA; for `make test-emulated`)
 GPU_ARCHS  ?= 80 90      # compute capabilities compiled for; PTX of the last one serves newer GPUs
 CUDA_HOME  ?=            # the CUDA toolkit; empty: where nvcc lies
 CUDNN_HOME ?=            # holds include/cudnn.h and lib/; empty: CUDA toolkit, system, Python package
@@ -15,7 +16,7 @@ DEBIAN_PACKAGES := g++ make curl libdnnl-dev libopenblas-openmp-dev libstb-dev d
                    zlib1g-dev libssl-dev dataset-fashion-mnist ca-certificates unzip
 
 # Values above carry the blanks before their comments.
-$(foreach v,CUDA DEBUG ARCH SANITIZE GPU_ARCHS CUDA_HOME CUDNN_HOME NVCC,$(eval override $v := $(strip $($v))))
+$(foreach v,CUDA DEBUG ARCH SANITIZE EMULATE GPU_ARCHS CUDA_HOME CUDNN_HOME NVCC,$(eval override $v := $(strip $($v))))
 override OPT := $(strip $(OPT))
 
 ifeq ($(MAKELEVEL),0)
@@ -25,6 +26,9 @@ endif
 .DELETE_ON_ERROR:
 
 # ---- what there is -------------------------------------------------------------------------------------------------------
+ifeq ($(EMULATE),1)
+override CUDA := 0
+endif
 # The toolkit's release: 12 is the first whose cuBLAS has 64-bit products. Older ones are passed over, unless asked for by CUDA=1.
 CUDA_RELEASE := $(if $(filter-out 0,$(CUDA)),$(if $(NVCC),$(shell "$(NVCC)" --version | sed -n 's/.*release \([0-9]*\).*/\1/p')))
 CUDA_FITS    := $(shell [ "$(or $(CUDA_RELEASE),0)" -ge 12 ] && echo 1)
@@ -34,7 +38,8 @@ endif
 ifeq ($(CUDA),auto)
 override CUDA := $(or $(CUDA_FITS),0)
 endif
-CONFIG := $(if $(SANITIZE),asan,$(if $(filter 1,$(CUDA)),cuda,cpu))$(if $(filter 1,$(DEBUG)),-debug)
+KIND   := $(if $(filter 1,$(EMULATE)),emulated) $(if $(SANITIZE),asan)
+CONFIG := $(subst $() ,-,$(strip $(if $(strip $(KIND)),$(KIND),$(if $(filter 1,$(CUDA)),cuda,cpu)) $(if $(filter 1,$(DEBUG)),debug)))
 BUILD  := build/$(CONFIG)
 
 # The OpenMP build by its folder: Debian's /etc/alternatives may point at the pthread build, whose threads fight OpenMP's.
@@ -71,6 +76,9 @@ CXXFLAGS  += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-po
 WARNINGS  += -Wno-maybe-uninitialized   # g++ 12 sees ghosts in std::regex once it is sanitized
 LDFLAGS   += -fsanitize=$(SANITIZE)
 endif
+ifeq ($(EMULATE),1)
+CPPFLAGS  += -DDISTILL_EMULATE_GPU=1
+endif
 ifeq ($(CUDA),1)
 CPPFLAGS  += -DDISTILL_CUDA=1 $(call system_include,$(CUDA_HOME)/include $(CUDNN_INC))
 GPU_CODE  := $(foreach a,$(GPU_ARCHS),-gencode arch=compute_$a,code=sm_$a) \
@@ -83,7 +91,9 @@ endif
 
 # ---- objects -------------------------------------------------------------------------------------------------------------
 SOURCES   := $(sort $(wildcard src/*.cpp src/*.cu))
-SOURCES   := $(if $(filter 1,$(CUDA)),$(SOURCES),$(filter-out src/cuda_%,$(SOURCES)))
+EMULATION := src/gpu_emulation.cpp src/cuda_batchnorm.cu
+SOURCES   := $(if $(filter 1,$(CUDA)),$(filter-out src/gpu_emulation.cpp,$(SOURCES)),\
+                 $(filter-out src/cuda_% src/gpu_emulation.cpp,$(SOURCES)) $(if $(filter 1,$(EMULATE)),$(EMULATION)))
 TESTS     := $(sort $(wildcard tests/*.cpp))
 OBJECTS   := $(SOURCES:%=$(BUILD)/obj/%.o)
 LIBRARY   := $(filter-out $(BUILD)/obj/src/main.cpp.o,$(OBJECTS))
@@ -97,7 +107,7 @@ $(shell mkdir -p $(BUILD)/obj/src $(BUILD)/obj/tests; \
         for f in FLAGS LINK; do [ $$f = FLAGS ] && v='$(FLAGS)' || v='$(LINK)'; \
         [ "$$v" = "$$(cat $(BUILD)/$$f 2>/dev/null)" ] || echo "$$v" > $(BUILD)/$$f; done)
 
-.PHONY: all config deps test test-slow asan bench-peer clean help
+.PHONY: all config deps test test-slow test-emulated emulated asan bench-peer clean help
 all: $(BUILD)/distill
 	@ln -sfn $< distill
 
@@ -142,12 +152,20 @@ deps:           ## installs the Debian packages that are missing (sudo, if not r
 	     $$root apt-get update -q; $$root apt-get install -qy --no-install-recommends $$missing; fi
 
 # Waiting OpenMP threads sleep here: on a busy machine spinning ones made the tests ten times slower.
-test test-slow: export OMP_WAIT_POLICY ?= passive
+test test-slow test-emulated: export OMP_WAIT_POLICY ?= passive
 test: $(BUILD)/tests $(BUILD)/distill       ## the fast tests
 	$< --test-case-exclude='slow: *'
 
 test-slow: $(BUILD)/tests $(BUILD)/distill  ## the slow tests
 	$< --test-case='slow: *'
+
+emulated:       ## builds the tests with the GPU's kernels run on the CPU, thread by thread (include/gpu_emulation.h)
+	@$(MAKE) --no-print-directory EMULATE=1 build/emulated$(if $(SANITIZE),-asan)/tests
+
+# Left out: what launches no kernel (files, tables, the command line) and what launches the same ones again and again.
+NO_KERNELS := safetensors*,checkpoint*,interruption*,command line*,bad input*,data*,image*,report*,paper*,*interrupted at any step*
+test-emulated: emulated  ## the operations', networks' and trainer's tests on those kernels, without a GPU
+	build/emulated$(if $(SANITIZE),-asan)/tests --test-case-exclude='slow: *,$(NO_KERNELS)'
 
 asan:           ## the fast tests under the address and undefined-behaviour sanitizers (CPU build)
 	@$(MAKE) --no-print-directory CUDA=0 SANITIZE=address,undefined test

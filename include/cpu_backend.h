@@ -9,7 +9,7 @@ namespace distill {
 
 struct ConvPlans;  // cpu_conv2d.cpp
 
-class CpuBackend final : public Backend {
+class CpuBackend : public Backend {
   public:
     explicit CpuBackend(Precision precision);
     ~CpuBackend() override;

@@ -70,7 +70,8 @@ class CudaBackend final : public Backend {
     struct Lane {
         Stream stream;
         Event event;
-        void* workspace = nullptr;  ///< the arena's, never given back
+        void* workspace = nullptr;  ///< the arena's, never given back, as the next
+        void* batchnorm = nullptr;  ///< scratch of cuda_batchnorm.h
     };
 
     /// What NVIDIA recommends (cublasSetWorkspace): 32 MiB from Hopper on, 4 MiB before.

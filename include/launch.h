@@ -16,7 +16,8 @@ struct Span {
 
 }  // namespace distill
 
-#ifdef __CUDACC__
+#if defined(__CUDACC__) || defined(DISTILL_EMULATE_GPU)
+#define DISTILL_KERNELS 1
 #include "launch_cuda.h"
 #endif
 
@@ -26,7 +27,7 @@ namespace distill {
 constexpr int64_t parallel_threshold = 8192;
 
 /// The lane of a CPU thread: a whole row is its own. Functors over rows write their loops through it, so that on a GPU the threads
-/// of a block share the row: lane.each(n, [=](int64_t j) {…}), lane.sum(n, f) and lane.max(n, f), both known to every thread.
+/// of a group share the row: lane.each(n, [=](int64_t j) {…}), lane.sum(n, f) and lane.max(n, f), both known to every thread.
 /// Functions come by value: g++ then sees that their pointers never change and loads vectors, where it gathered (8 times slower).
 struct SerialLane {
     template <class G>
@@ -92,19 +93,19 @@ struct SerialLane {
 /// Calls f(i) for i in [0, n), in any order and at once. Each thread has its own copy of f, for the reason given at SerialLane.
 template <class F>
 void for_each_element(Backend& backend, int64_t n, const F& f) {
-#ifdef __CUDACC__
-    if (backend.device() == Device::cuda) return launch_elements(backend, n, f);
+#ifdef DISTILL_KERNELS
+    if (launches_kernels(backend)) return launch_elements(backend, n, f);
 #endif
     (void)backend;
 #pragma omp parallel for simd schedule(static) firstprivate(f) if (n > parallel_threshold)
     for (int64_t i = 0; i < n; ++i) f(i);
 }
 
-/// Calls f(row, lane) for every row; `row_length` says how much work a row is, and changes no result.
+/// Calls f(row, lane) for every row; `row_length` says how much work a row is. On the CPU it changes no result, on a GPU the order of sums.
 template <class F>
 void for_each_row(Backend& backend, int64_t rows, int64_t row_length, const F& f) {
-#ifdef __CUDACC__
-    if (backend.device() == Device::cuda) return launch_rows(backend, rows, row_length, f);
+#ifdef DISTILL_KERNELS
+    if (launches_kernels(backend)) return launch_rows(backend, rows, row_length, f);
 #endif
     (void)backend;
 #pragma omp parallel for schedule(static) if (rows * row_length > parallel_threshold)

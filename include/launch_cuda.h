@@ -1,45 +1,46 @@
-// launch_cuda.h: the CUDA side of launch.h, seen by nvcc alone.
-// defines: BlockLane, launch_elements, launch_rows
+// launch_cuda.h: the CUDA side of launch.h, seen by nvcc and by the emulation.
+// defines: GroupLane, element_kernel, row_kernel, launch_elements, launch_rows
 #pragma once
-#include <cuda_runtime.h>
-
 #include <algorithm>
+#include <cmath>
 
-#include "backend.h"
-#include "cuda_check.h"
+#include "gpu.h"
 
 namespace distill {
 
-/// A block's threads share one row; sums and maxima are reduced in a fixed order and known to every thread.
-struct BlockLane {
-    float* scratch;  ///< 33 floats of shared memory
+/// The lane of a thread on the GPU: `count` threads share a row, 2ⁿ neighbours in a warp or, where there are more than 32, a block. Sums
+/// and maxima are reduced in an order that depends on `count` alone, and known to every thread.
+struct GroupLane {
+    int index, count;  ///< this thread among those of its row
+    unsigned mask;     ///< those of its row in its warp
+    float* scratch;    ///< a float of shared memory for each warp of the block
 
     template <class G>
     __device__ void each(int64_t n, const G& g) const {
-        for (int64_t j = threadIdx.x; j < n; j += blockDim.x) g(j);
-        __syncthreads();  // what one lane wrote the next loop may read
+        for (int64_t j = index; j < n; j += count) g(j);
+        meet();  // what one thread wrote the next loop may read
     }
     template <class G>
     __device__ void grid(int m, int n, const G& g) const {
-        for (int k = threadIdx.x; k < m * n; k += blockDim.x) g(k / n, k % n);
-        __syncthreads();
+        for (int k = index; k < m * n; k += count) g(k / n, k % n);
+        meet();
     }
     template <class G>
     __device__ float sum(int64_t n, const G& g) const {
         float own = 0;
-        for (int64_t j = threadIdx.x; j < n; j += blockDim.x) own += g(j);
+        for (int64_t j = index; j < n; j += count) own += g(j);
         return reduce(own, [](float a, float b) { return a + b; });
     }
     template <class G>
     __device__ float max(int64_t n, const G& g) const {
         float own = g(0);
-        for (int64_t j = threadIdx.x; j < n; j += blockDim.x) own = fmaxf(own, g(j));
+        for (int64_t j = index; j < n; j += count) own = fmaxf(own, g(j));
         return reduce(own, [](float a, float b) { return fmaxf(a, b); });
     }
     template <class Fold, class Columns, class Term, class Write>
     __device__ void fold_windows(int m, int n, Span rows, const Fold& fold, const Columns& columns, const Term& term,
                                  const Write& write) const {
-        for (int k = threadIdx.x; k < m * n; k += blockDim.x) {
+        for (int k = index; k < m * n; k += count) {
             const int i = k / n, j = k % n;
             const Span span = columns(i);
             float value = fold.start();
@@ -47,24 +48,21 @@ struct BlockLane {
                 for (int c = span.first; c < span.end; ++c) value = fold(value, term(i, r, c, j));
             write(i, j, value);
         }
-        __syncthreads();
+        meet();
     }
-    __device__ bool first() const { return threadIdx.x == 0; }
+    __device__ bool first() const { return index == 0; }
 
   private:
+    __device__ void meet() const { count > 32 ? __syncthreads() : __syncwarp(mask); }
+
     template <class Op>
     __device__ float reduce(float value, Op op) const {
-        for (int step = 16; step > 0; step /= 2) value = op(value, __shfl_xor_sync(0xffffffffu, value, step));
-        const int warps = static_cast<int>(blockDim.x) / 32;
-        if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = value;
+        for (int step = (count < 32 ? count : 32) / 2; step > 0; step /= 2) value = op(value, __shfl_xor_sync(mask, value, step));
+        if (count <= 32) return value;
+        if (index % 32 == 0) scratch[index / 32] = value;
         __syncthreads();
-        if (threadIdx.x == 0) {
-            float total = scratch[0];
-            for (int i = 1; i < warps; ++i) total = op(total, scratch[i]);
-            scratch[32] = total;
-        }
-        __syncthreads();
-        const float total = scratch[32];
+        float total = scratch[0];
+        for (int i = 1; i < count / 32; ++i) total = op(total, scratch[i]);
         __syncthreads();  // scratch is free again for the next reduction
         return total;
     }
@@ -76,10 +74,15 @@ __global__ void element_kernel(int64_t n, F f) {
     for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) f(i);
 }
 
+/// `count` threads a row; a block that is larger takes several rows at once.
 template <class F>
-__global__ void row_kernel(int64_t rows, F f) {
-    __shared__ float scratch[33];
-    for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) f(row, BlockLane{scratch});
+__global__ void row_kernel(int64_t rows, int count, F f) {
+    __shared__ Shared<float[32]> scratch;
+    const int thread = static_cast<int>(threadIdx.x), groups = static_cast<int>(blockDim.x) / count;
+    const unsigned all = 0xffffffffu, mask = count < 32 ? (all >> (32 - count)) << (thread % 32 / count * count) : all;
+    const GroupLane lane{thread % count, count, mask, scratch.value};
+    const int64_t stride = static_cast<int64_t>(gridDim.x) * groups;
+    for (int64_t row = static_cast<int64_t>(blockIdx.x) * groups + thread / count; row < rows; row += stride) f(row, lane);
 }
 
 template <class F>
@@ -87,17 +90,25 @@ void launch_elements(Backend& backend, int64_t n, const F& f) {
     if (n == 0) return;
     constexpr int threads = 256;
     const int64_t blocks = std::min<int64_t>((n + threads - 1) / threads, 132 * 16);  // enough to fill the largest card, then stride
-    element_kernel<<<static_cast<unsigned>(blocks), threads, 0, static_cast<cudaStream_t>(backend.native_stream())>>>(n, f);
-    DISTILL_CUDA_CHECK(cudaGetLastError());
+    launch_kernel(backend, element_kernel<F>, static_cast<unsigned>(blocks), threads, n, f);
+}
+
+/// The threads that a row of this length keeps busy: of a short one, 2ⁿ ≥ its elements; of one up to 512, a warp, which meets without
+/// a barrier of the block; of a longer one, a block.
+inline int threads_of_row(int64_t row_length) {
+    if (row_length > 4096) return 512;
+    if (row_length > 512) return 128;
+    int threads = 1;
+    while (threads < 32 && threads < row_length) threads *= 2;
+    return threads;
 }
 
 template <class F>
 void launch_rows(Backend& backend, int64_t rows, int64_t row_length, const F& f) {
     if (rows == 0) return;
-    const unsigned threads = row_length <= 64 ? 32 : row_length <= 1024 ? 128 : 512;
-    const auto blocks = static_cast<unsigned>(std::min<int64_t>(rows, 1 << 20));
-    row_kernel<<<blocks, threads, 0, static_cast<cudaStream_t>(backend.native_stream())>>>(rows, f);
-    DISTILL_CUDA_CHECK(cudaGetLastError());
+    const int count = threads_of_row(row_length), threads = count > 32 ? count : 256, groups = threads / count;
+    const int64_t blocks = std::min<int64_t>((rows + groups - 1) / groups, 1 << 20);
+    launch_kernel(backend, row_kernel<F>, static_cast<unsigned>(blocks), threads, rows, count, f);
 }
 
 }  // namespace distill

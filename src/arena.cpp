@@ -1,6 +1,7 @@
 #include "arena.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace distill {
 namespace {
@@ -14,6 +15,14 @@ size_t size_class(size_t bytes) {
     while (octave * 2 <= bytes) octave *= 2;
     const size_t step = octave / 8;
     return (bytes + step - 1) / step * step;
+}
+
+/// In the emulation (gpu_emulation.h) memory holds NaNs, so that one which is read before it is written spreads.
+Block* as_found(Block* block) {
+#ifdef DISTILL_EMULATE_GPU
+    std::memset(block->memory, 0xff, block->bytes);
+#endif
+    return block;
 }
 
 }  // namespace
@@ -32,7 +41,7 @@ Block* Arena::obtain(size_t bytes) {
         if (it->second.empty()) continue;
         Block* block = it->second.back();
         it->second.pop_back();
-        return block;
+        return as_found(block);
     }
     auto block = std::make_unique<Block>();
     block->arena = this;
@@ -40,7 +49,7 @@ Block* Arena::obtain(size_t bytes) {
     block->memory = system_allocate(wanted);
     system_bytes_ += wanted;
     blocks_.push_back(std::move(block));
-    return blocks_.back().get();
+    return as_found(blocks_.back().get());
 }
 
 void Arena::begin_step() {

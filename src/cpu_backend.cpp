@@ -36,7 +36,9 @@ class CpuArena final : public Arena {
 CpuBackend::CpuBackend(Precision precision) : Backend(precision), arena_(std::make_unique<CpuArena>()), plans_(std::make_unique<ConvPlans>()) { arena_->owner = this; }
 CpuBackend::~CpuBackend() = default;
 
+#ifndef DISTILL_EMULATE_GPU  // else it is gpu_emulation.cpp's
 std::unique_ptr<Backend> make_cpu_backend(const DeviceOptions& options) { return std::make_unique<CpuBackend>(options.precision); }
+#endif
 
 std::string CpuBackend::description() const {
     const dnnl_version_t* v = dnnl_version();

@@ -2,6 +2,8 @@
 // come from launch_cuda.h.
 #include "cuda_backend.h"
 
+#include "cuda_batchnorm.h"
+
 namespace distill {
 namespace {
 
@@ -95,6 +97,8 @@ const CudaBackend::Lane& CudaBackend::lane_of(int index) {
         lane.stream = create<Stream>([](cudaStream_t* s) { return cudaStreamCreateWithFlags(s, cudaStreamNonBlocking); });
         lane.event = create<Event>([](cudaEvent_t* e) { return cudaEventCreateWithFlags(e, cudaEventDisableTiming); });
         lane.workspace = arena_->obtain(workspace_bytes())->memory;
+        lane.batchnorm = arena_->obtain(batchnorm_scratch_bytes())->memory;
+        DISTILL_CUDA_CHECK(cudaMemsetAsync(lane.batchnorm, 0, batchnorm_scratch_bytes(), lane.stream.get()));
         lanes_.push_back(std::move(lane));
     }
     return lanes_[static_cast<size_t>(index)];
@@ -107,8 +111,13 @@ void CudaBackend::conv2d_backward_data(const Conv2dGeometry&, const void*, const
 void CudaBackend::conv2d_backward_weights(const Conv2dGeometry&, const void*, const void*, float*) {
     not_yet("the gradient of a convolution's weights");
 }
-void CudaBackend::batchnorm_forward(const BatchNormShape&, const BatchNormForward&) { not_yet("batch normalisation"); }
-void CudaBackend::batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) { not_yet("the gradient of batch normalisation"); }
+
+void CudaBackend::batchnorm_forward(const BatchNormShape& s, const BatchNormForward& t) {
+    launch_batchnorm_forward(*this, lane_of(current_).batchnorm, s, t);
+}
+void CudaBackend::batchnorm_backward(const BatchNormShape& s, const BatchNormBackward& t) {
+    launch_batchnorm_backward(*this, lane_of(current_).batchnorm, s, t);
+}
 
 std::string CudaBackend::description() const {
     int driver = 0, runtime = 0, cublas = 0;
