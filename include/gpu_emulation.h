@@ -7,7 +7,9 @@
 // of blocks or threads; shared memory and fresh tensors read before they are written, both filled with NaN; and a missing barrier,
 // because the threads between two barriers run one after another, from the first, from the last, or interleaved at random.
 // What it cannot find: a thread is left only where it waits, so a race inside a stretch without barriers shows only if the order of
-// whole stretches matters; and what the CPU's memory forgives: missing fences, atomics that are none, misaligned vector loads.
+// whole stretches matters; blocks run one after another, so what only blocks at the same time get wrong (a barrier missing before a
+// block counts as arrived) does not show; and what the CPU's memory forgives: missing fences, atomics that are none, misaligned
+// vector loads. `make SANITIZE=address test-emulated` adds accesses outside of memory, in steps of the arena's size classes.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -53,7 +55,9 @@ struct Shared {
 
 // The place of the call tells one barrier from another.
 inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { emulation::wait(0, file, line); }
-inline void __syncwarp(unsigned mask, const char* file = __builtin_FILE(), int line = __builtin_LINE()) { emulation::wait(mask, file, line); }
+inline void __syncwarp(unsigned mask, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    emulation::wait(mask, file, line);
+}
 inline float __shfl_xor_sync(unsigned mask, float value, int step, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     uint64_t bits = 0;
     memcpy(&bits, &value, sizeof value);

@@ -23,7 +23,7 @@ namespace distill {
 namespace {
 
 constexpr int block_threads = 256, widest_tile = 32;
-constexpr int sum_blocks = 512, apply_blocks = 1024;  // fill the largest card (132 multiprocessors); a constant, so every card gives the same bits
+constexpr int sum_blocks = 512, apply_blocks = 1024;  // fill the largest card; constants, so that every card gives the same bits
 constexpr int most_channels = 16384, most_tiles = most_channels / widest_tile, most_vector = 8;
 
 // ---- vectors -----------------------------------------------------------------------------------------------------------------
@@ -195,7 +195,8 @@ struct ForwardSums {
 
     __device__ Vector<T, V> read(int64_t at) const { return load<V>(x + at); }
     __device__ Vector<T, V> reference(int64_t c) const { return load<V>(x + c); }
-    __device__ void add(int64_t, const Vector<T, V>& in, const Vector<T, V>& pivot, Vector<float, V>& sum, Vector<float, V>& squares) const {
+    __device__ void add(int64_t, const Vector<T, V>& in, const Vector<T, V>& pivot, Vector<float, V>& sum,
+                        Vector<float, V>& squares) const {
         for (int i = 0; i < V; ++i) {
             const float d = static_cast<float>(in.v[i]) - static_cast<float>(pivot.v[i]);
             sum.v[i] += d;
@@ -205,7 +206,8 @@ struct ForwardSums {
     __device__ void finish(int64_t c, double sum, double squares) const {
         const double n = static_cast<double>(rows), offset = sum / n, mean = static_cast<double>(static_cast<float>(x[c])) + offset;
         const double variance = fmax(0.0, squares / n - offset * offset);
-        const double inverse_std = 1.0 / sqrt(variance + static_cast<double>(epsilon)), scale = static_cast<double>(t.gamma[c]) * inverse_std;
+        const double inverse_std = 1.0 / sqrt(variance + static_cast<double>(epsilon));
+        const double scale = static_cast<double>(t.gamma[c]) * inverse_std;
         t.mean[c] = static_cast<float>(mean);
         t.inverse_std[c] = static_cast<float>(inverse_std);
         coefficients[c] = static_cast<float>(scale);
@@ -221,7 +223,9 @@ struct ForwardSums {
 template <class T, int V>
 struct BackwardInput {
     Vector<T, V> x, y, dy;
-    __device__ float gradient(int i, bool relu) const { return relu && !(static_cast<float>(y.v[i]) > 0) ? 0.0f : static_cast<float>(dy.v[i]); }
+    __device__ float gradient(int i, bool relu) const {
+        return relu && !(static_cast<float>(y.v[i]) > 0) ? 0.0f : static_cast<float>(dy.v[i]);
+    }
 };
 template <int V, class T>
 __device__ BackwardInput<T, V> load_backward(const T* x, const T* y, const T* dy, bool relu, int64_t at) {
@@ -241,7 +245,7 @@ struct BackwardSums {
     float* coefficients;
 
     __device__ BackwardInput<T, V> read(int64_t at) const { return load_backward<V>(x, y, dy, relu, at); }
-    /// The gradients' buffers hold mean at no particular alignment.
+    /// One by one: mean is the caller's, of any alignment.
     __device__ Vector<float, V> reference(int64_t c) const {
         Vector<float, V> mean;
         for (int i = 0; i < V; ++i) mean.v[i] = t.mean[c + i];
@@ -383,7 +387,8 @@ void launch_batchnorm_backward(Backend& backend, void* memory, const BatchNormSh
     require_supported(s);
     const Scratch scratch(memory);
     const bool vectors = vectors_fit(s, {t.x, t.y, t.dy, t.dx, t.dresidual});
-    if (s.type == DType::bf16) return vectors ? backward<bfloat16, 8>(backend, scratch, s, t) : backward<bfloat16, 1>(backend, scratch, s, t);
+    if (s.type == DType::bf16)
+        return vectors ? backward<bfloat16, 8>(backend, scratch, s, t) : backward<bfloat16, 1>(backend, scratch, s, t);
     return vectors ? backward<float, 4>(backend, scratch, s, t) : backward<float, 1>(backend, scratch, s, t);
 }
 

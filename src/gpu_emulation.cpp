@@ -260,7 +260,8 @@ int lane() { return machine().current % warp; }
 
 }  // namespace emulation
 
-EmulatedGpu::EmulatedGpu(Precision precision) : CpuBackend(precision), batchnorm_scratch_(arena().obtain(batchnorm_scratch_bytes())->memory) {
+EmulatedGpu::EmulatedGpu(Precision precision)
+    : CpuBackend(precision), batchnorm_scratch_(arena().obtain(batchnorm_scratch_bytes())->memory) {
     zero(batchnorm_scratch_, batchnorm_scratch_bytes());
 }
 
