@@ -75,7 +75,8 @@ struct MulChannelBackwardGate {
 
 void mul_channel(const Tensor& x, const Tensor& gate, int64_t channel, const Tensor& y) {
     const Shape& s = x.shape();
-    const int w = static_cast<int>(s.w), c = static_cast<int>(s.c), gates = static_cast<int>(gate.shape().c), own = static_cast<int>(channel);
+    const int w = static_cast<int>(s.w), c = static_cast<int>(s.c);
+    const int gates = static_cast<int>(gate.shape().c), own = static_cast<int>(channel);
     with_type(x.type(), [&](auto t) {
         using T = decltype(t);
         for_each_row(x.backend(), s.n * s.h, s.w * s.c, MulChannel<T>{w, c, gates, own, x.as<T>(), gate.as<T>(), y.as<T>()});
