@@ -12,11 +12,12 @@
 
 namespace distill {
 
-/// A value in the graph. Nodes are recycled (a step allocates none) and counted by the Vars that hold them.
+/// A value in the graph. Its gradient is of its type. Nodes are recycled (a step allocates none) and counted by the Vars that hold them.
 struct Node {
     Tensor value;
     Tensor gradient;           ///< valid if has_gradient
     Tensor gradient_home;      ///< a parameter's place in its flat gradient buffer; undefined for intermediate values
+    Tensor rounded;            ///< a float parameter as bfloat16, where the backend's convolutions take that; else undefined
     bool needs_gradient = false;
     bool has_gradient = false;
     int references = 0;
@@ -38,7 +39,12 @@ class Var {
     bool defined() const { return node_ != nullptr; }
     const Tensor& value() const { return node_->value; }
     const Shape& shape() const { return node_->value.shape(); }
+    DType type() const { return node_->value.type(); }
     float* data() const { return node_->value.data(); }
+    template <class T>
+    T* as() const {
+        return node_->value.as<T>();
+    }
     Backend& backend() const { return node_->value.backend(); }
     bool needs_gradient() const { return node_->needs_gradient; }
     Node& node() const { return *node_; }
@@ -116,7 +122,7 @@ Var result_of(Tensor value, const Inputs&... inputs) {
 }
 
 /// Where an operation's backward writes d(loss)/d(input). The operation always overwrites data(); if the input had a gradient
-/// already (a second consumer), the two are added when the target goes out of scope.
+/// already (a second consumer), the two are added (in float) when the target goes out of scope.
 class GradTarget {
   public:
     explicit GradTarget(const Var& input) : GradTarget(input, Tensor()) {}
@@ -126,7 +132,12 @@ class GradTarget {
     GradTarget(const GradTarget&) = delete;
     GradTarget& operator=(const GradTarget&) = delete;
     bool wanted() const { return into_.defined(); }
-    float* data() const { return wanted() ? into_.data() : nullptr; }
+    float* data() const { return as<float>(); }
+    template <class T>
+    T* as() const {
+        return wanted() ? into_.as<T>() : nullptr;
+    }
+    const Tensor& tensor() const { return into_; }
 
   private:
     Var input_;

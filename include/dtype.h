@@ -1,5 +1,5 @@
 // dtype.h: what an element of a tensor is.
-// defines: DType, bfloat16, bytes_of
+// defines: DType, bfloat16, bytes_of, type_of, with_type
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -31,5 +31,18 @@ struct bfloat16 {
         return value;
     }
 };
+
+template <class T>
+constexpr DType type_of = DType::i32;
+template <>
+constexpr DType type_of<float> = DType::f32;
+template <>
+constexpr DType type_of<bfloat16> = DType::bf16;
+
+/// Calls f(T{}) with T = bfloat16 or float, as `type` says: how an operation picks the functor for its tensors.
+template <class F>
+void with_type(DType type, const F& f) {
+    type == DType::bf16 ? f(bfloat16{}) : f(float{});
+}
 
 }  // namespace distill

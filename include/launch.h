@@ -76,6 +76,7 @@ struct SerialLane {
                     for (int c = span.first; c < span.end; ++c)
 #pragma omp simd
                         for (int k = 0; k < width; ++k) value[k] = fold(value[k], term(i, r, c, j + k));
+#pragma omp simd
                 for (int k = 0; k < width; ++k) write(i, j + k, value[k]);
             }
             for (; j < n; ++j) {

@@ -17,7 +17,7 @@ struct Augmentation {
 };
 
 struct Batch {
-    Var images;     ///< (N,H,W,3), normalised
+    Var images;     ///< (N,H,W,3), normalised, of the backend's activation type
     Tensor labels;  ///< N int32
     Tensor step{};  ///< int32 in device memory, read when the step runs: the training steps before this one, of all epochs
     int64_t size() const { return images.shape().n; }

@@ -1,5 +1,8 @@
 // ops.h: the operations networks and losses are made of. Each takes and returns Vars, checks its shapes (an exception names both
 // and the rule), and while a tape records notes its backward. Shapes: x (N,H,W,C), matrices (rows,1,1,columns), scalars (1,1,1,1).
+// Types: maps may be bfloat16 (Backend::activation_type); so are then the result and the gradients. Sums, and what is one value a
+// channel, a row or a scalar, are float. Operations that know only floats say "in float" and cast what they are given; of two maps
+// of different types the operation is done in float.
 // defines: every operation, file by file
 #pragma once
 #include <cstdint>
@@ -13,10 +16,11 @@ namespace distill {
 struct Conv2dOptions {
     int stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0, groups = 1;
 };
-/// y (N,OH,OW,K) = x (N,H,W,C) * w (K,R,S,C/groups) [+ bias (1,1,1,K)].
+/// y (N,OH,OW,K) = x (N,H,W,C) * w (K,R,S,C/groups) [+ bias (1,1,1,K)]. x and y are of the backend's activation type (x is cast to
+/// it); w and its gradient are float, and w is rounded for the product.
 Var conv2d(const Var& x, const Var& w, const Conv2dOptions& options = {}, const Var& bias = {});
-/// The same without a record, with + residual and ReLU in one pass: how a frozen, folded network runs.
-Var conv2d_inference(const Var& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options, const Var& residual, bool relu);
+/// The same without a record, with + residual and ReLU in one pass: how a frozen, folded network runs. w may be rounded already.
+Var conv2d_inference(const Var& x, const Var& w, const Tensor& bias, const Conv2dOptions& options, const Var& residual, bool relu);
 
 // ---- batchnorm.cpp (Ioffe & Szegedy 2015) ---------------------------------------------------------------------------------------
 struct RunningStatistics {
@@ -34,10 +38,13 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
 Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const RunningStatistics& running,
                       const BatchNormOptions& options = {}, const Var& residual = {});
 /// Folds y = BN_running(conv(x, w)) into one convolution: w' = w·γ/√(var+ε) per output channel, bias' = β − mean·γ/√(var+ε).
+/// folded_w is of the backend's activation type.
 void fold_batchnorm(const Tensor& w, const Tensor& gamma, const Tensor& beta, const RunningStatistics& running, float epsilon,
                     Tensor& folded_w, Tensor& folded_bias);
 
 // ---- elementwise.cu ----------------------------------------------------------------------------------------------------------------
+Var cast(const Var& x, DType type);  ///< f32 or bf16; x itself if it is of that type
+inline Var to_float(const Var& x) { return cast(x, DType::f32); }
 Var relu(const Var& x);
 Var leaky_relu(const Var& x, float slope);
 Var sigmoid(const Var& x);
@@ -67,18 +74,18 @@ Var global_avg_pool(const Var& x);                              ///< (N,1,1,C)
 Var resize_nearest(const Var& x, int64_t h, int64_t w);         ///< y[i,j] = x[⌊i·H/h⌋, ⌊j·W/w⌋]
 Var subsample(const Var& x, int stride);                        ///< every stride-th row and column from 0
 
-// ---- linear.cpp --------------------------------------------------------------------------------------------------------------------
+// ---- linear.cpp: in float ----------------------------------------------------------------------------------------------------------
 Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);  ///< matrices (rows,1,1,columns)
 Var linear(const Var& x, const Var& w, const Var& bias = {});  ///< x (N,1,1,I), w (O,1,1,I), bias (1,1,1,O) → (N,1,1,O)
 
 // ---- bias.cu -----------------------------------------------------------------------------------------------------------------------
 Var add_bias(const Var& x, const Var& bias);  ///< bias (1,1,1,C) to every pixel of x (N,H,W,C)
 
-// ---- softmax.cu: over the last extent ----------------------------------------------------------------------------------------------
+// ---- softmax.cu: over the last extent, in float ------------------------------------------------------------------------------------
 Var softmax(const Var& x);
 Var log_softmax(const Var& x);
 
-// ---- losses.cu: each a scalar (1,1,1,1) --------------------------------------------------------------------------------------------
+// ---- losses.cu: each a float scalar (1,1,1,1); those of logits in float -------------------------------------------------------------
 /// −mean over the batch of log softmax(logits)[label]; logits (N,1,1,K), labels N int32.
 Var cross_entropy(const Var& logits, const Tensor& labels);
 /// mean over the batch of Σ_k p_t·(log p_t − log p_s), p = softmax(logits/T); gradient into the student alone. No T² factor.

@@ -24,7 +24,8 @@ struct Init {
 enum class Layout { convolution /* O,I,kh,kw from (K,R,S,C) */, matrix /* O,I from (O,1,1,I) */, vector /* C from (1,1,1,C) */ };
 
 /// Modules register what they need by name; allocate() then places all values in one buffer, all gradients in a second, all momenta in
-/// a third, in order of registration, so that an optimiser step is one launch. Buffers (running statistics) lie apart.
+/// a third, in order of registration, so that an optimiser step is one launch. Buffers (running statistics) lie apart. All of them are
+/// float; where the backend's activations are bfloat16, a rounded copy of the values lies beside them for convolutions to read.
 class Parameters {
   public:
     explicit Parameters(Backend& backend, bool trainable = true) : backend_(&backend), trainable_(trainable) {}
@@ -40,6 +41,9 @@ class Parameters {
     const Tensor& gradients() const { return gradients_; }
     const Tensor& momenta() const { return momenta_; }
     const Tensor& buffers() const { return buffers_; }
+    const Tensor& rounded() const { return rounded_; }  ///< undefined unless the backend's activations are bfloat16
+    /// To be called by whoever wrote into values(): the rounded copy follows. (sgd_step and from_file do it themselves.)
+    void values_changed() const;
 
     /// Empties the gradients and aims the next backward() at them; the second form aims at another buffer of the same size, so that
     /// two losses of one step can be kept apart.
@@ -67,7 +71,7 @@ class Parameters {
     bool trainable_;
     std::vector<Entry> entries_;
     int64_t value_count_ = 0, buffer_count_ = 0;
-    Tensor values_, gradients_, momenta_, buffers_;
+    Tensor values_, gradients_, momenta_, buffers_, rounded_;
 };
 
 }  // namespace distill

@@ -32,6 +32,7 @@ class Tensor {
     static Tensor zeros(Backend& backend, Shape shape);
     static Tensor from_host(Backend& backend, Shape shape, const std::vector<float>& values);
     static Tensor integers(Backend& backend, Shape shape);
+    static Tensor like(const Tensor& other);  ///< uninitialised, of its backend, shape and type
 
     bool defined() const { return block_.get() != nullptr; }
     const Shape& shape() const { return shape_; }
@@ -43,6 +44,10 @@ class Tensor {
     float* data() const { return static_cast<float*>(elements(DType::f32)); }
     int32_t* ints() const { return static_cast<int32_t*>(elements(DType::i32)); }
     bfloat16* halves() const { return static_cast<bfloat16*>(elements(DType::bf16)); }
+    template <class T>
+    T* as() const {
+        return static_cast<T*>(elements(type_of<T>));
+    }
     void* raw() const { return static_cast<char*>(block_.get()->memory) + offset_ * bytes_of(type_); }
 
     /// The same memory from element `offset` on, seen in another shape (which must fit).
@@ -53,7 +58,7 @@ class Tensor {
 
     void zero();
     void copy_from(const Tensor& other);  ///< same backend, same size, same type
-    void upload(const float* values);     ///< size() floats from host memory
+    void upload(const float* values);     ///< size() floats from host memory, rounded if the elements are bfloat16
     void upload(const int32_t* values);
     std::vector<float> to_host() const;  ///< as floats; waits for the device
     float item() const;                  ///< to_host() of one element

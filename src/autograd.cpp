@@ -23,7 +23,7 @@ void add_gradient(Node& node, const Tensor& dy) {
     if (node.gradient_home.defined() || node.gradient.unique()) {
         add_tensors(node.gradient, dy, node.gradient);
     } else {
-        Tensor sum(dy.backend(), dy.shape());
+        Tensor sum = Tensor::like(dy);
         add_tensors(node.gradient, dy, sum);
         node.gradient = std::move(sum);
     }
@@ -89,16 +89,16 @@ GradTarget::GradTarget(const Var& input, const Tensor& reuse) {
     input_ = input;
     Node& node = input.node();
     if (node.has_gradient) {
-        into_ = Tensor(input.backend(), input.shape());
+        into_ = Tensor::like(input.value());
         add_ = true;
         return;
     }
     if (node.gradient_home.defined())
         into_ = node.gradient_home;
-    else if (reuse.defined() && reuse.unique())
+    else if (reuse.defined() && reuse.unique() && reuse.type() == input.type())
         into_ = reuse.reshaped(input.shape());
     else
-        into_ = Tensor(input.backend(), input.shape());
+        into_ = Tensor::like(input.value());
     node.gradient = into_;
     node.has_gradient = true;
 }

@@ -16,6 +16,7 @@ BatchNormShape shape_of(const Var& x, const BatchNormOptions& options) {
     s.relu = options.relu;
     s.epsilon = options.epsilon;
     s.momentum = options.momentum;
+    s.type = x.type();
     return s;
 }
 
@@ -38,16 +39,19 @@ struct ScaleShiftOf {
     }
 };
 
+template <class T>
 struct ScaleShiftRow {
-    const float *x, *scale, *shift, *residual;
+    const T *x, *residual;
+    const float *scale, *shift;
     int64_t channels;
     bool relu;
-    float* y;
+    T* y;
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, Lane lane) const {
         const int64_t at = row * channels;
-        const float *in = x + at, *extra = residual ? residual + at : nullptr, *a = scale, *b = shift;
-        float* out = y + at;
+        const T *in = x + at, *extra = residual ? residual + at : nullptr;
+        const float *a = scale, *b = shift;
+        T* out = y + at;
         const bool clip = relu;
         if (extra)
             lane.each(channels, [=](int64_t c) {
@@ -63,27 +67,35 @@ struct ScaleShiftRow {
 };
 
 /// g = dy where y > 0 (all of dy without ReLU).
+template <class T>
 struct MaskByOutput {
-    const float *y, *dy;
+    const T *y, *dy;
     bool relu;
-    float* g;
-    DISTILL_HD void operator()(int64_t i) const { g[i] = !relu || y[i] > 0 ? dy[i] : 0.0f; }
+    T* g;
+    DISTILL_HD void operator()(int64_t i) const {
+        const float gradient = dy[i];
+        g[i] = !relu || y[i] > 0 ? gradient : 0.0f;
+    }
 };
+template <class T>
 struct ScaleChannels {
-    const float *g, *scale;
+    const T* g;
+    const float* scale;
     int64_t channels;
-    float* dx;
+    T* dx;
     DISTILL_HD void operator()(int64_t i) const { dx[i] = g[i] * scale[i % channels]; }
 };
 /// One row per channel: dγ = Σ g·(x − mean)/√(var+ε), dβ = Σ g; each if wanted.
+template <class T>
 struct ParameterGradients {
-    const float *x, *g, *mean, *variance;
+    const T *x, *g;
+    const float *mean, *variance;
     float epsilon;
     int64_t rows, channels;
     float *dgamma, *dbeta;
     template <class Lane>
     DISTILL_HD void operator()(int64_t c, Lane lane) const {
-        const float *in = x + c, *grad = g + c;
+        const T *in = x + c, *grad = g + c;
         const int64_t stride = channels;
         const float m = mean[c];
         const float product = lane.sum(rows, [=](int64_t r) { return grad[r * stride] * (in[r * stride] - m); });
@@ -93,14 +105,15 @@ struct ParameterGradients {
         if (dbeta) dbeta[c] = sum;
     }
 };
+template <class T>
 struct FoldRow {
     const float *w, *scale;
     int64_t per_output;
-    float* folded;
+    T* folded;
     template <class Lane>
     DISTILL_HD void operator()(int64_t k, Lane lane) const {
         const float *in = w + k * per_output, a = scale[k];
-        float* out = folded + k * per_output;
+        T* out = folded + k * per_output;
         lane.each(per_output, [=](int64_t i) { out[i] = in[i] * a; });
     }
 };
@@ -110,25 +123,28 @@ struct FoldRow {
 Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStatistics& running, const BatchNormOptions& options,
               const Var& residual) {
     require_shapes(x, gamma, beta, residual);
+    if (residual.defined() && residual.type() != x.type())
+        return batchnorm(x, gamma, beta, running, options, cast(residual, x.type()));
     Backend& backend = x.backend();
     const BatchNormShape s = shape_of(x, options);
     const Shape vector{1, 1, 1, s.channels};
     const Tensor mean(backend, vector), inverse_std(backend, vector);
-    Var y = result_of(Tensor(backend, x.shape()), x, gamma, beta, residual);
-    backend.batchnorm_forward(
-        s, {x.data(), residual.defined() ? residual.data() : nullptr, gamma.data(), beta.data(), y.data(), mean.data(), inverse_std.data(),
-            running.mean.defined() ? running.mean.data() : nullptr, running.mean.defined() ? running.variance.data() : nullptr});
+    Var y = result_of(Tensor::like(x.value()), x, gamma, beta, residual);
+    backend.batchnorm_forward(s, {x.value().raw(), residual.defined() ? residual.value().raw() : nullptr, gamma.data(), beta.data(),
+                                  y.value().raw(), mean.data(), inverse_std.data(), running.mean.defined() ? running.mean.data() : nullptr,
+                                  running.mean.defined() ? running.variance.data() : nullptr});
     record(y, [x, gamma, beta, residual, y, mean, inverse_std, s] {
         const Tensor dy = take_gradient(y);
         Backend& device = x.backend();
         const bool keep = residual.defined() && residual.needs_gradient();
-        const Tensor masked = keep && s.relu ? Tensor(device, x.shape()) : Tensor();
+        const Tensor masked = keep && s.relu ? Tensor::like(dy) : Tensor();
         {
             const GradTarget dx(x, keep && !s.relu ? Tensor() : dy), dgamma(gamma), dbeta(beta);
             const Tensor unused = dx.wanted() && dgamma.wanted() && dbeta.wanted() ? Tensor() : Tensor(device, x.shape());
             const auto into = [&](const GradTarget& target) { return target.wanted() ? target.data() : unused.data(); };
-            device.batchnorm_backward(s, {x.data(), y.data(), dy.data(), gamma.data(), mean.data(), inverse_std.data(), into(dx),
-                                          masked.defined() ? masked.data() : nullptr, into(dgamma), into(dbeta)});
+            device.batchnorm_backward(
+                s, {x.value().raw(), y.value().raw(), dy.raw(), gamma.data(), mean.data(), inverse_std.data(),
+                    dx.wanted() ? dx.tensor().raw() : unused.raw(), masked.defined() ? masked.raw() : nullptr, into(dgamma), into(dbeta)});
         }
         if (keep) give_gradient(residual, masked.defined() ? masked : dy);
     });
@@ -138,6 +154,8 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
 Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const RunningStatistics& running, const BatchNormOptions& options,
                       const Var& residual) {
     require_shapes(x, gamma, beta, residual);
+    if (residual.defined() && residual.type() != x.type())
+        return batchnorm_running(x, gamma, beta, running, options, cast(residual, x.type()));
     Backend& backend = x.backend();
     const int64_t channels = x.shape().c, rows = x.shape().pixels();
     const Tensor scale(backend, {1, 1, 1, channels}), shift(backend, {1, 1, 1, channels});
@@ -145,24 +163,27 @@ Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const Run
     const bool relu = options.relu;
     for_each_element(backend, channels, ScaleShiftOf{gamma.data(), beta.data(), running.mean.data(), running.variance.data(), epsilon,
                                                      scale.data(), shift.data()});
-    Var y = result_of(Tensor(backend, x.shape()), x, gamma, beta, residual);
-    for_each_row(
-        backend, rows, channels,
-        ScaleShiftRow{x.data(), scale.data(), shift.data(), residual.defined() ? residual.data() : nullptr, channels, relu, y.data()});
+    Var y = result_of(Tensor::like(x.value()), x, gamma, beta, residual);
+    with_type(x.type(), [&](auto t) {
+        using T = decltype(t);
+        const T* added = residual.defined() ? residual.as<T>() : nullptr;
+        for_each_row(backend, rows, channels, ScaleShiftRow<T>{x.as<T>(), added, scale.data(), shift.data(), channels, relu, y.as<T>()});
+    });
     record(y, [x, gamma, beta, residual, y, scale, mean = running.mean, variance = running.variance, epsilon, relu, rows, channels] {
         const Tensor dy = take_gradient(y);
         Backend& device = x.backend();
         const int64_t n = x.shape().size();
-        const Tensor g(device, x.shape());
-        for_each_element(device, n, MaskByOutput{y.data(), dy.data(), relu, g.data()});
-        {
+        const Tensor g = Tensor::like(dy);
+        with_type(x.type(), [&](auto t) {
+            using T = decltype(t);
+            for_each_element(device, n, MaskByOutput<T>{y.as<T>(), dy.as<T>(), relu, g.as<T>()});
             const GradTarget dgamma(gamma), dbeta(beta);
             if (dgamma.wanted() || dbeta.wanted())
-                for_each_row(device, channels, rows, ParameterGradients{x.data(), g.data(), mean.data(), variance.data(), epsilon, rows,
-                                                                        channels, dgamma.data(), dbeta.data()});
+                for_each_row(device, channels, rows, ParameterGradients<T>{x.as<T>(), g.as<T>(), mean.data(), variance.data(), epsilon,
+                                                                           rows, channels, dgamma.data(), dbeta.data()});
             const GradTarget dx(x);
-            if (dx.wanted()) for_each_element(device, n, ScaleChannels{g.data(), scale.data(), channels, dx.data()});
-        }
+            if (dx.wanted()) for_each_element(device, n, ScaleChannels<T>{g.as<T>(), scale.data(), channels, dx.as<T>()});
+        });
         give_gradient(residual, g);
     });
     return y;
@@ -172,12 +193,16 @@ void fold_batchnorm(const Tensor& w, const Tensor& gamma, const Tensor& beta, co
                     Tensor& folded_w, Tensor& folded_bias) {
     Backend& backend = w.backend();
     const int64_t outputs = w.shape().n;
-    folded_w = Tensor(backend, w.shape());
+    folded_w = Tensor(backend, w.shape(), backend.activation_type());
     folded_bias = Tensor(backend, {1, 1, 1, outputs});
     const Tensor scale(backend, {1, 1, 1, outputs});
     for_each_element(backend, outputs, ScaleShiftOf{gamma.data(), beta.data(), running.mean.data(), running.variance.data(), epsilon,
                                                     scale.data(), folded_bias.data()});
-    for_each_row(backend, outputs, w.shape().per_sample(), FoldRow{w.data(), scale.data(), w.shape().per_sample(), folded_w.data()});
+    const int64_t per_output = w.shape().per_sample();
+    with_type(folded_w.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_row(backend, outputs, per_output, FoldRow<T>{w.data(), scale.data(), per_output, folded_w.as<T>()});
+    });
 }
 
 }  // namespace distill

@@ -6,27 +6,31 @@
 namespace distill {
 namespace {
 
+template <class T>
 struct AddBiasRow {
-    const float *x, *bias;
+    const T* x;
+    const float* bias;
     int64_t channels;
-    float* y;
+    T* y;
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, Lane lane) const {
-        const float *in = x + row * channels, *b = bias;
-        float* out = y + row * channels;
+        const T* in = x + row * channels;
+        const float* b = bias;
+        T* out = y + row * channels;
         lane.each(channels, [=](int64_t c) { out[c] = in[c] + b[c]; });
     }
 };
 
 /// Row `chunk` of the result: the sum of that chunk's rows of x (rows,channels).
+template <class T>
 struct SumRowsOfChunk {
-    const float* x;
+    const T* x;
     int64_t rows, channels, per_chunk;
     float* sums;
     template <class Lane>
     DISTILL_HD void operator()(int64_t chunk, Lane lane) const {
         const int64_t begin = chunk * per_chunk, end = begin + per_chunk < rows ? begin + per_chunk : rows, width = channels;
-        const float* in = x;
+        const T* in = x;
         float* out = sums + chunk * channels;
         lane.each(channels, [=](int64_t c) {
             float total = 0;
@@ -37,13 +41,14 @@ struct SumRowsOfChunk {
 };
 
 /// sums (channels) = the column sums of x (rows,channels).
-void column_sums(Backend& backend, const float* x, int64_t rows, int64_t channels, float* sums) {
+template <class T>
+void column_sums(Backend& backend, const T* x, int64_t rows, int64_t channels, float* sums) {
     constexpr int64_t per_chunk = 512;
     const int64_t chunks = (rows + per_chunk - 1) / per_chunk;
-    if (chunks == 1) return for_each_row(backend, 1, rows * channels, SumRowsOfChunk{x, rows, channels, rows, sums});
+    if (chunks == 1) return for_each_row(backend, 1, rows * channels, SumRowsOfChunk<T>{x, rows, channels, rows, sums});
     const Tensor partial(backend, {chunks, 1, 1, channels});
-    for_each_row(backend, chunks, per_chunk * channels, SumRowsOfChunk{x, rows, channels, per_chunk, partial.data()});
-    for_each_row(backend, 1, chunks * channels, SumRowsOfChunk{partial.data(), chunks, channels, chunks, sums});
+    for_each_row(backend, chunks, per_chunk * channels, SumRowsOfChunk<T>{x, rows, channels, per_chunk, partial.data()});
+    for_each_row(backend, 1, chunks * channels, SumRowsOfChunk<float>{partial.data(), chunks, channels, chunks, sums});
 }
 
 }  // namespace
@@ -53,13 +58,17 @@ Var add_bias(const Var& x, const Var& bias) {
     if (bias.shape().size() != channels)
         failure("add_bias: x ", to_string(x.shape()), " has ", channels, " channels, bias ", to_string(bias.shape()),
                 " ---> make it (1,1,1,C)");
-    Var y = result_of(Tensor(x.backend(), x.shape()), x, bias);
-    for_each_row(x.backend(), rows, channels, AddBiasRow{x.data(), bias.data(), channels, y.data()});
+    Var y = result_of(Tensor::like(x.value()), x, bias);
+    with_type(x.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_row(x.backend(), rows, channels, AddBiasRow<T>{x.as<T>(), bias.data(), channels, y.as<T>()});
+    });
     record(y, [x, bias, y, rows, channels] {
         const Tensor dy = take_gradient(y);
         {
             const GradTarget db(bias);
-            if (db.wanted()) column_sums(x.backend(), dy.data(), rows, channels, db.data());
+            if (db.wanted())
+                with_type(dy.type(), [&](auto t) { column_sums(x.backend(), dy.as<decltype(t)>(), rows, channels, db.data()); });
         }
         give_gradient(x, dy);
     });

@@ -1,13 +1,14 @@
-// y (N,OH,OW,K) = x (N,H,W,C) * w (K,R,S,C/groups) + bias; the backends do the arithmetic.
+// y (N,OH,OW,K) = x (N,H,W,C) * w (K,R,S,C/groups) + bias; the backends do the arithmetic, in their activation type.
 #include "backend.h"
 #include "error.h"
+#include "kernels.h"
 #include "ops.h"
 #include "work_count.h"
 
 namespace distill {
 namespace {
 
-Conv2dGeometry geometry(const Shape& x, const Shape& w, const Conv2dOptions& o) {
+Conv2dGeometry geometry(const Shape& x, const Shape& w, const Conv2dOptions& o, DType type) {
     const int64_t oh = (x.h + 2 * o.pad_h - w.h) / o.stride_h + 1, ow = (x.w + 2 * o.pad_w - w.w) / o.stride_w + 1;
     if (x.c != w.c * o.groups || w.n % o.groups != 0)
         failure("conv2d: x ", to_string(x), " has ", x.c, " channels, w ", to_string(w), " with ", o.groups, " groups expects ",
@@ -23,40 +24,55 @@ Conv2dGeometry geometry(const Shape& x, const Shape& w, const Conv2dOptions& o) 
     g.pad_h = o.pad_h;
     g.pad_w = o.pad_w;
     g.groups = o.groups;
+    g.type = type;
     return g;
+}
+
+/// w in the type that the product wants: a parameter keeps itself rounded (parameters.h), anything else is rounded here.
+Tensor operand(const Var& w, DType type) {
+    if (w.type() == type) return w.value();
+    if (w.node().rounded.defined()) return w.node().rounded;
+    const Tensor rounded(w.backend(), w.shape(), type);
+    convert(w.value(), rounded);
+    return rounded;
 }
 
 }  // namespace
 
-Var conv2d(const Var& x, const Var& w, const Conv2dOptions& options, const Var& bias) {
-    const Conv2dGeometry g = geometry(x.shape(), w.shape(), options);
-    Var y = result_of(Tensor(x.backend(), g.y), x, w);
+Var conv2d(const Var& input, const Var& w, const Conv2dOptions& options, const Var& bias) {
+    const Var x = cast(input, input.backend().activation_type());
+    const Conv2dGeometry g = geometry(x.shape(), w.shape(), options, x.type());
+    const Tensor weights = operand(w, g.type);
+    Var y = result_of(Tensor(x.backend(), g.y, g.type), x, w);
     count_work(g.multiply_accumulates());
-    x.backend().conv2d_forward(g, x.data(), w.data(), {}, y.data());
-    record(y, [x, w, y, g] {
+    x.backend().conv2d_forward(g, x.value().raw(), weights.raw(), {}, y.value().raw());
+    record(y, [x, w, weights, y, g] {
         const Tensor dy = take_gradient(y);
         const int64_t work = g.multiply_accumulates();
         {
             const GradTarget dw(w);
-            if (dw.wanted()) count_work(work), x.backend().conv2d_backward_weights(g, x.data(), dy.data(), dw.data());
+            if (dw.wanted()) count_work(work), x.backend().conv2d_backward_weights(g, x.value().raw(), dy.raw(), dw.data());
         }
         const GradTarget dx(x);
-        if (dx.wanted()) count_work(work), x.backend().conv2d_backward_data(g, dy.data(), w.data(), dx.data());
+        if (dx.wanted()) count_work(work), x.backend().conv2d_backward_data(g, dy.raw(), weights.raw(), dx.tensor().raw());
     });
     return bias.defined() ? add_bias(y, bias) : y;
 }
 
-Var conv2d_inference(const Var& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options, const Var& residual, bool relu) {
-    const Conv2dGeometry g = geometry(x.shape(), w.shape(), options);
+Var conv2d_inference(const Var& input, const Var& w, const Tensor& bias, const Conv2dOptions& options, const Var& residual, bool relu) {
+    const Var x = cast(input, input.backend().activation_type());
+    const Conv2dGeometry g = geometry(x.shape(), w.shape(), options, x.type());
     if (residual.defined() && residual.shape() != g.y)
         failure("conv2d_inference: residual ", to_string(residual.shape()), " and result ", to_string(g.y), " must have one shape");
-    Var y{Tensor(x.backend(), g.y)};
+    const Var added = residual.defined() ? cast(residual, g.type) : Var();
+    const Tensor weights = operand(w, g.type);
+    Var y{Tensor(x.backend(), g.y, g.type)};
     ConvEpilogue epilogue;
     epilogue.bias = bias.defined() ? bias.data() : nullptr;
-    epilogue.residual = residual.defined() ? residual.data() : nullptr;
+    epilogue.residual = added.defined() ? added.value().raw() : nullptr;
     epilogue.relu = relu;
     count_work(g.multiply_accumulates());
-    x.backend().conv2d_forward(g, x.data(), w.data(), epilogue, y.data());
+    x.backend().conv2d_forward(g, x.value().raw(), weights.raw(), epilogue, y.value().raw());
     return y;
 }
 

@@ -33,7 +33,15 @@ class CpuArena final : public Arena {
 
 }  // namespace
 
-CpuBackend::CpuBackend(Precision precision) : Backend(precision), arena_(std::make_unique<CpuArena>()), plans_(std::make_unique<ConvPlans>()) { arena_->owner = this; }
+CpuBackend::CpuBackend(Precision precision)
+    : Backend(precision), arena_(std::make_unique<CpuArena>()), plans_(std::make_unique<ConvPlans>()) {
+    arena_->owner = this;
+    if (precision != Precision::bf16) return;
+    const auto has = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+    const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+    if ((has & needed) != needed)  // bit masks: each set of instructions has the bits of those it holds
+        input_error("--precision bf16: this CPU has no bfloat16 instructions (AVX512_BF16); use --precision fp32");
+}
 CpuBackend::~CpuBackend() = default;
 
 #ifndef DISTILL_EMULATE_GPU  // else it is gpu_emulation.cpp's

@@ -32,29 +32,31 @@ dnnl::stream& stream() {
     return queue;
 }
 
-memory::desc activation(const Shape& s, Tag tag) { return {{s.n, s.c, s.h, s.w}, f32, tag}; }
+memory::data_type data_type(DType type) { return type == DType::bf16 ? memory::data_type::bf16 : f32; }
+memory::desc activation(const Shape& s, DType type, Tag tag) { return {{s.n, s.c, s.h, s.w}, data_type(type), tag}; }
 
 Dims weight_dims(const Conv2dGeometry& g) {
     if (g.groups == 1) return {g.w.n, g.w.c, g.w.h, g.w.w};
     return {g.groups, g.w.n / g.groups, g.w.c, g.w.h, g.w.w};
 }
 /// Ours: K,R,S,C/groups, spelled out as strides so that groups fit too.
-memory::desc our_weights(const Conv2dGeometry& g) {
+memory::desc our_weights(const Conv2dGeometry& g, DType type) {
     const int64_t c = 1, s = g.w.c, r = g.w.w * s, k = g.w.h * r;
-    if (g.groups == 1) return {weight_dims(g), f32, Dims{k, c, r, s}};
-    return {weight_dims(g), f32, Dims{g.w.n / g.groups * k, k, c, r, s}};
+    if (g.groups == 1) return {weight_dims(g), data_type(type), Dims{k, c, r, s}};
+    return {weight_dims(g), data_type(type), Dims{g.w.n / g.groups * k, k, c, r, s}};
 }
-memory::desc any_weights(const Conv2dGeometry& g) { return {weight_dims(g), f32, Tag::any}; }
+memory::desc any_weights(const Conv2dGeometry& g, DType type) { return {weight_dims(g), data_type(type), Tag::any}; }
 
 }  // namespace
 
 /// One argument of a primitive: our memory, and, where the kernel wants another layout, a copy in that layout.
 class Operand {
   public:
-    Operand(const memory::desc& ours, const memory::desc& wanted, const Shape* activation_shape = nullptr) {
+    Operand(const memory::desc& ours, const memory::desc& wanted) {
         // 16 channels: one block of 16 is the very same order of bytes as N,H,W,C.
+        const Dims d = ours.dims();
         const bool same =
-            wanted == ours || (activation_shape && activation_shape->c == 16 && wanted == activation(*activation_shape, Tag::nChw16c));
+            wanted == ours || (d.size() == 4 && d[1] == 16 && wanted == memory::desc(d, ours.data_type(), Tag::nChw16c));
         ours_ = memory(same ? wanted : ours, engine(), nullptr);
         if (!same) wanted_ = memory(wanted, engine());
     }
@@ -83,9 +85,11 @@ class ConvPlan {
     ConvPlan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue) {
         // The image layer: let oneDNN choose; everything else stays as it lies.
         const bool narrow = g.x.c < 16 && g.groups == 1;
-        const auto x_any = activation(g.x, narrow ? Tag::any : Tag::nhwc);
-        const auto y_any = activation(g.y, narrow && g.y.c % 16 == 0 ? Tag::any : Tag::nhwc);
-        const auto x_ours = activation(g.x, Tag::nhwc), y_ours = activation(g.y, Tag::nhwc);
+        const auto x_any = activation(g.x, g.type, narrow ? Tag::any : Tag::nhwc);
+        const auto y_any = activation(g.y, g.type, narrow && g.y.c % 16 == 0 ? Tag::any : Tag::nhwc);
+        const auto w_any = any_weights(g, g.type), dw_any = any_weights(g, DType::f32);
+        const auto x_ours = activation(g.x, g.type, Tag::nhwc), y_ours = activation(g.y, g.type, Tag::nhwc);
+        const auto w_ours = our_weights(g, g.type), dw_ours = our_weights(g, DType::f32);
         const Dims strides{g.stride_h, g.stride_w}, padding{g.pad_h, g.pad_w};
         const auto algorithm = dnnl::algorithm::convolution_direct;
         const memory::desc bias_md({g.y.c}, f32, Tag::x);
@@ -98,14 +102,14 @@ class ConvPlan {
         const auto kind = direction == Direction::forward ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
         const dnnl::convolution_forward::desc description =
             epilogue.bias
-                ? dnnl::convolution_forward::desc(kind, algorithm, x_any, any_weights(g), bias_md, y_any, strides, padding, padding)
-                : dnnl::convolution_forward::desc(kind, algorithm, x_any, any_weights(g), y_any, strides, padding, padding);
+                ? dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, bias_md, y_any, strides, padding, padding)
+                : dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, y_any, strides, padding, padding);
         const dnnl::convolution_forward::primitive_desc forward(description, attributes, engine());
 
         if (direction == Direction::forward) {
-            x_.emplace(x_ours, forward.src_desc(), &g.x);
-            w_.emplace(our_weights(g), forward.weights_desc());
-            y_.emplace(y_ours, forward.dst_desc(), &g.y);
+            x_.emplace(x_ours, forward.src_desc());
+            w_.emplace(w_ours, forward.weights_desc());
+            y_.emplace(y_ours, forward.dst_desc());
             primitive_ = dnnl::convolution_forward(forward);
             arguments_ = {{DNNL_ARG_SRC, x_->argument()}, {DNNL_ARG_WEIGHTS, w_->argument()}, {DNNL_ARG_DST, y_->argument()}};
             if (epilogue.bias) bias_ = memory(bias_md, engine(), nullptr), arguments_.insert({DNNL_ARG_BIAS, bias_});
@@ -115,18 +119,18 @@ class ConvPlan {
             }
         } else if (direction == Direction::backward_data) {
             const dnnl::convolution_backward_data::primitive_desc backward(
-                {algorithm, x_any, any_weights(g), y_any, strides, padding, padding}, engine(), forward);
-            x_.emplace(x_ours, backward.diff_src_desc(), &g.x);
-            w_.emplace(our_weights(g), backward.weights_desc());
-            y_.emplace(y_ours, backward.diff_dst_desc(), &g.y);
+                {algorithm, x_any, w_any, y_any, strides, padding, padding}, engine(), forward);
+            x_.emplace(x_ours, backward.diff_src_desc());
+            w_.emplace(w_ours, backward.weights_desc());
+            y_.emplace(y_ours, backward.diff_dst_desc());
             primitive_ = dnnl::convolution_backward_data(backward);
             arguments_ = {{DNNL_ARG_DIFF_SRC, x_->argument()}, {DNNL_ARG_WEIGHTS, w_->argument()}, {DNNL_ARG_DIFF_DST, y_->argument()}};
         } else {
             const dnnl::convolution_backward_weights::primitive_desc backward(
-                {algorithm, x_any, any_weights(g), y_any, strides, padding, padding}, engine(), forward);
-            x_.emplace(x_ours, backward.src_desc(), &g.x);
-            w_.emplace(our_weights(g), backward.diff_weights_desc());
-            y_.emplace(y_ours, backward.diff_dst_desc(), &g.y);
+                {algorithm, x_any, dw_any, y_any, strides, padding, padding}, engine(), forward);
+            x_.emplace(x_ours, backward.src_desc());
+            w_.emplace(dw_ours, backward.diff_weights_desc());
+            y_.emplace(y_ours, backward.diff_dst_desc());
             primitive_ = dnnl::convolution_backward_weights(backward);
             arguments_ = {{DNNL_ARG_SRC, x_->argument()}, {DNNL_ARG_DIFF_WEIGHTS, w_->argument()}, {DNNL_ARG_DIFF_DST, y_->argument()}};
         }
@@ -168,7 +172,8 @@ namespace {
 ConvPlan& plan(ConvPlans& plans, const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue = {}) {
     const ConvPlans::Key key{static_cast<int64_t>(direction), g.x.n, g.x.h, g.x.w, g.x.c, g.w.n, g.w.h, g.w.w, g.w.c, g.y.h, g.y.w,
                              g.stride_h, g.stride_w, g.pad_h, g.pad_w, g.groups,
-                             (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr), epilogue.relu, omp_get_max_threads()};
+                             (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr), epilogue.relu, omp_get_max_threads(),
+                             static_cast<int64_t>(g.type)};
     auto& slot = plans.by_key[key];
     if (!slot) {
         try {

@@ -1,19 +1,29 @@
 #include "kernels.h"
 
+#include <type_traits>
+
 #include "launch.h"
 
 namespace distill {
 namespace {
 
+template <class T>
 struct Fill {
-    float* y;
+    T* y;
     float value;
     DISTILL_HD void operator()(int64_t i) const { y[i] = value; }
 };
+template <class T>
 struct Sum {
-    const float *a, *b;
-    float* y;
+    const T *a, *b;
+    T* y;
     DISTILL_HD void operator()(int64_t i) const { y[i] = a[i] + b[i]; }
+};
+template <class From, class To>
+struct Convert {
+    const From* x;
+    To* y;
+    DISTILL_HD void operator()(int64_t i) const { y[i] = static_cast<float>(x[i]); }
 };
 struct AccumulateScalar {
     float* total;
@@ -24,10 +34,27 @@ struct AccumulateScalar {
 
 }  // namespace
 
-void fill(const Tensor& y, float value) { for_each_element(y.backend(), y.size(), Fill{y.data(), value}); }
+void fill(const Tensor& y, float value) {
+    with_type(y.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_element(y.backend(), y.size(), Fill<T>{y.as<T>(), value});
+    });
+}
 
 void add_tensors(const Tensor& a, const Tensor& b, const Tensor& y) {
-    for_each_element(y.backend(), y.size(), Sum{a.data(), b.data(), y.data()});
+    with_type(y.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_element(y.backend(), y.size(), Sum<T>{a.as<T>(), b.as<T>(), y.as<T>()});
+    });
+}
+
+void convert(const Tensor& x, const Tensor& y) {
+    if (x.type() == y.type()) return Tensor(y).copy_from(x);
+    with_type(y.type(), [&](auto t) {
+        using To = decltype(t);
+        using From = std::conditional_t<std::is_same_v<To, float>, bfloat16, float>;
+        for_each_element(y.backend(), y.size(), Convert<From, To>{x.as<From>(), y.as<To>()});
+    });
 }
 
 void accumulate_scalar(const Tensor& total, const Tensor& x, float weight) {

@@ -53,7 +53,7 @@ Var conv_bn(const Var& x, const Conv2d& conv, const BatchNorm& bn, Mode mode, bo
     Tensor folded_weight, folded_bias;
     fold_batchnorm(conv.weight.value(), bn.gamma.value(), bn.beta.value(), bn.running(), BatchNormOptions{}.epsilon, folded_weight,
                    folded_bias);
-    return conv2d_inference(x, folded_weight, folded_bias, conv.options, residual, relu);
+    return conv2d_inference(x, Var(folded_weight), folded_bias, conv.options, residual, relu);
 }
 
 }  // namespace distill

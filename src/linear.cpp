@@ -13,7 +13,8 @@ void require_matrix(const char* operation, const Shape& s) {
 
 }  // namespace
 
-Var matmul(const Var& a, const Var& b, bool transpose_a, bool transpose_b) {
+Var matmul(const Var& left, const Var& right, bool transpose_a, bool transpose_b) {
+    const Var a = to_float(left), b = to_float(right);
     require_matrix("matmul", a.shape());
     require_matrix("matmul", b.shape());
     const int64_t m = transpose_a ? a.shape().c : a.shape().n, k = transpose_a ? a.shape().n : a.shape().c;

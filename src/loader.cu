@@ -10,7 +10,8 @@
 namespace distill {
 namespace {
 
-/// One row is one line of one image of the batch.
+/// One row is one line of one image of the batch. T: what an element of the batch is.
+template <class T>
 struct GatherLine {
     const uint8_t* pixels;
     const int32_t *labels, *order, *position;  ///< position: first record in the order, epoch, step
@@ -18,7 +19,7 @@ struct GatherLine {
     Augmentation augmentation;
     uint64_t seed;
     float scale[3], shift[3];  ///< value = byte·scale + shift
-    float* images;
+    T* images;
     int32_t* batch_labels;
 
     /// Index into the image of a coordinate of its padded form; −1: padding.
@@ -42,7 +43,7 @@ struct GatherLine {
         }
         const int64_t plane = height * width, w = width, y = source(line + down, height, augmentation.reflect);
         const uint8_t* from = pixels + record * 3 * plane + (y < 0 ? 0 : y) * w;
-        float* to = images + row * w * 3;
+        T* to = images + row * w * 3;
         const bool reflect = augmentation.reflect;
         const float s0 = scale[0], s1 = scale[1], s2 = scale[2], t0 = shift[0], t1 = shift[1], t2 = shift[2];
         lane.each(w, [=](int64_t i) {
@@ -124,23 +125,27 @@ Batch Loader::gather(const OnDevice& from, const Tensor& order, int64_t step, co
     const int64_t first = step * options_.batch, count = std::min(options_.batch, from.records - first);
     const int32_t position[3] = {static_cast<int32_t>(first), epoch_, static_cast<int32_t>(epoch_ * steps_per_epoch() + step)};
     Tensor(position_).upload(position);
-    Batch batch{Var(Tensor(*backend_, {count, height_, width_, 3})), Tensor::integers(*backend_, {count, 1, 1, 1}), position_.view(2, {})};
-    GatherLine g{};
-    g.pixels = reinterpret_cast<const uint8_t*>(from.pixels.data());
-    g.labels = from.labels.ints();
-    g.order = order.ints();
-    g.position = position_.ints();
-    g.height = height_;
-    g.width = width_;
-    g.augmentation = augmentation;
-    g.seed = options_.seed;
-    for (int c = 0; c < 3; ++c) {
-        g.scale[c] = 1.0f / options_.normalization.std[c];
-        g.shift[c] = -options_.normalization.mean[c] / options_.normalization.std[c];
-    }
-    g.images = batch.images.data();
-    g.batch_labels = batch.labels.ints();
-    for_each_row(*backend_, count * height_, width_ * 3, g);
+    Batch batch{Var(Tensor(*backend_, {count, height_, width_, 3}, backend_->activation_type())),
+                Tensor::integers(*backend_, {count, 1, 1, 1}), position_.view(2, {})};
+    with_type(batch.images.type(), [&](auto t) {
+        using T = decltype(t);
+        GatherLine<T> g{};
+        g.pixels = reinterpret_cast<const uint8_t*>(from.pixels.data());
+        g.labels = from.labels.ints();
+        g.order = order.ints();
+        g.position = position_.ints();
+        g.height = height_;
+        g.width = width_;
+        g.augmentation = augmentation;
+        g.seed = options_.seed;
+        for (int c = 0; c < 3; ++c) {
+            g.scale[c] = 1.0f / options_.normalization.std[c];
+            g.shift[c] = -options_.normalization.mean[c] / options_.normalization.std[c];
+        }
+        g.images = batch.images.as<T>();
+        g.batch_labels = batch.labels.ints();
+        for_each_row(*backend_, count * height_, width_ * 3, g);
+    });
     return batch;
 }
 

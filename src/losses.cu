@@ -39,23 +39,24 @@ struct AbsoluteDifference {
     DISTILL_HD static float derivative(float a, float b) { return a > b ? 1.0f : a < b ? -1.0f : 0.0f; }
 };
 
-template <class Op>
+template <class Op, class T>
 struct DifferenceForward {
     int64_t n;
-    const float *a, *b;
+    const T *a, *b;
     float* partials;
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
-        const float *one = a + row * n, *other = b + row * n;
+        const T *one = a + row * n, *other = b + row * n;
         const float sum = lane.sum(n, [=](int64_t j) { return Op::value(one[j], other[j]); });
         if (lane.first()) partials[row] = sum;
     }
 };
-template <class Op>
+template <class Op, class T>
 struct DifferenceBackward {
     float factor;
-    const float *a, *b, *dy;
-    float *da, *db;  ///< either may be null
+    const T *a, *b;
+    const float* dy;
+    T *da, *db;  ///< either may be null
     DISTILL_HD void operator()(int64_t i) const {
         const float d = *dy * factor * Op::derivative(a[i], b[i]);
         if (da) da[i] = d;
@@ -68,36 +69,45 @@ Var mean_difference(const char* operation, const Var& a, const Var& b) {
     const Shape s = a.shape();
     if (s != b.shape())
         failure(operation, ": shapes ", to_string(s), " and ", to_string(b.shape()), " must be equal ---> resize or reshape one");
+    if (a.type() != b.type()) return mean_difference<Op>(operation, to_float(a), to_float(b));
     Var y = result_of(Tensor(a.backend(), {1, 1, 1, 1}), a, b);
     const float factor = 1.0f / static_cast<float>(s.size());
     const Tensor partials(a.backend(), {s.n, s.h, 1, 1});
     const int64_t line = s.w * s.c;
-    for_each_row(a.backend(), partials.size(), line, DifferenceForward<Op>{line, a.data(), b.data(), partials.data()});
+    with_type(a.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_row(a.backend(), partials.size(), line, DifferenceForward<Op, T>{line, a.as<T>(), b.as<T>(), partials.data()});
+    });
     sum_partials(partials, factor, y);
     record(y, [a, b, y, factor] {
         const Tensor dy = take_gradient(y);
         const GradTarget da(a), db(b);
-        for_each_element(a.backend(), a.shape().size(),
-                         DifferenceBackward<Op>{factor, a.data(), b.data(), dy.data(), da.data(), db.data()});
+        with_type(a.type(), [&](auto t) {
+            using T = decltype(t);
+            for_each_element(a.backend(), a.shape().size(),
+                             DifferenceBackward<Op, T>{factor, a.as<T>(), b.as<T>(), dy.data(), da.as<T>(), db.as<T>()});
+        });
     });
     return y;
 }
 
+template <class T>
 struct LineSum {
     int64_t n;
-    const float* x;
+    const T* x;
     float* partials;
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
-        const float* in = x + row * n;
+        const T* in = x + row * n;
         const float sum = lane.sum(n, [=](int64_t j) { return in[j]; });
         if (lane.first()) partials[row] = sum;
     }
 };
+template <class T>
 struct MeanBackward {
     float factor;
     const float* dy;
-    float* dx;
+    T* dx;
     DISTILL_HD void operator()(int64_t i) const { dx[i] = *dy * factor; }
 };
 
@@ -169,17 +179,25 @@ Var mean(const Var& x) {
     Var y = result_of(Tensor(x.backend(), {1, 1, 1, 1}), x);
     const float factor = 1.0f / static_cast<float>(s.size());
     const Tensor partials(x.backend(), {s.n, s.h, 1, 1});
-    for_each_row(x.backend(), partials.size(), s.w * s.c, LineSum{s.w * s.c, x.data(), partials.data()});
+    with_type(x.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_row(x.backend(), partials.size(), s.w * s.c, LineSum<T>{s.w * s.c, x.as<T>(), partials.data()});
+    });
     sum_partials(partials, factor, y);
     record(y, [x, y, factor] {
         const Tensor dy = take_gradient(y);
         const GradTarget dx(x);
-        if (dx.wanted()) for_each_element(x.backend(), x.shape().size(), MeanBackward{factor, dy.data(), dx.data()});
+        if (!dx.wanted()) return;
+        with_type(x.type(), [&](auto t) {
+            using T = decltype(t);
+            for_each_element(x.backend(), x.shape().size(), MeanBackward<T>{factor, dy.data(), dx.as<T>()});
+        });
     });
     return y;
 }
 
-Var cross_entropy(const Var& logits, const Tensor& labels) {
+Var cross_entropy(const Var& given, const Tensor& labels) {
+    const Var logits = to_float(given);
     const int64_t rows = logits.shape().pixels(), n = logits.shape().c;
     if (labels.size() != rows)
         failure("cross_entropy: shapes ", to_string(logits.shape()), " and ", to_string(labels.shape()), " of logits and labels",
@@ -199,7 +217,9 @@ Var cross_entropy(const Var& logits, const Tensor& labels) {
     return y;
 }
 
-Var kl_divergence(const Var& student_logits, const Tensor& teacher_logits, float temperature) {
+Var kl_divergence(const Var& student, const Tensor& teacher, float temperature) {
+    const Var student_logits = to_float(student);
+    const Tensor teacher_logits = to_float(Var(teacher)).value();
     const Shape s = student_logits.shape();
     if (s != teacher_logits.shape())
         failure("kl_divergence: shapes ", to_string(s), " and ", to_string(teacher_logits.shape()),

@@ -156,7 +156,7 @@ struct WideBlock {
         const Var residual = widens ? shortcut(activated) : x;
         const Var y = conv_bn(activated, conv1, bn2, mode, true);
         if (Tape::current()) return add(conv2(y), residual);
-        return conv2d_inference(y, conv2.weight.value(), {}, conv2.options, residual, false);
+        return conv2d_inference(y, conv2.weight, {}, conv2.options, residual, false);
     }
 };
 

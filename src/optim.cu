@@ -20,11 +20,24 @@ struct Sgd {
     }
 };
 
+/// The same, keeping the rounded copy that convolutions read in step.
+struct SgdRounding {
+    Sgd sgd;
+    bfloat16* rounded;
+    DISTILL_HD void operator()(int64_t i) const {
+        sgd(i);
+        rounded[i] = sgd.w[i];
+    }
+};
+
 }  // namespace
 
 void sgd_step(const Parameters& p, const Tensor& lr, const SgdOptions& o) {
-    for_each_element(p.backend(), p.values().size(), Sgd{p.values().data(), p.gradients().data(), p.momenta().data(), lr.data(), o.momentum,
-                                                 o.weight_decay, o.nesterov});
+    const Sgd sgd{p.values().data(), p.gradients().data(), p.momenta().data(), lr.data(), o.momentum, o.weight_decay, o.nesterov};
+    if (p.rounded().defined())
+        for_each_element(p.backend(), p.values().size(), SgdRounding{sgd, p.rounded().as<bfloat16>()});
+    else
+        for_each_element(p.backend(), p.values().size(), sgd);
 }
 
 double learning_rate(double base, const std::vector<int>& steps, int epoch) {

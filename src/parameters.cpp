@@ -4,6 +4,7 @@
 
 #include "backend.h"
 #include "error.h"
+#include "kernels.h"
 #include "philox.h"
 
 namespace distill {
@@ -90,12 +91,19 @@ void Parameters::allocate(uint64_t seed) {
         gradients_ = Tensor::zeros(*backend_, {1, 1, 1, value_count_});
         momenta_ = Tensor::zeros(*backend_, {1, 1, 1, value_count_});
     }
+    if (backend_->activation_type() == DType::bf16) rounded_ = Tensor(*backend_, values_.shape(), DType::bf16);
     for (Entry& e : entries_) {
         Tensor place = (e.buffer ? buffers_ : values_).view(e.offset, e.shape);
         place.upload(drawn(e.init, e.shape.size(), random_key(seed, Purpose::init, hash_name(e.name))).data());
         e.var.node().value = place;
+        if (!e.buffer && rounded_.defined()) e.var.node().rounded = rounded_.view(e.offset, e.shape);
     }
+    values_changed();
     if (trainable_) begin_backward();
+}
+
+void Parameters::values_changed() const {
+    if (rounded_.defined()) convert(values_, rounded_);
 }
 
 int64_t Parameters::count(const std::string& prefix) const {
@@ -154,6 +162,7 @@ void Parameters::from_file(const WeightFile& file, const std::string& path, cons
         Tensor place = e.var.value();
         place.upload(reordered(t.data, e.layout, e.shape, false).data());
     }
+    values_changed();
 }
 
 }  // namespace distill

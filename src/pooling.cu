@@ -94,17 +94,17 @@ struct Extents {
 };
 
 /// One line of the target.
-template <class Axis>
+template <class Axis, class T>
 struct WindowSum {
     Axis rows, columns;
     Extents e;
-    const float* from;
-    float* to;
+    const T* from;
+    T* to;
     template <class Lane>
     DISTILL_HD void operator()(int64_t line, const Lane& lane) const {
         const int h = e.row(line), n = e.channels, width = e.from_w;
-        const float* in = from + e.image(line);
-        float* out = to + line * e.to_w * n;
+        const T* in = from + e.image(line);
+        T* out = to + line * e.to_w * n;
         const Axis down = rows, across = columns;
         const float weight = down.target_weight(h);
         lane.fold_windows(
@@ -120,17 +120,24 @@ void for_each_line(Backend& backend, const Shape& from, const Shape& to, const F
     for_each_row(backend, lines, std::max(from.size(), to.size()) / lines, f);
 }
 
+template <class Axis>
+void window_sum(Axis rows, Axis columns, const Tensor& from, const Tensor& to) {
+    with_type(from.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_line(to.backend(), from.shape(), to.shape(),
+                      WindowSum<Axis, T>{rows, columns, {from.shape(), to.shape()}, from.as<T>(), to.as<T>()});
+    });
+}
+
 /// y of the shape `to` by two axes; back by theirs.
 template <class Axis, class Back>
 Var pooled(const Var& x, const Shape& to, Axis rows, Axis columns, Back rows_back, Back columns_back) {
-    Var y = result_of(Tensor(x.backend(), to), x);
-    const Shape from = x.shape();
-    for_each_line(x.backend(), from, to, WindowSum<Axis>{rows, columns, {from, to}, x.data(), y.data()});
-    record(y, [x, y, from, to, rows_back, columns_back] {
+    Var y = result_of(Tensor(x.backend(), to, x.type()), x);
+    window_sum(rows, columns, x.value(), y.value());
+    record(y, [x, y, rows_back, columns_back] {
         const Tensor dy = take_gradient(y);
         const GradTarget dx(x);
-        if (dx.wanted())
-            for_each_line(x.backend(), to, from, WindowSum<Back>{rows_back, columns_back, {to, from}, dy.data(), dx.data()});
+        if (dx.wanted()) window_sum(rows_back, columns_back, dy, dx.tensor());
     });
     return y;
 }
@@ -146,17 +153,18 @@ struct Smaller {
     DISTILL_HD float operator()(float a, float b) const { return b < a ? b : a; }
 };
 
+template <class T>
 struct MaxForward {
     Strided rows, columns;
     Extents e;
-    const float* x;
-    float* y;
+    const T* x;
+    T* y;
     int32_t* winner;  ///< place of the window's first maximum in its image, row·W + column; null: not kept
     template <class Lane>
     DISTILL_HD void operator()(int64_t line, const Lane& lane) const {
         const int n = e.channels, width = e.from_w;
-        const float* in = x + e.image(line);
-        float* out = y + line * e.to_w * n;
+        const T* in = x + e.image(line);
+        T* out = y + line * e.to_w * n;
         const Strided across = columns;
         const auto span = [=](int w) { return across.sources(w); };
         const Span window = rows.sources(e.row(line));
@@ -173,24 +181,25 @@ struct MaxForward {
                           [=](int w, int j, float first) { at[w * n + j] = static_cast<int32_t>(first); });
     }
 };
+template <class T>
 struct MaxBackward {
     StridedBack rows, columns;
     Extents e;
     const int32_t* winner;
-    const float* dy;
-    float* dx;
+    const T* dy;
+    T* dx;
     template <class Lane>
     DISTILL_HD void operator()(int64_t line, const Lane& lane) const {
         const int h = e.row(line), n = e.channels, outputs = e.from_w, width = e.to_w;
         const int32_t* at = winner + e.image(line);
-        const float* dout = dy + e.image(line);
-        float* din = dx + line * width * n;
+        const T* dout = dy + e.image(line);
+        T* din = dx + line * width * n;
         const StridedBack across = columns;
         lane.fold_windows(
             width, n, rows.sources(h), Add{}, [=](int w) { return across.sources(w); },
             [=](int w, int r, int c, int j) {
                 const int i = (r * outputs + c) * n + j;
-                return at[i] == h * width + w ? dout[i] : 0.0f;
+                return at[i] == h * width + w ? static_cast<float>(dout[i]) : 0.0f;
             },
             [=](int w, int j, float sum) { din[w * n + j] = sum; });
     }
@@ -233,17 +242,23 @@ Var resized(const char* operation, const Var& x, int64_t h, int64_t w) {
 
 Var max_pool(const Var& x, const PoolOptions& options) {
     const Shape from = x.shape(), to = strided_shape("max_pool", from, options);
-    Var y = result_of(Tensor(x.backend(), to), x);
+    Var y = result_of(Tensor(x.backend(), to, x.type()), x);
     const Tensor winner = y.needs_gradient() ? Tensor::integers(x.backend(), to) : Tensor();
-    for_each_line(x.backend(), from, to,
-                  MaxForward{axis(options, from.h), axis(options, from.w), {from, to}, x.data(), y.data(),
-                             winner.defined() ? winner.ints() : nullptr});
+    with_type(x.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_line(x.backend(), from, to,
+                      MaxForward<T>{axis(options, from.h), axis(options, from.w), {from, to}, x.as<T>(), y.as<T>(),
+                                    winner.defined() ? winner.ints() : nullptr});
+    });
     record(y, [x, y, winner, from, to, options] {
         const Tensor dy = take_gradient(y);
         const GradTarget dx(x);
-        if (dx.wanted())
-            for_each_line(x.backend(), to, from,
-                          MaxBackward{axis_back(options, to.h), axis_back(options, to.w), {to, from}, winner.ints(), dy.data(), dx.data()});
+        if (!dx.wanted()) return;
+        with_type(x.type(), [&](auto t) {
+            using T = decltype(t);
+            for_each_line(x.backend(), to, from, MaxBackward<T>{axis_back(options, to.h), axis_back(options, to.w), {to, from},
+                                                                winner.ints(), dy.as<T>(), dx.as<T>()});
+        });
     });
     return y;
 }

@@ -47,7 +47,8 @@ struct RowBackward {
 };
 
 template <class Op>
-Var over_rows(const Var& x) {
+Var over_rows(const Var& given) {
+    const Var x = to_float(given);
     Var y = result_of(Tensor(x.backend(), x.shape()), x);
     const int64_t rows = x.shape().pixels(), n = x.shape().c;
     for_each_row(x.backend(), rows, n, RowForward<Op>{n, x.data(), y.data()});

@@ -36,6 +36,8 @@ Tensor Tensor::from_host(Backend& backend, Shape shape, const std::vector<float>
 
 Tensor Tensor::integers(Backend& backend, Shape shape) { return Tensor(backend, shape, DType::i32); }
 
+Tensor Tensor::like(const Tensor& other) { return Tensor(other.backend(), other.shape(), other.type()); }
+
 Backend& Tensor::backend() const { return *block_.get()->arena->owner; }
 
 Tensor Tensor::view(int64_t offset, Shape shape) const {
@@ -60,7 +62,11 @@ void Tensor::copy_from(const Tensor& other) {
     backend().copy(raw(), other.raw(), bytes());
 }
 
-void Tensor::upload(const float* values) { backend().upload(data(), values, bytes()); }
+void Tensor::upload(const float* values) {
+    if (type_ != DType::bf16) return backend().upload(data(), values, bytes());
+    const std::vector<bfloat16> rounded(values, values + size());
+    backend().upload(raw(), rounded.data(), bytes());
+}
 void Tensor::upload(const int32_t* values) { backend().upload(ints(), values, bytes()); }
 
 std::vector<float> Tensor::to_host() const {

@@ -260,6 +260,7 @@ void Trainer::resume() {
     }
     const Parameters& p = method_.parameters();
     restore(p.values(), c, "values", path);
+    p.values_changed();
     restore(p.momenta(), c, "momenta", path);
     restore(p.buffers(), c, "buffers", path);
     restore(table_, c, "table", path);

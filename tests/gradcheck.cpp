@@ -77,14 +77,19 @@ std::vector<size_t> sample(const std::vector<float>& analytic) {
 
 std::vector<float> gradient_of(const Var& leaf) { return leaf.node().has_gradient ? leaf.node().gradient.to_host() : std::vector<float>(); }
 
-/// The result and, one by one, the gradients of what wants one.
-std::vector<std::vector<float>> all_values(Backend& backend, const OpCase& op) {
-    const Inputs inputs = upload(backend, op.inputs);
-    const int64_t size = op.run(inputs).shape().size();
-    const Var y = run_backward(op.run, inputs, projection(size));
+/// The result and, one by one, the gradients of what wants one; from the gradient `dy` of the result.
+std::vector<std::vector<float>> all_values(Backend& backend, const OpCase& op, const std::vector<float>& dy, DType maps = DType::f32) {
+    const Inputs inputs = upload(backend, op.inputs, maps);
+    const Var y = run_backward(op.run, inputs, dy);
     std::vector<std::vector<float>> values{y.value().to_host()};
-    for (const Var& input : inputs) values.push_back(gradient_of(input));
+    for (const Var& input : inputs) {
+        values.push_back(gradient_of(input));
+        if (input.node().has_gradient) CHECK_MESSAGE(input.node().gradient.type() == input.type(), op.name, ": a gradient of another type");
+    }
     return values;
+}
+std::vector<std::vector<float>> all_values(Backend& backend, const OpCase& op) {
+    return all_values(backend, op, projection(op.run(upload(backend, op.inputs)).shape().size()));
 }
 
 }  // namespace
@@ -92,6 +97,16 @@ std::vector<std::vector<float>> all_values(Backend& backend, const OpCase& op) {
 Backend& cpu() {
     static const std::unique_ptr<Backend> backend = make_backend("cpu");
     return *backend;
+}
+
+Backend* bf16_cpu_or_skip() {
+    static std::unique_ptr<Backend> backend;
+    try {
+        if (!backend) backend = make_cpu_backend({0, Precision::bf16});
+    } catch (const InputError& e) {
+        skip(e.what());
+    }
+    return backend.get();
 }
 
 HostTensor uniform_input(const std::string& name, Shape shape, float low, float high) {
@@ -117,9 +132,18 @@ HostTensor without_gradient(HostTensor input) {
     return input;
 }
 
-Inputs upload(Backend& backend, const std::vector<HostTensor>& inputs) {
+HostTensor as_map(HostTensor input) {
+    input.map = true;
+    return input;
+}
+
+Inputs upload(Backend& backend, const std::vector<HostTensor>& inputs, DType maps) {
     Inputs vars;
-    for (const HostTensor& t : inputs) vars.emplace_back(Tensor::from_host(backend, t.shape, t.values), t.wanted);
+    for (const HostTensor& t : inputs) {
+        Tensor values(backend, t.shape, t.map ? maps : DType::f32);
+        values.upload(t.values.data());
+        vars.emplace_back(values, t.wanted);
+    }
     return vars;
 }
 
@@ -134,7 +158,8 @@ Var run_backward(const Operation& run, const Inputs& inputs, const std::vector<f
     const Recording recording(&tape);
     Var y = run(inputs);
     if (y.needs_gradient()) {
-        y.node().gradient = Tensor::from_host(y.backend(), y.shape(), dy);
+        y.node().gradient = Tensor::like(y.value());
+        y.node().gradient.upload(dy.data());
         y.node().has_gradient = true;
     }
     // The gradient is set by hand: the checker must not lean on the operations that it checks. The tape's own loss is a constant.
@@ -237,6 +262,38 @@ void compare_backends(const std::vector<OpCase>& ops) {
     (void)ops;
     skip("built without CUDA");
 #endif
+}
+
+std::vector<float> rounded(const std::vector<float>& values) {
+    const std::vector<bfloat16> stored(values.begin(), values.end());
+    return {stored.begin(), stored.end()};
+}
+
+void check_rounding(const std::vector<OpCase>& ops, Backend& backend) {
+    for (OpCase op : ops) {
+        for (HostTensor& input : op.inputs) input.values = rounded(input.values);
+        const std::vector<float> dy = rounded(projection(op.run(upload(cpu(), op.inputs)).shape().size()));
+        std::vector<std::vector<float>> found;
+        try {
+            found = all_values(backend, op, dy, DType::bf16);
+        } catch (const InputError& missing) {
+            skip(missing.what());
+            continue;
+        }
+        const std::vector<std::vector<float>> expected = all_values(cpu(), op, dy);
+        for (size_t k = 0; k < expected.size(); ++k) {
+            const std::string what = text(op.name, k == 0 ? ": result" : ": gradient of input ", k == 0 ? "" : std::to_string(k - 1));
+            REQUIRE_MESSAGE(found[k].size() == expected[k].size(), what);
+            const double floor = op.tolerance * largest(expected[k]);
+            double worst = 0;  // in units of what is allowed
+            for (size_t i = 0; i < found[k].size(); ++i) {
+                const double off = std::fabs(static_cast<double>(found[k][i]) - expected[k][i]);
+                const double e = off == 0 ? 0 : off / (std::fabs(expected[k][i]) / 256 + floor);
+                worst = std::max(worst, std::isnan(e) ? infinity : e);
+            }
+            CHECK_MESSAGE(worst <= 1, what, ": ", worst, " times the difference that is allowed");
+        }
+    }
 }
 
 void check_threads_do_not_matter(const std::vector<OpCase>& ops) {

@@ -1,5 +1,6 @@
 // gradcheck.h: operations against numeric gradients, naive loops and the other backend.
-// defines: HostTensor and its makers, OpCase, GradientError, worst_gradient_error, check_gradients, check_values, compare_backends
+// defines: HostTensor and its makers, OpCase, GradientError, worst_gradient_error, check_gradients, check_values, compare_backends,
+//          check_rounding, rounded
 #pragma once
 #include <functional>
 #include <string>
@@ -14,17 +15,22 @@ namespace distill::testing {
 /// The CPU backend that all tests of operations share.
 Backend& cpu();
 
+/// The CPU computing in bfloat16, or null after the running case was recorded as skipped.
+Backend* bf16_cpu_or_skip();
+
 /// An input as a test writes it down.
 struct HostTensor {
     Shape shape;
     std::vector<float> values;
     bool wanted = true;  ///< a gradient is asked for
+    bool map = false;    ///< check_rounding hands it over as bfloat16
 };
 // Numbers depend on the name alone.
 HostTensor uniform_input(const std::string& name, Shape shape, float low = -1, float high = 1);
 HostTensor off_zero_input(const std::string& name, Shape shape);  ///< 0.2 <= |v| <= 1: a kink at 0 is out of a step's reach
 HostTensor distinct_input(const std::string& name, Shape shape);  ///< a shuffled grid on [-1, 1]: no two equal
 HostTensor without_gradient(HostTensor input);
+HostTensor as_map(HostTensor input);
 
 using Inputs = std::vector<Var>;
 using Operation = std::function<Var(const Inputs&)>;
@@ -37,7 +43,7 @@ struct OpCase {
     double tolerance = 2e-3;  ///< of the gradients, relative to the largest of the tensor
 };
 
-Inputs upload(Backend& backend, const std::vector<HostTensor>& inputs);
+Inputs upload(Backend& backend, const std::vector<HostTensor>& inputs, DType maps = DType::f32);
 Tensor labels_on(Backend& backend, const std::vector<int32_t>& labels);
 
 /// Runs forward and back from the gradient `dy` of the result (its values on the host). Leaves must not hold gradients.
@@ -62,6 +68,14 @@ void check_values(const std::string& what, const std::vector<float>& found, cons
 /// Results and gradients on CUDA within 1e-4 of the CPU's, relative to the tensor's largest value. The running case is skipped where
 /// there is no GPU, or where the GPU lacks the operation.
 void compare_backends(const std::vector<OpCase>& ops);
+
+/// Each value as bfloat16 has it.
+std::vector<float> rounded(const std::vector<float>& values);
+
+/// Results and gradients with maps as bfloat16 on `backend` beside the CPU's with floats, from the same inputs, rounded: they may be apart
+/// by 2⁻⁸ of an element (storing it costs at most half of that) plus op.tolerance of the tensor's largest. A gradient must be of its
+/// input's type. Skipped where the backend lacks the operation.
+void check_rounding(const std::vector<OpCase>& ops, Backend& backend = cpu());
 
 /// Results and gradients with one thread and with two: the same bits. Says something only of tensors above parallel_threshold.
 void check_threads_do_not_matter(const std::vector<OpCase>& ops);

@@ -5,6 +5,7 @@
 #include "complaints.h"
 #include "csv.h"
 #include "data_synth.h"
+#include "dtype.h"
 #include "files.h"
 #include "safetensors.h"
 
@@ -279,4 +280,26 @@ TEST_CASE("command line: a preset sets what its row says, an option given by han
     check_rejected(folder, "train --preset kd-20" + quick, {"--preset kd-20", "method kd", "use it with: distill kd"});
     check_rejected(folder, "kd --preset review-20" + quick, {"--preset review-20", "use it with: distill reviewkd"});
     check_rejected(folder, "train --preset s-20 --threads 1", {"cifar100", "distill data fetch cifar100"});
+}
+
+TEST_CASE("command line: --precision bf16 leaves float weights; a CPU without bfloat16 refuses it") {
+    const Workplace folder;
+    // oneDNN does as if the CPU had no more than that.
+    setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE", 1);
+    check_rejected(folder, "train" + one_epoch + "--precision bf16 --device cpu --run none",
+                   {"--precision bf16", "no bfloat16 instructions", "use --precision fp32"});
+    unsetenv("ONEDNN_MAX_CPU_ISA");
+
+    const Ended end = run(folder, "train" + one_epoch + "--precision bf16 --device cpu --run r");
+    if (end.err.find("no bfloat16 instructions") != std::string::npos) return skip(end.err.substr(0, end.err.find('\n')));
+    REQUIRE(end.code == 0);
+    CHECK(config_of(folder / "r").at("precision") == "bf16");
+    CHECK(read_csv(folder / "r/result.csv").cell(0, "precision") == "bf16");
+    const std::string bytes = read_file(folder / "r/student.safetensors");
+    CHECK(bytes.find("\"F32\"") != std::string::npos);
+    CHECK(bytes.find("BF16") == std::string::npos);
+    bool finer = false;  // than bfloat16
+    for (const auto& [name, tensor] : read_safetensors(folder / "r/student.safetensors").tensors)
+        for (const float v : tensor.data) finer = finer || v != static_cast<float>(bfloat16(v));
+    CHECK(finer);
 }

@@ -131,11 +131,11 @@ TEST_CASE("conv2d: with residual and ReLU in one pass, as a frozen network runs"
                 }
                 if (relu)
                     for (double& v : expected) v = std::max(0.0, v);
-                const Var y = conv2d_inference(in[0], in[1].value(), in[2].value(), s.o, residual, relu);
+                const Var y = conv2d_inference(in[0], in[1], in[2].value(), s.o, residual, relu);
                 check_values("conv2d_inference " + s.name, y.value().to_host(), expected);
                 CHECK(!y.needs_gradient());
             }
-        const Var plain = conv2d_inference(in[0], in[1].value(), {}, s.o, {}, false);
+        const Var plain = conv2d_inference(in[0], in[1], {}, s.o, {}, false);
         check_values("conv2d_inference without bias " + s.name, plain.value().to_host(), naive(s, x.values, w.values, {}));
     }
 }

@@ -13,6 +13,7 @@
 #include "csv.h"
 #include "data_synth.h"
 #include "files.h"
+#include "gradcheck.h"
 #include "reviewkd.h"
 
 using namespace distill;
@@ -65,7 +66,7 @@ struct Outcome {
 /// One thread: what is tested here does not hang on their number, and busy cores make several slow.
 class Bench {
   public:
-    Bench() : threads_(omp_get_max_threads()), backend_(make_backend("cpu", {1})) {
+    explicit Bench(Precision precision = Precision::fp32) : threads_(omp_get_max_threads()), backend_(make_backend("cpu", {1, precision})) {
         synthesize(folder_ / "data", {"synth", 4, 16, 100, 40});
         data_ = load_dataset(folder_ / "data", "synth");
         options.student = options.teacher = "resnet8";
@@ -238,6 +239,26 @@ TEST_CASE("trainer: a run interrupted at any step and resumed equals the uninter
             CHECK(bench.outcome(run, make, true) == whole);
             CHECK(read_file(bench.path(run) / "steps.csv") == read_file(bench.path("whole") / "steps.csv"));
         }
+    }
+}
+
+TEST_CASE("trainer: in bfloat16, the same seed gives the same run, and a resumed run equals the uninterrupted one, to the bit") {
+    if (!bf16_cpu_or_skip()) return;
+    for (const Make& make : {Make(supervised), Make(reviewkd)}) {
+        Bench bench(Precision::bf16);
+        const Outcome whole = bench.outcome("whole", make);
+        CHECK(bench.outcome("again", make) == whole);
+        CHECK(whole.values != rounded(whole.values));  // the master weights are float, in the checkpoint too
+        for (const int64_t at : {2, 7}) {
+            const std::string run = text("cut", at);
+            CHECK_THROWS_AS(bench.disturbed(run, make, at, [](StepResult&) { std::raise(SIGINT); }), Interrupted);
+            const std::vector<float> saved = read_checkpoint(bench.path(run) / "checkpoint.bin").floats.at("values");
+            CHECK(saved != rounded(saved));
+            CHECK(bench.outcome(run, make, true) == whole);
+            CHECK(read_file(bench.path(run) / "steps.csv") == read_file(bench.path("whole") / "steps.csv"));
+        }
+        Bench plain;
+        CHECK_FALSE(plain.outcome("float", make) == whole);
     }
 }
 
