@@ -70,7 +70,10 @@ struct Seen {
 std::vector<Seen> epoch_of(Loader& loader, int64_t epoch) {
     loader.begin_epoch(epoch);
     std::vector<Seen> batches;
-    for (int64_t step = 0; step < loader.steps_per_epoch(); ++step) batches.emplace_back(loader.train_batch(step));
+    for (int64_t step = 0; step < loader.steps_per_epoch(); ++step) {
+        batches.emplace_back(loader.train_batch(loader.batch_size(step)));
+        loader.advance();
+    }
     return batches;
 }
 
@@ -252,7 +255,7 @@ TEST_CASE("loader: pixels are normalised by channel, and padding is a black pixe
     std::copy(std, std + 3, options.normalization.std);
     Loader loader(*backend, data, options);
     loader.begin_epoch(0);
-    const Seen seen(loader.train_batch(0));
+    const Seen seen(loader.train_batch(16));
     const auto value = [&](const Seen& b, int64_t i, int y, int x, int c) {
         return b.images[static_cast<size_t>(((i * kSide + y) * kSide + x) * 3 + c)];
     };
@@ -272,7 +275,7 @@ TEST_CASE("loader: pixels are normalised by channel, and padding is a black pixe
     int black = 0;
     for (int64_t epoch = 0; epoch < 5; ++epoch) {
         cropping.begin_epoch(epoch);
-        const Seen b(cropping.train_batch(0));
+        const Seen b(cropping.train_batch(16));
         for (int64_t i = 0; i < b.n; ++i) {
             const float corner = value(b, i, 0, 0, 0);
             if (corner * std[0] + mean[0] > 0.5f) continue;  // a pixel of the image: at least 1
