@@ -57,8 +57,6 @@ class Loader {
     Loader(Backend& backend, const Dataset& data, const LoaderOptions& options)
         : Loader(backend, std::make_shared<DeviceData>(backend, data), options) {}
 
-    /// Another seed's batches from the same data.
-    void reseed(uint64_t seed) { options_.seed = seed; }
     int64_t test_records() const { return data_->test.records; }
     int64_t steps_per_epoch() const;
     int64_t test_steps() const { return (test_records() + options_.batch - 1) / options_.batch; }

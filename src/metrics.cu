@@ -62,7 +62,8 @@ struct LogStep {
 Tensor hits(const char* operation, const Tensor& logits, const Tensor& labels) {
     const int64_t samples = logits.shape().pixels(), classes = logits.shape().c;
     if (labels.size() != samples)
-        failure(operation, ": shapes ", to_string(logits.shape()), " and ", to_string(labels.shape()), " ---> one label for each row of logits");
+        failure(operation, ": shapes ", to_string(logits.shape()), " and ", to_string(labels.shape()),
+                " ---> one label for each row of logits");
     Tensor hit(logits.backend(), {samples, 1, 1, 1});
     for_each_row(logits.backend(), samples, classes, IsCorrect{classes, logits.data(), labels.ints(), hit.data()});
     return hit;

@@ -122,10 +122,10 @@ TEST_CASE("loader: an epoch's order is a permutation, another one for every epoc
         std::sort(order.begin(), order.end());
         CHECK(order == all);
     }
-    loader.reseed(6);
-    CHECK(order_of(epoch_of(loader, 0)) != first);
-    loader.reseed(5);
-    CHECK(order_of(epoch_of(loader, 0)) == first);
+    LoaderOptions options = raw(false);
+    options.seed = 6;
+    Loader other(*backend, data, options);
+    CHECK(order_of(epoch_of(other, 0)) != first);
 
     Loader consecutive(*backend, data, raw(true, false));
     CHECK(order_of(epoch_of(consecutive, 3)) == all);
@@ -151,6 +151,38 @@ TEST_CASE("loader: the last batch is smaller, or left out") {
     REQUIRE(whole.size() == 3);
     CHECK(whole[2] == batches[2]);
     CHECK(dropping.test_steps() == 2);  // testing leaves nothing out
+}
+
+TEST_CASE("loader: an epoch goes on from any step, testing moves nothing, and a batch tells its step") {
+    const auto backend = make_backend("cpu");
+    const Dataset data = signposted(50, 20);
+    Loader loader(*backend, data, raw(true));
+    const auto whole = epoch_of(loader, 3);
+    for (const int64_t from : {0, 1, 3}) {
+        Loader fresh(*backend, data, raw(true));
+        fresh.begin_epoch(3, from);
+        for (int64_t step = from; step < 4; ++step) {
+            const Batch batch = fresh.train_batch(fresh.batch_size(step));
+            CHECK(Seen(batch) == whole[static_cast<size_t>(step)]);
+            fresh.test_batch(1);
+            CHECK(Seen(fresh.train_batch(fresh.batch_size(step))) == whole[static_cast<size_t>(step)]);  // until it advances
+            CHECK(batch.step.ints()[0] == 3 * 4 + step);
+            CHECK(fresh.step_of_epoch().ints()[0] == step);
+            fresh.advance();
+        }
+    }
+}
+
+TEST_CASE("loader: several read one data set in device memory") {
+    const auto here = make_backend("cpu"), there = make_backend("cpu");
+    const Dataset data = signposted(50, 20);
+    const auto shared = std::make_shared<const DeviceData>(*here, data);
+    const size_t bytes = here->arena().system_bytes();
+    Loader own(*here, data, raw(true)), first(*there, shared, raw(true)), second(*there, shared, raw(true));
+    CHECK(there->arena().system_bytes() < bytes);
+    CHECK(epoch_of(first, 1) == epoch_of(own, 1));
+    CHECK(epoch_of(second, 1) == epoch_of(own, 1));
+    CHECK(Seen(first.test_batch(1)) == Seen(own.test_batch(1)));
 }
 
 TEST_CASE("loader: crop and flip are what a naive loop does, with either padding") {
