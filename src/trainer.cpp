@@ -207,7 +207,8 @@ void Trainer::finish_epoch(Progress& progress) {
 void Trainer::log_steps(const Table& table) {
     for (int64_t row = 0; row < step_; ++row) {
         std::vector<std::string> cells{std::to_string(global_step_ - step_ + row), number(rate_)};
-        for (int64_t c = 0; c < columns_ - 2; ++c) cells.push_back(number(static_cast<double>(table[static_cast<size_t>(row * columns_ + c)])));
+        for (int64_t c = 0; c < columns_ - 2; ++c)
+            cells.push_back(number(static_cast<double>(table[static_cast<size_t>(row * columns_ + c)])));
         steps_csv_->row(cells);
     }
 }

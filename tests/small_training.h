@@ -18,7 +18,9 @@ namespace distill::testing {
 using Make = std::function<std::unique_ptr<Method>(Backend&, const Options&, const Teacher&)>;
 
 inline std::unique_ptr<Method> supervised(Backend& b, const Options& o, const Teacher&) { return std::make_unique<Supervised>(b, o, 4); }
-inline std::unique_ptr<Method> kd(Backend& b, const Options& o, const Teacher& t) { return std::make_unique<KnowledgeDistillation>(b, o, 4, t); }
+inline std::unique_ptr<Method> kd(Backend& b, const Options& o, const Teacher& t) {
+    return std::make_unique<KnowledgeDistillation>(b, o, 4, t);
+}
 inline std::unique_ptr<Method> reviewkd(Backend& b, const Options& o, const Teacher& t) { return std::make_unique<ReviewKD>(b, o, 4, t); }
 
 /// Runs another method and does something at one of its steps (counted from 0).
