@@ -163,7 +163,8 @@ emulated:       ## builds the tests with the GPU's kernels run on the CPU, threa
 	@$(MAKE) --no-print-directory EMULATE=1 build/emulated$(if $(SANITIZE),-asan)/tests
 
 # Left out: what launches no kernel (files, tables, the command line) and what launches the same ones again and again.
-NO_KERNELS := safetensors*,checkpoint*,interruption*,command line*,bad input*,data*,image*,report*,paper*,*interrupted at any step*
+NO_KERNELS := safetensors*,checkpoint*,interruption*,command line*,bad input*,data*,image*,report*,paper*,*interrupted at any step*,\
+              arena*,streams*,replay*,side by side*
 test-emulated: emulated  ## the operations', networks' and trainer's tests on those kernels, without a GPU
 	build/emulated$(if $(SANITIZE),-asan)/tests --test-case-exclude='slow: *,$(NO_KERNELS)'
 

@@ -20,6 +20,7 @@ struct Node {
     Tensor rounded;            ///< a float parameter as bfloat16, where the backend's convolutions take that; else undefined
     bool needs_gradient = false;
     bool has_gradient = false;
+    int gradient_stream = 0;  ///< the stream that wrote it last
     int references = 0;
 };
 
@@ -60,6 +61,10 @@ class Var {
 
 /// The record of one step: how each result hands its gradient to its inputs. One tape serves all steps of a training and keeps its
 /// memory. A result nobody asked a gradient of is skipped on the way back.
+///
+/// Each operation goes back on the stream that it was recorded on. A side stream first waits for what stream 0 was given; stream 0
+/// waits for all side streams used since. Side streams wait for each other only where they meet in one value's gradient: who adds to
+/// it, or takes it, waits for who wrote it last. backward() begins and ends joined, on stream 0.
 class Tape {
   public:
     Tape() = default;
@@ -82,9 +87,7 @@ class Tape {
     void record(const Var& result, Back back) {
         static_assert(sizeof(Back) <= Step::capacity, "capture Vars and numbers; put larger things behind a Tensor");
         static_assert(alignof(Back) <= alignof(std::max_align_t), "over-aligned capture");
-        if (used_ == steps_.size()) steps_.push_back(std::make_unique<Step>());
-        Step& step = *steps_[used_++];
-        step.result = result;
+        Step& step = add_step(result);
         new (step.capture) Back(std::move(back));
         step.run = [](void* capture) { (*static_cast<Back*>(capture))(); };
         step.destroy = [](void* capture) { static_cast<Back*>(capture)->~Back(); };
@@ -94,10 +97,12 @@ class Tape {
     struct Step {
         static constexpr size_t capacity = 320;
         Var result;
+        int stream = 0;
         void (*run)(void*) = nullptr;
         void (*destroy)(void*) = nullptr;
         alignas(std::max_align_t) unsigned char capture[capacity];
     };
+    Step& add_step(const Var& result);
     void release(Step& step);
     std::vector<std::unique_ptr<Step>> steps_;  ///< the first used_ are in use
     size_t used_ = 0;

@@ -1,9 +1,12 @@
 // backend.h: what a device can do. One method per operation and direction; elementwise and row operations are functors (launch.h).
 // defines: Device, Precision, DeviceOptions, Conv2dGeometry, ConvEpilogue, BatchNormShape, BatchNormForward, BatchNormBackward, GemmShape,
-//          Backend, make_backend
+//          Replay, Backend, make_backend
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "arena.h"
@@ -69,8 +72,15 @@ struct GemmShape {
     bool transpose_a = false, transpose_b = false;
 };
 
-/// A device with its memory, its stream of work and its library handles. Work is queued in order; nothing here waits for the
-/// device except download() and synchronize(), which a training step never calls. Pointers are the device's.
+/// Work that was recorded once and is queued again by one call. It holds the memory that it works on, and must not outlive its backend.
+class Replay {
+  public:
+    virtual ~Replay() = default;
+    virtual void run() = 0;
+};
+
+/// A device with its memory, its streams of work and its library handles; one thread's. Work is queued in order; nothing here waits
+/// for the device except download(), synchronize() and pace(), of which a training step calls none. Pointers are the device's.
 /// An operation that a backend does not have yet throws InputError naming it.
 class Backend {
   public:
@@ -90,11 +100,29 @@ class Backend {
     virtual void zero(void* memory, size_t bytes) = 0;
     virtual void synchronize() = 0;
 
+    /// Work is done when the call that asked for it returns, in memory that the host reads: the CPU.
+    virtual bool immediate() const = 0;
+    /// Runs host code in the current stream's order: how a functor runs on a backend that is neither immediate nor a GPU (the tests').
+    virtual void enqueue(std::function<void()> work) { work(); }
+
     /// Streams: work goes to the current one (0 at first). `wait` makes the current stream wait for all queued on `other`.
     /// A device that runs in order has one queue, and both hold by themselves.
-    virtual void use_stream(int stream) = 0;
+    void use_stream(int stream);
+    int current_stream() const { return stream_; }
     virtual void wait(int other) = 0;
     virtual void* native_stream() = 0;  ///< cudaStream_t for launches; null on the CPU
+    /// Makes a side stream (1, 2, …) current, behind all that stream 0 has been given so far. Side streams run beside 0 and each other;
+    /// a step on one may read what it made itself and what was there when it forked, so they depend on each other through 0 alone.
+    void fork(int side);
+    /// Makes stream 0 current, behind all that side streams were given. Each step ends so.
+    void join();
+
+    /// Records what `work` queues from stream 0 on, forked side streams included, instead of running it; run() then queues it as often
+    /// as asked. Its pointers and numbers are baked in; what differs from run to run it must read from device memory. Null where
+    /// recording has no use (the CPU), `work` not called. What `work` throws is thrown, and nothing is left recording.
+    virtual std::unique_ptr<Replay> capture(const std::function<void()>& work) = 0;
+    /// Called once a step: waits while the host is more than a few steps ahead, so that a signal or a bad loss is not met late.
+    virtual void pace() {}
 
     virtual void conv2d_forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y) = 0;
     virtual void conv2d_backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx) = 0;
@@ -105,9 +133,14 @@ class Backend {
 
   protected:
     explicit Backend(Precision precision) : precision_(precision) {}
+    virtual void select_stream(int stream) = 0;  ///< of use_stream()
 
   private:
     Precision precision_;
+    int stream_ = 0;
+    uint64_t turn_ = 0;               ///< counts how often stream 0 was left
+    std::map<int, uint64_t> waited_;  ///< by side stream: the turn in which it waited for 0 last
+    std::set<int> forked_;            ///< side streams used since the last join
 };
 
 /// "cpu", "cuda" or "auto" (the CPU as long as the CUDA backend lacks operations). InputError: unknown name; cuda without a GPU or without

@@ -23,9 +23,10 @@ class CpuBackend : public Backend {
     void copy(void* to, const void* from, size_t bytes) override;
     void zero(void* memory, size_t bytes) override;
     void synchronize() override {}
-    void use_stream(int) override {}
+    bool immediate() const override { return true; }
     void wait(int) override {}
     void* native_stream() override { return nullptr; }
+    std::unique_ptr<Replay> capture(const std::function<void()>&) override { return nullptr; }
 
     void conv2d_forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y) override;
     void conv2d_backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx) override;
@@ -33,6 +34,9 @@ class CpuBackend : public Backend {
     void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) override;
     void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) override;
     void gemm(const GemmShape&, const float* a, const float* b, float* c) override;
+
+  protected:
+    void select_stream(int) override {}
 
   private:
     std::unique_ptr<Arena> arena_;

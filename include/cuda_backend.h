@@ -48,9 +48,12 @@ class CudaBackend final : public Backend {
     void zero(void* memory, size_t bytes) override;
     void synchronize() override;
 
-    void use_stream(int index) override;
+    bool immediate() const override { return false; }
     void wait(int other) override;
     void* native_stream() override { return stream(); }
+    /// Side streams become branches of one CUDA graph. Memory that has to be taken from the system meanwhile is no part of it.
+    std::unique_ptr<Replay> capture(const std::function<void()>& work) override;
+    void pace() override;
 
     void conv2d_forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y) override;
     void conv2d_backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx) override;
@@ -70,14 +73,16 @@ class CudaBackend final : public Backend {
     struct Lane {
         Stream stream;
         Event event;
-        void* workspace = nullptr;  ///< the arena's, never given back, as the next
-        void* batchnorm = nullptr;  ///< scratch of cuda_batchnorm.h
+        BlockRef workspace, batchnorm;  ///< of cuBLAS and of cuda_batchnorm.h
     };
 
     /// What NVIDIA recommends (cublasSetWorkspace): 32 MiB from Hopper on, 4 MiB before.
     size_t workspace_bytes() const { return size_t{properties_.major >= 9 ? 32u : 4u} << 20; }
 
-    cudaStream_t stream() const { return lanes_[static_cast<size_t>(current_)].stream.get(); }
+    cudaStream_t stream() const { return lanes_[static_cast<size_t>(current_stream())].stream.get(); }
+    void select_stream(int index) override;
+    /// What needs the host at the moment the device gets there cannot be replayed.
+    void refuse_in_capture(const char* what) const;
 
     /// Made on demand. Non-blocking: they do not order themselves after the legacy default stream, which a graph could not capture.
     const Lane& lane_of(int index);
@@ -85,8 +90,10 @@ class CudaBackend final : public Backend {
     cudaDeviceProp properties_{};
     std::unique_ptr<Arena> arena_;  // before what works on its memory, so freed after it
     std::vector<Lane> lanes_;
-    int current_ = 0;
     Cublas cublas_;
+    bool capturing_ = false;
+    std::vector<Event> marks_;  ///< where the last steps end: a ring
+    size_t paced_ = 0;
 };
 
 }  // namespace distill

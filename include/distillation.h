@@ -23,6 +23,7 @@ class Teacher {
     Teacher(Backend& backend, const Options& options, int classes);
     /// The same with the weights of options.teacher_weights. InputError if the file is not given or not that network's.
     static std::unique_ptr<Teacher> load(Backend& backend, const Options& options, int classes);
+    /// Runs on a side stream: join() before the results are used, after what can be done beside it.
     Output operator()(const Var& images, bool pre_activation = false) const;
     const Network& network() const { return *network_; }
     const std::map<std::string, std::string>& metadata() const { return metadata_; }

@@ -91,15 +91,25 @@ struct SerialLane {
     DISTILL_HD bool first() const { return true; }
 };
 
+template <class F>
+void run_elements(int64_t n, const F& f) {
+#pragma omp parallel for simd schedule(static) firstprivate(f) if (n > parallel_threshold)
+    for (int64_t i = 0; i < n; ++i) f(i);
+}
+template <class F>
+void run_rows(int64_t rows, int64_t row_length, const F& f) {
+#pragma omp parallel for schedule(static) if (rows * row_length > parallel_threshold)
+    for (int64_t row = 0; row < rows; ++row) f(row, SerialLane{});
+}
+
 /// Calls f(i) for i in [0, n), in any order and at once. Each thread has its own copy of f, for the reason given at SerialLane.
 template <class F>
 void for_each_element(Backend& backend, int64_t n, const F& f) {
 #ifdef DISTILL_KERNELS
     if (launches_kernels(backend)) return launch_elements(backend, n, f);
 #endif
-    (void)backend;
-#pragma omp parallel for simd schedule(static) firstprivate(f) if (n > parallel_threshold)
-    for (int64_t i = 0; i < n; ++i) f(i);
+    if (!backend.immediate()) return backend.enqueue([n, f] { run_elements(n, f); });
+    run_elements(n, f);
 }
 
 /// Calls f(row, lane) for every row; `row_length` says how much work a row is. On the CPU it changes no result, on a GPU the order of sums.
@@ -108,9 +118,8 @@ void for_each_row(Backend& backend, int64_t rows, int64_t row_length, const F& f
 #ifdef DISTILL_KERNELS
     if (launches_kernels(backend)) return launch_rows(backend, rows, row_length, f);
 #endif
-    (void)backend;
-#pragma omp parallel for schedule(static) if (rows * row_length > parallel_threshold)
-    for (int64_t row = 0; row < rows; ++row) f(row, SerialLane{});
+    if (!backend.immediate()) return backend.enqueue([rows, row_length, f] { run_rows(rows, row_length, f); });
+    run_rows(rows, row_length, f);
 }
 
 }  // namespace distill

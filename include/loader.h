@@ -1,7 +1,9 @@
 // loader.h: batches. The data set's bytes lie in device memory; gather, crop, flip and normalise are one kernel.
-// defines: Augmentation, Batch, Loader
+// defines: Augmentation, Batch, LoaderOptions, DeviceData, Loader
 #pragma once
 #include <cstdint>
+#include <memory>
+#include <string>
 
 #include "dataset.h"
 #include "ops.h"
@@ -32,37 +34,51 @@ struct LoaderOptions {
     Normalization normalization;
 };
 
-class Loader {
-  public:
-    /// InputError if the batch is larger than the training set (a smaller test set is one batch).
-    Loader(Backend& backend, const Dataset& data, const LoaderOptions& options);
-
-    /// Another seed's batches from the same data.
-    void reseed(uint64_t seed) { options_.seed = seed; }
-    int64_t test_records() const { return test_.records; }
-    int64_t steps_per_epoch() const;
-    int64_t test_steps() const { return (test_.records + options_.batch - 1) / options_.batch; }
-    /// The epoch's order of records: the same for any number of threads and any device.
-    void begin_epoch(int64_t epoch);
-    Batch train_batch(int64_t step);
-    Batch test_batch(int64_t step) const;  ///< never augmented or shuffled
-
-  private:
-    struct OnDevice {
+/// A data set in device memory. Loaders of several trainings read one of these, each on its own backend (of the same device) and in its
+/// own thread: they take its addresses and never copy its tensors, whose counts are one thread's.
+struct DeviceData {
+    DeviceData(Backend& backend, const Dataset& data);  ///< waits until all is there
+    struct Part {
         int64_t records = 0;
         Tensor pixels;  ///< bytes, four to an element
         Tensor labels;
     };
-    OnDevice to_device(const Split& split) const;
-    Batch gather(const OnDevice& from, const Tensor& order, int64_t step, const Augmentation& augmentation) const;
+    std::string name;
+    int64_t height, width;
+    Part train, test;
+};
+
+/// Where the training is lies in device memory, and a step reads and advances it there: begin_epoch() sets it, and each step takes
+/// train_batch() and ends with advance(). So the same recorded step serves the whole epoch.
+class Loader {
+  public:
+    /// InputError if the batch is larger than the training set (a smaller test set is one batch).
+    Loader(Backend& backend, std::shared_ptr<const DeviceData> data, const LoaderOptions& options);
+    Loader(Backend& backend, const Dataset& data, const LoaderOptions& options)
+        : Loader(backend, std::make_shared<DeviceData>(backend, data), options) {}
+
+    int64_t test_records() const { return data_->test.records; }
+    int64_t steps_per_epoch() const;
+    int64_t test_steps() const { return (test_records() + options_.batch - 1) / options_.batch; }
+    /// The epoch's order of records: the same for any number of threads and any device. Its next step is `step`.
+    void begin_epoch(int64_t epoch, int64_t step = 0);
+    int64_t batch_size(int64_t step) const;  ///< images of a step of an epoch
+    /// The next `images` records of the epoch.
+    Batch train_batch(int64_t images);
+    void advance();
+    /// One int32 in device memory: the step of the epoch.
+    Tensor step_of_epoch() const { return position_.view(3, {}); }
+    Batch test_batch(int64_t step) const;  ///< never augmented or shuffled
+
+  private:
+    Batch gather(const DeviceData::Part& from, int64_t images, const int32_t* order, const int32_t* position, int64_t first,
+                 const Augmentation& augmentation) const;
 
     Backend* backend_;
+    std::shared_ptr<const DeviceData> data_;
     LoaderOptions options_;
-    int64_t height_, width_;
-    int32_t epoch_ = 0;
-    OnDevice train_, test_;
     Tensor order_, test_order_;
-    Tensor position_;  ///< int32: the batch's first record in the order, the epoch, the step since the start; read when the kernel runs
+    Tensor position_;  ///< int32: the next batch's first record in the order, the epoch, the step since the start, the step of the epoch
 };
 
 }  // namespace distill

@@ -101,7 +101,8 @@ Var l2_normalize(const Var& x);
 // ---- metrics.cu: for the host's eyes, not differentiable ------------------------------------------------------------------------------
 /// correct[0] += number of rows whose largest logit (the first of equals) is at the label. correct: one float.
 void count_correct(const Tensor& logits, const Tensor& labels, const Tensor& correct);
-/// table (rows,1,1,columns)[*row][column] = value[0]; `row` is one int32 in device memory, read when the step runs.
-void log_scalar(const Tensor& table, const Tensor& row, int64_t column, const Tensor& value);
+/// Row *row of the table (rows,1,1,values + 2): the values, then how many rows of logits are right (as above), and how many there are.
+/// `row` is one int32 in device memory, read when the step runs.
+void log_step(const Tensor& table, const Tensor& row, const std::vector<Tensor>& values, const Tensor& logits, const Tensor& labels);
 
 }  // namespace distill

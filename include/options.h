@@ -31,7 +31,7 @@ struct Options {
     std::string lr_steps = "150,180,210";
     bool nesterov = true, shuffle = true, drop_last = false;
     uint64_t seed = 0;
-    int runs = 1, threads = 0;
+    int runs = 1, side_by_side = 0, threads = 0;
     std::string normalize = "auto", augment = "crop-flip", crop_pad = "zero";
     std::string precision = "fp32", device = "auto";
     bool deterministic = true;

@@ -53,8 +53,8 @@ class Tensor {
     /// The same memory from element `offset` on, seen in another shape (which must fit).
     Tensor view(int64_t offset, Shape shape) const;
     Tensor reshaped(Shape shape) const;  ///< same size, other extents
-    /// No other tensor shares this memory, so it may be overwritten.
-    bool unique() const { return block_.get()->references == 1; }
+    /// No other tensor shares this memory, and no other stream can still be at work on it, so it may be overwritten.
+    bool unique() const { return block_.get()->references == 1 && block_.get()->arena->settled(block_.get()); }
 
     void zero();
     void copy_from(const Tensor& other);  ///< same backend, same size, same type

@@ -1,6 +1,7 @@
 // trainer.h: the training loop that every method shares.
 // defines: StepResult, Method, StudentMethod, student_prefix, Evaluation, evaluate, TrainingResult, Trainer
 #pragma once
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,6 +34,9 @@ class Method {
     virtual std::vector<std::string> loss_names() const = 0;
     /// Called before an epoch's first step: the place for weights that follow a schedule (they live in device memory).
     virtual void begin_epoch(int /*epoch*/) {}
+    /// On a GPU it is called twice for each size of batch, and what it queued the second time is replayed from then on. So it reads
+    /// what changes from step to step from device memory (batch.step, scheduled weights), takes the same path through the code every
+    /// time, keeps no tensor that it made for a later step, and uploads and downloads nothing.
     virtual StepResult step(const Batch& batch) = 0;
     /// Called after an epoch's last step: the place for a method's own table in the run's folder.
     virtual void end_epoch(const RunFolder& /*folder*/, int /*epoch*/) {}
@@ -70,7 +74,8 @@ struct TrainingResult {
 /// Throws Interrupted after SIGINT or SIGTERM (a checkpoint is written), std::runtime_error for a loss that is not finite.
 class Trainer {
   public:
-    Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder);
+    /// `name` (of one run among several at work) stands before each line of progress.
+    Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder, std::string name = "");
     TrainingResult run();
 
   private:
@@ -78,13 +83,20 @@ class Trainer {
         double loss = 0, accuracy = 0;
         std::vector<double> named;
     };
+    using Table = std::vector<float>;  ///< an epoch's rows so far, in host memory
+    struct Recorded {                  ///< the step of one size of batch
+        bool warm = false;             ///< it has run once, so that libraries have chosen their algorithms
+        std::unique_ptr<Replay> replay;
+    };
     void resume();
     void write_checkpoint() const;
     void train_epoch(class Progress& progress);
     void finish_epoch(class Progress& progress);
-    void train_step(const Batch& batch);
-    Totals totals() const;
-    void require_finite(int64_t first_row, int64_t rows) const;
+    void train_step(int64_t images);
+    void queue_step(int64_t images);
+    Totals totals(const Table& table) const;
+    void require_finite(const float* row, int64_t step) const;
+    void log_steps(const Table& table);
     [[noreturn]] void fail_not_finite(int64_t step, const std::string& what) const;
     std::string last_good() const;  ///< for complaints: what a user can go back to
     bool out_of_steps() const { return options_.max_steps > 0 && global_step_ >= options_.max_steps; }
@@ -95,14 +107,14 @@ class Trainer {
     Method& method_;
     const Options& options_;
     const RunFolder& folder_;
+    std::string name_;
     SgdOptions sgd_;
     std::vector<int> lr_steps_;
     Tape tape_;
     Tensor lr_;     ///< one float
-    Tensor row_;    ///< one int32: the step of the epoch, for whatever reads it when the step runs
-    Tensor count_;  ///< two floats: images of the step and how many were classified correctly
     Tensor table_;  ///< an epoch's steps × (loss, named losses…, correct, images), read by the host once an epoch
     int64_t columns_;
+    std::map<int64_t, Recorded> recorded_;  ///< by size of batch
     double rate_ = 0;
     std::optional<CsvWriter> epochs_csv_, steps_csv_;
     // The state that a checkpoint holds beside the weights.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "error.h"
+
 namespace distill {
 namespace {
 
@@ -31,32 +33,79 @@ BlockRef::~BlockRef() {
     if (block_ && --block_->references == 0) block_->arena->give_back(block_);
 }
 
-Block* Arena::obtain(size_t bytes) {
-    const size_t wanted = size_class(bytes);
-    requested_bytes_ += bytes;
+Block* Arena::take_free(size_t wanted) {
+    Pool& pool = pools_[stream_];
     // An epoch's last, smaller batch borrows from the classes above rather than growing the process. What is small does not: it would
     // save nothing, and the class above would then miss a block in another order of requests.
     const size_t highest = wanted < smallest_lent ? wanted : 2 * wanted;
-    for (auto it = free_.lower_bound(wanted); it != free_.end() && it->first <= highest; ++it) {
+    for (auto it = pool.lower_bound(wanted); it != pool.end() && it->first <= highest; ++it) {
         if (it->second.empty()) continue;
         Block* block = it->second.back();
         it->second.pop_back();
-        return as_found(block);
+        return block;
     }
-    auto block = std::make_unique<Block>();
-    block->arena = this;
-    block->bytes = wanted;
-    block->memory = system_allocate(wanted);
-    system_bytes_ += wanted;
-    blocks_.push_back(std::move(block));
-    return as_found(blocks_.back().get());
+    return nullptr;
+}
+
+Block* Arena::obtain(size_t bytes) {
+    const size_t wanted = size_class(bytes);
+    Block* block = take_free(wanted);
+    if (!block) {
+        auto fresh = std::make_unique<Block>();
+        fresh->arena = this;
+        fresh->bytes = wanted;
+        fresh->stream = stream_;
+        fresh->memory = system_allocate(wanted);
+        system_bytes_ += wanted;
+        blocks_.push_back(std::move(fresh));
+        block = blocks_.back().get();
+    }
+    requested_bytes_ += bytes;
+    block->turn = turn_;
+    if (capturing_ && !block->captured) block->captured = true, captured_.push_back(block);
+    return as_found(block);
+}
+
+bool Arena::settled(const Block* block) const {
+    const bool alone = in_flight_.size() == in_flight_.count(stream_);
+    return block->stream == stream_ && (block->turn == turn_ || alone);
+}
+
+void Arena::give_back(Block* block) { (settled(block) ? pools_[block->stream][block->bytes] : waiting_).push_back(block); }
+
+void Arena::use_stream(int stream) {
+    if (stream == stream_) return;
+    stream_ = stream;
+    ++turn_;
+    if (stream > 0) in_flight_.insert(stream);
 }
 
 void Arena::begin_step() {
-    for (auto& [bytes, blocks] : free_)
-        std::sort(blocks.begin(), blocks.end(), [](const Block* a, const Block* b) { return a->memory < b->memory; });
+    if (!in_flight_.empty()) failure("Arena::begin_step: stream ", *in_flight_.begin(), " was not joined ---> join(backend) ends a step");
+    for (Block* block : waiting_) pools_[block->stream][block->bytes].push_back(block);
+    waiting_.clear();
+    for (auto& [stream, pool] : pools_)
+        for (auto& [bytes, blocks] : pool)
+            std::sort(blocks.begin(), blocks.end(), [](const Block* a, const Block* b) { return a->memory < b->memory; });
 }
 
-void Arena::give_back(Block* block) { free_[block->bytes].push_back(block); }
+void Arena::begin_capture() {
+    if (capturing_) failure("Arena::begin_capture: a capture is under way");
+    capturing_ = true;
+}
+
+std::vector<BlockRef> Arena::end_capture() {
+    const auto drop_captured = [](std::vector<Block*>& blocks) {
+        blocks.erase(std::remove_if(blocks.begin(), blocks.end(), [](const Block* b) { return b->captured; }), blocks.end());
+    };
+    for (auto& [stream, pool] : pools_)
+        for (auto& [bytes, blocks] : pool) drop_captured(blocks);
+    drop_captured(waiting_);
+    std::vector<BlockRef> held;
+    for (Block* block : captured_) block->captured = false, held.emplace_back(block);
+    captured_.clear();
+    capturing_ = false;
+    return held;
+}
 
 }  // namespace distill

@@ -1,5 +1,8 @@
 #include "autograd.h"
 
+#include <mutex>
+
+#include "backend.h"
 #include "error.h"
 #include "kernels.h"
 
@@ -13,13 +16,57 @@ struct NodePool {
     std::vector<std::unique_ptr<Node>> all;
     std::vector<Node*> free;
 };
+
+/// A thread that ends leaves its pool to the next one. Pools are never destroyed: they outlive every static Var.
+struct IdlePools {
+    std::mutex mutex;
+    std::vector<NodePool*> pools;
+};
+IdlePools& idle_pools() {
+    static auto* idle = new IdlePools;
+    return *idle;
+}
+NodePool* take_pool() {
+    IdlePools& idle = idle_pools();
+    const std::lock_guard<std::mutex> lock(idle.mutex);
+    if (idle.pools.empty()) return new NodePool;
+    NodePool* pool = idle.pools.back();
+    idle.pools.pop_back();
+    return pool;
+}
+struct ReturnAtExit {
+    NodePool* pool;
+    ~ReturnAtExit() {
+        IdlePools& idle = idle_pools();
+        const std::lock_guard<std::mutex> lock(idle.mutex);
+        idle.pools.push_back(pool);
+    }
+};
 NodePool& node_pool() {
-    static thread_local NodePool* pool = new NodePool;  // outlives every static Var of the thread
+    static thread_local NodePool* pool = nullptr;  // stays valid while the thread's other objects are destroyed
+    if (!pool) {
+        pool = take_pool();
+        static thread_local const ReturnAtExit at_exit{pool};
+    }
     return *pool;
+}
+
+/// Before the current stream touches a gradient: if another side stream wrote it, wait. Stream 0 is in order with each by itself.
+void await_gradient(const Node& node, Backend& backend) {
+    const int here = backend.current_stream(), there = node.gradient_stream;
+    if (here != there && here != 0 && there != 0) backend.wait(there);
+}
+
+void set_gradient(Node& node, Tensor gradient) {
+    node.gradient_stream = gradient.backend().current_stream();
+    node.gradient = std::move(gradient);
+    node.has_gradient = true;
 }
 
 /// node.gradient += dy, without touching memory that somebody else sees too.
 void add_gradient(Node& node, const Tensor& dy) {
+    await_gradient(node, dy.backend());
+    node.gradient_stream = dy.backend().current_stream();
     if (node.gradient_home.defined() || node.gradient.unique()) {
         add_tensors(node.gradient, dy, node.gradient);
     } else {
@@ -55,6 +102,14 @@ Tape* Tape::current() { return current_tape; }
 Recording::Recording(Tape* tape) : before_(current_tape) { current_tape = tape; }
 Recording::~Recording() { current_tape = before_; }
 
+Tape::Step& Tape::add_step(const Var& result) {
+    if (used_ == steps_.size()) steps_.push_back(std::make_unique<Step>());
+    Step& step = *steps_[used_++];
+    step.result = result;
+    step.stream = result.backend().current_stream();
+    return step;
+}
+
 void Tape::release(Step& step) {
     step.destroy(step.capture);
     step.result = Var();
@@ -67,21 +122,25 @@ void Tape::clear() {
 void Tape::backward(const Var& loss, bool keep) {
     if (loss.shape().size() != 1) failure("Tape::backward: the loss has shape ", to_string(loss.shape()), ", expected one element");
     const Recording pause(nullptr);
+    Backend& backend = loss.backend();
+    backend.join();
     if (loss.needs_gradient()) {
-        loss.node().gradient = Tensor(loss.backend(), loss.shape());
+        set_gradient(loss.node(), Tensor(backend, loss.shape()));
         fill(loss.node().gradient, 1.0f);
-        loss.node().has_gradient = true;
     }
     for (size_t i = used_; i-- > 0;) {
         Step& step = *steps_[i];
         Node& result = step.result.node();
         if (result.has_gradient) {
+            if (step.stream != backend.current_stream()) step.stream == 0 ? backend.join() : backend.fork(step.stream);
+            await_gradient(result, backend);
             step.run(step.capture);
             result.gradient = Tensor();
             result.has_gradient = false;
         }
         if (!keep) used_ = i, release(step);
     }
+    backend.join();
 }
 
 GradTarget::GradTarget(const Var& input, const Tensor& reuse) {
@@ -99,8 +158,7 @@ GradTarget::GradTarget(const Var& input, const Tensor& reuse) {
         into_ = reuse.reshaped(input.shape());
     else
         into_ = Tensor::like(input.value());
-    node.gradient = into_;
-    node.has_gradient = true;
+    set_gradient(node, into_);
 }
 
 GradTarget::~GradTarget() noexcept(false) {
@@ -113,12 +171,10 @@ void give_gradient(const Var& input, const Tensor& dy) {
     if (node.has_gradient) {
         add_gradient(node, dy);
     } else if (node.gradient_home.defined()) {
-        node.gradient = node.gradient_home;
+        set_gradient(node, node.gradient_home);
         node.gradient.copy_from(dy);
-        node.has_gradient = true;
     } else {
-        node.gradient = dy.reshaped(input.shape());
-        node.has_gradient = true;
+        set_gradient(node, dy.reshaped(input.shape()));
     }
 }
 

@@ -7,9 +7,16 @@
 namespace distill {
 namespace {
 
-/// The arena hands a freed block out again at once, in the order of the host's calls. On one stream that is safe: the next owner's
-/// work is queued behind the last one's. Between streams it is not: a block freed under stream 1 and obtained under stream 2 may
-/// still be in use by 1, so 2 must wait(1) between the two (and where 2's work reads what 1 wrote it has to anyway).
+/// While this thread captures a stream, what cannot be part of a graph (cudaMalloc, say) is refused unless the thread says that it knows.
+class BesideCapture {
+  public:
+    BesideCapture() { DISTILL_CUDA_CHECK(cudaThreadExchangeStreamCaptureMode(&mode_)); }
+    ~BesideCapture() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+
+  private:
+    cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;  ///< then the one before
+};
+
 class CudaArena final : public Arena {
   public:
     ~CudaArena() override {
@@ -18,6 +25,7 @@ class CudaArena final : public Arena {
 
   private:
     void* system_allocate(size_t bytes) override {
+        const BesideCapture allowed;
         void* memory = nullptr;
         const cudaError_t status = cudaMalloc(&memory, bytes);
         if (status == cudaErrorMemoryAllocation) {
@@ -30,6 +38,22 @@ class CudaArena final : public Arena {
         DISTILL_CUDA_CHECK(status);
         return memory;
     }
+};
+
+/// A CUDA graph made ready to run, and the memory that its kernels work on.
+class CudaReplay final : public Replay {
+  public:
+    using Graph = Owned<cudaGraph_t, cudaGraphDestroy>;
+    CudaReplay(Backend& backend, const Graph& graph, std::vector<BlockRef> memory) : backend_(backend), memory_(std::move(memory)) {
+        graph_ = create<Ready>([&](cudaGraphExec_t* ready) { return cudaGraphInstantiate(ready, graph.get(), 0); });
+    }
+    void run() override { DISTILL_CUDA_CHECK(cudaGraphLaunch(graph_.get(), static_cast<cudaStream_t>(backend_.native_stream()))); }
+
+  private:
+    using Ready = Owned<cudaGraphExec_t, cudaGraphExecDestroy>;
+    Backend& backend_;
+    std::vector<BlockRef> memory_;
+    Ready graph_;  // goes before its memory does
 };
 
 [[noreturn]] void not_yet(const char* operation) {
@@ -58,10 +82,12 @@ double CudaBackend::peak_multiply_accumulates_per_ms() {
 
 /// From pageable memory the values are taken before this returns; page-locked memory must stay as it is until the stream got there.
 void CudaBackend::upload(void* to_device, const void* from_host, size_t bytes) {
+    refuse_in_capture("upload");
     DISTILL_CUDA_CHECK(cudaMemcpyAsync(to_device, from_host, bytes, cudaMemcpyHostToDevice, stream()));
 }
 
 void CudaBackend::download(void* to_host, const void* from_device, size_t bytes) {
+    refuse_in_capture("download");
     DISTILL_CUDA_CHECK(cudaMemcpyAsync(to_host, from_device, bytes, cudaMemcpyDeviceToHost, stream()));
     DISTILL_CUDA_CHECK(cudaStreamSynchronize(stream()));
 }
@@ -73,35 +99,81 @@ void CudaBackend::copy(void* to, const void* from, size_t bytes) {
 void CudaBackend::zero(void* memory, size_t bytes) { DISTILL_CUDA_CHECK(cudaMemsetAsync(memory, 0, bytes, stream())); }
 
 void CudaBackend::synchronize() {
+    refuse_in_capture("synchronize");
     for (const Lane& lane : lanes_) DISTILL_CUDA_CHECK(cudaStreamSynchronize(lane.stream.get()));
 }
 
-void CudaBackend::use_stream(int index) {
+void CudaBackend::select_stream(int index) {
     const Lane& lane = lane_of(index);
     DISTILL_CUDA_CHECK(cublasSetStream(cublas_.get(), lane.stream.get()));  // forgets the workspace, so in this order
-    DISTILL_CUDA_CHECK(cublasSetWorkspace(cublas_.get(), lane.workspace, workspace_bytes()));
-    current_ = index;
+    DISTILL_CUDA_CHECK(cublasSetWorkspace(cublas_.get(), lane.workspace.get()->memory, workspace_bytes()));
+    arena_->use_stream(index);
 }
 
 void CudaBackend::wait(int other) {
-    if (other == current_) return;
+    if (other == current_stream()) return;
     const Lane& lane = lane_of(other);
     DISTILL_CUDA_CHECK(cudaEventRecord(lane.event.get(), lane.stream.get()));
     DISTILL_CUDA_CHECK(cudaStreamWaitEvent(stream(), lane.event.get(), 0));
 }
 
 const CudaBackend::Lane& CudaBackend::lane_of(int index) {
-    if (index < 0) failure("CudaBackend: stream ", index, "; streams count from 0");
     while (lanes_.size() <= static_cast<size_t>(index)) {
+        const BesideCapture allowed;
+        arena_->use_stream(static_cast<int>(lanes_.size()));  // memory from its own pool: no other stream is at work on it
         Lane lane;
         lane.stream = create<Stream>([](cudaStream_t* s) { return cudaStreamCreateWithFlags(s, cudaStreamNonBlocking); });
         lane.event = create<Event>([](cudaEvent_t* e) { return cudaEventCreateWithFlags(e, cudaEventDisableTiming); });
-        lane.workspace = arena_->obtain(workspace_bytes())->memory;
-        lane.batchnorm = arena_->obtain(batchnorm_scratch_bytes())->memory;
-        DISTILL_CUDA_CHECK(cudaMemsetAsync(lane.batchnorm, 0, batchnorm_scratch_bytes(), lane.stream.get()));
+        lane.workspace = BlockRef(arena_->obtain(workspace_bytes()));
+        lane.batchnorm = BlockRef(arena_->obtain(batchnorm_scratch_bytes()));
+        DISTILL_CUDA_CHECK(cudaMemsetAsync(lane.batchnorm.get()->memory, 0, batchnorm_scratch_bytes(), lane.stream.get()));
+        DISTILL_CUDA_CHECK(cudaStreamSynchronize(lane.stream.get()));  // done before any graph that is being captured
         lanes_.push_back(std::move(lane));
+        arena_->use_stream(current_stream());
     }
     return lanes_[static_cast<size_t>(index)];
+}
+
+void CudaBackend::refuse_in_capture(const char* what) const {
+    if (capturing_) failure("CudaBackend::", what, ": in a step that is being captured ---> do it before the step, or from device memory");
+}
+
+std::unique_ptr<Replay> CudaBackend::capture(const std::function<void()>& work) {
+    join();
+    arena_->begin_capture();
+    const cudaStream_t origin = stream();
+    const auto end = [&](cudaGraph_t* graph) {
+        capturing_ = false;
+        return cudaStreamEndCapture(origin, graph);
+    };
+    CudaReplay::Graph graph;
+    try {
+        DISTILL_CUDA_CHECK(cudaStreamBeginCapture(origin, cudaStreamCaptureModeThreadLocal));
+        capturing_ = true;
+        work();
+        join();
+        graph = create<CudaReplay::Graph>(end);
+    } catch (...) {
+        cudaGraph_t broken = nullptr;
+        if (capturing_) end(&broken);  // side streams may not have been joined, which it complains of: no news
+        if (broken) cudaGraphDestroy(broken);
+        cudaGetLastError();
+        arena_->end_capture();
+        throw;
+    }
+    return std::make_unique<CudaReplay>(*this, graph, arena_->end_capture());
+}
+
+/// Eight steps keep the device busy through any hiccup of the host; a signal then waits for no more than those. The host sleeps
+/// meanwhile: trainings side by side must not fight for cores.
+void CudaBackend::pace() {
+    constexpr size_t steps_ahead = 8;
+    while (marks_.size() < steps_ahead)
+        marks_.push_back(create<Event>(
+            [](cudaEvent_t* e) { return cudaEventCreateWithFlags(e, cudaEventDisableTiming | cudaEventBlockingSync); }));
+    const cudaEvent_t mark = marks_[paced_++ % steps_ahead].get();
+    DISTILL_CUDA_CHECK(cudaEventSynchronize(mark));
+    DISTILL_CUDA_CHECK(cudaEventRecord(mark, stream()));
 }
 
 void CudaBackend::conv2d_forward(const Conv2dGeometry&, const void*, const void*, const ConvEpilogue&, void*) { not_yet("convolution"); }
@@ -113,10 +185,10 @@ void CudaBackend::conv2d_backward_weights(const Conv2dGeometry&, const void*, co
 }
 
 void CudaBackend::batchnorm_forward(const BatchNormShape& s, const BatchNormForward& t) {
-    launch_batchnorm_forward(*this, lane_of(current_).batchnorm, s, t);
+    launch_batchnorm_forward(*this, lane_of(current_stream()).batchnorm.get()->memory, s, t);
 }
 void CudaBackend::batchnorm_backward(const BatchNormShape& s, const BatchNormBackward& t) {
-    launch_batchnorm_backward(*this, lane_of(current_).batchnorm, s, t);
+    launch_batchnorm_backward(*this, lane_of(current_stream()).batchnorm.get()->memory, s, t);
 }
 
 std::string CudaBackend::description() const {

@@ -2,6 +2,7 @@
 
 #include "error.h"
 #include "safetensors.h"
+#include "streams.h"
 
 namespace distill {
 
@@ -34,6 +35,8 @@ std::unique_ptr<Teacher> Teacher::load(Backend& backend, const Options& options,
 }
 
 Output Teacher::operator()(const Var& images, bool pre_activation) const {
+    constexpr int stream = 1;
+    const OnStream beside(images.backend(), stream);
     const Recording off(nullptr);
     return network_->forward(images, mode_, pre_activation);
 }
@@ -54,6 +57,7 @@ KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& op
 StepResult KnowledgeDistillation::step(const Batch& batch) {
     const Var teacher_logits = teacher_(batch.images).logits;
     const Var logits = student_->forward(batch.images, Mode::train).logits;
+    join(logits.backend());
     const Var ce = scale(cross_entropy(logits, batch.labels), gamma_);
     const Var kd = scale(kd_loss(logits, teacher_logits.value(), temperature_), alpha_);
     return {add(ce, kd), {ce, kd}, logits};

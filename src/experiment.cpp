@@ -1,7 +1,5 @@
 #include "experiment.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstdio>
 
@@ -9,15 +7,16 @@
 #include "csv.h"
 #include "error.h"
 #include "files.h"
-#include "progress.h"
-#include "safetensors.h"
+#include "runs.h"
 #include "version.h"
 
 namespace distill {
 namespace {
 
 /// Options that say how this process goes about it, not what the run is: not kept.
-bool drives_only(const std::string& name) { return name == "resume" || name == "quiet" || name == "runs" || name == "run"; }
+bool drives_only(const std::string& name) {
+    return name == "resume" || name == "quiet" || name == "runs" || name == "side-by-side" || name == "run";
+}
 
 Config kept_options(const OptionTable& table) {
     Config rows = table.values();
@@ -55,14 +54,11 @@ std::string checksum(const Dataset& data) {
     return sha256_hex(digests);
 }
 
-/// A run that goes on must see the data and the teacher that it began with.
-void require_same_input(const RunFolder& folder, const Config& facts) {
-    for (const auto& [name, value] : folder.config())
-        for (const auto& [key, now] : facts)
-            if (key == name && value != now && (key == "info.data_sha256" || key == "info.teacher_sha256"))
-                input_error(folder.path().string(), ": the ", key == "info.data_sha256" ? "data set" : "teacher's file",
-                            " is not the one this run was started with (SHA-256 ", now.substr(0, 12), "…, expected ", value.substr(0, 12),
-                            "…); restore it, or start anew in another folder");
+/// One small network does not fill a GPU; the CPU's threads serve one training after another best.
+int side_by_side(const Options& o, const Backend& backend) {
+    constexpr int most_on_gpu = 8;
+    if (o.side_by_side > 0) return o.side_by_side;
+    return backend.device() == Device::cuda ? std::min(o.runs, most_on_gpu) : 1;
 }
 
 std::string default_run(const std::string& method, const Options& o) {
@@ -90,85 +86,7 @@ double measure_teacher(Laboratory& lab, const Loader& loader, const Options& o) 
     return e.accuracy;
 }
 
-void save_student(const fs::path& path, const Parameters& parameters, const std::string& method, const Options& o, int classes,
-                  double accuracy) {
-    WeightFile file;
-    file.tensors = parameters.to_file(student_prefix);
-    file.metadata = {{"network", o.student}, {"classes", std::to_string(classes)}, {"dataset", o.dataset}, {"normalization", o.normalize},
-                     {"method", method},     {"seed", std::to_string(o.seed)},     {"accuracy", number(accuracy)}};
-    write_safetensors(path, file);
-}
-
-/// Everything under a name that is not the student's: the method's helper modules.
-void save_helpers(const fs::path& path, const Parameters& parameters) {
-    WeightFile file;
-    for (auto& [name, tensor] : parameters.to_file())
-        if (name.compare(0, student_prefix.size(), student_prefix) != 0) file.tensors[name] = std::move(tensor);
-    if (!file.tensors.empty()) write_safetensors(path, file);
-}
-
-std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const MethodFactory& make) {
-    std::unique_ptr<Method> method = make(lab, o);
-    if (!o.init.empty()) load_start_weights(method->parameters(), o.init);
-    return method;
-}
-
-TrainingResult train_one(const std::string& method_name, Laboratory& lab, Loader& loader, const Options& o, const RunFolder& folder,
-                         const MethodFactory& make) {
-    const std::unique_ptr<Method> method = start_method(lab, o, make);
-    Trainer trainer(*lab.backend, loader, *method, o, folder);
-    const TrainingResult r = trainer.run();
-    save_student(folder.file("student.safetensors"), method->parameters(), method_name, o, lab.data.classes, r.last);
-    save_helpers(folder.file("helpers.safetensors"), method->parameters());
-    if (!o.save.empty()) save_student(o.save, method->parameters(), method_name, o, lab.data.classes, r.last);
-    folder.write_result({o.id, o.dataset, o.teacher, o.student, method_name, std::to_string(o.seed), r.last, r.best, r.best_epoch,
-                         r.seconds, o.device, o.precision, commit()});
-    return r;
-}
-
 }  // namespace
-
-LoaderOptions Laboratory::loader_options(const Options& o) const {
-    LoaderOptions l;
-    l.batch = o.batch;
-    l.shuffle = o.shuffle;
-    l.drop_last = o.drop_last;
-    l.seed = o.seed;
-    l.augmentation.crop_flip = o.augment == "crop-flip";
-    l.augmentation.reflect = o.crop_pad == "reflect";
-    l.normalization = normalization;
-    return l;
-}
-
-Laboratory open_laboratory(Options& o) {
-    Laboratory lab;
-    lab.backend = make_backend(o.device, device_options(o));
-    o.device = lab.backend->device() == Device::cpu ? "cpu" : "cuda";
-    o.threads = omp_get_max_threads();
-    lab.data = load_dataset(o.data, o.dataset);
-    lab.normalization = resolve_normalization(o.normalize, lab.data);
-    o.normalize = to_string(lab.normalization);
-    constexpr uint64_t split_seed = 0;  // the same split for every seed of a run, so that validation accuracies compare
-    if (o.validation > 0) hold_out_validation(lab.data, o.validation, split_seed);
-    return lab;
-}
-
-void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& o) {
-    for (const auto& [key, here] : {std::pair<std::string, std::string>{"dataset", o.dataset}, {"normalization", o.normalize}}) {
-        const auto found = metadata.find(key);
-        if (found != metadata.end() && found->second != here)
-            std::printf("warning: %s was trained with %s %s, here it meets %s\n", path.c_str(), key.c_str(), found->second.c_str(),
-                        here.c_str());
-    }
-}
-
-std::map<std::string, std::string> load_start_weights(Parameters& parameters, const std::string& path) {
-    const WeightFile file = read_safetensors(path);
-    const auto first = file.tensors.lower_bound(student_prefix);
-    const bool whole = first != file.tensors.end() && first->first.compare(0, student_prefix.size(), student_prefix) == 0;
-    parameters.from_file(file, path, whole ? "" : student_prefix);
-    return file.metadata;
-}
 
 void run_experiment(const std::string& method_name, OptionTable& table, Options& o, bool distills, const MethodFactory& make_method) {
     const fs::path base = o.run.empty() ? default_run(method_name, o) : o.run;
@@ -191,38 +109,27 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     // All that can be wrong with the input is found here, before a folder is made.
     if (!o.save.empty() && !fs::is_directory(fs::absolute(o.save).parent_path()))
         input_error("--save ", o.save, ": the folder is not there; make it first");
-    if (distills) lab.teacher = Teacher::load(*lab.backend, o, lab.data.classes);
-    Loader loader(*lab.backend, lab.data, lab.loader_options(o));
+    if (distills) lab.teacher = Teacher::load(*lab.backend, o, lab.data->classes);
+    const Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     start_method(lab, o, make_method);
     print_configuration(method_name, kept_options(table));
     if (!steps.empty() && steps.front() >= o.epochs)
         std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(),
                     o.epochs - 1);
-    Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(lab.data)}};
+    Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
     if (distills) facts.emplace_back("info.teacher_sha256", sha256_of_file(o.teacher_weights));
     if (distills) facts.emplace_back("info.teacher_accuracy", number(measure_teacher(lab, loader, o)));
 
-    catch_interruption();
+    std::vector<PlannedRun> planned;
     for (int i = 0; i < o.runs; ++i) {
         if (many) o.seed = seed_of(i);
-        loader.reseed(o.seed);
-        const fs::path path = folder_of(i);
-        const bool known = o.resume && fs::exists(path);  // else create() refuses a folder that appeared meanwhile
-        if (known && RunFolder::reopen(path).finished()) {
-            std::printf("%s: finished before, skipped\n", path.c_str());
-            continue;
-        }
         Config config{{"method", method_name}};
         for (auto& row : kept_options(table)) config.push_back(row);
         config.insert(config.end(), facts.begin(), facts.end());
-        RunFolder folder = known ? RunFolder::reopen(path) : RunFolder::create(path, config);
-        folder.lock();
-        if (known) require_same_input(folder, facts);
-        const TrainingResult r = train_one(method_name, lab, loader, o, folder, make_method);
-        std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", path.c_str(), r.last, r.best, r.best_epoch,
-                    duration(r.seconds).c_str());
-        std::fflush(stdout);
+        planned.push_back({folder_of(i), method_name, o, std::move(config)});
     }
+    catch_interruption();
+    train_runs(lab, planned, side_by_side(o, *lab.backend), make_method);
 }
 
 }  // namespace distill

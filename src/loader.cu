@@ -14,7 +14,9 @@ namespace {
 template <class T>
 struct GatherLine {
     const uint8_t* pixels;
-    const int32_t *labels, *order, *position;  ///< position: first record in the order, epoch, step
+    const int32_t *labels, *order;
+    const int32_t* position;  ///< first record in the order, epoch; or null, then `first`
+    int64_t first;
     int64_t height, width;
     Augmentation augmentation;
     uint64_t seed;
@@ -30,7 +32,7 @@ struct GatherLine {
     }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, Lane lane) const {
-        const int64_t n = row / height, line = row % height, record = order[position[0] + n];
+        const int64_t n = row / height, line = row % height, record = order[(position ? position[0] : first) + n];
         int64_t down = 0, right = 0;
         bool flip = false;
         if (augmentation.crop_flip) {
@@ -57,10 +59,36 @@ struct GatherLine {
     }
 };
 
+struct Advance {
+    int32_t* position;
+    int32_t batch;
+    DISTILL_HD void operator()(int64_t) const {
+        position[0] += batch;
+        ++position[2];
+        ++position[3];
+    }
+};
+
+DeviceData::Part to_device(Backend& backend, const Split& split) {
+    DeviceData::Part d;
+    d.records = split.records;
+    d.pixels = Tensor(backend, {1, 1, 1, static_cast<int64_t>(split.pixels.size() + 3) / 4});
+    backend.upload(d.pixels.data(), split.pixels.data(), split.pixels.size());
+    d.labels = Tensor::integers(backend, {1, 1, 1, std::max<int64_t>(1, split.records)});
+    backend.upload(d.labels.ints(), split.labels.data(), split.labels.size() * sizeof(int32_t));
+    return d;
+}
+
 }  // namespace
 
-Loader::Loader(Backend& backend, const Dataset& data, const LoaderOptions& options)
-    : backend_(&backend), options_(options), height_(data.height), width_(data.width) {
+DeviceData::DeviceData(Backend& backend, const Dataset& data)
+    : name(data.name), height(data.height), width(data.width), train(to_device(backend, data.train)), test(to_device(backend, data.test)) {
+    backend.synchronize();
+}
+
+Loader::Loader(Backend& backend, std::shared_ptr<const DeviceData> shared, const LoaderOptions& options)
+    : backend_(&backend), data_(std::move(shared)), options_(options) {
+    const DeviceData& data = *data_;
     const auto require = [&](int64_t records, const char* part) {
         if (options.batch < 1 || options.batch > records)
             input_error("--batch ", options.batch, ": the ", part, " part of ", data.name, " has ", records,
@@ -70,33 +98,23 @@ Loader::Loader(Backend& backend, const Dataset& data, const LoaderOptions& optio
     if (options.augmentation.crop_flip && options.augmentation.reflect && std::min(data.height, data.width) <= options.augmentation.pad)
         input_error(data.name, ": images of ", data.height, "x", data.width, " cannot be reflected by ", options.augmentation.pad,
                     " pixels");
-    train_ = to_device(data.train);
-    test_ = to_device(data.test);
-    position_ = Tensor::integers(backend, {1, 1, 1, 3});
-    order_ = Tensor::integers(backend, {1, 1, 1, train_.records});
-    test_order_ = Tensor::integers(backend, {1, 1, 1, std::max<int64_t>(1, test_.records)});
+    position_ = Tensor::integers(backend, {1, 1, 1, 4});
+    order_ = Tensor::integers(backend, {1, 1, 1, data.train.records});
+    test_order_ = Tensor::integers(backend, {1, 1, 1, std::max<int64_t>(1, data.test.records)});
     std::vector<int32_t> in_order(static_cast<size_t>(test_order_.size()));
     std::iota(in_order.begin(), in_order.end(), 0);
     test_order_.upload(in_order.data());
 }
 
-Loader::OnDevice Loader::to_device(const Split& split) const {
-    OnDevice d;
-    d.records = split.records;
-    d.pixels = Tensor(*backend_, {1, 1, 1, static_cast<int64_t>(split.pixels.size() + 3) / 4});
-    backend_->upload(d.pixels.data(), split.pixels.data(), split.pixels.size());
-    d.labels = Tensor::integers(*backend_, {1, 1, 1, std::max<int64_t>(1, split.records)});
-    backend_->upload(d.labels.ints(), split.labels.data(), split.labels.size() * sizeof(int32_t));
-    return d;
-}
-
 int64_t Loader::steps_per_epoch() const {
-    return options_.drop_last ? train_.records / options_.batch : (train_.records + options_.batch - 1) / options_.batch;
+    const int64_t records = data_->train.records;
+    return options_.drop_last ? records / options_.batch : (records + options_.batch - 1) / options_.batch;
 }
 
-void Loader::begin_epoch(int64_t epoch) {
-    epoch_ = static_cast<int32_t>(epoch);
-    std::vector<int32_t> order(static_cast<size_t>(train_.records));
+int64_t Loader::batch_size(int64_t step) const { return std::min(options_.batch, data_->train.records - step * options_.batch); }
+
+void Loader::begin_epoch(int64_t epoch, int64_t step) {
+    std::vector<int32_t> order(static_cast<size_t>(data_->train.records));
     std::iota(order.begin(), order.end(), 0);
     if (options_.shuffle) {
         const uint64_t key = random_key(options_.seed, Purpose::shuffle, static_cast<uint64_t>(epoch));
@@ -111,31 +129,40 @@ void Loader::begin_epoch(int64_t epoch) {
         });
     }
     order_.upload(order.data());
+    int32_t position[4];
+    const int64_t values[4] = {step * options_.batch, epoch, epoch * steps_per_epoch() + step, step};
+    std::transform(values, values + 4, position, [](int64_t v) { return static_cast<int32_t>(v); });
+    position_.upload(position);
 }
 
-Batch Loader::train_batch(int64_t step) { return gather(train_, order_, step, options_.augmentation); }
+Batch Loader::train_batch(int64_t images) {
+    return gather(data_->train, images, order_.ints(), position_.ints(), 0, options_.augmentation);
+}
+
+void Loader::advance() { for_each_element(*backend_, 1, Advance{position_.ints(), static_cast<int32_t>(options_.batch)}); }
 
 Batch Loader::test_batch(int64_t step) const {
     Augmentation none;
     none.crop_flip = false;
-    return gather(test_, test_order_, step, none);
+    const int64_t first = step * options_.batch;
+    return gather(data_->test, std::min(options_.batch, test_records() - first), test_order_.ints(), nullptr, first, none);
 }
 
-Batch Loader::gather(const OnDevice& from, const Tensor& order, int64_t step, const Augmentation& augmentation) const {
-    const int64_t first = step * options_.batch, count = std::min(options_.batch, from.records - first);
-    const int32_t position[3] = {static_cast<int32_t>(first), epoch_, static_cast<int32_t>(epoch_ * steps_per_epoch() + step)};
-    Tensor(position_).upload(position);
-    Batch batch{Var(Tensor(*backend_, {count, height_, width_, 3}, backend_->activation_type())),
-                Tensor::integers(*backend_, {count, 1, 1, 1}), position_.view(2, {})};
+Batch Loader::gather(const DeviceData::Part& from, int64_t images, const int32_t* order, const int32_t* position, int64_t first,
+                     const Augmentation& augmentation) const {
+    const int64_t height = data_->height, width = data_->width;
+    Batch batch{Var(Tensor(*backend_, {images, height, width, 3}, backend_->activation_type())),
+                Tensor::integers(*backend_, {images, 1, 1, 1}), position_.view(2, {})};
     with_type(batch.images.type(), [&](auto t) {
         using T = decltype(t);
         GatherLine<T> g{};
         g.pixels = reinterpret_cast<const uint8_t*>(from.pixels.data());
         g.labels = from.labels.ints();
-        g.order = order.ints();
-        g.position = position_.ints();
-        g.height = height_;
-        g.width = width_;
+        g.order = order;
+        g.position = position;
+        g.first = first;
+        g.height = height;
+        g.width = width;
         g.augmentation = augmentation;
         g.seed = options_.seed;
         for (int c = 0; c < 3; ++c) {
@@ -144,7 +171,7 @@ Batch Loader::gather(const OnDevice& from, const Tensor& order, int64_t step, co
         }
         g.images = batch.images.as<T>();
         g.batch_labels = batch.labels.ints();
-        for_each_row(*backend_, count * height_, width_ * 3, g);
+        for_each_row(*backend_, images * height, width * 3, g);
     });
     return batch;
 }

@@ -156,6 +156,7 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
     t.add_on_off("--nesterov", o.nesterov, "Nesterov's momentum");
     t.add("--seed", o.seed, "of initial weights, batches and augmentation");
     t.add("--runs", o.runs, {1}, "trainings with seeds seed, seed+1, …");
+    t.add("--side-by-side", o.side_by_side, {0}, "of these at a time (0: on a GPU up to 8, on the CPU 1); the results are the same");
     t.add("--val", o.validation, {0}, "hold out this many training records and test on them (0: test on the test set)");
     t.add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
     t.add("--augment", o.augment, {"crop-flip", "none"}, "random crop of the padded image and horizontal flip, or nothing");

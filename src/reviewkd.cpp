@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "error.h"
+#include "streams.h"
 
 namespace distill {
 namespace {
@@ -117,6 +118,7 @@ StepResult ReviewKD::step(const Batch& batch) {
     const Output own = student_->forward(batch.images, Mode::train);
     const std::vector<Var> outputs =
         separate_.empty() ? review(own.features, shown.features) : review_separately(own.features, shown.features);
+    join(batch.images.backend());
     Var distance;
     for (size_t k = 0; k < levels; ++k) {
         const Var& target = level(shown.features, k).pre_activation;

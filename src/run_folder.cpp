@@ -2,6 +2,7 @@
 
 #include <sys/file.h>
 
+#include <atomic>
 #include <csignal>
 
 #include "error.h"
@@ -10,7 +11,8 @@
 namespace distill {
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+std::atomic<int> interrupted{0};  // read by every training's thread
+static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch nothing else");
 
 void on_signal(int signal) {
     if (interrupted) {  // asked twice: let the default action end the process

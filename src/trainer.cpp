@@ -49,16 +49,15 @@ StudentMethod::StudentMethod(Backend& backend, const Options& options, int class
     student_ = make_network(options.student, classes, parameters_, student_prefix);
 }
 
-Trainer::Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder)
+Trainer::Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder, std::string name)
     : backend_(backend),
       loader_(loader),
       method_(method),
       options_(options),
       folder_(folder),
+      name_(std::move(name)),
       lr_steps_(parse_lr_steps(options.lr_steps)),
       lr_(Tensor::zeros(backend, {})),
-      row_(Tensor::integers(backend, {})),
-      count_(Tensor::zeros(backend, {1, 1, 1, 2})),
       columns_(static_cast<int64_t>(method.loss_names().size()) + 3) {
     sgd_.momentum = static_cast<float>(options.momentum);
     sgd_.weight_decay = static_cast<float>(options.weight_decay);
@@ -71,39 +70,50 @@ int64_t Trainer::planned_steps() const {
     return options_.max_steps > 0 ? std::min(all, options_.max_steps) : all;
 }
 
-void Trainer::train_step(const Batch& batch) {
+/// Everything that a step does, from the images to the update: nothing in it hangs on the step but through device memory.
+void Trainer::queue_step(int64_t images) {
+    const Batch batch = loader_.train_batch(images);
     StepResult r;
     {
         const Recording on(&tape_);
         r = method_.step(batch);
     }
-    const Tensor correct = count_.view(0, {}), images = count_.view(1, {});
-    fill(correct, 0);
-    count_correct(r.logits.value(), batch.labels, correct);
-    fill(images, static_cast<float>(batch.size()));
-    int64_t column = 0;
-    log_scalar(table_, row_, column++, r.loss.value());
-    for (const Var& v : r.named) log_scalar(table_, row_, column++, v.value());
-    log_scalar(table_, row_, column++, correct);
-    log_scalar(table_, row_, column++, images);
+    std::vector<Tensor> values{r.loss.value()};
+    for (const Var& v : r.named) values.push_back(v.value());
     // The CPU's memory is the host's: a bad loss is seen before it reaches the weights. Elsewhere the epoch's end tells.
-    if (backend_.device() == Device::cpu && !std::isfinite(r.loss.data()[0])) require_finite(step_, 1);
-
+    if (backend_.immediate() && !std::isfinite(r.loss.data()[0])) {
+        std::vector<float> row;
+        for (const Tensor& v : values) row.push_back(v.item());
+        require_finite(row.data(), step_);
+    }
     method_.parameters().begin_backward();
     tape_.backward(r.loss);
     sgd_step(method_.parameters(), lr_, sgd_);
+    log_step(table_, loader_.step_of_epoch(), values, r.logits.value(), batch.labels);
+    loader_.advance();
 }
 
-void Trainer::require_finite(int64_t first_row, int64_t rows) const {
-    const std::vector<float> values = table_.view(first_row * columns_, {rows, 1, 1, columns_}).to_host();
-    const std::vector<std::string> names = method_.loss_names();
-    for (int64_t row = 0; row < rows; ++row) {
-        const float* v = values.data() + row * columns_;
-        if (std::isfinite(v[0])) continue;
-        std::string parts;
-        for (size_t i = 0; i < names.size(); ++i) parts += text(", ", names[i], " ", v[1 + i]);
-        fail_not_finite(first_row + row, text("the loss is ", v[0], parts));
+/// The first step of a size runs as it is, the second is recorded, and from then on it is one launch. Where nothing is recorded, each
+/// runs as it is.
+void Trainer::train_step(int64_t images) {
+    Recorded& recorded = recorded_[images];
+    if (!recorded.replay) {
+        backend_.arena().begin_step();
+        const auto step = [&] { queue_step(images); };
+        if (recorded.warm) recorded.replay = backend_.capture(step);
+        if (!recorded.replay) step();
+        recorded.warm = true;
     }
+    if (recorded.replay) recorded.replay->run();
+    backend_.pace();
+}
+
+void Trainer::require_finite(const float* row, int64_t step) const {
+    if (std::isfinite(row[0])) return;
+    const std::vector<std::string> names = method_.loss_names();
+    std::string parts;
+    for (size_t i = 0; i < names.size(); ++i) parts += text(", ", names[i], " ", row[1 + i]);
+    fail_not_finite(step, text("the loss is ", row[0], parts));
 }
 
 void Trainer::fail_not_finite(int64_t step, const std::string& what) const {
@@ -115,13 +125,12 @@ std::string Trainer::last_good() const {
     return saved ? "The last good state is kept in " + folder_.checkpoint().string() : "No checkpoint had been written yet";
 }
 
-Trainer::Totals Trainer::totals() const {
+Trainer::Totals Trainer::totals(const Table& table) const {
     Totals t;
-    const std::vector<float> values = table_.view(0, {step_, 1, 1, columns_}).to_host();
     t.named.assign(method_.loss_names().size(), 0);
     double images = 0, correct = 0;
     for (int64_t row = 0; row < step_; ++row) {
-        const float* v = values.data() + row * columns_;
+        const float* v = table.data() + row * columns_;
         const auto n = static_cast<double>(v[columns_ - 1]);
         images += n;
         correct += static_cast<double>(v[columns_ - 2]);
@@ -138,18 +147,15 @@ void Trainer::train_epoch(Progress& progress) {
     rate_ = learning_rate(options_.lr, lr_steps_, epoch_);
     const auto rate = static_cast<float>(rate_);
     lr_.upload(&rate);
-    loader_.begin_epoch(epoch_);
+    loader_.begin_epoch(epoch_, step_);
     method_.begin_epoch(epoch_);
     if (step_ == 0) table_.zero();
     auto saved = Clock::now();
     constexpr double checkpoint_seconds = 120;  // a kill costs at most this much of a long epoch
     while (step_ < loader_.steps_per_epoch() && !out_of_steps()) {
         const auto started = Clock::now();
-        backend_.arena().begin_step();
-        const auto row = static_cast<int32_t>(step_);
-        row_.upload(&row);
-        const Batch batch = loader_.train_batch(step_);
-        train_step(batch);
+        const int64_t images = loader_.batch_size(step_);
+        train_step(images);
         ++step_;
         ++global_step_;
         result_.seconds += seconds_since(started);
@@ -159,20 +165,21 @@ void Trainer::train_epoch(Progress& progress) {
                 text("interrupted in epoch ", epoch_, " after step ", step_, "; go on with --resume --run ", folder_.path().string()));
         }
         if (seconds_since(saved) > checkpoint_seconds) write_checkpoint(), saved = Clock::now();
-        if (backend_.device() == Device::cpu) {
+        if (backend_.immediate()) {
             const float* logged = table_.data() + (step_ - 1) * columns_;
-            progress.step(epoch_, batch.size(), static_cast<double>(logged[0]),
-                          100.0 * static_cast<double>(logged[columns_ - 2]) / static_cast<double>(batch.size()));
+            progress.step(epoch_, images, static_cast<double>(logged[0]),
+                          100.0 * static_cast<double>(logged[columns_ - 2]) / static_cast<double>(images));
         } else {
-            progress.step(epoch_, batch.size(), 0, 0);
+            progress.step(epoch_, images);
         }
     }
 }
 
 void Trainer::finish_epoch(Progress& progress) {
-    require_finite(0, step_);
     const auto started = Clock::now();
-    const Totals t = totals();
+    const Table table = table_.view(0, {step_, 1, 1, columns_}).to_host();
+    for (int64_t row = 0; row < step_; ++row) require_finite(table.data() + row * columns_, row);
+    const Totals t = totals(table);
     const Evaluation test = evaluate(backend_, loader_, method_.student());
     if (!std::isfinite(test.loss))  // the epoch's last step spoiled the weights: what was saved before stays
         fail_not_finite(step_ - 1, text("the test loss after it is ", test.loss));
@@ -181,15 +188,7 @@ void Trainer::finish_epoch(Progress& progress) {
     method_.end_epoch(folder_, epoch_);
     result_.last = test.accuracy;
     if (rows_written_ == 0 || test.accuracy > result_.best) result_.best = test.accuracy, result_.best_epoch = epoch_;
-    if (steps_csv_) {
-        const std::vector<float> values = table_.view(0, {step_, 1, 1, columns_}).to_host();
-        for (int64_t row = 0; row < step_; ++row) {
-            std::vector<std::string> cells{std::to_string(global_step_ - step_ + row), number(rate_)};
-            for (int64_t c = 0; c < columns_ - 2; ++c)
-                cells.push_back(number(static_cast<double>(values[static_cast<size_t>(row * columns_ + c)])));
-            steps_csv_->row(cells);
-        }
-    }
+    if (steps_csv_) log_steps(table);
     result_.seconds += seconds_since(started);
     std::vector<std::string> cells{std::to_string(epoch_), number(rate_), number(t.loss)};
     for (double v : t.named) cells.push_back(number(v));
@@ -205,6 +204,15 @@ void Trainer::finish_epoch(Progress& progress) {
     write_checkpoint();
 }
 
+void Trainer::log_steps(const Table& table) {
+    for (int64_t row = 0; row < step_; ++row) {
+        std::vector<std::string> cells{std::to_string(global_step_ - step_ + row), number(rate_)};
+        for (int64_t c = 0; c < columns_ - 2; ++c)
+            cells.push_back(number(static_cast<double>(table[static_cast<size_t>(row * columns_ + c)])));
+        steps_csv_->row(cells);
+    }
+}
+
 TrainingResult Trainer::run() {
     const bool resuming = options_.resume && fs::exists(folder_.checkpoint());
     if (resuming) resume();
@@ -217,7 +225,7 @@ TrainingResult Trainer::run() {
     epochs_csv_.emplace(folder_.table("epochs.csv", epoch_columns, resuming, static_cast<size_t>(rows_written_)));
     if (options_.log_steps)
         steps_csv_.emplace(folder_.table("steps.csv", step_columns, resuming, static_cast<size_t>(global_step_ - step_)));
-    Progress progress(options_.epochs, planned_steps(), global_step_, options_.quiet);
+    Progress progress(options_.epochs, planned_steps(), global_step_, options_.quiet, name_);
     while (epoch_ < options_.epochs && !(out_of_steps() && step_ == 0)) {
         train_epoch(progress);
         finish_epoch(progress);

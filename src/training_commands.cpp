@@ -65,7 +65,7 @@ void add_train(CLI::App& app) {
     sub->callback([c] {
         apply_preset("train", *c);
         run_experiment("train", *c->table, c->options, false,
-                       [](Laboratory& lab, const Options& o) { return std::make_unique<Supervised>(*lab.backend, o, lab.data.classes); });
+                       [](Laboratory& lab, const Options& o) { return std::make_unique<Supervised>(*lab.backend, o, lab.data->classes); });
     });
 }
 
@@ -84,7 +84,7 @@ void add_kd(CLI::App& app) {
     sub->callback([c] {
         apply_preset("kd", *c);
         run_experiment("kd", *c->table, c->options, true, [](Laboratory& lab, const Options& options) {
-            return std::make_unique<KnowledgeDistillation>(*lab.backend, options, lab.data.classes, *lab.teacher);
+            return std::make_unique<KnowledgeDistillation>(*lab.backend, options, lab.data->classes, *lab.teacher);
         });
     });
 }
@@ -108,7 +108,7 @@ void add_reviewkd(CLI::App& app) {
             if (!options.kd_weight) options.kd_weight = review_weight(options.teacher, options.student);
         }
         run_experiment("reviewkd", *c->table, options, true, [](Laboratory& lab, const Options& settled) {
-            return std::make_unique<ReviewKD>(*lab.backend, settled, lab.data.classes, *lab.teacher);
+            return std::make_unique<ReviewKD>(*lab.backend, settled, lab.data->classes, *lab.teacher);
         });
     });
 }
@@ -131,9 +131,9 @@ void add_eval(CLI::App& app) {
         if (options.student.empty()) input_error("--net: no network named; there are: ", network_names());
         if (options.init.empty()) input_error("--init: the weight file to evaluate is missing");
         Laboratory lab = open_laboratory(options);
-        Supervised subject(*lab.backend, options, lab.data.classes);
+        Supervised subject(*lab.backend, options, lab.data->classes);
         warn_if_trained_otherwise(options.init, load_start_weights(subject.parameters(), options.init), options);
-        const Loader loader(*lab.backend, lab.data, lab.loader_options(options));
+        const Loader loader(*lab.backend, lab.on_device, lab.loader_options(options));
         const Evaluation e = evaluate(*lab.backend, loader, subject.student());
         std::printf("%s on %s: test accuracy %.2f %%, loss %.9g (%lld images, normalization %s)\n", options.student.c_str(),
                     options.dataset.c_str(), e.accuracy, e.loss, static_cast<long long>(loader.test_records()), options.normalize.c_str());

@@ -202,7 +202,7 @@ TEST_CASE("cuda: a stream that waits sees what the other one wrote") {
     gpu->use_stream(0);
     gpu->synchronize();  // all streams
     CHECK(result.to_host() == std::vector<float>(static_cast<size_t>(shape.size()), 3.0f));
-    CHECK_THROWS_WITH_AS(gpu->use_stream(-1), "CudaBackend: stream -1; streams count from 0", std::runtime_error);
+    CHECK_THROWS_WITH_AS(gpu->use_stream(-1), "Backend: stream -1; streams count from 0", std::runtime_error);
 }
 
 TEST_CASE("cuda: functors compute what they compute on the CPU") {

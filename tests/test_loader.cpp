@@ -70,7 +70,10 @@ struct Seen {
 std::vector<Seen> epoch_of(Loader& loader, int64_t epoch) {
     loader.begin_epoch(epoch);
     std::vector<Seen> batches;
-    for (int64_t step = 0; step < loader.steps_per_epoch(); ++step) batches.emplace_back(loader.train_batch(step));
+    for (int64_t step = 0; step < loader.steps_per_epoch(); ++step) {
+        batches.emplace_back(loader.train_batch(loader.batch_size(step)));
+        loader.advance();
+    }
     return batches;
 }
 
@@ -119,10 +122,10 @@ TEST_CASE("loader: an epoch's order is a permutation, another one for every epoc
         std::sort(order.begin(), order.end());
         CHECK(order == all);
     }
-    loader.reseed(6);
-    CHECK(order_of(epoch_of(loader, 0)) != first);
-    loader.reseed(5);
-    CHECK(order_of(epoch_of(loader, 0)) == first);
+    LoaderOptions options = raw(false);
+    options.seed = 6;
+    Loader other(*backend, data, options);
+    CHECK(order_of(epoch_of(other, 0)) != first);
 
     Loader consecutive(*backend, data, raw(true, false));
     CHECK(order_of(epoch_of(consecutive, 3)) == all);
@@ -148,6 +151,38 @@ TEST_CASE("loader: the last batch is smaller, or left out") {
     REQUIRE(whole.size() == 3);
     CHECK(whole[2] == batches[2]);
     CHECK(dropping.test_steps() == 2);  // testing leaves nothing out
+}
+
+TEST_CASE("loader: an epoch goes on from any step, testing moves nothing, and a batch tells its step") {
+    const auto backend = make_backend("cpu");
+    const Dataset data = signposted(50, 20);
+    Loader loader(*backend, data, raw(true));
+    const auto whole = epoch_of(loader, 3);
+    for (const int64_t from : {0, 1, 3}) {
+        Loader fresh(*backend, data, raw(true));
+        fresh.begin_epoch(3, from);
+        for (int64_t step = from; step < 4; ++step) {
+            const Batch batch = fresh.train_batch(fresh.batch_size(step));
+            CHECK(Seen(batch) == whole[static_cast<size_t>(step)]);
+            fresh.test_batch(1);
+            CHECK(Seen(fresh.train_batch(fresh.batch_size(step))) == whole[static_cast<size_t>(step)]);  // until it advances
+            CHECK(batch.step.ints()[0] == 3 * 4 + step);
+            CHECK(fresh.step_of_epoch().ints()[0] == step);
+            fresh.advance();
+        }
+    }
+}
+
+TEST_CASE("loader: several read one data set in device memory") {
+    const auto here = make_backend("cpu"), there = make_backend("cpu");
+    const Dataset data = signposted(50, 20);
+    const auto shared = std::make_shared<const DeviceData>(*here, data);
+    const size_t bytes = here->arena().system_bytes();
+    Loader own(*here, data, raw(true)), first(*there, shared, raw(true)), second(*there, shared, raw(true));
+    CHECK(there->arena().system_bytes() < bytes);
+    CHECK(epoch_of(first, 1) == epoch_of(own, 1));
+    CHECK(epoch_of(second, 1) == epoch_of(own, 1));
+    CHECK(Seen(first.test_batch(1)) == Seen(own.test_batch(1)));
 }
 
 TEST_CASE("loader: crop and flip are what a naive loop does, with either padding") {
@@ -252,7 +287,7 @@ TEST_CASE("loader: pixels are normalised by channel, and padding is a black pixe
     std::copy(std, std + 3, options.normalization.std);
     Loader loader(*backend, data, options);
     loader.begin_epoch(0);
-    const Seen seen(loader.train_batch(0));
+    const Seen seen(loader.train_batch(16));
     const auto value = [&](const Seen& b, int64_t i, int y, int x, int c) {
         return b.images[static_cast<size_t>(((i * kSide + y) * kSide + x) * 3 + c)];
     };
@@ -272,7 +307,7 @@ TEST_CASE("loader: pixels are normalised by channel, and padding is a black pixe
     int black = 0;
     for (int64_t epoch = 0; epoch < 5; ++epoch) {
         cropping.begin_epoch(epoch);
-        const Seen b(cropping.train_batch(0));
+        const Seen b(cropping.train_batch(16));
         for (int64_t i = 0; i < b.n; ++i) {
             const float corner = value(b, i, 0, 0, 0);
             if (corner * std[0] + mean[0] > 0.5f) continue;  // a pixel of the image: at least 1

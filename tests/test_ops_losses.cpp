@@ -233,6 +233,31 @@ TEST_CASE("count_correct: adds up, takes the first of equals, counts no NaN") {
     CHECK(hits.item() == 200);
 }
 
+TEST_CASE("log_step: the values, then hits and images, in the row that device memory names") {
+    const Var logits = on_cpu({3, 1, 1, 2}, {1, 3, 5, 2, 0, 7});
+    const Tensor labels = labels_on(cpu(), {1, 0, 0});
+    for (const int64_t count : {1, 3, 47, 48, 49, 97}) {
+        CAPTURE(count);
+        Tensor table = Tensor::zeros(cpu(), {4, 1, 1, count + 2});
+        std::vector<Tensor> values;
+        std::vector<float> expected(static_cast<size_t>(4 * (count + 2)));
+        for (int64_t i = 0; i < count; ++i) {
+            values.push_back(Tensor::from_host(cpu(), {}, {static_cast<float>(i) + 0.5f}));
+            expected[static_cast<size_t>(2 * (count + 2) + i)] = static_cast<float>(i) + 0.5f;
+        }
+        expected[static_cast<size_t>(3 * (count + 2) - 2)] = 2;
+        expected[static_cast<size_t>(3 * (count + 2) - 1)] = 3;
+        log_step(table, labels_on(cpu(), {2}), values, logits.value(), labels);
+        CHECK(table.to_host() == expected);
+    }
+    const Tensor narrow = Tensor::zeros(cpu(), {1, 1, 1, 2});
+    CHECK_THROWS_WITH_AS(log_step(narrow, labels_on(cpu(), {0}), {narrow.view(0, {})}, logits.value(), labels),
+                         doctest::Contains("log_step: 1 values"), std::runtime_error);
+    CHECK_THROWS_WITH_AS(log_step(Tensor::zeros(cpu(), {1, 1, 1, 3}), labels_on(cpu(), {0}), {narrow.view(0, {})}, logits.value(),
+                                  labels_on(cpu(), {0})),
+                         doctest::Contains("(3,1,1,2) and (1,1,1,1)"), std::runtime_error);
+}
+
 TEST_CASE("losses: shapes that do not fit name both") {
     const Var a(Tensor::zeros(cpu(), {2, 1, 1, 4})), b(Tensor::zeros(cpu(), {2, 1, 1, 5}));
     for (const auto& loss : {mse, l1}) CHECK_THROWS_WITH_AS(loss(a, b), doctest::Contains("(2,1,1,4) and (2,1,1,5)"), std::runtime_error);

@@ -1,145 +1,24 @@
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
-#include <csignal>
-#include <functional>
 #include <limits>
-#include <optional>
 
-#include "backend.h"
 #include "checkpoint.h"
 #include "complaints.h"
-#include "csv.h"
-#include "data_synth.h"
 #include "files.h"
 #include "gradcheck.h"
-#include "reviewkd.h"
+#include "small_training.h"
 
 using namespace distill;
 using namespace distill::testing;
 
 namespace {
 
-using Make = std::function<std::unique_ptr<Method>(Backend&, const Options&, const Teacher&)>;
-
-std::unique_ptr<Method> supervised(Backend& b, const Options& o, const Teacher&) { return std::make_unique<Supervised>(b, o, 4); }
-std::unique_ptr<Method> kd(Backend& b, const Options& o, const Teacher& t) { return std::make_unique<KnowledgeDistillation>(b, o, 4, t); }
-std::unique_ptr<Method> reviewkd(Backend& b, const Options& o, const Teacher& t) { return std::make_unique<ReviewKD>(b, o, 4, t); }
-
-/// Runs another method and does something at one of its steps (counted from 0).
-class Disturbed final : public Method {
-  public:
-    Disturbed(std::unique_ptr<Method> inner, int64_t at, std::function<void(StepResult&)> disturb)
-        : inner_(std::move(inner)), at_(at), disturb_(std::move(disturb)) {}
-    Parameters& parameters() override { return inner_->parameters(); }
-    const Network& student() const override { return inner_->student(); }
-    std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
-    void begin_epoch(int epoch) override { inner_->begin_epoch(epoch); }
-    StepResult step(const Batch& batch) override {
-        StepResult r = inner_->step(batch);
-        if (at_-- == 0) disturb_(r);
-        return r;
-    }
-
-  private:
-    std::unique_ptr<Method> inner_;
-    int64_t at_;
-    std::function<void(StepResult&)> disturb_;
-};
-
-struct PowerCut {};  // ends a training like kill -9 does: nothing is written on the way out
-
-/// What is left of a training, seconds aside.
-struct Outcome {
-    std::vector<float> values, buffers, momenta;
-    TrainingResult result;
-    CsvTable epochs;
-    bool operator==(const Outcome& o) const {
-        return values == o.values && buffers == o.buffers && momenta == o.momenta && epochs.columns == o.epochs.columns &&
-               epochs.rows == o.epochs.rows && result.last == o.result.last && result.best == o.result.best &&
-               result.best_epoch == o.result.best_epoch;
-    }
-};
-
-/// A data set of four textures, 16x16: 100 training and 40 test images, batches of 32, so 4 steps an epoch, the last with 4 images.
-/// One thread: what is tested here does not hang on their number, and busy cores make several slow.
-class Bench {
-  public:
-    explicit Bench(Precision precision = Precision::fp32) : threads_(omp_get_max_threads()), backend_(make_backend("cpu", {1, precision})) {
-        synthesize(folder_ / "data", {"synth", 4, 16, 100, 40});
-        data_ = load_dataset(folder_ / "data", "synth");
-        options.student = options.teacher = "resnet8";
-        options.epochs = 3;
-        options.batch = 32;
-        options.lr = 0.05;
-        options.lr_steps = "2";
-        options.kd_warmup = 2;
-        options.kd_weight = 1.0;
-        options.seed = 1;
-        options.quiet = true;
-        options.log_steps = true;
-        teacher_ = std::make_unique<Teacher>(*backend_, options, 4);
-    }
-    ~Bench() {
-        omp_set_num_threads(threads_);
-        std::signal(SIGINT, SIG_DFL);
-        std::signal(SIGTERM, SIG_DFL);
-    }
-
-    fs::path path(const std::string& run) const { return folder_ / run; }
-    Backend& backend() { return *backend_; }
-    const Dataset& data() const { return data_; }
-    const Teacher& teacher() const { return *teacher_; }
-    Loader loader() {
-        LoaderOptions l;
-        l.batch = options.batch;
-        l.seed = options.seed;
-        l.normalization = data_.stats;
-        return Loader(*backend_, data_, l);
-    }
-    Config config() const { return {{"method", "test"}, {"seed", std::to_string(options.seed)}}; }
-
-    /// Trains in the run's folder, made if it is not there.
-    TrainingResult train(const std::string& run, Method& method, bool resume = false) {
-        Options o = options;
-        o.resume = resume;
-        Loader l = loader();
-        const RunFolder folder = fs::exists(path(run)) ? RunFolder::reopen(path(run)) : RunFolder::create(path(run), config());
-        catch_interruption();
-        return Trainer(*backend_, l, method, o, folder).run();
-    }
-    Outcome outcome(const std::string& run, const Make& make, bool resume = false) {
-        const auto method = make(*backend_, options, *teacher_);
-        const TrainingResult result = train(run, *method, resume);
-        const Parameters& p = method->parameters();
-        CsvTable epochs = read_csv(path(run) / "epochs.csv");
-        for (auto& row : epochs.rows) row[epochs.column("seconds")] = "";
-        return {p.values().to_host(), p.buffers().to_host(), p.momenta().to_host(), result, epochs};
-    }
-    /// Trains until `disturb` at that step of this process.
-    void disturbed(const std::string& run, const Make& make, int64_t at, const std::function<void(StepResult&)>& disturb,
-                   bool resume = false) {
-        Disturbed method(make(*backend_, options, *teacher_), at, disturb);
-        train(run, method, resume);
-    }
-
-    Options options;
-
-  private:
-    TempFolder folder_;
-    int threads_;
-    std::unique_ptr<Backend> backend_;
-    Dataset data_;
-    std::unique_ptr<Teacher> teacher_;
-};
-
 void append(const fs::path& file, const std::string& bytes) { std::ofstream(file, std::ios::app) << bytes; }
 
 }  // namespace
 
 TEST_CASE("trainer: epochs.csv and steps.csv have a row an epoch and a step, the schedule's rates, and agree") {
-    Bench bench;
+    SmallTraining bench;
     for (const auto& [name, make] : {std::pair<std::string, Make>{"supervised", supervised}, {"kd", kd}, {"reviewkd", reviewkd}}) {
         CAPTURE(name);
         const Outcome out = bench.outcome(name, make);
@@ -177,7 +56,7 @@ TEST_CASE("trainer: epochs.csv and steps.csv have a row an epoch and a step, the
 }
 
 TEST_CASE("trainer: last, best and the best's epoch are those of the table") {
-    Bench bench;
+    SmallTraining bench;
     bench.options.epochs = 5;
     bench.options.lr = 0.2;
     bench.options.lr_steps = "";
@@ -195,7 +74,7 @@ TEST_CASE("trainer: last, best and the best's epoch are those of the table") {
 }
 
 TEST_CASE("trainer: it learns, and evaluation is the same in any batches") {
-    Bench bench;
+    SmallTraining bench;
     bench.options.epochs = 20;
     bench.options.lr_steps = "16";
     const auto method = supervised(bench.backend(), bench.options, bench.teacher());
@@ -213,7 +92,7 @@ TEST_CASE("trainer: it learns, and evaluation is the same in any batches") {
 }
 
 TEST_CASE("trainer: the same seed gives the same run to the bit, another seed another one") {
-    Bench bench;
+    SmallTraining bench;
     const Outcome first = bench.outcome("first", supervised);
     CHECK(bench.outcome("again", supervised) == first);
     CHECK(read_file(bench.path("first") / "steps.csv") == read_file(bench.path("again") / "steps.csv"));
@@ -223,7 +102,7 @@ TEST_CASE("trainer: the same seed gives the same run to the bit, another seed an
 
 TEST_CASE("trainer: a run interrupted at any step and resumed equals the uninterrupted one, to the bit") {
     for (const Make& make : {Make(supervised), Make(reviewkd)}) {
-        Bench bench;
+        SmallTraining bench;
         const Outcome whole = bench.outcome("whole", make);
         // The first step, inside an epoch, an epoch's last step, the very last step.
         for (const int64_t at : {0, 5, 7, 11}) {
@@ -245,7 +124,7 @@ TEST_CASE("trainer: a run interrupted at any step and resumed equals the uninter
 TEST_CASE("trainer: in bfloat16, the same seed gives the same run, and a resumed run equals the uninterrupted one, to the bit") {
     if (!bf16_cpu_or_skip()) return;
     for (const Make& make : {Make(supervised), Make(reviewkd)}) {
-        Bench bench(Precision::bf16);
+        SmallTraining bench(make_backend("cpu", {1, Precision::bf16}));
         const Outcome whole = bench.outcome("whole", make);
         CHECK(bench.outcome("again", make) == whole);
         CHECK(whole.values != rounded(whole.values));  // the master weights are float, in the checkpoint too
@@ -257,13 +136,13 @@ TEST_CASE("trainer: in bfloat16, the same seed gives the same run, and a resumed
             CHECK(bench.outcome(run, make, true) == whole);
             CHECK(read_file(bench.path(run) / "steps.csv") == read_file(bench.path("whole") / "steps.csv"));
         }
-        Bench plain;
+        SmallTraining plain;
         CHECK_FALSE(plain.outcome("float", make) == whole);
     }
 }
 
 TEST_CASE("trainer: a run that was cut off is resumed from its last epoch, torn rows and all") {
-    Bench bench;
+    SmallTraining bench;
     const Outcome whole = bench.outcome("whole", kd);
     for (const int64_t at : {2, 4, 10}) {  // before the first checkpoint; at an epoch's first step; inside the last epoch
         CAPTURE(at);
@@ -280,7 +159,7 @@ TEST_CASE("trainer: a run that was cut off is resumed from its last epoch, torn 
 }
 
 TEST_CASE("trainer: --max-steps ends the run and evaluates it") {
-    Bench bench;
+    SmallTraining bench;
     for (const int64_t limit : {1, 4, 6, 12, 100}) {
         CAPTURE(limit);
         bench.options.max_steps = limit;
@@ -301,7 +180,7 @@ TEST_CASE("trainer: --max-steps ends the run and evaluates it") {
 }
 
 TEST_CASE("trainer: a loss that is not finite stops the run, is named, and the last good checkpoint stays") {
-    Bench bench;
+    SmallTraining bench;
     SUBCASE("a rate that is far too high") {
         bench.options.lr = 1e38;
         const auto method = supervised(bench.backend(), bench.options, bench.teacher());
@@ -348,7 +227,7 @@ TEST_CASE("trainer: after the first epoch nothing is taken from the system") {
         std::vector<size_t> allocations;
     };
     for (const Make& make : {Make(supervised), Make(kd), Make(reviewkd)}) {
-        Bench bench;
+        SmallTraining bench;
         bench.options.epochs = 5;
         Watched method(make(bench.backend(), bench.options, bench.teacher()), bench.backend().arena());
         bench.train("run", method);
@@ -372,7 +251,7 @@ TEST_CASE("run folder: two processes do not train in one folder; the lock ends w
 }
 
 TEST_CASE("trainer: a checkpoint of another run is refused, and the run's files stay as they were") {
-    Bench bench;
+    SmallTraining bench;
     bench.outcome("one", supervised);
     bench.options.seed = 2;
     CHECK_THROWS_AS(bench.disturbed("two", supervised, 6, [](StepResult&) { throw PowerCut(); }), PowerCut);

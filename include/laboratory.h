@@ -1,0 +1,42 @@
+// laboratory.h: what a training works with: a device, the data set, a teacher.
+// defines: Laboratory, open_laboratory, MethodFactory, start_method, load_start_weights, warn_if_trained_otherwise
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "distillation.h"
+
+namespace distill {
+
+/// One thread's. Trainings side by side each have one; they share the data set, which is only read.
+struct Laboratory {
+    std::unique_ptr<Backend> backend;
+    std::shared_ptr<const Dataset> data;
+    std::shared_ptr<const DeviceData> on_device;  ///< in memory of the laboratory that was opened first
+    Normalization normalization;
+    std::unique_ptr<Teacher> teacher;  ///< null for plain training
+
+    LoaderOptions loader_options(const Options& options) const;
+    /// Another one on the same device, with a backend and a teacher of its own, for the thread that calls this. This one must stay,
+    /// and stay as it is, as long as the other is there.
+    Laboratory beside(const Options& options) const;
+};
+
+/// Opens the device, reads the data set (with --val applied) and resolves options.normalize, threads and device in place.
+Laboratory open_laboratory(Options& options);
+
+/// Called by several threads at once, each with its own laboratory.
+using MethodFactory = std::function<std::unique_ptr<Method>(Laboratory&, const Options&)>;
+
+/// The method with its start weights (--init, if given).
+std::unique_ptr<Method> start_method(Laboratory& lab, const Options& options, const MethodFactory& make);
+
+/// --init: a plain student, or a file with the student under "student." and the helpers beside it. Returns the file's metadata.
+std::map<std::string, std::string> load_start_weights(Parameters& parameters, const std::string& path);
+
+/// Prints a line for each of data set and normalisation in which a weight file's metadata differ from the options (resolved).
+void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& options);
+
+}  // namespace distill

@@ -1,0 +1,140 @@
+#include "runs.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "backend.h"
+#include "csv.h"
+#include "error.h"
+#include "progress.h"
+#include "safetensors.h"
+#include "version.h"
+
+namespace distill {
+namespace {
+
+/// A run that goes on must see the data and the teacher that it began with.
+void require_same_input(const RunFolder& folder, const Config& config) {
+    for (const auto& [name, value] : folder.config())
+        for (const auto& [key, now] : config)
+            if (key == name && value != now && (key == "info.data_sha256" || key == "info.teacher_sha256"))
+                input_error(folder.path().string(), ": the ", key == "info.data_sha256" ? "data set" : "teacher's file",
+                            " is not the one this run was started with (SHA-256 ", now.substr(0, 12), "…, expected ", value.substr(0, 12),
+                            "…); restore it, or start anew in another folder");
+}
+
+void save_student(const fs::path& path, const Parameters& parameters, const PlannedRun& run, int classes, double accuracy) {
+    const Options& o = run.options;
+    WeightFile file;
+    file.tensors = parameters.to_file(student_prefix);
+    file.metadata = {{"network", o.student}, {"classes", std::to_string(classes)}, {"dataset", o.dataset}, {"normalization", o.normalize},
+                     {"method", run.method}, {"seed", std::to_string(o.seed)},     {"accuracy", number(accuracy)}};
+    write_safetensors(path, file);
+}
+
+/// Everything under a name that is not the student's: the method's helper modules.
+void save_helpers(const fs::path& path, const Parameters& parameters) {
+    WeightFile file;
+    for (auto& [name, tensor] : parameters.to_file())
+        if (name.compare(0, student_prefix.size(), student_prefix) != 0) file.tensors[name] = std::move(tensor);
+    if (!file.tensors.empty()) write_safetensors(path, file);
+}
+
+/// `name`: of the run among several at work, else empty.
+void train_run(Laboratory& lab, const PlannedRun& run, const std::string& name, const MethodFactory& make) {
+    const Options& o = run.options;
+    const bool known = o.resume && fs::exists(run.folder);  // else create() refuses a folder that appeared meanwhile
+    if (known && RunFolder::reopen(run.folder).finished()) {
+        std::printf("%s: finished before, skipped\n", run.folder.c_str());
+        return;
+    }
+    RunFolder folder = known ? RunFolder::reopen(run.folder) : RunFolder::create(run.folder, run.config);
+    folder.lock();
+    if (known) require_same_input(folder, run.config);
+
+    Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
+    const std::unique_ptr<Method> method = start_method(lab, o, make);
+    const TrainingResult r = Trainer(*lab.backend, loader, *method, o, folder, name).run();
+    save_student(folder.file("student.safetensors"), method->parameters(), run, lab.data->classes, r.last);
+    save_helpers(folder.file("helpers.safetensors"), method->parameters());
+    if (!o.save.empty()) save_student(o.save, method->parameters(), run, lab.data->classes, r.last);
+    folder.write_result({o.id, o.dataset, o.teacher, o.student, run.method, std::to_string(o.seed), r.last, r.best, r.best_epoch, r.seconds,
+                         o.device, o.precision, commit()});
+    std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", run.folder.c_str(), r.last, r.best, r.best_epoch,
+                duration(r.seconds).c_str());
+    std::fflush(stdout);
+}
+
+/// What went wrong in trainings side by side.
+class Complaints {
+  public:
+    /// Call it in a handler: `where` failed with the exception in flight.
+    void add(const std::string& where) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        try {
+            throw;
+        } catch (const Interrupted&) {
+            ++interrupted_;
+        } catch (const InputError& e) {
+            failed_.push_back(where + ": " + e.what());
+            ++input_errors_;
+        } catch (const std::exception& e) {
+            failed_.push_back(where + ": " + e.what());
+        }
+    }
+    /// Throws what there is, if any; `all_begun`: no run of `runs` was left out.
+    void rethrow(size_t runs, bool all_begun) const {
+        if (!failed_.empty()) {
+            std::string all = text(failed_.size(), " failure(s) in ", runs, " runs: ");
+            for (const std::string& f : failed_) all += (&f == &failed_.front() ? "" : " | ") + f;
+            input_errors_ == failed_.size() ? input_error(all) : failure(all);
+        }
+        if (interrupted_ > 0 || !all_begun)
+            throw Interrupted(
+                text("interrupted; ", interrupted_, " runs under way wrote checkpoints; go on with the same command and --resume"));
+    }
+
+  private:
+    std::mutex mutex_;
+    std::vector<std::string> failed_;
+    size_t input_errors_ = 0, interrupted_ = 0;
+};
+
+}  // namespace
+
+void train_runs(Laboratory& lab, const std::vector<PlannedRun>& runs, int side_by_side, const MethodFactory& make) {
+    const size_t workers = std::min(runs.size(), static_cast<size_t>(side_by_side));
+    if (workers <= 1) {
+        for (const PlannedRun& run : runs) train_run(lab, run, "", make);
+        return;
+    }
+    std::atomic<size_t> next{0};
+    Complaints complaints;
+    const auto work = [&] {
+        try {
+            Laboratory own = lab.beside(runs.front().options);
+            while (!interruption()) {
+                const size_t i = next++;
+                if (i >= runs.size()) break;
+                const std::string name = runs[i].folder.filename().string();
+                try {
+                    train_run(own, runs[i], name, make);
+                } catch (...) {
+                    complaints.add(name);
+                }
+            }
+        } catch (...) {
+            complaints.add("a laboratory beside the others");  // the runs it would have taken fall to the others
+        }
+    };
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < workers; ++i) threads.emplace_back(work);
+    for (std::thread& thread : threads) thread.join();
+    complaints.rethrow(runs.size(), next >= runs.size());
+}
+
+}  // namespace distill

@@ -1,0 +1,137 @@
+// small_training.h: trainings of a few steps, run to the end or cut short, and what is left of them.
+// defines: testing::Make, testing::supervised, testing::kd, testing::reviewkd, testing::Disturbed, testing::PowerCut, testing::Outcome,
+//          testing::SmallTraining
+#pragma once
+#include <omp.h>
+
+#include <csignal>
+#include <functional>
+
+#include "backend.h"
+#include "csv.h"
+#include "data_synth.h"
+#include "reviewkd.h"
+#include "testing.h"
+
+namespace distill::testing {
+
+using Make = std::function<std::unique_ptr<Method>(Backend&, const Options&, const Teacher&)>;
+
+inline std::unique_ptr<Method> supervised(Backend& b, const Options& o, const Teacher&) { return std::make_unique<Supervised>(b, o, 4); }
+inline std::unique_ptr<Method> kd(Backend& b, const Options& o, const Teacher& t) {
+    return std::make_unique<KnowledgeDistillation>(b, o, 4, t);
+}
+inline std::unique_ptr<Method> reviewkd(Backend& b, const Options& o, const Teacher& t) { return std::make_unique<ReviewKD>(b, o, 4, t); }
+
+/// Runs another method and does something at one of its steps (counted from 0).
+class Disturbed final : public Method {
+  public:
+    Disturbed(std::unique_ptr<Method> inner, int64_t at, std::function<void(StepResult&)> disturb)
+        : inner_(std::move(inner)), at_(at), disturb_(std::move(disturb)) {}
+    Parameters& parameters() override { return inner_->parameters(); }
+    const Network& student() const override { return inner_->student(); }
+    std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
+    void begin_epoch(int epoch) override { inner_->begin_epoch(epoch); }
+    StepResult step(const Batch& batch) override {
+        StepResult r = inner_->step(batch);
+        if (at_-- == 0) disturb_(r);
+        return r;
+    }
+
+  private:
+    std::unique_ptr<Method> inner_;
+    int64_t at_;
+    std::function<void(StepResult&)> disturb_;
+};
+
+struct PowerCut {};  // ends a training like kill -9 does: nothing is written on the way out
+
+/// What is left of a training, seconds aside.
+struct Outcome {
+    std::vector<float> values, buffers, momenta;
+    TrainingResult result;
+    CsvTable epochs;
+    bool operator==(const Outcome& o) const {
+        return values == o.values && buffers == o.buffers && momenta == o.momenta && epochs.columns == o.epochs.columns &&
+               epochs.rows == o.epochs.rows && result.last == o.result.last && result.best == o.result.best &&
+               result.best_epoch == o.result.best_epoch;
+    }
+};
+
+/// A data set of four textures, 16x16: 100 training and 40 test images, batches of 32, so 4 steps an epoch, the last with 4 images.
+/// One thread: what is tested here does not hang on their number, and busy cores make several slow.
+class SmallTraining {
+  public:
+    SmallTraining() : SmallTraining(nullptr) {}
+    /// On another backend than the CPU's.
+    explicit SmallTraining(std::unique_ptr<Backend> backend) : threads_(omp_get_max_threads()), backend_(std::move(backend)) {
+        omp_set_num_threads(1);
+        if (!backend_) backend_ = make_backend("cpu", {1});
+        synthesize(folder_ / "data", {"synth", 4, 16, 100, 40});
+        data_ = load_dataset(folder_ / "data", "synth");
+        options.student = options.teacher = "resnet8";
+        options.epochs = 3;
+        options.batch = 32;
+        options.lr = 0.05;
+        options.lr_steps = "2";
+        options.kd_warmup = 2;
+        options.kd_weight = 1.0;
+        options.seed = 1;
+        options.quiet = true;
+        options.log_steps = true;
+        teacher_ = std::make_unique<Teacher>(*backend_, options, 4);
+    }
+    ~SmallTraining() {
+        omp_set_num_threads(threads_);
+        std::signal(SIGINT, SIG_DFL);
+        std::signal(SIGTERM, SIG_DFL);
+    }
+
+    fs::path path(const std::string& run) const { return folder_ / run; }
+    Backend& backend() { return *backend_; }
+    const Dataset& data() const { return data_; }
+    const Teacher& teacher() const { return *teacher_; }
+    Loader loader() {
+        LoaderOptions l;
+        l.batch = options.batch;
+        l.seed = options.seed;
+        l.normalization = data_.stats;
+        return Loader(*backend_, data_, l);
+    }
+    Config config() const { return {{"method", "test"}, {"seed", std::to_string(options.seed)}}; }
+
+    /// Trains in the run's folder, made if it is not there.
+    TrainingResult train(const std::string& run, Method& method, bool resume = false) {
+        Options o = options;
+        o.resume = resume;
+        Loader l = loader();
+        const RunFolder folder = fs::exists(path(run)) ? RunFolder::reopen(path(run)) : RunFolder::create(path(run), config());
+        catch_interruption();
+        return Trainer(*backend_, l, method, o, folder).run();
+    }
+    Outcome outcome(const std::string& run, const Make& make, bool resume = false) {
+        const auto method = make(*backend_, options, *teacher_);
+        const TrainingResult result = train(run, *method, resume);
+        const Parameters& p = method->parameters();
+        CsvTable epochs = read_csv(path(run) / "epochs.csv");
+        for (auto& row : epochs.rows) row[epochs.column("seconds")] = "";
+        return {p.values().to_host(), p.buffers().to_host(), p.momenta().to_host(), result, epochs};
+    }
+    /// Trains until `disturb` at that step of this process.
+    void disturbed(const std::string& run, const Make& make, int64_t at, const std::function<void(StepResult&)>& disturb,
+                   bool resume = false) {
+        Disturbed method(make(*backend_, options, *teacher_), at, disturb);
+        train(run, method, resume);
+    }
+
+    Options options;
+
+  private:
+    TempFolder folder_;
+    int threads_;
+    std::unique_ptr<Backend> backend_;
+    Dataset data_;
+    std::unique_ptr<Teacher> teacher_;
+};
+
+}  // namespace distill::testing

@@ -1,0 +1,105 @@
+// Trainings side by side: the same files as one after another, whatever happens to one of them.
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "command.h"
+#include "complaints.h"
+#include "csv.h"
+#include "data_synth.h"
+#include "files.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+struct Workplace : TempFolder {
+    Workplace() { synthesize(path() / "data", {"s", 4, 16, 100, 40}); }
+};
+
+const std::string on_s = " --dataset s --batch 32 --threads 1 --log-steps ";
+const std::string three = "train --net resnet8" + on_s + "--runs 3 ";
+
+void check_equal(const fs::path& a, const fs::path& b) {
+    for (const char* file : {"student.safetensors", "steps.csv", "config.csv"}) CHECK(read_file(a / file) == read_file(b / file));
+    CHECK(fs::exists(a / "helpers.safetensors") == fs::exists(b / "helpers.safetensors"));
+    if (fs::exists(a / "helpers.safetensors")) CHECK(read_file(a / "helpers.safetensors") == read_file(b / "helpers.safetensors"));
+    for (const char* table : {"epochs.csv", "result.csv"}) CHECK(without_seconds(a / table) == without_seconds(b / table));
+}
+
+void check_succeeds(const TempFolder& folder, const std::string& line) {
+    const Ended end = run(folder, line);
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+}
+
+}  // namespace
+
+TEST_CASE("side by side: three trainings end as one after another, byte for byte, and say which is which") {
+    const Workplace folder;
+    check_succeeds(folder, three + "--epochs 3 --run alone");
+    const Ended end = run(folder, three + "--epochs 3 --side-by-side 3 --run beside");
+    REQUIRE(end.code == 0);
+    for (const char* seed : {"s0", "s1", "s2"}) {
+        check_equal(folder / "alone" / seed, folder / "beside" / seed);
+        for (const char* epoch : {"1", "2", "3"}) CHECK(says(end.out, {text("\n", seed, ": epoch ", epoch, "/3  loss ")}));
+        CHECK(says(end.out, {text("beside/", seed, ": last ")}));
+    }
+    CHECK(read_file(folder / "alone/s0/student.safetensors") != read_file(folder / "alone/s1/student.safetensors"));
+}
+
+TEST_CASE("side by side: fewer at a time than runs, each with its teacher") {
+    const Workplace folder;
+    check_succeeds(folder, "train --net resnet14" + on_s + "--epochs 1 --run teacher");
+    const std::string review = "reviewkd --student resnet8 --teacher resnet14 --teacher-weights teacher/student.safetensors" + on_s +
+                               "--epochs 2 --kd-warmup 1 --runs 3 --quiet ";
+    check_succeeds(folder, review + "--run alone");
+    check_succeeds(folder, review + "--run beside --side-by-side 2");
+    for (const char* seed : {"s0", "s1", "s2"}) check_equal(folder / "alone" / seed, folder / "beside" / seed);
+}
+
+TEST_CASE("side by side: a signal stops all at a checkpoint, and they go on together") {
+    const Workplace folder;
+    const std::string line = three + "--epochs 12 ";
+    check_succeeds(folder, line + "--run alone");
+    Command command(folder, line + "--side-by-side 2 --run cut");
+    while (command.running() && !fs::exists(folder / "cut/s1/checkpoint.bin")) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    command.send(SIGTERM);
+    const Ended end = command.wait();
+    CHECK(end.code == 3);
+    CHECK(says(end.err, {"distill: interrupted; ", "wrote checkpoints", "--resume"}));
+    CHECK(fs::exists(folder / "cut/s0/checkpoint.bin"));
+    CHECK_FALSE(fs::exists(folder / "cut/s2"));  // not begun any more
+    check_succeeds(folder, line + "--side-by-side 3 --run cut --resume");
+    for (const char* seed : {"s0", "s1", "s2"}) check_equal(folder / "alone" / seed, folder / "cut" / seed);
+}
+
+TEST_CASE("side by side: one that fails leaves the others at work and is told at the end") {
+    const Workplace folder;
+    check_succeeds(folder, three + "--epochs 2 --run alone");
+    fs::copy(folder / "alone", folder / "hurt", fs::copy_options::recursive);
+    for (const char* seed : {"s0", "s1"})
+        for (const char* file : {"result.csv", "student.safetensors"}) fs::remove(folder / "hurt" / seed / file);
+    const fs::path checkpoint = folder / "hurt/s0/checkpoint.bin";
+    write_file_atomically(checkpoint, std::string_view(read_file(checkpoint)).substr(0, 1000));
+    const Ended end = run(folder, three + "--epochs 2 --side-by-side 2 --resume --run hurt");
+    CHECK(end.code == 2);
+    CHECK(std::count(end.err.begin(), end.err.end(), '\n') == 1);
+    CHECK(says(end.err, {"1 failure(s) in 3 runs: s0: ", "checkpoint.bin", "cut short"}));
+    CHECK(says(end.out, {"hurt/s1: last ", "hurt/s2: finished before, skipped"}));
+    check_equal(folder / "alone/s1", folder / "hurt/s1");
+
+    const Ended wild = run(folder, three + "--epochs 2 --lr 1e38 --side-by-side 3 --run wild");
+    CHECK(wild.code == 1);
+    CHECK(says(wild.err, {"3 failure(s) in 3 runs: ", "s0: epoch 0, step 1 ", " | s", "try a smaller --lr"}));
+}
+
+TEST_CASE("side by side: how many at a time is no part of what a run is") {
+    const Workplace folder;
+    check_rejected(folder, three + "--side-by-side -1", {"--side-by-side: found '-1'", "a whole number from 0 on"});
+    check_succeeds(folder, "train --net resnet8" + on_s + "--epochs 1 --side-by-side 4 --run one");  // one run alone
+    CHECK(read_file(folder / "one/config.csv").find("side-by-side") == std::string::npos);
+}
