@@ -55,12 +55,15 @@ std::string checksum(const Dataset& data) {
     return sha256_hex(digests);
 }
 
-/// A run that goes on must see the data and the teacher that it began with.
+bool is_checksum(const std::string& key) { return key.size() > 7 && key.compare(key.size() - 7, 7, "_sha256") == 0; }
+
+/// A run that goes on must see the data and the trained networks that it began with.
 void require_same_input(const RunFolder& folder, const Config& facts) {
     for (const auto& [name, value] : folder.config())
         for (const auto& [key, now] : facts)
-            if (key == name && value != now && (key == "info.data_sha256" || key == "info.teacher_sha256"))
-                input_error(folder.path().string(), ": the ", key == "info.data_sha256" ? "data set" : "teacher's file",
+            if (key == name && value != now && is_checksum(key))
+                input_error(folder.path().string(), ": the ",
+                            key == "info.data_sha256" ? "data set" : key.substr(5, key.size() - 12) + "'s file",
                             " is not the one this run was started with (SHA-256 ", now.substr(0, 12), "…, expected ", value.substr(0, 12),
                             "…); restore it, or start anew in another folder");
 }
@@ -78,6 +81,20 @@ void print_configuration(const std::string& method, const Config& rows) {
     std::fflush(stdout);
 }
 
+/// Tests each of the method's pre-trained networks once. Returns what config.csv says of them.
+Config measure_pretrained(Laboratory& lab, const Loader& loader, const Options& o, const Method& method) {
+    Config facts;
+    for (const PretrainedNetwork& p : method.pretrained()) {
+        warn_if_trained_otherwise(p.file.string(), p.metadata, o);
+        const Evaluation e = evaluate(*lab.backend, loader, p.network);
+        std::printf("%s %s, pre-trained: test accuracy %.2f %%, loss %.4f\n", p.name.c_str(), p.network.name().c_str(), e.accuracy, e.loss);
+        facts.emplace_back("info." + p.name + "_sha256", sha256_of_file(p.file));
+        facts.emplace_back("info." + p.name + "_accuracy", number(e.accuracy));
+    }
+    std::fflush(stdout);
+    return facts;
+}
+
 double measure_teacher(Laboratory& lab, const Loader& loader, const Options& o) {
     warn_if_trained_otherwise(o.teacher_weights, lab.teacher->metadata(), o);
     const Evaluation e = evaluate(*lab.backend, loader, lab.teacher->network());
@@ -90,20 +107,25 @@ double measure_teacher(Laboratory& lab, const Loader& loader, const Options& o) 
     return e.accuracy;
 }
 
-void save_student(const fs::path& path, const Parameters& parameters, const std::string& method, const Options& o, int classes,
-                  double accuracy) {
+/// A network that has no weights of its own (a graph's ensemble) gets no file.
+void save_network(const fs::path& path, const Parameters& parameters, const std::string& prefix, const Network& network,
+                  const std::string& method, const Options& o, double accuracy) {
     WeightFile file;
-    file.tensors = parameters.to_file(student_prefix);
-    file.metadata = {{"network", o.student}, {"classes", std::to_string(classes)}, {"dataset", o.dataset}, {"normalization", o.normalize},
-                     {"method", method},     {"seed", std::to_string(o.seed)},     {"accuracy", number(accuracy)}};
-    write_safetensors(path, file);
+    file.tensors = parameters.to_file(prefix);
+    file.metadata = {{"network", network.name()}, {"classes", std::to_string(network.classes())}, {"dataset", o.dataset},
+                     {"normalization", o.normalize}, {"method", method}, {"seed", std::to_string(o.seed)}, {"accuracy", number(accuracy)}};
+    if (!file.tensors.empty()) write_safetensors(path, file);
 }
 
-/// Everything under a name that is not the student's: the method's helper modules.
-void save_helpers(const fs::path& path, const Parameters& parameters) {
+/// Everything that is no network's: the method's helper modules.
+void save_helpers(const fs::path& path, Method& method) {
+    std::vector<std::string> networks = {student_prefix};
+    for (const OtherNetwork& other : method.others())
+        if (!other.prefix.empty()) networks.push_back(other.prefix);
     WeightFile file;
-    for (auto& [name, tensor] : parameters.to_file())
-        if (name.compare(0, student_prefix.size(), student_prefix) != 0) file.tensors[name] = std::move(tensor);
+    for (auto& [name, tensor] : method.parameters().to_file())
+        if (std::none_of(networks.begin(), networks.end(), [n = name](const auto& p) { return n.compare(0, p.size(), p) == 0; }))
+            file.tensors[name] = std::move(tensor);
     if (!file.tensors.empty()) write_safetensors(path, file);
 }
 
@@ -118,9 +140,16 @@ TrainingResult train_one(const std::string& method_name, Laboratory& lab, Loader
     const std::unique_ptr<Method> method = start_method(lab, o, make);
     Trainer trainer(*lab.backend, loader, *method, o, folder);
     const TrainingResult r = trainer.run();
-    save_student(folder.file("student.safetensors"), method->parameters(), method_name, o, lab.data.classes, r.last);
-    save_helpers(folder.file("helpers.safetensors"), method->parameters());
-    if (!o.save.empty()) save_student(o.save, method->parameters(), method_name, o, lab.data.classes, r.last);
+    const auto save = [&](const fs::path& path, const std::string& prefix, const Network& network, double accuracy) {
+        save_network(path, method->parameters(), prefix, network, method_name, o, accuracy);
+    };
+    save(folder.file("student.safetensors"), student_prefix, method->student(), r.last);
+    if (!o.save.empty()) save(o.save, student_prefix, method->student(), r.last);
+    const std::vector<OtherNetwork> others = method->others();
+    for (size_t i = 0; i < others.size(); ++i)  // "node1." is kept in node1.safetensors
+        if (const std::string& prefix = others[i].prefix; !prefix.empty())
+            save(folder.path() / (prefix + "safetensors"), prefix, *others[i].network, r.others[i]);
+    save_helpers(folder.file("helpers.safetensors"), *method);
     folder.write_result({o.id, o.dataset, o.teacher, o.student, method_name, std::to_string(o.seed), r.last, r.best, r.best_epoch,
                          r.seconds, o.device, o.precision, commit()});
     return r;
@@ -146,7 +175,7 @@ Laboratory open_laboratory(Options& o) {
     o.device = lab.backend->device() == Device::cpu ? "cpu" : "cuda";
     o.threads = omp_get_max_threads();
     lab.data = load_dataset(o.data, o.dataset);
-    lab.normalization = resolve_normalization(o.normalize, lab.data);
+    lab.normalization = resolve_normalization(o.normalize, lab.data, o.normalize_auto);
     o.normalize = to_string(lab.normalization);
     constexpr uint64_t split_seed = 0;  // the same split for every seed of a run, so that validation accuracies compare
     if (o.validation > 0) hold_out_validation(lab.data, o.validation, split_seed);
@@ -170,7 +199,13 @@ std::map<std::string, std::string> load_start_weights(Parameters& parameters, co
     return file.metadata;
 }
 
-void run_experiment(const std::string& method_name, OptionTable& table, Options& o, bool distills, const MethodFactory& make_method) {
+void require_student(Options& o) {
+    if (o.student.empty()) input_error("--student: no network named; there are: ", network_names());
+    family_of(o.student);  // throws for an unknown name
+}
+
+void run_experiment(const std::string& method_name, OptionTable& table, Options& o, bool distills, const MethodFactory& make_method,
+                    const Settle& settle) {
     const fs::path base = o.run.empty() ? default_run(method_name, o) : o.run;
     const bool many = o.runs > 1;
     const auto seed_of = [first = o.seed](int i) { return first + static_cast<uint64_t>(i); };
@@ -183,8 +218,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     }
     if (many && !o.save.empty())
         input_error("--save ", o.save, ": is one file for ", o.runs, " runs; each keeps its own student.safetensors");
-    if (o.student.empty()) input_error("--student: no network named; there are: ", network_names());
-    family_of(o.student);  // throws for an unknown name, before any work
+    settle(o);
     const std::vector<int> steps = parse_lr_steps(o.lr_steps);
 
     Laboratory lab = open_laboratory(o);
@@ -193,7 +227,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         input_error("--save ", o.save, ": the folder is not there; make it first");
     if (distills) lab.teacher = Teacher::load(*lab.backend, o, lab.data.classes);
     Loader loader(*lab.backend, lab.data, lab.loader_options(o));
-    start_method(lab, o, make_method);
+    std::unique_ptr<Method> first = start_method(lab, o, make_method);
     print_configuration(method_name, kept_options(table));
     if (!steps.empty() && steps.front() >= o.epochs)
         std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(),
@@ -201,6 +235,8 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(lab.data)}};
     if (distills) facts.emplace_back("info.teacher_sha256", sha256_of_file(o.teacher_weights));
     if (distills) facts.emplace_back("info.teacher_accuracy", number(measure_teacher(lab, loader, o)));
+    for (auto& fact : measure_pretrained(lab, loader, o, *first)) facts.push_back(std::move(fact));
+    first.reset();  // its memory is the trainings'
 
     catch_interruption();
     for (int i = 0; i < o.runs; ++i) {

@@ -43,14 +43,20 @@ struct LogScalar {
 
 }  // namespace
 
-void count_correct(const Tensor& logits, const Tensor& labels, const Tensor& correct) {
+Tensor correct_rows(const Tensor& logits, const Tensor& labels) {
     const int64_t samples = logits.shape().pixels(), classes = logits.shape().c;
-    if (labels.size() != samples || correct.size() != 1)
-        failure("count_correct: shapes ", to_string(logits.shape()), " and ", to_string(labels.shape()), ", summed in ",
-                to_string(correct.shape()), " ---> one label for each row of logits, one float for the sum");
-    const Tensor hit(logits.backend(), {samples, 1, 1, 1});
+    if (labels.size() != samples)
+        failure("correct_rows: shapes ", to_string(logits.shape()), " and ", to_string(labels.shape()),
+                " of logits and labels ---> one label for each row of logits");
+    Tensor hit(logits.backend(), {samples, 1, 1, 1});
     for_each_row(logits.backend(), samples, classes, IsCorrect{classes, logits.data(), labels.ints(), hit.data()});
-    for_each_row(logits.backend(), 1, samples, AddSum{samples, hit.data(), correct.data()});
+    return hit;
+}
+
+void count_correct(const Tensor& logits, const Tensor& labels, const Tensor& correct) {
+    if (correct.size() != 1) failure("count_correct: summed in ", to_string(correct.shape()), " ---> one float for the sum");
+    const Tensor hit = correct_rows(logits, labels);
+    for_each_row(logits.backend(), 1, hit.size(), AddSum{hit.size(), hit.data(), correct.data()});
 }
 
 void log_scalar(const Tensor& table, const Tensor& row, int64_t column, const Tensor& value) {
