@@ -69,13 +69,12 @@ struct SumEdges {
         const int64_t count = samples;
         const auto e = static_cast<int>(edge);
         const float *own = losses + edge * count, *right_t = target_right, *right_s = edges.right[e];
-        const Edges all = edges;
         const float loss = lane.sum(count, [=](int64_t i) { return own[i]; });
-        const float weight = lane.sum(count, [=](int64_t i) { return all.weight(e, i); });
         const float both = lane.sum(count, [=](int64_t i) { return right_s ? right_s[i] * right_t[i] : right_t[i]; });
         const float source = lane.sum(count, [=](int64_t i) { return right_s ? right_s[i] : 1.0f; });
         const float target = lane.sum(count, [=](int64_t i) { return right_t[i]; });
         if (!lane.first()) return;
+        const float weight = edges.gate[e] == Gate::correct ? source : static_cast<float>(count) * edges.weight(e, 0);  // Σ over the batch
         sums[edge] = loss * factor;
         float* total = totals + edge * EdgeTotals::columns;
         total[EdgeTotals::images] += static_cast<float>(count);

@@ -52,6 +52,35 @@ Graph graph_of(const std::vector<std::string>& models, const std::vector<std::ve
 
 constexpr Gate T = Gate::through, L = Gate::linear, C = Gate::correct, X = Gate::cutoff;
 
+/// The loss of a node by its logits, with 1 to 3 incoming edges: the label's first (X: it is cut off), then from two sources.
+std::vector<OpCase> node_losses() {
+    constexpr int64_t n = 5, k = 7;
+    std::vector<OpCase> cases;
+    for (const float temperature : {1.0f, 3.0f})
+        for (const std::vector<Gate>& gates : {std::vector<Gate>{T}, {X, T}, {X, L}, {X, C}, {L, C, T}, {C, L, L}, {X, T, C}}) {
+            std::string name = "node loss at T = " + std::to_string(temperature);
+            for (const Gate gate : gates) name += std::string(" ") + to_string(gate);
+            const auto logits = [](const std::string& whose) { return uniform_input(whose + " logits", {n, 1, 1, k}, -4, 4); };
+            const auto run_case = [=](const Inputs& in) {
+                Backend& backend = in[0].backend();
+                const auto right = [&](const std::vector<float>& hits) { return Var(Tensor::from_host(backend, {n, 1, 1, 1}, hits)); };
+                const Var source_right[] = {Var(), right({1, 0, 1, 1, 0}), right({0, 1, 1, 0, 1})};
+                std::vector<IncomingEdge> edges;
+                for (size_t e = 0; e < gates.size(); ++e)
+                    if (gates[e] != X) edges.push_back({gates[e], e == 0 ? Var() : in[e], source_right[e]});
+                Tensor step = Tensor::integers(backend, {});
+                const int32_t before = 6;
+                step.upload(&before);
+                const Tensor totals = Tensor::zeros(backend, {static_cast<int64_t>(edges.size()), 1, 1, EdgeTotals::columns});
+                return node_loss(in[0], labels_on(backend, {3, 0, 6, 6, 1}), edges, temperature, {step, 10}, right({1, 1, 0, 0, 1}).value(),
+                                 totals)
+                    .total;
+            };
+            cases.push_back({name, {logits("target"), without_gradient(logits("source")), without_gradient(logits("other"))}, run_case});
+        }
+    return cases;
+}
+
 /// One training step as the trainer makes it.
 StepResult train_step(Method& method, const Batch& batch, float rate, float decay = 0) {
     static Tape tape;
@@ -203,27 +232,8 @@ TEST_CASE("ktg: the linear gate rises from 1/K to 1 with the configured epochs")
     }
 }
 
-TEST_CASE("ktg: gradients of every gate") {
-    constexpr int64_t n = 5, k = 7;
-    const auto source = uniform_input("source logits", {n, 1, 1, k}, -4, 4), other = uniform_input("other logits", {n, 1, 1, k}, -4, 4);
-    const std::vector<int32_t> classes = {3, 0, 6, 6, 1};
-    const auto put = [](const distill::testing::HostTensor& t) { return Var(Tensor::from_host(cpu(), t.shape, t.values)); };
-    for (const float temperature : {1.0f, 3.0f})
-        for (const std::vector<Gate>& gates : {std::vector<Gate>{T}, {X, T}, {X, L}, {X, C}, {L, C, T}, {C, L, L}, {X, T, C}}) {
-            std::string name = "node loss at T = " + std::to_string(temperature);
-            for (const Gate gate : gates) name += std::string(" ") + to_string(gate);
-            check_gradients({name, {uniform_input("target logits", {n, 1, 1, k}, -4, 4)}, [=](const Inputs& in) {
-                                 std::vector<IncomingEdge> edges;
-                                 if (gates[0] != X) edges.push_back({gates[0], {}, {}});
-                                 if (gates.size() > 1)
-                                     edges.push_back({gates[1], put(source), hits({1, 0, 1, 1, 0})});
-                                 if (gates.size() > 2) edges.push_back({gates[2], put(other), hits({0, 1, 1, 0, 1})});
-                                 return node_loss(in[0], labels_on(cpu(), classes), edges, temperature, {step_of(6), 10},
-                                                  hits({1, 1, 0, 0, 1}).value(), totals_of(edges.size()))
-                                     .total;
-                             }});
-        }
-}
+TEST_CASE("ktg: gradients of every gate") { check_gradients(node_losses()); }
+TEST_CASE("ktg: a node's loss, CUDA like the CPU") { compare_backends(node_losses()); }
 
 TEST_CASE("ktg: one way back of the sum gives each node the gradient of its own loss") {
     const Graph both = graph_of({"resnet8a", "wrn-10-1"}, {{T, T}, {C, L}});
