@@ -267,7 +267,7 @@ TEST_CASE("graph: as a picture that stands for itself") {
     }
 }
 
-TEST_CASE("graph: ktg show prints and draws, alone and beside a run") {
+TEST_CASE("command line: ktg show prints and draws, alone and beside a run") {
     const Place place;
     put_file(place / "g.csv", "node,model,weights,gate_0\n0,resnet8,,through\n");
     const Ended all = run(place, "ktg show");

@@ -385,7 +385,7 @@ TEST_CASE("ktg: a frozen node stays as it is; with its authors' BatchNorm its ru
     }
 }
 
-TEST_CASE("ktg: one node through is plain training, to the bit") {
+TEST_CASE("command line: ktg: one node through is plain training, to the bit") {
     const Workplace folder;
     const std::string same = on_s + "--epochs 2 --drop-last on --crop-pad reflect --lr-steps 1 ";
     REQUIRE(run(folder, "train --net resnet8" + same + "--run plain").code == 0);
@@ -400,7 +400,7 @@ TEST_CASE("ktg: one node through is plain training, to the bit") {
     CHECK(result.cell(0, "last") == folder.table("plain/result.csv").cell(0, "last"));
 }
 
-TEST_CASE("ktg: what a run of three nodes leaves, and that its nodes are weights for other graphs") {
+TEST_CASE("command line: ktg: what a run of three nodes leaves, and that its nodes are weights for other graphs") {
     const Workplace folder;
     REQUIRE(run(folder, "train --net resnet14" + on_s + "--epochs 1 --run teacher").code == 0);
     put_file(folder / "g.csv",
@@ -459,7 +459,7 @@ TEST_CASE("ktg: what a run of three nodes leaves, and that its nodes are weights
     CHECK(says(show.out, {"label -> 0", "2 -> 0", "accuracy", "frozen"}));
 }
 
-TEST_CASE("ktg: an ensemble as the target: its accuracy is the run's, its members are what is kept") {
+TEST_CASE("command line: ktg: an ensemble as the target: its accuracy is the run's, its members are what is kept") {
     const Workplace folder;
     const Ended end = run(folder, "ktg train --preset ensemble --models 1=resnet8,2=wrn-10-1 --epochs 2" + on_s + "--run r");
     CAPTURE(end.err);
@@ -485,7 +485,7 @@ TEST_CASE("ktg: an ensemble as the target: its accuracy is the run's, its member
     CHECK(evaluate(cpu(), loader, sum).accuracy == doctest::Approx(epochs.cell_number(1, "test_acc")));
 }
 
-TEST_CASE("ktg: a run that was interrupted and goes on ends like the uninterrupted one; another graph or teacher is refused") {
+TEST_CASE("interruption: ktg: a run that was cut and goes on ends like the uninterrupted one; another graph or teacher is refused") {
     const Workplace folder;
     REQUIRE(run(folder, "train --net resnet8" + on_s + "--epochs 1 --run teacher").code == 0);
     put_file(folder / "g.csv",
@@ -522,7 +522,7 @@ TEST_CASE("ktg: a run that was interrupted and goes on ends like the uninterrupt
         CHECK(without_seconds(folder / "cut" / file) == without_seconds(folder / "whole" / file));
 }
 
-TEST_CASE("ktg: presets set the paper's training, what is given by hand wins") {
+TEST_CASE("command line: ktg: presets set the paper's training, what is given by hand wins") {
     const Workplace folder;
     const auto config = [&](const std::string& run_name) {
         std::map<std::string, std::string> all;
