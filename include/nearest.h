@@ -1,5 +1,5 @@
-// nearest.h: which of the known names a misspelt one may have meant.
-// defines: edit_distance, nearest, joined
+// nearest.h: lists of names, and which of them a misspelt one may have meant.
+// defines: edit_distance, nearest, joined, split
 #pragma once
 #include <string>
 #include <vector>
@@ -14,5 +14,8 @@ std::vector<std::string> nearest(const std::string& word, const std::vector<std:
 
 /// "a, b, c".
 std::string joined(const std::vector<std::string>& words, const char* between = ", ");
+
+/// The parts between separators: "a,b," is "a", "b"; an empty text has none.
+std::vector<std::string> split(const std::string& text, char separator);
 
 }  // namespace distill

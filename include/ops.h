@@ -99,7 +99,9 @@ Var mean(const Var& x);
 Var l2_normalize(const Var& x);
 
 // ---- metrics.cu: for the host's eyes, not differentiable ------------------------------------------------------------------------------
-/// correct[0] += number of rows whose largest logit (the first of equals) is at the label. correct: one float.
+/// (N,1,1,1): 1 where a row's largest logit (the first of equals) is at the label, else 0.
+Tensor correct_rows(const Tensor& logits, const Tensor& labels);
+/// correct[0] += how many of those are 1. correct: one float.
 void count_correct(const Tensor& logits, const Tensor& labels, const Tensor& correct);
 /// Row *row of the table (rows,1,1,values + 2): the values, then how many rows of logits are right (as above), and how many there are.
 /// `row` is one int32 in device memory, read when the step runs.

@@ -1,5 +1,6 @@
 // options.h: the command line of every training subcommand: one table that parses, prints help, writes config.csv and reads it back.
-// defines: Options, Range, OptionTable, add_training_options, device_options, parse_lr_steps, resolve_normalization
+// defines: Options, Range, OptionTable, add_training_options, add_data_options,
+//          add_schedule_options, device_options, parse_lr_steps, resolve_normalization
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -32,6 +33,7 @@ struct Options {
     bool nesterov = true, shuffle = true, drop_last = false;
     uint64_t seed = 0;
     int runs = 1, side_by_side = 0, threads = 0;
+    std::string normalize_auto = "125.3,123.0,113.9,63.0,62.1,66.7";  ///< what auto means on the official sets; not an option itself
     std::string normalize = "auto", augment = "crop-flip", crop_pad = "zero";
     std::string precision = "fp32", device = "auto";
     bool deterministic = true;
@@ -46,6 +48,9 @@ struct Options {
     int kd_warmup = 20;
     std::string teacher_bn = "running";
     bool no_review = false, no_residual = false, no_abf = false, no_hcl = false;
+    // ktg
+    std::string graph, models, weights;
+    std::string frozen_bn = "running";
 };
 
 /// What a number may be; NaN and infinities never fit.
@@ -98,6 +103,9 @@ class OptionTable {
 
 /// The options that `train`, `kd` and `reviewkd` share; `distills`: with those of a teacher.
 void add_training_options(OptionTable& table, Options& options, bool distills);
+/// Of these, what says on which data, and what says how: all but the networks.
+void add_data_options(OptionTable& table, Options& options);
+void add_schedule_options(OptionTable& table, Options& options);
 
 /// --threads, --precision and --deterministic, as the backend takes them.
 DeviceOptions device_options(const Options& options);
@@ -105,9 +113,9 @@ DeviceOptions device_options(const Options& options);
 /// "150,180,210" as epochs; InputError for anything else. Empty: none.
 std::vector<int> parse_lr_steps(const std::string& text);
 
-/// --normalize: auto (section 1's values for CIFAR, an import's own), none (pixel/255), or six numbers of 255. The second form prints
+/// --normalize: auto (an import's own, on the official sets `official`), none (pixel/255), or six numbers of 255. The second form prints
 /// a normalisation as those six numbers.
-Normalization resolve_normalization(const std::string& text, const Dataset& data);
+Normalization resolve_normalization(const std::string& text, const Dataset& data, const std::string& official);
 std::string to_string(const Normalization& n);
 
 }  // namespace distill

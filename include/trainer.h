@@ -1,5 +1,6 @@
 // trainer.h: the training loop that every method shares.
-// defines: StepResult, Method, StudentMethod, student_prefix, Evaluation, evaluate, TrainingResult, Trainer
+// defines: StepResult, OtherNetwork, PretrainedNetwork, Method, StudentMethod, student_prefix, Evaluation, evaluate, TrainingResult,
+//          Trainer
 #pragma once
 #include <map>
 #include <memory>
@@ -7,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "files.h"
 #include "loader.h"
 #include "nets.h"
 #include "optim.h"
@@ -25,6 +27,21 @@ struct StepResult {
 /// Where a method's parameters have the student; helper modules lie beside it.
 inline const std::string student_prefix = "student.";
 
+/// A network beside the student. `prefix`: where parameters() has it, if it is trained here; its weights then get a file of their own.
+struct OtherNetwork {
+    std::string name;
+    const Network* network;
+    std::string prefix;
+};
+
+/// A trained network from a file, which stays as it is: tested once, before the training.
+struct PretrainedNetwork {
+    std::string name;
+    const Network& network;
+    fs::path file;
+    const std::map<std::string, std::string>& metadata;
+};
+
 /// What a paper adds to plain training. parameters() holds the student and whatever else is trained with it.
 class Method {
   public:
@@ -32,16 +49,21 @@ class Method {
     virtual Parameters& parameters() = 0;
     virtual const Network& student() const = 0;
     virtual std::vector<std::string> loss_names() const = 0;
+    /// Called before the first step of this process, with the number of epochs done before (resumed): the place for a method's own files.
+    virtual void begin_run(const RunFolder& /*folder*/, int /*epochs_done*/) {}
     /// Called before an epoch's first step: the place for weights that follow a schedule (they live in device memory).
     virtual void begin_epoch(int /*epoch*/) {}
     /// On a GPU it is called twice for each size of batch, and what it queued the second time is replayed from then on. So it reads
     /// what changes from step to step from device memory (batch.step, scheduled weights), takes the same path through the code every
     /// time, keeps no tensor that it made for a later step, and uploads and downloads nothing.
     virtual StepResult step(const Batch& batch) = 0;
-    /// Called after an epoch's last step: the place for a method's own table in the run's folder.
+    /// Called after an epoch's last step: the place for a row in a method's own table.
     virtual void end_epoch(const RunFolder& /*folder*/, int /*epoch*/) {}
     /// Networks tested at each epoch's end beside student(): epochs.csv has their accuracies as test_acc_<name>.
-    virtual std::vector<std::pair<std::string, const Network*>> others() const { return {}; }
+    virtual std::vector<OtherNetwork> others() const { return {}; }
+    /// config.csv has their checksums and accuracies as info.<name>_sha256 and info.<name>_accuracy; a run that goes on must find the
+    /// same files.
+    virtual std::vector<PretrainedNetwork> pretrained() const { return {}; }
     /// What a checkpoint must hold beside the parameters, by name.
     virtual std::vector<std::pair<std::string, Tensor>> state() const { return {}; }
 };
@@ -68,6 +90,7 @@ struct TrainingResult {
     double last = 0, best = 0;  ///< test accuracy in %
     int best_epoch = 0;
     double seconds = 0;
+    std::vector<double> others;  ///< of Method::others(), after the last epoch
 };
 
 /// Trains `method` as `options` say and keeps the run's files. With options.resume it goes on from the checkpoint, to the bit.

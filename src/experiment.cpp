@@ -74,6 +74,20 @@ void print_configuration(const std::string& method, const Config& rows) {
     std::fflush(stdout);
 }
 
+/// Tests each of the method's pre-trained networks once. Returns what config.csv says of them.
+Config measure_pretrained(Laboratory& lab, const Loader& loader, const Options& o, const Method& method) {
+    Config facts;
+    for (const PretrainedNetwork& p : method.pretrained()) {
+        warn_if_trained_otherwise(p.file.string(), p.metadata, o);
+        const Evaluation e = evaluate(*lab.backend, loader, p.network);
+        std::printf("%s %s, pre-trained: test accuracy %.2f %%, loss %.4f\n", p.name.c_str(), p.network.name().c_str(), e.accuracy, e.loss);
+        facts.emplace_back("info." + p.name + "_sha256", sha256_of_file(p.file));
+        facts.emplace_back("info." + p.name + "_accuracy", number(e.accuracy));
+    }
+    std::fflush(stdout);
+    return facts;
+}
+
 double measure_teacher(Laboratory& lab, const Loader& loader, const Options& o) {
     warn_if_trained_otherwise(o.teacher_weights, lab.teacher->metadata(), o);
     const Evaluation e = evaluate(*lab.backend, loader, lab.teacher->network());
@@ -88,7 +102,13 @@ double measure_teacher(Laboratory& lab, const Loader& loader, const Options& o) 
 
 }  // namespace
 
-void run_experiment(const std::string& method_name, OptionTable& table, Options& o, bool distills, const MethodFactory& make_method) {
+void require_student(Options& o) {
+    if (o.student.empty()) input_error("--student: no network named; there are: ", network_names());
+    family_of(o.student);  // throws for an unknown name
+}
+
+void run_experiment(const std::string& method_name, OptionTable& table, Options& o, bool distills, const MethodFactory& make_method,
+                    const Settle& settle) {
     const fs::path base = o.run.empty() ? default_run(method_name, o) : o.run;
     const bool many = o.runs > 1;
     const auto seed_of = [first = o.seed](int i) { return first + static_cast<uint64_t>(i); };
@@ -101,8 +121,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     }
     if (many && !o.save.empty())
         input_error("--save ", o.save, ": is one file for ", o.runs, " runs; each keeps its own student.safetensors");
-    if (o.student.empty()) input_error("--student: no network named; there are: ", network_names());
-    family_of(o.student);  // throws for an unknown name, before any work
+    settle(o);
     const std::vector<int> steps = parse_lr_steps(o.lr_steps);
 
     Laboratory lab = open_laboratory(o);
@@ -111,7 +130,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         input_error("--save ", o.save, ": the folder is not there; make it first");
     if (distills) lab.teacher = Teacher::load(*lab.backend, o, lab.data->classes);
     const Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
-    start_method(lab, o, make_method);
+    std::unique_ptr<Method> first = start_method(lab, o, make_method);
     print_configuration(method_name, kept_options(table));
     if (!steps.empty() && steps.front() >= o.epochs)
         std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(),
@@ -119,6 +138,8 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
     if (distills) facts.emplace_back("info.teacher_sha256", sha256_of_file(o.teacher_weights));
     if (distills) facts.emplace_back("info.teacher_accuracy", number(measure_teacher(lab, loader, o)));
+    for (auto& fact : measure_pretrained(lab, loader, o, *first)) facts.push_back(std::move(fact));
+    first.reset();  // its memory is the trainings'
 
     std::vector<PlannedRun> planned;
     for (int i = 0; i < o.runs; ++i) {

@@ -37,7 +37,7 @@ Laboratory open_laboratory(Options& o) {
     o.device = lab.backend->device() == Device::cpu ? "cpu" : "cuda";
     o.threads = omp_get_max_threads();
     auto data = std::make_shared<Dataset>(load_dataset(o.data, o.dataset));
-    lab.normalization = resolve_normalization(o.normalize, *data);
+    lab.normalization = resolve_normalization(o.normalize, *data, o.normalize_auto);
     o.normalize = to_string(lab.normalization);
     constexpr uint64_t split_seed = 0;  // the same split for every seed of a run, so that validation accuracies compare
     if (o.validation > 0) hold_out_validation(*data, o.validation, split_seed);

@@ -58,22 +58,21 @@ struct LogStep {
     }
 };
 
-/// 1 for each row of logits whose largest is at the label, else 0.
-Tensor hits(const char* operation, const Tensor& logits, const Tensor& labels) {
+}  // namespace
+
+Tensor correct_rows(const Tensor& logits, const Tensor& labels) {
     const int64_t samples = logits.shape().pixels(), classes = logits.shape().c;
     if (labels.size() != samples)
-        failure(operation, ": shapes ", to_string(logits.shape()), " and ", to_string(labels.shape()),
-                " ---> one label for each row of logits");
+        failure("correct_rows: shapes ", to_string(logits.shape()), " and ", to_string(labels.shape()),
+                " of logits and labels ---> one label for each row of logits");
     Tensor hit(logits.backend(), {samples, 1, 1, 1});
     for_each_row(logits.backend(), samples, classes, IsCorrect{classes, logits.data(), labels.ints(), hit.data()});
     return hit;
 }
 
-}  // namespace
-
 void count_correct(const Tensor& logits, const Tensor& labels, const Tensor& correct) {
     if (correct.size() != 1) failure("count_correct: summed in ", to_string(correct.shape()), " ---> one float for the sum");
-    const Tensor hit = hits("count_correct", logits, labels);
+    const Tensor hit = correct_rows(logits, labels);
     for_each_row(logits.backend(), 1, hit.size(), AddSum{hit.size(), hit.data(), correct.data()});
 }
 
@@ -81,7 +80,7 @@ void log_step(const Tensor& table, const Tensor& row, const std::vector<Tensor>&
     const auto count = static_cast<int64_t>(values.size());
     if (table.shape().c != count + 2)
         failure("log_step: ", count, " values, the images and how many were right do not fill a row of ", to_string(table.shape()));
-    const Tensor hit = hits("log_step", logits, labels);
+    const Tensor hit = correct_rows(logits, labels);
     for (int64_t first = 0; first == 0 || first < count; first += LogStep::most) {
         const int64_t end = std::min<int64_t>(count, first + LogStep::most);
         LogStep log{table.data(), row.ints(), table.shape().c, first, hit.size(), static_cast<int>(end - first), {}, nullptr};

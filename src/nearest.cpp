@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <sstream>
 #include <utility>
 
 namespace distill {
@@ -33,6 +34,14 @@ std::string joined(const std::vector<std::string>& words, const char* between) {
     std::string all;
     for (const std::string& word : words) all += (all.empty() ? "" : between) + word;
     return all;
+}
+
+std::vector<std::string> split(const std::string& text, char separator) {
+    std::vector<std::string> parts;
+    std::string part;
+    std::istringstream in(text);
+    while (std::getline(in, part, separator)) parts.push_back(part);
+    return parts;
 }
 
 }  // namespace distill

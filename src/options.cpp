@@ -43,14 +43,6 @@ bool parse_real(const std::string& s, const Range& range, double& value) {
     return parse_whole(s, parsed) && fits(parsed, range) && parse_whole(number(parsed), value);
 }
 
-std::vector<std::string> split(const std::string& s) {
-    std::vector<std::string> parts;
-    std::string part;
-    std::istringstream in(s);
-    while (std::getline(in, part, ',')) parts.push_back(part);
-    return parts;
-}
-
 }  // namespace
 
 CLI::Option* OptionTable::bind(const std::string& flag, const Kind& kind, const std::string& help, std::function<std::string()> get,
@@ -136,9 +128,13 @@ std::vector<std::pair<std::string, std::string>> OptionTable::values() const {
     return rows;
 }
 
-void add_training_options(OptionTable& t, Options& o, bool distills) {
+void add_data_options(OptionTable& t, Options& o) {
     t.add("--data", o.data, "folder of the data sets");
     t.add("--dataset", o.dataset, "cifar10, cifar100, or the name of an imported set");
+}
+
+void add_training_options(OptionTable& t, Options& o, bool distills) {
+    add_data_options(t, o);
     if (distills) {
         t.add("--teacher", o.teacher, "teacher network");
         t.add("--teacher-weights", o.teacher_weights, "the trained teacher (.safetensors)");
@@ -146,6 +142,10 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
     }
     t.add(distills ? "--student" : "--net,--student", o.student, "network to train");
     t.add("--init", o.init, "start from these weights (.safetensors)");
+    add_schedule_options(t, o);
+}
+
+void add_schedule_options(OptionTable& t, Options& o) {
     t.add("--epochs", o.epochs, {1}, "passes over the training data");
     t.add("--max-steps", o.max_steps, {0}, "end after this many steps (0: no limit)");
     t.add("--batch", o.batch, {1}, "images a step");
@@ -183,7 +183,7 @@ DeviceOptions device_options(const Options& o) {
 
 std::vector<int> parse_lr_steps(const std::string& s) {
     std::vector<int> epochs;
-    for (const std::string& part : split(s)) {
+    for (const std::string& part : split(s, ',')) {
         int epoch = 0;
         if (!parse_whole(part, epoch) || epoch < 0 || (!epochs.empty() && epoch <= epochs.back()))
             input_error("--lr-steps: found '", s, "', expected rising epochs like 150,180,210");
@@ -192,21 +192,14 @@ std::vector<int> parse_lr_steps(const std::string& s) {
     return epochs;
 }
 
-Normalization resolve_normalization(const std::string& s, const Dataset& data) {
-    if (s == "auto") {
-        if (data.imported) return data.stats;
-        Normalization review;  // ReviewKD's, after the CIFAR ResNet authors; of R, G, B
-        const float mean[3] = {125.3f, 123.0f, 113.9f}, std[3] = {63.0f, 62.1f, 66.7f};
-        std::copy(mean, mean + 3, review.mean);
-        std::copy(std, std + 3, review.std);
-        return review;
-    }
+Normalization resolve_normalization(const std::string& s, const Dataset& data, const std::string& official) {
+    if (s == "auto") return data.imported ? data.stats : resolve_normalization(official, data, "none");
     Normalization n;
     if (s == "none") {
         std::fill(n.std, n.std + 3, 255.0f);
         return n;
     }
-    const auto parts = split(s);
+    const auto parts = split(s, ',');
     bool good = parts.size() == 6;
     for (size_t i = 0; good && i < 6; ++i) {
         float& place = i < 3 ? n.mean[i] : n.std[i - 3];

@@ -17,30 +17,38 @@
 namespace distill {
 namespace {
 
-/// A run that goes on must see the data and the teacher that it began with.
+bool is_checksum(const std::string& key) { return key.size() > 7 && key.compare(key.size() - 7, 7, "_sha256") == 0; }
+
+/// A run that goes on must see the data and the trained networks that it began with.
 void require_same_input(const RunFolder& folder, const Config& config) {
     for (const auto& [name, value] : folder.config())
         for (const auto& [key, now] : config)
-            if (key == name && value != now && (key == "info.data_sha256" || key == "info.teacher_sha256"))
-                input_error(folder.path().string(), ": the ", key == "info.data_sha256" ? "data set" : "teacher's file",
+            if (key == name && value != now && is_checksum(key))
+                input_error(folder.path().string(), ": the ",
+                            key == "info.data_sha256" ? "data set" : key.substr(5, key.size() - 12) + "'s file",
                             " is not the one this run was started with (SHA-256 ", now.substr(0, 12), "…, expected ", value.substr(0, 12),
                             "…); restore it, or start anew in another folder");
 }
 
-void save_student(const fs::path& path, const Parameters& parameters, const PlannedRun& run, int classes, double accuracy) {
-    const Options& o = run.options;
+/// A network that has no weights of its own (a graph's ensemble) gets no file.
+void save_network(const fs::path& path, const Parameters& parameters, const std::string& prefix, const Network& network,
+                  const std::string& method, const Options& o, double accuracy) {
     WeightFile file;
-    file.tensors = parameters.to_file(student_prefix);
-    file.metadata = {{"network", o.student}, {"classes", std::to_string(classes)}, {"dataset", o.dataset}, {"normalization", o.normalize},
-                     {"method", run.method}, {"seed", std::to_string(o.seed)},     {"accuracy", number(accuracy)}};
-    write_safetensors(path, file);
+    file.tensors = parameters.to_file(prefix);
+    file.metadata = {{"network", network.name()}, {"classes", std::to_string(network.classes())}, {"dataset", o.dataset},
+                     {"normalization", o.normalize}, {"method", method}, {"seed", std::to_string(o.seed)}, {"accuracy", number(accuracy)}};
+    if (!file.tensors.empty()) write_safetensors(path, file);
 }
 
-/// Everything under a name that is not the student's: the method's helper modules.
-void save_helpers(const fs::path& path, const Parameters& parameters) {
+/// Everything that is no network's: the method's helper modules.
+void save_helpers(const fs::path& path, Method& method) {
+    std::vector<std::string> networks = {student_prefix};
+    for (const OtherNetwork& other : method.others())
+        if (!other.prefix.empty()) networks.push_back(other.prefix);
     WeightFile file;
-    for (auto& [name, tensor] : parameters.to_file())
-        if (name.compare(0, student_prefix.size(), student_prefix) != 0) file.tensors[name] = std::move(tensor);
+    for (auto& [name, tensor] : method.parameters().to_file())
+        if (std::none_of(networks.begin(), networks.end(), [n = name](const auto& p) { return n.compare(0, p.size(), p) == 0; }))
+            file.tensors[name] = std::move(tensor);
     if (!file.tensors.empty()) write_safetensors(path, file);
 }
 
@@ -59,9 +67,16 @@ void train_run(Laboratory& lab, const PlannedRun& run, const std::string& name, 
     Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     const std::unique_ptr<Method> method = start_method(lab, o, make);
     const TrainingResult r = Trainer(*lab.backend, loader, *method, o, folder, name).run();
-    save_student(folder.file("student.safetensors"), method->parameters(), run, lab.data->classes, r.last);
-    save_helpers(folder.file("helpers.safetensors"), method->parameters());
-    if (!o.save.empty()) save_student(o.save, method->parameters(), run, lab.data->classes, r.last);
+    const auto save = [&](const fs::path& path, const std::string& prefix, const Network& network, double accuracy) {
+        save_network(path, method->parameters(), prefix, network, run.method, o, accuracy);
+    };
+    save(folder.file("student.safetensors"), student_prefix, method->student(), r.last);
+    if (!o.save.empty()) save(o.save, student_prefix, method->student(), r.last);
+    const std::vector<OtherNetwork> others = method->others();
+    for (size_t i = 0; i < others.size(); ++i)  // "node1." is kept in node1.safetensors
+        if (const std::string& prefix = others[i].prefix; !prefix.empty())
+            save(folder.path() / (prefix + "safetensors"), prefix, *others[i].network, r.others[i]);
+    save_helpers(folder.file("helpers.safetensors"), *method);
     folder.write_result({o.id, o.dataset, o.teacher, o.student, run.method, std::to_string(o.seed), r.last, r.best, r.best_epoch, r.seconds,
                          o.device, o.precision, commit()});
     std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", run.folder.c_str(), r.last, r.best, r.best_epoch,

@@ -19,6 +19,13 @@ double seconds_since(Clock::time_point then) { return std::chrono::duration<doub
 
 std::vector<float> host(const Tensor& t) { return t.defined() ? t.to_host() : std::vector<float>(); }
 
+/// A double that survives the way through text.
+std::string exact(double value) {
+    char buffer[40];
+    std::snprintf(buffer, sizeof buffer, "%.17g", value);
+    return buffer;
+}
+
 /// A checkpoint of the same run in the same program always fits; this guards against a file from elsewhere.
 void restore(Tensor to, const Checkpoint& from, const std::string& name, const fs::path& path) {
     const auto found = from.floats.find(name);
@@ -183,8 +190,8 @@ void Trainer::finish_epoch(Progress& progress) {
     const Evaluation test = evaluate(backend_, loader_, method_.student());
     if (!std::isfinite(test.loss))  // the epoch's last step spoiled the weights: what was saved before stays
         fail_not_finite(step_ - 1, text("the test loss after it is ", test.loss));
-    std::vector<std::string> others;
-    for (const auto& [name, network] : method_.others()) others.push_back(number(evaluate(backend_, loader_, *network).accuracy));
+    result_.others.clear();
+    for (const OtherNetwork& other : method_.others()) result_.others.push_back(evaluate(backend_, loader_, *other.network).accuracy);
     method_.end_epoch(folder_, epoch_);
     result_.last = test.accuracy;
     if (rows_written_ == 0 || test.accuracy > result_.best) result_.best = test.accuracy, result_.best_epoch = epoch_;
@@ -194,7 +201,7 @@ void Trainer::finish_epoch(Progress& progress) {
     for (double v : t.named) cells.push_back(number(v));
     for (double v : {t.accuracy, test.loss, test.accuracy, result_.best, result_.seconds - seconds_before_epoch_})
         cells.push_back(number(v));
-    cells.insert(cells.end(), others.begin(), others.end());
+    for (const double accuracy : result_.others) cells.push_back(number(accuracy));
     epochs_csv_->row(cells);
     ++rows_written_;
     progress.epoch(epoch_, t.loss, t.accuracy, test.accuracy, result_.best);
@@ -216,12 +223,13 @@ void Trainer::log_steps(const Table& table) {
 TrainingResult Trainer::run() {
     const bool resuming = options_.resume && fs::exists(folder_.checkpoint());
     if (resuming) resume();
+    else method_.begin_run(folder_, 0);
     const std::vector<std::string> names = method_.loss_names();
     std::vector<std::string> epoch_columns{"epoch", "lr", "train_loss"}, step_columns{"step", "lr", "loss"};
     epoch_columns.insert(epoch_columns.end(), names.begin(), names.end());
     step_columns.insert(step_columns.end(), names.begin(), names.end());
     for (const char* c : {"train_acc", "test_loss", "test_acc", "best_acc", "seconds"}) epoch_columns.emplace_back(c);
-    for (const auto& [name, network] : method_.others()) epoch_columns.push_back("test_acc_" + name);
+    for (const OtherNetwork& other : method_.others()) epoch_columns.push_back("test_acc_" + other.name);
     epochs_csv_.emplace(folder_.table("epochs.csv", epoch_columns, resuming, static_cast<size_t>(rows_written_)));
     if (options_.log_steps)
         steps_csv_.emplace(folder_.table("steps.csv", step_columns, resuming, static_cast<size_t>(global_step_ - step_)));
@@ -247,12 +255,11 @@ void Trainer::write_checkpoint() const {
             if (!std::isfinite(v)) fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
     c.counters = {
         {"epoch", epoch_}, {"step", step_}, {"global_step", global_step_}, {"rows", rows_written_}, {"best_epoch", result_.best_epoch}};
-    for (const auto& [name, value] : {std::pair{"last", result_.last}, {"best", result_.best}, {"seconds", result_.seconds},
-                                      {"seconds_before_epoch", seconds_before_epoch_}}) {
-        char exact[40];
-        std::snprintf(exact, sizeof exact, "%.17g", value);
-        c.text[name] = exact;
-    }
+    c.text["last"] = exact(result_.last);
+    c.text["best"] = exact(result_.best);
+    c.text["seconds"] = exact(result_.seconds);
+    c.text["seconds_before_epoch"] = exact(seconds_before_epoch_);
+    for (size_t i = 0; i < result_.others.size(); ++i) c.text["other." + std::to_string(i)] = exact(result_.others[i]);
     for (const auto& [option, value] : folder_.config()) c.text["config." + option] = value;
     distill::write_checkpoint(folder_.checkpoint(), c);
 }
@@ -266,6 +273,8 @@ void Trainer::resume() {
             input_error(path.string(), ": was written with ", option, " = ", found == c.text.end() ? "nothing" : found->second,
                         ", config.csv has ", value, "; restore config.csv or start anew in another folder");
     }
+    rows_written_ = static_cast<int>(c.counters.at("rows"));
+    method_.begin_run(folder_, rows_written_);  // which may say better than a tensor's size that this is another training
     const Parameters& p = method_.parameters();
     restore(p.values(), c, "values", path);
     p.values_changed();
@@ -276,12 +285,13 @@ void Trainer::resume() {
     epoch_ = static_cast<int>(c.counters.at("epoch"));
     step_ = c.counters.at("step");
     global_step_ = c.counters.at("global_step");
-    rows_written_ = static_cast<int>(c.counters.at("rows"));
     result_.best_epoch = static_cast<int>(c.counters.at("best_epoch"));
     result_.last = std::stod(c.text.at("last"));
     result_.best = std::stod(c.text.at("best"));
     result_.seconds = std::stod(c.text.at("seconds"));
     seconds_before_epoch_ = std::stod(c.text.at("seconds_before_epoch"));
+    for (size_t i = 0; i < method_.others().size() && epoch_ > 0; ++i)
+        result_.others.push_back(std::stod(c.text.at("other." + std::to_string(i))));
 }
 
 }  // namespace distill

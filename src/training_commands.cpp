@@ -7,6 +7,7 @@
 #include "backend.h"
 #include "error.h"
 #include "experiment.h"
+#include "ktg_commands.h"
 #include "paper.h"
 #include "reviewkd.h"
 #include "work_count.h"
@@ -31,6 +32,14 @@ std::shared_ptr<Command> add_command(CLI::App& app, const std::string& name, con
     return command;
 }
 
+/// A paper's training, unless given by hand.
+void set_schedule(OptionTable& table, Options paper, const std::string& origin) {
+    CLI::App app;
+    OptionTable theirs(app);
+    add_schedule_options(theirs, paper);
+    for (const auto& [name, value] : theirs.values()) table.set(name, value, origin);
+}
+
 /// --preset: what a row of data/paper says, unless it was given by hand. The benchmark that KD, the teachers and the students alone
 /// come from trains at batch 64, rate 0.05, plain momentum (PAPERS.md).
 void apply_preset(const std::string& subcommand, Command& c) {
@@ -38,18 +47,25 @@ void apply_preset(const std::string& subcommand, Command& c) {
     const auto rows = load_paper(paper_folder());
     const PaperRow& row = find_paper_row(rows, c.options.preset);
     const bool plain = row.method == "teacher" || row.method == "student";
-    const std::string belongs = plain ? "train" : row.method.compare(0, 8, "reviewkd") == 0 ? "reviewkd" : row.method;
-    if (belongs != "train" && belongs != "kd" && belongs != "reviewkd")
+    const std::string belongs = plain ? "train" : row.method.compare(0, 8, "reviewkd") == 0 ? "reviewkd"
+                                : row.method.compare(0, 4, "ktg-") == 0 ? "ktg train" : row.method;
+    if (belongs != "train" && belongs != "kd" && belongs != "reviewkd" && belongs != "ktg train")
         input_error("--preset ", row.id, ": the number of method ", row.method,
-                    " is on file for the report only; this program trains the rows of ", "methods teacher, student, kd and reviewkd");
+                    " is on file for the report only; this program trains the rows of ", "methods teacher, student, kd, reviewkd and ktg");
     if (belongs != subcommand) input_error("--preset ", row.id, ": is a row of method ", row.method, "; use it with: distill ", belongs);
     const std::string origin = "--preset " + row.id;
     const auto set = [&](const char* name, const std::string& value) { c.table->set(name, value, origin); };
+    const bool of_ktg = row.id.compare(0, 4, "ktg-") == 0;
+    if (of_ktg) {
+        Options alone = ktg_defaults(true);
+        alone.normalize = alone.normalize_auto;
+        set_schedule(*c.table, alone, origin);
+    }
     set("id", row.id);
     set("dataset", row.dataset);
     set("student", row.method == "teacher" ? row.teacher : row.student);
     if (!plain) set("teacher", row.teacher);
-    if (plain || row.method == "kd") set("batch", "64"), set("lr", "0.05"), set("nesterov", "off");
+    if (!of_ktg && (plain || row.method == "kd")) set("batch", "64"), set("lr", "0.05"), set("nesterov", "off");
     const std::string ablation = row.method.size() > 9 ? row.method.substr(9) : "";
     const auto without = [&](const char* name) { set(name, "on"); };
     if (ablation == "none") without("no-review"), without("no-hcl");

@@ -140,11 +140,11 @@ def build(name, classes):
         return ResNet(int(m[1]), (16, 16, 32, 64), classes)
     if m := re.fullmatch(r"resnet(8|32)x4", name):
         return ResNet(int(m[1]), (32, 64, 128, 256), classes)
-    if m := re.fullmatch(r"resnet(32|110)a", name):
+    if m := re.fullmatch(r"resnet(8|32|110)a", name):
         return ResNet(int(m[1]), (16, 16, 32, 64), classes, option_a=True)
     if (m := re.fullmatch(r"wrn-(\d+)-(\d+)", name)) and int(m[1]) >= 10 and int(m[1]) % 6 == 4:
         return WideResNet(int(m[1]), int(m[2]), classes)
-    raise SystemExit(f"unknown network {name}: expected resnet8/14/20/32/44/56/110, resnet8x4, resnet32x4, resnet32a, "
+    raise SystemExit(f"unknown network {name}: expected resnet8/14/20/32/44/56/110, resnet8x4, resnet32x4, resnet8a, resnet32a, "
                      "resnet110a or wrn-<6n+4>-<width>")
 
 

@@ -1,0 +1,39 @@
+// graph_show.h: a knowledge transfer graph for people: text and picture, with what a run made of it.
+// defines: EdgeOutcome, GraphOutcome, read_graph_outcome, graph_text, graph_svg
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graph.h"
+
+namespace distill {
+
+/// An edge's row of edges.csv. Shares are of the epoch's training images.
+struct EdgeOutcome {
+    int target, source;
+    double weight, loss;                                    ///< means over the epoch
+    double both_right, source_only, target_only, none_right;  ///< shares, 1 in sum
+};
+
+/// What is known of a run after its last whole epoch; all empty where there is no run.
+struct GraphOutcome {
+    std::vector<std::optional<double>> accuracy;  ///< by node, test accuracy in %
+    std::vector<EdgeOutcome> edges;
+
+    std::optional<double> of_node(int i) const;
+    const EdgeOutcome* of_edge(int target, int source) const;  ///< null: unknown
+};
+
+/// From a run folder's epochs.csv, edges.csv and config.csv. InputError for a folder without them.
+GraphOutcome read_graph_outcome(const Graph& graph, const std::filesystem::path& run);
+
+/// A row a node with its gates, and after a run a row an edge. Ends with a newline.
+std::string graph_text(const Graph& graph, const GraphOutcome& outcome = {});
+
+/// A self-contained picture, light or dark as the reader's page is: nodes with network and accuracy, edges with their gates by colour and
+/// dash, label edges from above or below, frozen nodes and ensembles marked, a legend. It can be a file or stand inside an HTML page.
+std::string graph_svg(const Graph& graph, const GraphOutcome& outcome = {});
+
+}  // namespace distill

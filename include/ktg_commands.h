@@ -1,0 +1,13 @@
+// ktg_commands.h: the subcommands of `distill ktg`.
+// defines: add_ktg_commands, ktg_defaults
+#pragma once
+#include "options.h"
+
+namespace distill {
+
+/// The training of PAPERS.md, section 2; a network alone takes batches of 128, a graph of 64.
+Options ktg_defaults(bool alone);
+
+void add_ktg_commands(CLI::App& app);
+
+}  // namespace distill

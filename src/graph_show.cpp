@@ -1,0 +1,111 @@
+#include "graph_show.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "csv.h"
+#include "run_folder.h"
+
+namespace distill {
+namespace fs = std::filesystem;
+namespace {
+
+using Cells = std::vector<std::string>;
+
+std::string fixed_digits(double value, int digits) {
+    char buffer[64];
+    std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
+    return buffer;
+}
+
+/// Columns two blanks apart, each beginning together.
+std::string aligned(const std::vector<Cells>& rows) {
+    std::vector<size_t> widths(rows.front().size());
+    for (const Cells& row : rows)
+        for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+    std::string all;
+    for (const Cells& row : rows) {
+        std::string line;
+        for (size_t c = 0; c < row.size(); ++c) line += row[c] + std::string(widths[c] + 2 - row[c].size(), ' ');
+        all += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
+    }
+    return all;
+}
+
+std::string role_of(const Graph& graph, int i) {
+    const std::string kind = graph.node(i).is_ensemble() ? "ensemble" : graph.is_frozen(i) ? "frozen" : "";
+    return i > 0 ? kind : kind.empty() ? "target" : "target, " + kind;
+}
+
+std::string edge_name(int target, int source) {
+    return (source == target ? "label" : std::to_string(source)) + " -> " + std::to_string(target);
+}
+
+}  // namespace
+
+std::optional<double> GraphOutcome::of_node(int i) const {
+    return static_cast<size_t>(i) < accuracy.size() ? accuracy[static_cast<size_t>(i)] : std::nullopt;
+}
+
+const EdgeOutcome* GraphOutcome::of_edge(int target, int source) const {
+    for (const EdgeOutcome& edge : edges)
+        if (edge.target == target && edge.source == source) return &edge;
+    return nullptr;
+}
+
+GraphOutcome read_graph_outcome(const Graph& graph, const fs::path& run) {
+    GraphOutcome outcome;
+    outcome.accuracy.resize(graph.nodes.size());
+    const CsvTable epochs = read_csv(run / "epochs.csv");
+    for (size_t i = 0; i < outcome.accuracy.size() && !epochs.rows.empty(); ++i) {
+        const std::string column = i == 0 ? "test_acc" : "test_acc_" + std::to_string(i);
+        if (epochs.has(column)) outcome.accuracy[i] = epochs.cell_number(epochs.rows.size() - 1, column);
+    }
+    const Config config = read_config(run / "config.csv");
+    for (size_t i = 0; i < outcome.accuracy.size(); ++i)
+        for (const auto& [name, value] : config)
+            if (!outcome.accuracy[i] && name == "info.node" + std::to_string(i) + "_accuracy") outcome.accuracy[i] = std::stod(value);
+
+    const CsvTable edges = read_csv(run / "edges.csv");
+    for (size_t row = 0; row < edges.rows.size(); ++row) {
+        if (edges.cell(row, "epoch") != edges.cell(edges.rows.size() - 1, "epoch")) continue;
+        const auto value = [&](const char* column) { return edges.cell_number(row, column); };
+        const double images = value("both_right") + value("source_only") + value("target_only") + value("none_right");
+        outcome.edges.push_back({static_cast<int>(value("target")), static_cast<int>(value("source")), value("weight"), value("loss"),
+                                 value("both_right") / images, value("source_only") / images, value("target_only") / images,
+                                 value("none_right") / images});
+    }
+    return outcome;
+}
+
+std::string graph_text(const Graph& graph, const GraphOutcome& outcome) {
+    Cells head = {"node", "network", "role"};
+    const bool measured = !outcome.accuracy.empty();
+    const bool weights = std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const GraphNode& n) { return !n.weights.empty(); });
+    if (measured) head.push_back("accuracy");
+    head.push_back("label");
+    for (int j = 0; j < graph.size() && graph.size() > 1; ++j) head.push_back("from " + std::to_string(j));
+    if (weights) head.push_back("weights");
+    std::vector<Cells> rows = {head};
+    const auto gate_cell = [](Gate gate) { return gate == Gate::cutoff ? std::string("-") : to_string(gate); };
+    for (int i = 0; i < graph.size(); ++i) {
+        Cells row = {std::to_string(i), graph.node(i).model, role_of(graph, i)};
+        if (measured) row.push_back(outcome.of_node(i) ? fixed_digits(*outcome.of_node(i), 2) + " %" : "");
+        row.push_back(gate_cell(graph.gate(i, i)));
+        for (int j = 0; j < graph.size() && graph.size() > 1; ++j) row.push_back(j == i ? "" : gate_cell(graph.gate(i, j)));
+        if (weights) row.push_back(graph.node(i).weights.string());
+        rows.push_back(row);
+    }
+    std::string all = aligned(rows);
+    if (outcome.edges.empty()) return all;
+    rows = {{"edge", "gate", "weight", "loss", "both right", "source only", "target only", "none"}};
+    for (const EdgeOutcome& e : outcome.edges) {
+        rows.push_back({edge_name(e.target, e.source), to_string(graph.gate(e.target, e.source)), fixed_digits(e.weight, 3),
+                        fixed_digits(e.loss, 4)});
+        for (const double share : {e.both_right, e.source_only, e.target_only, e.none_right})
+            rows.back().push_back(fixed_digits(100 * share, 1) + " %");
+    }
+    return all + "\nlast epoch, training images:\n" + aligned(rows);
+}
+
+}  // namespace distill
