@@ -93,7 +93,7 @@ endif
 SOURCES   := $(sort $(wildcard src/*.cpp src/*.cu))
 EMULATION := src/gpu_emulation.cpp src/cuda_batchnorm.cu
 SOURCES   := $(if $(filter 1,$(CUDA)),$(filter-out src/gpu_emulation.cpp,$(SOURCES)),\
-                 $(filter-out src/cuda_% src/gpu_emulation.cpp,$(SOURCES)) $(if $(filter 1,$(EMULATE)),$(EMULATION)))
+                 $(filter-out src/cuda_% src/cudnn_% src/gpu_emulation.cpp,$(SOURCES)) $(if $(filter 1,$(EMULATE)),$(EMULATION)))
 TESTS     := $(sort $(wildcard tests/*.cpp))
 OBJECTS   := $(SOURCES:%=$(BUILD)/obj/%.o)
 LIBRARY   := $(filter-out $(BUILD)/obj/src/main.cpp.o,$(OBJECTS))

@@ -25,7 +25,7 @@ struct DeviceOptions {
     int threads = 0;
     Precision precision = Precision::fp32;
     bool deterministic = true;
-    int index = 0;  ///< of the GPU
+    int index = 0;  ///< of the GPU, which becomes the calling thread's; another thread that uses the backend calls cudaSetDevice itself
 };
 
 /// y (N,OH,OW,K) = conv(x (N,H,W,C), w (K,R,S,C/groups)); OH = (H + 2·pad_h − R)/stride_h + 1, OW alike. x, w, y and the gradients of
@@ -72,6 +72,8 @@ struct GemmShape {
     bool transpose_a = false, transpose_b = false;
 };
 
+class ConvPlanStore;  // conv_plan_store.h
+
 /// Work that was recorded once and is queued again by one call. It holds the memory that it works on, and must not outlive its backend.
 class Replay {
   public:
@@ -81,7 +83,6 @@ class Replay {
 
 /// A device with its memory, its streams of work and its library handles; one thread's. Work is queued in order; nothing here waits
 /// for the device except download(), synchronize() and pace(), of which a training step calls none. Pointers are the device's.
-/// An operation that a backend does not have yet throws InputError naming it.
 class Backend {
   public:
     virtual ~Backend() = default;
@@ -91,7 +92,7 @@ class Backend {
     DType activation_type() const { return precision_ == Precision::bf16 ? DType::bf16 : DType::f32; }
     virtual std::string description() const = 0;  ///< for config.csv: the device and its libraries' versions
     virtual Arena& arena() = 0;
-    /// Multiply-accumulates in fp32 that the device can do in a millisecond at the very most (for the benchmark's lower bound).
+    /// Multiply-accumulates in its precision that the device can do in a millisecond at the very most (for the benchmark's lower bound).
     virtual double peak_multiply_accumulates_per_ms() = 0;
 
     virtual void upload(void* to_device, const void* from_host, size_t bytes) = 0;
@@ -131,6 +132,9 @@ class Backend {
     virtual void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) = 0;
     virtual void gemm(const GemmShape&, const float* a, const float* b, float* c) = 0;
 
+    /// The plans that this device's convolutions take, to be kept with a run; null where there is no choice (the CPU).
+    virtual ConvPlanStore* conv_plans() { return nullptr; }
+
   protected:
     explicit Backend(Precision precision) : precision_(precision) {}
     virtual void select_stream(int stream) = 0;  ///< of use_stream()
@@ -143,7 +147,7 @@ class Backend {
     std::set<int> forked_;            ///< side streams used since the last join
 };
 
-/// "cpu", "cuda" or "auto" (the CPU as long as the CUDA backend lacks operations). InputError: unknown name; cuda without a GPU or without
+/// "cpu", "cuda" or "auto" (cuda where there is a GPU, else cpu). InputError: unknown name; cuda without a GPU or without
 /// CUDA in the build.
 std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptions& options = {});
 std::unique_ptr<Backend> make_cpu_backend(const DeviceOptions& options = {});

@@ -33,13 +33,16 @@ Owner create(const Create& make) {
     return Owner(handle);
 }
 
+class CudaConvolutions;  // cuda_conv2d.h
+
 class CudaBackend final : public Backend {
   public:
     explicit CudaBackend(const DeviceOptions& options);
+    ~CudaBackend() override;
     Device device() const override { return Device::cuda; }
     std::string description() const override;
     Arena& arena() override { return *arena_; }
-    /// Fused multiply-adds of the fp32 units at the highest clock.
+    /// Fused multiply-adds at the highest clock: of the tensor cores in tf32 and bf16, where their rate is known, else of the fp32 units.
     double peak_multiply_accumulates_per_ms() override;
 
     void upload(void* to_device, const void* from_host, size_t bytes) override;
@@ -61,6 +64,7 @@ class CudaBackend final : public Backend {
     void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) override;
     void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) override;
     void gemm(const GemmShape& s, const float* a, const float* b, float* c) override;
+    ConvPlanStore* conv_plans() override;
 
   private:
     using Stream = Owned<cudaStream_t, cudaStreamDestroy>;
@@ -91,6 +95,7 @@ class CudaBackend final : public Backend {
     std::unique_ptr<Arena> arena_;  // before what works on its memory, so freed after it
     std::vector<Lane> lanes_;
     Cublas cublas_;
+    std::unique_ptr<CudaConvolutions> convolutions_;
     bool capturing_ = false;
     std::vector<Event> marks_;  ///< where the last steps end: a ring
     size_t paced_ = 0;

@@ -34,8 +34,9 @@ std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptio
     if (options.threads < 0) input_error("--threads ", options.threads, ": expected a number of threads, or 0 for what the environment says");
     if (options.threads > 0) omp_set_num_threads(options.threads);
 
-    // auto is the CPU even where cuda_device_count() > 0, as long as the GPU lacks convolution and batch normalisation:
-    // it must choose a device that can train.
+#ifdef DISTILL_CUDA
+    if (name == "auto" && cuda_device_count() > 0) return make_cuda_backend(options);
+#endif
     if (name == "cpu" || name == "auto") return make_cpu_backend(options);
     if (name != "cuda") input_error("--device ", name, ": no such device; valid are auto, cpu, cuda");
 #ifdef DISTILL_CUDA

@@ -3,6 +3,7 @@
 #include "cuda_backend.h"
 
 #include "cuda_batchnorm.h"
+#include "cuda_conv2d.h"
 
 namespace distill {
 namespace {
@@ -56,28 +57,31 @@ class CudaReplay final : public Replay {
     Ready graph_;  // goes before its memory does
 };
 
-[[noreturn]] void not_yet(const char* operation) {
-    input_error("--device cuda: ", operation, " is not on the GPU yet; run with --device cpu");
-}
-
 }  // namespace
 
 CudaBackend::CudaBackend(const DeviceOptions& options) : Backend(options.precision), arena_(std::make_unique<CudaArena>()) {
-    int index = 0;
-    DISTILL_CUDA_CHECK(cudaGetDevice(&index));
-    DISTILL_CUDA_CHECK(cudaGetDeviceProperties(&properties_, index));
+    DISTILL_CUDA_CHECK(cudaSetDevice(options.index));
+    DISTILL_CUDA_CHECK(cudaGetDeviceProperties(&properties_, options.index));
     arena_->owner = this;
     // As created, cuBLAS computes fp32 in fp32 (no TF32) and without atomics, so a product repeats bit for bit.
     cublas_ = create<Cublas>([](cublasHandle_t* handle) { return cublasCreate(handle); });
     use_stream(0);
+    convolutions_ = std::make_unique<CudaConvolutions>(*this, properties_.name, options.deterministic);
 }
+
+CudaBackend::~CudaBackend() = default;
 
 double CudaBackend::peak_multiply_accumulates_per_ms() {
     int index = 0, kilohertz = 0;
     DISTILL_CUDA_CHECK(cudaGetDevice(&index));
     DISTILL_CUDA_CHECK(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, index));
-    const bool a100 = properties_.major == 8 && properties_.minor == 0;  // 64 fp32 lanes a multiprocessor; every later card 128
-    return (a100 ? 64.0 : 128.0) * properties_.multiProcessorCount * kilohertz;
+    // Multiply-adds of a multiprocessor in a clock. fp32 units: 64 in A100, 128 in every later card. Tensor cores, dense: A100's white
+    // paper gives 1024 in bf16 and half of that in TF32, H100's twice as many; of other cards we know no published figure, so there the
+    // bound is the fp32 units', which tensor cores may well beat.
+    const bool a100 = properties_.major == 8 && properties_.minor == 0, hopper = properties_.major == 9 && properties_.minor == 0;
+    double each_clock = a100 ? 64 : 128;
+    if (precision() != Precision::fp32 && (a100 || hopper)) each_clock = (precision() == Precision::bf16 ? 1024 : 512) * (hopper ? 2 : 1);
+    return each_clock * properties_.multiProcessorCount * kilohertz;
 }
 
 /// From pageable memory the values are taken before this returns; page-locked memory must stay as it is until the stream got there.
@@ -176,14 +180,6 @@ void CudaBackend::pace() {
     DISTILL_CUDA_CHECK(cudaEventRecord(mark, stream()));
 }
 
-void CudaBackend::conv2d_forward(const Conv2dGeometry&, const void*, const void*, const ConvEpilogue&, void*) { not_yet("convolution"); }
-void CudaBackend::conv2d_backward_data(const Conv2dGeometry&, const void*, const void*, void*) {
-    not_yet("the gradient of a convolution's input");
-}
-void CudaBackend::conv2d_backward_weights(const Conv2dGeometry&, const void*, const void*, float*) {
-    not_yet("the gradient of a convolution's weights");
-}
-
 void CudaBackend::batchnorm_forward(const BatchNormShape& s, const BatchNormForward& t) {
     launch_batchnorm_forward(*this, lane_of(current_stream()).batchnorm.get()->memory, s, t);
 }
@@ -199,16 +195,20 @@ std::string CudaBackend::description() const {
     const auto cuda = [](int version) { return text(version / 1000, '.', version % 1000 / 10); };  // 12040 is 12.4
     return text("cuda, ", properties_.name, ", compute capability ", properties_.major, '.', properties_.minor, ", ",
                 properties_.totalGlobalMem >> 20, " MiB, driver for CUDA ", cuda(driver), ", CUDA runtime ", cuda(runtime), ", cuBLAS ",
-                cublas / 10000, '.', cublas % 10000 / 100, '.', cublas % 100);
+                cublas / 10000, '.', cublas % 10000 / 100, '.', cublas % 100, ", ", convolutions_->plans().library());
 }
 
 /// cuBLAS counts by columns, where our row-major matrices appear transposed: cᵀ (n×m) = op(b)ᵀ·op(a)ᵀ needs no transposition but
 /// the operands in the other order.
 void CudaBackend::gemm(const GemmShape& s, const float* a, const float* b, float* c) {
     const auto operation = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
+    const cublasComputeType_t compute = precision() == Precision::tf32   ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                        : precision() == Precision::bf16 ? CUBLAS_COMPUTE_32F_FAST_16BF
+                                                                         : CUBLAS_COMPUTE_32F;
     const float one = 1, zero = 0;
-    DISTILL_CUDA_CHECK(cublasSgemm_64(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k, &one,
-                                      b, s.transpose_b ? s.k : s.n, a, s.transpose_a ? s.m : s.k, &zero, c, s.n));
+    DISTILL_CUDA_CHECK(cublasGemmEx_64(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k, &one, b,
+                                       CUDA_R_32F, s.transpose_b ? s.k : s.n, a, CUDA_R_32F, s.transpose_a ? s.m : s.k, &zero, c,
+                                       CUDA_R_32F, s.n, compute, CUBLAS_GEMM_DEFAULT));
 }
 
 int cuda_device_count() {
@@ -220,6 +220,8 @@ std::unique_ptr<Backend> make_cuda_backend(const DeviceOptions& options) {
     int count = 0;
     if (const char* words = error_words(cudaGetDeviceCount(&count)))
         input_error("--device cuda: no GPU here (", words, "); use --device cpu");
+    if (options.index < 0 || options.index >= count)
+        input_error("--device cuda: GPU ", options.index, " was asked for, there are ", count, ", counted from 0");
     return std::make_unique<CudaBackend>(options);
 }
 

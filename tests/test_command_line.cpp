@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "backend.h"
 #include "command.h"
 #include "complaints.h"
 #include "csv.h"
@@ -143,11 +144,12 @@ TEST_CASE("command line: the resolved configuration prints first and is what con
     CHECK(kept.at("lr") == "0.123456789");
     CHECK(kept.at("seed") == "7");
     CHECK(kept.at("id") == "mine");
-    CHECK(kept.at("device") == "cpu");  // what auto came to
+    const bool on_gpu = make_backend("auto")->device() == Device::cuda;
+    CHECK(kept.at("device") == (on_gpu ? "cuda" : "cpu"));  // what auto came to
     CHECK(kept.at("threads") == "1");
     CHECK(std::count(kept.at("normalize").begin(), kept.at("normalize").end(), ',') == 5);
     CHECK(kept.count("info.commit") == 1);
-    CHECK(says(kept.at("info.machine"), {"cpu", "oneDNN"}));
+    CHECK(says(kept.at("info.machine"), on_gpu ? std::vector<std::string>{"cuda", "cuDNN"} : std::vector<std::string>{"cpu", "oneDNN"}));
     for (auto option = kept.begin(); option != kept.end();)
         option = option->second.empty() || option->first == "method" || option->first.compare(0, 5, "info.") == 0 ? kept.erase(option)
                                                                                                                   : std::next(option);

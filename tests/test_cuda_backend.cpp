@@ -9,12 +9,14 @@
 
 #include "backend.h"
 #include "error.h"
+#include "gpu_or_skip.h"
 #include "kernels.h"
 #include "ops.h"
 #include "tensor.h"
 #include "testing.h"
 
 using namespace distill;
+using namespace distill::testing;
 
 namespace {
 
@@ -36,9 +38,13 @@ bool contains(const std::string& whole, const std::string& part) { return whole.
 
 }  // namespace
 
-TEST_CASE("backend: cpu and auto train on the CPU") {
+TEST_CASE("backend: cpu is the CPU, auto the GPU where there is one") {
     CHECK(make_backend("cpu")->device() == Device::cpu);
+#ifdef DISTILL_CUDA
+    CHECK(make_backend("auto")->device() == (cuda_device_count() > 0 ? Device::cuda : Device::cpu));
+#else
     CHECK(make_backend("auto")->device() == Device::cpu);
+#endif
 }
 
 TEST_CASE("backend: threads are OpenMP's, 0 leaves them alone") {
@@ -78,13 +84,6 @@ std::vector<float> ramp(int64_t size, float step) {  // values of both signs, in
     return values;
 }
 
-/// The GPU's backend, or null after the running case was recorded as skipped.
-std::unique_ptr<Backend> gpu_or_skip() {
-    if (cuda_device_count() > 0) return make_cuda_backend();
-    testing::skip("no CUDA device");
-    return nullptr;
-}
-
 }  // namespace
 
 TEST_CASE("cuda: a failed call throws its place, its text and the library's words") {
@@ -110,11 +109,19 @@ TEST_CASE("cuda: without a GPU the user is told so") {
           std::string("--device cuda: no GPU here (") + cudaGetErrorString(status) + "); use --device cpu");
 }
 
+TEST_CASE("cuda: a GPU that is not there is named") {
+    if (!gpu_or_skip()) return;
+    DeviceOptions options;
+    options.index = cuda_device_count();
+    CHECK(contains(input_error_of([&] { make_cuda_backend(options); }), text("GPU ", options.index, " was asked for")));
+}
+
 TEST_CASE("cuda: the description names the card and the versions") {
     const auto gpu = gpu_or_skip();
     if (!gpu) return;
     MESSAGE(gpu->description());
-    for (const char* part : {"compute capability", "MiB", "driver", "runtime", "cuBLAS"}) CHECK(contains(gpu->description(), part));
+    for (const char* part : {"compute capability", "MiB", "driver", "runtime", "cuBLAS", "cuDNN "})
+        CHECK(contains(gpu->description(), part));
 }
 
 TEST_CASE("cuda: upload, copy, zero and download") {
@@ -178,6 +185,29 @@ TEST_CASE("cuda: products agree with the CPU's, transposed or not, and repeat bi
     }
 }
 
+TEST_CASE("cuda: products in tf32 and bf16 agree with the CPU's as far as operands so rounded can") {
+    const GemmShape s{64, 96, 128};
+    const auto product = [&](Backend& on) {
+        const Tensor a = Tensor::from_host(on, {1, 1, 1, s.m * s.k}, ramp(s.m * s.k, 0.9f));
+        const Tensor b = Tensor::from_host(on, {1, 1, 1, s.k * s.n}, ramp(s.k * s.n, 1.3f)), c(on, {1, 1, 1, s.m * s.n});
+        on.gemm(s, a.data(), b.data(), c.data());
+        return c.to_host();
+    };
+    const std::vector<float> expected = product(*make_cpu_backend());
+    for (const auto& [precision, step] : {std::pair{Precision::tf32, 0x1p-10f}, std::pair{Precision::bf16, 0x1p-8f}}) {
+        DeviceOptions options;
+        options.precision = precision;
+        const auto gpu = gpu_or_skip(options);
+        if (!gpu) return;
+        const std::vector<float> found = product(*gpu);
+        // Each of the k products, of numbers up to 2, is off by two roundings (or cuts) of its operands at most.
+        float worst = 0;
+        for (size_t i = 0; i < found.size(); ++i) worst = std::max(worst, std::fabs(found[i] - expected[i]));
+        CHECK(worst <= static_cast<float>(s.k) * 4 * 2 * step);
+        CHECK(product(*gpu) == found);
+    }
+}
+
 TEST_CASE("cuda: a stream that waits sees what the other one wrote") {
     const auto gpu = gpu_or_skip();
     if (!gpu) return;
@@ -218,17 +248,6 @@ TEST_CASE("cuda: functors compute what they compute on the CPU") {
         };
         CHECK(relu_of_sum(*gpu) == relu_of_sum(*cpu));
     }
-}
-
-TEST_CASE("cuda: an operation that is missing names itself and the way out") {
-    const auto gpu = gpu_or_skip();
-    if (!gpu) return;
-    const auto message_is = [&](const std::string& operation, auto call) {
-        CHECK(input_error_of(call) == "--device cuda: " + operation + " is not on the GPU yet; run with --device cpu");
-    };
-    message_is("convolution", [&] { gpu->conv2d_forward({}, nullptr, nullptr, {}, nullptr); });
-    message_is("the gradient of a convolution's input", [&] { gpu->conv2d_backward_data({}, nullptr, nullptr, nullptr); });
-    message_is("the gradient of a convolution's weights", [&] { gpu->conv2d_backward_weights({}, nullptr, nullptr, nullptr); });
 }
 
 #endif

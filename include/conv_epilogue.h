@@ -1,0 +1,14 @@
+// conv_epilogue.h: what is left to do where a convolution's library did the convolution alone.
+// defines: conv_epilogue, widen
+#pragma once
+#include "backend.h"
+
+namespace distill {
+
+/// y (N,H,W,C of `type`) = max(0, y + bias + residual), as far as the epilogue asks for each; in place.
+void conv_epilogue(Backend& backend, const Shape& shape, DType type, const ConvEpilogue& epilogue, void* y);
+
+/// to = from, `count` elements.
+void widen(Backend& backend, int64_t count, const bfloat16* from, float* to);
+
+}  // namespace distill
