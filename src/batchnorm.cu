@@ -43,6 +43,9 @@ struct ScaleShiftRow {
     int64_t channels;
     bool relu;
     float* y;
+    int64_t moved_bytes() const {
+        return channels * static_cast<int64_t>(sizeof *x + sizeof *y + (residual ? sizeof *residual : 0));
+    }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, Lane lane) const {
         const int64_t at = row * channels;
@@ -67,12 +70,14 @@ struct MaskByOutput {
     const float *y, *dy;
     bool relu;
     float* g;
+    int64_t moved_bytes() const { return (relu ? sizeof *y : 0) + sizeof *dy + sizeof *g; }
     DISTILL_HD void operator()(int64_t i) const { g[i] = !relu || y[i] > 0 ? dy[i] : 0.0f; }
 };
 struct ScaleChannels {
     const float *g, *scale;
     int64_t channels;
     float* dx;
+    int64_t moved_bytes() const { return sizeof *g + sizeof *dx; }
     DISTILL_HD void operator()(int64_t i) const { dx[i] = g[i] * scale[i % channels]; }
 };
 /// One row per channel: dγ = Σ g·(x − mean)/√(var+ε), dβ = Σ g; each if wanted.
@@ -81,6 +86,7 @@ struct ParameterGradients {
     float epsilon;
     int64_t rows, channels;
     float *dgamma, *dbeta;
+    int64_t moved_bytes() const { return rows * static_cast<int64_t>(sizeof *x + sizeof *g); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t c, Lane lane) const {
         const float *in = x + c, *grad = g + c;
@@ -115,9 +121,19 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
     const Shape vector{1, 1, 1, s.channels};
     const Tensor mean(backend, vector), inverse_std(backend, vector);
     Var y = result_of(Tensor(backend, x.shape()), x, gamma, beta, residual);
-    backend.batchnorm_forward(
-        s, {x.data(), residual.defined() ? residual.data() : nullptr, gamma.data(), beta.data(), y.data(), mean.data(), inverse_std.data(),
-            running.mean.defined() ? running.mean.data() : nullptr, running.mean.defined() ? running.variance.data() : nullptr});
+    const BatchNormForward buffers{x.data(),
+                                   residual.defined() ? residual.data() : nullptr,
+                                   gamma.data(),
+                                   beta.data(),
+                                   y.data(),
+                                   mean.data(),
+                                   inverse_std.data(),
+                                   running.mean.defined() ? running.mean.data() : nullptr,
+                                   running.mean.defined() ? running.variance.data() : nullptr};
+    {
+        const Profiled timed(backend, "BatchNorm forward", work_of(s, buffers));
+        backend.batchnorm_forward(s, buffers);
+    }
     record(y, [x, gamma, beta, residual, y, mean, inverse_std, s] {
         const Tensor dy = take_gradient(y);
         Backend& device = x.backend();
@@ -127,8 +143,10 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
             const GradTarget dx(x, keep && !s.relu ? Tensor() : dy), dgamma(gamma), dbeta(beta);
             const Tensor unused = dx.wanted() && dgamma.wanted() && dbeta.wanted() ? Tensor() : Tensor(device, x.shape());
             const auto into = [&](const GradTarget& target) { return target.wanted() ? target.data() : unused.data(); };
-            device.batchnorm_backward(s, {x.data(), y.data(), dy.data(), gamma.data(), mean.data(), inverse_std.data(), into(dx),
-                                          masked.defined() ? masked.data() : nullptr, into(dgamma), into(dbeta)});
+            const BatchNormBackward maps{x.data(), y.data(), dy.data(), gamma.data(), mean.data(), inverse_std.data(), into(dx),
+                                         masked.defined() ? masked.data() : nullptr, into(dgamma), into(dbeta)};
+            const Profiled timed(device, "BatchNorm backward", work_of(s, maps));
+            device.batchnorm_backward(s, maps);
         }
         if (keep) give_gradient(residual, masked.defined() ? masked : dy);
     });

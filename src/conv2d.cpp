@@ -2,6 +2,7 @@
 #include "backend.h"
 #include "error.h"
 #include "ops.h"
+#include "profile.h"
 #include "work_count.h"
 
 namespace distill {
@@ -26,22 +27,38 @@ Conv2dGeometry geometry(const Shape& x, const Shape& w, const Conv2dOptions& o) 
     return g;
 }
 
+void forward(Backend& backend, const Conv2dGeometry& g, const float* x, const float* w, const ConvEpilogue& epilogue, float* y) {
+    count_work(g.multiply_accumulates());
+    const Profiled timed(backend, "convolution forward", forward_work(g, epilogue));
+    backend.conv2d_forward(g, x, w, epilogue, y);
+}
+
+void backward_data(Backend& backend, const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
+    count_work(g.multiply_accumulates());
+    const Profiled timed(backend, "convolution backward data", backward_data_work(g));
+    backend.conv2d_backward_data(g, dy, w, dx);
+}
+
+void backward_weights(Backend& backend, const Conv2dGeometry& g, const float* x, const float* dy, float* dw) {
+    count_work(g.multiply_accumulates());
+    const Profiled timed(backend, "convolution backward weights", backward_weights_work(g));
+    backend.conv2d_backward_weights(g, x, dy, dw);
+}
+
 }  // namespace
 
 Var conv2d(const Var& x, const Var& w, const Conv2dOptions& options, const Var& bias) {
     const Conv2dGeometry g = geometry(x.shape(), w.shape(), options);
     Var y = result_of(Tensor(x.backend(), g.y), x, w);
-    count_work(g.multiply_accumulates());
-    x.backend().conv2d_forward(g, x.data(), w.data(), {}, y.data());
+    forward(x.backend(), g, x.data(), w.data(), {}, y.data());
     record(y, [x, w, y, g] {
         const Tensor dy = take_gradient(y);
-        const int64_t work = g.multiply_accumulates();
         {
             const GradTarget dw(w);
-            if (dw.wanted()) count_work(work), x.backend().conv2d_backward_weights(g, x.data(), dy.data(), dw.data());
+            if (dw.wanted()) backward_weights(x.backend(), g, x.data(), dy.data(), dw.data());
         }
         const GradTarget dx(x);
-        if (dx.wanted()) count_work(work), x.backend().conv2d_backward_data(g, dy.data(), w.data(), dx.data());
+        if (dx.wanted()) backward_data(x.backend(), g, dy.data(), w.data(), dx.data());
     });
     return bias.defined() ? add_bias(y, bias) : y;
 }
@@ -55,8 +72,7 @@ Var conv2d_inference(const Var& x, const Tensor& w, const Tensor& bias, const Co
     epilogue.bias = bias.defined() ? bias.data() : nullptr;
     epilogue.residual = residual.defined() ? residual.data() : nullptr;
     epilogue.relu = relu;
-    count_work(g.multiply_accumulates());
-    x.backend().conv2d_forward(g, x.data(), w.data(), epilogue, y.data());
+    forward(x.backend(), g, x.data(), w.data(), epilogue, y.data());
     return y;
 }
 

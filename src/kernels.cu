@@ -8,11 +8,13 @@ namespace {
 struct Fill {
     float* y;
     float value;
+    int64_t moved_bytes() const { return sizeof *y; }
     DISTILL_HD void operator()(int64_t i) const { y[i] = value; }
 };
 struct Sum {
     const float *a, *b;
     float* y;
+    int64_t moved_bytes() const { return sizeof *a + sizeof *b + sizeof *y; }
     DISTILL_HD void operator()(int64_t i) const { y[i] = a[i] + b[i]; }
 };
 struct AccumulateScalar {

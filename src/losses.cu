@@ -44,6 +44,7 @@ struct DifferenceForward {
     int64_t n;
     const float *a, *b;
     float* partials;
+    int64_t moved_bytes() const { return n * static_cast<int64_t>(sizeof *a + sizeof *b); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
         const float *one = a + row * n, *other = b + row * n;
@@ -56,6 +57,7 @@ struct DifferenceBackward {
     float factor;
     const float *a, *b, *dy;
     float *da, *db;  ///< either may be null
+    int64_t moved_bytes() const { return sizeof *a + sizeof *b + (da ? sizeof *da : 0) + (db ? sizeof *db : 0); }
     DISTILL_HD void operator()(int64_t i) const {
         const float d = *dy * factor * Op::derivative(a[i], b[i]);
         if (da) da[i] = d;
@@ -87,6 +89,7 @@ struct LineSum {
     int64_t n;
     const float* x;
     float* partials;
+    int64_t moved_bytes() const { return n * static_cast<int64_t>(sizeof *x); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
         const float* in = x + row * n;
@@ -98,6 +101,7 @@ struct MeanBackward {
     float factor;
     const float* dy;
     float* dx;
+    int64_t moved_bytes() const { return sizeof *dx; }
     DISTILL_HD void operator()(int64_t i) const { dx[i] = *dy * factor; }
 };
 
@@ -108,6 +112,7 @@ struct CrossEntropyForward {
     const float* logits;
     const int32_t* labels;
     float* partials;
+    int64_t moved_bytes() const { return n * static_cast<int64_t>(sizeof *logits); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
         const SoftmaxRow softmax(lane, logits + row * n, n);
@@ -123,6 +128,7 @@ struct CrossEntropyBackward {
     const int32_t* labels;
     const float* dy;
     float* dx;
+    int64_t moved_bytes() const { return n * static_cast<int64_t>(sizeof *logits + sizeof *dx); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
         const SoftmaxRow softmax(lane, logits + row * n, n);
@@ -138,6 +144,7 @@ struct DivergenceForward {
     float inverse_temperature;
     const float *student, *teacher;
     float* partials;
+    int64_t moved_bytes() const { return n * static_cast<int64_t>(sizeof *student + sizeof *teacher); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
         const SoftmaxRow s(lane, student + row * n, n, inverse_temperature), t(lane, teacher + row * n, n, inverse_temperature);
@@ -150,6 +157,7 @@ struct DivergenceBackward {
     float inverse_temperature, factor;
     const float *student, *teacher, *dy;
     float* dx;
+    int64_t moved_bytes() const { return n * static_cast<int64_t>(sizeof *student + sizeof *teacher + sizeof *dx); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
         const SoftmaxRow s(lane, student + row * n, n, inverse_temperature), t(lane, teacher + row * n, n, inverse_temperature);
