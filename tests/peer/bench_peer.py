@@ -114,7 +114,7 @@ def main():
     if o.rounds < 1 or o.steps < 1 or o.threads < 1:
         usage_error("--rounds, --steps and --threads must be at least 1")
     cases, python = [parse_case(c) for c in o.case or CASES[o.device]], find_python()
-    environment = {**os.environ, "OMP_NUM_THREADS": str(o.threads)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(o.threads), "TORCHINDUCTOR_FX_GRAPH_CACHE": "1"}  # compiled once, not every round
     same = ["--device", o.device, "--precision", o.precision]
     ours_steps = ["--steps", o.steps] if o.device == "cuda" else []
     programs = {"ours": lambda a: [o.distill.resolve(), "bench", *a, *same, *ours_steps]}
