@@ -107,7 +107,7 @@ $(shell mkdir -p $(BUILD)/obj/src $(BUILD)/obj/tests; \
         for f in FLAGS LINK; do [ $$f = FLAGS ] && v='$(FLAGS)' || v='$(LINK)'; \
         [ "$$v" = "$$(cat $(BUILD)/$$f 2>/dev/null)" ] || echo "$$v" > $(BUILD)/$$f; done)
 
-.PHONY: all config deps test test-slow test-emulated emulated asan bench-peer clean help
+.PHONY: all config deps test test-slow test-emulated emulated asan bench-peer gpu-check clean help
 all: $(BUILD)/distill
 	@ln -sfn $< distill
 
@@ -173,6 +173,9 @@ asan:           ## the fast tests under the address and undefined-behaviour sani
 
 bench-peer: all ## our training step beside PyTorch's, in one run
 	$(PYTHON) tests/peer/bench_peer.py
+
+gpu-check:      ## on a GPU host: tests, sanitizer, speed beside PyTorch, exactness, accuracy; PARTS="tests bench …" for some
+	@PYTHON='$(PYTHON)' tools/gpu_check.sh $(PARTS)
 
 clean:          ## removes everything built
 	rm -rf build distill

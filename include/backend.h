@@ -14,6 +14,8 @@
 
 namespace distill {
 
+class Profiler;
+
 enum class Device { cpu, cuda };
 
 /// Of convolutions and matrix products. fp32: IEEE single throughout. tf32: operands rounded to 10 bits of mantissa inside the tensor
@@ -86,6 +88,7 @@ class Replay {
 class Backend {
   public:
     virtual ~Backend() = default;
+    Profiler* profiler = nullptr;  ///< while one measures a step (profile.h)
     virtual Device device() const = 0;
     Precision precision() const { return precision_; }
     /// Of the maps between convolutions.

@@ -6,6 +6,7 @@
 
 #include "backend.h"
 #include "host_device.h"
+#include "profile.h"
 
 namespace distill {
 
@@ -105,6 +106,7 @@ void run_rows(int64_t rows, int64_t row_length, const F& f) {
 /// Calls f(i) for i in [0, n), in any order and at once. Each thread has its own copy of f, for the reason given at SerialLane.
 template <class F>
 void for_each_element(Backend& backend, int64_t n, const F& f) {
+    const Profiled timed(backend, typeid(F).name(), work_of(f, n));
 #ifdef DISTILL_KERNELS
     if (launches_kernels(backend)) return launch_elements(backend, n, f);
 #endif
@@ -115,6 +117,7 @@ void for_each_element(Backend& backend, int64_t n, const F& f) {
 /// Calls f(row, lane) for every row; `row_length` says how much work a row is. On the CPU it changes no result, on a GPU the order of sums.
 template <class F>
 void for_each_row(Backend& backend, int64_t rows, int64_t row_length, const F& f) {
+    const Profiled timed(backend, typeid(F).name(), work_of(f, rows));
 #ifdef DISTILL_KERNELS
     if (launches_kernels(backend)) return launch_rows(backend, rows, row_length, f);
 #endif

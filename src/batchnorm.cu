@@ -46,6 +46,9 @@ struct ScaleShiftRow {
     int64_t channels;
     bool relu;
     T* y;
+    int64_t moved_bytes() const {
+        return channels * static_cast<int64_t>(sizeof *x + sizeof *y + (residual ? sizeof *residual : 0));
+    }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, Lane lane) const {
         const int64_t at = row * channels;
@@ -72,6 +75,7 @@ struct MaskByOutput {
     const T *y, *dy;
     bool relu;
     T* g;
+    int64_t moved_bytes() const { return (relu ? sizeof *y : 0) + sizeof *dy + sizeof *g; }
     DISTILL_HD void operator()(int64_t i) const {
         const float gradient = dy[i];
         g[i] = !relu || y[i] > 0 ? gradient : 0.0f;
@@ -83,6 +87,7 @@ struct ScaleChannels {
     const float* scale;
     int64_t channels;
     T* dx;
+    int64_t moved_bytes() const { return sizeof *g + sizeof *dx; }
     DISTILL_HD void operator()(int64_t i) const { dx[i] = g[i] * scale[i % channels]; }
 };
 /// One row per channel: dγ = Σ g·(x − mean)/√(var+ε), dβ = Σ g; each if wanted.
@@ -93,6 +98,7 @@ struct ParameterGradients {
     float epsilon;
     int64_t rows, channels;
     float *dgamma, *dbeta;
+    int64_t moved_bytes() const { return rows * static_cast<int64_t>(sizeof *x + sizeof *g); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t c, Lane lane) const {
         const T *in = x + c, *grad = g + c;
@@ -130,9 +136,19 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
     const Shape vector{1, 1, 1, s.channels};
     const Tensor mean(backend, vector), inverse_std(backend, vector);
     Var y = result_of(Tensor::like(x.value()), x, gamma, beta, residual);
-    backend.batchnorm_forward(s, {x.value().raw(), residual.defined() ? residual.value().raw() : nullptr, gamma.data(), beta.data(),
-                                  y.value().raw(), mean.data(), inverse_std.data(), running.mean.defined() ? running.mean.data() : nullptr,
-                                  running.mean.defined() ? running.variance.data() : nullptr});
+    const BatchNormForward maps{x.value().raw(),
+                                residual.defined() ? residual.value().raw() : nullptr,
+                                gamma.data(),
+                                beta.data(),
+                                y.value().raw(),
+                                mean.data(),
+                                inverse_std.data(),
+                                running.mean.defined() ? running.mean.data() : nullptr,
+                                running.mean.defined() ? running.variance.data() : nullptr};
+    {
+        const Profiled timed(backend, "BatchNorm forward", work_of(s, maps));
+        backend.batchnorm_forward(s, maps);
+    }
     record(y, [x, gamma, beta, residual, y, mean, inverse_std, s] {
         const Tensor dy = take_gradient(y);
         Backend& device = x.backend();
@@ -142,9 +158,18 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
             const GradTarget dx(x, keep && !s.relu ? Tensor() : dy), dgamma(gamma), dbeta(beta);
             const Tensor unused = dx.wanted() && dgamma.wanted() && dbeta.wanted() ? Tensor() : Tensor(device, x.shape());
             const auto into = [&](const GradTarget& target) { return target.wanted() ? target.data() : unused.data(); };
-            device.batchnorm_backward(
-                s, {x.value().raw(), y.value().raw(), dy.raw(), gamma.data(), mean.data(), inverse_std.data(),
-                    dx.wanted() ? dx.tensor().raw() : unused.raw(), masked.defined() ? masked.raw() : nullptr, into(dgamma), into(dbeta)});
+            const BatchNormBackward maps{x.value().raw(),
+                                         y.value().raw(),
+                                         dy.raw(),
+                                         gamma.data(),
+                                         mean.data(),
+                                         inverse_std.data(),
+                                         dx.wanted() ? dx.tensor().raw() : unused.raw(),
+                                         masked.defined() ? masked.raw() : nullptr,
+                                         into(dgamma),
+                                         into(dbeta)};
+            const Profiled timed(device, "BatchNorm backward", work_of(s, maps));
+            device.batchnorm_backward(s, maps);
         }
         if (keep) give_gradient(residual, masked.defined() ? masked : dy);
     });

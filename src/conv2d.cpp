@@ -3,6 +3,7 @@
 #include "error.h"
 #include "kernels.h"
 #include "ops.h"
+#include "profile.h"
 #include "work_count.h"
 
 namespace distill {
@@ -37,6 +38,24 @@ Tensor operand(const Var& w, DType type) {
     return rounded;
 }
 
+void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& w, const ConvEpilogue& epilogue, const Tensor& y) {
+    count_work(g.multiply_accumulates());
+    const Profiled timed(x.backend(), "convolution forward", forward_work(g, epilogue));
+    x.backend().conv2d_forward(g, x.raw(), w.raw(), epilogue, y.raw());
+}
+
+void backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& w, const Tensor& dx) {
+    count_work(g.multiply_accumulates());
+    const Profiled timed(dy.backend(), "convolution backward data", backward_data_work(g));
+    dy.backend().conv2d_backward_data(g, dy.raw(), w.raw(), dx.raw());
+}
+
+void backward_weights(const Conv2dGeometry& g, const Tensor& x, const Tensor& dy, float* dw) {
+    count_work(g.multiply_accumulates());
+    const Profiled timed(x.backend(), "convolution backward weights", backward_weights_work(g));
+    x.backend().conv2d_backward_weights(g, x.raw(), dy.raw(), dw);
+}
+
 }  // namespace
 
 Var conv2d(const Var& input, const Var& w, const Conv2dOptions& options, const Var& bias) {
@@ -44,17 +63,15 @@ Var conv2d(const Var& input, const Var& w, const Conv2dOptions& options, const V
     const Conv2dGeometry g = geometry(x.shape(), w.shape(), options, x.type());
     const Tensor weights = operand(w, g.type);
     Var y = result_of(Tensor(x.backend(), g.y, g.type), x, w);
-    count_work(g.multiply_accumulates());
-    x.backend().conv2d_forward(g, x.value().raw(), weights.raw(), {}, y.value().raw());
+    forward(g, x.value(), weights, {}, y.value());
     record(y, [x, w, weights, y, g] {
         const Tensor dy = take_gradient(y);
-        const int64_t work = g.multiply_accumulates();
         {
             const GradTarget dw(w);
-            if (dw.wanted()) count_work(work), x.backend().conv2d_backward_weights(g, x.value().raw(), dy.raw(), dw.data());
+            if (dw.wanted()) backward_weights(g, x.value(), dy, dw.data());
         }
         const GradTarget dx(x);
-        if (dx.wanted()) count_work(work), x.backend().conv2d_backward_data(g, dy.raw(), weights.raw(), dx.tensor().raw());
+        if (dx.wanted()) backward_data(g, dy, weights, dx.tensor());
     });
     return bias.defined() ? add_bias(y, bias) : y;
 }
@@ -71,8 +88,7 @@ Var conv2d_inference(const Var& input, const Var& w, const Tensor& bias, const C
     epilogue.bias = bias.defined() ? bias.data() : nullptr;
     epilogue.residual = added.defined() ? added.value().raw() : nullptr;
     epilogue.relu = relu;
-    count_work(g.multiply_accumulates());
-    x.backend().conv2d_forward(g, x.value().raw(), weights.raw(), epilogue, y.value().raw());
+    forward(g, x.value(), weights, epilogue, y.value());
     return y;
 }
 

@@ -11,12 +11,14 @@ template <class T>
 struct Fill {
     T* y;
     float value;
+    int64_t moved_bytes() const { return sizeof *y; }
     DISTILL_HD void operator()(int64_t i) const { y[i] = value; }
 };
 template <class T>
 struct Sum {
     const T *a, *b;
     T* y;
+    int64_t moved_bytes() const { return sizeof *a + sizeof *b + sizeof *y; }
     DISTILL_HD void operator()(int64_t i) const { y[i] = a[i] + b[i]; }
 };
 template <class From, class To>

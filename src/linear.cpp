@@ -2,6 +2,7 @@
 #include "backend.h"
 #include "error.h"
 #include "ops.h"
+#include "profile.h"
 #include "work_count.h"
 
 namespace distill {
@@ -9,6 +10,12 @@ namespace {
 
 void require_matrix(const char* operation, const Shape& s) {
     if (s.h != 1 || s.w != 1) failure(operation, ": shape ", to_string(s), " is not (rows,1,1,columns) ---> flatten() it first");
+}
+
+void product(Backend& backend, const GemmShape& s, const float* a, const float* b, float* c) {
+    count_work(s.m * s.n * s.k);
+    const Profiled timed(backend, "matrix product", work_of(s));
+    backend.gemm(s, a, b, c);
 }
 
 }  // namespace
@@ -24,19 +31,18 @@ Var matmul(const Var& left, const Var& right, bool transpose_a, bool transpose_b
                 " differ ---> transpose one, or check the layer's width");
     Backend& backend = a.backend();
     Var y = result_of(Tensor(backend, {m, 1, 1, n}), a, b);
-    count_work(m * n * k);
-    backend.gemm({m, n, k, transpose_a, transpose_b}, a.data(), b.data(), y.data());
+    product(backend, {m, n, k, transpose_a, transpose_b}, a.data(), b.data(), y.data());
     record(y, [a, b, y, m, n, k, transpose_a, transpose_b] {
         const Tensor dy = take_gradient(y);
         Backend& device = a.backend();
         {  // y = A·B: dA = dy·Bᵀ, stored transposed where a is
             const GradTarget da(a);
-            if (da.wanted() && !transpose_a) device.gemm({m, k, n, false, !transpose_b}, dy.data(), b.data(), da.data());
-            if (da.wanted() && transpose_a) device.gemm({k, m, n, transpose_b, true}, b.data(), dy.data(), da.data());
+            if (da.wanted() && !transpose_a) product(device, {m, k, n, false, !transpose_b}, dy.data(), b.data(), da.data());
+            if (da.wanted() && transpose_a) product(device, {k, m, n, transpose_b, true}, b.data(), dy.data(), da.data());
         }
         const GradTarget db(b);  // dB = Aᵀ·dy
-        if (db.wanted() && !transpose_b) device.gemm({k, n, m, !transpose_a, false}, a.data(), dy.data(), db.data());
-        if (db.wanted() && transpose_b) device.gemm({n, k, m, true, transpose_a}, dy.data(), a.data(), db.data());
+        if (db.wanted() && !transpose_b) product(device, {k, n, m, !transpose_a, false}, a.data(), dy.data(), db.data());
+        if (db.wanted() && transpose_b) product(device, {n, k, m, true, transpose_a}, dy.data(), a.data(), db.data());
     });
     return y;
 }

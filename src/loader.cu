@@ -30,6 +30,7 @@ struct GatherLine {
         if (!reflect) return -1;
         return at < 0 ? -at : 2 * extent - 2 - at;
     }
+    int64_t moved_bytes() const { return 3 * width * static_cast<int64_t>(sizeof *pixels + sizeof *images); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, Lane lane) const {
         const int64_t n = row / height, line = row % height, record = order[(position ? position[0] : first) + n];

@@ -44,6 +44,7 @@ struct DifferenceForward {
     int64_t n;
     const T *a, *b;
     float* partials;
+    int64_t moved_bytes() const { return n * static_cast<int64_t>(sizeof *a + sizeof *b); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
         const T *one = a + row * n, *other = b + row * n;
@@ -57,6 +58,7 @@ struct DifferenceBackward {
     const T *a, *b;
     const float* dy;
     T *da, *db;  ///< either may be null
+    int64_t moved_bytes() const { return sizeof *a + sizeof *b + (da ? sizeof *da : 0) + (db ? sizeof *db : 0); }
     DISTILL_HD void operator()(int64_t i) const {
         const float d = *dy * factor * Op::derivative(a[i], b[i]);
         if (da) da[i] = d;
@@ -96,6 +98,7 @@ struct LineSum {
     int64_t n;
     const T* x;
     float* partials;
+    int64_t moved_bytes() const { return n * static_cast<int64_t>(sizeof *x); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
         const T* in = x + row * n;
@@ -108,6 +111,7 @@ struct MeanBackward {
     float factor;
     const float* dy;
     T* dx;
+    int64_t moved_bytes() const { return sizeof *dx; }
     DISTILL_HD void operator()(int64_t i) const { dx[i] = *dy * factor; }
 };
 
@@ -118,6 +122,7 @@ struct CrossEntropyForward {
     const float* logits;
     const int32_t* labels;
     float* partials;
+    int64_t moved_bytes() const { return n * static_cast<int64_t>(sizeof *logits); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
         const SoftmaxRow softmax(lane, logits + row * n, n);
@@ -133,6 +138,7 @@ struct CrossEntropyBackward {
     const int32_t* labels;
     const float* dy;
     float* dx;
+    int64_t moved_bytes() const { return n * static_cast<int64_t>(sizeof *logits + sizeof *dx); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
         const SoftmaxRow softmax(lane, logits + row * n, n);
@@ -148,6 +154,7 @@ struct DivergenceForward {
     float inverse_temperature;
     const float *student, *teacher;
     float* partials;
+    int64_t moved_bytes() const { return n * static_cast<int64_t>(sizeof *student + sizeof *teacher); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
         const SoftmaxRow s(lane, student + row * n, n, inverse_temperature), t(lane, teacher + row * n, n, inverse_temperature);
@@ -160,6 +167,7 @@ struct DivergenceBackward {
     float inverse_temperature, factor;
     const float *student, *teacher, *dy;
     float* dx;
+    int64_t moved_bytes() const { return n * static_cast<int64_t>(sizeof *student + sizeof *teacher + sizeof *dx); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
         const SoftmaxRow s(lane, student + row * n, n, inverse_temperature), t(lane, teacher + row * n, n, inverse_temperature);

@@ -12,6 +12,7 @@ struct Sgd {
     const float* lr;
     float momentum, weight_decay;
     bool nesterov;
+    int64_t moved_bytes() const { return 2 * (sizeof *w + sizeof *v) + sizeof *g; }
     DISTILL_HD void operator()(int64_t i) const {
         const float gradient = g[i] + weight_decay * w[i];
         const float velocity = momentum * v[i] + gradient;

@@ -42,7 +42,7 @@ std::string after(const std::string& text, const std::string& before) {
 TEST_CASE("command line: every subcommand explains itself") {
     const TempFolder folder;
     for (const char* line : {"", "train", "eval", "kd", "reviewkd", "info", "ktg", "ktg train", "ktg show", "report",
-                             "bench", "bench train", "bench kd", "bench reviewkd",
+                             "bench", "bench train", "bench kd", "bench reviewkd", "bench several",
                              "data", "data fetch", "data import", "data synth", "data info"}) {
         CAPTURE(line);
         const Ended end = run(folder, line + std::string(" --help"));
@@ -60,7 +60,7 @@ TEST_CASE("command line: an unknown or missing subcommand lists those there are"
     check_rejected(folder, "trian --epochs 3", {"unknown subcommand 'trian'", "did you mean train?", "data, train, eval, kd"});
     check_rejected(folder, "data improt x", {"data: unknown subcommand 'improt'", "did you mean import?", "fetch, import, synth, info"});
     check_rejected(folder, "data", {"data: a subcommand is missing", "fetch, import, synth, info", "distill data --help"});
-    check_rejected(folder, "bench", {"bench: a subcommand is missing", "train, kd, reviewkd"});
+    check_rejected(folder, "bench", {"bench: a subcommand is missing", "train, kd, reviewkd, several"});
     check_rejected(folder, "report", {"report: RUNS is required", "distill report --help"});
 }
 
@@ -118,7 +118,7 @@ TEST_CASE("command line: a value that does not fit is named with what does") {
     check_rejected(folder, "reviewkd --teacher-bn none", {"--teacher-bn: found 'none'", "one of running, batch"});
     check_rejected(folder, "data synth --size two --data d", {"data synth: --size", "two", "4 to 4096"});
     check_rejected(folder, "data synth --train 0 --data d", {"data synth: --train", "0 not in range 1 to"});
-    check_rejected(folder, "bench train --net resnet8 --steps few", {"bench train:", "--steps = few", "expected INT"});
+    check_rejected(folder, "bench train --net resnet8 --steps few", {"--steps: found 'few'", "expected a whole number from 1 on"});
 }
 
 TEST_CASE("command line: the resolved configuration prints first and is what config.csv keeps") {

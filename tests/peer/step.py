@@ -1,13 +1,20 @@
 """One training step in plain PyTorch, timed: the figure that `distill bench` is compared with.
 
-    step.py train|kd|reviewkd [--teacher NAME] --student NAME [--batch N] [--threads T] [--rounds R] [--layout L] [--csv F]
+    step.py train|kd|reviewkd [--teacher NAME] --student NAME [--batch N] [--threads T] [--rounds R] [--layout L]
+            [--device cpu|cuda] [--precision fp32|tf32|bf16] [--mode eager|compiled|graph|compiled-graph] [--csv F]
 
 A step is forward, loss, backward and the SGD update (momentum, Nesterov, weight decay), on one normalised batch of random
-pixels that already lies in memory: no data loading, no augmentation. The teacher runs frozen, without gradients.
+pixels that already lies in the device's memory: no data loading, no augmentation. The teacher runs frozen, without gradients.
 Prints the median over the rounds after the warm-up. Networks: nets.py.
+
+Modes: eager; compiled: forward and backward by torch.compile(mode="max-autotune"), which replays them as CUDA graphs on a GPU;
+graph: the whole eager step, update included, captured by hand as one CUDA graph; compiled-graph: the compiled step so captured.
+PyTorch from 1.13 (Debian's) on; compiled needs 2.x, graph a GPU.
 """
 import argparse
+import contextlib
 import csv
+import inspect
 import os
 import statistics
 import sys
@@ -19,7 +26,7 @@ import torch.nn.functional as F
 
 import nets
 
-COLUMNS = ("case", "device", "precision", "batch", "ms_per_step", "images_per_s", "layout", "threads", "torch")
+COLUMNS = ("case", "device", "precision", "batch", "ms_per_step", "images_per_s", "layout", "mode", "threads", "torch")
 LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 5e-4
 
 
@@ -33,37 +40,71 @@ def frozen(teacher, images):
     return teacher.eval().requires_grad_(False)
 
 
-def make_step(method, teacher_name, student_name, batch, classes, size, layout, device):
+def allow_precision(precision):
+    """fp32 is IEEE single throughout; otherwise products and convolutions that are not bf16 may round to TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "fp32"
+    torch.backends.cudnn.benchmark = True  # the fastest algorithms, chosen during the warm-up
+
+
+def capture(step):
+    """The whole step as one CUDA graph -> a function that replays it."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):  # as PyTorch's notes on CUDA graphs have it: everything lazy happens before, off the main stream
+        for _ in range(5):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step()
+
+    def replay():
+        graph.replay()
+        return loss
+    return replay
+
+
+def make_step(o):
     """-> a function that does one step and returns the loss tensor."""
-    memory = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}[layout]
-    images = torch.randn(batch, 3, size, size, device=device).to(memory_format=memory)
-    labels = torch.randint(classes, (batch,), device=device)
-    model = nets.build(student_name, classes)
+    memory = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}[o.layout]
+    images = torch.randn(o.batch, 3, o.size, o.size, device=o.device).to(memory_format=memory)
+    labels = torch.randint(o.classes, (o.batch,), device=o.device)
+    model = nets.build(o.student, o.classes)
     teacher = None
-    if method != "train":
-        teacher = frozen(nets.build(teacher_name, classes).to(device, memory_format=memory), images)
-    if method == "reviewkd":
+    if o.method != "train":
+        teacher = frozen(nets.build(o.teacher, o.classes).to(o.device, memory_format=memory), images)
+    if o.method == "reviewkd":
         model = nets.ReviewKD(model, teacher.widths)
-    model = model.to(device, memory_format=memory)
-    sgd = torch.optim.SGD(model.parameters(), LR, MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True)
+    model = model.to(o.device, memory_format=memory)
+    fast = {"fused": True} if o.mode != "eager" and o.device == "cuda" and "fused" in inspect.signature(torch.optim.SGD).parameters else {}
+    sgd = torch.optim.SGD(model.parameters(), LR, MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True, **fast)
 
     def loss_of_batch():
-        if method == "train":
-            return F.cross_entropy(model(images)[0], labels)
-        with torch.no_grad():
-            logits_t, features_t = teacher(images)
-        if method == "kd":
-            return sum(nets.kd_loss(model(images)[0], logits_t, labels))
-        logits, distance = model(images, features_t)
-        return F.cross_entropy(logits, labels) + distance
+        with torch.autocast(o.device, dtype=torch.bfloat16) if o.precision == "bf16" else contextlib.nullcontext():
+            if o.method == "train":
+                return F.cross_entropy(model(images)[0], labels)
+            with torch.no_grad():
+                logits_t, features_t = teacher(images)
+            if o.method == "kd":
+                return sum(nets.kd_loss(model(images)[0], logits_t, labels))
+            logits, distance = model(images, features_t)
+            return F.cross_entropy(logits, labels) + distance
+
+    if o.mode == "compiled":
+        loss_of_batch = torch.compile(loss_of_batch, mode="max-autotune")
+    elif o.mode == "compiled-graph":
+        loss_of_batch = torch.compile(loss_of_batch, mode="max-autotune-no-cudagraphs")
+    new_step = getattr(getattr(torch, "compiler", None), "cudagraph_mark_step_begin", None) if o.mode == "compiled" else None
 
     def step():
+        if new_step:
+            new_step()
         loss = loss_of_batch()
         sgd.zero_grad(set_to_none=True)
         loss.backward()
         sgd.step()
         return loss.detach()
-    return step
+    return capture(step) if o.mode.endswith("graph") else step
 
 
 def time_steps(step, rounds, warm_up, device):
@@ -96,26 +137,33 @@ def main():
     parser.add_argument("--warm-up", type=int, default=3, help="steps before them")
     parser.add_argument("--layout", choices=("contiguous", "channels_last"), default="contiguous")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=("fp32", "tf32", "bf16"), default="fp32", help="bf16: by autocast")
+    parser.add_argument("--mode", choices=("eager", "compiled", "graph", "compiled-graph"), default="eager")
     parser.add_argument("--csv", type=Path, help="write the result there")
     o = parser.parse_args()
     if o.method != "train" and not o.teacher:
         parser.error(f"{o.method} needs --teacher NAME")
     if o.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this PyTorch sees no GPU")
+    if o.mode.endswith("graph") and o.device != "cuda":
+        parser.error(f"--mode {o.mode}: CUDA graphs need --device cuda")
+    if o.mode.startswith("compiled") and not hasattr(torch, "compile"):
+        parser.error(f"--mode {o.mode}: this PyTorch, {torch.__version__}, has no torch.compile; it came with 2.0")
     torch.set_num_threads(o.threads)
     torch.manual_seed(0)
+    allow_precision(o.precision)
 
     case = f"{o.method} " + (f"{o.teacher}->" if o.method != "train" else "") + o.student
-    step = make_step(o.method, o.teacher, o.student, o.batch, o.classes, o.size, o.layout, o.device)
+    step = make_step(o)
     times = time_steps(step, o.rounds, o.warm_up, o.device)
     ms = statistics.median(times)
-    print(f"{case}, batch {o.batch}, {o.layout}, {o.device}, {o.threads} threads, PyTorch {torch.__version__}: "
-          f"{ms:.1f} ms/step (median of {o.rounds}, {min(times):.1f} to {max(times):.1f}), {1e3 * o.batch / ms:.0f} images/s")
+    print(f"{case}, batch {o.batch}, {o.layout}, {o.mode}, {o.precision}, {o.device}, {o.threads} threads, PyTorch {torch.__version__}: "
+          f"{ms:.2f} ms/step (median of {o.rounds}, {min(times):.2f} to {max(times):.2f}), {1e3 * o.batch / ms:.0f} images/s")
     if o.csv:
         with open(o.csv, "w", newline="") as f:
             out = csv.writer(f, lineterminator="\n")
             out.writerow(COLUMNS)
-            out.writerow((case, o.device, "fp32", o.batch, f"{ms:.9g}", f"{1e3 * o.batch / ms:.9g}", o.layout, o.threads,
+            out.writerow((case, o.device, o.precision, o.batch, f"{ms:.9g}", f"{1e3 * o.batch / ms:.9g}", o.layout, o.mode, o.threads,
                           torch.__version__))
 
 

@@ -1,0 +1,207 @@
+#include <algorithm>
+#include <cmath>
+#include <thread>
+
+#include "command.h"
+#include "complaints.h"
+#include "csv.h"
+#include "kernels.h"
+#include "launch.h"
+#include "ops.h"
+#include "optim.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+using Groups = std::vector<Profiler::Group>;
+
+const Profiler::Group& named(const Groups& groups, const std::string& name) {
+    const auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.name == name; });
+    INFO(name);
+    REQUIRE(found != groups.end());
+    return *found;
+}
+
+/// Forward and backward of conv, BatchNorm, a product and a loss: x (2,4,4,3), w (8,3,3,3), y (2,4,4,8), then 128 -> 5.
+void small_step(Backend& backend, Tape& tape) {
+    const auto leaf = [&](const Shape& s) {
+        const Var v(Tensor(backend, s), true);
+        fill(v.value(), 0.1f);
+        return v;
+    };
+    const Var x = leaf({2, 4, 4, 3}), w = leaf({8, 3, 3, 3}), gamma = leaf({1, 1, 1, 8}), beta = leaf({1, 1, 1, 8}), fc = leaf({5, 1, 1, 128});
+    const Tensor labels = Tensor::integers(backend, {2, 1, 1, 1});
+    backend.zero(labels.raw(), labels.bytes());
+    Conv2dOptions same;
+    same.pad_h = same.pad_w = 1;
+    BatchNormOptions with_relu;
+    with_relu.relu = true;
+    const Recording on(&tape);
+    const Var map = batchnorm(conv2d(x, w, same), gamma, beta, {}, with_relu);
+    tape.backward(cross_entropy(linear(flatten(map), fc), labels));
+}
+
+/// Adds 1 to each element; a row counts as 12 bytes.
+struct AddOne {
+    float* x;
+    int64_t moved_bytes() const { return 12; }
+    DISTILL_HD void operator()(int64_t i) const { x[i] += 1; }
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t row, const Lane&) const {
+        x[row] += 1;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("profile: every operation of a step is counted, with its bytes and multiply-accumulates") {
+    const auto backend = make_cpu_backend();
+    Tape tape;
+    Profiler profiler(*backend);
+    for (int i = 0; i < 3; ++i) profiler.measure([&] { small_step(*backend, tape); });
+    CHECK(backend->profiler == nullptr);
+    const Groups groups = profiler.groups();
+
+    constexpr int64_t x = 2 * 4 * 4 * 3, w = 8 * 27, y = 2 * 4 * 4 * 8, macs = y * 27;
+    const auto check = [&](const char* name, int64_t calls, int64_t bytes, int64_t computed) {
+        const Profiler::Group& g = named(groups, name);
+        CAPTURE(name);
+        CHECK(g.calls == calls);
+        CHECK(g.work.bytes == bytes);
+        CHECK(g.work.multiply_accumulates == computed);
+        CHECK(g.ms > 0);
+    };
+    check("convolution forward", 1, 4 * (x + w + y), macs);
+    check("convolution backward data", 1, 4 * (x + w + y), macs);
+    check("convolution backward weights", 1, 4 * (x + w + y), macs);
+    check("BatchNorm forward", 1, 4 * 2 * y, 0);
+    check("BatchNorm backward", 1, 4 * 4 * y, 0);  // x, dy, the mask's y, dx
+    check("matrix product", 3, 3 * 4 * (2 * 128 + 5 * 128 + 2 * 5), 3 * 2 * 5 * 128);
+    check("CrossEntropyForward", 1, 4 * 2 * 5, 0);
+    check("CrossEntropyBackward", 1, 4 * 2 * 2 * 5, 0);
+    CHECK(named(groups, "Fill").calls == 6);  // the leaves, and the loss's own gradient
+
+    CHECK(groups.back().name == "whole step");
+    CHECK(groups[groups.size() - 2].name == "between operations");
+    int64_t calls = 0;
+    for (const auto& g : groups)
+        if (&g != &groups.back()) calls += g.calls;
+    CHECK(groups.back().calls == calls);
+    CHECK(std::is_sorted(groups.begin(), groups.end() - 2, [](const auto& a, const auto& b) { return a.ms > b.ms; }));
+    CHECK(std::all_of(groups.begin(), groups.end(), [&](const auto& g) { return g.ms >= 0 && g.ms <= groups.back().ms; }));
+}
+
+TEST_CASE("profile: times are what passed, an operation within another is part of it, the median is over steps") {
+    const auto backend = make_cpu_backend();
+    Profiler profiler(*backend);
+    const auto sleep = [](int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); };
+    const Tensor x = Tensor::zeros(*backend, {1, 1, 1, 10});
+    for (const int ms : {4, 40, 4}) {
+        profiler.measure([&] {
+            const Profiled outer(*backend, "outer", {100, 7});
+            sleep(ms);
+            const Profiled inner(*backend, "inner", {1, 1});
+            for_each_element(*backend, 10, AddOne{x.data()});
+        });
+    }
+    const Groups groups = profiler.groups();
+    REQUIRE(groups.size() == 3);
+    CHECK(groups[0].name == "outer");
+    CHECK(groups[0].calls == 1);
+    CHECK(groups[0].work.bytes == 100);
+    CHECK(groups[0].work.multiply_accumulates == 7);
+    CHECK(groups[0].ms >= 4);
+    CHECK(groups[0].ms < 40);
+    CHECK(x.to_host() == std::vector<float>(10, 3.0f));
+}
+
+TEST_CASE("profile: functors go by their own name, and by the bytes they declare") {
+    const auto backend = make_cpu_backend();
+    const Tensor x = Tensor::zeros(*backend, {1, 1, 1, 10});
+    for_each_row(*backend, 10, 1, AddOne{x.data()});  // before and after, nobody listens
+    Profiler profiler(*backend);
+    profiler.measure([&] {
+        for_each_row(*backend, 10, 1, AddOne{x.data()});
+        for_each_element(*backend, 5, AddOne{x.data()});
+        relu(Var(x));
+    });
+    for_each_row(*backend, 10, 1, AddOne{x.data()});
+    const Groups groups = profiler.groups();
+    CHECK(named(groups, "AddOne").calls == 2);
+    CHECK(named(groups, "AddOne").work.bytes == 12 * (10 + 5));
+    CHECK(named(groups, "UnaryForward<Relu>").work.bytes == 0);  // declares nothing: not known
+    CHECK(groups.back().calls == 3);
+}
+
+TEST_CASE("profile: a step that throws leaves the backend unprofiled") {
+    const auto backend = make_cpu_backend();
+    Profiler profiler(*backend);
+    CHECK_THROWS_AS(profiler.measure([] { throw std::runtime_error("no"); }), std::runtime_error);
+    CHECK(backend->profiler == nullptr);
+}
+
+TEST_CASE("profile: bench prints and writes the table") {
+    const TempFolder folder;
+    const Ended end = run(folder, "bench reviewkd --teacher resnet14 --student resnet8 --batch 4 --size 16 --steps 2 --threads 1 --augment "
+                                  "--profile --profile-csv p.csv --csv b.csv");
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    CHECK(says(end.out, {"convolution forward", "BatchNorm backward", "Sgd", "GatherLine", "DifferenceForward<SquaredDifference>",
+                         "between operations", "whole step", "100.0%"}));
+    const CsvTable table = read_csv(folder / "p.csv"), bench = read_csv(folder / "b.csv");
+    CHECK(table.columns == std::vector<std::string>{"group", "calls", "ms", "share", "bytes", "macs", "bound_ms_bytes", "bound_ms_flops"});
+    const size_t last = table.rows.size() - 1;
+    double macs = 0, share = 0;
+    for (size_t row = 0; row < last; ++row) {
+        share += table.cell_number(row, "share");
+        if (!table.cell(row, "macs").empty()) macs += table.cell_number(row, "macs");
+        CHECK(table.cell(row, "bytes").empty() == table.cell(row, "bound_ms_bytes").empty());
+    }
+    CHECK(std::abs(share - 1) < 0.2);  // medians do not add up exactly
+    CHECK(macs == table.cell_number(last, "macs"));  // nothing escaped: the tape's own count is the groups' sum
+    CHECK(std::abs(table.cell_number(last, "bound_ms_bytes") / bench.cell_number(0, "bound_ms_bytes") - 1) < 1e-6);
+    CHECK(bench.cell(0, "precision") == "fp32");
+    CHECK(bench.cell_number(0, "memory_mib") > 0);
+}
+
+TEST_CASE("bench: several trainings at once beside one") {
+    const TempFolder folder;
+    const Ended end = run(folder, "bench several --net resnet8 --runs 3 --batch 4 --size 16 --steps 2 --threads 2 --csv s.csv");
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    CHECK(says(end.out, {"3 trainings of resnet8 at once, batch 4, fp32", "times as many", "2 CPU threads for the one, 1 for each"}));
+    const CsvTable table = read_csv(folder / "s.csv");
+    REQUIRE(table.rows.size() == 1);
+    CHECK(table.cell(0, "case") == "resnet8");
+    CHECK(table.cell_number(0, "runs") == 3);
+    CHECK(std::abs(table.cell_number(0, "images_per_s") / table.cell_number(0, "images_per_s_one") / table.cell_number(0, "ratio") - 1) < 1e-6);
+
+    check_rejected(folder, "bench several --net resnet9", {"resnet9"});  // found while three threads wait for each other
+    check_rejected(folder, "bench several --net resnet8 --runs 0", {"--runs: found '0', expected a whole number from 1 to 64"});
+}
+
+#ifdef DISTILL_CUDA
+TEST_CASE("cuda: the profiler's times are the device's, on every stream") {
+    if (cuda_device_count() == 0) return skip("no CUDA device");
+    const auto gpu = make_cuda_backend();
+    constexpr int64_t elements = int64_t{64} << 20;
+    const Tensor a = Tensor::zeros(*gpu, {1, 1, 1, elements}), b = Tensor::zeros(*gpu, {1, 1, 1, elements});
+    Profiler profiler(*gpu);
+    for (int i = 0; i < 3; ++i) {
+        profiler.measure([&] {
+            add_tensors(a, a, b);
+            gpu->use_stream(1);
+            fill(a, 1);
+            gpu->use_stream(0);
+            gpu->wait(1);
+        });
+    }
+    const Groups groups = profiler.groups();
+    const double sum = named(groups, "Sum").ms, filled = named(groups, "Fill").ms;
+    CHECK(sum > 2 * filled);  // twelve bytes an element against four, one after the other
+    CHECK(groups.back().ms >= sum + filled);
+    CHECK(groups.back().ms < 30);  // not the moment by which the device starts late
+}
+#endif
