@@ -158,18 +158,18 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
             const GradTarget dx(x, keep && !s.relu ? Tensor() : dy), dgamma(gamma), dbeta(beta);
             const Tensor unused = dx.wanted() && dgamma.wanted() && dbeta.wanted() ? Tensor() : Tensor(device, x.shape());
             const auto into = [&](const GradTarget& target) { return target.wanted() ? target.data() : unused.data(); };
-            const BatchNormBackward maps{x.value().raw(),
-                                         y.value().raw(),
-                                         dy.raw(),
-                                         gamma.data(),
-                                         mean.data(),
-                                         inverse_std.data(),
-                                         dx.wanted() ? dx.tensor().raw() : unused.raw(),
-                                         masked.defined() ? masked.raw() : nullptr,
-                                         into(dgamma),
-                                         into(dbeta)};
-            const Profiled timed(device, "BatchNorm backward", work_of(s, maps));
-            device.batchnorm_backward(s, maps);
+            const BatchNormBackward gradients{x.value().raw(),
+                                              y.value().raw(),
+                                              dy.raw(),
+                                              gamma.data(),
+                                              mean.data(),
+                                              inverse_std.data(),
+                                              dx.wanted() ? dx.tensor().raw() : unused.raw(),
+                                              masked.defined() ? masked.raw() : nullptr,
+                                              into(dgamma),
+                                              into(dbeta)};
+            const Profiled timed(device, "BatchNorm backward", work_of(s, gradients));
+            device.batchnorm_backward(s, gradients);
         }
         if (keep) give_gradient(residual, masked.defined() ? masked : dy);
     });
