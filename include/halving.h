@@ -1,6 +1,7 @@
 // halving.h: asynchronous successive halving: which trials of a search go on (PAPERS.md, section 2).
 // defines: Halving
 #pragma once
+#include <cstddef>
 #include <map>
 #include <vector>
 
