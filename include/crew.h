@@ -37,7 +37,7 @@ struct FailedRun {
     std::string folder, reason;
 };
 
-/// Trains all these runs to their ends, each in the next slot that is free.
-std::vector<FailedRun> train_all(Crew& crew, const std::vector<std::string>& folders);
+/// Trains all these runs to their ends, each in the next slot that is free; prints a line for each unless `quiet`.
+std::vector<FailedRun> train_all(Crew& crew, const std::vector<std::string>& folders, bool quiet);
 
 }  // namespace distill

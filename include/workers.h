@@ -1,5 +1,5 @@
 // workers.h: a crew of processes: each a copy of this program (`distill ktg worker`) that holds the data set and trains in its slots.
-// defines: WorkerPlan, WorkerCrew, run_worker
+// defines: WorkerPlan, WorkerCrew
 #pragma once
 #include <deque>
 #include <map>
@@ -46,8 +46,5 @@ class WorkerCrew final : public Crew {
     std::vector<Worker> workers_;
     std::deque<CrewMessage> messages_;
 };
-
-/// `distill ktg worker`: trains what it is told on standard input until that closes.
-void run_worker(int slots);
 
 }  // namespace distill

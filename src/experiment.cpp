@@ -19,66 +19,15 @@ namespace {
 /// Options that say how this process goes about it, not what the run is: not kept.
 bool drives_only(const std::string& name) { return name == "resume" || name == "quiet" || name == "runs" || name == "run"; }
 
-Config kept_options(const OptionTable& table) {
-    Config rows = table.values();
-    rows.erase(std::remove_if(rows.begin(), rows.end(), [](const auto& row) { return drives_only(row.first); }), rows.end());
-    return rows;
-}
-
 /// What stands for "choose for me", and was chosen when the run began.
 bool left_open(const std::string& name, const std::string& value) { return value == "auto" || (name == "threads" && value == "0"); }
 
-/// A resumed run has the options it was started with; one given by hand must say the same. Of several runs each has its own seed.
-void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many) {
-    const Config now = table.values();
-    for (const auto& [name, value] : folder.config()) {
-        if (name == "method" && value != method)
-            input_error(folder.path().string(), ": was started with: distill ", value,
-                        "; resume it with that, or start anew in another folder");
-        if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
-        const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
-        const bool open = left_open(name, own->second);
-        if (table.given(name) && !open && name != "save" && own->second != value)
-            input_error("--", name, " ", own->second, ": ", folder.path().string(), " was started with ", value,
-                        "; resume without it, or start anew in another folder");
-        table.set(name, value, folder.file("config.csv").string(), open);
-    }
-}
-
-/// Of the images and labels that a run trains and tests on.
-std::string checksum(const Dataset& data) {
-    std::string digests;
-    for (const Split* part : {&data.train, &data.test}) {
-        digests += sha256_hex({reinterpret_cast<const char*>(part->pixels.data()), part->pixels.size()});
-        digests += sha256_hex({reinterpret_cast<const char*>(part->labels.data()), part->labels.size() * sizeof(int32_t)});
-    }
-    return sha256_hex(digests);
-}
-
 bool is_checksum(const std::string& key) { return key.size() > 7 && key.compare(key.size() - 7, 7, "_sha256") == 0; }
-
-/// A run that goes on must see the data and the trained networks that it began with.
-void require_same_input(const RunFolder& folder, const Config& facts) {
-    for (const auto& [name, value] : folder.config())
-        for (const auto& [key, now] : facts)
-            if (key == name && value != now && is_checksum(key))
-                input_error(folder.path().string(), ": the ",
-                            key == "info.data_sha256" ? "data set" : key.substr(5, key.size() - 12) + "'s file",
-                            " is not the one this run was started with (SHA-256 ", now.substr(0, 12), "…, expected ", value.substr(0, 12),
-                            "…); restore it, or start anew in another folder");
-}
 
 std::string default_run(const std::string& method, const Options& o) {
     std::string name = "runs/" + method + "-" + o.dataset;
     if (!o.teacher.empty()) name += "-" + o.teacher;
     return name + "-" + o.student;
-}
-
-void print_configuration(const std::string& method, const Config& rows) {
-    std::printf("distill %s\n", method.c_str());
-    for (const auto& [name, value] : rows)
-        if (!value.empty()) std::printf("  %-16s %s\n", name.c_str(), value.c_str());
-    std::fflush(stdout);
 }
 
 /// Tests each of the method's pre-trained networks once. Returns what config.csv says of them.
@@ -135,11 +84,63 @@ std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const Me
     return method;
 }
 
-TrainingResult train_one(const std::string& method_name, Laboratory& lab, Loader& loader, const Options& o, const RunFolder& folder,
-                         const MethodFactory& make) {
+}  // namespace
+
+Config kept_options(const OptionTable& table) {
+    Config rows = table.values();
+    rows.erase(std::remove_if(rows.begin(), rows.end(), [](const auto& row) { return drives_only(row.first); }), rows.end());
+    return rows;
+}
+
+void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many) {
+    const Config now = table.values();
+    for (const auto& [name, value] : folder.config()) {
+        if (name == "method" && value != method)
+            input_error(folder.path().string(), ": was started with: distill ", value,
+                        "; resume it with that, or start anew in another folder");
+        if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
+        const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
+        const bool open = left_open(name, own->second);
+        if (table.given(name) && !open && name != "save" && own->second != value)
+            input_error("--", name, " ", own->second, ": ", folder.path().string(), " was started with ", value,
+                        "; resume without it, or start anew in another folder");
+        table.set(name, value, folder.file("config.csv").string(), open);
+    }
+}
+
+std::string checksum(const Dataset& data) {
+    std::string digests;
+    for (const Split* part : {&data.train, &data.test}) {
+        digests += sha256_hex({reinterpret_cast<const char*>(part->pixels.data()), part->pixels.size()});
+        digests += sha256_hex({reinterpret_cast<const char*>(part->labels.data()), part->labels.size() * sizeof(int32_t)});
+    }
+    return sha256_hex(digests);
+}
+
+void require_same_input(const RunFolder& folder, const Config& facts) {
+    for (const auto& [name, value] : folder.config())
+        for (const auto& [key, now] : facts)
+            if (key == name && value != now && is_checksum(key))
+                input_error(folder.path().string(), ": the ",
+                            key == "info.data_sha256" ? "data set" : key.substr(5, key.size() - 12) + "'s file",
+                            " is not the one this run was started with (SHA-256 ", now.substr(0, 12), "…, expected ", value.substr(0, 12),
+                            "…); restore it, or start anew in another folder");
+}
+
+void print_configuration(const std::string& method, const Config& rows) {
+    std::printf("distill %s\n", method.c_str());
+    for (const auto& [name, value] : rows)
+        if (!value.empty()) std::printf("  %-16s %s\n", name.c_str(), value.c_str());
+    std::fflush(stdout);
+}
+
+std::optional<TrainingResult> train_in_folder(const std::string& method_name, Laboratory& lab, Loader& loader, const Options& o,
+                                              const RunFolder& folder, const MethodFactory& make, const AfterEpoch& goes_on) {
     const std::unique_ptr<Method> method = start_method(lab, o, make);
     Trainer trainer(*lab.backend, loader, *method, o, folder);
-    const TrainingResult r = trainer.run();
+    bool stopped = false;
+    const TrainingResult r = trainer.run([&](int epochs, double accuracy) { return !(stopped = goes_on && !goes_on(epochs, accuracy)); });
+    if (stopped) return std::nullopt;
     const auto save = [&](const fs::path& path, const std::string& prefix, const Network& network, double accuracy) {
         save_network(path, method->parameters(), prefix, network, method_name, o, accuracy);
     };
@@ -154,8 +155,6 @@ TrainingResult train_one(const std::string& method_name, Laboratory& lab, Loader
                          r.seconds, o.device, o.precision, commit()});
     return r;
 }
-
-}  // namespace
 
 LoaderOptions Laboratory::loader_options(const Options& o) const {
     LoaderOptions l;
@@ -254,7 +253,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         RunFolder folder = known ? RunFolder::reopen(path) : RunFolder::create(path, config);
         folder.lock();
         if (known) require_same_input(folder, facts);
-        const TrainingResult r = train_one(method_name, lab, loader, o, folder, make_method);
+        const TrainingResult r = *train_in_folder(method_name, lab, loader, o, folder, make_method);
         std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", path.c_str(), r.last, r.best, r.best_epoch,
                     duration(r.seconds).c_str());
         std::fflush(stdout);

@@ -21,7 +21,7 @@ constexpr std::array<std::pair<TrialEvent, const char*>, 7> events = {{{TrialEve
                                                                        {TrialEvent::lost, "lost"},
                                                                        {TrialEvent::failed, "failed"}}};
 
-/// Options hold no ';': it separates them here.
+/// One line. A value with a ';' of its own comes back in pieces, the same pieces each time.
 std::string study_text(const Config& study) {
     std::vector<std::string> parts;
     for (const auto& [name, value] : study) parts.push_back(name + "=" + value);
@@ -67,7 +67,8 @@ CsvWriter fresh(const fs::path& path, const Config& study) {
     return CsvWriter(path, columns, CsvWriter::Open::append);
 }
 
-CsvWriter reopened(const fs::path& path, const Config& study, const JournalFile& so_far) {
+CsvWriter reopened(const fs::path& path, const Config& asked, const JournalFile& so_far) {
+    const Config study = parse_study(study_text(asked));
     const auto value_in = [](const Config& config, const std::string& name) {
         const auto found = std::find_if(config.begin(), config.end(), [&](const auto& row) { return row.first == name; });
         return found == config.end() ? std::string("nothing") : found->second;

@@ -72,7 +72,7 @@ TEST_CASE("journal: another search's is refused, as is a file that is none, and 
     const fs::path path = folder / "journal.csv";
     write_example(path);
     const std::string before = read_file(path);
-    const auto refused = [&](Config other, const std::vector<std::string>& parts) {
+    const auto refused = [&](const Config& other, const std::vector<std::string>& parts) {
         CHECK(says(complaint([&] { Journal(path, other, read_journal(path)); }), parts));
     };
     refused({{"format", "1"}, {"seed", "8"}, {"models", "resnet8,resnet14"}, {"note", ""}},
