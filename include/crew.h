@@ -6,8 +6,8 @@
 
 namespace distill {
 
-/// What a slot reports. epoch: it has trained `epoch` epochs (from 1 on), reached `accuracy` in %, and waits for an answer. The others leave
-/// the slot free: ended (as told, or the run is finished and its files are written), failed (`detail`: why), lost (its worker died).
+/// What a slot reports. epoch: it has trained `epoch` epochs (from 1 on), reached `accuracy` in %, and waits for an answer. The others
+/// leave the slot free: ended (as told, or the run is finished and its files are written), failed (`detail`: why), lost (its worker died).
 struct CrewMessage {
     enum class Kind { epoch, ended, failed, lost } kind = Kind::ended;
     int slot = 0;
@@ -20,8 +20,8 @@ class Crew {
   public:
     virtual ~Crew() = default;
     virtual int slots() const = 0;
-    /// A free slot begins with the run in this folder, or goes on with it from its checkpoint. The last finished epoch of a run that goes on
-    /// is reported again: its report may have been lost.
+    /// A free slot begins with the run in this folder, or goes on with it from its checkpoint. The last finished epoch of a run that goes
+    /// on is reported again: its report may have been lost.
     virtual void train(int slot, const std::string& folder) = 0;
     /// The next message of any slot. Interrupted after SIGINT or SIGTERM, when all that is under way has a checkpoint; InputError where
     /// a run stumbles over its input (a full disk, a data set that is gone).

@@ -37,14 +37,16 @@ void require_student(Options& options);  ///< InputError unless --student names 
 void run_experiment(const std::string& method_name, OptionTable& table, Options& options, bool distills, const MethodFactory& make_method,
                     const Settle& settle = require_student);
 
-/// One training in its folder, to its end (its weights and result.csv are written then) or to where `goes_on` stops it (nothing is returned).
+/// One training in its folder, to its end (its weights and result.csv are written then) or to where `goes_on` stops it (nothing is
+/// returned).
 std::optional<TrainingResult> train_in_folder(const std::string& method_name, Laboratory& lab, Loader& loader, const Options& options,
                                               const RunFolder& folder, const MethodFactory& make_method, const AfterEpoch& goes_on = {});
 
 /// What config.csv keeps of a subcommand's options, and what prints first.
 Config kept_options(const OptionTable& table);
 void print_configuration(const std::string& method_name, const Config& rows);
-/// A resumed run has the options it was started with; one given by hand must say the same (InputError). Of several runs each has its own seed.
+/// A resumed run has the options it was started with; one given by hand must say the same (InputError). Of several runs each has its own
+/// seed.
 void take_options_of(const RunFolder& folder, const std::string& method_name, OptionTable& table, bool one_of_many = false);
 /// Of the images and labels that a run trains and tests on.
 std::string checksum(const Dataset& data);

@@ -19,8 +19,8 @@ struct WorkerPlan {
     std::vector<std::vector<std::string>> environments;
 };
 
-/// The protocol, a line each. To a worker: `SLOT train FOLDER`, then after each report `SLOT go` or `SLOT stop`; `end`: write checkpoints and
-/// end. From it: `ready`, `SLOT epoch N ACCURACY`, `SLOT ended`, `SLOT failed WHY`, `SLOT input WHY`.
+/// The protocol, a line each. To a worker: `SLOT train FOLDER`, then after each report `SLOT go` or `SLOT stop`; `end`: write checkpoints
+/// and end. From it: `ready`, `SLOT epoch N ACCURACY`, `SLOT ended`, `SLOT failed WHY`, `SLOT input WHY`.
 /// A worker whose socket closes ends at once, so none outlives its parent; one that ends unasked is replaced.
 class WorkerCrew final : public Crew {
   public:

@@ -60,7 +60,8 @@ void add_known_methods(std::vector<Contender>& contenders) {
     for (const Contender& c : contenders) add("plain-" + c.graph.node(0).model, mutual_learning({c.graph.node(0).model}));
     for (const Contender& c : contenders)
         for (int i = 1; i < c.graph.size(); ++i)
-            if (!c.graph.node(i).is_ensemble()) add("kd-" + c.graph.node(i).model, distillation(c.graph.node(0).model, c.graph.node(i).model));
+            if (const std::string& teacher = c.graph.node(i).model; !c.graph.node(i).is_ensemble())
+                add("kd-" + teacher, distillation(c.graph.node(0).model, teacher));
     for (const Contender& c : contenders) {
         std::vector<std::string> networks;
         for (const GraphNode& node : c.graph.nodes)
@@ -108,7 +109,8 @@ WorkerPlan plan_workers(const SearchOptions& s) {
     std::vector<int> gpus = parse_gpus(s.devices == "auto" ? "" : s.devices);
     for (int i = 0; s.devices == "auto" && i < gpu_count(); ++i) gpus.push_back(i);
     for (const int gpu : gpus)
-        if (gpu >= gpu_count()) input_error("--devices ", s.devices, ": there is no GPU ", gpu, "; found ", gpu_count(), ", counted from 0");
+        if (gpu >= gpu_count())
+            input_error("--devices ", s.devices, ": there is no GPU ", gpu, "; found ", gpu_count(), ", counted from 0");
     gpus.resize(std::min(gpus.size(), static_cast<size_t>(s.jobs)));
     const int used = static_cast<int>(gpus.size());
     plan.slots_each = (s.jobs + used - 1) / used;
@@ -252,7 +254,8 @@ void Undertaking::search(const SearchSpace& space) {
     plan.tidy = [&](int64_t trial, bool keep_weights) {
         std::error_code none;  // a folder that a kill left unmade has nothing to tidy
         for (const fs::directory_entry& entry : fs::directory_iterator(folder_of(trial), none))
-            if (entry.path().extension() == ".bin" || (!keep_weights && entry.path().extension() == ".safetensors")) fs::remove(entry.path());
+            if (const fs::path kind = entry.path().extension(); kind == ".bin" || (kind == ".safetensors" && !keep_weights))
+                fs::remove(entry.path());
     };
 
     const fs::path path = base_ / "journal.csv";
@@ -277,10 +280,9 @@ void Undertaking::search(const SearchSpace& space) {
     before = {};
     run.run();
     const SearchTally& tally = run.tally();
-    std::printf("search: %lld trials: %lld complete, %lld stopped, %lld rejected, %lld failed; here %.1f s, of which %.2f %% for the search itself\n",
-                static_cast<long long>(tally.ended()), static_cast<long long>(tally.complete), static_cast<long long>(tally.stopped),
-                static_cast<long long>(tally.rejected), static_cast<long long>(tally.failed), run.seconds(),
-                run.seconds() > 0 ? 100 * run.bookkeeping_seconds() / run.seconds() : 0.0);
+    std::printf("%s\n", text(tally.ended(), " trials: ", tally.complete, " complete, ", tally.stopped, " stopped, ", tally.rejected,
+                             " rejected, ", tally.failed, " failed; ", number(run.seconds()), " s, of which the search itself took ",
+                             number(run.bookkeeping_seconds())).c_str());
     if (run.best().empty()) failure(path.string(), ": no trial was complete; it says why");
     std::vector<Contender> contenders;
     for (const TrialScore& score : run.best()) {

@@ -83,7 +83,7 @@ bool Search::start_next(int slot) {
             record({trial, TrialEvent::started, 0, {}, proposal.description});
             waiting_.push_back(trial);
         } else {
-            record({trial, TrialEvent::rejected, 0, {}, proposal.description + " (" + proposal.rejection + ")"});
+            record({trial, TrialEvent::rejected, 0, {}, proposal.description});
             show(text("trial ", trial, " rejected: ", proposal.rejection));
         }
     }

@@ -19,7 +19,8 @@ Graph build(const SearchSpace& space, Choose choose) {
     for (auto& row : graph.gates)
         for (size_t source = 0; source < n; ++source) row.push_back(static_cast<Gate>(choose(gate_count)));
     graph.nodes[0].model = space.target;
-    for (size_t i = 1; i < n; ++i) graph.nodes[i].model = space.models[static_cast<size_t>(choose(static_cast<int64_t>(space.models.size())))];
+    const auto models = static_cast<int64_t>(space.models.size());
+    for (size_t i = 1; i < n; ++i) graph.nodes[i].model = space.models[static_cast<size_t>(choose(models))];
     return graph;
 }
 
