@@ -91,7 +91,7 @@ void check_equal(const fs::path& a, const fs::path& b) {
 
 }  // namespace
 
-TEST_CASE("ktg search: two workers, one killed -9, to a table of the best graph beside the known methods") {
+TEST_CASE("command line: ktg search: two workers, one killed -9, to a table of the best graph beside the known methods") {
     const Workplace folder;
     Command command(folder, searching("run", "--trials 12 --jobs 2 --threads 2 --best 2 --retrain-seeds 2"));
     wait_for_rows(command, folder / "run", 8);
@@ -157,7 +157,7 @@ TEST_CASE("ktg search: two workers, one killed -9, to a table of the best graph 
     for (const Run& run : runs) CHECK(run.folder.string().find("trials") == std::string::npos);
 }
 
-TEST_CASE("ktg search: SIGINT ends with 3, workers and all; --resume ends like the uninterrupted search; so does a torn journal") {
+TEST_CASE("command line: ktg search: SIGINT ends with 3, workers and all; --resume ends like the uninterrupted search; so does a torn journal") {
     const Workplace folder;
     const std::string all = "--trials 8 --jobs 1 --threads 1 --retrain-seeds 1";
     REQUIRE(run(folder, searching("whole", all)).code == 0);
@@ -198,7 +198,7 @@ TEST_CASE("ktg search: SIGINT ends with 3, workers and all; --resume ends like t
     check_rejected(folder, "ktg search --resume --run cut", {"data set is not the one this run was started with"});
 }
 
-TEST_CASE("ktg search: a loss that is not finite fails the trial, not the search; the authors' score says so; a graph goes elsewhere") {
+TEST_CASE("command line: ktg search: a loss that is not finite fails the trial, not the search; the authors' score says so; a graph goes elsewhere") {
     const Workplace folder;
     const Ended failed = run(folder, searching("wild", "--trials 3 --lr 1e30 --threads 1"));
     CHECK(failed.code == 1);
@@ -230,7 +230,7 @@ TEST_CASE("ktg search: a loss that is not finite fails the trial, not the search
     CHECK(read_csv(folder / "moved/retrained/transferred/s1/result.csv").cell(0, "dataset") == "other");
 }
 
-TEST_CASE("ktg search: what is refused leaves nothing behind") {
+TEST_CASE("command line: ktg search: what is refused leaves nothing behind") {
     const Workplace folder;
     const auto refused = [&](const std::string& more, const std::vector<std::string>& parts) {
         check_rejected(folder, searching("run", more), parts);
