@@ -1,5 +1,5 @@
 // csv.h: the one table format of the project: comma-separated, quoted where needed (RFC 4180), one header row.
-// defines: number, csv_text, CsvTable, read_csv, CsvWriter, keep_csv_rows
+// defines: number, csv_text, CsvTable, ReadCsv, read_csv, CsvWriter, keep_csv_rows
 #pragma once
 #include <cstdio>
 #include <filesystem>
@@ -18,6 +18,7 @@ struct CsvTable {
     std::filesystem::path path;  ///< for messages
     std::vector<std::string> columns;
     std::vector<std::vector<std::string>> rows;  ///< each as long as `columns`
+    size_t torn_bytes = 0;                       ///< left out at the end (ReadCsv::whole_lines)
 
     /// Index of a column; InputError naming the file, the column and those present if it is missing.
     size_t column(const std::string& name) const;
@@ -27,8 +28,11 @@ struct CsvTable {
     double cell_number(size_t row, const std::string& name) const;
 };
 
+/// whole_lines: of a file that rows are appended to, a last line without its end was cut off by a kill, and is left out.
+enum class ReadCsv { all, whole_lines };
+
 /// InputError for a missing file, an empty one, a row of another length than the header (file, line, found, expected), or an open quote.
-CsvTable read_csv(const std::filesystem::path& path);
+CsvTable read_csv(const std::filesystem::path& path, ReadCsv which = ReadCsv::all);
 
 /// Rows to a file, each flushed as it is written. InputError if the file cannot be written (a full disk).
 class CsvWriter {
@@ -40,6 +44,7 @@ class CsvWriter {
     CsvWriter(CsvWriter&& other) noexcept;
     CsvWriter& operator=(CsvWriter&& other) noexcept;
     void row(const std::vector<std::string>& cells);
+    void sync();  ///< returns when all rows are on the disk (fsync)
 
   private:
     void put(const std::vector<std::string>& cells);

@@ -1,5 +1,5 @@
 // experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
-// defines: Settle, require_student, run_experiment
+// defines: Settle, require_student, run_experiment, kept_options, print_configuration, take_options_of, checksum
 #pragma once
 #include <functional>
 #include <string>
@@ -18,5 +18,14 @@ void require_student(Options& options);  ///< InputError unless --student names 
 /// finished one.
 void run_experiment(const std::string& method_name, OptionTable& table, Options& options, bool distills, const MethodFactory& make_method,
                     const Settle& settle = require_student);
+
+/// What config.csv keeps of a subcommand's options, and what prints first.
+Config kept_options(const OptionTable& table);
+void print_configuration(const std::string& method_name, const Config& rows);
+/// A resumed run has the options it was started with; one given by hand must say the same (InputError). Of several runs each has its own
+/// seed.
+void take_options_of(const RunFolder& folder, const std::string& method_name, OptionTable& table, bool one_of_many = false);
+/// Of the images and labels that a run trains and tests on.
+std::string checksum(const Dataset& data);
 
 }  // namespace distill

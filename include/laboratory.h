@@ -12,6 +12,10 @@ namespace distill {
 
 /// One thread's. Trainings side by side each have one; they share the data set, which is only read.
 struct Laboratory {
+    Laboratory() = default;
+    Laboratory(Laboratory&&) = default;
+    Laboratory& operator=(Laboratory&&) = delete;  // it would close the device before what lies in its memory
+
     std::unique_ptr<Backend> backend;
     std::shared_ptr<const Dataset> data;
     std::shared_ptr<const DeviceData> on_device;  ///< in memory of the laboratory that was opened first

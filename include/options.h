@@ -1,6 +1,6 @@
 // options.h: the command line of every training subcommand: one table that parses, prints help, writes config.csv and reads it back.
 // defines: Options, Range, OptionTable, add_training_options, add_data_options,
-//          add_schedule_options, device_options, parse_lr_steps, resolve_normalization
+//          add_schedule_options, add_run_options, device_options, parse_lr_steps, resolve_normalization
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -103,9 +103,10 @@ class OptionTable {
 
 /// The options that `train`, `kd` and `reviewkd` share; `distills`: with those of a teacher.
 void add_training_options(OptionTable& table, Options& options, bool distills);
-/// Of these, what says on which data, and what says how: all but the networks.
+/// Of these, what says on which data, how to train, and what a run keeps: all but the networks.
 void add_data_options(OptionTable& table, Options& options);
 void add_schedule_options(OptionTable& table, Options& options);
+void add_run_options(OptionTable& table, Options& options);
 
 /// --threads, --precision and --deterministic, as the backend takes them.
 DeviceOptions device_options(const Options& options);

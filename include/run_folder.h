@@ -31,8 +31,9 @@ class RunFolder {
     /// A folder made before. InputError if it is not there or has no config.csv.
     static RunFolder reopen(const std::filesystem::path& path);
 
-    /// Keeps other processes from training here as long as this object lives. InputError if one already does.
-    void lock();
+    /// Keeps other processes from training here as long as this object, or a process started meanwhile, lives. InputError if one already
+    /// does, and still does after `patience` seconds.
+    void lock(double patience = 0);
 
     const std::filesystem::path& path() const { return path_; }
     std::filesystem::path file(const char* name) const { return path_ / name; }

@@ -1,7 +1,8 @@
 // trainer.h: the training loop that every method shares.
 // defines: StepResult, OtherNetwork, PretrainedNetwork, Method, StudentMethod, student_prefix, Evaluation, evaluate, TrainingResult,
-//          Trainer
+//          AfterEpoch, Trainer
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -93,13 +94,17 @@ struct TrainingResult {
     std::vector<double> others;  ///< of Method::others(), after the last epoch
 };
 
+/// Called after each epoch (its checkpoint is written) with the number of finished epochs and the test accuracy in %; false ends the run
+/// there. A run that goes on reports its last finished epoch again.
+using AfterEpoch = std::function<bool(int epochs, double accuracy)>;
+
 /// Trains `method` as `options` say and keeps the run's files. With options.resume it goes on from the checkpoint, to the bit.
 /// Throws Interrupted after SIGINT or SIGTERM (a checkpoint is written), std::runtime_error for a loss that is not finite.
 class Trainer {
   public:
     /// `name` (of one run among several at work) stands before each line of progress.
     Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder, std::string name = "");
-    TrainingResult run();
+    TrainingResult run(const AfterEpoch& goes_on = {});
 
   private:
     struct Totals {  ///< of an epoch so far

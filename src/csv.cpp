@@ -1,5 +1,7 @@
 #include "csv.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -89,10 +91,14 @@ double CsvTable::cell_number(size_t row, const std::string& name) const {
     return parsed;
 }
 
-CsvTable read_csv(const std::filesystem::path& path) {
-    const std::string bytes = read_file(path);
+CsvTable read_csv(const std::filesystem::path& path, ReadCsv which) {
+    std::string bytes = read_file(path);
     CsvTable table;
     table.path = path;
+    if (which == ReadCsv::whole_lines) {
+        table.torn_bytes = bytes.size() - (bytes.rfind('\n') + 1);  // npos + 1 == 0
+        bytes.resize(bytes.size() - table.torn_bytes);
+    }
     size_t at = bytes.compare(0, 3, "\xEF\xBB\xBF") == 0 ? 3 : 0;  // a spreadsheet's byte-order mark
     if (at == bytes.size()) input_error(path.string(), ": is empty, expected a CSV with a header line");
     std::vector<std::string> cells;
@@ -143,6 +149,10 @@ void CsvWriter::put(const std::vector<std::string>& cells) {
     const std::string line = line_of(cells);
     if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0)
         input_error(path_.string(), ": cannot be written (", std::strerror(errno), "); free some space or choose another folder");
+}
+
+void CsvWriter::sync() {
+    if (::fsync(::fileno(file_)) != 0) input_error(path_.string(), ": cannot be written (", std::strerror(errno), ")");
 }
 
 void keep_csv_rows(const std::filesystem::path& path, size_t rows) {

@@ -18,41 +18,8 @@ bool drives_only(const std::string& name) {
     return name == "resume" || name == "quiet" || name == "runs" || name == "side-by-side" || name == "run";
 }
 
-Config kept_options(const OptionTable& table) {
-    Config rows = table.values();
-    rows.erase(std::remove_if(rows.begin(), rows.end(), [](const auto& row) { return drives_only(row.first); }), rows.end());
-    return rows;
-}
-
 /// What stands for "choose for me", and was chosen when the run began.
 bool left_open(const std::string& name, const std::string& value) { return value == "auto" || (name == "threads" && value == "0"); }
-
-/// A resumed run has the options it was started with; one given by hand must say the same. Of several runs each has its own seed.
-void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many) {
-    const Config now = table.values();
-    for (const auto& [name, value] : folder.config()) {
-        if (name == "method" && value != method)
-            input_error(folder.path().string(), ": was started with: distill ", value,
-                        "; resume it with that, or start anew in another folder");
-        if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
-        const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
-        const bool open = left_open(name, own->second);
-        if (table.given(name) && !open && name != "save" && own->second != value)
-            input_error("--", name, " ", own->second, ": ", folder.path().string(), " was started with ", value,
-                        "; resume without it, or start anew in another folder");
-        table.set(name, value, folder.file("config.csv").string(), open);
-    }
-}
-
-/// Of the images and labels that a run trains and tests on.
-std::string checksum(const Dataset& data) {
-    std::string digests;
-    for (const Split* part : {&data.train, &data.test}) {
-        digests += sha256_hex({reinterpret_cast<const char*>(part->pixels.data()), part->pixels.size()});
-        digests += sha256_hex({reinterpret_cast<const char*>(part->labels.data()), part->labels.size() * sizeof(int32_t)});
-    }
-    return sha256_hex(digests);
-}
 
 /// One small network does not fill a GPU; the CPU's threads serve one training after another best.
 int side_by_side(const Options& o, const Backend& backend) {
@@ -65,13 +32,6 @@ std::string default_run(const std::string& method, const Options& o) {
     std::string name = "runs/" + method + "-" + o.dataset;
     if (!o.teacher.empty()) name += "-" + o.teacher;
     return name + "-" + o.student;
-}
-
-void print_configuration(const std::string& method, const Config& rows) {
-    std::printf("distill %s\n", method.c_str());
-    for (const auto& [name, value] : rows)
-        if (!value.empty()) std::printf("  %-16s %s\n", name.c_str(), value.c_str());
-    std::fflush(stdout);
 }
 
 /// Tests each of the method's pre-trained networks once. Returns what config.csv says of them.
@@ -101,6 +61,44 @@ double measure_teacher(Laboratory& lab, const Loader& loader, const Options& o) 
 }
 
 }  // namespace
+
+Config kept_options(const OptionTable& table) {
+    Config rows = table.values();
+    rows.erase(std::remove_if(rows.begin(), rows.end(), [](const auto& row) { return drives_only(row.first); }), rows.end());
+    return rows;
+}
+
+void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many) {
+    const Config now = table.values();
+    for (const auto& [name, value] : folder.config()) {
+        if (name == "method" && value != method)
+            input_error(folder.path().string(), ": was started with: distill ", value,
+                        "; resume it with that, or start anew in another folder");
+        if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
+        const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
+        const bool open = left_open(name, own->second);
+        if (table.given(name) && !open && name != "save" && own->second != value)
+            input_error("--", name, " ", own->second, ": ", folder.path().string(), " was started with ", value,
+                        "; resume without it, or start anew in another folder");
+        table.set(name, value, folder.file("config.csv").string(), open);
+    }
+}
+
+std::string checksum(const Dataset& data) {
+    std::string digests;
+    for (const Split* part : {&data.train, &data.test}) {
+        digests += sha256_hex({reinterpret_cast<const char*>(part->pixels.data()), part->pixels.size()});
+        digests += sha256_hex({reinterpret_cast<const char*>(part->labels.data()), part->labels.size() * sizeof(int32_t)});
+    }
+    return sha256_hex(digests);
+}
+
+void print_configuration(const std::string& method, const Config& rows) {
+    std::printf("distill %s\n", method.c_str());
+    for (const auto& [name, value] : rows)
+        if (!value.empty()) std::printf("  %-16s %s\n", name.c_str(), value.c_str());
+    std::fflush(stdout);
+}
 
 void require_student(Options& o) {
     if (o.student.empty()) input_error("--student: no network named; there are: ", network_names());

@@ -8,8 +8,10 @@
 #include "error.h"
 #include "experiment.h"
 #include "files.h"
+#include "graph_run.h"
 #include "graph_show.h"
 #include "ktg.h"
+#include "ktg_search_command.h"
 #include "nearest.h"
 #include "paper.h"
 
@@ -57,10 +59,7 @@ void apply_preset(TrainCommand& c) {
 void settle(Options& o, Graph& graph) {
     graph = named_graph(o);
     require_weights(graph, find_graph(o.graph).string());
-    o.student = graph.node(0).model;
-    std::vector<std::string> others;
-    for (int i = 1; i < graph.size(); ++i) others.push_back(graph.node(i).model);
-    o.teacher = joined(others, "+");
+    name_networks(o, graph);
     if (graph.node(0).is_ensemble() && !o.save.empty())
         input_error("--save ", o.save, ": node 0 is an ensemble without weights of its own; its members' are kept in the run's folder");
     std::printf("%s", graph_text(graph).c_str());
@@ -85,15 +84,7 @@ void add_train(CLI::App& ktg) {
     auto* sub = ktg.add_subcommand("train", "train the nodes of a graph together");
     auto c = std::make_shared<TrainCommand>();
     c->table = std::make_unique<OptionTable>(*sub);
-    OptionTable& t = *c->table;
-    Options& o = c->options;
-    add_data_options(t, o);
-    t.add("--graph", o.graph, "the graph: a shipped one's name, or a .csv file");
-    t.add("--models", o.models, "other networks on its nodes: 0=resnet20,1=wrn-16-2");
-    t.add("--weights", o.weights, "files that nodes start from, paths from here: 1=teacher.safetensors; a frozen node needs one");
-    t.add("--temperature", o.temperature, {0, Range().high, true}, "T of the softmaxes on transfer edges");
-    t.add("--frozen-bn", o.frozen_bn, {"running", "batch"}, "statistics of frozen nodes' BatchNorm; batch is the authors' code");
-    add_schedule_options(t, o);
+    add_graph_options(*c->table, c->options);
     sub->callback([c] { train(*c); });
 }
 
@@ -148,6 +139,7 @@ void add_ktg_commands(CLI::App& app) {
     ktg->require_subcommand(1);
     add_train(*ktg);
     add_show(*ktg);
+    add_search_commands(*ktg);
 }
 
 }  // namespace distill

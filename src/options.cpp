@@ -143,11 +143,11 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
     t.add(distills ? "--student" : "--net,--student", o.student, "network to train");
     t.add("--init", o.init, "start from these weights (.safetensors)");
     add_schedule_options(t, o);
+    add_run_options(t, o);
 }
 
 void add_schedule_options(OptionTable& t, Options& o) {
     t.add("--epochs", o.epochs, {1}, "passes over the training data");
-    t.add("--max-steps", o.max_steps, {0}, "end after this many steps (0: no limit)");
     t.add("--batch", o.batch, {1}, "images a step");
     t.add("--lr", o.lr, {0}, "learning rate at the start");
     t.add("--lr-steps", o.lr_steps, "epochs from whose start on the rate is a tenth, e.g. 150,180,210");
@@ -155,9 +155,6 @@ void add_schedule_options(OptionTable& t, Options& o) {
     t.add("--weight-decay", o.weight_decay, {0}, "added to every gradient, times the weight");
     t.add_on_off("--nesterov", o.nesterov, "Nesterov's momentum");
     t.add("--seed", o.seed, "of initial weights, batches and augmentation");
-    t.add("--runs", o.runs, {1}, "trainings with seeds seed, seed+1, …");
-    t.add("--side-by-side", o.side_by_side, {0}, "of these at a time (0: on a GPU up to 8, on the CPU 1); the results are the same");
-    t.add("--val", o.validation, {0}, "hold out this many training records and test on them (0: test on the test set)");
     t.add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
     t.add("--augment", o.augment, {"crop-flip", "none"}, "random crop of the padded image and horizontal flip, or nothing");
     t.add("--crop-pad", o.crop_pad, {"zero", "reflect"}, "what the crop's border of 4 pixels is filled with");
@@ -165,8 +162,15 @@ void add_schedule_options(OptionTable& t, Options& o) {
     t.add_on_off("--drop-last", o.drop_last, "leave out an epoch's last, smaller batch");
     t.add("--precision", o.precision, {"fp32", "tf32", "bf16"}, "of convolutions and products; sums, weights and losses stay fp32");
     t.add_on_off("--deterministic", o.deterministic, "the same bits each time on one machine; off may be faster on a GPU");
-    t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
     t.add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
+}
+
+void add_run_options(OptionTable& t, Options& o) {
+    t.add("--max-steps", o.max_steps, {0}, "end after this many steps (0: no limit)");
+    t.add("--runs", o.runs, {1}, "trainings with seeds seed, seed+1, …");
+    t.add("--side-by-side", o.side_by_side, {0}, "of these at a time (0: on a GPU up to 8, on the CPU 1); the results are the same");
+    t.add("--val", o.validation, {0}, "hold out this many training records and test on them (0: test on the test set)");
+    t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
     t.add("--run", o.run, "the run's folder; by default under runs/, named after what is trained");
     t.add_switch("--resume", o.resume, "go on from the run's checkpoint, with the run's options");
     t.add_switch("--log-steps", o.log_steps, "also write steps.csv, one row a step");

@@ -293,8 +293,15 @@ std::vector<Run> collect_runs(const std::vector<fs::path>& folders) {
     for (const fs::path& folder : folders) {
         if (!fs::is_directory(folder)) input_error(folder.string(), ": is no folder, expected a run folder or one with run folders in it");
         look(folder);
-        for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder))
-            if (entry.is_directory()) look(entry.path());
+        for (auto at = fs::recursive_directory_iterator(folder); at != fs::recursive_directory_iterator(); ++at) {
+            if (!at->is_directory()) continue;
+            // A search's trials, and what they needed, are its journal's; what it trained in the end are runs like others.
+            const bool of_search = fs::exists(at->path().parent_path() / "journal.csv");
+            if (of_search && (at->path().filename() == "trials" || at->path().filename() == "pretrained"))
+                at.disable_recursion_pending();
+            else
+                look(at->path());
+        }
     }
     std::vector<Run> runs;
     for (const auto& [canonical, folder] : found) runs.push_back(read_run(folder));

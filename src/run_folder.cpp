@@ -3,7 +3,9 @@
 #include <sys/file.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 #include "error.h"
 #include "files.h"
@@ -69,12 +71,19 @@ RunFolder RunFolder::reopen(const fs::path& path) {
     return folder;
 }
 
-void RunFolder::lock() {
+void RunFolder::lock(double patience) {
     std::FILE* config = std::fopen(file("config.csv").c_str(), "r");
     if (!config) input_error(file("config.csv").string(), ": cannot be read");
     lock_ = std::shared_ptr<void>(config, [](void* f) { std::fclose(static_cast<std::FILE*>(f)); });
-    if (::flock(::fileno(config), LOCK_EX | LOCK_NB) != 0)
+    constexpr std::chrono::milliseconds pause(20);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(patience);
+    while (::flock(::fileno(config), LOCK_EX | LOCK_NB) != 0) {
+        if (std::chrono::steady_clock::now() < deadline) {
+            std::this_thread::sleep_for(pause);
+            continue;
+        }
         input_error(path_.string(), ": another process is training in this run folder; wait for it, or name another with --run");
+    }
 }
 
 Config RunFolder::config() const { return read_config(file("config.csv")); }

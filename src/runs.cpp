@@ -19,17 +19,6 @@ namespace {
 
 bool is_checksum(const std::string& key) { return key.size() > 7 && key.compare(key.size() - 7, 7, "_sha256") == 0; }
 
-/// A run that goes on must see the data and the trained networks that it began with.
-void require_same_input(const RunFolder& folder, const Config& config) {
-    for (const auto& [name, value] : folder.config())
-        for (const auto& [key, now] : config)
-            if (key == name && value != now && is_checksum(key))
-                input_error(folder.path().string(), ": the ",
-                            key == "info.data_sha256" ? "data set" : key.substr(5, key.size() - 12) + "'s file",
-                            " is not the one this run was started with (SHA-256 ", now.substr(0, 12), "…, expected ", value.substr(0, 12),
-                            "…); restore it, or start anew in another folder");
-}
-
 /// A network that has no weights of its own (a graph's ensemble) gets no file.
 void save_network(const fs::path& path, const Parameters& parameters, const std::string& prefix, const Network& network,
                   const std::string& method, const Options& o, double accuracy) {
@@ -65,20 +54,7 @@ void train_run(Laboratory& lab, const PlannedRun& run, const std::string& name, 
     if (known) require_same_input(folder, run.config);
 
     Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
-    const std::unique_ptr<Method> method = start_method(lab, o, make);
-    const TrainingResult r = Trainer(*lab.backend, loader, *method, o, folder, name).run();
-    const auto save = [&](const fs::path& path, const std::string& prefix, const Network& network, double accuracy) {
-        save_network(path, method->parameters(), prefix, network, run.method, o, accuracy);
-    };
-    save(folder.file("student.safetensors"), student_prefix, method->student(), r.last);
-    if (!o.save.empty()) save(o.save, student_prefix, method->student(), r.last);
-    const std::vector<OtherNetwork> others = method->others();
-    for (size_t i = 0; i < others.size(); ++i)  // "node1." is kept in node1.safetensors
-        if (const std::string& prefix = others[i].prefix; !prefix.empty())
-            save(folder.path() / (prefix + "safetensors"), prefix, *others[i].network, r.others[i]);
-    save_helpers(folder.file("helpers.safetensors"), *method);
-    folder.write_result({o.id, o.dataset, o.teacher, o.student, run.method, std::to_string(o.seed), r.last, r.best, r.best_epoch, r.seconds,
-                         o.device, o.precision, commit()});
+    const TrainingResult r = *train_in_folder(run.method, lab, loader, o, folder, make, {}, name);
     std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", run.folder.c_str(), r.last, r.best, r.best_epoch,
                 duration(r.seconds).c_str());
     std::fflush(stdout);
@@ -120,6 +96,40 @@ class Complaints {
 };
 
 }  // namespace
+
+void require_same_input(const RunFolder& folder, const Config& config) {
+    for (const auto& [name, value] : folder.config())
+        for (const auto& [key, now] : config)
+            if (key == name && value != now && is_checksum(key))
+                input_error(folder.path().string(), ": the ",
+                            key == "info.data_sha256" ? "data set" : key.substr(5, key.size() - 12) + "'s file",
+                            " is not the one this run was started with (SHA-256 ", now.substr(0, 12), "…, expected ", value.substr(0, 12),
+                            "…); restore it, or start anew in another folder");
+}
+
+std::optional<TrainingResult> train_in_folder(const std::string& method_name, Laboratory& lab, Loader& loader, const Options& o,
+                                              const RunFolder& folder, const MethodFactory& make, const AfterEpoch& goes_on,
+                                              const std::string& name) {
+    const std::unique_ptr<Method> method = start_method(lab, o, make);
+    bool stopped = false;
+    const TrainingResult r = Trainer(*lab.backend, loader, *method, o, folder, name).run([&](int epochs, double accuracy) {
+        return !(stopped = goes_on && !goes_on(epochs, accuracy));
+    });
+    if (stopped) return std::nullopt;
+    const auto save = [&](const fs::path& path, const std::string& prefix, const Network& network, double accuracy) {
+        save_network(path, method->parameters(), prefix, network, method_name, o, accuracy);
+    };
+    save(folder.file("student.safetensors"), student_prefix, method->student(), r.last);
+    if (!o.save.empty()) save(o.save, student_prefix, method->student(), r.last);
+    const std::vector<OtherNetwork> others = method->others();
+    for (size_t i = 0; i < others.size(); ++i)  // "node1." is kept in node1.safetensors
+        if (const std::string& prefix = others[i].prefix; !prefix.empty())
+            save(folder.path() / (prefix + "safetensors"), prefix, *others[i].network, r.others[i]);
+    save_helpers(folder.file("helpers.safetensors"), *method);
+    folder.write_result({o.id, o.dataset, o.teacher, o.student, method_name, std::to_string(o.seed), r.last, r.best, r.best_epoch,
+                         r.seconds, o.device, o.precision, commit()});
+    return r;
+}
 
 void train_runs(Laboratory& lab, const std::vector<PlannedRun>& runs, int side_by_side, const MethodFactory& make) {
     const size_t workers = std::min(runs.size(), static_cast<size_t>(side_by_side));

@@ -220,7 +220,7 @@ void Trainer::log_steps(const Table& table) {
     }
 }
 
-TrainingResult Trainer::run() {
+TrainingResult Trainer::run(const AfterEpoch& goes_on) {
     const bool resuming = options_.resume && fs::exists(folder_.checkpoint());
     if (resuming) resume();
     else method_.begin_run(folder_, 0);
@@ -233,10 +233,13 @@ TrainingResult Trainer::run() {
     epochs_csv_.emplace(folder_.table("epochs.csv", epoch_columns, resuming, static_cast<size_t>(rows_written_)));
     if (options_.log_steps)
         steps_csv_.emplace(folder_.table("steps.csv", step_columns, resuming, static_cast<size_t>(global_step_ - step_)));
+    const auto told_to_stop = [&] { return goes_on && rows_written_ > 0 && !goes_on(rows_written_, result_.last); };
+    if (resuming && told_to_stop()) return result_;  // the report of the last finished epoch may have been lost
     Progress progress(options_.epochs, planned_steps(), global_step_, options_.quiet, name_);
     while (epoch_ < options_.epochs && !(out_of_steps() && step_ == 0)) {
         train_epoch(progress);
         finish_epoch(progress);
+        if (told_to_stop()) break;
     }
     return result_;
 }

@@ -13,7 +13,8 @@ using Names = std::vector<std::string>;
 
 Names subcommands_of(const CLI::App& app) {
     Names names;
-    for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(sub->get_name());
+    for (const CLI::App* sub : app.get_subcommands([](const CLI::App* s) { return !s->get_group().empty(); }))  // "": not for people
+        names.push_back(sub->get_name());
     return names;
 }
 

@@ -27,6 +27,7 @@ class Command {
 
     void send(int signal) const;
     bool running();  ///< does not wait
+    pid_t pid() const { return child_; }
     Ended wait();
 
   private:

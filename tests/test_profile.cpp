@@ -81,7 +81,7 @@ TEST_CASE("profile: every operation of a step is counted, with its bytes and mul
     check("matrix product", 3, 3 * 4 * (2 * 128 + 5 * 128 + 2 * 5), 3 * 2 * 5 * 128);
     check("CrossEntropyForward", 1, 4 * 2 * 5, 0);
     check("CrossEntropyBackward", 1, 4 * 2 * 2 * 5, 0);
-    CHECK(named(groups, "Fill").calls == 6);  // the leaves, and the loss's own gradient
+    CHECK(named(groups, "Fill<float>").calls == 6);  // the leaves, and the loss's own gradient
 
     CHECK(groups.back().name == "whole step");
     CHECK(groups[groups.size() - 2].name == "between operations");
@@ -131,7 +131,7 @@ TEST_CASE("profile: functors go by their own name, and by the bytes they declare
     const Groups groups = profiler.groups();
     CHECK(named(groups, "AddOne").calls == 2);
     CHECK(named(groups, "AddOne").work.bytes == 12 * (10 + 5));
-    CHECK(named(groups, "UnaryForward<Relu>").work.bytes == 0);  // declares nothing: not known
+    CHECK(named(groups, "UnaryForward<Relu, float>").work.bytes == 0);  // declares nothing: not known
     CHECK(groups.back().calls == 3);
 }
 
@@ -199,7 +199,7 @@ TEST_CASE("cuda: the profiler's times are the device's, on every stream") {
         });
     }
     const Groups groups = profiler.groups();
-    const double sum = named(groups, "Sum").ms, filled = named(groups, "Fill").ms;
+    const double sum = named(groups, "Sum").ms, filled = named(groups, "Fill<float>").ms;
     CHECK(sum > 2 * filled);  // twelve bytes an element against four, one after the other
     CHECK(groups.back().ms >= sum + filled);
     CHECK(groups.back().ms < 30);  // not the moment by which the device starts late

@@ -1,0 +1,41 @@
+// ktg_search.h: the search for the best graph, start to end: pre-trained networks, trials, the best trained again beside known methods.
+// defines: SearchOptions, search_space_of, run_ktg_search, run_ktg_transfer
+#pragma once
+#include <string>
+
+#include "options.h"
+#include "search_space.h"
+
+namespace distill {
+
+/// What `ktg search` can be told beside how to train.
+struct SearchOptions {
+    Options training;
+    int nodes = 3;
+    std::string target = "resnet32a", models = "resnet32a,resnet110a,wrn-28-2";
+    std::string sampler = "random", score = "validation", devices = "auto", transfer;
+    int64_t trials = 0;  ///< 0: 1500, the authors' number, or all graphs of the grid
+    int jobs = 1, best = 1, retrain_seeds = 3;
+    int64_t alone_batch = 128;
+};
+
+/// InputError for an unknown network or a number of nodes that is none.
+SearchSpace search_space_of(const SearchOptions& options);
+
+/// `ktg search`. In the folder of training.run:
+///
+///     config.csv, journal.csv      the resolved options; what happened to each trial (journal.h)
+///     pretrained/NET/              networks trained alone on the search's training part, for frozen nodes
+///     trials/N/                    trial N's run folder: its tables; weights only of the best
+///     best1.csv …                  the best graphs, best first
+///     teachers/NET/                networks trained alone on all training data
+///     retrained/NAME/s<seed>/      the best graphs, and plain training, KD and mutual learning of their networks
+///     search.csv                   a row for each of those: test accuracy over the seeds
+///
+/// With --resume everything goes on where it was. Throws Interrupted after SIGINT or SIGTERM.
+void run_ktg_search(SearchOptions& options, OptionTable& table);
+
+/// `ktg search --transfer GRAPH`: trains that graph and the known methods beside it as above, with teachers of the data set named.
+void run_ktg_transfer(SearchOptions& options, OptionTable& table);
+
+}  // namespace distill

@@ -1,0 +1,100 @@
+#include "graph_run.h"
+
+#include <CLI/CLI.hpp>
+
+#include "files.h"
+#include "ktg.h"
+#include "nearest.h"
+#include "runs.h"
+
+namespace distill {
+namespace {
+
+constexpr const char* method_name = "ktg";
+
+/// The options of `ktg train` without a command line.
+struct Offline {
+    explicit Offline(Options& options) { add_graph_options(table, options); }
+    CLI::App app;
+    OptionTable table{app};
+};
+
+Options options_of(const RunFolder& folder) {
+    Options options;
+    Offline offline(options);
+    take_options_of(folder, method_name, offline.table);
+    return options;
+}
+
+}  // namespace
+
+void add_transfer_options(OptionTable& t, Options& o) {
+    t.add("--temperature", o.temperature, {0, Range().high, true}, "T of the softmaxes on transfer edges");
+    t.add("--frozen-bn", o.frozen_bn, {"running", "batch"}, "statistics of frozen nodes' BatchNorm; batch is the authors' code");
+}
+
+void add_graph_options(OptionTable& t, Options& o) {
+    add_data_options(t, o);
+    t.add("--graph", o.graph, "the graph: a shipped one's name, or a .csv file");
+    t.add("--models", o.models, "other networks on its nodes: 0=resnet20,1=wrn-16-2");
+    t.add("--weights", o.weights, "files that nodes start from, paths from here: 1=teacher.safetensors; a frozen node needs one");
+    add_transfer_options(t, o);
+    add_schedule_options(t, o);
+    add_run_options(t, o);
+}
+
+void name_networks(Options& o, const Graph& graph) {
+    o.student = graph.node(0).model;
+    std::vector<std::string> others;
+    for (int i = 1; i < graph.size(); ++i) others.push_back(graph.node(i).model);
+    o.teacher = joined(others, "+");
+}
+
+void prepare_graph_run(const fs::path& path, const Graph& graph, const Options& options, const Config& facts) {
+    if (!fs::exists(path)) {
+        Options own = options;
+        own.graph = (path / "graph.csv").string();
+        Config config{{"method", method_name}};
+        for (auto& row : kept_options(Offline(own).table)) config.push_back(std::move(row));
+        config.insert(config.end(), facts.begin(), facts.end());
+        RunFolder::create(path, config);
+    }
+    if (!fs::exists(path / "graph.csv")) write_file_atomically(path / "graph.csv", graph_csv(graph, path));
+}
+
+void GraphRunner::open(const Options& o) {
+    Config shared;
+    Options own = o;
+    for (const auto& row : kept_options(Offline(own).table))
+        for (const char* name : {"data", "dataset", "val", "normalize", "device", "threads", "precision", "deterministic"})
+            if (row.first == name) shared.push_back(row);
+    std::string wanted;
+    for (const auto& [name, value] : shared) wanted += name + "=" + value + "\n";
+    if (wanted == opened_) return;
+    opened_.clear();
+    lab_.reset();
+    lab_.emplace(open_laboratory(own));
+    opened_ = wanted;
+}
+
+void GraphRunner::train(const fs::path& path, const AfterEpoch& goes_on) {
+    RunFolder folder = RunFolder::reopen(path);
+    folder.lock();
+    Options options = options_of(folder);
+    if (folder.finished()) {  // in a process that did not live to say so
+        const CsvTable result = read_csv(folder.file("result.csv"));
+        goes_on(options.epochs, result.cell_number(0, "last"));
+        return;
+    }
+    const Graph graph = read_graph(folder.file("graph.csv"));
+    name_networks(options, graph);
+    options.resume = options.quiet = true;
+    open(options);
+    Loader loader(*lab_->backend, lab_->on_device, lab_->loader_options(options));
+    const auto make = [&](Laboratory& lab, const Options& o) {
+        return std::make_unique<KnowledgeTransferGraph>(*lab.backend, graph, o, lab.data->classes, lab.data->train.records);
+    };
+    train_in_folder(method_name, *lab_, loader, options, folder, make, goes_on);
+}
+
+}  // namespace distill

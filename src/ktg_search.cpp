@@ -1,0 +1,386 @@
+#include "ktg_search.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+#include <set>
+
+#include "error.h"
+#include "files.h"
+#include "graph_run.h"
+#include "nearest.h"
+#include "report.h"
+#include "runs.h"
+#include "search.h"
+#include "version.h"
+#include "workers.h"
+
+namespace distill {
+namespace {
+
+constexpr int64_t authors_trials = 1500;
+constexpr double lock_patience = 10;  // seconds that the workers of a search killed just now may take to end
+
+/// All gates open: one node is plain training, several learn from each other.
+Graph mutual_learning(const std::vector<std::string>& networks) {
+    Graph graph;
+    for (const std::string& network : networks) graph.nodes.push_back({network, {}, {}});
+    graph.gates.assign(networks.size(), std::vector<Gate>(networks.size(), Gate::through));
+    return graph;
+}
+
+Graph distillation(const std::string& student, const std::string& teacher) {
+    Graph graph = mutual_learning({student, teacher});
+    graph.gates[1] = {Gate::cutoff, Gate::cutoff};
+    return graph;
+}
+
+std::set<std::string> frozen_networks(const Graph& graph) {
+    std::set<std::string> names;
+    for (int i = 0; i < graph.size(); ++i)
+        if (graph.is_frozen(i)) names.insert(graph.node(i).model);
+    return names;
+}
+
+/// What is trained at the end, over the seeds.
+struct Contender {
+    std::string name;
+    Graph graph;
+    std::optional<TrialScore> found;  ///< by the search
+};
+
+/// Plain training, KD from each other network, and mutual learning of all, for the networks of these graphs.
+void add_known_methods(std::vector<Contender>& contenders) {
+    std::vector<Contender> known;
+    std::set<std::string> names;
+    const auto add = [&](const std::string& name, const Graph& graph) {
+        if (names.insert(name).second) known.push_back({name, graph, {}});
+    };
+    for (const Contender& c : contenders) add("plain-" + c.graph.node(0).model, mutual_learning({c.graph.node(0).model}));
+    for (const Contender& c : contenders)
+        for (int i = 1; i < c.graph.size(); ++i)
+            if (const std::string& teacher = c.graph.node(i).model; !c.graph.node(i).is_ensemble())
+                add("kd-" + teacher, distillation(c.graph.node(0).model, teacher));
+    for (const Contender& c : contenders) {
+        std::vector<std::string> networks;
+        for (const GraphNode& node : c.graph.nodes)
+            if (!node.is_ensemble()) networks.push_back(node.model);
+        std::sort(networks.begin() + 1, networks.end());  // the same networks in another order are the same method
+        if (networks.size() > 1) add("dml-" + joined(networks, "+"), mutual_learning(networks));
+    }
+    contenders.insert(contenders.end(), known.begin(), known.end());
+}
+
+std::vector<int> parse_gpus(const std::string& devices) {
+    std::vector<int> gpus;
+    for (const std::string& part : split(devices, ',')) {
+        const bool digits = !part.empty() && part.size() < 4 && part.find_first_not_of("0123456789") == std::string::npos;
+        if (!digits || std::count(gpus.begin(), gpus.end(), std::stoi(part)) > 0)
+            input_error("--devices: found '", devices, "', expected auto, cpu, or different GPUs like 0,1");
+        gpus.push_back(std::stoi(part));
+    }
+    return gpus;
+}
+
+int gpu_count() {
+#ifdef DISTILL_CUDA
+    return cuda_device_count();
+#else
+    return 0;
+#endif
+}
+
+/// The GPU as CUDA_VISIBLE_DEVICES names it, which may be set already.
+std::string visible_gpu(int index) {
+    const char* set = std::getenv("CUDA_VISIBLE_DEVICES");
+    const std::vector<std::string> names = split(set ? set : "", ',');
+    return static_cast<size_t>(index) < names.size() ? names[static_cast<size_t>(index)] : std::to_string(index);
+}
+
+/// A process for each job on the CPU; for each GPU otherwise, its jobs side by side in it.
+WorkerPlan plan_workers(const SearchOptions& s) {
+    WorkerPlan plan;
+    plan.program = "/proc/self/exe";  // this very build, whatever has become of its file
+    if (s.training.device == "cpu") {
+        plan.environments.resize(static_cast<size_t>(s.jobs));
+        return plan;
+    }
+    std::vector<int> gpus = parse_gpus(s.devices == "auto" ? "" : s.devices);
+    for (int i = 0; s.devices == "auto" && i < gpu_count(); ++i) gpus.push_back(i);
+    for (const int gpu : gpus)
+        if (gpu >= gpu_count())
+            input_error("--devices ", s.devices, ": there is no GPU ", gpu, "; found ", gpu_count(), ", counted from 0");
+    gpus.resize(std::min(gpus.size(), static_cast<size_t>(s.jobs)));
+    const int used = static_cast<int>(gpus.size());
+    plan.slots_each = (s.jobs + used - 1) / used;
+    for (const int gpu : gpus) plan.environments.push_back({"CUDA_VISIBLE_DEVICES=" + visible_gpu(gpu)});
+    return plan;
+}
+
+std::string percent(double value) {
+    char buffer[40];
+    std::snprintf(buffer, sizeof buffer, "%.2f", value);
+    return buffer;
+}
+
+/// A search or a transfer under way: its options resolved, its folder open and locked, its workers at hand.
+class Undertaking {
+  public:
+    Undertaking(const std::string& method, SearchOptions& options, OptionTable& table);
+    void search(const SearchSpace& space);
+    void compare(std::vector<Contender> contenders);
+
+  private:
+    void require_fitting_data();
+    Options training(bool alone, int64_t validation) const;
+    void train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation);
+    void train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed);
+    Graph with_weights(Graph graph, const fs::path& from) const;
+    fs::path seed_folder(const Contender& contender, int i) const;
+    void write_results(const std::vector<Contender>& contenders) const;
+
+    SearchOptions& s_;
+    Options& o_;
+    fs::path base_;
+    Config study_, facts_;
+    std::optional<RunFolder> folder_;
+    std::unique_ptr<WorkerCrew> crew_;
+};
+
+Undertaking::Undertaking(const std::string& method, SearchOptions& options, OptionTable& table)
+    : s_(options), o_(options.training), base_(o_.run) {
+    const bool known = fs::exists(base_);
+    if (known && !o_.resume)
+        input_error(base_.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+    if (o_.resume) take_options_of(RunFolder::reopen(base_), method, table);
+    if (s_.transfer.empty()) {
+        const SearchSpace space = search_space_of(s_);
+        const std::optional<int64_t> all = space.size();
+        const bool grid = s_.sampler == "grid";
+        if (grid && !all) input_error("--sampler grid: graphs of ", s_.nodes, " nodes are too many to try each; use --sampler random");
+        if (s_.trials == 0) s_.trials = grid ? *all : authors_trials;
+        if (grid && s_.trials > *all) input_error("--trials ", s_.trials, ": the grid has ", *all, " graphs");
+        if (s_.score == "test" && o_.validation > 0) input_error("--val ", o_.validation, ": with --score test nothing is held out");
+    }
+    parse_lr_steps(o_.lr_steps);
+    require_fitting_data();
+    const WorkerPlan workers = plan_workers(s_);
+    study_ = kept_options(table);
+    print_configuration(method, study_);
+    if (s_.transfer.empty() && s_.score == "test")
+        std::printf("note: trials are scored on the test set, as the authors do: the best was chosen by the images that it is tested on\n");
+    Config config{{"method", method}};
+    config.insert(config.end(), study_.begin(), study_.end());
+    config.insert(config.end(), facts_.begin(), facts_.end());
+    folder_ = known ? RunFolder::reopen(base_) : RunFolder::create(base_, config);
+    folder_->lock(lock_patience);  // the workers inherit it: while one lives, nobody else works here
+    if (known) require_same_input(*folder_, facts_);
+    catch_interruption();
+    crew_ = std::make_unique<WorkerCrew>(workers);
+}
+
+/// Opens device and data once, for what follows from them and for what can be wrong with them; the workers open their own.
+void Undertaking::require_fitting_data() {
+    const int64_t asked = o_.validation;
+    o_.device = s_.devices == "cpu" || s_.devices == "auto" ? s_.devices : (parse_gpus(s_.devices), "cuda");
+    o_.validation = 0;
+    std::optional<Laboratory> lab(open_laboratory(o_));
+    facts_ = {{"info.commit", commit()}, {"info.machine", lab->backend->description()}, {"info.data_sha256", checksum(*lab->data)}};
+    if (s_.transfer.empty() && s_.score == "validation") {
+        constexpr int64_t authors_part = 5;  // 10,000 of CIFAR's 50,000
+        o_.validation = asked > 0 ? asked : std::max<int64_t>(1, lab->data->train.records / authors_part);
+        lab.reset();
+        lab.emplace(open_laboratory(o_));
+    }
+    for (const bool alone : {false, true}) Loader(*lab->backend, lab->on_device, lab->loader_options(training(alone, 0)));
+}
+
+Options Undertaking::training(bool alone, int64_t validation) const {
+    Options o = o_;
+    o.validation = validation;
+    if (alone) o.batch = s_.alone_batch;
+    if (o.device == "cpu") o.threads = std::max(1, o_.threads / s_.jobs);
+    return o;
+}
+
+void Undertaking::train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed) {
+    std::vector<std::string> left;
+    for (const std::string& folder : folders)
+        if (!RunFolder::reopen(folder).finished()) left.push_back(folder);
+    if (left.empty()) return;
+    if (!o_.quiet) std::printf("%s: %zu trainings\n", what.c_str(), left.size()), std::fflush(stdout);
+    for (const FailedRun& failed : train_all(*crew_, left, o_.quiet)) {
+        if (must_succeed) failure(failed.folder, ": ", failed.reason);
+        std::printf("%s failed: %s\n", failed.folder.c_str(), failed.reason.c_str());
+    }
+}
+
+void Undertaking::train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation) {
+    std::vector<std::string> folders;
+    for (const std::string& network : networks) {
+        prepare_graph_run(into / network, mutual_learning({network}), training(true, validation), facts_);
+        folders.push_back((into / network).string());
+    }
+    train_folders("networks trained alone, for frozen nodes", folders, true);
+}
+
+/// Frozen nodes get the networks trained alone in `from`.
+Graph Undertaking::with_weights(Graph graph, const fs::path& from) const {
+    for (int i = 0; i < graph.size(); ++i)
+        graph.nodes[static_cast<size_t>(i)].weights = graph.is_frozen(i) ? from / graph.node(i).model / "student.safetensors" : fs::path();
+    return graph;
+}
+
+void Undertaking::search(const SearchSpace& space) {
+    const auto graph_of = [&](int64_t trial) { return s_.sampler == "grid" ? space.at(trial) : space.random(o_.seed, trial); };
+    const auto folder_of = [&](int64_t trial) { return base_ / "trials" / std::to_string(trial); };
+    std::set<std::string> frozen;
+    for (int64_t trial = 0; trial < s_.trials; ++trial)
+        if (const Graph graph = graph_of(trial); !graph.is_frozen(0)) frozen.merge(frozen_networks(graph));
+    train_alone(base_ / "pretrained", frozen, o_.validation);
+
+    SearchPlan plan;
+    plan.trials = s_.trials;
+    plan.epochs = o_.epochs;
+    plan.keep = s_.best;
+    plan.propose = [&](int64_t trial) {
+        const Graph graph = graph_of(trial);
+        return Proposal{graph_line(graph), graph.is_frozen(0) ? "its target would be frozen" : ""};
+    };
+    plan.prepare = [&](int64_t trial) {
+        prepare_graph_run(folder_of(trial), with_weights(graph_of(trial), base_ / "pretrained"), training(false, o_.validation), facts_);
+        return folder_of(trial).string();
+    };
+    plan.tidy = [&](int64_t trial, bool keep_weights) {
+        std::error_code none;  // a folder that a kill left unmade has nothing to tidy
+        for (const fs::directory_entry& entry : fs::directory_iterator(folder_of(trial), none))
+            if (const fs::path kind = entry.path().extension(); kind == ".bin" || (kind == ".safetensors" && !keep_weights))
+                fs::remove(entry.path());
+    };
+
+    const fs::path path = base_ / "journal.csv";
+    Config study{{"format", "1"}};
+    study.insert(study.end(), study_.begin(), study_.end());
+    study.emplace_back("data_sha256", facts_.back().second);
+    std::optional<Journal> journal;
+    std::vector<JournalRow> before;
+    if (fs::exists(path)) {
+        JournalFile so_far = read_journal(path);
+        if (so_far.torn_bytes > 0)
+            std::printf("%s: its last line was cut off after %zu bytes, and is dropped\n", path.c_str(), so_far.torn_bytes);
+        journal.emplace(path, study, so_far);
+        before = std::move(so_far.rows);
+    } else if (fs::exists(base_ / "trials")) {
+        input_error(path.string(), ": the journal of the trials beside it is gone; restore it, or start anew in another folder");
+    } else {
+        journal.emplace(path, study);
+    }
+    Search run(plan, *journal, *crew_, o_.quiet);
+    run.replay(before);
+    before = {};
+    run.run();
+    const SearchTally& tally = run.tally();
+    std::printf("%s\n", text(tally.ended(), " trials: ", tally.complete, " complete, ", tally.stopped, " stopped, ", tally.rejected,
+                             " rejected, ", tally.failed, " failed; ", number(run.seconds()), " s, of which the search itself took ",
+                             number(run.bookkeeping_seconds())).c_str());
+    if (run.best().empty()) failure(path.string(), ": no trial was complete; it says why");
+    std::vector<Contender> contenders;
+    for (const TrialScore& score : run.best()) {
+        contenders.push_back({text("best", contenders.size() + 1), graph_of(score.trial), score});
+        std::printf("%s: trial %lld, error %s %%: %s\n", contenders.back().name.c_str(), static_cast<long long>(score.trial),
+                    percent(score.error).c_str(), graph_line(contenders.back().graph).c_str());
+    }
+    std::fflush(stdout);
+    compare(std::move(contenders));
+}
+
+fs::path Undertaking::seed_folder(const Contender& contender, int i) const {
+    return base_ / "retrained" / contender.name / ("s" + std::to_string(o_.seed + static_cast<uint64_t>(i)));
+}
+
+/// Trains the graphs, and the known methods beside them, on all the training data.
+void Undertaking::compare(std::vector<Contender> contenders) {
+    add_known_methods(contenders);
+    // Scored on the test set, the search has trained its frozen networks on all the data already.
+    const fs::path teachers = base_ / (s_.transfer.empty() && s_.score == "test" ? "pretrained" : "teachers");
+    std::set<std::string> frozen;
+    for (const Contender& c : contenders) frozen.merge(frozen_networks(c.graph));
+    train_alone(teachers, frozen, 0);
+    std::vector<std::string> folders;
+    for (const Contender& c : contenders) {
+        const Graph graph = with_weights(c.graph, teachers);
+        if (c.found) write_file_atomically(base_ / (c.name + ".csv"), graph_csv(graph, base_));
+        for (int i = 0; i < s_.retrain_seeds; ++i) {
+            Options options = training(graph.size() == 1, 0);
+            options.seed += static_cast<uint64_t>(i);
+            folders.push_back(seed_folder(c, i).string());
+            prepare_graph_run(folders.back(), graph, options, facts_);
+        }
+    }
+    train_folders("on all training data", folders, false);
+    write_results(contenders);
+}
+
+void Undertaking::write_results(const std::vector<Contender>& contenders) const {
+    std::vector<std::vector<std::string>> rows;
+    std::printf("%-28s %-20s %s\n", "test accuracy in %", "mean ± std (n)", "graph");
+    for (const Contender& c : contenders) {
+        std::vector<double> accuracies;
+        for (int i = 0; i < s_.retrain_seeds; ++i)
+            if (const RunFolder run = RunFolder::reopen(seed_folder(c, i)); run.finished())
+                accuracies.push_back(read_csv(run.file("result.csv")).cell_number(0, "last"));
+        const Spread s = spread(accuracies);
+        const std::string line = graph_line(c.graph);
+        rows.push_back({c.name, c.found ? std::to_string(c.found->trial) : "", c.found ? number(c.found->error) : "",
+                        s.n > 0 ? number(s.mean) : "", s.n > 1 ? number(s.deviation) : "", std::to_string(s.n), line});
+        std::string shown = s.n > 0 ? percent(s.mean) : "failed";
+        if (s.n > 1) shown += " ± " + percent(s.deviation);
+        if (s.n > 0) shown += " (" + std::to_string(s.n) + ")";
+        std::printf("%-28s %-*s %s\n", c.name.c_str(), s.n > 1 ? 21 : 20, shown.c_str(), line.c_str());
+    }
+    write_file_atomically(base_ / "search.csv", csv_text({"id", "trial", "search_error", "test_mean", "test_std", "n", "graph"}, rows));
+    std::printf("written to %s\n", (base_ / "search.csv").c_str());
+    std::fflush(stdout);
+}
+
+/// An interrupted run says how it goes on.
+template <class Work>
+void interruptible(const std::string& run, Work work) {
+    try {
+        work();
+    } catch (const Interrupted&) {
+        throw Interrupted(text("interrupted; go on with --resume --run ", run));
+    }
+}
+
+}  // namespace
+
+SearchSpace search_space_of(const SearchOptions& s) {
+    SearchSpace space{s.target, split(s.models, ','), s.nodes};
+    if (space.models.empty()) input_error("--models: no network named; there are: ", network_names());
+    family_of(s.target);  // throws for an unknown name
+    for (const std::string& model : space.models) family_of(model);
+    return space;
+}
+
+void run_ktg_search(SearchOptions& s, OptionTable& table) {
+    if (s.training.run.empty()) s.training.run = "runs/ktg-search-" + s.training.dataset;
+    interruptible(s.training.run, [&] {
+        Undertaking search("ktg-search", s, table);
+        search.search(search_space_of(s));
+    });
+}
+
+void run_ktg_transfer(SearchOptions& s, OptionTable& table) {
+    if (s.training.run.empty()) s.training.run = "runs/ktg-transfer-" + s.training.dataset;
+    const Graph graph = read_graph(find_graph(s.transfer));
+    require_sound(graph, s.transfer);
+    interruptible(s.training.run, [&] {
+        Undertaking transfer("ktg-transfer", s, table);
+        transfer.compare({{"transferred", graph, {}}});
+    });
+}
+
+}  // namespace distill

@@ -1,0 +1,288 @@
+// Whole searches through the program itself: real trainings of tiny networks, workers and searches killed, and what is refused.
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <set>
+#include <sstream>
+#include <thread>
+
+#include "command.h"
+#include "complaints.h"
+#include "csv.h"
+#include "data_synth.h"
+#include "files.h"
+#include "graph.h"
+#include "journal.h"
+#include "report.h"
+#include "search_space.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+
+struct Workplace : TempFolder {
+    Workplace() {
+        synthesize(path() / "data", {"s", 3, 8, 50, 20});
+        synthesize(path() / "data", {"other", 2, 8, 40, 20});
+    }
+};
+
+std::string searching(const std::string& run, const std::string& more) {
+    return "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8,wrn-10-1 --epochs 4 --lr-steps 3 --batch 10 --alone-batch 10 "
+           "--lr 0.05 --seed 3 --run " + run + " " + more;
+}
+
+std::vector<JournalRow> rows_of(const fs::path& run) { return read_journal(run / "journal.csv").rows; }
+
+size_t rows_so_far(const fs::path& run) {
+    const std::string bytes = fs::exists(run / "journal.csv") ? read_file(run / "journal.csv") : "";
+    return static_cast<size_t>(std::count(bytes.begin(), bytes.end(), '\n'));
+}
+
+void wait_for_rows(Command& command, const fs::path& run, size_t rows) {
+    while (command.running() && rows_so_far(run) < rows) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+}
+
+std::vector<pid_t> workers_of(pid_t parent) {
+    std::ifstream in(text("/proc/", parent, "/task/", parent, "/children"));
+    std::vector<pid_t> pids;
+    for (pid_t pid; in >> pid;) pids.push_back(pid);
+    return pids;
+}
+
+/// A process that has ended may wait for its parent's (or init's) attention: a zombie.
+bool lives(pid_t pid) {
+    std::ifstream in(text("/proc/", pid, "/stat"));
+    std::string stat;
+    std::getline(in, stat);
+    const size_t name_end = stat.rfind(')');
+    return name_end != std::string::npos && stat.compare(name_end, 3, ") Z") != 0;
+}
+
+bool all_gone(const std::vector<pid_t>& pids) {
+    for (const auto deadline = Clock::now() + Seconds(10); Clock::now() < deadline; std::this_thread::sleep_for(Seconds(0.01)))
+        if (std::none_of(pids.begin(), pids.end(), lives)) return true;
+    return false;
+}
+
+/// Every trial has one end, and its journal is whole.
+void check_complete(const fs::path& run, int64_t trials) {
+    std::map<int64_t, int> ends;
+    for (const JournalRow& r : rows_of(run))
+        ends[r.trial] += r.event != TrialEvent::started && r.event != TrialEvent::running && r.event != TrialEvent::lost;
+    CHECK(static_cast<int64_t>(ends.size()) == trials);
+    for (const auto& [trial, count] : ends) CHECK_MESSAGE(count == 1, "trial " << trial);
+}
+
+/// The same trials, rungs, winners and accuracies.
+void check_equal(const fs::path& a, const fs::path& b) {
+    CHECK(read_file(a / "journal.csv") == read_file(b / "journal.csv"));
+    CHECK(read_file(a / "search.csv") == read_file(b / "search.csv"));
+    CHECK(read_file(a / "best1.csv") == read_file(b / "best1.csv"));
+    for (const fs::path run : {"retrained/best1/s3", "retrained/plain-resnet8/s3"})
+        CHECK(read_file(a / run / "student.safetensors") == read_file(b / run / "student.safetensors"));
+}
+
+}  // namespace
+
+TEST_CASE("command line: ktg search: two workers, one killed -9, to a table of the best graph beside the known methods") {
+    const Workplace folder;
+    Command command(folder, searching("run", "--trials 12 --jobs 2 --threads 2 --best 2 --retrain-seeds 2"));
+    wait_for_rows(command, folder / "run", 8);
+    const std::vector<pid_t> workers = workers_of(command.pid());
+    REQUIRE(workers.size() == 2);
+    REQUIRE(::kill(workers[0], SIGKILL) == 0);
+    const Ended end = command.wait();
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    CHECK(says(end.out, {"val              10", "12/12 done", "best1: trial ", "test accuracy in %", "written to run/search.csv"}));
+
+    check_complete(folder / "run", 12);
+    int lost = 0;
+    std::map<int64_t, double> errors;
+    for (const JournalRow& r : rows_of(folder / "run")) {
+        lost += r.event == TrialEvent::lost;
+        if (r.event == TrialEvent::lost) CHECK(says(r.detail, {"worker 0 ended by signal 9"}));
+        CHECK(r.event != TrialEvent::failed);
+        if (r.event == TrialEvent::complete) errors[r.trial] = *r.error;
+        const SearchSpace space{"resnet8", {"resnet8", "wrn-10-1"}, 2};
+        if (r.event == TrialEvent::started || r.event == TrialEvent::rejected) CHECK(r.detail == graph_line(space.random(3, r.trial)));
+    }
+    CHECK(lost == 1);
+
+    const CsvTable table = read_csv(folder / "run/search.csv");
+    REQUIRE(table.rows.size() >= 5);
+    for (size_t row = 0; row < table.rows.size(); ++row) {
+        CHECK(table.cell(row, "n") == "2");
+        const double mean = table.cell_number(row, "test_mean");
+        CHECK((mean >= 0 && mean <= 100));
+        std::vector<double> accuracies;
+        for (const char* seed : {"s3", "s4"}) {
+            const CsvTable result = read_csv(folder / "run/retrained" / table.cell(row, "id") / seed / "result.csv");
+            accuracies.push_back(result.cell_number(0, "last"));
+        }
+        CHECK(mean == doctest::Approx(spread(accuracies).mean));
+    }
+    CHECK(table.cell(0, "id") == "best1");
+    const auto best = std::min_element(errors.begin(), errors.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    CHECK(table.cell(0, "trial") == std::to_string(best->first));
+    CHECK(table.cell_number(0, "search_error") == best->second);
+    CHECK(table.cell(2, "id") == "plain-resnet8");
+    CHECK(table.cell(2, "graph") == "resnet8 | through");
+    std::set<std::string> ids;
+    for (size_t row = 2; row < table.rows.size(); ++row) ids.insert(table.cell(row, "id").substr(0, 3));
+    CHECK(ids == std::set<std::string>{"pla", "kd-", "dml"});
+
+    // Weights stay of the best two trials alone; checkpoints of none.
+    int with_weights = 0;
+    for (const auto& entry : fs::directory_iterator(folder / "run/trials")) {
+        with_weights += fs::exists(entry.path() / "student.safetensors");
+        CHECK_FALSE(fs::exists(entry.path() / "checkpoint.bin"));
+        CHECK(fs::exists(entry.path() / "epochs.csv"));
+    }
+    CHECK(with_weights == 2);
+    const Graph found = read_graph(folder / "run/best1.csv");
+    CHECK(graph_line(found) == table.cell(0, "graph"));
+    require_weights(found, "best1.csv");
+
+    // The trainings of the end are runs for the report; trials are not.
+    const std::vector<Run> runs = collect_runs({folder / "run"});
+    CHECK(runs.size() >= 2 * table.rows.size());
+    for (const Run& run : runs) CHECK(run.folder.string().find("trials") == std::string::npos);
+}
+
+TEST_CASE("command line: ktg search: SIGINT ends with 3, workers and all; --resume ends like the uninterrupted search; so does a torn journal") {
+    const Workplace folder;
+    const std::string all = "--trials 8 --jobs 1 --threads 1 --retrain-seeds 1";
+    REQUIRE(run(folder, searching("whole", all)).code == 0);
+    Command command(folder, searching("cut", all));
+    wait_for_rows(command, folder / "cut", 7);
+    const std::vector<pid_t> workers = workers_of(command.pid());
+    CHECK(workers.size() == 1);
+    command.send(SIGINT);
+    const Ended end = command.wait();
+    CHECK(end.code == 3);
+    CHECK(says(end.err, {"distill: interrupted", "--resume --run cut"}));
+    CHECK(all_gone(workers));
+    CHECK_FALSE(fs::exists(folder / "cut/search.csv"));
+
+    // A kill in the middle of a row leaves a torn line.
+    std::ofstream(folder / "cut/journal.csv", std::ios::app | std::ios::binary) << "5,runn";
+    check_rejected(folder, searching("cut", all), {"this run folder exists", "--resume"});
+    check_rejected(folder, searching("cut", "--resume --trials 9"), {"--trials 9", "was started with 8"});
+    const Ended resumed = run(folder, "ktg search --resume --run cut");
+    CAPTURE(resumed.err);
+    CHECK(resumed.code == 0);
+    CHECK(says(resumed.out, {"its last line was cut off after 6 bytes, and is dropped"}));
+    check_equal(folder / "cut", folder / "whole");
+    check_complete(folder / "cut", 8);
+
+    // Another search's journal is refused, and a search whose journal is gone.
+    const std::string journal = read_file(folder / "cut/journal.csv");
+    std::string other = journal;
+    other.replace(other.find("seed=3"), 6, "seed=4");
+    put_file(folder / "cut/journal.csv", other);
+    check_rejected(folder, "ktg search --resume --run cut", {"another search", "found seed = 4, expected 3"});
+    fs::remove(folder / "cut/journal.csv");
+    check_rejected(folder, "ktg search --resume --run cut", {"journal of the trials beside it is gone"});
+    // Other data under the same name.
+    put_file(folder / "cut/journal.csv", journal);
+    fs::remove_all(folder / "data/s");
+    synthesize(folder / "data", {"s", 3, 8, 50, 20, 1});
+    check_rejected(folder, "ktg search --resume --run cut", {"data set is not the one this run was started with"});
+}
+
+TEST_CASE("command line: ktg search: a loss that is not finite fails the trial, not the search; the authors' score says so; a graph goes elsewhere") {
+    const Workplace folder;
+    const Ended failed = run(folder, searching("wild", "--trials 3 --lr 1e30 --threads 1"));
+    CHECK(failed.code == 1);
+    CHECK(says(failed.err, {"journal.csv: no trial was complete"}));
+    int failures = 0;
+    for (const JournalRow& r : rows_of(folder / "wild")) {
+        if (r.event != TrialEvent::failed) continue;
+        CHECK(says(r.detail, {"the loss is "}));
+        ++failures;
+    }
+    check_complete(folder / "wild", 3);
+    CHECK(failures > 0);
+
+    const Ended scored = run(folder, searching("test", "--trials 2 --score test --threads 1 --retrain-seeds 1 --sampler grid"));
+    CHECK(scored.code == 0);
+    CHECK(says(scored.out, {"trials are scored on the test set, as the authors do", "val              0"}));
+    CHECK(rows_of(folder / "test")[0].detail == "resnet8 resnet8 | through through | through through");
+
+    put_file(folder / "found.csv", "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,wrn-10-1,,cutoff,cutoff\n");
+    const Ended moved = run(folder, "ktg search --transfer found.csv --dataset other --epochs 1 --batch 10 --alone-batch 10 --threads 1 "
+                                    "--retrain-seeds 2 --run moved");
+    CAPTURE(moved.err);
+    CHECK(moved.code == 0);
+    const CsvTable table = read_csv(folder / "moved/search.csv");
+    REQUIRE(table.rows.size() == 4);
+    CHECK(table.cell(0, "id") == "transferred");
+    CHECK(table.cell(0, "n") == "2");
+    CHECK(fs::exists(folder / "moved/teachers/wrn-10-1/student.safetensors"));
+    CHECK(read_csv(folder / "moved/retrained/transferred/s1/result.csv").cell(0, "dataset") == "other");
+}
+
+TEST_CASE("command line: ktg search: what is refused leaves nothing behind") {
+    const Workplace folder;
+    const auto refused = [&](const std::string& more, const std::vector<std::string>& parts) {
+        check_rejected(folder, searching("run", more), parts);
+    };
+    refused("--models resnet8,resnet9000", {"resnet9000"});
+    refused("--target vgg", {"vgg"});
+    refused("--nodes 8", {"--nodes", "'8'", "from 2 to 7"});
+    refused("--nodes 1", {"--nodes", "'1'"});
+    refused("--sampler grid --nodes 7", {"too many to try each"});
+    refused("--sampler grid --trials 5000", {"the grid has 512 graphs"});
+    refused("--score test --val 5", {"--val 5", "nothing is held out"});
+    refused("--batch 100", {"--batch 100", "40"});
+    refused("--devices 0,0", {"--devices", "'0,0'"});
+    refused("--devices gpu", {"--devices", "'gpu'"});
+    refused("--val 50", {"50"});
+    refused("--resume", {"no run to resume here"});
+    refused("--transfer found.csv", {"--nodes: has no meaning with --transfer"});
+    check_rejected(folder, "ktg search --transfer found.csv --dataset s --run run", {"found.csv"});
+    check_rejected(folder, "ktg serach", {"unknown subcommand 'serach'", "did you mean search", "show"});
+    CHECK(run(folder, "ktg serach").err.find("worker") == std::string::npos);
+}
+
+TEST_CASE("slow: ktg search: twenty kill -9 at random moments, each resumed, end with the same trials, rungs and winner") {
+    const Workplace folder;
+    const std::string all = "--trials 40 --jobs 1 --threads 1 --retrain-seeds 1";
+    constexpr int kills = 20;
+    const auto seconds_of = [&](const std::string& command) {
+        const auto started = Clock::now();
+        REQUIRE(run(folder, command).code == 0);
+        return Seconds(Clock::now() - started).count();
+    };
+    seconds_of("info --net resnet8");  // the first start reads the libraries from the disk
+    const double start_up = seconds_of("info --net resnet8"), work = seconds_of(searching("whole", all)) - 2 * start_up;
+    const double earliest = start_up, latest = 2 * start_up + work / 10;  // two starts: the search's and its worker's
+    std::mt19937 random(1);
+    size_t rows_seen = 0;
+    for (int kill = 0; kill < kills; ++kill) {
+        Command command(folder, fs::exists(folder / "cut") ? "ktg search --resume --run cut" : searching("cut", all));
+        std::this_thread::sleep_for(Seconds(earliest + (latest - earliest) * (random() % 1000) / 1000));
+        REQUIRE(command.running());
+        const std::vector<pid_t> workers = workers_of(command.pid());
+        command.send(SIGKILL);
+        CHECK(command.wait().code == 128 + SIGKILL);
+        CHECK(all_gone(workers));
+        rows_seen = std::max(rows_seen, rows_so_far(folder / "cut"));
+    }
+    MESSAGE(kills, " kills within ", rows_seen, " of ", rows_so_far(folder / "whole"), " rows of the journal");
+    CHECK(rows_seen > 10);  // the kills did meet the search at work
+    CHECK_FALSE(fs::exists(folder / "cut/search.csv"));
+    const Ended end = run(folder, "ktg search --resume --run cut");
+    CAPTURE(end.err);
+    CHECK(end.code == 0);
+    check_equal(folder / "cut", folder / "whole");
+    check_complete(folder / "cut", 40);
+}
