@@ -228,8 +228,8 @@ void run_several(BenchOptions o) {
     const double all = images_per_second(o, o.runs);
     std::printf("%d trainings of %s at once, batch %lld, %s, %s\n", o.runs, o.training.student.c_str(),
                 static_cast<long long>(o.training.batch), o.training.precision.c_str(), backend->description().c_str());
-    std::printf("  one: %.0f images/s; all: %.0f images/s, %.2f times as many (%d steps each; %d CPU threads for the one, %d for each of all)\n",
-                one, all, all / one, o.steps, threads, share);
+    std::printf("  one: %.0f images/s; all: %.0f images/s, %.2f times as many (%d steps; %d CPU threads for the one, %d for each of all)\n", one,
+                all, all / one, o.steps, threads, share);
     if (o.csv.empty()) return;
     CsvWriter out(o.csv, {"case", "device", "precision", "batch", "runs", "images_per_s_one", "images_per_s", "ratio"});
     out.row({o.training.student, device_name(*backend), o.training.precision, std::to_string(o.training.batch), std::to_string(o.runs),

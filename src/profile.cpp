@@ -135,7 +135,8 @@ OperationWork work_of(const GemmShape& s) {
 void print_profile(const std::vector<Profiler::Group>& groups, const DeviceSpeed& speed) {
     size_t width = 0;
     for (const auto& g : groups) width = std::max(width, g.name.size());
-    std::printf("  %-*s calls        ms   share       MiB  bound ms   times      GMAC  bound ms   times\n", static_cast<int>(width), "group");
+    std::printf("  %-*s calls        ms   share       MiB  bound ms   times      GMAC  bound ms   times\n", static_cast<int>(width),
+                "group");
     const auto bound = [](double amount, double unit, double per_ms, double ms) {
         if (amount > 0) std::printf("%10.2f%10.3f%7.1fx", amount / unit, amount / per_ms, ms * per_ms / amount);
         else std::printf("%10s%10s%8s", "-", "-", "-");

@@ -31,7 +31,8 @@ void small_step(Backend& backend, Tape& tape) {
         fill(v.value(), 0.1f);
         return v;
     };
-    const Var x = leaf({2, 4, 4, 3}), w = leaf({8, 3, 3, 3}), gamma = leaf({1, 1, 1, 8}), beta = leaf({1, 1, 1, 8}), fc = leaf({5, 1, 1, 128});
+    const Var x = leaf({2, 4, 4, 3}), w = leaf({8, 3, 3, 3}), gamma = leaf({1, 1, 1, 8}), beta = leaf({1, 1, 1, 8});
+    const Var fc = leaf({5, 1, 1, 128});
     const Tensor labels = Tensor::integers(backend, {2, 1, 1, 1});
     backend.zero(labels.raw(), labels.bytes());
     Conv2dOptions same;
@@ -49,8 +50,8 @@ struct AddOne {
     int64_t moved_bytes() const { return 12; }
     DISTILL_HD void operator()(int64_t i) const { x[i] += 1; }
     template <class Lane>
-    DISTILL_HD void operator()(int64_t row, const Lane&) const {
-        x[row] += 1;
+    DISTILL_HD void operator()(int64_t row, const Lane& lane) const {
+        if (lane.first()) x[row] += 1;
     }
 };
 
@@ -98,7 +99,7 @@ TEST_CASE("profile: times are what passed, an operation within another is part o
     Profiler profiler(*backend);
     const auto sleep = [](int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); };
     const Tensor x = Tensor::zeros(*backend, {1, 1, 1, 10});
-    for (const int ms : {4, 40, 4}) {
+    for (const int ms : {4, 400, 4}) {
         profiler.measure([&] {
             const Profiled outer(*backend, "outer", {100, 7});
             sleep(ms);
@@ -113,7 +114,7 @@ TEST_CASE("profile: times are what passed, an operation within another is part o
     CHECK(groups[0].work.bytes == 100);
     CHECK(groups[0].work.multiply_accumulates == 7);
     CHECK(groups[0].ms >= 4);
-    CHECK(groups[0].ms < 40);
+    CHECK(groups[0].ms < 400);
     CHECK(x.to_host() == std::vector<float>(10, 3.0f));
 }
 
@@ -142,7 +143,7 @@ TEST_CASE("profile: a step that throws leaves the backend unprofiled") {
     CHECK(backend->profiler == nullptr);
 }
 
-TEST_CASE("profile: bench prints and writes the table") {
+TEST_CASE("command line: bench prints and writes the profile") {
     const TempFolder folder;
     const Ended end = run(folder, "bench reviewkd --teacher resnet14 --student resnet8 --batch 4 --size 16 --steps 2 --threads 1 --augment "
                                   "--profile --profile-csv p.csv --csv b.csv");
@@ -153,20 +154,19 @@ TEST_CASE("profile: bench prints and writes the table") {
     const CsvTable table = read_csv(folder / "p.csv"), bench = read_csv(folder / "b.csv");
     CHECK(table.columns == std::vector<std::string>{"group", "calls", "ms", "share", "bytes", "macs", "bound_ms_bytes", "bound_ms_flops"});
     const size_t last = table.rows.size() - 1;
-    double macs = 0, share = 0;
+    double macs = 0;
     for (size_t row = 0; row < last; ++row) {
-        share += table.cell_number(row, "share");
+        CHECK(std::abs(table.cell_number(row, "share") - table.cell_number(row, "ms") / table.cell_number(last, "ms")) < 1e-6);
         if (!table.cell(row, "macs").empty()) macs += table.cell_number(row, "macs");
         CHECK(table.cell(row, "bytes").empty() == table.cell(row, "bound_ms_bytes").empty());
     }
-    CHECK(std::abs(share - 1) < 0.2);  // medians do not add up exactly
     CHECK(macs == table.cell_number(last, "macs"));  // nothing escaped: the tape's own count is the groups' sum
     CHECK(std::abs(table.cell_number(last, "bound_ms_bytes") / bench.cell_number(0, "bound_ms_bytes") - 1) < 1e-6);
     CHECK(bench.cell(0, "precision") == "fp32");
     CHECK(bench.cell_number(0, "memory_mib") > 0);
 }
 
-TEST_CASE("bench: several trainings at once beside one") {
+TEST_CASE("command line: bench several, trainings at once beside one") {
     const TempFolder folder;
     const Ended end = run(folder, "bench several --net resnet8 --runs 3 --batch 4 --size 16 --steps 2 --threads 2 --csv s.csv");
     CAPTURE(end.err);
@@ -176,7 +176,8 @@ TEST_CASE("bench: several trainings at once beside one") {
     REQUIRE(table.rows.size() == 1);
     CHECK(table.cell(0, "case") == "resnet8");
     CHECK(table.cell_number(0, "runs") == 3);
-    CHECK(std::abs(table.cell_number(0, "images_per_s") / table.cell_number(0, "images_per_s_one") / table.cell_number(0, "ratio") - 1) < 1e-6);
+    const double ratio = table.cell_number(0, "images_per_s") / table.cell_number(0, "images_per_s_one");
+    CHECK(std::abs(ratio / table.cell_number(0, "ratio") - 1) < 1e-6);
 
     check_rejected(folder, "bench several --net resnet9", {"resnet9"});  // found while three threads wait for each other
     check_rejected(folder, "bench several --net resnet8 --runs 0", {"--runs: found '0', expected a whole number from 1 to 64"});

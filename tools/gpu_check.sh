@@ -9,7 +9,7 @@
 #   accuracy   of resnet20 on CIFAR-10 after 30 epochs, three seeds in each precision (where the data is there)
 # Without a PART: all of them, in this order. Each command has a time limit; one that fails does not stop the others.
 # Environment:
-#   OUT=dir                 table.txt, gpu.csv and a log for each part (default build/gpu-check); the figures go to data/measured/gpu.csv too
+#   OUT=dir                 table.txt, gpu.csv and a log for each part (default build/gpu-check); data/measured/gpu.csv gets the figures too
 #   DATA=dir                holds cifar-10-batches-bin/ or cifar10-jpeg.tar.xz (default data)
 #   PRECISIONS="fp32 bf16"  fewer than fp32 tf32 bf16
 #   PYTHON, NVCC, …         as for make
@@ -30,7 +30,7 @@ cuda)
     found=$(nvidia-smi --query-gpu=name,compute_cap --format=csv,noheader 2> /dev/null | head -n 1)
     capability=$(echo "${found##*, }" | tr -d .)
     if ! [[ $capability =~ ^[0-9]+$ ]]; then
-        echo "$0: no GPU here (nvidia-smi names none with its compute capability): nothing was checked; GPU_CHECK_DEVICE=cpu is a dry run" >&2
+        echo "$0: no GPU here (nvidia-smi names none with its compute capability): nothing was checked" >&2
         exit 2
     fi
     gpu=${found%, *} build=build/cuda make_arguments=(CUDA=1 "GPU_ARCHS=$capability")
@@ -48,7 +48,9 @@ cpu)
 esac
 
 # The toolkit's programs may lie beside the search path.
-tool() { command -v "$1" || for found in {/usr/local/cuda,/usr/local/cuda-*,/opt/cuda}/bin/"$1"; do [ -x "$found" ] && echo "$found" && break; done; }
+tool() {
+    command -v "$1" || for found in {/usr/local/cuda,/usr/local/cuda-*,/opt/cuda}/bin/"$1"; do [ -x "$found" ] && echo "$found" && break; done
+}
 if [ -z "${NVCC:-}" ]; then NVCC=$(tool nvcc); fi
 export NVCC
 work=build/gpu-check-work
@@ -115,11 +117,12 @@ part_sanitizer() {
     for checker in memcheck racecheck initcheck; do
         [ $checker = initcheck ] && program="$program --track-unused-memory no"
         # shellcheck disable=SC2086  # the program and its option are two words
-        limit 600 "$log" $program --tool $checker --error-exitcode 9 "${training[@]}" --device "$device" --batch 16 --epochs 1 --max-steps 3 \
-            --lr 0.01 --run "$work/sanitized-$checker"
+        limit 600 "$log" $program --tool $checker --error-exitcode 9 "${training[@]}" --device "$device" --batch 16 --epochs 1 \
+            --max-steps 3 --lr 0.01 --run "$work/sanitized-$checker"
         code=$? summary=$(grep -E '(ERROR|RACECHECK) SUMMARY' "$log" | tail -n 1 | sed 's/^=* *//')
-        if [ $code = 0 ]; then row "compute-sanitizer $checker" "0 errors" "$summary" ok && figure sanitizer "compute-sanitizer $checker" 0 errors
-        else row "compute-sanitizer $checker" "0 errors" "$summary" "$(failed $code "$log")"; fi
+        if [ $code != 0 ]; then row "compute-sanitizer $checker" "0 errors" "$summary" "$(failed $code "$log")"; continue; fi
+        row "compute-sanitizer $checker" "0 errors" "$summary" ok
+        figure sanitizer "compute-sanitizer $checker" 0 errors
     done
 }
 
@@ -135,7 +138,7 @@ peer_rows() {
 }
 
 part_bench() {
-    local log=$out/bench.log p code figures
+    local log=$out/bench.log p code figures what
     for p in $precisions; do
         figures=$work/peer-$p.csv
         limit 1500 "$log" "$python" tests/peer/bench_peer.py --distill "$distill" --device "$device" --precision "$p" --rounds $rounds \
@@ -147,8 +150,8 @@ part_bench() {
     done
     for p in $precisions; do
         figures=$work/several-$p.csv
-        limit 600 "$log" "$distill" bench several --runs $several --net $student --batch 128 --steps $steps --device "$device" --precision "$p" \
-            --csv "$figures"
+        limit 600 "$log" "$distill" bench several --runs $several --net $student --batch 128 --steps $steps --device "$device" \
+            --precision "$p" --csv "$figures"
         code=$?
         if [ $code != 0 ]; then row "$several $student at once, $p" ">= 3 x one" - "$(failed $code "$log")"; continue; fi
         row "$several $student at once, $p" ">= 3 x one" "$(calc "$(cell "$figures" ratio)")" "$(at_least "$(cell "$figures" ratio)" 3)"
@@ -156,13 +159,12 @@ part_bench() {
         figure bench "$several $student batch 128 at once $p" "$(calc "$(cell "$figures" images_per_s)")" images/s
     done
     figures=$work/memory.csv
-    limit 300 "$log" "$distill" bench reviewkd --teacher $wide_teacher --student $wide_student --batch 128 --steps $steps --device "$device" \
-        --csv "$figures"
-    code=$?
-    if [ $code != 0 ]; then row "memory of ReviewKD $wide_teacher->$wide_student batch 128" "< 2048 MiB" - "$(failed $code "$log")"; return; fi
-    row "memory of ReviewKD $wide_teacher->$wide_student batch 128" "< 2048 MiB" "$(calc "$(cell "$figures" memory_mib)")" \
-        "$(at_most "$(cell "$figures" memory_mib)" 2047)"
-    figure bench "memory of reviewkd $wide_teacher->$wide_student batch 128 fp32" "$(calc "$(cell "$figures" memory_mib)")" MiB
+    limit 300 "$log" "$distill" bench reviewkd --teacher $wide_teacher --student $wide_student --batch 128 --steps $steps \
+        --device "$device" --csv "$figures"
+    code=$? what="memory of reviewkd $wide_teacher->$wide_student batch 128 fp32"
+    if [ $code != 0 ]; then row "$what" "< 2048 MiB" - "$(failed $code "$log")"; return; fi
+    row "$what" "< 2048 MiB" "$(calc "$(cell "$figures" memory_mib)")" "$(at_most "$(cell "$figures" memory_mib)" 2047)"
+    figure bench "$what" "$(calc "$(cell "$figures" memory_mib)")" MiB
 }
 
 part_profile() {
@@ -252,8 +254,8 @@ part_accuracy() {
             return
         fi
         set=cifar10-jpeg folder=$work/data
-        mkdir -p "$work/images" && limit 300 "$log" tar xJf "$data/cifar10-jpeg.tar.xz" -C "$work/images" && limit 300 "$log" "$distill" data \
-            import images --from "$work/images/cifar10-jpeg" --data "$folder" --dataset $set --size 32 --quiet
+        mkdir -p "$work/images" && limit 300 "$log" tar xJf "$data/cifar10-jpeg.tar.xz" -C "$work/images" &&
+            limit 300 "$log" "$distill" data import images --from "$work/images/$set" --data "$folder" --dataset $set --size 32 --quiet
         code=$?
         if [ $code != 0 ]; then row "accuracy on CIFAR-10" - - "$(failed $code "$log")"; return; fi
     fi
@@ -299,7 +301,7 @@ if [ "$device" = cuda ]; then  # figures of this run take the place of those wit
         !second { if (NR > 1) { fresh[name] = $0; order[++n] = name } next }
         name in fresh && FNR > 1 { print fresh[name]; delete fresh[name]; next }
         { print }
-        END { for (i = 1; i <= n; ++i) if (order[i] in fresh) print fresh[order[i]] }' "$out/gpu.csv" data/measured/gpu.csv > "$work/gpu.csv" &&
-        cp "$work/gpu.csv" data/measured/gpu.csv
+        END { for (i = 1; i <= n; ++i) if (order[i] in fresh) print fresh[order[i]] }' "$out/gpu.csv" data/measured/gpu.csv \
+        > "$work/gpu.csv" && cp "$work/gpu.csv" data/measured/gpu.csv
 fi
 ! grep -qE $'\t(missed|failed)[^\t]*$' "$work/table"
