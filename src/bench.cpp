@@ -87,18 +87,17 @@ class Training {
   public:
     explicit Training(const BenchOptions& o) : Training(o, random_images(o)) {}
 
+    /// One step, operation by operation.
     void step() {
         backend_->arena().begin_step();
-        StepResult r;
-        {
-            const Recording on(&tape_);
-            r = method_->step(augment_ ? loader_.train_batch(0) : batch_);
-        }
-        method_->parameters().begin_backward();
-        tape_.backward(r.loss);
-        sgd_step(method_->parameters(), lr_, {});
-        loss_ = r.loss.value();
+        queue();
     }
+    /// From here on replay() is one launch, where the device can record a step: the way the trainer goes.
+    void record() {
+        backend_->arena().begin_step();
+        replay_ = backend_->capture([&] { queue(); });
+    }
+    void replay() { replay_ ? replay_->run() : step(); }
     Backend& backend() { return *backend_; }
     /// Of steps whose loss is not finite the time says nothing.
     void require_finite() const {
@@ -106,6 +105,17 @@ class Training {
     }
 
   private:
+    void queue() {
+        StepResult r;
+        {
+            const Recording on(&tape_);
+            r = method_->step(augment_ ? loader_.train_batch(batch_.size()) : batch_);
+        }
+        method_->parameters().begin_backward();
+        tape_.backward(r.loss);
+        sgd_step(method_->parameters(), lr_, {});
+        loss_ = r.loss.value();
+    }
     Training(const BenchOptions& o, const Dataset& data)
         : backend_(make_backend(o.training.device, device_options(o.training))),
           loader_(*backend_, data, loader_options(o, data.stats)),
@@ -116,7 +126,7 @@ class Training {
         if (o.method == "kd") method_ = std::make_unique<KnowledgeDistillation>(*backend_, o.training, o.classes, *teacher_);
         if (o.method == "reviewkd") method_ = std::make_unique<ReviewKD>(*backend_, o.training, o.classes, *teacher_);
         loader_.begin_epoch(0);
-        batch_ = loader_.train_batch(0);
+        batch_ = loader_.train_batch(o.training.batch);
         for (int pass = 0; teacher_ && pass < 10; ++pass)  // random weights need running statistics, or their features explode
             teacher_->network().forward(batch_.images, Mode::train);
         method_->begin_epoch(o.training.kd_warmup);  // the full weight of the transfer loss
@@ -130,6 +140,7 @@ class Training {
     std::unique_ptr<Method> method_;
     Batch batch_;
     Tape tape_;
+    std::unique_ptr<Replay> replay_;
 };
 
 std::string device_name(Backend& backend) { return backend.device() == Device::cpu ? "cpu" : "cuda"; }
@@ -149,8 +160,9 @@ void run_bench(const BenchOptions& o) {
     step();
     const int64_t work = multiply_accumulates() - work_before;
     const auto bytes = static_cast<int64_t>(2 * (backend.arena().requested_bytes() - bytes_before));
+    training.record();
     const size_t allocations = backend.arena().system_allocations();
-    const double ms = median_ms(backend, o.warmup, o.steps, step);
+    const double ms = median_ms(backend, o.warmup, o.steps, [&] { training.replay(); });
     training.require_finite();
     const size_t grown = backend.arena().system_allocations() - allocations;
     const double memory = static_cast<double>(backend.arena().system_bytes()) / (1 << 20);
@@ -195,7 +207,9 @@ double images_per_second(const BenchOptions& o, int runs) {
             try {
                 const std::lock_guard<std::mutex> alone(preparing);
                 training = std::make_unique<Training>(mine);
-                for (int i = 0; i < mine.warmup; ++i) training->step();
+                training->step();
+                training->record();
+                for (int i = 0; i < mine.warmup; ++i) training->replay();
                 training->backend().synchronize();
             } catch (...) {
                 ready[static_cast<size_t>(run)].set_value();  // the others shall not wait for this one
@@ -203,7 +217,7 @@ double images_per_second(const BenchOptions& o, int runs) {
             }
             ready[static_cast<size_t>(run)].set_value();
             started.wait();
-            for (int i = 0; i < mine.steps; ++i) training->step();
+            for (int i = 0; i < mine.steps; ++i) training->replay();
             training->backend().synchronize();
             const auto end = Clock::now();
             training->require_finite();
@@ -228,8 +242,8 @@ void run_several(BenchOptions o) {
     const double all = images_per_second(o, o.runs);
     std::printf("%d trainings of %s at once, batch %lld, %s, %s\n", o.runs, o.training.student.c_str(),
                 static_cast<long long>(o.training.batch), o.training.precision.c_str(), backend->description().c_str());
-    std::printf("  one: %.0f images/s; all: %.0f images/s, %.2f times as many (%d steps; %d CPU threads for the one, %d for each of all)\n", one,
-                all, all / one, o.steps, threads, share);
+    std::printf("  one: %.0f images/s; all: %.0f images/s, %.2f times as many (%d steps each; %d CPU threads for the one, %d for each of all)\n",
+                one, all, all / one, o.steps, threads, share);
     if (o.csv.empty()) return;
     CsvWriter out(o.csv, {"case", "device", "precision", "batch", "runs", "images_per_s_one", "images_per_s", "ratio"});
     out.row({o.training.student, device_name(*backend), o.training.precision, std::to_string(o.training.batch), std::to_string(o.runs),

@@ -62,6 +62,9 @@ class CudaReplay final : public Replay {
 CudaBackend::CudaBackend(const DeviceOptions& options) : Backend(options.precision), arena_(std::make_unique<CudaArena>()) {
     DISTILL_CUDA_CHECK(cudaSetDevice(options.index));
     DISTILL_CUDA_CHECK(cudaGetDeviceProperties(&properties_, options.index));
+    if (options.precision == Precision::bf16 && properties_.major < 8)
+        input_error("--precision bf16: needs a GPU of compute capability 8.0 or later; ", properties_.name, " has ", properties_.major, '.',
+                    properties_.minor, "; use fp32 or --device cpu");
     arena_->owner = this;
     // As created, cuBLAS computes fp32 in fp32 (no TF32) and without atomics, so a product repeats bit for bit.
     cublas_ = create<Cublas>([](cublasHandle_t* handle) { return cublasCreate(handle); });

@@ -35,7 +35,9 @@ struct Layer {
 };
 const Layer layers[] = {{"image", {128, 32, 32, 3}, {16, 3, 3, 3}, 1, 1},        {"3x3", {128, 32, 32, 16}, {16, 3, 3, 16}, 1, 1},
                         {"3x3 stride 2", {128, 32, 32, 16}, {32, 3, 3, 16}, 2, 1}, {"1x1", {64, 8, 8, 64}, {256, 1, 1, 64}, 1, 0},
-                        {"1x1 stride 2", {128, 16, 16, 32}, {64, 1, 1, 32}, 2, 0}, {"depthwise", {128, 16, 16, 32}, {32, 3, 3, 1}, 1, 1}};
+                        {"1x1 stride 2", {128, 16, 16, 32}, {64, 1, 1, 32}, 2, 0}, {"depthwise", {128, 16, 16, 32}, {32, 3, 3, 1}, 1, 1},
+                        {"grouped 1x1", {128, 8, 8, 240}, {240, 1, 1, 80}, 1, 0},  {"to two maps", {64, 8, 8, 512}, {2, 1, 1, 512}, 1, 0},
+                        {"last batch", {16, 1, 1, 256}, {512, 1, 1, 256}, 1, 0}};
 constexpr ConvDirection directions[] = {ConvDirection::forward, ConvDirection::backward_data, ConvDirection::backward_weights};
 constexpr Precision precisions[] = {Precision::fp32, Precision::tf32, Precision::bf16};
 
