@@ -496,7 +496,8 @@ TEST_CASE("interruption: ktg: a run that was cut and goes on ends like the unint
     const std::string line = "ktg train --graph g.csv --frozen-bn batch --epochs 8 --lr-steps 4" + on_s;
     REQUIRE(run(folder, line + "--run whole").code == 0);
     Command command(folder, line + "--run cut");
-    while (command.running() && !(fs::exists(folder / "cut/epochs.csv") && folder.table("cut/epochs.csv").rows.size() >= 2))
+    const fs::path epochs = folder / "cut/epochs.csv";  // for a moment it is there and empty
+    while (command.running() && !(fs::exists(epochs) && fs::file_size(epochs) > 0 && read_csv(epochs).rows.size() >= 2))
         std::this_thread::sleep_for(std::chrono::milliseconds(2));
     command.send(SIGTERM);
     REQUIRE(command.wait().code == 3);
