@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 DRIVER = HERE.parent / "tools" / "ktg_optuna.py"
 sys.path.insert(0, str(DRIVER.parent))
 from ktg_optuna import with_driver  # noqa: E402
+from ktg_trials import draw, layout  # noqa: E402
 HEARTBEAT = 2  # seconds; a worker is taken for dead after three of these
 EPOCHS = 4
 
@@ -137,6 +138,18 @@ def trainings_of(study):
     return found
 
 
+class Draws(unittest.TestCase):
+    def test_are_the_built_in_search_s(self):
+        """SearchSpace::random (src/search_space.cpp) of these seeds and trials."""
+        for seed, trial, expected in (
+                (0, 0, "resnet8 resnet14 wrn-10-1 | correct linear linear | correct correct correct | through correct linear"),
+                (5, 17, "resnet8 wrn-10-1 wrn-10-1 | correct through through | through through correct | through cutoff linear"),
+                (2**64 - 1, 123456, "resnet8 wrn-10-1 resnet8 | correct cutoff correct | correct linear through | correct correct linear")):
+            settings = {"seed": seed, "nodes": 3, "target": "resnet8", "models": ["resnet8", "resnet14", "wrn-10-1"]}
+            models, gates = layout(settings, draw(settings, trial))
+            self.assertEqual(" | ".join(" ".join(words) for words in [models, *gates]), expected)
+
+
 class Search(unittest.TestCase):
     def check_study(self, study, number):
         """Every graph was tried to its end once, and every trial's state tells what happened to it."""
@@ -164,22 +177,22 @@ class Search(unittest.TestCase):
         return final
 
     def test_a_killed_worker_costs_one_trial_which_another_takes_up(self):
-        first, second = worker("killed"), worker("killed")
+        workers, found = [worker("killed"), worker("killed")], []
 
-        def stopped_in_the_middle():
-            """a trial of the first worker's that has an epoch behind it and one before it, the worker held there"""
-            if not any(under_way(t, first) for t in trials("killed")):
-                return False
-            first.process.send_signal(signal.SIGSTOP)
-            found.extend(t for t in trials("killed") if under_way(t, first))
-            if not found:
-                first.process.send_signal(signal.SIGCONT)
-            return bool(found)
+        def one_stopped_in_the_middle():
+            """a trial with an epoch behind it and one before it, its worker held there"""
+            for w in workers:
+                if not found and any(under_way(t, w) for t in trials("killed")):
+                    w.process.send_signal(signal.SIGSTOP)
+                    found.extend((w, t) for t in trials("killed") if under_way(t, w))
+                    if not found:
+                        w.process.send_signal(signal.SIGCONT)
+            return found
 
-        found = []
-        eventually(stopped_in_the_middle)
+        eventually(one_stopped_in_the_middle)
+        first, victim = found[0]
         first.process.kill()
-        victim = found[0]
+        second = workers[1 - workers.index(first)]
         code, output = second.wait()
         self.assertEqual(code, 0, output)
         self.assertIn("all 6 trials are done", output)
@@ -201,8 +214,9 @@ class Search(unittest.TestCase):
         with open(FOLDER / "best.csv", newline="") as file:
             rows = list(csv.DictReader(file))
         self.assertEqual([[r["gate_0"], r["gate_1"]] for r in rows], [[best.params[f"gate_{t}_{s}"] for s in (0, 1)] for t in (0, 1)])
-        subprocess.run([str(DISTILL), "ktg", "train", "--graph", str(FOLDER / "best.csv"), "--data", str(FOLDER / "data"), "--dataset", "toy",
-                        "--batch", "32", "--max-steps", "1", "--quiet", "--run", str(FOLDER / "best")], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([str(DISTILL), "ktg", "train", "--graph", str(FOLDER / "best.csv"), "--data", str(FOLDER / "data"), "--dataset",
+                        "toy", "--batch", "32", "--max-steps", "1", "--quiet", "--run", str(FOLDER / "best")], check=True,
+                       stdout=subprocess.DEVNULL)
 
     def test_an_interrupted_worker_gives_its_trial_back_at_once(self):
         first = worker("interrupted", trials=2)
@@ -237,18 +251,28 @@ class Search(unittest.TestCase):
                 self.assertIn("try a smaller --lr", t.user_attrs["reason"])
 
     def test_samples_are_tried_in_order(self):
-        folder = FOLDER / "samples"
+        """A folder of graphs, and a built-in search's journal with the same ones."""
+        folder, journal = FOLDER / "samples", FOLDER / "journal.csv"
         folder.mkdir()
-        gates = [("through cutoff", "through through"), ("cutoff cutoff", "through through"), ("linear correct", "cutoff cutoff")]
-        for i, (target, other) in enumerate(gates):
-            rows = ["node,model,weights,gate_0,gate_1", f"0,resnet8a,,{target.replace(' ', ',')}", f"1,resnet8a,,{other.replace(' ', ',')}"]
+        graphs = [("through cutoff", "through through"), ("cutoff cutoff", "through through"), ("linear correct", "cutoff cutoff")]
+        lines = ["trial,event,epoch,error,detail", "0,study,0,,nodes=2"]
+        for i, (target, other) in enumerate(graphs):
+            rows = ["node,model,weights,gate_0,gate_1", f"1,resnet8a,,{other.replace(' ', ',')}", f"0,resnet8a,,{target.replace(' ', ',')}"]
             (folder / f"{i}.csv").write_text("\n".join(rows) + "\n")
-        code, output = worker("samples", samples=folder, nodes=None, target=None, models=None, trials=None).wait()
-        self.assertEqual(code, 0, output)
-        final = self.check_study("samples", 3)
-        self.assertEqual([tuple(" ".join(final[g].params[f"gate_{t}_{s}"] for s in (0, 1)) for t in (0, 1)) for g in range(3)], gates)
-        self.assertIn("rejected", final[1].user_attrs)
-        self.assertTrue((FOLDER / "work" / "samples" / "weights" / "resnet8a" / "run" / "student.safetensors").exists())
+            event, ending = ("rejected", " (the target is frozen)") if i == 1 else ("started", "")
+            lines += [f"{i},{event},0,,resnet8a resnet8a | {target} | {other}{ending}", f"{i},running,1,50,"]
+        journal.write_text("\n".join(lines) + "\n")
+        values = {}
+        for source in (folder, journal):
+            study = f"from-{source.stem}"
+            code, output = worker(study, samples=source, nodes=None, target=None, models=None, trials=None).wait()
+            self.assertEqual(code, 0, output)
+            final = self.check_study(study, 3)
+            self.assertEqual([tuple(" ".join(final[g].params[f"gate_{t}_{s}"] for s in (0, 1)) for t in (0, 1)) for g in range(3)], graphs)
+            self.assertIn("rejected", final[1].user_attrs)
+            self.assertTrue((FOLDER / "work" / study / "weights" / "resnet8a" / "run" / "student.safetensors").exists())
+            values[study] = [final[g].intermediate_values for g in range(3)]
+        self.assertEqual(*values.values())
 
     def test_what_is_wrong_is_said_in_one_line(self):
         first = worker("strict", trials=1)
@@ -260,7 +284,8 @@ class Search(unittest.TestCase):
                 (worker("x", target="resnet9a"), "resnet9a"),
                 (worker("x", dataset="none"), "none"),
                 (worker("x", nodes=None), "--nodes: missing"),
-                (worker("x", samples=FOLDER / "empty"), "no graphs"),
+                (worker("x", samples=FOLDER / "nowhere"), "nowhere: No such file"),
+                (worker("x", samples=FOLDER / "work"), "work: no graphs"),
                 (worker("x", weights=FOLDER), "resnet8a.safetensors: No such file"),
                 (worker("y", "--", "--no-such-option"), "--no-such-option"),
                 (Driver("show", "nowhere"), "no such study of this program; there are: "),

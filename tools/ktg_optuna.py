@@ -16,24 +16,20 @@ Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 interrupted (the trial wen
 """
 import argparse
 import contextlib
-import csv
-import hashlib
 import importlib.util
 import inspect
-import json
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
 
-from ktg_trials import (GATES, Stop, TrainingFailed, Trainings, ask_program, draw, is_frozen, last_line, layout, read_graphs, say,
-                        write_graph)
+from ktg_trials import GATES, Stop, TrainingFailed, Trainings, draw, is_frozen, last_line, layout, say, settle, write_graph
 
 INSTALL = "install Optuna and a driver: apt install python3-optuna python3-psycopg2, or pip install optuna psycopg2-binary"
-MACHINE_OPTIONS = ("--device", "--threads")  # a worker's own; every other option is the study's
 MAX_RETRIES = 3  # of one graph, after workers that died or were stopped
 
 
@@ -48,6 +44,13 @@ def with_driver(url):
     return f"{kind}://{rest}"
 
 
+def reason(error):
+    """What the database's driver said first."""
+    while error.__cause__ and not hasattr(error, "orig"):
+        error = error.__cause__
+    return str(getattr(error, "orig", error)).strip().splitlines()[0]
+
+
 class Storage:
     """A PostgreSQL database with Optuna's tables, and a lock that all workers of a study share."""
 
@@ -59,6 +62,7 @@ class Storage:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             optuna.logging.set_verbosity(optuna.logging.CRITICAL)
             self.optuna, self.sqlalchemy, self.name = optuna, sqlalchemy, study
+            self.failures = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
             self.engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
             storages = optuna.storages  # the callback was renamed in Optuna 4.9
             new_name = "heartbeat_stale_trial_callback" in inspect.signature(storages.RDBStorage.__init__).parameters
@@ -70,10 +74,12 @@ class Storage:
         except ImportError as error:
             raise Stop(f"{last_line(error)}; {INSTALL}")
         except sqlalchemy.exc.SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-            raise Stop(f"--storage: no connection to the study's database ({reason}); is the server running, the address right?")
+            raise Stop(f"--storage: no connection to the study's database ({reason(error)}); is the server running, the address right?")
         except RuntimeError as error:  # the tables are another Optuna's
             raise Stop(f"--storage: {last_line(error)}")
+
+    def failed(self, error):
+        return Stop(f"the study's database failed ({reason(error)}); start this worker again when it is back", 1)
 
     @contextlib.contextmanager
     def lock(self):
@@ -147,8 +153,9 @@ class Worker:
                                                     user_attrs={"graph": taken}))
             try:
                 study.optimize(self, n_trials=1, catch=(TrainingFailed,))
-            except (ValueError, RuntimeError, AssertionError):
+            except Exception:
                 # Optuna takes no word on a trial that has ended: given back, or taken from a worker that was out of reach for too long.
+                # How it says so is its version's affair.
                 if self.ending:
                     raise self.ending
                 if self.trial is None:
@@ -184,6 +191,9 @@ class Worker:
             with self.storage.lock():
                 self.give_back(trial.number)
             raise
+        except self.storage.failures as failure:
+            self.ending = self.storage.failed(failure)
+            raise
         except self.optuna.TrialPruned as pruned:
             ended(pruned)
             raise
@@ -217,49 +227,15 @@ class Worker:
 
 
 # ---- the command line -----------------------------------------------------------------------------------------------------
-def digest(contents):
-    return hashlib.sha256(contents).hexdigest()[:12]
-
-
-def settle(args):
-    """What all workers of a study share, and the graphs that it is fed with (none: they are drawn)."""
-    tables, graphs = read_graphs(args.samples) if args.samples else [], []
-    if tables:
-        args.nodes, args.target, args.trials = len(tables[0]), tables[0][0]["model"], len(tables)
-        args.models = ",".join(sorted({row["model"] for rows in tables for row in rows[1:]}))
-        graphs = [{**{f"model_{i}": row["model"] for i, row in enumerate(rows) if i},
-                   **{f"gate_{t}_{s}": row[f"gate_{s}"] for t, row in enumerate(rows) for s in range(len(rows))}} for rows in tables]
-    missing = [f"--{name}" for name in ("nodes", "target", "models", "trials") if not getattr(args, name)]
-    if missing:
-        raise Stop(f"{', '.join(missing)}: missing; they describe the study (or --samples does)")
-    models = args.models.split(",")
-    for net in dict.fromkeys([args.target, *models]):
-        ask_program(args.distill, "info", "--net", net)
-    info = ask_program(args.distill, "data", "info", "--csv", "--data", args.data, "--dataset", args.dataset)
-    data = dict(csv.reader(info.splitlines()))
-    held_out = 0 if args.score == "test" else args.val or int(data["records_train"]) // 5
-    options, words = [], iter(args.options)
-    for word in words:
-        if word in MACHINE_OPTIONS:
-            next(words, None)
-        elif word.split("=")[0] not in MACHINE_OPTIONS:
-            options.append(word)
-    try:
-        weights = {net: digest((args.weights / f"{net}.safetensors").read_bytes()) for net in models} if args.weights else "trained"
-    except OSError as error:
-        raise Stop(f"--weights: {error.filename}: {error.strerror}; expected NET.safetensors of each of --models")
-    return {"dataset": args.dataset, "data_sha256": digest(json.dumps({k: data[k] for k in data if k.startswith("sha256")}).encode()),
-            "score": args.score, "held_out": held_out, "nodes": args.nodes, "target": args.target, "models": models,
-            "trials": args.trials, "epochs": args.epochs, "batch": args.batch, "seed": args.seed, "weights": weights,
-            "weights_epochs": args.weights_epochs or args.epochs, "weights_batch": args.weights_batch,
-            "graphs": digest(json.dumps(graphs).encode()) if graphs else "drawn", "options": " ".join(options)}, graphs
-
-
 def run(args):
     settings, graphs = settle(args)
     if args.score == "test":
         say("note: trials are scored on the test set, as in the authors' code; the best one's accuracy is then no test accuracy any more")
-    Worker(args, Storage(args.storage, args.study, args.heartbeat), settings, graphs).work()
+    storage = Storage(args.storage, args.study, args.heartbeat)
+    try:
+        Worker(args, storage, settings, graphs).work()
+    except storage.failures as failure:
+        raise storage.failed(failure)
     say(f"study {args.study}: all {settings['trials']} trials are done")
 
 
@@ -307,11 +283,11 @@ def parse(words):
     p.add_argument("--target", metavar="NET", help="node 0's network")
     p.add_argument("--models", metavar="A,B,…", help="what the other nodes' networks are drawn from")
     p.add_argument("--trials", type=positive, metavar="T", help="graphs that the study tries, over all workers")
-    p.add_argument("--samples", type=Path, metavar="DIR",
-                   help="try these graph CSVs, in the order of their names, in place of the four above")
+    p.add_argument("--samples", type=Path, metavar="PATH",
+                   help="in place of these four: a folder of graph CSVs, tried in the order of their names, or a search's journal.csv")
     p.add_argument("--epochs", type=positive, default=200, metavar="E", help="of a trial that is never stopped [200]")
     p.add_argument("--batch", type=positive, default=64, help="images a step [64]")
-    p.add_argument("--seed", type=int, default=0, metavar="S", help="of the drawn graphs and of every training [0]")
+    p.add_argument("--seed", type=whole, default=0, metavar="S", help="of the drawn graphs and of every training [0]")
     p.add_argument("--score", choices=("val", "test"), default="val",
                    help="error on held-out training records, or on the test set as in the authors' code [val]")
     p.add_argument("--val", type=positive, metavar="N", help="how many training records are held out [a fifth]")
@@ -331,14 +307,19 @@ def parse(words):
     return args
 
 
-def positive(text):
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number from 1 on")
+def whole(text, least=0):
+    if not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number from {least} on")
     return int(text)
+
+
+def positive(text):
+    return whole(text, 1)
 
 
 def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    threading.excepthook = lambda failed: say(f"no heartbeat any more: {reason(failed.exc_value)}")
     args = parse(sys.argv[1:])
     try:
         {"run": run, "show": show}[args.command](args)
@@ -347,10 +328,6 @@ def main():
         line, code = stop, stop.code
     except KeyboardInterrupt:
         line, code = "interrupted; the trial goes to the study's next worker", 3
-    except Exception as error:
-        if not type(error).__module__.startswith(("sqlalchemy", "optuna")):
-            raise
-        line, code = f"the study's database failed ({str(error).strip().splitlines()[0]}); the trial goes to the study's next worker", 1
     print(f"ktg_optuna: {line}", file=sys.stderr)
     return code
 

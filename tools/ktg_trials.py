@@ -1,20 +1,22 @@
-"""A graph search's trials without the search: graphs as parameters and as files, and their training by `distill ktg train`.
+"""A graph search without the search: graphs as parameters and as files, a study's settings, and trainings by `distill ktg train`.
 
 ktg_optuna.py decides what is trained and when it stops; nothing here knows Optuna.
 """
 import csv
 import ctypes
 import fcntl
+import hashlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import time
 
 GATES = ("through", "cutoff", "linear", "correct")
+MACHINE_OPTIONS = ("--device", "--threads")  # a worker's own; every other option is the study's
 POLL_SECONDS = 0.2
+U32, U64 = 2**32 - 1, 2**64 - 1
 LIBC = ctypes.CDLL(None)  # loaded here, so that nothing is left to load between fork and exec
 
 
@@ -53,30 +55,62 @@ def ask_program(distill, *words):
 # ---- graphs ---------------------------------------------------------------------------------------------------------------
 # A trial's parameters, as the dashboard shows them: model_1 … model_<n-1>, and for every edge gate_<target>_<source> (gate_i_i: the
 # label's). Node 0's network is the study's.
+# A draw is the built-in search's (include/philox.h, src/search_space.cpp): the same seed gives both the same graphs.
+def mix_bits(z):
+    z = (z + 0x9E3779B97F4A7C15) & U64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & U64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & U64
+    return z ^ z >> 31
+
+
+def philox(key, counter):
+    """The first of the four numbers of Philox4x32-10."""
+    c, k0, k1 = (counter & U32, counter >> 32, 0, 0), key & U32, key >> 32
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = (p1 >> 32) ^ c[1] ^ k0, p1 & U32, (p0 >> 32) ^ c[3] ^ k1, p0 & U32
+        k0, k1 = (k0 + 0x9E3779B9) & U32, (k1 + 0xBB67AE85) & U32
+    return c[0]
+
+
 def draw(settings, number):
     """The study's graph of this number: depends on nothing but the seed and the number."""
-    rng = random.Random(f"{settings['seed']}/{number}")
-    nodes = range(settings["nodes"])
-    choices = {**{f"model_{i}": settings["models"] for i in nodes[1:]}, **{f"gate_{t}_{s}": GATES for t in nodes for s in nodes}}
-    return {name: values[int(rng.random() * len(values))] for name, values in choices.items()}
+    purpose, nodes = 7, range(settings["nodes"])
+    key = mix_bits(mix_bits(mix_bits(settings["seed"]) ^ purpose) ^ number)
+    choices = {**{f"gate_{t}_{s}": GATES for t in nodes for s in nodes}, **{f"model_{i}": settings["models"] for i in nodes[1:]}}
+    return {name: values[philox(key, i) * len(values) >> 32] for i, (name, values) in enumerate(choices.items())}
 
 
-def read_graphs(folder):
-    """The graph CSVs of a folder (or its */graph.csv), in the order of their names, as rows."""
-    files = sorted([*folder.glob("*.csv"), *folder.glob("*/graph.csv")])
-    if not files:
-        raise Stop(f"--samples {folder}: no graphs; expected a folder of CSVs with the columns node,model,weights,gate_0,…")
-    graphs = []
+def read_graphs(source):
+    """A folder's graph CSVs, in the order of their names, or the trials of a built-in search's journal.csv, as networks and gates."""
+    files, graphs = sorted(source.glob("*.csv")) if source.is_dir() else [source], []
     for file in files:
-        with open(file, newline="") as stream:
-            rows = sorted(csv.DictReader(stream), key=lambda row: row.get("node") or "")
-        for column in ("node", "model", *(f"gate_{i}" for i in range(len(rows)))):
-            if not all(row.get(column) for row in rows):
-                raise Stop(f"{file}: a value of column '{column}' is missing; a graph of {len(rows)} nodes has one in each row")
-        graphs.append(rows)
-        if not rows or (len(rows), rows[0]["model"]) != (len(graphs[0]), graphs[0][0]["model"]):
-            raise Stop(f"{file}: a study's graphs have one size and one target, {files[0].name} has another")
+        rows = read_csv(file)
+        if not source.is_dir():  # a trial's detail: "resnet32a wrn-28-2 | through cutoff | linear correct", perhaps with (a reason)
+            lines = [row["detail"].split(" (")[0] for row in rows if row.get("event") in ("started", "rejected")]
+            graphs = [([part.split() for part in line.split("|")][0], [part.split() for part in line.split("|")][1:]) for line in lines]
+        elif rows:
+            rows.sort(key=lambda row: row.get("node") or "")
+            graphs.append(([row.get("model") for row in rows], [[row.get(f"gate_{s}") for s in range(len(rows))] for row in rows]))
+    if not graphs:
+        raise Stop(f"--samples {source}: no graphs; expected a folder of CSVs node,model,weights,gate_0,… or a search's journal.csv")
+    for number, (models, gates) in enumerate(graphs):
+        n = len(models)
+        if not all(models) or [len(row) for row in gates] != [n] * n or not set(sum(gates, [])) <= set(GATES):
+            raise Stop(f"--samples {source}: graph {number}: expected {n} networks and {n} x {n} gates of {', '.join(GATES)}; "
+                       f"found {models}, {gates}")
+        if (n, models[0]) != (len(graphs[0][0]), graphs[0][0][0]):
+            raise Stop(f"--samples {source}: graph {number}: found {n} nodes, target {models[0]}; the first graph has "
+                       f"{len(graphs[0][0])}, {graphs[0][0][0]}: a study's graphs have one size and one target")
     return graphs
+
+
+def read_csv(file):
+    try:
+        with open(file, newline="") as stream:
+            return list(csv.DictReader(stream))
+    except OSError as error:
+        raise Stop(f"{file}: {error.strerror}")
 
 
 def layout(settings, params):
@@ -96,6 +130,45 @@ def write_graph(path, models, gates, weights):
         out.writerow(["node", "model", "weights", *(f"gate_{i}" for i in range(len(models)))])
         for node, (model, row, start) in enumerate(zip(models, gates, weights)):
             out.writerow([node, model, start and os.path.relpath(start, path.parent), *row])
+
+
+# ---- what a study is ------------------------------------------------------------------------------------------------------
+def digest(contents):
+    return hashlib.sha256(contents).hexdigest()[:12]
+
+
+def settle(args):
+    """What all workers of a study share, and the graphs that it is fed with (none: they are drawn)."""
+    tables, graphs = read_graphs(args.samples) if args.samples else [], []
+    if tables:
+        args.nodes, args.target, args.trials = len(tables[0][0]), tables[0][0][0], len(tables)
+        args.models = ",".join(sorted({model for models, _ in tables for model in models[1:]}))
+        graphs = [{**{f"gate_{t}_{s}": gate for t, row in enumerate(gates) for s, gate in enumerate(row)},
+                   **{f"model_{i}": model for i, model in enumerate(models) if i}} for models, gates in tables]
+    missing = [f"--{name}" for name in ("nodes", "target", "models", "trials") if not getattr(args, name)]
+    if missing:
+        raise Stop(f"{', '.join(missing)}: missing; they describe the study (or --samples does)")
+    models = args.models.split(",")
+    for net in dict.fromkeys([args.target, *models]):
+        ask_program(args.distill, "info", "--net", net)
+    info = ask_program(args.distill, "data", "info", "--csv", "--data", args.data, "--dataset", args.dataset)
+    data = dict(csv.reader(info.splitlines()))
+    held_out = 0 if args.score == "test" else args.val or int(data["records_train"]) // 5
+    options, words = [], iter(args.options)
+    for word in words:
+        if word in MACHINE_OPTIONS:
+            next(words, None)
+        elif word.split("=")[0] not in MACHINE_OPTIONS:
+            options.append(word)
+    try:
+        weights = {net: digest((args.weights / f"{net}.safetensors").read_bytes()) for net in models} if args.weights else "trained"
+    except OSError as error:
+        raise Stop(f"--weights: {error.filename}: {error.strerror}; expected NET.safetensors of each of --models")
+    return {"dataset": args.dataset, "data_sha256": digest(json.dumps({k: data[k] for k in data if k.startswith("sha256")}).encode()),
+            "score": args.score, "held_out": held_out, "nodes": args.nodes, "target": args.target, "models": models,
+            "trials": args.trials, "epochs": args.epochs, "batch": args.batch, "seed": args.seed, "weights": weights,
+            "weights_epochs": args.weights_epochs or args.epochs, "weights_batch": args.weights_batch,
+            "graphs": digest(json.dumps(graphs).encode()) if graphs else "drawn", "options": " ".join(options)}, graphs
 
 
 # ---- trainings ------------------------------------------------------------------------------------------------------------
