@@ -112,9 +112,9 @@ def trials(study):
         return []
 
 
-def under_way(trial, driver):
+def under_way(trial, driver, after=1):
     mine = trial.user_attrs.get("worker", "").endswith(f":{driver.process.pid}")
-    return mine and trial.state.name == "RUNNING" and 0 < len(trial.intermediate_values) < EPOCHS
+    return mine and trial.state.name == "RUNNING" and after <= len(trial.intermediate_values) < EPOCHS
 
 
 def eventually(what, seconds=60):
@@ -123,6 +123,24 @@ def eventually(what, seconds=60):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what.__doc__ or what}")
         time.sleep(0.1)
+
+
+def hold_in_the_middle(study, workers, after=1):
+    """Stops the first worker that has a trial with so many epochs behind it and one before it -> worker and trial."""
+    found = []
+
+    def one_held():
+        """a worker held in the middle of a trial"""
+        for w in workers:
+            if not found and any(under_way(t, w, after) for t in trials(study)):
+                w.process.send_signal(signal.SIGSTOP)
+                found.extend((w, t) for t in trials(study) if under_way(t, w, after))
+                if not found:
+                    w.process.send_signal(signal.SIGCONT)
+        return found
+
+    eventually(one_held)
+    return found[0]
 
 
 def trainings_of(study):
@@ -177,20 +195,8 @@ class Search(unittest.TestCase):
         return final
 
     def test_a_killed_worker_costs_one_trial_which_another_takes_up(self):
-        workers, found = [worker("killed"), worker("killed")], []
-
-        def one_stopped_in_the_middle():
-            """a trial with an epoch behind it and one before it, its worker held there"""
-            for w in workers:
-                if not found and any(under_way(t, w) for t in trials("killed")):
-                    w.process.send_signal(signal.SIGSTOP)
-                    found.extend((w, t) for t in trials("killed") if under_way(t, w))
-                    if not found:
-                        w.process.send_signal(signal.SIGCONT)
-            return found
-
-        eventually(one_stopped_in_the_middle)
-        first, victim = found[0]
+        workers = [worker("killed"), worker("killed")]
+        first, victim = hold_in_the_middle("killed", workers)
         first.process.kill()
         second = workers[1 - workers.index(first)]
         code, output = second.wait()
@@ -220,8 +226,9 @@ class Search(unittest.TestCase):
 
     def test_an_interrupted_worker_gives_its_trial_back_at_once(self):
         first = worker("interrupted", trials=2)
-        eventually(lambda: any(under_way(t, first) for t in trials("interrupted")))
+        hold_in_the_middle("interrupted", [first])
         first.process.send_signal(signal.SIGINT)
+        first.process.send_signal(signal.SIGCONT)
         code, output = first.wait()
         self.assertEqual(code, 3, output)
         self.assertEqual([t.state.name for t in trials("interrupted")][-1], "WAITING")
@@ -232,8 +239,7 @@ class Search(unittest.TestCase):
 
     def test_a_worker_out_of_reach_loses_its_trial_and_goes_on(self):
         first = worker("away", trials=3)
-        eventually(lambda: any(under_way(t, first) for t in trials("away")))
-        first.process.send_signal(signal.SIGSTOP)
+        hold_in_the_middle("away", [first])
         time.sleep(3 * HEARTBEAT + 2)
         second = worker("away", trials=3)
         eventually(lambda: any(t.state.name == "FAIL" for t in trials("away")))
@@ -273,6 +279,40 @@ class Search(unittest.TestCase):
             self.assertTrue((FOLDER / "work" / study / "weights" / "resnet8a" / "run" / "student.safetensors").exists())
             values[study] = [final[g].intermediate_values for g in range(3)]
         self.assertEqual(*values.values())
+
+    def test_agrees_with_the_built_in_search(self):
+        """One job, one worker at a time, the same seed: the same graphs, errors and decisions, though a worker was interrupted."""
+        run = FOLDER / "built-in"
+        words = ["--data", FOLDER / "data", "--dataset", "toy", "--nodes", 2, "--target", "resnet8a", "--models", "resnet8a,resnet14a",
+                 "--trials", 8, "--epochs", EPOCHS, "--batch", 32, "--alone-batch", 32, "--jobs", 1, "--retrain-seeds", 1, "--quiet"]
+        search = subprocess.Popen([str(DISTILL), "ktg", "search", "--run", str(run), *map(str, words)], stdout=subprocess.DEVNULL,
+                                  env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"})
+        unittest.addModuleCleanup(search.wait)
+        unittest.addModuleCleanup(search.kill)
+        first = worker("agreement", trials=8, weights_epochs=None)
+        hold_in_the_middle("agreement", [first], after=2)
+        first.process.send_signal(signal.SIGINT)
+        first.process.send_signal(signal.SIGCONT)
+        self.assertEqual(first.wait()[0], 3)
+        code, output = worker("agreement", trials=8, weights_epochs=None).wait()
+        self.assertEqual(code, 0, output)
+        ends = {"stopped": "PRUNED", "complete": "COMPLETE", "rejected": "PRUNED", "failed": "FAIL"}
+
+        def journal():
+            with open(run / "journal.csv", newline="") as file:
+                return [row for row in csv.DictReader(file) if row["event"] != "study"]
+
+        eventually(lambda: len([row for row in journal() if row["event"] in ends]) == 8)
+        final = self.check_study("agreement", 8)
+        self.assertLessEqual({"running", "stopped", "complete", "rejected"}, {row["event"] for row in journal()})
+        for row in journal():
+            trial = final[int(row["trial"])]
+            with self.subTest(trial=trial.number, event=row["event"]):
+                if row["event"] in ends:
+                    self.assertEqual(trial.state.name, ends[row["event"]])
+                    self.assertEqual(max(trial.intermediate_values, default=0), int(row["epoch"]))
+                if row["error"]:
+                    self.assertEqual(trial.intermediate_values[int(row["epoch"])], float(row["error"]))
 
     def test_what_is_wrong_is_said_in_one_line(self):
         first = worker("strict", trials=1)

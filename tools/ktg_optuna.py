@@ -24,12 +24,14 @@ import socket
 import sys
 import threading
 import time
+import types
 import warnings
 from pathlib import Path
 
 from ktg_trials import GATES, Stop, TrainingFailed, Trainings, draw, is_frozen, last_line, layout, say, settle, write_graph
 
 INSTALL = "install Optuna and a driver: apt install python3-optuna python3-psycopg2, or pip install optuna psycopg2-binary"
+LOCK_SECONDS = 60  # many times what a worker needs to choose a trial
 MAX_RETRIES = 3  # of one graph, after workers that died or were stopped
 
 
@@ -83,8 +85,9 @@ class Storage:
 
     @contextlib.contextmanager
     def lock(self):
-        """Held by one worker of the study at a time; the server takes it back from one that dies."""
+        """Held by one worker of the study at a time; the server takes it back from one that dies, or stands still."""
         with self.engine.begin() as connection:
+            connection.execute(self.sqlalchemy.text(f"SET LOCAL idle_in_transaction_session_timeout = '{LOCK_SECONDS}s'"))
             connection.execute(self.sqlalchemy.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"distill {self.name}"})
             yield
 
@@ -94,7 +97,7 @@ class Storage:
             study = self.optuna.create_study(
                 storage=self.rdb, study_name=self.name, direction="minimize", load_if_exists=True,
                 sampler=self.optuna.samplers.RandomSampler(),  # never asked: every trial comes with its graph
-                pruner=self.optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2, min_early_stopping_rate=0))
+                pruner=Halving(self.optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2, min_early_stopping_rate=0)))
             known = study.user_attrs.get("settings")
             if known is None and not study.trials:
                 study.set_user_attr("settings", settings)
@@ -109,6 +112,20 @@ class Storage:
         if self.name not in names:
             raise Stop(f"--study {self.name}: no such study of this program; there are: {', '.join(names) or 'none'}")
         return self.optuna.load_study(study_name=self.name, storage=self.rdb)
+
+
+class Halving:
+    """Optuna's successive halving as the built-in search has it: at a rung every graph counts once. By itself Optuna also counts a dead
+    worker's trial beside the one that repeats it, and Optuna 3 the asking trial twice, since its cache shows what was just written."""
+
+    def __init__(self, pruner):
+        self.pruner = pruner
+
+    def prune(self, study, trial):
+        given_back = lambda t: t.state.name == "FAIL" and "reason" not in t.user_attrs
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and not given_back(t)]
+        view = types.SimpleNamespace(get_trials=lambda deepcopy: others, direction=study.direction, _storage=study._storage)
+        return self.pruner.prune(view, trial)
 
 
 # ---- a worker -------------------------------------------------------------------------------------------------------------
@@ -178,21 +195,18 @@ class Worker:
         folder = self.trainings.trial_folder(trial.number)
         for name, value in (("folder", str(folder)), ("worker", f"{socket.gethostname()}:{os.getpid()}"), ("started", trial.number)):
             trial.set_user_attr(name, value)
-        self.held.close()
 
         def ended(how):
             say(f"trial {trial.number}, graph {trial.user_attrs['graph']}: {how}")
             (folder / "run" / "checkpoint.bin").unlink(missing_ok=True)  # nobody will go on from there
 
         try:
+            self.held.close()
             error = self.run_graph(trial, folder, before)
-        except (Stop, KeyboardInterrupt) as ending:
-            self.ending = ending
-            with self.storage.lock():
+        except (Stop, KeyboardInterrupt, *self.storage.failures) as ending:
+            self.ending = self.storage.failed(ending) if isinstance(ending, self.storage.failures) else ending
+            with contextlib.suppress(*self.storage.failures), self.storage.lock():  # else its heartbeat stops
                 self.give_back(trial.number)
-            raise
-        except self.storage.failures as failure:
-            self.ending = self.storage.failed(failure)
             raise
         except self.optuna.TrialPruned as pruned:
             ended(pruned)
