@@ -107,7 +107,7 @@ $(shell mkdir -p $(BUILD)/obj/src $(BUILD)/obj/tests; \
         for f in FLAGS LINK; do [ $$f = FLAGS ] && v='$(FLAGS)' || v='$(LINK)'; \
         [ "$$v" = "$$(cat $(BUILD)/$$f 2>/dev/null)" ] || echo "$$v" > $(BUILD)/$$f; done)
 
-.PHONY: all config deps test test-slow test-emulated emulated asan bench-peer gpu-check clean help
+.PHONY: all config deps test test-slow test-emulated emulated test-optuna asan bench-peer gpu-check clean help
 all: $(BUILD)/distill
 	@ln -sfn $< distill
 
@@ -167,6 +167,9 @@ NO_KERNELS := safetensors*,checkpoint*,interruption*,command line*,bad input*,da
               arena*,streams*,replay*,side by side*
 test-emulated: emulated  ## the operations', networks' and trainer's tests on those kernels, without a GPU
 	build/emulated$(if $(SANITIZE),-asan)/tests --test-case-exclude='slow: *,$(NO_KERNELS)'
+
+test-optuna: $(BUILD)/distill  ## the graph search by several workers, on a PostgreSQL server of its own
+	$(PYTHON) tests/test_ktg_optuna.py --distill $<
 
 asan:           ## the fast tests under the address and undefined-behaviour sanitizers (CPU build)
 	@$(MAKE) --no-print-directory CUDA=0 SANITIZE=address,undefined test

@@ -1,5 +1,6 @@
 // conv_plan_store.h: which of a library's plans each convolution takes: measured once in a process, kept with a run.
-// defines: ConvDirection, ConvKey, ConvChoice, ConvPlanStore, save_conv_plans, load_conv_plans
+// defines: ConvDirection, ConvKey, ConvChoice, ConvPlanStore, save_conv_plans, load_conv_plans,
+//          keep_machine_conv_plans, recall_machine_conv_plans
 #pragma once
 #include <array>
 #include <cstdint>
@@ -75,5 +76,10 @@ void save_conv_plans(Backend& backend, const std::filesystem::path& path);
 /// Rows of another device or version are left out, and one printed line says so. A broken file: InputError with its line, nothing loaded.
 void load_conv_plans(ConvPlanStore& store, const std::filesystem::path& path);
 void load_conv_plans(Backend& backend, const std::filesystem::path& path);
+
+/// The same for what this machine chose in other processes, so that a run started anew takes the plans that it took before: in
+/// $XDG_CACHE_HOME/distill (or ~/.cache/distill), a file for each device and version. A file that cannot be used costs a printed note.
+void keep_machine_conv_plans(Backend& backend);
+void recall_machine_conv_plans(Backend& backend);
 
 }  // namespace distill

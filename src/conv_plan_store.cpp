@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <mutex>
 #include <sstream>
 
@@ -147,6 +148,42 @@ void load_conv_plans(ConvPlanStore& store, const fs::path& path) {
     if (left_out)
         std::printf("note: %s: %zu plans are for %s; this is %s, %s: chosen anew, so the run goes on within rounding, not to the bit\n",
                     path.string().c_str(), left_out, foreign.c_str(), store.device().c_str(), store.library().c_str());
+}
+
+namespace {
+
+/// Empty where there is no home.
+fs::path machine_file(const ConvPlanStore& store) {
+    const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
+    if (!(cache && *cache) && !(home && *home)) return {};
+    const fs::path base = cache && *cache ? fs::path(cache) : fs::path(home) / ".cache";
+    return base / "distill" / ("conv_plans_" + sha256_hex(store.device() + '\n' + store.library()).substr(0, 12) + ".csv");
+}
+
+template <class F>
+void with_machine_file(Backend& backend, const F& use) {
+    ConvPlanStore* store = backend.conv_plans();
+    const fs::path file = store ? machine_file(*store) : fs::path();
+    if (file.empty()) return;
+    try {
+        use(*store, file);
+    } catch (const std::exception& e) {
+        std::printf("note: plans of other processes are left aside: %s\n", e.what());
+    }
+}
+
+}  // namespace
+
+void keep_machine_conv_plans(Backend& backend) {
+    with_machine_file(backend, [](const ConvPlanStore& store, const fs::path& file) {
+        if (store.choices().empty()) return;
+        fs::create_directories(file.parent_path());
+        save_conv_plans(store, file);
+    });
+}
+
+void recall_machine_conv_plans(Backend& backend) {
+    with_machine_file(backend, [](ConvPlanStore& store, const fs::path& file) { load_conv_plans(store, file); });
 }
 
 void save_conv_plans(Backend& backend, const fs::path& path) {

@@ -2,6 +2,7 @@
 
 #include "error.h"
 #include "files.h"
+#include "streams.h"
 
 namespace distill {
 namespace {
@@ -64,11 +65,12 @@ std::vector<std::string> KnowledgeTransferGraph::loss_names() const {
     return names;
 }
 
-/// One forward pass of every node that is needed; ensembles follow from it.
+/// One forward pass of every node that is needed, each on a stream of its own; ensembles follow from it.
 std::vector<KnowledgeTransferGraph::Answer> KnowledgeTransferGraph::answers(const Batch& batch) const {
     std::vector<Answer> all(nodes_.size());
     for (size_t i = 0; i < all.size(); ++i) {
         const int node = static_cast<int>(i);
+        const OnStream beside(batch.images.backend(), node + 1);
         if (graph_.is_trained(node)) {
             all[i].logits = nodes_[i].network->forward(batch.images, Mode::train).logits;
         } else if (graph_.is_frozen(node) && graph_.is_needed(node)) {
@@ -76,6 +78,7 @@ std::vector<KnowledgeTransferGraph::Answer> KnowledgeTransferGraph::answers(cons
             all[i].logits = nodes_[i].network->forward(batch.images, frozen_mode()).logits;
         }
     }
+    join(batch.images.backend());
     for (size_t i = 0; i < all.size(); ++i) {
         if (!graph_.is_needed(static_cast<int>(i))) continue;
         const Recording off(nullptr);  // an ensemble's sum goes on no tape: its members learn nothing through it

@@ -6,6 +6,7 @@
 
 #include "backend.h"
 #include "checkpoint.h"
+#include "conv_plan_store.h"
 #include "error.h"
 #include "kernels.h"
 #include "progress.h"
@@ -222,8 +223,8 @@ void Trainer::log_steps(const Table& table) {
 
 TrainingResult Trainer::run(const AfterEpoch& goes_on) {
     const bool resuming = options_.resume && fs::exists(folder_.checkpoint());
-    if (resuming) resume();
-    else method_.begin_run(folder_, 0);
+    if (resuming) load_conv_plans(backend_, folder_.file("conv_plans.csv")), resume();
+    else recall_machine_conv_plans(backend_), method_.begin_run(folder_, 0);
     const std::vector<std::string> names = method_.loss_names();
     std::vector<std::string> epoch_columns{"epoch", "lr", "train_loss"}, step_columns{"step", "lr", "loss"};
     epoch_columns.insert(epoch_columns.end(), names.begin(), names.end());
@@ -245,6 +246,8 @@ TrainingResult Trainer::run(const AfterEpoch& goes_on) {
 }
 
 void Trainer::write_checkpoint() const {
+    save_conv_plans(backend_, folder_.file("conv_plans.csv"));
+    keep_machine_conv_plans(backend_);
     const Parameters& p = method_.parameters();
     Checkpoint c;
     c.floats["values"] = host(p.values());

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "complaints.h"
+#include "cpu_backend.h"
 #include "files.h"
 
 using namespace distill;
@@ -183,4 +184,31 @@ TEST_CASE("conv plans: the CPU has none to keep") {
     CHECK(!fs::exists(folder / "p.csv"));
     put_file(folder / "p.csv", "broken");
     CHECK_NOTHROW(load_conv_plans(*cpu, folder / "p.csv"));
+}
+
+TEST_CASE("conv plans: a process that starts anew finds what this machine chose before") {
+    struct Choosing final : CpuBackend {
+        explicit Choosing(const std::string& device) : CpuBackend(Precision::fp32), plans(device, "cuDNN 9") {}
+        ConvPlanStore* conv_plans() override { return &plans; }
+        ConvPlanStore plans;
+    };
+    const TempFolder folder;
+    const char* before = std::getenv("XDG_CACHE_HOME");
+    const std::string kept = before ? before : "";
+    ::setenv("XDG_CACHE_HOME", folder.path().c_str(), 1);
+    Choosing first("card A"), again("card A"), other("card B");
+    recall_machine_conv_plans(first);  // nothing is there yet
+    keep_machine_conv_plans(first);    // and nothing was chosen
+    CHECK(fs::is_empty(folder.path()));
+    first.plans.choose("machine key", [] { return choice(7, {{1, 2}}); });
+    keep_machine_conv_plans(first);
+    recall_machine_conv_plans(again);
+    recall_machine_conv_plans(other);
+    CHECK(again.plans.choices().at("machine key").same_plan(choice(7, {{1, 2}})));
+    CHECK(other.plans.choices().empty());
+    for (const auto& entry : fs::directory_iterator(folder / "distill")) put_file(entry.path(), "no table");
+    Choosing later("card A");
+    recall_machine_conv_plans(later);  // a broken file costs a note
+    CHECK(later.plans.choices().empty());
+    before ? ::setenv("XDG_CACHE_HOME", kept.c_str(), 1) : ::unsetenv("XDG_CACHE_HOME");
 }
