@@ -263,7 +263,7 @@ void Undertaking::search(const SearchSpace& space) {
     const fs::path path = base_ / "journal.csv";
     Config study{{"format", "1"}};
     study.insert(study.end(), study_.begin(), study_.end());
-    study.emplace_back("data_sha256", facts_.back().second);
+    study.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
     std::optional<Journal> journal;
     std::vector<JournalRow> before;
     if (fs::exists(path)) {

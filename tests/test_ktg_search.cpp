@@ -95,9 +95,12 @@ TEST_CASE("command line: ktg search: two workers, one killed -9, to a table of t
     const Workplace folder;
     Command command(folder, searching("run", "--trials 12 --jobs 2 --threads 2 --best 2 --retrain-seeds 2"));
     wait_for_rows(command, folder / "run", 8);
-    const std::vector<pid_t> workers = workers_of(command.pid());
-    REQUIRE(workers.size() == 2);
-    REQUIRE(::kill(workers[0], SIGKILL) == 0);
+    REQUIRE(workers_of(command.pid()).size() == 2);
+    const auto lost_one = [&] { return read_file(folder / "run/journal.csv").find(",lost,") != std::string::npos; };
+    for (size_t rows = rows_so_far(folder / "run"); command.running() && !lost_one(); rows += 3) {  // it may be between two trials
+        REQUIRE(::kill(workers_of(command.pid()).front(), SIGKILL) == 0);
+        wait_for_rows(command, folder / "run", rows + 3);
+    }
     const Ended end = command.wait();
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
@@ -108,13 +111,13 @@ TEST_CASE("command line: ktg search: two workers, one killed -9, to a table of t
     std::map<int64_t, double> errors;
     for (const JournalRow& r : rows_of(folder / "run")) {
         lost += r.event == TrialEvent::lost;
-        if (r.event == TrialEvent::lost) CHECK(says(r.detail, {"worker 0 ended by signal 9"}));
+        if (r.event == TrialEvent::lost) CHECK(says(r.detail, {"worker ", " ended by signal 9"}));
         CHECK(r.event != TrialEvent::failed);
         if (r.event == TrialEvent::complete) errors[r.trial] = *r.error;
         const SearchSpace space{"resnet8", {"resnet8", "wrn-10-1"}, 2};
         if (r.event == TrialEvent::started || r.event == TrialEvent::rejected) CHECK(r.detail == graph_line(space.random(3, r.trial)));
     }
-    CHECK(lost == 1);
+    CHECK(lost >= 1);
 
     const CsvTable table = read_csv(folder / "run/search.csv");
     REQUIRE(table.rows.size() >= 5);
@@ -264,7 +267,7 @@ TEST_CASE("slow: ktg search: twenty kill -9 at random moments, each resumed, end
     };
     seconds_of("info --net resnet8");  // the first start reads the libraries from the disk
     const double start_up = seconds_of("info --net resnet8"), work = seconds_of(searching("whole", all)) - 2 * start_up;
-    const double earliest = start_up, latest = 2 * start_up + work / 10;  // two starts: the search's and its worker's
+    const double earliest = start_up, latest = 2 * start_up + work / 14;  // two starts: the search's and its worker's
     std::mt19937 random(1);
     size_t rows_seen = 0;
     for (int kill = 0; kill < kills; ++kill) {
