@@ -149,7 +149,7 @@ TEST_CASE("command line: bench prints and writes the profile") {
                                   "--profile --profile-csv p.csv --csv b.csv");
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
-    CHECK(says(end.out, {"convolution forward", "BatchNorm backward", "Sgd", "GatherLine", "DifferenceForward<SquaredDifference>",
+    CHECK(says(end.out, {"convolution forward", "BatchNorm backward", "Sgd", "GatherLine", "DifferenceForward<SquaredDifference, float>",
                          "between operations", "whole step", "100.0%"}));
     const CsvTable table = read_csv(folder / "p.csv"), bench = read_csv(folder / "b.csv");
     CHECK(table.columns == std::vector<std::string>{"group", "calls", "ms", "share", "bytes", "macs", "bound_ms_bytes", "bound_ms_flops"});
