@@ -1,7 +1,11 @@
 // graph_run.h: trainings of graphs as folders that are prepared in one process and trained in another.
-// defines: add_graph_options, add_transfer_options, name_networks, prepare_graph_run, GraphRunner
+// defines: add_graph_options, add_transfer_options, name_networks, prepare_graph_run, SharedLaboratories,
+//          GraphRunner
 #pragma once
 #include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -21,16 +25,31 @@ void name_networks(Options& options, const Graph& graph);
 /// where it is there already.
 void prepare_graph_run(const fs::path& folder, const Graph& graph, const Options& options, const Config& facts);
 
-/// Trains prepared folders one after the other. The device and the data stay open between runs that share them.
+/// Laboratories that several threads' runners share: the data set is read once and lies in the device's memory once.
+class SharedLaboratories {
+  public:
+    static std::string key(const Options& options);  ///< what a laboratory depends on
+    /// The one with this key; opened if nobody has it open.
+    std::shared_ptr<const Laboratory> find(const std::string& key, const Options& options);
+
+  private:
+    std::mutex mutex_;
+    std::map<std::string, std::weak_ptr<const Laboratory>> open_;
+};
+
+/// Trains prepared folders one after the other, in one thread. The device and the data stay open between runs that share them.
 class GraphRunner {
   public:
+    explicit GraphRunner(SharedLaboratories& laboratories) : laboratories_(laboratories) {}
     /// From its checkpoint if it has one, to its end or to where `goes_on` stops it.
     void train(const fs::path& folder, const AfterEpoch& goes_on);
 
   private:
     void open(const Options& options);
-    std::string opened_;  ///< the options that `lab_` depends on
-    std::optional<Laboratory> lab_;
+    SharedLaboratories& laboratories_;
+    std::string key_;
+    std::shared_ptr<const Laboratory> shared_;
+    std::optional<Laboratory> own_;  ///< beside `shared_`
 };
 
 }  // namespace distill

@@ -62,19 +62,32 @@ void prepare_graph_run(const fs::path& path, const Graph& graph, const Options& 
     if (!fs::exists(path / "graph.csv")) write_file_atomically(path / "graph.csv", graph_csv(graph, path));
 }
 
-void GraphRunner::open(const Options& o) {
-    Config shared;
-    Options own = o;
-    for (const auto& row : kept_options(Offline(own).table))
+std::string SharedLaboratories::key(const Options& options) {
+    Options own = options;
+    std::string all;
+    for (const auto& [option, value] : kept_options(Offline(own).table))
         for (const char* name : {"data", "dataset", "val", "normalize", "device", "threads", "precision", "deterministic"})
-            if (row.first == name) shared.push_back(row);
-    std::string wanted;
-    for (const auto& [name, value] : shared) wanted += name + "=" + value + "\n";
-    if (wanted == opened_) return;
-    opened_.clear();
-    lab_.reset();
-    lab_.emplace(open_laboratory(own));
-    opened_ = wanted;
+            if (option == name) all += option + "=" + value + "\n";
+    return all;
+}
+
+std::shared_ptr<const Laboratory> SharedLaboratories::find(const std::string& key, const Options& options) {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    std::weak_ptr<const Laboratory>& place = open_[key];
+    std::shared_ptr<const Laboratory> found = place.lock();
+    Options own = options;
+    if (!found) place = found = std::make_shared<const Laboratory>(open_laboratory(own));
+    return found;
+}
+
+void GraphRunner::open(const Options& options) {
+    const std::string key = SharedLaboratories::key(options);
+    if (own_ && key == key_) return;
+    own_.reset();
+    shared_.reset();  // if nobody else has it, its memory is the next one's
+    shared_ = laboratories_.find(key, options);
+    own_.emplace(shared_->beside(options));
+    key_ = key;
 }
 
 void GraphRunner::train(const fs::path& path, const AfterEpoch& goes_on) {
@@ -90,11 +103,11 @@ void GraphRunner::train(const fs::path& path, const AfterEpoch& goes_on) {
     name_networks(options, graph);
     options.resume = options.quiet = true;
     open(options);
-    Loader loader(*lab_->backend, lab_->on_device, lab_->loader_options(options));
+    Loader loader(*own_->backend, own_->on_device, own_->loader_options(options));
     const auto make = [&](Laboratory& lab, const Options& o) {
         return std::make_unique<KnowledgeTransferGraph>(*lab.backend, graph, o, lab.data->classes, lab.data->train.records);
     };
-    train_in_folder(method_name, *lab_, loader, options, folder, make, goes_on);
+    train_in_folder(method_name, *own_, loader, options, folder, make, goes_on);
 }
 
 }  // namespace distill

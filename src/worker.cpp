@@ -41,7 +41,8 @@ class Reports {
 /// Trains one run at a time.
 class Slot {
   public:
-    Slot(int number, Reports& reports, std::atomic<int>& busy) : number_(number), reports_(reports), busy_(busy) {}
+    Slot(int number, Reports& reports, std::atomic<int>& busy, SharedLaboratories& laboratories)
+        : number_(number), reports_(reports), busy_(busy), runner_(laboratories) {}
     void hear(const std::string& words) {
         const std::lock_guard<std::mutex> guard(mutex_);
         heard_.push_back(words);
@@ -108,9 +109,10 @@ void run_worker(int count) {
     catch_interruption();
     Reports reports;
     std::atomic<int> busy = 0;
+    SharedLaboratories laboratories;
     std::deque<Slot> slots;
     std::vector<std::thread> threads;
-    for (int i = 0; i < count; ++i) slots.emplace_back(i, reports, busy);
+    for (int i = 0; i < count; ++i) slots.emplace_back(i, reports, busy, laboratories);
     for (Slot& slot : slots) threads.emplace_back([&slot] { slot.work(); });
     reports.say("ready");
     for (std::string line; std::getline(std::cin, line) && line != "end";) {

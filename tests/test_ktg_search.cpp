@@ -13,10 +13,11 @@
 #include "csv.h"
 #include "data_synth.h"
 #include "files.h"
-#include "graph.h"
+#include "graph_run.h"
 #include "journal.h"
 #include "report.h"
 #include "search_space.h"
+#include "workers.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -254,6 +255,40 @@ TEST_CASE("command line: ktg search: what is refused leaves nothing behind") {
     check_rejected(folder, "ktg search --transfer found.csv --dataset s --run run", {"found.csv"});
     check_rejected(folder, "ktg serach", {"unknown subcommand 'serach'", "did you mean search", "show"});
     CHECK(run(folder, "ktg serach").err.find("worker") == std::string::npos);
+}
+
+TEST_CASE("command line: ktg search: a worker with two slots trains two runs at a time, each to the bytes of a run alone") {
+    const Workplace folder;
+    Options options;
+    options.data = (folder / "data").string();
+    options.dataset = "s";
+    options.epochs = 3;
+    options.batch = 10;
+    options.lr_steps = "2";
+    options.threads = 1;
+    options.device = "cpu";
+    options.normalize = "none";
+    const SearchSpace space{"resnet8", {"resnet8", "wrn-10-1"}, 2};
+    const auto train_in = [&](const char* name, int slots) {
+        std::vector<std::string> folders;
+        for (const int64_t graph : {0, 1 + 256, 2 * 64 + 3 * 4 + 256}) {
+            folders.push_back((folder / name / std::to_string(graph)).string());
+            prepare_graph_run(folders.back(), space.at(graph), options, {});
+        }
+        WorkerPlan plan;
+        plan.program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();
+        plan.slots_each = slots;
+        plan.environments = {{"OMP_WAIT_POLICY=passive"}};
+        WorkerCrew crew(plan);
+        CHECK(crew.slots() == slots);
+        CHECK(train_all(crew, folders, true).empty());
+        return folders;
+    };
+    const std::vector<std::string> alone = train_in("alone", 1), beside = train_in("beside", 2);
+    for (size_t i = 0; i < alone.size(); ++i) {
+        CHECK(without_seconds(alone[i] + "/epochs.csv") == without_seconds(beside[i] + "/epochs.csv"));
+        CHECK(read_file(alone[i] + "/student.safetensors") == read_file(beside[i] + "/student.safetensors"));
+    }
 }
 
 TEST_CASE("slow: ktg search: twenty kill -9 at random moments, each resumed, end with the same trials, rungs and winner") {
