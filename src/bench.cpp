@@ -8,45 +8,23 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <future>
 #include <memory>
 #include <mutex>
 
-#include "backend.h"
+#include "bench_training.h"
 #include "csv.h"
 #include "error.h"
 #include "kernels.h"
-#include "philox.h"
+#include "nearest.h"
 #include "profile.h"
-#include "reviewkd.h"
 #include "work_count.h"
 
 namespace distill {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-struct BenchOptions {
-    std::string method, csv, profile_csv;
-    Options training;
-    int steps = 20, warmup = 3, size = 32, classes = 100, runs = 8;
-    bool profile = false, augment = false;
-};
-
-/// Median milliseconds of `work`, finished on the device, after `warmup` untimed calls.
-template <class Work>
-double median_ms(Backend& backend, int warmup, int rounds, const Work& work) {
-    std::vector<double> times;
-    for (int i = 0; i < warmup + rounds; ++i) {
-        const auto start = Clock::now();
-        work();
-        backend.synchronize();
-        if (i >= warmup) times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
-    }
-    return median(times);
-}
 
 DeviceSpeed speed_of(Backend& backend) {
     constexpr int64_t elements = int64_t{64} << 20;  // 256 MiB each: larger than any cache
@@ -55,103 +33,13 @@ DeviceSpeed speed_of(Backend& backend) {
     return {2.0 * sizeof(float) * elements / copy_ms, backend.peak_multiply_accumulates_per_ms()};
 }
 
-/// A batch's worth of random bytes, normalised to mean 0 and deviation 1.
-Dataset random_images(const BenchOptions& o) {
-    Dataset d;
-    d.name = "random images";
-    d.height = d.width = o.size;
-    d.classes = o.classes;
-    d.train.records = o.training.batch;
-    d.train.pixels.resize(static_cast<size_t>(o.training.batch * 3 * o.size * o.size));
-    d.train.labels.resize(static_cast<size_t>(o.training.batch));
-    const uint64_t key = random_key(o.training.seed, Purpose::bench);
-    for (size_t i = 0; i < d.train.pixels.size(); ++i) d.train.pixels[i] = static_cast<uint8_t>(philox(key, i).v[0] >> 24);
-    for (size_t i = 0; i < d.train.labels.size(); ++i)
-        d.train.labels[i] = static_cast<int32_t>(philox(key, i, 1).v[0] % static_cast<uint32_t>(o.classes));
-    std::fill(d.stats.mean, d.stats.mean + 3, 127.5f);
-    std::fill(d.stats.std, d.stats.std + 3, 73.9f);  // of bytes that are all equally likely
-    return d;
-}
-
-LoaderOptions loader_options(const BenchOptions& o, const Normalization& normalization) {
-    LoaderOptions l;
-    l.batch = o.training.batch;
-    l.seed = o.training.seed;
-    l.augmentation.crop_flip = o.augment;
-    l.normalization = normalization;
-    return l;
-}
-
-/// A training with random weights on random images.
-class Training {
-  public:
-    explicit Training(const BenchOptions& o) : Training(o, random_images(o)) {}
-
-    /// One step, operation by operation.
-    void step() {
-        backend_->arena().begin_step();
-        queue();
-    }
-    /// From here on replay() is one launch, where the device can record a step: the way the trainer goes.
-    void record() {
-        backend_->arena().begin_step();
-        replay_ = backend_->capture([&] { queue(); });
-    }
-    void replay() { replay_ ? replay_->run() : step(); }
-    Backend& backend() { return *backend_; }
-    /// Of steps whose loss is not finite the time says nothing.
-    void require_finite() const {
-        if (!std::isfinite(loss_.item())) failure("bench: the loss is ", loss_.item(), "; the time of such steps says nothing");
-    }
-
-  private:
-    void queue() {
-        StepResult r;
-        {
-            const Recording on(&tape_);
-            r = method_->step(augment_ ? loader_.train_batch(batch_.size()) : batch_);
-        }
-        method_->parameters().begin_backward();
-        tape_.backward(r.loss);
-        sgd_step(method_->parameters(), lr_, {});
-        loss_ = r.loss.value();
-    }
-    Training(const BenchOptions& o, const Dataset& data)
-        : backend_(make_backend(o.training.device, device_options(o.training))),
-          loader_(*backend_, data, loader_options(o, data.stats)),
-          augment_(o.augment),
-          lr_(Tensor::from_host(*backend_, {}, {0.01f})) {
-        if (o.method != "train") teacher_ = std::make_unique<Teacher>(*backend_, o.training, o.classes);
-        if (o.method == "train") method_ = std::make_unique<Supervised>(*backend_, o.training, o.classes);
-        if (o.method == "kd") method_ = std::make_unique<KnowledgeDistillation>(*backend_, o.training, o.classes, *teacher_);
-        if (o.method == "reviewkd") method_ = std::make_unique<ReviewKD>(*backend_, o.training, o.classes, *teacher_);
-        loader_.begin_epoch(0);
-        batch_ = loader_.train_batch(o.training.batch);
-        for (int pass = 0; teacher_ && pass < 10; ++pass)  // random weights need running statistics, or their features explode
-            teacher_->network().forward(batch_.images, Mode::train);
-        method_->begin_epoch(o.training.kd_warmup);  // the full weight of the transfer loss
-    }
-
-    std::unique_ptr<Backend> backend_;
-    Loader loader_;
-    bool augment_;
-    Tensor lr_, loss_;
-    std::unique_ptr<Teacher> teacher_;
-    std::unique_ptr<Method> method_;
-    Batch batch_;
-    Tape tape_;
-    std::unique_ptr<Replay> replay_;
-};
-
-std::string device_name(Backend& backend) { return backend.device() == Device::cpu ? "cpu" : "cuda"; }
-
 void require_network(const BenchOptions& o) {
     if (o.training.student.empty()) input_error("--student: no network named; there are: ", network_names());
 }
 
 void run_bench(const BenchOptions& o) {
     require_network(o);
-    Training training(o);
+    BenchTraining training(o);
     Backend& backend = training.backend();
     const auto step = [&] { training.step(); };
     step();
@@ -202,11 +90,11 @@ double images_per_second(const BenchOptions& o, int runs) {
     std::vector<std::future<Clock::time_point>> finished;
     for (int run = 0; run < runs; ++run) {
         finished.push_back(std::async(std::launch::async, [&, started, run, mine = o]() mutable {
-            std::unique_ptr<Training> training;
+            std::unique_ptr<BenchTraining> training;
             mine.training.seed += static_cast<uint64_t>(run);
             try {
                 const std::lock_guard<std::mutex> alone(preparing);
-                training = std::make_unique<Training>(mine);
+                training = std::make_unique<BenchTraining>(mine);
                 training->step();
                 training->record();
                 for (int i = 0; i < mine.warmup; ++i) training->replay();
@@ -250,6 +138,69 @@ void run_several(BenchOptions o) {
              number(one), number(all), number(all / one)});
 }
 
+/// The graph that --graph and --models name; weights that it names are not wanted here.
+void read_bench_graph(BenchOptions& o) {
+    const std::filesystem::path file = find_graph(o.training.graph);
+    o.graph = read_graph(file);
+    set_models(o.graph, o.training.models, "--models");
+    require_sound(o.graph, file.string());
+    for (GraphNode& node : o.graph.nodes) node.weights.clear();
+}
+
+/// What a node costs where there is no graph: a training of its own, of a frozen one the forward pass. Ensembles and nodes that nobody
+/// uses cost nothing.
+std::vector<BenchOptions> nodes_alone(const BenchOptions& o) {
+    std::vector<BenchOptions> alone;
+    for (int i = 0; i < o.graph.size(); ++i) {
+        if (o.graph.node(i).is_ensemble() || !o.graph.is_needed(i)) continue;
+        alone.push_back(o);
+        const bool trained = o.graph.is_trained(i);
+        alone.back().method = trained ? "train" : "teacher";
+        (trained ? alone.back().training.student : alone.back().training.teacher) = o.graph.node(i).model;
+    }
+    return alone;
+}
+
+/// A graph's step beside the sum of its nodes' single ones, taken in turns.
+void run_ktg(BenchOptions o) {
+    read_bench_graph(o);
+    std::vector<std::unique_ptr<BenchTraining>> timed;  // the graph, then its nodes
+    timed.push_back(std::make_unique<BenchTraining>(o));
+    std::vector<std::string> names;
+    for (const GraphNode& node : o.graph.nodes) names.push_back(node.model);
+    const std::vector<BenchOptions> alone = nodes_alone(o);
+    for (const BenchOptions& node : alone) timed.push_back(std::make_unique<BenchTraining>(node));
+    std::vector<std::vector<double>> times(timed.size());
+    for (const auto& t : timed) t->step(), t->record();
+    for (int round = 0; round < o.warmup + o.steps; ++round)
+        for (size_t i = 0; i < timed.size(); ++i) {
+            const double ms = time_ms(timed[i]->backend(), [&] { timed[i]->replay(); });
+            if (round >= o.warmup) times[i].push_back(ms);
+        }
+    for (const auto& t : timed) t->require_finite();
+
+    Backend& backend = timed.front()->backend();
+    const std::string name = "ktg " + std::filesystem::path(o.training.graph).stem().string() + " " + joined(names, "+");
+    const double ms = median(times.front()), images = 1000.0 * static_cast<double>(o.training.batch) / ms;
+    double sum = 0;
+    std::string addends;
+    for (size_t i = 0; i < alone.size(); ++i) {
+        char shown[40];
+        const double node_ms = median(times[i + 1]);
+        std::snprintf(shown, sizeof shown, "%s%.2f%s", i ? " + " : "", node_ms, alone[i].method == "train" ? "" : " forward");
+        sum += node_ms;
+        addends += shown;
+    }
+    std::printf("%s, batch %lld, %s, %s\n", name.c_str(), static_cast<long long>(o.training.batch), o.training.precision.c_str(),
+                backend.description().c_str());
+    std::printf("  %.2f ms/step, %.0f images/s (median of %d steps)\n", ms, images, o.steps);
+    std::printf("  its nodes alone, in turns with it: %.2f ms (%s); ratio %.3f\n", sum, addends.c_str(), ms / sum);
+    if (o.csv.empty()) return;
+    CsvWriter out(o.csv, {"case", "device", "precision", "batch", "ms_per_step", "images_per_s", "ms_nodes_alone", "ratio"});
+    out.row({name, device_name(backend), o.training.precision, std::to_string(o.training.batch), number(ms), number(images), number(sum),
+             number(ms / sum)});
+}
+
 /// A subcommand's options live as long as the program.
 struct BenchCommand {
     BenchOptions options;
@@ -265,8 +216,13 @@ std::shared_ptr<BenchCommand> add_bench(CLI::App& bench, const std::string& name
     OptionTable& t = command->table;
     o.method = method;
     o.training.kd_weight = 1.0;
-    if (method != "train") t.add("--teacher", o.training.teacher, "teacher network, with random weights")->required();
-    t.add(method == "train" ? "--student,--net" : "--student", o.training.student, "network to train")->required();
+    if (method == "ktg") {
+        t.add("--graph", o.training.graph, "the graph: a shipped one's name, or a .csv file; frozen nodes get random weights")->required();
+        t.add("--models", o.training.models, "other networks on its nodes: 0=resnet20,1=wrn-16-2");
+    } else {
+        if (method != "train") t.add("--teacher", o.training.teacher, "teacher network, with random weights")->required();
+        t.add(method == "train" ? "--student,--net" : "--student", o.training.student, "network to train")->required();
+    }
     t.add("--batch", o.training.batch, {1}, "images a step");
     t.add("--steps", o.steps, {1}, "timed steps");
     t.add("--size", o.size, {8}, "height and width of the images");
@@ -291,6 +247,8 @@ void add_bench_command(CLI::App& app) {
         c->table.add("--profile-csv", c->options.profile_csv, "write that table here");
         sub->callback([c] { run_bench(c->options); });
     }
+    auto graph = add_bench(*bench, "ktg", "a step of a graph beside the sum of its nodes' single steps", "ktg", sub);
+    sub->callback([graph] { run_ktg(graph->options); });
     auto c = add_bench(*bench, "several", "trainings at once beside one alone (distill train), in images a second", "train", sub);
     c->table.add("--runs", c->options.runs, {1, 64}, "trainings at once, which share the CPU's threads");
     sub->callback([c] { run_several(c->options); });

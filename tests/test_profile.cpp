@@ -5,6 +5,7 @@
 #include "command.h"
 #include "complaints.h"
 #include "csv.h"
+#include "files.h"
 #include "kernels.h"
 #include "launch.h"
 #include "ops.h"
@@ -181,6 +182,38 @@ TEST_CASE("command line: bench several, trainings at once beside one") {
 
     check_rejected(folder, "bench several --net resnet9", {"resnet9"});  // found while three threads wait for each other
     check_rejected(folder, "bench several --net resnet8 --runs 0", {"--runs: found '0', expected a whole number from 1 to 64"});
+}
+
+TEST_CASE("command line: bench ktg, a graph's step beside its nodes alone") {
+    const TempFolder folder;
+    // Node 1 teaches as it is, node 2 nobody hears, node 3 has weights that a bench does not need.
+    write_file_atomically(folder / "g.csv", "node,model,weights,gate_0,gate_1,gate_2,gate_3\n"
+                                            "0,resnet8,,through,linear,cutoff,correct\n"
+                                            "1,resnet14,,cutoff,cutoff,cutoff,cutoff\n"
+                                            "2,resnet14,,cutoff,cutoff,cutoff,cutoff\n"
+                                            "3,resnet8,gone.safetensors,through,cutoff,cutoff,through\n");
+    const std::string small = " --batch 4 --size 16 --steps 2 --threads 1";
+    const Ended end = run(folder, "bench ktg --graph g.csv --models 3=resnet14a --csv k.csv" + small);
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    CHECK(says(end.out, {"ktg g resnet8+resnet14+resnet14+resnet14a, batch 4, fp32", "its nodes alone, in turns with it", " forward + ",
+                         "ratio"}));
+    const CsvTable table = read_csv(folder / "k.csv");
+    CHECK(table.columns == std::vector<std::string>{"case", "device", "precision", "batch", "ms_per_step", "images_per_s", "ms_nodes_alone",
+                                                    "ratio"});
+    REQUIRE(table.rows.size() == 1);
+    CHECK(table.cell(0, "case") == "ktg g resnet8+resnet14+resnet14+resnet14a");
+    CHECK(table.cell_number(0, "batch") == 4);
+    const double ms = table.cell_number(0, "ms_per_step");
+    CHECK(std::abs(table.cell_number(0, "images_per_s") * ms / 4000 - 1) < 1e-6);
+    CHECK(std::abs(ms / table.cell_number(0, "ms_nodes_alone") / table.cell_number(0, "ratio") - 1) < 1e-6);
+
+    const Ended ensemble = run(folder, "bench ktg --graph ensemble --models 1=resnet8,2=resnet8" + small);
+    CAPTURE(ensemble.err);
+    CHECK(ensemble.code == 0);
+    check_rejected(folder, "bench ktg", {"--graph"});
+    check_rejected(folder, "bench ktg --graph dmll", {"dmll", "dml"});
+    check_rejected(folder, "bench ktg --graph dml --models 2=resnet8", {"--models", "expected NODE=VALUE with a node from 0 to 1"});
 }
 
 #ifdef DISTILL_CUDA

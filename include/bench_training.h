@@ -1,0 +1,75 @@
+// bench_training.h: what `distill bench` times: a training with random weights on random images that lie in device memory.
+// defines: BenchOptions, BenchTraining, time_ms, median_ms, device_name
+#pragma once
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "backend.h"
+#include "distillation.h"
+#include "graph.h"
+#include "loader.h"
+#include "options.h"
+#include "profile.h"
+
+namespace distill {
+
+struct BenchOptions {
+    std::string method;  ///< train, kd, reviewkd, ktg, or teacher: no training, the teacher's forward pass alone
+    std::string csv, profile_csv;
+    Options training;
+    Graph graph;  ///< of ktg. Its frozen nodes get random weights, too
+    int steps = 20, warmup = 3, size = 32, classes = 100, runs = 8;
+    bool profile = false, augment = false;
+};
+
+/// Each has a backend of its own.
+class BenchTraining {
+  public:
+    explicit BenchTraining(const BenchOptions& options);
+
+    /// One step, operation by operation.
+    void step();
+    /// From here on replay() is one launch, where the device can record a step: the way the trainer goes.
+    void record();
+    void replay() { replay_ ? replay_->run() : step(); }
+    Backend& backend() { return *backend_; }
+    /// Throws std::runtime_error if the last loss is not finite: of such steps the time says nothing.
+    void require_finite() const;
+
+  private:
+    BenchTraining(const BenchOptions& options, const Dataset& data);
+    void queue();
+
+    std::unique_ptr<Backend> backend_;
+    Loader loader_;
+    bool augment_;
+    Tensor lr_, loss_;
+    std::unique_ptr<Teacher> teacher_;
+    std::unique_ptr<Method> method_;
+    Batch batch_;
+    Tape tape_;
+    std::unique_ptr<Replay> replay_;
+};
+
+/// Milliseconds of `work`, finished on the device.
+template <class Work>
+double time_ms(Backend& backend, const Work& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    backend.synchronize();
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// The median of `rounds` times, after `warmup` calls that do not count.
+template <class Work>
+double median_ms(Backend& backend, int warmup, int rounds, const Work& work) {
+    for (int i = 0; i < warmup; ++i) time_ms(backend, work);
+    std::vector<double> times;
+    for (int i = 0; i < rounds; ++i) times.push_back(time_ms(backend, work));
+    return median(times);
+}
+
+inline std::string device_name(const Backend& backend) { return backend.device() == Device::cpu ? "cpu" : "cuda"; }
+
+}  // namespace distill

@@ -1,0 +1,100 @@
+#include "bench_training.h"
+
+#include <cmath>
+
+#include "error.h"
+#include "ktg.h"
+#include "philox.h"
+#include "reviewkd.h"
+
+namespace distill {
+namespace {
+
+/// A batch's worth of random bytes, normalised to mean 0 and deviation 1.
+Dataset random_images(const BenchOptions& o) {
+    Dataset d;
+    d.name = "random images";
+    d.height = d.width = o.size;
+    d.classes = o.classes;
+    d.train.records = o.training.batch;
+    d.train.pixels.resize(static_cast<size_t>(o.training.batch * 3 * o.size * o.size));
+    d.train.labels.resize(static_cast<size_t>(o.training.batch));
+    const uint64_t key = random_key(o.training.seed, Purpose::bench);
+    for (size_t i = 0; i < d.train.pixels.size(); ++i) d.train.pixels[i] = static_cast<uint8_t>(philox(key, i).v[0] >> 24);
+    for (size_t i = 0; i < d.train.labels.size(); ++i)
+        d.train.labels[i] = static_cast<int32_t>(philox(key, i, 1).v[0] % static_cast<uint32_t>(o.classes));
+    std::fill(d.stats.mean, d.stats.mean + 3, 127.5f);
+    std::fill(d.stats.std, d.stats.std + 3, 73.9f);  // of bytes that are all equally likely
+    return d;
+}
+
+LoaderOptions loader_options(const BenchOptions& o, const Normalization& normalization) {
+    LoaderOptions l;
+    l.batch = o.training.batch;
+    l.seed = o.training.seed;
+    l.augmentation.crop_flip = o.augment;
+    l.normalization = normalization;
+    return l;
+}
+
+/// Running statistics for random weights: without them their features explode in evaluation mode.
+void settle(const Network& network, const Batch& batch) {
+    for (int pass = 0; pass < 10; ++pass) network.forward(batch.images, Mode::train);
+}
+
+}  // namespace
+
+BenchTraining::BenchTraining(const BenchOptions& o) : BenchTraining(o, random_images(o)) {}
+
+BenchTraining::BenchTraining(const BenchOptions& o, const Dataset& data)
+    : backend_(make_backend(o.training.device, device_options(o.training))),
+      loader_(*backend_, data, loader_options(o, data.stats)),
+      augment_(o.augment),
+      lr_(Tensor::from_host(*backend_, {}, {0.01f})) {
+    if (!o.training.teacher.empty()) teacher_ = std::make_unique<Teacher>(*backend_, o.training, o.classes);
+    if (o.method == "train") method_ = std::make_unique<Supervised>(*backend_, o.training, o.classes);
+    if (o.method == "kd") method_ = std::make_unique<KnowledgeDistillation>(*backend_, o.training, o.classes, *teacher_);
+    if (o.method == "reviewkd") method_ = std::make_unique<ReviewKD>(*backend_, o.training, o.classes, *teacher_);
+    if (o.method == "ktg")
+        method_ = std::make_unique<KnowledgeTransferGraph>(*backend_, o.graph, o.training, o.classes, data.train.records);
+    loader_.begin_epoch(0);
+    batch_ = loader_.train_batch(o.training.batch);
+    if (teacher_) settle(teacher_->network(), batch_);
+    if (!method_) return;
+    for (const PretrainedNetwork& frozen : method_->pretrained()) settle(frozen.network, batch_);
+    method_->begin_epoch(o.training.kd_warmup);  // the full weight of the transfer loss
+}
+
+void BenchTraining::step() {
+    backend_->arena().begin_step();
+    queue();
+}
+
+void BenchTraining::record() {
+    backend_->arena().begin_step();
+    replay_ = backend_->capture([&] { queue(); });
+}
+
+void BenchTraining::require_finite() const {
+    if (loss_.defined() && !std::isfinite(loss_.item()))
+        failure("bench: the loss is ", loss_.item(), "; the time of such steps says nothing");
+}
+
+void BenchTraining::queue() {
+    const Batch batch = augment_ ? loader_.train_batch(batch_.size()) : batch_;
+    if (!method_) {
+        teacher_->network().forward(batch.images, teacher_->mode());
+        return;
+    }
+    StepResult r;
+    {
+        const Recording on(&tape_);
+        r = method_->step(batch);
+    }
+    method_->parameters().begin_backward();
+    tape_.backward(r.loss);
+    sgd_step(method_->parameters(), lr_, {});
+    loss_ = r.loss.value();
+}
+
+}  // namespace distill
