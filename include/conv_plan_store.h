@@ -60,11 +60,13 @@ class ConvPlanStore {
     /// Choices read from a file.
     void adopt(const std::map<std::string, ConvChoice>& choices);
     const std::map<std::string, ConvChoice>& choices() const { return choices_; }  ///< used or loaded so far
+    uint64_t adoptions() const { return adoptions_; }  ///< rises when choices made before may no longer hold
 
   private:
     std::string process_key(const std::string& key) const { return device_ + '\n' + library_ + '\n' + key; }
     std::string device_, library_;
     std::map<std::string, ConvChoice> choices_;
+    uint64_t adoptions_ = 0;
 };
 
 /// conv_plans.csv of a run: device,library,convolution,plan,ms. Writes whole or not at all, and only what changed; nothing if no choice

@@ -47,6 +47,8 @@ class CudaConvolutions {
     CudnnTarget target_;
     ConvPlanStore plans_;
     std::map<ConvKey::Numbers, std::unique_ptr<Prepared>> prepared_;
+    uint64_t adoptions_ = 0;                          ///< of plans_, when prepared_ was begun
+    std::vector<std::unique_ptr<Prepared>> retired_;  ///< a captured graph may still run code that they own
     std::map<cudaStream_t, BlockRef> workspaces_;
     std::vector<BlockRef> outgrown_;
 };

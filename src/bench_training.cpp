@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "conv_plan_store.h"
 #include "error.h"
 #include "ktg.h"
 #include "philox.h"
@@ -52,6 +53,7 @@ BenchTraining::BenchTraining(const BenchOptions& o, const Dataset& data)
       augment_(o.augment),
       lr_(Tensor::from_host(*backend_, {}, {0.01f})) {
     if (!o.training.teacher.empty()) teacher_ = std::make_unique<Teacher>(*backend_, o.training, o.classes);
+    recall_machine_conv_plans(*backend_);
     if (o.method == "train") method_ = std::make_unique<Supervised>(*backend_, o.training, o.classes);
     if (o.method == "kd") method_ = std::make_unique<KnowledgeDistillation>(*backend_, o.training, o.classes, *teacher_);
     if (o.method == "reviewkd") method_ = std::make_unique<ReviewKD>(*backend_, o.training, o.classes, *teacher_);
@@ -73,6 +75,7 @@ void BenchTraining::step() {
 void BenchTraining::record() {
     backend_->arena().begin_step();
     replay_ = backend_->capture([&] { queue(); });
+    keep_machine_conv_plans(*backend_);
 }
 
 void BenchTraining::require_finite() const {

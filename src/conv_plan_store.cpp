@@ -108,6 +108,7 @@ void ConvPlanStore::adopt(const std::map<std::string, ConvChoice>& choices) {
         choices_[key] = choice;
         process().by_key.emplace(process_key(key), choice);
     }
+    ++adoptions_;
 }
 
 void save_conv_plans(const ConvPlanStore& store, const fs::path& path) {

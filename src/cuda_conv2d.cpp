@@ -87,6 +87,11 @@ void CudaConvolutions::run(ConvDirection direction, const Conv2dGeometry& geomet
 }
 
 CudaConvolutions::Prepared& CudaConvolutions::prepared(const ConvKey& key, const ConvOperands& o) {
+    if (adoptions_ != plans_.adoptions()) {  // a run brought its plans along: what was prepared before (for its teacher's test) may differ
+        for (auto& [numbers, plan] : prepared_) retired_.push_back(std::move(plan));
+        prepared_.clear();
+        adoptions_ = plans_.adoptions();
+    }
     std::unique_ptr<Prepared>& slot = prepared_[key.numbers()];
     if (slot) return *slot;
     refuse_while_capturing(key, "has no plan yet");
@@ -128,6 +133,7 @@ ConvChoice CudaConvolutions::measure(const ConvKey& key, const ConvOperands& o) 
                     timed.push_back(choice);
                 } catch (const std::runtime_error& refusal) {  // one engine of many: the heuristics do not know all that it cannot do
                     last_refusal = refusal.what();
+                    cudaGetLastError();  // or the next kernel launch would be blamed
                 }
             }
         } catch (const std::runtime_error& refusal) {

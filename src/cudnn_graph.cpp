@@ -52,6 +52,11 @@ std::vector<cudnnBackendNumericalNote_t> notes_of(const CudnnDescriptor& engine)
     return engine.values<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
 }
 
+bool is_compiled_at_run_time(const CudnnDescriptor& engine) {
+    const auto notes = engine.values<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT);
+    return std::count(notes.begin(), notes.end(), CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) > 0;
+}
+
 ConvChoice choice_of(const CudnnDescriptor& config, const CudnnDescriptor& engine, bool fused) {
     ConvChoice choice;
     choice.fused = fused;
@@ -225,13 +230,17 @@ void CudnnConvGraph::add_pointwise(cudnnPointwiseMode_t mode, const CudnnDescrip
 }
 
 std::vector<ConvChoice> CudnnConvGraph::candidates(size_t most) const {
+    constexpr size_t enough = 4, most_compiled = 2;  // an engine compiled at run time takes the host up to seconds
     std::vector<ConvChoice> all;
+    size_t compiled = 0;
     for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
+        if (mode == CUDNN_HEUR_MODE_FALLBACK && all.size() >= enough) break;
         size_t taken = 0;
         for (const CudnnDescriptor& config : engine_configs(graph_, mode, target_)) {
             if (taken == most) break;
             const auto engines = config.children(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1);
             if (!keeps_promises(notes_of(engines.at(0)), key_)) continue;
+            if (is_compiled_at_run_time(engines[0]) && ++compiled > most_compiled) continue;
             const ConvChoice choice = choice_of(config, engines.at(0), fused_);
             ++taken;
             if (std::none_of(all.begin(), all.end(), [&](const ConvChoice& c) { return c.same_plan(choice); })) all.push_back(choice);

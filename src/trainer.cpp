@@ -106,6 +106,7 @@ void Trainer::queue_step(int64_t images) {
 void Trainer::train_step(int64_t images) {
     Recorded& recorded = recorded_[images];
     if (!recorded.replay) {
+        backend_.join();  // side streams are still out if the step before threw
         backend_.arena().begin_step();
         const auto step = [&] { queue_step(images); };
         if (recorded.warm) recorded.replay = backend_.capture(step);
@@ -223,8 +224,9 @@ void Trainer::log_steps(const Table& table) {
 
 TrainingResult Trainer::run(const AfterEpoch& goes_on) {
     const bool resuming = options_.resume && fs::exists(folder_.checkpoint());
-    if (resuming) load_conv_plans(backend_, folder_.file("conv_plans.csv")), resume();
-    else recall_machine_conv_plans(backend_), method_.begin_run(folder_, 0);
+    recall_machine_conv_plans(backend_);
+    if (resuming) load_conv_plans(backend_, folder_.file("conv_plans.csv")), resume();  // the run's own come first
+    else method_.begin_run(folder_, 0);
     const std::vector<std::string> names = method_.loss_names();
     std::vector<std::string> epoch_columns{"epoch", "lr", "train_loss"}, step_columns{"step", "lr", "loss"};
     epoch_columns.insert(epoch_columns.end(), names.begin(), names.end());

@@ -26,6 +26,7 @@ PEERS = {"cpu": {"contiguous": ["--layout", "contiguous"], "channels_last": ["--
          "cuda": {mode: ["--layout", "channels_last", "--mode", mode] for mode in ("eager", "compiled", "graph", "compiled-graph")}}
 CANDIDATES = ("compiled", "graph", "compiled-graph")  # the fastest of them is PyTorch's best
 BOUNDS = {"contiguous": 0.75, "eager": 0.4, "best": 0.8}  # ours over that, at most
+PATIENCE = 240  # seconds for a program: torch.compile may search for many minutes
 STEPS = {"cpu": 8, "cuda": 100}
 WARM_UP = {"cpu": 3, "cuda": 20}
 COLUMNS = ("case", "batch", "device", "precision", "threads", "rounds", "program", "ms_per_step", "ratio", "bound")
@@ -64,7 +65,11 @@ def measure(command, environment):
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "bench.csv"
         full = [*map(str, command), "--csv", str(result)]
-        done = subprocess.run(full, env=environment, capture_output=True, text=True)
+        try:
+            done = subprocess.run(full, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            print(f"{' '.join(full)}: stopped after {PATIENCE} s", file=sys.stderr)
+            return None
         if done.returncode != 0 or not result.exists():
             lines = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
             print(f"{' '.join(full)}: exit code {done.returncode}, {lines[-1]}", file=sys.stderr)
