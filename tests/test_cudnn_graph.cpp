@@ -3,8 +3,8 @@
 #ifdef DISTILL_CUDA
 #include "cudnn_graph.h"
 
-#include <set>
 #include <algorithm>
+#include <set>
 
 #include "testing.h"
 
