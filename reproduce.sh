@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# ./reproduce.sh                                    installs, builds, and runs ReviewKD scaled down on real images; report in runs/report.html
-# ./reproduce.sh paper [reviewkd|ROW-ID …]          the paper's settings on CIFAR-100; rows of data/paper/*.csv, all that this program has networks for
-#                [--seeds N] [--device D]           N seeds a row (default 1); where to compute
+# ./reproduce.sh                   installs, builds, and runs the papers scaled down on real images; report in runs/report.html
+# ./reproduce.sh paper [WHAT …]    the papers' settings on CIFAR-100. WHAT: reviewkd, ktg (all rows of data/paper/WHAT.csv that are
+#                                  trainings of this program's networks; both by default), ktg-search, or a row's id
+#     [--seeds N] [--device D]     N seeds a row (default 1); where to compute
+#     [--jobs J]                   trials of the search at a time (default 1)
 # Runs that are finished are skipped, interrupted ones go on where they were.
 set -euo pipefail
 shopt -s inherit_errexit
@@ -9,13 +11,14 @@ cd "$(dirname "$0")"
 
 say() { printf '\n== %s\n' "$*"; }
 
-# train_once FOLDER SUBCOMMAND OPTION…: a run that is finished is skipped, one that was interrupted is resumed.
+# train_once FOLDER SUBCOMMAND OPTION…: a run that is finished is skipped, one that was interrupted is resumed. A search is a run, too.
 train_once() {
-    local folder=$1 subcommand=$2
+    local folder=$1 subcommand
+    read -ra subcommand <<< "$2"
     shift 2
-    if [ -f "$folder/result.csv" ]; then echo "$folder: finished before, skipped"; return; fi
-    if [ -f "$folder/config.csv" ]; then ./distill "$subcommand" --resume --run "$folder"; return; fi
-    ./distill "$subcommand" --run "$folder" "$@"
+    if [ -f "$folder/result.csv" ] || [ -f "$folder/search.csv" ]; then echo "$folder: finished before, skipped"; return; fi
+    if [ -f "$folder/config.csv" ]; then ./distill "${subcommand[@]}" --resume --run "$folder"; return; fi
+    ./distill "${subcommand[@]}" --run "$folder" "$@"
 }
 
 prepare() {
@@ -28,110 +31,198 @@ prepare() {
 }
 
 quick() {
-    local start=$SECONDS data=data/fashion-quick epochs="--epochs 6 --lr-steps 4,5 --batch 128 --lr 0.1 --nesterov on"
+    local start=$SECONDS data=data/fashion-quick
     cat <<'TEXT'
-distill, scaled down: 5,000 training and 5,000 test images of fashion-mnist (10 classes, 32x32), teacher resnet20, student resnet8,
-6 epochs at batch 128, 2 seeds. Expected: 4 to 9 minutes on two cores, the build included; no GPU, no network beyond the package manager.
+distill, scaled down: 5,000 training and 5,000 test images of fashion-mnist (10 classes, 32x32).
+  ReviewKD  teacher resnet20, student resnet8: 6 epochs at batch 128, 2 seeds.
+  KTG       target resnet8a: mutual learning with resnet14a; a search over 12 graphs of 2 nodes, 2 jobs; 4 epochs, 2 seeds.
+Expected: @QUICK_MINUTES@ minutes on two cores, the build included; no GPU, no network beyond the package manager.
 TEXT
     prepare
     say "data"
     if [ ! -f $data/meta.csv ]; then ./distill data import fashion-mnist --dataset fashion-quick --limit 500; else echo "$data is there"; fi
-
-    say "teacher: resnet20"
-    local common="--dataset fashion-quick $epochs" teacher=runs/quick/teacher
-    train_once $teacher train $common --net resnet20
-    local from="--teacher resnet20 --teacher-weights $teacher/student.safetensors --teacher-min 60"
-    for seed in 0 1; do
-        say "student alone: resnet8, seed $seed"
-        train_once runs/quick/student/s$seed train $common --net resnet8 --seed $seed
-        say "KD: resnet20 -> resnet8, seed $seed"
-        train_once runs/quick/kd/s$seed kd $common --student resnet8 $from --seed $seed
-        # The paper's warm-up of the review loss is 20 of 240 epochs.
-        say "ReviewKD: resnet20 -> resnet8, seed $seed"
-        train_once runs/quick/reviewkd/s$seed reviewkd $common --student resnet8 $from --kd-warmup 1 --seed $seed
-    done
+    quick_reviewkd
+    quick_ktg
     say "report"
     ./distill report runs/quick --csv runs/report.csv --html runs/report.html
     echo "whole time: $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s; the page: runs/report.html"
 }
 
-# Rows "id subcommand teacher student" of data/paper that are trainings of this program's networks.
+quick_reviewkd() {
+    local common=(--dataset fashion-quick --epochs 6 --lr-steps "4,5" --batch 128 --lr 0.1 --nesterov on) teacher=runs/quick/teacher seed
+    say "teacher: resnet20"
+    train_once $teacher train "${common[@]}" --net resnet20
+    local from=(--teacher resnet20 --teacher-weights "$teacher/student.safetensors" --teacher-min 60)
+    for seed in 0 1; do
+        say "student alone: resnet8, seed $seed"
+        train_once runs/quick/student/s$seed train "${common[@]}" --net resnet8 --seed $seed
+        say "KD: resnet20 -> resnet8, seed $seed"
+        train_once runs/quick/kd/s$seed kd "${common[@]}" --student resnet8 "${from[@]}" --seed $seed
+        # The paper's warm-up of the review loss is 20 of 240 epochs.
+        say "ReviewKD: resnet20 -> resnet8, seed $seed"
+        train_once runs/quick/reviewkd/s$seed reviewkd "${common[@]}" --student resnet8 "${from[@]}" --kd-warmup 1 --seed $seed
+    done
+}
+
+# The paper's training but for its length: batch 64 for graphs and 128 alone, pixels in 0..1, reflect padding.
+quick_ktg() {
+    local common=(--dataset fashion-quick --epochs 4 --lr-steps "2,3") seed
+    for seed in 0 1; do
+        say "mutual learning: resnet8a and resnet14a, seed $seed"
+        train_once runs/quick/dml/s$seed "ktg train" --preset dml --models 0=resnet8a,1=resnet14a "${common[@]}" --seed $seed
+    done
+    say "search: 12 graphs of 2 nodes; the best trained again beside plain training, KD and mutual learning"
+    train_once runs/quick/ktg-search "ktg search" "${common[@]}" --nodes 2 --target resnet8a --models resnet8a,resnet14a \
+        --trials 12 --jobs 2 --devices cpu --retrain-seeds 2
+}
+
+# Rows "id command teacher student" of data/paper that are trainings of this program's networks; a graph's command is ktg-GRAPH.
 paper_rows() {
-    awk -F, 'NR > 1 && $7 != "metric" {
-        net = "^(resnet[0-9]+(x4|a)?|wrn-[0-9]+-[0-9]+)$"
-        if ($4 !~ net || $5 !~ net) next
-        if ($6 == "teacher" || $6 == "student") command = "train"; else if ($6 == "kd") command = "kd"
+    awk -F, 'FNR > 1 && $7 ~ /^top1/ {
+        net = "(resnet[0-9]+(x4|a)?|wrn-[0-9]+-[0-9]+)"
+        if ($4 !~ "^(" net "([+]" net ")*)?$" || $5 !~ "^" net "$") next
+        if ($1 ~ /^ktg-.*-(upper|second)$/) next  # the other one of two figures for the same training
+        if ($6 == "teacher" || $6 == "student") command = "train"
+        else if ($6 == "kd" || $6 ~ /^ktg-/ && $6 != "ktg-search") command = $6
         else if ($6 == "reviewkd" || $6 ~ /^reviewkd-(none|r|r-res|r-res-abf|r-res-hcl)$/) command = "reviewkd"; else next
-        print $1, command, $4, $5 }' data/paper/reviewkd.csv
+        print $1, command, $4 == "" ? "-" : $4, $5 }' data/paper/reviewkd.csv data/paper/ktg.csv
 }
 
-# Hours that 240 epochs of 50,000 images take on this machine, from 3 steps measured now: SUBCOMMAND TEACHER STUDENT BATCH.
-expected_hours() {
-    local figures
-    figures=$(mktemp)
-    ./distill bench "$1" $([ "$1" = train ] || echo --teacher "$2") --student "$3" --batch "$4" --steps 3 --device "$device" \
-        --csv "$figures" > /dev/null
-    awk -F, -v batch="$4" 'NR == 2 { printf "%.1f", $5 * 240 * 50000 / batch / 3.6e6 }' "$figures"
-    rm -f "$figures"
-}
-
-# The rows asked for, one a line: `reviewkd` is all of them.
+# The rows asked for, one a line.
 chosen_rows() {
     local all row
     all=$(paper_rows)
-    for id in "${@:-reviewkd}"; do
-        if [ "$id" = reviewkd ]; then echo "$all"; continue; fi
+    for id in "$@"; do
+        if [ "$id" = reviewkd ] || [ "$id" = ktg ]; then grep "^$id-" <<< "$all"; continue; fi
+        if [ "$id" = ktg-search ]; then continue; fi
         row=$(grep -- "^$id " <<< "$all") || {
-            echo "reproduce.sh: no row '$id' to train; there are: reviewkd $(cut -d' ' -f1 <<< "$all" | xargs)" >&2
+            echo "reproduce.sh: no row '$id' to train; there are: reviewkd ktg ktg-search $(cut -d' ' -f1 <<< "$all" | xargs)" >&2
             exit 2
         }
         echo "$row"
     done | awk '!seen[$0]++'
 }
 
+# Of rows on stdin: the teachers that must be there first, each once, whoever needs it: "id folder network".
+teacher_rows() {
+    local id command teacher student
+    while read -r id command teacher student; do
+        case $id:$command in
+            *:ktg-kd) echo "ktg-c100-$teacher-student runs/paper/ktg-c100-$teacher-student/s0 $teacher" ;;
+            ktg-*) ;;
+            *-teacher:train | *:kd | *:reviewkd)
+                id=$(paper_rows | awk -v t="$teacher" '$1 ~ /-teacher$/ && $3 == t && !found++ { print $1 }')
+                echo "$id runs/paper/teacher-$teacher $teacher" ;;
+        esac
+    done | sort -u
+}
+
+# The networks of a graph's row, as --models takes them: TEACHER[+TEACHER…] STUDENT.
+models_of() {
+    awk -v t="$1" -v s="$2" 'BEGIN { n = split(t, other, "+"); printf "0=%s", s; for (i = 1; i <= n; ++i) printf ",%d=%s", i, other[i] }'
+}
+
+# Milliseconds of a step on this machine, from 3 steps measured now: what `distill bench` takes.
+step_ms() {
+    local figures
+    figures=$(mktemp)
+    ./distill bench "$@" --steps 3 --device "$device" --csv "$figures" > /dev/null
+    awk -F, 'NR == 2 { print $5 }' "$figures"
+    rm -f "$figures"
+}
+
+# Hours of a row's training at the paper's length over 50,000 images: ID COMMAND TEACHER STUDENT.
+expected_hours() {
+    local epochs=240 batch=64 step ms
+    case $1:$2 in
+        ktg-*:train) epochs=200 batch=128 step=(train --net "$4") ;;
+        ktg-*) epochs=200 step=(ktg --graph "${2#ktg-}" --models "$(models_of "$3" "$4")") ;;
+        *:train) step=(train --net "$4") ;;
+        *:reviewkd) batch=128 step=(reviewkd --teacher "$3" --student "$4") ;;
+        *) step=("$2" --teacher "$3" --student "$4") ;;
+    esac
+    ms=$(step_ms "${step[@]}" --batch $batch)
+    awk -v ms="$ms" -v epochs=$epochs -v batch=$batch 'BEGIN { printf "%.1f", ms * epochs * 50000 / batch / 3.6e6 }'
+}
+
+# Hours of the search, one trial at a time: SEEDS. A trial goes past 1, 2, 4 … epochs if it is in the better half there, and has 40,000
+# images. Graphs are counted as one node of each network. What else is trained costs about as much as such a graph 1.8 times (each network
+# alone on 40,000 and on 50,000 images), and 3 times a seed (the best graph, mutual learning, two KDs, plain training).
+search_hours() {
+    local ms
+    ms=$(step_ms ktg --graph dml3 --models "0=resnet32a,1=resnet110a,2=wrn-28-2" --batch 64)
+    awk -v ms="$ms" -v seeds="$1" 'BEGIN {
+        epochs = trials = 1500
+        for (rung = 1; rung < 200; rung = next_rung) {
+            next_rung = 2 * rung < 200 ? 2 * rung : 200
+            trials /= 2
+            epochs += trials * (next_rung - rung)
+        }
+        printf "%.1f", ms / 64 * (epochs * 40000 + 200 * 50000 * (1.8 + 3 * seeds)) / 3.6e6 }'
+}
+
 paper() {
-    local seeds=1 asked=() device=auto rows teachers hours once=0 each=0 weights id command teacher student seed
+    local seeds=1 jobs=1 asked=() device=auto rows teachers hours once=0 each=0 id folder command teacher student seed with search=""
     while [ $# -gt 0 ]; do
         case $1 in
             --seeds) seeds=${2:?--seeds needs a number}; shift 2 ;;
+            --jobs) jobs=${2:?--jobs needs a number}; shift 2 ;;
             --device) device=${2:?--device needs auto, cpu or cuda}; shift 2 ;;
+            ktg-search) search=yes asked+=("$1"); shift ;;
             *) asked+=("$1"); shift ;;
         esac
     done
-    rows=$(chosen_rows ${asked[@]+"${asked[@]}"})
-    teachers=$(awk '$1 ~ /-teacher$/ || $2 != "train" { print $3 }' <<< "$rows" | sort -u)  # each is trained once, whoever needs it
+    [ ${#asked[@]} -gt 0 ] || asked=(reviewkd ktg)
+    rows=$(chosen_rows "${asked[@]}")
+    teachers=$(teacher_rows <<< "$rows")
     rows=$(grep -v -- '-teacher ' <<< "$rows" || true)
     prepare
     if [ ! -d data/cifar-100-binary ]; then say "data"; ./distill data fetch cifar100; fi
 
-    say "expected hours on this machine (240 epochs each)"
-    for teacher in $teachers; do
-        hours=$(expected_hours train "" "$teacher" 64)
+    say "expected hours on this machine"
+    while read -r id folder teacher; do
+        if [ -z "$id" ] || grep -q "^$id " <<< "$rows"; then continue; fi
+        hours=$(expected_hours "$id" train "" "$teacher")
         printf '%8s h  teacher %s\n' "$hours" "$teacher"
         once=$(awk -v a="$once" -v b="$hours" 'BEGIN { print a + b }')
-    done
+    done <<< "$teachers"
     while read -r id command teacher student; do
         [ -n "$id" ] || continue
-        hours=$(expected_hours "$command" "$teacher" "$student" $([ "$command" = reviewkd ] && echo 128 || echo 64))
+        hours=$(expected_hours "$id" "$command" "$teacher" "$student")
         printf '%8s h  %s\n' "$hours" "$id"
         each=$(awk -v a="$each" -v b="$hours" 'BEGIN { print a + b }')
     done <<< "$rows"
-    awk -v a="$once" -v b="$each" -v n="$seeds" 'BEGIN { printf "%8.1f h  in all: teachers %.1f, the rest %.1f times %d seed(s)\n", a + b * n, a, b, n }'
+    if [ -n "$search" ]; then
+        hours=$(search_hours "$seeds")
+        printf '%8s h  ktg-search: 1500 trials, then its best graph and the known methods with %d seed(s) each\n' "$hours" "$seeds"
+        once=$(awk -v a="$once" -v b="$hours" 'BEGIN { print a + b }')
+    fi
+    awk -v a="$once" -v b="$each" -v n="$seeds" \
+        'BEGIN { printf "%8.1f h  in all: teachers and search %.1f, the rest %.1f times %d seed(s)\n", a + b * n, a, b, n }'
 
-    for teacher in $teachers; do
+    while read -r id folder teacher; do
+        [ -n "$id" ] || continue
         say "teacher $teacher"
-        id=$(paper_rows | awk -v t="$teacher" '$1 ~ /-teacher$/ && $3 == t { print $1; exit }')
-        train_once "runs/paper/teacher-$teacher" train --preset "$id" --device "$device"
-    done
+        train_once "$folder" train --preset "$id" --device "$device"
+    done <<< "$teachers"
     while read -r id command teacher student; do
         [ -n "$id" ] || continue
-        weights=runs/paper/teacher-$teacher/student.safetensors
+        case $command in
+            kd | reviewkd) with=(--teacher-weights "runs/paper/teacher-$teacher/student.safetensors") ;;
+            ktg-kd) with=(--weights "1=runs/paper/ktg-c100-$teacher-student/s0/student.safetensors") ;;
+            *) with=() ;;
+        esac
         for ((seed = 0; seed < seeds; seed++)); do
             say "$id, seed $seed"
-            train_once "runs/paper/$id/s$seed" "$command" --preset "$id" --seed "$seed" --device "$device" \
-                $([ "$command" = train ] || echo --teacher-weights "$weights")
+            train_once "runs/paper/$id/s$seed" "${command/#ktg-*/ktg train}" --preset "$id" --seed "$seed" --device "$device" \
+                ${with[@]+"${with[@]}"}
         done
     done <<< "$rows"
+    if [ -n "$search" ]; then
+        say "search for the best graph around resnet32a"
+        train_once runs/paper/ktg-search "ktg search" --dataset cifar100 --trials 1500 --retrain-seeds "$seeds" --jobs "$jobs" \
+            --devices "${device/cuda/auto}"
+    fi
     say "report"
     ./distill report runs/paper --csv runs/paper.csv --html runs/paper.html
     echo "the page: runs/paper.html"
@@ -140,5 +231,5 @@ paper() {
 case ${1:-} in
     "") quick ;;
     paper) shift; paper "$@" ;;
-    *) sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,7s/^# //p' "$0" >&2; exit 2 ;;
 esac
