@@ -35,8 +35,8 @@ struct Workplace : TempFolder {
 };
 
 std::string searching(const std::string& run, const std::string& more) {
-    return "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8,wrn-10-1 --epochs 4 --lr-steps 3 --batch 10 --alone-batch 10 "
-           "--lr 0.05 --seed 3 --run " + run + " " + more;
+    return "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8,wrn-10-1 --epochs 4 --lr-steps 3 --batch 10 "
+           "--alone-batch 10 --lr 0.05 --seed 3 --run " + run + " " + more;
 }
 
 std::vector<JournalRow> rows_of(const fs::path& run) { return read_journal(run / "journal.csv").rows; }
@@ -161,7 +161,7 @@ TEST_CASE("command line: ktg search: two workers, one killed -9, to a table of t
     for (const Run& run : runs) CHECK(run.folder.string().find("trials") == std::string::npos);
 }
 
-TEST_CASE("command line: ktg search: SIGINT ends with 3, workers and all; --resume ends like the uninterrupted search; so does a torn journal") {
+TEST_CASE("command line: ktg search: SIGINT ends with 3; --resume ends like the uninterrupted search, also from a torn journal") {
     const Workplace folder;
     const std::string all = "--trials 8 --jobs 1 --threads 1 --retrain-seeds 1";
     REQUIRE(run(folder, searching("whole", all)).code == 0);
@@ -202,7 +202,7 @@ TEST_CASE("command line: ktg search: SIGINT ends with 3, workers and all; --resu
     check_rejected(folder, "ktg search --resume --run cut", {"data set is not the one this run was started with"});
 }
 
-TEST_CASE("command line: ktg search: a loss that is not finite fails the trial, not the search; the authors' score says so; a graph goes elsewhere") {
+TEST_CASE("command line: ktg search: a loss that is not finite fails its trial alone; the authors' score; a graph elsewhere") {
     const Workplace folder;
     const Ended failed = run(folder, searching("wild", "--trials 3 --lr 1e30 --threads 1"));
     CHECK(failed.code == 1);
