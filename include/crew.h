@@ -7,13 +7,15 @@
 namespace distill {
 
 /// What a slot reports. epoch: it has trained `epoch` epochs (from 1 on), reached `accuracy` in %, and waits for an answer. The others
-/// leave the slot free: ended (as told, or the run is finished and its files are written), failed (`detail`: why), lost (its worker died).
+/// leave the slot free: ended (as told, or the run is finished and its files are written), failed (`detail`: why), lost (its worker died:
+/// the run is to be trained again).
 struct CrewMessage {
     enum class Kind { epoch, ended, failed, lost } kind = Kind::ended;
     int slot = 0;
     int epoch = 0;
     double accuracy = 0;
     std::string detail;
+    bool blamed = true;  ///< of a lost one: it may be what killed the worker
 };
 
 class Crew {
@@ -29,7 +31,7 @@ class Crew {
     virtual void answer(int slot, bool goes_on) = 0;
 };
 
-/// A run whose worker dies this often is what kills it, and is given up.
+/// A run that is blamed for its worker's death this often is what kills it, and is given up.
 constexpr int max_losses = 2;
 
 /// A run that was given up, and why.

@@ -2,6 +2,7 @@
 // defines: Settle, require_student, run_experiment, kept_options, print_configuration, take_options_of, checksum
 #pragma once
 #include <functional>
+#include <set>
 #include <string>
 
 #include "laboratory.h"
@@ -24,7 +25,8 @@ Config kept_options(const OptionTable& table);
 void print_configuration(const std::string& method_name, const Config& rows);
 /// A resumed run has the options it was started with; one given by hand must say the same (InputError). Of several runs each has its own
 /// seed.
-void take_options_of(const RunFolder& folder, const std::string& method_name, OptionTable& table, bool one_of_many = false);
+void take_options_of(const RunFolder& folder, const std::string& method_name, OptionTable& table, bool one_of_many = false,
+                     const std::set<std::string>& free = {});
 /// Of the images and labels that a run trains and tests on.
 std::string checksum(const Dataset& data);
 

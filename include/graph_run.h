@@ -22,7 +22,7 @@ void add_transfer_options(OptionTable& table, Options& options);
 void name_networks(Options& options, const Graph& graph);
 
 /// Makes a run folder as `ktg train` would, graph.csv included, for a GraphRunner; `facts` are config.csv's further rows. Nothing happens
-/// where it is there already.
+/// where it is there already; InputError if it holds another graph.
 void prepare_graph_run(const fs::path& folder, const Graph& graph, const Options& options, const Config& facts);
 
 /// Laboratories that several threads' runners share: the data set is read once and lies in the device's memory once.

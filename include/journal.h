@@ -13,7 +13,7 @@
 namespace distill {
 
 /// A trial starts, runs (one row an epoch) and ends: stopped at a rung, complete, or failed, with the reason. A rejected one is never
-/// trained. A lost one was under way in a worker that died; it runs again, or fails.
+/// trained. A lost one was under way in a worker that died, and may be the reason; it runs again, or fails.
 enum class TrialEvent { started, running, stopped, complete, rejected, lost, failed };
 const char* to_string(TrialEvent event);
 

@@ -31,11 +31,16 @@ class Subprocess {
     void send(const std::string& line);     ///< without its end. Nothing happens if the program is gone; receive() will tell
     /// Appends the whole lines that have come, waiting if there is nothing at all. False when the program has closed its output.
     bool receive(std::vector<std::string>& lines);
-    /// Waits for its end: "signal 9" or "exit code 2".
-    std::string wait();
+    /// How it ended, which is waited for.
+    struct End {
+        int code = 0;     ///< exit status; 128 + n if signal n ended it
+        std::string how;  ///< "signal 9" or "exit code 2"
+    };
+    End wait();
 
   private:
-    pid_t child_ = -1;
+    pid_t child_ = -1;  ///< none after it was waited for
+    End end_;
     int socket_ = -1;
     std::string partial_;  ///< received, without its line end yet
 };

@@ -35,7 +35,7 @@ std::vector<FailedRun> train_all(Crew& crew, const std::vector<std::string>& fol
             std::printf("%s: %.2f %% (%zu/%zu)\n", folder.c_str(), accuracy[m.slot], ++ended, folders.size()), std::fflush(stdout);
         if (m.kind == CrewMessage::Kind::failed) failed.push_back({folder, m.detail});
         if (m.kind == CrewMessage::Kind::lost) {
-            if (++losses[folder] < max_losses)
+            if (!m.blamed || ++losses[folder] < max_losses)
                 waiting.push_front(folder);
             else
                 failed.push_back({folder, text("its worker died ", max_losses, " times; last: ", m.detail)});

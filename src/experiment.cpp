@@ -18,6 +18,14 @@ bool drives_only(const std::string& name) {
     return name == "resume" || name == "quiet" || name == "runs" || name == "side-by-side" || name == "run";
 }
 
+/// The subcommand that trains by a method.
+std::string command_of(const std::string& method) {
+    if (method == "ktg") return "ktg train";
+    if (method == "ktg-search") return "ktg search";
+    if (method == "ktg-transfer") return "ktg search --transfer";
+    return method;
+}
+
 /// What stands for "choose for me", and was chosen when the run began.
 bool left_open(const std::string& name, const std::string& value) { return value == "auto" || (name == "threads" && value == "0"); }
 
@@ -68,16 +76,17 @@ Config kept_options(const OptionTable& table) {
     return rows;
 }
 
-void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many) {
+void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many,
+                     const std::set<std::string>& free) {
     const Config now = table.values();
     for (const auto& [name, value] : folder.config()) {
         if (name == "method" && value != method)
-            input_error(folder.path().string(), ": was started with: distill ", value,
+            input_error(folder.path().string(), ": was started with: distill ", command_of(value),
                         "; resume it with that, or start anew in another folder");
         if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
         const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
         const bool open = left_open(name, own->second);
-        if (table.given(name) && !open && name != "save" && own->second != value)
+        if (table.given(name) && !open && name != "save" && free.count(name) == 0 && own->second != value)
             input_error("--", name, " ", own->second, ": ", folder.path().string(), " was started with ", value,
                         "; resume without it, or start anew in another folder");
         table.set(name, value, folder.file("config.csv").string(), open);
@@ -94,7 +103,7 @@ std::string checksum(const Dataset& data) {
 }
 
 void print_configuration(const std::string& method, const Config& rows) {
-    std::printf("distill %s\n", method.c_str());
+    std::printf("distill %s\n", command_of(method).c_str());
     for (const auto& [name, value] : rows)
         if (!value.empty()) std::printf("  %-16s %s\n", name.c_str(), value.c_str());
     std::fflush(stdout);

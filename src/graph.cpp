@@ -141,7 +141,7 @@ Graph read_graph(const fs::path& file) {
         GraphNode& node = graph.nodes[i];
         node.model = table.cell(row, "model");
         node.members = members_of(node.model, n, where("model"));
-        if (!table.cell(row, "weights").empty()) node.weights = (file.parent_path() / table.cell(row, "weights")).lexically_normal();
+        if (!table.cell(row, "weights").empty()) node.weights = fs::weakly_canonical(file.parent_path() / table.cell(row, "weights"));
         for (int j = 0; j < n; ++j) {
             const std::string column = "gate_" + std::to_string(j);
             graph.gates[i].push_back(gate_of(table.cell(row, column), where(column)));

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "error.h"
 #include "files.h"
 #include "ktg.h"
 #include "nearest.h"
@@ -59,7 +60,12 @@ void prepare_graph_run(const fs::path& path, const Graph& graph, const Options& 
         config.insert(config.end(), facts.begin(), facts.end());
         RunFolder::create(path, config);
     }
-    if (!fs::exists(path / "graph.csv")) write_file_atomically(path / "graph.csv", graph_csv(graph, path));
+    const fs::path file = path / "graph.csv";
+    const std::string wanted = graph_csv(graph, path);
+    if (!fs::exists(file)) write_file_atomically(file, wanted);
+    if (read_file(file) != wanted)
+        input_error(file.string(), ": this run was prepared with another graph than the one that is asked for now; restore that one, or ",
+                    "start anew in another folder");
 }
 
 std::string SharedLaboratories::key(const Options& options) {

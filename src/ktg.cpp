@@ -141,6 +141,7 @@ void KnowledgeTransferGraph::end_epoch(const RunFolder&, int epoch) {
             cells.push_back(number(value));
         edges_csv_->row(cells);
     }
+    edges_csv_->sync();
     totals_.zero();
 }
 

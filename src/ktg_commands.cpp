@@ -39,7 +39,8 @@ void apply_preset(TrainCommand& c) {
     const std::string& preset = c.options.preset;
     if (preset.empty()) return;
     const std::string origin = "--preset " + preset;
-    if (preset.compare(0, 4, "ktg-") != 0) return c.table->set("graph", preset, origin);
+    const bool file = preset.find('/') != std::string::npos || std::filesystem::path(preset).extension() == ".csv";
+    if (file || preset.compare(0, 4, "ktg-") != 0) return c.table->set("graph", preset, origin);
     const auto rows = load_paper(paper_folder());
     const PaperRow& row = find_paper_row(rows, preset);
     if (row.method == "student") input_error(origin, ": is a network trained alone; use it with: distill train");

@@ -1,7 +1,5 @@
 #include "ktg_search.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <optional>
@@ -10,113 +8,27 @@
 #include "error.h"
 #include "files.h"
 #include "graph_run.h"
+#include "known_methods.h"
 #include "nearest.h"
 #include "report.h"
 #include "runs.h"
 #include "search.h"
 #include "version.h"
-#include "workers.h"
+#include "worker_plan.h"
 
 namespace distill {
 namespace {
 
 constexpr int64_t authors_trials = 1500;
+/// How a search goes about it, not what it is: a search that goes on may have others.
+const std::set<std::string> drives_search = {"jobs", "devices", "threads"};
 constexpr double lock_patience = 10;  // seconds that the workers of a search killed just now may take to end
-
-/// All gates open: one node is plain training, several learn from each other.
-Graph mutual_learning(const std::vector<std::string>& networks) {
-    Graph graph;
-    for (const std::string& network : networks) graph.nodes.push_back({network, {}, {}});
-    graph.gates.assign(networks.size(), std::vector<Gate>(networks.size(), Gate::through));
-    return graph;
-}
-
-Graph distillation(const std::string& student, const std::string& teacher) {
-    Graph graph = mutual_learning({student, teacher});
-    graph.gates[1] = {Gate::cutoff, Gate::cutoff};
-    return graph;
-}
 
 std::set<std::string> frozen_networks(const Graph& graph) {
     std::set<std::string> names;
     for (int i = 0; i < graph.size(); ++i)
         if (graph.is_frozen(i)) names.insert(graph.node(i).model);
     return names;
-}
-
-/// What is trained at the end, over the seeds.
-struct Contender {
-    std::string name;
-    Graph graph;
-    std::optional<TrialScore> found;  ///< by the search
-};
-
-/// Plain training, KD from each other network, and mutual learning of all, for the networks of these graphs.
-void add_known_methods(std::vector<Contender>& contenders) {
-    std::vector<Contender> known;
-    std::set<std::string> names;
-    const auto add = [&](const std::string& name, const Graph& graph) {
-        if (names.insert(name).second) known.push_back({name, graph, {}});
-    };
-    for (const Contender& c : contenders) add("plain-" + c.graph.node(0).model, mutual_learning({c.graph.node(0).model}));
-    for (const Contender& c : contenders)
-        for (int i = 1; i < c.graph.size(); ++i)
-            if (const std::string& teacher = c.graph.node(i).model; !c.graph.node(i).is_ensemble())
-                add("kd-" + teacher, distillation(c.graph.node(0).model, teacher));
-    for (const Contender& c : contenders) {
-        std::vector<std::string> networks;
-        for (const GraphNode& node : c.graph.nodes)
-            if (!node.is_ensemble()) networks.push_back(node.model);
-        std::sort(networks.begin() + 1, networks.end());  // the same networks in another order are the same method
-        if (networks.size() > 1) add("dml-" + joined(networks, "+"), mutual_learning(networks));
-    }
-    contenders.insert(contenders.end(), known.begin(), known.end());
-}
-
-std::vector<int> parse_gpus(const std::string& devices) {
-    std::vector<int> gpus;
-    for (const std::string& part : split(devices, ',')) {
-        const bool digits = !part.empty() && part.size() < 4 && part.find_first_not_of("0123456789") == std::string::npos;
-        if (!digits || std::count(gpus.begin(), gpus.end(), std::stoi(part)) > 0)
-            input_error("--devices: found '", devices, "', expected auto, cpu, or different GPUs like 0,1");
-        gpus.push_back(std::stoi(part));
-    }
-    return gpus;
-}
-
-int gpu_count() {
-#ifdef DISTILL_CUDA
-    return cuda_device_count();
-#else
-    return 0;
-#endif
-}
-
-/// The GPU as CUDA_VISIBLE_DEVICES names it, which may be set already.
-std::string visible_gpu(int index) {
-    const char* set = std::getenv("CUDA_VISIBLE_DEVICES");
-    const std::vector<std::string> names = split(set ? set : "", ',');
-    return static_cast<size_t>(index) < names.size() ? names[static_cast<size_t>(index)] : std::to_string(index);
-}
-
-/// A process for each job on the CPU; for each GPU otherwise, its jobs side by side in it.
-WorkerPlan plan_workers(const SearchOptions& s) {
-    WorkerPlan plan;
-    plan.program = "/proc/self/exe";  // this very build, whatever has become of its file
-    if (s.training.device == "cpu") {
-        plan.environments.resize(static_cast<size_t>(s.jobs));
-        return plan;
-    }
-    std::vector<int> gpus = parse_gpus(s.devices == "auto" ? "" : s.devices);
-    for (int i = 0; s.devices == "auto" && i < gpu_count(); ++i) gpus.push_back(i);
-    for (const int gpu : gpus)
-        if (gpu >= gpu_count())
-            input_error("--devices ", s.devices, ": there is no GPU ", gpu, "; found ", gpu_count(), ", counted from 0");
-    gpus.resize(std::min(gpus.size(), static_cast<size_t>(s.jobs)));
-    const int used = static_cast<int>(gpus.size());
-    plan.slots_each = (s.jobs + used - 1) / used;
-    for (const int gpu : gpus) plan.environments.push_back({"CUDA_VISIBLE_DEVICES=" + visible_gpu(gpu)});
-    return plan;
 }
 
 std::string percent(double value) {
@@ -154,7 +66,7 @@ Undertaking::Undertaking(const std::string& method, SearchOptions& options, Opti
     const bool known = fs::exists(base_);
     if (known && !o_.resume)
         input_error(base_.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
-    if (o_.resume) take_options_of(RunFolder::reopen(base_), method, table);
+    if (o_.resume) take_options_of(RunFolder::reopen(base_), method, table, false, drives_search);
     if (s_.transfer.empty()) {
         const SearchSpace space = search_space_of(s_);
         const std::optional<int64_t> all = space.size();
@@ -166,9 +78,12 @@ Undertaking::Undertaking(const std::string& method, SearchOptions& options, Opti
     }
     parse_lr_steps(o_.lr_steps);
     require_fitting_data();
-    const WorkerPlan workers = plan_workers(s_);
+    const WorkerPlan workers = plan_workers(o_.device, s_.devices, s_.jobs);
     study_ = kept_options(table);
     print_configuration(method, study_);
+    if (s_.jobs > 1) std::printf("note: who reports first is promoted first: only --jobs 1 repeats exactly\n");
+    if (o_.resume)
+        std::printf("note: trainings under way keep the device and threads they began with, new ones get those above\n");
     if (s_.transfer.empty() && s_.score == "test")
         std::printf("note: trials are scored on the test set, as the authors do: the best was chosen by the images that it is tested on\n");
     Config config{{"method", method}};
@@ -184,7 +99,7 @@ Undertaking::Undertaking(const std::string& method, SearchOptions& options, Opti
 /// Opens device and data once, for what follows from them and for what can be wrong with them; the workers open their own.
 void Undertaking::require_fitting_data() {
     const int64_t asked = o_.validation;
-    o_.device = s_.devices == "cpu" || s_.devices == "auto" ? s_.devices : (parse_gpus(s_.devices), "cuda");
+    o_.device = s_.devices == "cpu" || s_.devices == "auto" ? s_.devices : (parse_devices(s_.devices), "cuda");
     o_.validation = 0;
     std::optional<Laboratory> lab(open_laboratory(o_));
     facts_ = {{"info.commit", commit()}, {"info.machine", lab->backend->description()}, {"info.data_sha256", checksum(*lab->data)}};
@@ -262,7 +177,8 @@ void Undertaking::search(const SearchSpace& space) {
 
     const fs::path path = base_ / "journal.csv";
     Config study{{"format", "1"}};
-    study.insert(study.end(), study_.begin(), study_.end());
+    for (const auto& row : study_)
+        if (drives_search.count(row.first) == 0) study.push_back(row);
     study.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
     std::optional<Journal> journal;
     std::vector<JournalRow> before;
@@ -307,8 +223,7 @@ void Undertaking::compare(std::vector<Contender> contenders) {
     const fs::path teachers = base_ / (s_.transfer.empty() && s_.score == "test" ? "pretrained" : "teachers");
     std::set<std::string> frozen;
     for (const Contender& c : contenders) frozen.merge(frozen_networks(c.graph));
-    train_alone(teachers, frozen, 0);
-    std::vector<std::string> folders;
+    std::vector<std::string> folders;  // prepared before anything trains: one that holds another graph is refused at once
     for (const Contender& c : contenders) {
         const Graph graph = with_weights(c.graph, teachers);
         if (c.found) write_file_atomically(base_ / (c.name + ".csv"), graph_csv(graph, base_));
@@ -319,6 +234,7 @@ void Undertaking::compare(std::vector<Contender> contenders) {
             prepare_graph_run(folders.back(), graph, options, facts_);
         }
     }
+    train_alone(teachers, frozen, 0);
     train_folders("on all training data", folders, false);
     write_results(contenders);
 }

@@ -17,6 +17,18 @@ struct SearchCommand {
     std::unique_ptr<OptionTable> table;
 };
 
+/// A folder that --resume names tells whether a transfer is to go on there.
+void go_on_with_transfer(SearchOptions& s) {
+    if (!s.training.resume || s.training.run.empty()) return;
+    const Config config = RunFolder::reopen(s.training.run).config();
+    const auto value = [&](const char* name) {
+        for (const auto& [option, v] : config)
+            if (option == name) return v;
+        return std::string();
+    };
+    if (s.transfer.empty() && value("method") == "ktg-transfer") s.transfer = value("transfer");
+}
+
 void add_search(CLI::App& ktg) {
     auto* sub = ktg.add_subcommand("search", "search for the best graph: random gates and networks, successive halving");
     auto c = std::make_shared<SearchCommand>();
@@ -32,7 +44,7 @@ void add_search(CLI::App& ktg) {
     t.add("--trials", s.trials, {0}, "graphs to try, rejected ones included (0: 1500, or all of the grid)");
     t.add("--score", s.score, {"validation", "test"}, "images that trials are scored on; test is the authors' way");
     t.add("--val", o.validation, {0}, "training records held out for the score (0: a fifth)");
-    t.add("--jobs", s.jobs, {1}, "trials side by side; they share --threads");
+    t.add("--jobs", s.jobs, {1}, "trials side by side; they share --threads; only 1 repeats exactly");
     t.add("--devices", s.devices, "auto, cpu, or the GPUs to use: 0,1,…");
     t.add("--best", s.best, {1}, "graphs to train again on all training data");
     t.add("--retrain-seeds", s.retrain_seeds, {1}, "how often");
@@ -44,6 +56,7 @@ void add_search(CLI::App& ktg) {
     t.add_switch("--resume", o.resume, "go on where the search was, with its options");
     t.add_switch("--quiet", o.quiet, "no progress");
     sub->callback([c] {
+        go_on_with_transfer(c->options);
         if (c->options.transfer.empty()) return run_ktg_search(c->options, *c->table);
         for (const char* name : {"nodes", "target", "models", "sampler", "trials", "score", "val", "best"})
             if (c->table->given(name)) input_error("--", name, ": has no meaning with --transfer, which trains one given graph");

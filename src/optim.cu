@@ -25,6 +25,7 @@ struct Sgd {
 struct SgdRounding {
     Sgd sgd;
     bfloat16* rounded;
+    int64_t moved_bytes() const { return sgd.moved_bytes() + static_cast<int64_t>(sizeof *rounded); }
     DISTILL_HD void operator()(int64_t i) const {
         sgd(i);
         rounded[i] = sgd.w[i];

@@ -50,10 +50,9 @@ RunFolder RunFolder::create(const fs::path& path, const Config& config) {
     fs::remove_all(partial, ignored);
     fs::create_directories(partial, error);
     try {
-        if (!error) {
-            CsvWriter out(partial / "config.csv", {"option", "value"});
-            for (const auto& [option, value] : config) out.row({option, value});
-        }
+        std::vector<std::vector<std::string>> rows;
+        for (const auto& [option, value] : config) rows.push_back({option, value});
+        if (!error) write_file_atomically(partial / "config.csv", csv_text({"option", "value"}, rows));
     } catch (...) {
         fs::remove_all(partial, ignored);
         throw;
@@ -89,18 +88,11 @@ void RunFolder::lock(double patience) {
 Config RunFolder::config() const { return read_config(file("config.csv")); }
 
 void RunFolder::write_result(const ResultRow& r) const {
-    const fs::path partial = file("result.csv.tmp");
-    try {
-        CsvWriter out(partial, {"id", "dataset", "teacher", "student", "method", "seed", "last", "best", "best_epoch", "seconds", "device",
-                                "precision", "commit"});
-        out.row({r.id, r.dataset, r.teacher, r.student, r.method, r.seed, number(r.last), number(r.best), std::to_string(r.best_epoch),
-                 number(r.seconds), r.device, r.precision, r.commit});
-    } catch (...) {
-        std::error_code ignored;
-        fs::remove(partial, ignored);
-        throw;
-    }
-    fs::rename(partial, file("result.csv"));
+    const std::vector<std::string> columns = {"id", "dataset", "teacher", "student", "method", "seed", "last", "best", "best_epoch",
+                                              "seconds", "device", "precision", "commit"};
+    const std::vector<std::string> row = {r.id, r.dataset, r.teacher, r.student, r.method, r.seed, number(r.last), number(r.best),
+                                          std::to_string(r.best_epoch), number(r.seconds), r.device, r.precision, r.commit};
+    write_file_atomically(file("result.csv"), csv_text(columns, {row}));
 }
 
 CsvWriter RunFolder::table(const char* name, const std::vector<std::string>& columns, bool resume, size_t keep) const {

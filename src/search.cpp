@@ -142,7 +142,7 @@ void Search::handle_lost(int64_t trial, const CrewMessage& m) {
     const auto state = under_way_.find(trial);
     if (state == under_way_.end()) return end(m.slot, {trial, TrialEvent::stopped, 0, {}, ""});
     const int epochs = state->second.epochs;
-    record({trial, TrialEvent::lost, epochs, {}, m.detail});
+    if (m.blamed) record({trial, TrialEvent::lost, epochs, {}, m.detail});
     if (state->second.losses >= max_losses)
         return end(m.slot, {trial, TrialEvent::failed, epochs, {}, text("its worker died ", max_losses, " times; last: ", m.detail)});
     show(text("trial ", trial, " starts again: ", m.detail));

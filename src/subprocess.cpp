@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "error.h"
 
@@ -45,6 +46,8 @@ int wait_for(pid_t child) {
     return status;
 }
 
+int code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+
 }  // namespace
 
 ProgramEnd run_program(const std::vector<std::string>& argv, const std::string& package, bool keep_errors) {
@@ -66,8 +69,7 @@ ProgramEnd run_program(const std::vector<std::string>& argv, const std::string& 
     }
     if (error != 0)
         input_error(argv[0], ": cannot be started (", std::strerror(error), "); install it: apt-get install ", package);
-    const int status = wait_for(child);
-    end.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    end.code = code_of(wait_for(child));
     return end;
 }
 
@@ -116,10 +118,11 @@ bool Subprocess::receive(std::vector<std::string>& lines) {
     return true;
 }
 
-std::string Subprocess::wait() {
-    const int status = wait_for(child_);
-    child_ = -1;
-    return WIFEXITED(status) ? text("exit code ", WEXITSTATUS(status)) : text("signal ", WTERMSIG(status));
+Subprocess::End Subprocess::wait() {
+    if (child_ < 0) return end_;
+    const int status = wait_for(std::exchange(child_, -1));
+    end_ = {code_of(status), WIFEXITED(status) ? text("exit code ", WEXITSTATUS(status)) : text("signal ", WTERMSIG(status))};
+    return end_;
 }
 
 }  // namespace distill

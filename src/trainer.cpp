@@ -10,6 +10,7 @@
 #include "error.h"
 #include "kernels.h"
 #include "progress.h"
+#include "training_failed.h"
 
 namespace distill {
 namespace {
@@ -126,7 +127,7 @@ void Trainer::require_finite(const float* row, int64_t step) const {
 }
 
 void Trainer::fail_not_finite(int64_t step, const std::string& what) const {
-    failure("epoch ", epoch_, ", step ", step, " (counted from 0): ", what, "; try a smaller --lr. ", last_good());
+    throw TrainingFailed(text("epoch ", epoch_, ", step ", step, " (counted from 0): ", what, "; try a smaller --lr. ", last_good()));
 }
 
 std::string Trainer::last_good() const {
@@ -205,6 +206,8 @@ void Trainer::finish_epoch(Progress& progress) {
         cells.push_back(number(v));
     for (const double accuracy : result_.others) cells.push_back(number(accuracy));
     epochs_csv_->row(cells);
+    epochs_csv_->sync();  // the checkpoint counts on these rows
+    if (steps_csv_) steps_csv_->sync();
     ++rows_written_;
     progress.epoch(epoch_, t.loss, t.accuracy, test.accuracy, result_.best);
     ++epoch_;

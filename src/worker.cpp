@@ -15,11 +15,10 @@
 
 #include "error.h"
 #include "graph_run.h"
+#include "training_failed.h"
 
 namespace distill {
 namespace {
-
-constexpr int interrupted_exit = 3;
 
 /// The way to the parent: a line at a time, from any thread.
 class Reports {
@@ -88,8 +87,11 @@ class Slot {
         } catch (const Interrupted&) {  // has its checkpoint
         } catch (const InputError& e) {
             say(text("input ", e.what()));
-        } catch (const std::exception& e) {
+        } catch (const TrainingFailed& e) {
             say(text("failed ", e.what()));
+        } catch (const std::exception& e) {
+            reports_.say(text("broken ", folder, ": ", e.what()));
+            ::_exit(1);
         }
     }
 
@@ -120,7 +122,8 @@ void run_worker(int count) {
         slots.at(static_cast<size_t>(std::stoi(line))).hear(line.substr(blank + 1));
     }
     if (!std::cin) ::_exit(1);  // the parent died; what is under way has its checkpoints
-    ::raise(SIGTERM);           // what is under way writes its checkpoint after the present step
+    // What is under way writes its checkpoint after the present step. A second signal would not wait for that.
+    if (!interruption()) ::raise(SIGTERM);
     for (Slot& slot : slots) slot.end();
     for (std::thread& thread : threads) thread.join();
 }

@@ -2,38 +2,65 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <sstream>
 #include <utility>
 
 #include "error.h"
 #include "run_folder.h"
+#include "worker.h"
 
 namespace distill {
 
-WorkerCrew::WorkerCrew(WorkerPlan plan) : plan_(std::move(plan)), workers_(plan_.environments.size()) {
-    for (size_t w = 0; w < workers_.size(); ++w) start(w);
+namespace {
+
+constexpr int max_early_ends = 3;
+
+}  // namespace
+
+WorkerCrew::WorkerCrew(WorkerPlan plan) : plan_(std::move(plan)), workers_(plan_.processes.size()) {
+    for (size_t w = 0; w < workers_.size(); ++w) {
+        workers_[w].first_slot = slots();
+        for (int own = 0; own < plan_.processes[w].slots; ++own) seats_.push_back({w, own});
+        start(w);
+    }
 }
 
 WorkerCrew::~WorkerCrew() { end_all(); }
 
 void WorkerCrew::start(size_t w) {
-    const std::vector<std::string> argv{plan_.program, "ktg", "worker", "--slots", std::to_string(plan_.slots_each)};
-    workers_[w] = {std::make_unique<Subprocess>(argv, plan_.environments[w]), false, {}};
+    const WorkerPlan::Process& process = plan_.processes[w];
+    const std::vector<std::string> argv{plan_.program, "ktg", "worker", "--slots", std::to_string(process.slots)};
+    workers_[w].process = std::make_unique<Subprocess>(argv, process.environment);
+    workers_[w].ready = false;
+    workers_[w].last_words.clear();
 }
 
 void WorkerCrew::train(int slot, const std::string& folder) {
-    Worker& worker = workers_[static_cast<size_t>(slot / plan_.slots_each)];
-    const int own = slot % plan_.slots_each;
-    worker.busy[own] = true;
-    worker.process->send(text(own, " train ", folder));
+    const Seat seat = seats_.at(static_cast<size_t>(slot));
+    Worker& worker = workers_[seat.worker];
+    worker.waiting.emplace_back(seat.own, folder);
+    advance(worker);
+}
+
+/// Sends what may begin: a suspect alone, the others side by side.
+void WorkerCrew::advance(Worker& worker) {
+    const auto suspect = [&](const auto& run) { return suspects_.count(run.second) > 0; };
+    while (!worker.waiting.empty()) {
+        const auto& next = worker.waiting.front();
+        const bool alone = suspect(next) || std::any_of(worker.busy.begin(), worker.busy.end(), suspect);
+        if (alone && !worker.busy.empty()) return;
+        worker.busy.insert(next);
+        worker.process->send(text(next.first, " train ", next.second));
+        worker.waiting.pop_front();
+    }
 }
 
 void WorkerCrew::answer(int slot, bool goes_on) {
-    const Worker& worker = workers_[static_cast<size_t>(slot / plan_.slots_each)];
-    worker.process->send(text(slot % plan_.slots_each, goes_on ? " go" : " stop"));
+    const Seat seat = seats_.at(static_cast<size_t>(slot));
+    workers_[seat.worker].process->send(text(seat.own, goes_on ? " go" : " stop"));
 }
 
 CrewMessage WorkerCrew::wait() {
@@ -65,8 +92,14 @@ void WorkerCrew::listen() {
 }
 
 void WorkerCrew::hear(size_t w, const std::string& line) {
+    Worker& worker = workers_[w];
     if (line == "ready") {
-        workers_[w].ready = true;
+        worker.ready = true;
+        worker.early_ends = 0;
+        return;
+    }
+    if (const std::string broken = "broken "; line.compare(0, broken.size(), broken) == 0) {
+        worker.last_words = line.substr(broken.size());
         return;
     }
     std::istringstream in(line);
@@ -74,32 +107,41 @@ void WorkerCrew::hear(size_t w, const std::string& line) {
     int own = 0;
     std::string kind;
     in >> own >> kind;
-    m.slot = static_cast<int>(w) * plan_.slots_each + own;
+    m.slot = worker.first_slot + own;
     if (kind == "epoch") {
         m.kind = CrewMessage::Kind::epoch;
         in >> m.epoch >> m.accuracy;
     } else {
         std::getline(in >> std::ws, m.detail);
-        workers_[w].busy.erase(own);
         if (kind == "input") throw InputError(m.detail);
-        m.kind = kind == "failed" ? CrewMessage::Kind::failed : CrewMessage::Kind::ended;
         if (kind != "failed" && kind != "ended") failure("worker ", w, " said: ", line);
+        m.kind = kind == "failed" ? CrewMessage::Kind::failed : CrewMessage::Kind::ended;
+        suspects_.erase(worker.busy.at(own));
+        worker.busy.erase(own);
+        advance(worker);
     }
     messages_.push_back(m);
 }
 
 /// A worker has ended: its runs are lost, another takes its place.
 void WorkerCrew::bury(size_t w) {
-    const std::string reason = text("worker ", w, " ended by ", workers_[w].process->wait());
-    if (!workers_[w].ready) failure(reason, " before it could begin");
-    for (const auto& [own, busy] : workers_[w].busy) {
+    Worker& worker = workers_[w];
+    const Subprocess::End end = worker.process->wait();
+    const std::string reason = text("worker ", w, " ended by ", end.how, worker.last_words.empty() ? "" : ": ", worker.last_words);
+    if (!worker.ready && ++worker.early_ends == max_early_ends) failure(reason, " before it could begin, ", max_early_ends, " times");
+    const bool at_fault = worker.ready && end.code != interrupted_exit, one = worker.busy.size() == 1;
+    for (const auto& [own, folder] : worker.busy) {
         CrewMessage m;
         m.kind = CrewMessage::Kind::lost;
-        m.slot = static_cast<int>(w) * plan_.slots_each + own;
+        m.slot = worker.first_slot + own;
         m.detail = reason;
+        m.blamed = at_fault && one;
+        if (at_fault && !one) suspects_.insert(folder);
         messages_.push_back(m);
     }
+    worker.busy.clear();
     start(w);
+    advance(worker);
 }
 
 void WorkerCrew::end_all() {

@@ -101,6 +101,17 @@ TEST_CASE("graph: rows in any order, gates by target and source, weights beside 
     CHECK(read_file(place / "elsewhere/g.csv").find("../sub/teacher.safetensors") != std::string::npos);
 }
 
+TEST_CASE("graph: weights above a folder that is reached by a link") {
+    const Place place;
+    put_file(place / "disk/deep/teacher.safetensors", "");
+    put_file(place / "disk/deep/runs/g.csv", "node,model,weights,gate_0,gate_1\n0,resnet8,,through,through\n"
+                                             "1,resnet8,../teacher.safetensors,cutoff,cutoff\n");
+    fs::create_directory_symlink(place / "disk/deep/runs", place / "runs");
+    const Graph g = read_graph(place / "runs/g.csv");
+    CHECK_NOTHROW(require_weights(g, "g.csv"));
+    CHECK(graph_csv(g, place / "runs") == read_file(place / "runs/g.csv"));
+}
+
 TEST_CASE("graph: a node is needed where a trained one, or an ensemble in use, looks at it") {
     const Place place;
     const std::string head = "node,model,weights,gate_0,gate_1,gate_2,gate_3\n0,resnet8,,through,cutoff,";
@@ -324,6 +335,8 @@ TEST_CASE("bad input: ktg train refuses a graph that cannot be trained, and writ
     check_rejected(folder, "ktg train --preset ktg-c100-resnet32a-student", {"trained alone", "distill train"});
     check_rejected(folder, "ktg train --preset ktg-nothing", {"unknown experiment id", "ktg-"});
     check_rejected(folder, "train --preset ktg-c100-wrn-28-2-resnet32a-kd", {"distill ktg train"});
+    put_file(folder / "ktg-own.csv", "node,model,weights,gate_0\n0,resnet8,,sometimes\n");  // a file, whatever its name begins with
+    check_rejected(folder, "ktg train --dataset s --preset ktg-own.csv", {"ktg-own.csv", "'sometimes'"});
     check_rejected(folder, "ktg train --dataset s --temperature 0", {"--temperature", "above 0"});
     check_rejected(folder, "ktg train --dataset s --frozen-bn none", {"--frozen-bn", "running, batch"});
 }

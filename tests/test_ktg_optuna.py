@@ -98,7 +98,7 @@ class Driver:
 
 def worker(study, *words, **options):
     settings = {"distill": DISTILL, "data": FOLDER / "data", "dataset": "toy", "work": FOLDER / "work", "heartbeat": HEARTBEAT,
-                "epochs": EPOCHS, "batch": 32, "weights_batch": 32, "weights_epochs": 1, "nodes": 2, "target": "resnet8a",
+                "epochs": EPOCHS, "batch": 32, "alone_batch": 32, "weights_epochs": 1, "nodes": 2, "target": "resnet8a",
                 "models": "resnet8a,resnet14a", "trials": 6, **options}
     flags = [word for name, value in settings.items() if value is not None for word in ("--" + name.replace("_", "-"), value)]
     return Driver("run", study, *flags, *words)
@@ -267,7 +267,7 @@ class Search(unittest.TestCase):
             (folder / f"{i}.csv").write_text("\n".join(rows) + "\n")
             event, ending = ("rejected", " (the target is frozen)") if i == 1 else ("started", "")
             lines += [f"{i},{event},0,,resnet8a resnet8a | {target} | {other}{ending}", f"{i},running,1,50,"]
-        journal.write_text("\n".join(lines) + "\n")
+        journal.write_text("\n".join(lines) + "\n9,started")  # a kill cut the last row off
         values = {}
         for source in (folder, journal):
             study = f"from-{source.stem}"

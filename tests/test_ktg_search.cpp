@@ -99,7 +99,8 @@ TEST_CASE("command line: ktg search: two workers, one killed -9, to a table of t
     REQUIRE(workers_of(command.pid()).size() == 2);
     const auto lost_one = [&] { return read_file(folder / "run/journal.csv").find(",lost,") != std::string::npos; };
     for (size_t rows = rows_so_far(folder / "run"); command.running() && !lost_one(); rows += 3) {  // it may be between two trials
-        REQUIRE(::kill(workers_of(command.pid()).front(), SIGKILL) == 0);
+        const std::vector<pid_t> workers = workers_of(command.pid());  // none while one is being replaced
+        if (!workers.empty()) ::kill(workers.front(), SIGKILL);
         wait_for_rows(command, folder / "run", rows + 3);
     }
     const Ended end = command.wait();
@@ -232,6 +233,42 @@ TEST_CASE("command line: ktg search: a loss that is not finite fails its trial a
     CHECK(table.cell(0, "n") == "2");
     CHECK(fs::exists(folder / "moved/teachers/wrn-10-1/student.safetensors"));
     CHECK(read_csv(folder / "moved/retrained/transferred/s1/result.csv").cell(0, "dataset") == "other");
+
+    // It goes on by its folder alone, and with no other graph under the same name.
+    fs::remove(folder / "moved/search.csv");
+    CHECK(run(folder, "ktg search --resume --run moved").code == 0);
+    CHECK(fs::exists(folder / "moved/search.csv"));
+    check_rejected(folder, "ktg train --resume --run moved", {"was started with: distill ktg search --transfer;"});
+    put_file(folder / "found.csv", "node,model,weights,gate_0,gate_1\n0,resnet8,,through,through\n1,wrn-10-1,,cutoff,cutoff\n");
+    check_rejected(folder, "ktg search --resume --run moved", {"transferred/s0/graph.csv", "another graph"});
+
+    // An ensemble is no network that could be trained alone.
+    put_file(folder / "sum.csv", "node,model,weights,gate_0,gate_1,gate_2\n0,ensemble:1+2,,cutoff,cutoff,cutoff\n"
+                                 "1,resnet8,,cutoff,through,through\n2,resnet8,,cutoff,through,through\n");
+    const Ended sum = run(folder, "ktg search --transfer sum.csv --dataset other --epochs 1 --batch 10 --threads 1 --retrain-seeds 1 --run sum");
+    CAPTURE(sum.err);
+    CHECK(sum.code == 0);
+    CHECK(says(sum.out, {"note: transferred: its target, ensemble:1+2, is no network"}));
+    CHECK(read_csv(folder / "sum/search.csv").rows.size() == 1);
+}
+
+TEST_CASE("command line: ktg search: SIGTERM to all of its processes leaves checkpoints; it goes on with more jobs and threads") {
+    const Workplace folder;
+    const std::string all = "--trials 8 --jobs 1 --threads 1 --retrain-seeds 1";
+    Command command(folder, searching("cut", all));
+    wait_for_rows(command, folder / "cut", 4);
+    for (const pid_t worker : workers_of(command.pid())) ::kill(worker, SIGTERM);  // to it alone: it is replaced, and no run has lost
+    wait_for_rows(command, folder / "cut", rows_so_far(folder / "cut") + 2);
+    REQUIRE(command.running());
+    for (const pid_t worker : workers_of(command.pid())) ::kill(worker, SIGTERM);
+    command.send(SIGTERM);
+    CHECK(command.wait().code == 3);
+    const Ended resumed = run(folder, "ktg search --resume --run cut --jobs 2 --threads 2");
+    CAPTURE(resumed.err);
+    CHECK(resumed.code == 0);
+    CHECK(says(resumed.out, {"only --jobs 1 repeats exactly", "keep the device and threads they began with"}));
+    check_complete(folder / "cut", 8);
+    for (const JournalRow& r : rows_of(folder / "cut")) CHECK(r.event != TrialEvent::lost);
 }
 
 TEST_CASE("command line: ktg search: what is refused leaves nothing behind") {
@@ -277,8 +314,7 @@ TEST_CASE("command line: ktg search: a worker with two slots trains two runs at 
         }
         WorkerPlan plan;
         plan.program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();
-        plan.slots_each = slots;
-        plan.environments = {{"OMP_WAIT_POLICY=passive"}};
+        plan.processes = {{slots, {"OMP_WAIT_POLICY=passive"}}};
         WorkerCrew crew(plan);
         CHECK(crew.slots() == slots);
         CHECK(train_all(crew, folders, true).empty());

@@ -302,13 +302,13 @@ def parse(words):
     p.add_argument("--epochs", type=positive, default=200, metavar="E", help="of a trial that is never stopped [200]")
     p.add_argument("--batch", type=positive, default=64, help="images a step [64]")
     p.add_argument("--seed", type=whole, default=0, metavar="S", help="of the drawn graphs and of every training [0]")
-    p.add_argument("--score", choices=("val", "test"), default="val",
-                   help="error on held-out training records, or on the test set as in the authors' code [val]")
+    p.add_argument("--score", choices=("validation", "test"), default="validation",
+                   help="error on held-out training records, or on the test set as in the authors' code [validation]")
     p.add_argument("--val", type=positive, metavar="N", help="how many training records are held out [a fifth]")
     p.add_argument("--weights", type=Path, metavar="DIR",
                    help="frozen nodes start from DIR/NET.safetensors [trained alone, once a work folder]")
     p.add_argument("--weights-epochs", type=positive, metavar="E", help="of these trainings [--epochs]")
-    p.add_argument("--weights-batch", type=positive, default=128, metavar="N", help="of these trainings [128]")
+    p.add_argument("--alone-batch", type=positive, default=128, metavar="N", help="images a step of these trainings [128]")
     p.add_argument("--work", type=Path, default=Path("runs/ktg-optuna"), metavar="DIR",
                    help="holds STUDY/trials and STUDY/weights; may be shared by machines [runs/ktg-optuna]")
     p.add_argument("--heartbeat", type=positive, default=30, metavar="SECONDS",

@@ -87,6 +87,8 @@ def read_graphs(source):
     for file in files:
         rows = read_csv(file)
         if not source.is_dir():  # a trial's detail: "resnet32a wrn-28-2 | through cutoff | linear correct", perhaps with (a reason)
+            # Of a row that a kill cut off, the last cells are missing or cut.
+            rows = rows[:-1] if not file.read_bytes().endswith(b"\n") else rows
             lines = [row["detail"].split(" (")[0] for row in rows if row.get("event") in ("started", "rejected")]
             graphs = [([part.split() for part in line.split("|")][0], [part.split() for part in line.split("|")][1:]) for line in lines]
         elif rows:
@@ -167,7 +169,7 @@ def settle(args):
     return {"dataset": args.dataset, "data_sha256": digest(json.dumps({k: data[k] for k in data if k.startswith("sha256")}).encode()),
             "score": args.score, "held_out": held_out, "nodes": args.nodes, "target": args.target, "models": models,
             "trials": args.trials, "epochs": args.epochs, "batch": args.batch, "seed": args.seed, "weights": weights,
-            "weights_epochs": args.weights_epochs or args.epochs, "weights_batch": args.weights_batch,
+            "weights_epochs": args.weights_epochs or args.epochs, "alone_batch": args.alone_batch,
             "graphs": digest(json.dumps(graphs).encode()) if graphs else "drawn", "options": " ".join(options)}, graphs
 
 
@@ -179,9 +181,12 @@ class Trainings:
         self.settings, self.args, self.folder = settings, args, (args.work / args.study).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         kept, text = self.folder / "settings.json", json.dumps(settings, indent=1)
-        if kept.exists() and kept.read_text() != text:
+        if not kept.exists():  # whole or not at all
+            partial = kept.with_name(f"{kept.name}.{os.uname().nodename}-{os.getpid()}.tmp")
+            partial.write_text(text)
+            partial.replace(kept)
+        if kept.read_text() != text:
             raise Stop(f"{self.folder}: holds trainings of other settings ({kept.name}); remove it, or choose another --work")
-        kept.write_text(text)
 
     def trial_folder(self, number):
         return self.folder / "trials" / f"{number:05d}"
@@ -205,7 +210,7 @@ class Trainings:
             if not (folder / "run" / "result.csv").exists():
                 say(f"training {net} alone, for the graphs in which it is frozen")
                 write_graph(folder / "graph.csv", [net], [["through"]], [""])
-                self.train(folder, self.settings["weights_epochs"], self.settings["weights_batch"], lambda epoch, accuracy: None)
+                self.train(folder, self.settings["weights_epochs"], self.settings["alone_batch"], lambda epoch, accuracy: None)
         return folder / "run" / "student.safetensors"
 
     def train(self, folder, epochs, batch, at_epoch):

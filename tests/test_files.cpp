@@ -1,0 +1,40 @@
+// Files that are written at once by several: whole, and nothing left beside them.
+#include "files.h"
+
+#include <thread>
+#include <vector>
+
+#include "complaints.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+TEST_CASE("files: writers of one file at the same time do not mix, and leave nothing beside it") {
+    const TempFolder folder;
+    const fs::path file = folder / "plans.csv";
+    put_file(file.string() + ".tmp", std::string(100000, 'k'));  // of one that was killed
+    constexpr int writers = 4, times = 25;
+    std::vector<std::string> complaints(writers);
+    const auto text_of = [](int writer) { return std::string(static_cast<size_t>(1000 * (writer + 1)), static_cast<char>('a' + writer)); };
+    std::vector<std::thread> threads;
+    for (int w = 0; w < writers; ++w)
+        threads.emplace_back([&, w] {
+            try {
+                for (int i = 0; i < times; ++i) write_file_atomically(file, text_of(w));
+            } catch (const std::exception& e) {
+                complaints[static_cast<size_t>(w)] = e.what();
+            }
+        });
+    bool whole = true;
+    for (int i = 0; i < 100; ++i) {
+        if (!fs::exists(file)) continue;
+        const std::string read = read_file(file);
+        whole = whole && read == text_of(read[0] - 'a');
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(whole);
+    for (const std::string& complaint : complaints) CHECK(complaint == "");
+    const std::string last = read_file(file);
+    CHECK(last == text_of(last[0] - 'a'));
+    CHECK_FALSE(fs::exists(file.string() + ".tmp"));
+}

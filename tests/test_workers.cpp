@@ -1,0 +1,131 @@
+// The crew of worker processes: those that die early, for another's fault or their own, slots that share the data, jobs over processes.
+#include <signal.h>
+
+#include <map>
+
+#include "checkpoint.h"
+#include "complaints.h"
+#include "data_synth.h"
+#include "files.h"
+#include "graph_run.h"
+#include "known_methods.h"
+#include "ktg_commands.h"
+#include "worker_plan.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+const fs::path program = fs::read_symlink("/proc/self/exe").parent_path() / "distill";
+
+Options tiny(const TempFolder& folder) {
+    Options o = ktg_defaults(false);
+    o.data = (folder / "data").string();
+    o.dataset = "s";
+    o.normalize = "none";
+    o.device = "cpu";
+    o.epochs = 2;
+    o.batch = 10;
+    o.threads = 1;
+    return o;
+}
+
+std::string prepared(const TempFolder& folder, const std::string& name) {
+    prepare_graph_run(folder / name, mutual_learning({"resnet8"}), tiny(folder), {});
+    return (folder / name).string();
+}
+
+struct Workplace : TempFolder {
+    Workplace() { synthesize(path() / "data", {"s", 2, 8, 20, 10}); }
+};
+
+/// Stands for the program: its first `deaths` starts end at once.
+std::string dying(const TempFolder& folder, int deaths) {
+    const fs::path script = folder / "program";
+    put_file(script, text("#!/bin/sh\necho >> ", (folder / "starts").string(), "\n[ $(wc -l < ", (folder / "starts").string(), ") -le ",
+                          deaths, " ] && exit 7\nexec ", program.string(), " \"$@\"\n"));
+    fs::permissions(script, fs::perms::owner_all);
+    return script.string();
+}
+
+}  // namespace
+
+TEST_CASE("workers: one that dies before it is ready is replaced, its replacement too; after three the crew says so") {
+    const Workplace folder;
+    const std::string run = prepared(folder, "run");
+    {
+        WorkerCrew crew({dying(folder, 2), {{1, {}}}});
+        CHECK(train_all(crew, {run}, true).empty());
+        CHECK(fs::exists(folder / "run/result.csv"));
+    }
+    fs::remove(folder / "starts");
+    WorkerCrew crew({dying(folder, 3), {{1, {}}}});
+    const std::string why = complaint<std::runtime_error>([&] { train_all(crew, {prepared(folder, "other")}, true); });
+    CHECK(says(why, {"worker 0 ended by exit code 7 before it could begin, 3 times"}));
+}
+
+TEST_CASE("workers: an error that is no training's ends the process; of several runs in it each then trains alone, and one is to blame") {
+    const Workplace folder;
+    const std::string good = prepared(folder, "good"), bad = prepared(folder, "bad"), alone = prepared(folder, "alone");
+    fs::create_symlink("checkpoint.bin", folder / "bad/checkpoint.bin");  // no file and no missing one: an error that nobody foresees
+    REQUIRE(train_all(*std::make_unique<WorkerCrew>(WorkerPlan{program.string(), {{1, {}}}}), {alone}, true).empty());
+    WorkerCrew crew({program.string(), {{2, {}}, {1, {}}}});
+    CHECK(crew.slots() == 3);
+    std::map<int, std::string> under_way{{0, good}, {1, bad}};
+    for (const auto& [slot, run] : under_way) crew.train(slot, run);
+    std::map<std::string, int> ended, blamed, requeued;
+    while (ended[good] == 0 || blamed[bad] < 2) {
+        const CrewMessage m = crew.wait();
+        const std::string run = under_way.at(m.slot);
+        if (m.kind == CrewMessage::Kind::epoch) crew.answer(m.slot, true);
+        if (m.kind == CrewMessage::Kind::ended) ++ended[run];
+        CHECK(m.kind != CrewMessage::Kind::failed);
+        if (m.kind != CrewMessage::Kind::lost) continue;
+        CHECK(says(m.detail, {"worker 0 ended by exit code 1: ", "bad", "symbolic links"}));
+        ++(m.blamed ? blamed : requeued)[run];
+        if (!m.blamed || blamed[run] < 2) crew.train(m.slot, run);
+    }
+    CHECK(blamed[good] == 0);
+    CHECK(ended[bad] == 0);
+    // Slots share what they read; a run is the same as alone.
+    CHECK(read_file(folder / "good/student.safetensors") == read_file(folder / "alone/student.safetensors"));
+}
+
+TEST_CASE("workers: one that is sent a signal and told to end writes its checkpoint all the same") {
+    const Workplace folder;
+    const std::string run = prepared(folder, "run");
+    Subprocess worker({"/bin/sh", "-c", "echo $$; exec " + program.string() + " ktg worker --slots 1"});
+    std::vector<std::string> heard;
+    const auto wait_for = [&](size_t lines) {
+        while (heard.size() < lines) REQUIRE(worker.receive(heard));
+    };
+    worker.send("0 train " + run);
+    wait_for(3);  // its process, ready, the first epoch
+    CHECK(says(heard[2], {"0 epoch 1 "}));
+    worker.send("0 go");
+    ::kill(std::stoi(heard[0]), SIGTERM);
+    worker.send("end");
+    CHECK(says(worker.wait().how, {"exit code "}));
+    CHECK(worker.wait().how == worker.wait().how);  // known by now, not waited for again
+    CHECK(read_checkpoint(folder / "run/checkpoint.bin").counters.at("epoch") == 1);
+}
+
+TEST_CASE("workers: jobs over processes: all of them, as evenly as can be") {
+    using Shares = std::vector<int>;
+    CHECK(shared_out(3, 2) == Shares{2, 1});
+    CHECK(shared_out(1, 4) == Shares{1});
+    CHECK(shared_out(8, 3) == Shares{3, 3, 2});
+    CHECK(plan_workers("cpu", "auto", 3).processes.size() == 3);
+    CHECK(parse_devices("0,2") == std::vector<int>{0, 2});
+}
+
+TEST_CASE("workers: a prepared folder that holds another graph is refused; the same one is left as it is") {
+    const Workplace folder;
+    prepared(folder, "run");
+    const std::string before = read_file(folder / "run/graph.csv");
+    CHECK_NOTHROW(prepare_graph_run(folder / "run", mutual_learning({"resnet8"}), tiny(folder), {}));
+    const auto edited = [&] { prepare_graph_run(folder / "run", mutual_learning({"resnet8", "resnet8"}), tiny(folder), {}); };
+    CHECK(says(complaint(edited), {"run/graph.csv", "another graph"}));
+    CHECK(read_file(folder / "run/graph.csv") == before);
+}
