@@ -245,7 +245,8 @@ TEST_CASE("command line: ktg search: a loss that is not finite fails its trial a
     // An ensemble is no network that could be trained alone.
     put_file(folder / "sum.csv", "node,model,weights,gate_0,gate_1,gate_2\n0,ensemble:1+2,,cutoff,cutoff,cutoff\n"
                                  "1,resnet8,,cutoff,through,through\n2,resnet8,,cutoff,through,through\n");
-    const Ended sum = run(folder, "ktg search --transfer sum.csv --dataset other --epochs 1 --batch 10 --threads 1 --retrain-seeds 1 --run sum");
+    const Ended sum = run(folder, "ktg search --transfer sum.csv --dataset other --epochs 1 --batch 10 --alone-batch 10 --threads 1 "
+                                  "--retrain-seeds 1 --run sum");
     CAPTURE(sum.err);
     CHECK(sum.code == 0);
     CHECK(says(sum.out, {"note: transferred: its target, ensemble:1+2, is no network"}));
