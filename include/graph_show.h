@@ -1,5 +1,5 @@
 // graph_show.h: a knowledge transfer graph for people: text and picture, with what a run made of it.
-// defines: EdgeOutcome, GraphOutcome, read_graph_outcome, graph_text, graph_svg
+// defines: edge_name, EdgeOutcome, GraphOutcome, read_graph_outcome, graph_text, graph_svg
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -9,6 +9,8 @@
 #include "graph.h"
 
 namespace distill {
+
+std::string edge_name(int target, int source);  ///< "1 -> 0", "label -> 0"
 
 /// An edge's row of edges.csv. Shares are of the epoch's training images.
 struct EdgeOutcome {
@@ -26,7 +28,8 @@ struct GraphOutcome {
     const EdgeOutcome* of_edge(int target, int source) const;  ///< null: unknown
 };
 
-/// From a run folder's epochs.csv, edges.csv and config.csv. InputError for a folder without them.
+/// From a run folder's epochs.csv, edges.csv and config.csv, of a frozen node also from the run that trained it. InputError for a folder
+/// without them.
 GraphOutcome read_graph_outcome(const Graph& graph, const std::filesystem::path& run);
 
 /// A row a node with its gates, and after a run a row an edge. Ends with a newline.

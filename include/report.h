@@ -1,6 +1,6 @@
 // report.h: runs beside the papers' numbers: collect run folders, join, summarise, print.
-// defines: Epoch, value_of, Run, Spread, Group, Report, collect_runs, spread, summarize, write_text, write_csv, add_report_command,
-//          is_trained_alone, fixed, points, clock_time, label
+// defines: Epoch, Run, Spread, Group, Report, collect_runs, spread, summarize, write_text, write_csv, add_report_command,
+//          is_trained_alone, points, clock_time, label
 #pragma once
 #include <filesystem>
 #include <iosfwd>
@@ -9,8 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "graph_show.h"
 #include "paper.h"
 #include "run_folder.h"
+#include "search_history.h"
+#include "texts.h"
 
 namespace CLI {
 class App;
@@ -23,9 +26,6 @@ struct Epoch {
     double train_loss, test_acc;
 };
 
-/// The value of an option.
-std::string value_of(const Config& config, const std::string& option);  ///< "" if there is none
-
 /// One run folder. An unfinished one (epochs.csv, but no result.csv) has what its config.csv and epochs.csv tell.
 struct Run {
     std::filesystem::path folder;
@@ -35,6 +35,9 @@ struct Run {
     double seconds = 0;
     Config config;
     std::vector<Epoch> epochs;
+    std::optional<Graph> graph;  ///< of a ktg run (report_ktg.h)
+    GraphOutcome outcome;
+    std::string graph_name;
 };
 
 /// Mean and sample standard deviation (divisor n − 1; 0 for n = 1) of n ≥ 1 values.
@@ -68,10 +71,12 @@ struct Group {
 struct Report {
     std::vector<Group> groups;  ///< by data set, student, teacher (none first), method
     std::vector<Run> unfinished;
+    std::vector<SearchHistory> searches;
+    std::vector<PaperRow> paper;  ///< all that is on file
 };
 
-/// Every run in these folders and below, by path. InputError for a path that is no folder, for no run at all, and for a
-/// CSV that is broken, lacks a column or holds an impossible number (named with the place).
+/// Every run in these folders and below, by path. InputError for a path that is no folder, for no run and no search at
+/// all, and for a CSV that is broken, lacks a column or holds an impossible number (named with the place).
 std::vector<Run> collect_runs(const std::vector<std::filesystem::path>& folders);
 
 /// Groups the runs and joins each group with its paper row and its student alone.
@@ -86,13 +91,12 @@ void write_csv(const std::filesystem::path& file, const Report& report);
 /// `distill report RUNS… [--csv F] [--html F] [--paper DIR]`.
 void add_report_command(CLI::App& app);
 
-bool is_trained_alone(const Run& run);  ///< method `train`, no teacher
+bool is_trained_alone(const Run& run);  ///< method `train`, no teacher; or a graph of one node
 
 // How both tables print.
-std::string fixed(double value, int digits = 2);
 std::string points(const std::optional<double>& difference);  ///< "+1.20", "−0.31", "–" if there is none
 std::string clock_time(double hours);                         ///< "1:02:03", hours first
-/// What was done to the student: "trained alone", "kd from resnet56".
+/// What was done to the student: "trained alone", "kd from resnet56", "graph dml with resnet20".
 std::string label(const Run& run);
 
 }  // namespace distill

@@ -1,5 +1,5 @@
 // run_folder.h: runs/<name>/ and the files in it.
-// defines: Config, read_config, ResultRow, RunFolder, catch_interruption, interruption
+// defines: Config, read_config, value_of, ResultRow, RunFolder, catch_interruption, interruption
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -14,6 +14,7 @@ namespace distill {
 /// Option and value, in config.csv's order.
 using Config = std::vector<std::pair<std::string, std::string>>;
 Config read_config(const std::filesystem::path& file);
+std::string value_of(const Config& config, const std::string& option);  ///< "" if there is none
 
 /// result.csv, one row.
 struct ResultRow {

@@ -1,10 +1,10 @@
 #include "graph_show.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "csv.h"
 #include "run_folder.h"
+#include "texts.h"
 
 namespace distill {
 namespace fs = std::filesystem;
@@ -12,36 +12,24 @@ namespace {
 
 using Cells = std::vector<std::string>;
 
-std::string fixed_digits(double value, int digits) {
-    char buffer[64];
-    std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
-    return buffer;
-}
-
-/// Columns two blanks apart, each beginning together.
-std::string aligned(const std::vector<Cells>& rows) {
-    std::vector<size_t> widths(rows.front().size());
-    for (const Cells& row : rows)
-        for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-    std::string all;
-    for (const Cells& row : rows) {
-        std::string line;
-        for (size_t c = 0; c < row.size(); ++c) line += row[c] + std::string(widths[c] + 2 - row[c].size(), ' ');
-        all += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
-    }
-    return all;
-}
-
 std::string role_of(const Graph& graph, int i) {
     const std::string kind = graph.node(i).is_ensemble() ? "ensemble" : graph.is_frozen(i) ? "frozen" : "";
     return i > 0 ? kind : kind.empty() ? "target" : "target, " + kind;
 }
 
-std::string edge_name(int target, int source) {
-    return (source == target ? "label" : std::to_string(source)) + " -> " + std::to_string(target);
+/// Of a finished run on the same data; none otherwise.
+std::optional<double> accuracy_of_run(const fs::path& run, const std::string& dataset) {
+    if (!fs::exists(run / "result.csv")) return std::nullopt;
+    const CsvTable result = read_csv(run / "result.csv");
+    if (result.rows.size() != 1 || result.cell(0, "dataset") != dataset) return std::nullopt;
+    return result.cell_number(0, "last");
 }
 
 }  // namespace
+
+std::string edge_name(int target, int source) {
+    return (source == target ? "label" : std::to_string(source)) + " -> " + std::to_string(target);
+}
 
 std::optional<double> GraphOutcome::of_node(int i) const {
     return static_cast<size_t>(i) < accuracy.size() ? accuracy[static_cast<size_t>(i)] : std::nullopt;
@@ -65,6 +53,10 @@ GraphOutcome read_graph_outcome(const Graph& graph, const fs::path& run) {
     for (size_t i = 0; i < outcome.accuracy.size(); ++i)
         for (const auto& [name, value] : config)
             if (!outcome.accuracy[i] && name == "info.node" + std::to_string(i) + "_accuracy") outcome.accuracy[i] = std::stod(value);
+
+    for (size_t i = 0; i < outcome.accuracy.size(); ++i)
+        if (!outcome.accuracy[i] && graph.nodes[i].weights.filename() == "student.safetensors")
+            outcome.accuracy[i] = accuracy_of_run(graph.nodes[i].weights.parent_path(), value_of(config, "dataset"));
 
     const CsvTable edges = read_csv(run / "edges.csv");
     for (size_t row = 0; row < edges.rows.size(); ++row) {
@@ -90,7 +82,7 @@ std::string graph_text(const Graph& graph, const GraphOutcome& outcome) {
     const auto gate_cell = [](Gate gate) { return gate == Gate::cutoff ? std::string("-") : to_string(gate); };
     for (int i = 0; i < graph.size(); ++i) {
         Cells row = {std::to_string(i), graph.node(i).model, role_of(graph, i)};
-        if (measured) row.push_back(outcome.of_node(i) ? fixed_digits(*outcome.of_node(i), 2) + " %" : "");
+        if (measured) row.push_back(outcome.of_node(i) ? fixed(*outcome.of_node(i), 2) + " %" : "");
         row.push_back(gate_cell(graph.gate(i, i)));
         for (int j = 0; j < graph.size() && graph.size() > 1; ++j) row.push_back(j == i ? "" : gate_cell(graph.gate(i, j)));
         if (weights) row.push_back(graph.node(i).weights.string());
@@ -100,10 +92,10 @@ std::string graph_text(const Graph& graph, const GraphOutcome& outcome) {
     if (outcome.edges.empty()) return all;
     rows = {{"edge", "gate", "weight", "loss", "both right", "source only", "target only", "none"}};
     for (const EdgeOutcome& e : outcome.edges) {
-        rows.push_back({edge_name(e.target, e.source), to_string(graph.gate(e.target, e.source)), fixed_digits(e.weight, 3),
-                        fixed_digits(e.loss, 4)});
+        rows.push_back({edge_name(e.target, e.source), to_string(graph.gate(e.target, e.source)), fixed(e.weight, 3),
+                        fixed(e.loss, 4)});
         for (const double share : {e.both_right, e.source_only, e.target_only, e.none_right})
-            rows.back().push_back(fixed_digits(100 * share, 1) + " %");
+            rows.back().push_back(fixed(100 * share, 1) + " %");
     }
     return all + "\nlast epoch, training images:\n" + aligned(rows);
 }

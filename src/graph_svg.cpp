@@ -1,26 +1,17 @@
 // A graph as a picture: cards on an ellipse, node 0 on top; edges bend to their own right, so that two that go both ways lie apart.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <sstream>
 
 #include "graph_show.h"
+#include "svg.h"
+#include "texts.h"
 
 namespace distill {
 namespace {
 
-// Okabe and Ito's palette, as in the report's pages; colour and dash both tell a gate.
+// Colour and dash both tell a gate.
 const char* const style = R"(
-.ktg { --g-page: #fff; --g-ink: #1b1f24; --g-soft: #5b6570; --g-rule: #c4cbd2; --g-card: #f7f9fb; --g-ice: #eaf3fa;
-  --g-through: #0072b2; --g-linear: #d55e00; --g-correct: #008a64; background: var(--g-page); }
-@media (prefers-color-scheme: dark) { .ktg { --g-page: #14171b; --g-ink: #e8ebee; --g-soft: #9aa5b0; --g-rule: #4a535d; --g-card: #1c2127;
-  --g-ice: #1b2a36; --g-through: #4aa8e0; --g-linear: #ff8a45; --g-correct: #2cc295; } }
-@media print { .ktg { --g-page: #fff; --g-ink: #000; --g-soft: #4a545e; --g-rule: #c4cbd2; --g-card: #f7f9fb; --g-ice: #eaf3fa;
-  --g-through: #0072b2; --g-linear: #d55e00; --g-correct: #008a64; } }
-.ktg text { font: 13px system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; fill: var(--g-soft);
-  font-variant-numeric: tabular-nums; }
-.ktg .name { font-size: 15px; font-weight: 650; fill: var(--g-ink); } .ktg .figure { font-weight: 600; fill: var(--g-ink); }
-.ktg .small { font-size: 11.5px; } .ktg .mid { text-anchor: middle; } .ktg .end { text-anchor: end; }
 .ktg .card { fill: var(--g-card); stroke: var(--g-rule); stroke-width: 1.25; } .ktg .target { stroke: var(--g-ink); stroke-width: 2.5; }
 .ktg .frozen { fill: var(--g-ice); stroke-dasharray: 5 4; stroke: var(--g-soft); }
 .ktg .ice { stroke: var(--g-soft); stroke-width: 1.3; stroke-linecap: round; fill: none; }
@@ -34,40 +25,9 @@ const char* const style = R"(
 .ktg text.correct { fill: var(--g-correct); stroke: none; }
 )";
 
-struct Point {
-    double x = 0, y = 0;
-    Point operator+(Point o) const { return {x + o.x, y + o.y}; }
-    Point operator-(Point o) const { return {x - o.x, y - o.y}; }
-    Point operator*(double f) const { return {x * f, y * f}; }
-    double length() const { return std::hypot(x, y); }
-};
-
 constexpr double card_width = 176, card_height = 62, margin = 24, chip_width = 104, chip_height = 24, chip_gap = 34;
 constexpr double legend_width = 556, legend_height = 58;
 constexpr size_t most_captions = 13;  // with more edges their names hide them; colour and dash remain
-
-std::string px(double v) {
-    char buffer[32];
-    std::snprintf(buffer, sizeof buffer, "%.1f", v);
-    return buffer;
-}
-std::string at(Point p) { return px(p.x) + " " + px(p.y); }
-
-std::string escaped(const std::string& raw) {
-    std::string out;
-    for (char c : raw) out += c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '"' ? "&quot;" : std::string(1, c);
-    return out;
-}
-
-std::string words(Point p, const std::string& classes, const std::string& what) {
-    return "<text class=\"" + classes + "\" x=\"" + px(p.x) + "\" y=\"" + px(p.y) + "\">" + escaped(what) + "</text>";
-}
-
-std::string box(Point centre, double width, double height, double radius, const std::string& classes) {
-    const Point corner = centre - Point{width / 2, height / 2};
-    return "<rect class=\"" + classes + "\" x=\"" + px(corner.x) + "\" y=\"" + px(corner.y) + "\" width=\"" + px(width) + "\" height=\"" +
-           px(height) + "\" rx=\"" + px(radius) + "\"/>";
-}
 
 /// A quadratic Bézier curve.
 struct Curve {
@@ -145,9 +105,8 @@ class Picture {
 
     std::string draw() const {
         std::ostringstream svg;
-        svg << "<svg class=\"ktg\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " << px(width_) << ' ' << px(height_) << "\" width=\""
-            << px(width_) << "\" height=\"" << px(height_) << "\" role=\"img\" aria-label=\"knowledge transfer graph of " << graph_.size()
-            << (graph_.size() == 1 ? " node" : " nodes") << "\"><style>" << style << "</style>\n";
+        const std::string nodes = std::to_string(graph_.size()) + (graph_.size() == 1 ? " node" : " nodes");
+        svg << open_picture(width_, height_, "knowledge transfer graph of " + nodes, style);
         for (int i = 0; i < graph_.size(); ++i)
             for (const int member : graph_.node(i).members)
                 svg << arrow(between(centre(member), centre(i), 0), "sum", text_of(member) + " is summed into " + text_of(i));
@@ -167,11 +126,8 @@ class Picture {
     std::string described(const GraphEdge& edge) const {
         const std::string from = edge.from_label() ? "label" : text_of(edge.source);
         std::string all = from + " to " + text_of(edge.target) + ": " + to_string(edge.gate);
-        char figures[96];
-        if (const EdgeOutcome* known = outcome_.of_edge(edge.target, edge.source)) {
-            std::snprintf(figures, sizeof figures, ", last epoch: weight %.3f, loss %.4f", known->weight, known->loss);
-            all += figures;
-        }
+        if (const EdgeOutcome* known = outcome_.of_edge(edge.target, edge.source))
+            all += ", last epoch: weight " + fixed(known->weight, 3) + ", loss " + fixed(known->loss, 4);
         return all;
     }
 
@@ -216,11 +172,7 @@ class Picture {
         svg += words(left + Point{14, -5}, "name", node.model) + words(right + Point{-14, -5}, "end", std::to_string(i));
         svg += words(left + Point{frozen ? 31.0 : 14.0, 18}, "small", kind);
         if (frozen) svg += snowflake(left + Point{20, 14});
-        if (outcome_.of_node(i)) {
-            char accuracy[32];
-            std::snprintf(accuracy, sizeof accuracy, "%.2f %%", *outcome_.of_node(i));
-            svg += words(right + Point{-14, 18}, "figure end", accuracy);
-        }
+        if (outcome_.of_node(i)) svg += words(right + Point{-14, 18}, "figure end", fixed(*outcome_.of_node(i)) + " %");
         return svg + "</g>\n";
     }
 

@@ -14,6 +14,7 @@
 #include "ktg_search_command.h"
 #include "nearest.h"
 #include "paper.h"
+#include "search_svg.h"
 
 namespace distill {
 namespace {
@@ -97,13 +98,25 @@ void list_graphs() {
     for (const auto& file : files) std::printf("%s\n%s\n", file.stem().c_str(), graph_text(read_graph(file)).c_str());
 }
 
+/// A search's folder or its journal.
+bool is_search(const std::filesystem::path& path) {
+    return std::filesystem::exists(path / "journal.csv") || path.filename() == "journal.csv";
+}
+
+void show_search(const std::string& path, const std::string& svg) {
+    const SearchHistory history = read_search(path);
+    if (!svg.empty()) write_file_atomically(svg, search_svg(history));
+    std::printf("%s", search_text(history).c_str());
+}
+
 void add_show(CLI::App& ktg) {
-    auto* sub = ktg.add_subcommand("show", "a graph as text and picture, alone or with what a run made of it");
+    auto* sub = ktg.add_subcommand("show", "a graph as text and picture, alone or with what a run made of it; a search as both");
     struct Asked {
         std::string graph, run, svg;
     };
     auto asked = std::make_shared<Asked>();
-    sub->add_option("GRAPH", asked->graph, "a shipped graph's name or a .csv file; by default the run's; without either, all shipped ones");
+    sub->add_option("GRAPH", asked->graph,
+                    "a shipped graph's name, a .csv file, or a search's folder; by default the run's; without either, all shipped graphs");
     sub->add_option("--run", asked->run, "a run's folder: its accuracies and what went over the edges");
     sub->add_option("--svg", asked->svg, "write the picture here");
     sub->callback([asked] {
@@ -111,6 +124,7 @@ void add_show(CLI::App& ktg) {
             if (!asked->svg.empty()) input_error("--svg ", asked->svg, ": of which graph? Name one, or a run with --run");
             return list_graphs();
         }
+        if (asked->run.empty() && is_search(asked->graph)) return show_search(asked->graph, asked->svg);
         const std::filesystem::path run = asked->run;
         const std::filesystem::path file = asked->graph.empty() ? run / "graph.csv" : find_graph(asked->graph);
         const Graph graph = read_graph(file);

@@ -16,6 +16,8 @@
 #include "nearest.h"
 #include "progress.h"
 #include "report_html.h"
+#include "report_ktg.h"
+#include "search_space.h"
 
 namespace distill {
 namespace {
@@ -58,6 +60,7 @@ Run read_run(const fs::path& folder) {
     if (!run.finished) {
         for (const auto& [name, field] : text_fields) run.*field = value_of(run.config, name);
         if (run.student.empty()) run.student = value_of(run.config, "net");  // the option's other name
+        read_graph_of(run);
         return run;
     }
     const CsvTable result = read_csv(folder / "result.csv");
@@ -66,6 +69,7 @@ Run read_run(const fs::path& folder) {
     run.last = bounded(result, 0, "last", 0, 100);
     run.best = bounded(result, 0, "best", 0, 100);
     run.seconds = bounded(result, 0, "seconds", 0, 1e12);
+    read_graph_of(run);
     return run;
 }
 
@@ -77,12 +81,17 @@ bool is_circumstance(const std::string& option) {
     return names.count(option) > 0 || option.rfind("info.", 0) == 0;
 }
 
-using Experiment = std::tuple<std::string, std::string, std::string, std::string, std::string>;
-Experiment experiment_of(const Run& r) { return {r.dataset, r.student, r.teacher, r.method, r.id}; }
+/// A graph counts by its networks and gates, not by the file it is in.
+using Experiment = std::tuple<std::string, std::string, std::string, std::string, std::string, std::string>;
+Experiment experiment_of(const Run& r) {
+    return {r.dataset, r.student, r.teacher, r.method, r.id, r.graph ? graph_line(*r.graph) : ""};
+}
 
 Config substance_of(const Run& run) {
     Config config;
-    std::copy_if(run.config.begin(), run.config.end(), std::back_inserter(config), [](const auto& o) { return !is_circumstance(o.first); });
+    std::copy_if(run.config.begin(), run.config.end(), std::back_inserter(config), [&](const auto& o) {
+        return !is_circumstance(o.first) && !(run.graph && (o.first == "graph" || o.first == "models"));
+    });
     std::sort(config.begin(), config.end());
     config.emplace_back("precision", run.precision);
     return config;
@@ -139,6 +148,7 @@ void name_differences(std::vector<Group>::iterator first, std::vector<Group>::it
 bool is_experiment_of(const PaperRow& row, const Run& run) {
     if (row.method == "student") return is_trained_alone(run) && run.student == row.student;
     if (row.method == "teacher") return is_trained_alone(run) && run.student == row.teacher;
+    if (row.method == "ktg-search") return run.method == "ktg" && run.student == row.student;  // with the networks that it found
     const bool method = row.method == run.method || row.method.rfind(run.method + "-", 0) == 0;
     return method && run.teacher == row.teacher && run.student == row.student;
 }
@@ -206,26 +216,7 @@ void join_student_alone(Group& group, const std::vector<Group>& groups) {
 
 // ---- text
 
-size_t width(const std::string& utf8) {
-    return static_cast<size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
 using Cells = std::vector<std::string>;
-
-/// Columns two blanks apart; those named in `left` begin, the others end together.
-void print_aligned(std::ostream& out, const std::vector<Cells>& rows, const std::set<size_t>& left) {
-    std::vector<size_t> widths(rows.front().size());
-    for (const Cells& row : rows)
-        for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], width(row[c]));
-    for (const Cells& row : rows) {
-        std::string line;
-        for (size_t c = 0; c < row.size(); ++c) {
-            const std::string blanks(widths[c] - width(row[c]), ' ');
-            line += (c ? "  " : "") + (left.count(c) ? row[c] + blanks : blanks + row[c]);
-        }
-        out << line.substr(0, line.find_last_not_of(' ') + 1) << '\n';
-    }
-}
 
 std::string mean_and_deviation(const Spread& s) { return s.n > 1 ? fixed(s.mean) + " ± " + fixed(s.deviation) : fixed(s.mean); }
 
@@ -240,18 +231,6 @@ std::string utc_now() {
 
 }  // namespace
 
-std::string value_of(const Config& config, const std::string& option) {
-    for (const auto& [name, value] : config)
-        if (name == option) return value;
-    return "";
-}
-
-std::string fixed(double value, int digits) {
-    char buffer[64];
-    std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
-    return buffer;
-}
-
 std::string points(const std::optional<double>& difference) {
     if (!difference) return "–";
     const std::string size = fixed(std::abs(*difference));
@@ -260,10 +239,12 @@ std::string points(const std::optional<double>& difference) {
 
 std::string clock_time(double hours) { return duration(hours * 3600); }
 
-bool is_trained_alone(const Run& run) { return run.method == "train" && run.teacher.empty(); }
+bool is_trained_alone(const Run& run) { return (run.method == "train" || run.method == "ktg") && run.teacher.empty(); }
 
 std::string label(const Run& run) {
     if (is_trained_alone(run)) return "trained alone";
+    if (run.graph_name.find('/') != std::string::npos) return "graph " + run.graph_name;  // a search's; drawn with its networks
+    if (!run.graph_name.empty()) return "graph " + run.graph_name + " with " + run.teacher;
     return run.teacher.empty() ? run.method : run.method + " from " + run.teacher;
 }
 
@@ -271,7 +252,8 @@ std::string Group::name() const {
     const Run& run = any();
     std::string all = run.id;
     if (run.id.empty())
-        all = run.dataset + " " + (run.teacher.empty() ? "" : run.teacher + "→") + run.student + " " + run.method;
+        all = run.dataset + " " + (run.teacher.empty() ? "" : run.teacher + "→") + run.student + " " + run.method +
+              (run.graph_name.empty() ? "" : " " + run.graph_name);
     else if (!paper || paper->dataset != run.dataset)
         all += " on " + run.dataset;
     return options.empty() ? all : all + " [" + options + "]";
@@ -287,8 +269,10 @@ Spread spread(const std::vector<double>& values) {
 
 std::vector<Run> collect_runs(const std::vector<fs::path>& folders) {
     std::map<fs::path, fs::path> found;  // by canonical path: a folder named twice counts once
+    bool search = false;
     const auto look = [&](const fs::path& folder) {
         if (fs::exists(folder / "result.csv") || fs::exists(folder / "epochs.csv")) found.emplace(fs::canonical(folder), folder);
+        search |= fs::exists(folder / "journal.csv");
     };
     for (const fs::path& folder : folders) {
         if (!fs::is_directory(folder)) input_error(folder.string(), ": is no folder, expected a run folder or one with run folders in it");
@@ -296,8 +280,9 @@ std::vector<Run> collect_runs(const std::vector<fs::path>& folders) {
         for (auto at = fs::recursive_directory_iterator(folder); at != fs::recursive_directory_iterator(); ++at) {
             if (!at->is_directory()) continue;
             // A search's trials, and what they needed, are its journal's; what it trained in the end are runs like others.
-            const bool of_search = fs::exists(at->path().parent_path() / "journal.csv");
-            if (of_search && (at->path().filename() == "trials" || at->path().filename() == "pretrained"))
+            const fs::path parent = at->path().parent_path(), name = at->path().filename();
+            const bool of_search = fs::exists(parent / "journal.csv") || fs::exists(parent / "retrained");
+            if (of_search && (name == "trials" || name == "pretrained" || name == "teachers"))
                 at.disable_recursion_pending();
             else
                 look(at->path());
@@ -305,7 +290,7 @@ std::vector<Run> collect_runs(const std::vector<fs::path>& folders) {
     }
     std::vector<Run> runs;
     for (const auto& [canonical, folder] : found) runs.push_back(read_run(folder));
-    if (runs.empty())
+    if (runs.empty() && !search)
         input_error("no run found in ", folders.empty() ? "no folder at all" : folders.front().string(),
                     folders.size() > 1 ? " and the other folders" : "", ": expected a result.csv or epochs.csv in it or below");
     return runs;
@@ -329,6 +314,7 @@ Report summarize(std::vector<Run> runs, const std::vector<PaperRow>& paper) {
     }
     for (Group& group : report.groups) join_paper(group, paper);
     for (Group& group : report.groups) join_student_alone(group, report.groups);
+    report.paper = paper;
     return report;
 }
 
@@ -350,7 +336,7 @@ void write_text(std::ostream& out, const Report& report) {
                         points(g.gain_last), points(g.gain_best), points(g.paper_gain), clock_time(g.hours), g.devices, marks});
     }
     if (!report.groups.empty()) {
-        print_aligned(out, rows, {0, 2, 3, 4, 12, 13});
+        out << aligned(rows, {1, 5, 6, 7, 8, 9, 10, 11});
         out << "\nTop-1 accuracy on the test set in %, mean ± sample standard deviation of n runs; differences and gains (over the "
                "student alone) in points; time of one run, h:mm:ss.\n";
     }
@@ -363,7 +349,7 @@ void write_text(std::ostream& out, const Report& report) {
         rows.push_back({run.folder.string(), begun ? std::to_string(run.epochs.size() - 1) : "–", value_of(run.config, "epochs"),
                         begun ? fixed(run.epochs.back().test_acc) : "–"});
     }
-    print_aligned(out, rows, {0});
+    out << aligned(rows, {1, 2, 3});
 }
 
 void write_csv(const fs::path& file, const Report& report) {
@@ -402,8 +388,10 @@ void add_report_command(CLI::App& app) {
     command->add_option("--html", options->html, "write one self-contained page with learning curves to this file");
     command->add_option("--paper", options->paper, "folder of the papers' numbers [data/paper, here or beside the program]");
     command->callback([options] {
-        const Report report = summarize(collect_runs(options->runs), load_paper(paper_folder(options->paper)));
+        Report report = summarize(collect_runs(options->runs), load_paper(paper_folder(options->paper)));
+        report.searches = collect_searches(options->runs);
         write_text(std::cout, report);
+        write_searches(std::cout, report.searches);
         if (!options->csv.empty()) write_csv(options->csv, report);
         if (!options->html.empty()) write_file_atomically(options->html, html_page(report, utc_now()));
     });

@@ -7,6 +7,8 @@
 #include <sstream>
 
 #include "error.h"
+#include "report_ktg.h"
+#include "svg.h"
 
 namespace distill {
 namespace {
@@ -48,6 +50,7 @@ figure { margin: 0; break-inside: avoid; } svg { display: block; width: 100%; he
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; margin: 0 0 .4rem; padding: 0; list-style: none; font-size: .82rem; }
 svg text { fill: var(--soft); font: 12px system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif;
   font-variant-numeric: tabular-nums; } .grid { stroke: var(--grid); } .axis { stroke: var(--soft); }
+.found { margin: 1.6rem 0 0; width: auto; min-width: 60%; } .graphs svg { max-width: 40rem; } .search { margin: 0 -2rem; }
 .mean { fill: none; stroke-width: 2; stroke-linejoin: round; } .seed { fill: none; stroke-width: 1; stroke-opacity: .28; }
 details { border-bottom: 1px solid var(--grid); padding: .5rem 0; } summary { cursor: pointer; font-weight: 550; }
 .config { columns: 17rem; column-gap: 2.5rem; margin: .6rem 0; }
@@ -60,18 +63,6 @@ details { border-bottom: 1px solid var(--grid); padding: .5rem 0; } summary { cu
   :root { color-scheme: light; --page: #fff; --ink: #000; --soft: #4a545e; --rule: #c4cad0; --grid: #e3e7ea; --base: #6b7580; --c0: #0072b2;
   --c1: #d55e00; --c2: #008a64; --c3: #b4588f; --c4: #b07800; --c5: #2f8fc4; } }
 )";
-
-std::string escaped(const std::string& raw) {
-    std::string out;
-    for (char c : raw) {
-        if (c == '&') out += "&amp;";
-        else if (c == '<') out += "&lt;";
-        else if (c == '>') out += "&gt;";
-        else if (c == '"') out += "&quot;";
-        else out += c;
-    }
-    return out;
-}
 
 /// "71.80 ± 0.12"; `key`: the number that is set against the paper's.
 std::string measured(const Spread& s, bool key) {
@@ -117,30 +108,6 @@ std::vector<Panel> panels_of(const Report& report) {
 }
 
 std::string label_with_options(const Group& group) { return label(group.any()) + (group.options.empty() ? "" : ", " + group.options); }
-
-// ---- axes
-
-/// A linear axis over round numbers: `low` and `high` are multiples of `step`.
-struct Axis {
-    double low, high, step;
-    double from, to;  ///< pixels of low and high
-    double at(double value) const { return from + (value - low) / (high - low) * (to - from); }
-    int digits() const { return std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9))); }
-    std::vector<double> ticks() const {
-        std::vector<double> all;
-        for (double i = std::round(low / step); i <= std::round(high / step); ++i) all.push_back(i * step);
-        return all;
-    }
-};
-
-Axis round_axis(double low, double high, int intervals, double from, double to) {
-    const double raw = std::max(high - low, 1e-6) / intervals, power = std::pow(10, std::floor(std::log10(raw)));
-    const double step = power * (raw <= power ? 1 : raw <= 2 * power ? 2 : raw <= 5 * power ? 5 : 10);
-    low = std::floor(low / step + 1e-9) * step;
-    return {low, std::max(std::ceil(high / step - 1e-9) * step, low + step), step, from, to};
-}
-
-std::string px(double value) { return fixed(value, 1); }
 
 // ---- accuracies
 
@@ -293,8 +260,10 @@ std::string panel_section(const Panel& panel) {
     const std::string loss = curve_chart(panel, "Training loss", "training loss", &Epoch::train_loss, true,
                                          std::string("The loss as the method minimises it, mean over the epoch") +
                                              (panel.lines.size() > 1 ? "; methods add different terms, so heights do not compare." : "."));
+    std::vector<const Group*> groups;
+    for (const Line& line : panel.lines) groups.push_back(line.group);
     return "<section><h2>" + escaped(panel.student) + " on " + escaped(panel.dataset) + "</h2>\n" + dot_plot(panel) +
-           "<div class=\"charts\">" + accuracy + loss + "</div></section>\n";
+           "<div class=\"charts\">" + accuracy + loss + "</div>" + graph_figures(groups) + "</section>\n";
 }
 
 // ---- tables
@@ -410,6 +379,7 @@ std::string html_page(const Report& report, const std::string& date) {
                        facts(report, date) + "</header>\n<main>\n";
     if (!report.groups.empty()) page += "<section><h2>Results</h2>\n" + results_table(panels) + "</section>\n";
     for (const Panel& panel : panels) page += panel_section(panel);
+    for (const SearchHistory& search : report.searches) page += search_section(search, report.paper);
     page += unfinished_table(report.unfinished);
     if (!report.groups.empty()) page += configurations(report);
     return page + "</main>\n</body>\n</html>\n";

@@ -41,6 +41,12 @@ Config read_config(const fs::path& file) {
     return rows;
 }
 
+std::string value_of(const Config& config, const std::string& option) {
+    for (const auto& [name, value] : config)
+        if (name == option) return value;
+    return "";
+}
+
 RunFolder RunFolder::create(const fs::path& path, const Config& config) {
     if (fs::exists(path))
         input_error(path.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");

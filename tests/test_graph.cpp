@@ -9,6 +9,7 @@
 #include "data_synth.h"
 #include "files.h"
 #include "graph_show.h"
+#include "markup.h"
 #include "nets.h"
 #include "safetensors.h"
 
@@ -39,29 +40,6 @@ struct Place : TempFolder {
         return complaint([&] { require_sound(graph, "g"); });
     }
 };
-
-/// Every tag that opens closes, in order.
-bool balanced(const std::string& xml) {
-    std::vector<std::string> open;
-    for (size_t at = xml.find('<'); at != std::string::npos; at = xml.find('<', at + 1)) {
-        const size_t end = xml.find('>', at);
-        if (end == std::string::npos) return false;
-        const std::string tag = xml.substr(at + 1, end - at - 1), name = tag.substr(0, tag.find(' '));
-        if (name[0] == '/') {
-            if (open.empty() || "/" + open.back() != name) return false;
-            open.pop_back();
-        } else if (tag.back() != '/') {
-            open.push_back(name);
-        }
-    }
-    return open.empty();
-}
-
-size_t count(const std::string& all, const std::string& part) {
-    size_t n = 0;
-    for (size_t at = all.find(part); at != std::string::npos; at = all.find(part, at + 1)) ++n;
-    return n;
-}
 
 }  // namespace
 
@@ -240,6 +218,15 @@ TEST_CASE("graph: as text, with and without what a run made of it") {
           "edge        gate     weight  loss    both right  source only  target only  none\n"
           "label -> 0  correct  1.000   0.5000  75.0 %      25.0 %       0.0 %        0.0 %\n"
           "1 -> 0      linear   0.700   0.2500  60.0 %      20.0 %       10.0 %       10.0 %\n");
+    // Beside the run that trained it, the frozen node needs no more; on other data that run tells nothing.
+    put_file(place / "run/config.csv", "option,value\ndataset,s\n");
+    Graph taught = kd;
+    taught.nodes[1].weights = place / "teacher/student.safetensors";
+    CHECK_FALSE(read_graph_outcome(taught, place / "run").of_node(1));
+    put_file(place / "teacher/result.csv", "dataset,last\ns,77.5\n");
+    CHECK(*read_graph_outcome(taught, place / "run").of_node(1) == 77.5);
+    put_file(place / "teacher/result.csv", "dataset,last\nother,77.5\n");
+    CHECK_FALSE(read_graph_outcome(taught, place / "run").of_node(1));
     CHECK(says(complaint([&] { read_graph_outcome(kd, place / "gone"); }), {"gone/epochs.csv"}));
 }
 

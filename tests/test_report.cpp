@@ -2,19 +2,21 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <regex>
 #include <sstream>
 
 #include "complaints.h"
 #include "csv.h"
 #include "error.h"
 #include "files.h"
+#include "markup.h"
 #include "report.h"
 #include "report_html.h"
+#include "report_ktg.h"
 #include "testing.h"
 
 using namespace distill;
 using testing::complaint;
+using testing::count;
 using testing::TempFolder;
 
 namespace {
@@ -62,11 +64,6 @@ const std::vector<PaperRow> paper = {
 Report report_on(const TempFolder& folder) { return summarize(collect_runs({folder.path()}), paper); }
 
 bool holds(const std::string& all, const std::string& part) { return all.find(part) != std::string::npos; }
-size_t count(const std::string& all, const std::string& part) {
-    size_t n = 0;
-    for (size_t at = all.find(part); at != std::string::npos; at = all.find(part, at + 1)) ++n;
-    return n;
-}
 
 const std::string stand_in = "stand-in data: compare the gain over the student alone";
 
@@ -320,21 +317,7 @@ TEST_CASE("report: the page is self-contained, balanced and escapes what runs sa
     CHECK(holds(page, "&lt;script&gt;&quot;&amp;"));
     CHECK(holds(page, "&lt;/dd&gt;&lt;img src=x&gt;"));
 
-    std::vector<std::string> open;
-    const std::regex tag("<(/?)([a-z][a-z0-9]*)((?:[^<>\"]|\"[^\"]*\")*?)(/?)>");
-    const std::string body = page.substr(page.find("<html"));
-    for (std::sregex_iterator at(body.begin(), body.end(), tag), end; at != end; ++at) {
-        const std::string name = (*at)[2];
-        if ((*at)[4].length() || name == "meta" || name == "br") continue;
-        if (!(*at)[1].length()) {
-            open.push_back(name);
-        } else {
-            REQUIRE_FALSE(open.empty());
-            REQUIRE(open.back() == name);
-            open.pop_back();
-        }
-    }
-    CHECK(open.empty());
+    CHECK(testing::balanced(page));
 
     CHECK(holds(page, "small on cifar100"));
     CHECK(count(page, "class=\"mean\"") == 2 * (9 + 1));   // both charts: nine groups, and the other panel's one
@@ -378,4 +361,102 @@ TEST_CASE("report: the command writes both files and needs the papers' numbers")
     CHECK(read_csv(folder / "o.csv").rows.size() == 1);
     CHECK(holds(read_file(folder / "o.html"), "</html>"));
     CHECK(holds(wrong, "gone: is no folder"));
+}
+
+namespace {
+
+/// A ktg run as `ktg train` leaves it, with two nodes that transfer both ways; `alone`: with one.
+void write_graph_run(const fs::path& folder, const std::string& graph_option, int seed, double last, bool alone = false) {
+    write_run(folder, {"", "tin20", alone ? "" : "resnet14", "resnet8", "ktg", seed, last, last + 1, 60, "graph," + graph_option + "\n"});
+    put(folder / "graph.csv", alone ? "node,model,weights,gate_0\n0,resnet8,,through\n"
+                                    : "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,resnet14,,correct,through\n");
+    put(folder / "epochs.csv", text("epoch,train_loss,test_acc,test_acc_1\n0,2,10,20\n1,1,", last, ",", last + 5, "\n"));
+    put(folder / "edges.csv", "epoch,target,source,gate,weight,last_weight,loss,both_right,source_only,target_only,none_right\n"
+                              "1,0,1,linear,0.5,1,0.25,1,1,1,1\n");
+}
+
+void write_search(const fs::path& folder) {
+    put(folder / "journal.csv", "trial,event,epoch,error,detail\n"
+                                ",study,,,dataset=tin20;target=resnet8;trials=3;epochs=4;score=validation;val=48\n"
+                                "0,started,0,,resnet8 resnet14 | through linear | correct through\n"
+                                "0,complete,4,40,\n"
+                                "1,rejected,0,,resnet8 resnet14 | cutoff cutoff | correct through\n"
+                                "2,started,0,,resnet8 resnet8 | through linear | correct through\n");
+}
+
+}  // namespace
+
+TEST_CASE("report: graphs are drawn with the means over their seeds; one node is the student alone") {
+    const TempFolder folder;
+    for (int seed : {0, 1}) {
+        const std::string of_search = text("search/retrained/best1/s", seed);
+        write_graph_run(folder / of_search, "x/" + of_search + "/graph.csv", seed, 60 + seed);
+        write_graph_run(folder / text("plain/s", seed), "plain", seed, 55, true);
+    }
+    write_graph_run(folder / "search/teachers/resnet8", "x/search/teachers/resnet8/graph.csv", 0, 50, true);  // the search's own
+    write_graph_run(folder / "dml", "dml", 0, 58);  // the same graph from another file
+    write_run(folder / "train", {"", "tin20", "", "resnet8", "train", 0, 54, 54, 1, "batch,64\n"});
+    const Report report = report_on(folder);
+    REQUIRE(report.groups.size() == 3);
+    CHECK(is_trained_alone(report.groups[0].any()));
+    CHECK(is_trained_alone(report.groups[1].any()));
+    const Group& graph = report.groups[2];
+    CHECK(graph.runs.size() == 3);
+    CHECK(graph.name().find("[") == std::string::npos);  // no difference but the file
+    CHECK(*graph.gain_last == doctest::Approx((58 + 60 + 61) / 3.0 - 55));
+
+    const std::string page = html_page(report, "");
+    CHECK(testing::balanced(page));
+    CHECK(count(page, "<svg class=\"ktg\"") == 1);
+    CHECK(count(page, "http") == 1);  // the picture's namespace
+    CHECK(holds(page, ">59.67 %<"));  // node 0; node 1 is five points above it
+    CHECK(holds(page, ">64.67 %<"));
+    CHECK(holds(page, "linear, last epoch: weight 0.500, loss 0.2500"));
+    CHECK(holds(page, "mean of 3 seeds"));
+}
+
+TEST_CASE("report: a search with its picture and its table beside what is on file") {
+    const TempFolder folder;
+    write_search(folder / "runs/search");
+    CHECK(collect_runs({folder / "runs"}).empty());  // a search under way is something to report
+    put(folder / "runs/search/search.csv", "id,trial,search_error,test_mean,test_std,n,graph\n"
+                                           "best1,0,40,61.5,0.25,2,resnet8 resnet14 | through linear | correct through\n"
+                                           "plain-resnet8,,,60,,1,resnet8 | through\n");
+    put(folder / "paper/ktg.csv", "id,table,dataset,teacher,student,method,metric,value,std,source\n"
+                                  "found,T,tin20,,resnet8,ktg-search,top1,63.25,,a <paper>\n"
+                                  "elsewhere,T,tin20,,resnet32a,ktg-search,top1,70,,b\n");
+    CLI::App app;
+    add_report_command(app);
+    std::ostringstream out;
+    std::streambuf* const before = std::cout.rdbuf(out.rdbuf());
+    const std::string place = folder.path().string();
+    app.parse("report " + place + "/runs --html " + place + "/o.html --paper " + place + "/paper");
+    std::cout.rdbuf(before);
+    CHECK(holds(out.str(), "runs/search: resnet8 on tin20, graphs of 2 nodes, 3 trials; the best, trial 0, has an error of 40.00 %\n"
+                           "on all training data  test accuracy  n  gain over plain\n"
+                           "best1                 61.50 ± 0.25   2            +1.50\n"
+                           "plain-resnet8         60.00          1                –\n"));
+    const std::string page = read_file(folder / "o.html");
+    CHECK(testing::balanced(page));
+    CHECK(count(page, "<svg class=\"ktg\"") == 2);  // the search, and the graph that it found
+    CHECK(count(page, "http") == 2);
+    for (const char* part : {"2 of 3 trials have ended: 1 complete", "48 images held out", "The best graph: trial 0",
+                             "<td>61.50 ± 0.25</td>", "<td>+1.50</td>", "<td>63.25</td>", "a &lt;paper&gt;"})
+        CHECK_MESSAGE(holds(page, part), part);
+    CHECK_FALSE(holds(page, "elsewhere"));
+
+    put(folder / "runs/search/journal.csv", "epoch,lr\n1,2\n");
+    CHECK(holds(complaint([&] { collect_searches({folder / "runs"}); }), "no search's journal"));
+}
+
+TEST_CASE("report: a searched graph is compared with the paper's by its id, whatever networks were found") {
+    const TempFolder folder;
+    write_graph_run(folder / "r", "best1.csv", 0, 60);
+    const std::string row = "found,tin20,resnet14,resnet8,ktg,0,60,61,1,60,cpu,fp32,abc\n";
+    put(folder / "r/result.csv", result_header + row);
+    const PaperRow searched{"found", "T", "tin20", "", "resnet8", "ktg-search", "top1", 63.25, {}, "b"};
+    const Report report = summarize(collect_runs({folder.path()}), {searched});
+    CHECK(*report.groups.at(0).difference == doctest::Approx(-3.25));
+    CHECK(report.groups[0].any().graph_name == "best1");
+    CHECK(label(report.groups[0].any()) == "graph best1 with resnet14");
 }

@@ -1,0 +1,28 @@
+// report_ktg.h: knowledge transfer graphs and searches in the report.
+// defines: collect_searches, read_graph_of, graph_name, write_searches, graph_figures, search_section
+#pragma once
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "report.h"
+
+namespace distill {
+
+/// Every folder with a search's journal in these folders and below, by path. InputError as read_search()'s.
+std::vector<SearchHistory> collect_searches(const std::vector<std::filesystem::path>& folders);
+
+/// A ktg run's graph.csv with what the run made of it, and the graph's name: a shipped one's, "SEARCH/best1" of what a search trained in
+/// the end, else the name of the file or, if that is graph.csv, of its folder.
+void read_graph_of(Run& run);
+
+/// What the text report says of the searches: a line each, and the table of their search.csv.
+void write_searches(std::ostream& out, const std::vector<SearchHistory>& searches);
+
+/// The graphs of several nodes among these groups, drawn, with the means over their seeds; empty if there is none.
+std::string graph_figures(const std::vector<const Group*>& groups);
+
+/// A search's picture, the winner, and search.csv beside plain training, KD and mutual learning, with what `paper` has of its data set.
+std::string search_section(const SearchHistory& search, const std::vector<PaperRow>& paper);
+
+}  // namespace distill

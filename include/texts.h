@@ -1,0 +1,15 @@
+// texts.h: numbers and tables as people read them.
+// defines: fixed, aligned
+#pragma once
+#include <set>
+#include <string>
+#include <vector>
+
+namespace distill {
+
+std::string fixed(double value, int digits = 2);
+
+/// Rows of equal length as lines, their columns two blanks apart; those named in `right` end together, the others begin so. UTF-8.
+std::string aligned(const std::vector<std::vector<std::string>>& rows, const std::set<size_t>& right = {});
+
+}  // namespace distill

@@ -1,0 +1,153 @@
+#include "report_ktg.h"
+
+#include <algorithm>
+#include <map>
+#include <ostream>
+#include <sstream>
+
+#include "error.h"
+#include "files.h"
+#include "search_space.h"
+#include "search_svg.h"
+#include "svg.h"
+
+namespace distill {
+namespace {
+
+/// "plain": the network of node 0 trained alone.
+const SearchResult* plain_result(const SearchHistory& search) {
+    for (const SearchResult& r : search.results)
+        if (r.graph.size() == 1) return &r;
+    return nullptr;
+}
+
+std::optional<double> gain_over_plain(const SearchHistory& search, const SearchResult& r) {
+    const SearchResult* plain = plain_result(search);
+    return !plain || plain == &r || !plain->mean || !r.mean ? std::nullopt : std::optional<double>(*r.mean - *plain->mean);
+}
+
+/// The best complete trial: what the search found.
+const TrialRecord* winner(const SearchHistory& search) {
+    for (const TrialRecord* t : ranked(search))
+        if (t->state == TrialEvent::complete) return t;
+    return nullptr;
+}
+
+/// The means over the seeds of what is there for each of them.
+GraphOutcome mean_outcome(const std::vector<Run>& runs) {
+    GraphOutcome mean;
+    mean.accuracy.resize(runs.front().graph->nodes.size());
+    for (size_t i = 0; i < mean.accuracy.size(); ++i) {
+        std::vector<double> values;
+        for (const Run& run : runs)
+            if (const auto accuracy = run.outcome.of_node(static_cast<int>(i))) values.push_back(*accuracy);
+        if (!values.empty()) mean.accuracy[i] = spread(values).mean;
+    }
+    for (const GraphEdge& edge : runs.front().graph->edges()) {
+        std::vector<double> weights, losses;
+        for (const Run& run : runs)
+            if (const EdgeOutcome* o = run.outcome.of_edge(edge.target, edge.source))
+                weights.push_back(o->weight), losses.push_back(o->loss);
+        if (!weights.empty()) mean.edges.push_back({edge.target, edge.source, spread(weights).mean, spread(losses).mean, 0, 0, 0, 0});
+    }
+    return mean;
+}
+
+std::string figure(const std::string& title, const std::string& picture, const std::string& caption) {
+    return "<figure><h3>" + escaped(title) + "</h3>" + picture + "<figcaption>" + escaped(caption) + "</figcaption></figure>\n";
+}
+
+std::string results_table(const SearchHistory& search, const std::vector<PaperRow>& paper) {
+    std::ostringstream html;
+    html << "<div class=\"wide\"><table class=\"found\"><thead><tr><th class=\"text\">On all training data</th><th>Trial</th>"
+            "<th>Accuracy in<br>the search</th><th>Test accuracy</th><th>n</th><th>Gain over<br>plain</th></tr></thead><tbody>\n";
+    const auto row = [&](const std::string& name, const std::string& below, const std::vector<std::string>& cells) {
+        html << "<tr><td class=\"text\">" << escaped(name) << "<span class=\"id\">" << escaped(below) << "</span></td>";
+        for (const std::string& cell : cells) html << "<td>" << cell << "</td>";
+        html << "</tr>\n";
+    };
+    for (const SearchResult& r : search.results)
+        row(r.name, graph_line(r.graph),
+            {r.trial ? std::to_string(*r.trial) : "–", r.error ? fixed(100 - *r.error) : "–", r.mean_and_deviation(), std::to_string(r.n),
+             points(gain_over_plain(search, r))});
+    for (const PaperRow& on_file : paper)
+        if (on_file.method == "ktg-search" && on_file.dataset == value_of(search.study, "dataset") && on_file.value &&
+            (on_file.student.empty() || on_file.student == value_of(search.study, "target")))
+            row(on_file.id, on_file.source, {"–", "–", fixed(*on_file.value), "–", "–"});
+    html << "</tbody></table></div>\n";
+    return html.str();
+}
+
+}  // namespace
+
+std::vector<SearchHistory> collect_searches(const std::vector<fs::path>& folders) {
+    std::map<fs::path, fs::path> found;  // by canonical path: a folder named twice counts once
+    const auto look = [&](const fs::path& folder) {
+        if (fs::exists(folder / "journal.csv")) found.emplace(fs::canonical(folder), folder);
+    };
+    for (const fs::path& folder : folders) {
+        look(folder);
+        for (auto at = fs::recursive_directory_iterator(folder); at != fs::recursive_directory_iterator(); ++at) {
+            if (!at->is_directory()) continue;
+            look(at->path());
+            if (at->path().filename() == "trials") at.disable_recursion_pending();
+        }
+    }
+    std::vector<SearchHistory> searches;
+    for (const auto& [canonical, folder] : found) searches.push_back(read_search(folder));
+    return searches;
+}
+
+void read_graph_of(Run& run) {
+    if (run.method != "ktg" || !fs::exists(run.folder / "graph.csv")) return;
+    run.graph = read_graph(run.folder / "graph.csv");
+    if (fs::exists(run.folder / "edges.csv") && !run.epochs.empty()) run.outcome = read_graph_outcome(*run.graph, run.folder);
+    const fs::path file = value_of(run.config, "graph"), folder = file.parent_path(), retrained = folder.parent_path().parent_path();
+    if (retrained.filename() == "retrained")
+        run.graph_name = (retrained.parent_path().filename() / folder.parent_path().filename()).string();
+    else
+        run.graph_name = file.filename() == "graph.csv" ? folder.filename().string() : file.stem().string();
+}
+
+void write_searches(std::ostream& out, const std::vector<SearchHistory>& searches) {
+    for (const SearchHistory& search : searches) {
+        out << "\nsearch " << search.folder.string() << ": " << search_title(search) << ", " << search.trials.size() << " trials";
+        if (const TrialRecord* best = winner(search))
+            out << "; the best, trial " << best->trial << ", has an error of " << fixed(*best->error) << " %";
+        out << '\n';
+        if (search.results.empty()) continue;
+        std::vector<std::vector<std::string>> rows = {{"on all training data", "test accuracy", "n", "gain over plain"}};
+        for (const SearchResult& r : search.results)
+            rows.push_back({r.name, r.mean_and_deviation(), std::to_string(r.n), points(gain_over_plain(search, r))});
+        out << aligned(rows, {2, 3});
+    }
+}
+
+std::string graph_figures(const std::vector<const Group*>& groups) {
+    std::string figures;
+    for (const Group* group : groups) {
+        const Run& run = group->any();
+        if (!run.graph || run.graph->size() < 2) continue;
+        const size_t n = group->runs.size();
+        figures += figure(run.graph_name, graph_svg(*run.graph, mean_outcome(group->runs)),
+                          "Test accuracy of each node after the last epoch" + (n > 1 ? text(", mean of ", n, " seeds") : ""));
+    }
+    return figures.empty() ? "" : "<div class=\"charts graphs\">" + figures + "</div>";
+}
+
+std::string search_section(const SearchHistory& search, const std::vector<PaperRow>& paper) {
+    const bool on_test = value_of(search.study, "score") == "test";
+    std::string html = "<section><h2>Search " + escaped(search.folder.string()) + "</h2>\n<p class=\"soft\">Trials are scored on " +
+                       (on_test ? "the test set, as the authors do: the best was chosen by the images that it is tested on."
+                                : escaped(value_of(search.study, "val")) + " images held out of the training set.") +
+                       "</p>\n<div class=\"search\">" + search_svg(search) + "</div>\n";
+    if (!search.results.empty()) html += results_table(search, paper);
+    if (const TrialRecord* best = winner(search))
+        html += "<div class=\"charts graphs\">" +
+                figure(text("The best graph: trial ", best->trial), graph_svg(best->graph),
+                       "Accuracy " + fixed(100 - *best->error) + " % in the search, with the networks and gates drawn for it.") +
+                "</div>";
+    return html + "</section>\n";
+}
+
+}  // namespace distill

@@ -1,0 +1,228 @@
+#include "search_history.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <iomanip>
+#include <map>
+#include <set>
+
+#include "error.h"
+#include "files.h"
+#include "graph_show.h"
+#include "search_space.h"
+#include "texts.h"
+
+namespace distill {
+namespace {
+
+/// Complete, stopped, rejected, failed: nothing of the trial follows.
+bool is_end(TrialEvent e) { return e != TrialEvent::started && e != TrialEvent::running && e != TrialEvent::lost; }
+
+std::vector<TrialRecord> trials_of(const JournalFile& journal, const fs::path& path) {
+    std::map<int64_t, TrialRecord> under_way;
+    std::set<int64_t> ended;
+    std::vector<TrialRecord> trials;
+    int nodes = 0;
+    for (size_t i = 0; i < journal.rows.size(); ++i) {
+        const JournalRow& r = journal.rows[i];
+        const std::string place = text(path.string(), ": row ", i + 2);
+        const bool begins = r.event == TrialEvent::started || r.event == TrialEvent::rejected;
+        if (begins == (under_way.count(r.trial) > 0) || ended.count(r.trial) > 0)
+            input_error(place, ": trial ", r.trial, " '", to_string(r.event), "' cannot follow the rows before it; was it edited?");
+        TrialRecord& trial = under_way[r.trial];
+        if (begins) {
+            trial.trial = r.trial;
+            trial.graph = parse_graph_line(r.detail, place);
+            if (nodes == 0) nodes = trial.graph.size();
+            if (trial.graph.size() != nodes)
+                input_error(place, ": found a graph of ", trial.graph.size(), " nodes, expected ", nodes, " as in the first trial's");
+        }
+        trial.epochs = std::max(trial.epochs, r.epoch);
+        if (r.error) trial.error = std::isnan(*r.error) ? std::nullopt : r.error;
+        if (!is_end(r.event)) continue;
+        trial.state = r.event;
+        if (r.event == TrialEvent::failed) trial.reason = r.detail;
+        trials.push_back(std::move(trial));
+        under_way.erase(r.trial);
+        ended.insert(r.trial);
+    }
+    for (auto& [number, trial] : under_way) trials.push_back(std::move(trial));
+    return trials;
+}
+
+std::vector<SearchResult> read_results(const fs::path& file) {
+    std::vector<SearchResult> results;
+    const CsvTable table = read_csv(file);
+    for (size_t row = 0; row < table.rows.size(); ++row) {
+        const auto value = [&](const char* column) {
+            return table.cell(row, column).empty() ? std::nullopt : std::optional<double>(table.cell_number(row, column));
+        };
+        SearchResult r;
+        r.name = table.cell(row, "id");
+        if (const auto trial = value("trial")) r.trial = static_cast<int64_t>(*trial);
+        r.error = value("search_error");
+        r.mean = value("test_mean");
+        r.deviation = value("test_std");
+        r.n = static_cast<int64_t>(table.cell_number(row, "n"));
+        r.graph = parse_graph_line(table.cell(row, "graph"), text(file.string(), ": row ", row + 1));
+        results.push_back(std::move(r));
+    }
+    return results;
+}
+
+/// Counts what `best` and `all` chose, by the choice's name.
+template <class NameOf>
+Preference preference(int target, int source, const std::vector<const TrialRecord*>& all, size_t best,
+                      const std::vector<std::string>& names, NameOf name_of) {
+    Preference p{target, source, {}};
+    for (const std::string& name : names) {
+        Choice choice{name, 0, 0, 1};
+        for (size_t i = 0; i < all.size(); ++i) {
+            if (name_of(all[i]->graph) != name) continue;
+            ++choice.among_all;
+            choice.among_best += i < best;
+        }
+        choice.chance = upper_tail(static_cast<int64_t>(all.size()), choice.among_all, static_cast<int64_t>(best), choice.among_best);
+        p.choices.push_back(choice);
+    }
+    return p;
+}
+
+std::string percent(int64_t part, int64_t whole) {
+    return fixed(100 * static_cast<double>(part) / static_cast<double>(std::max<int64_t>(whole, 1)), 0) + " %";
+}
+
+}  // namespace
+
+SearchHistory read_search(const fs::path& folder_or_journal) {
+    const bool folder = fs::is_directory(folder_or_journal);
+    const fs::path path = folder ? folder_or_journal / "journal.csv" : folder_or_journal;
+    const JournalFile journal = read_journal(path);
+    SearchHistory history{path.parent_path(), journal.study, trials_of(journal, path), {}};
+    if (folder && fs::exists(folder_or_journal / "search.csv")) history.results = read_results(folder_or_journal / "search.csv");
+    return history;
+}
+
+std::vector<Rung> rungs_of(const SearchHistory& history) {
+    int64_t last = 0;
+    for (const TrialRecord& t : history.trials) last = std::max<int64_t>(last, t.epochs);
+    last = std::max<int64_t>(last, std::atoi(value_of(history.study, "epochs").c_str()));
+    std::vector<Rung> rungs;
+    for (int64_t epoch = 1; epoch < last; epoch *= 2) rungs.push_back({epoch, 0, 0});  // halving.h
+    rungs.push_back({last, 0, 0});
+    for (Rung& rung : rungs)
+        for (const TrialRecord& t : history.trials) {
+            const bool here = t.epochs == rung.epochs, ended_here = here && t.state == TrialEvent::stopped;
+            rung.reached += rung.epochs == last ? t.state == TrialEvent::complete : t.epochs >= rung.epochs;
+            rung.went_on += rung.epochs != last && t.epochs >= rung.epochs && !ended_here;
+        }
+    return rungs;
+}
+
+std::vector<const TrialRecord*> ranked(const SearchHistory& history) {
+    std::vector<const TrialRecord*> all;
+    for (const TrialRecord& t : history.trials)
+        if (t.error && (t.state == TrialEvent::complete || t.state == TrialEvent::stopped)) all.push_back(&t);
+    std::sort(all.begin(), all.end(), [](const TrialRecord* a, const TrialRecord* b) {
+        return *a->error != *b->error ? *a->error < *b->error : a->trial < b->trial;
+    });
+    return all;
+}
+
+double upper_tail(int64_t all, int64_t marked, int64_t drawn, int64_t hits) {
+    if (hits <= std::max<int64_t>(0, drawn + marked - all)) return 1;
+    const auto log_ways = [](int64_t from, int64_t n) {
+        return std::lgamma(static_cast<double>(from + 1)) - std::lgamma(static_cast<double>(n + 1)) -
+               std::lgamma(static_cast<double>(from - n + 1));
+    };
+    double sum = 0;
+    for (int64_t x = hits; x <= std::min(drawn, marked); ++x)
+        sum += std::exp(log_ways(marked, x) + log_ways(all - marked, drawn - x) - log_ways(all, drawn));
+    return std::min(sum, 1.0);
+}
+
+std::string SearchResult::mean_and_deviation() const {
+    if (!mean) return "failed";
+    return fixed(*mean) + (deviation ? " ± " + fixed(*deviation) : "");
+}
+
+std::string Preference::where() const { return source < 0 ? "node " + std::to_string(target) : edge_name(target, source); }
+
+Preferences preferences_of(const SearchHistory& history) {
+    const std::vector<const TrialRecord*> all = ranked(history);
+    Preferences p;
+    p.all = static_cast<int64_t>(all.size());
+    p.best = (p.all + 9) / 10;
+    if (all.empty()) return p;
+    const int n = all[0]->graph.size();
+    for (int target = 0; target < n; ++target)
+        for (int source = 0; source < n; ++source)
+            p.of.push_back(preference(target, source, all, static_cast<size_t>(p.best), {"through", "linear", "correct", "cutoff"},
+                                      [&](const Graph& g) { return std::string(to_string(g.gate(target, source))); }));
+    for (int node = 1; node < n; ++node) {
+        std::set<std::string> networks;
+        for (const TrialRecord* t : all) networks.insert(t->graph.node(node).model);
+        p.of.push_back(preference(node, -1, all, static_cast<size_t>(p.best), {networks.begin(), networks.end()},
+                                  [&](const Graph& g) { return g.node(node).model; }));
+    }
+    for (const Preference& preference : p.of)
+        for (const Choice& choice : preference.choices) p.tests += choice.among_all > 0 && choice.among_all < p.all;
+    return p;
+}
+
+std::string search_title(const SearchHistory& history) {
+    std::string title = value_of(history.study, "target") + " on " + value_of(history.study, "dataset");
+    if (!history.trials.empty()) title += ", graphs of " + std::to_string(history.trials[0].graph.size()) + " nodes";
+    return title;
+}
+
+int64_t count_of(const SearchHistory& history, TrialEvent state) {
+    return std::count_if(history.trials.begin(), history.trials.end(), [&](const TrialRecord& t) { return t.state == state; });
+}
+
+std::string search_counts(const SearchHistory& history) {
+    const int64_t under_way = count_of(history, TrialEvent::started);
+    const int64_t ended = static_cast<int64_t>(history.trials.size()) - under_way;
+    std::string all = text(ended, " of ", value_of(history.study, "trials"), " trials have ended: ");
+    for (const TrialEvent end : {TrialEvent::complete, TrialEvent::stopped, TrialEvent::failed, TrialEvent::rejected})
+        all += text(end == TrialEvent::complete ? "" : ", ", count_of(history, end), " ", to_string(end));
+    return under_way > 0 ? all + text("; ", under_way, " under way") : all;
+}
+
+std::string search_text(const SearchHistory& history) {
+    std::string all = search_title(history) + "\n" + search_counts(history) + "\n";
+    std::vector<std::vector<std::string>> rows = {{"epochs", "reached", "went on"}};
+    for (const Rung& rung : rungs_of(history))
+        rows.push_back({std::to_string(rung.epochs), std::to_string(rung.reached), std::to_string(rung.went_on)});
+    rows.back()[2] = "complete";
+    all += "\n" + aligned(rows, {0, 1, 2});
+
+    const std::vector<const TrialRecord*> best = ranked(history);
+    if (best.empty()) return all;
+    rows = {{"best", "trial", "state", "epochs", "error %", "graph"}};
+    for (size_t i = 0; i < std::min<size_t>(10, best.size()); ++i)
+        rows.push_back({std::to_string(i + 1), std::to_string(best[i]->trial), to_string(best[i]->state), std::to_string(best[i]->epochs),
+                        fixed(*best[i]->error), graph_line(best[i]->graph)});
+    all += "\nby the last error reported, complete or stopped:\n" + aligned(rows, {0, 1, 3, 4});
+
+    const Preferences p = preferences_of(history);
+    rows = {{"", "choice", "best tenth", "all", "chance"}};
+    for (const Preference& preference : p.of)
+        for (const Choice& c : preference.choices)
+            if (p.likely(c))
+                rows.push_back({preference.where(), c.name, percent(c.among_best, p.best), percent(c.among_all, p.all),
+                                text(std::setprecision(2), c.chance, p.certain(c) ? " **" : " *")});
+    all += text("\nthe best tenth, ", p.best, " of ", p.all, " complete or stopped, chose more often than chance ");
+    if (rows.size() == 1) all += text("(", Preferences::level, "): nothing\n");
+    if (rows.size() > 1)
+        all += text("(* at most ", Preferences::level, "; ** still so with ", p.tests, " choices looked at):\n") + aligned(rows, {2, 3});
+
+    if (history.results.empty()) return all;
+    rows = {{"on all training data", "test accuracy %", "n", "graph"}};
+    for (const SearchResult& r : history.results)
+        rows.push_back({r.name, r.mean_and_deviation(), std::to_string(r.n), graph_line(r.graph)});
+    return all + "\n" + aligned(rows, {2});
+}
+
+}  // namespace distill

@@ -1,0 +1,222 @@
+// What a search's files tell, on a journal small enough to count by hand: ends, rungs, the best tenth, text and picture.
+#include "search_history.h"
+
+#include <cmath>
+
+#include "command.h"
+#include "complaints.h"
+#include "files.h"
+#include "markup.h"
+#include "search_svg.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+const Config study{{"dataset", "s"}, {"target", "resnet8"}, {"trials", "24"}, {"epochs", "4"}, {"score", "validation"}, {"val", "48"}};
+
+/// Trials 0 … 19 rank by their number: 0 is complete, 1 stopped after 2 epochs, the others after 1. Of all twenty, 0 … 4 have a linear
+/// label edge into node 0, 0 … 2 a correct one from 1 to 0, 0 and 1 a linear one from 0 to 1; node 1 is resnet8 in every other.
+std::string graph_of_trial(int i) {
+    return text("resnet8 ", i % 2 ? "wrn-10-1" : "resnet8", " | ", i < 5 ? "linear " : "through ", i < 3 ? "correct" : "cutoff", " | ",
+                i < 2 ? "linear" : "through", " through");
+}
+
+double error_of(int i) { return 50 + i; }
+
+/// Beside them: 20 rejected, 21 failed after an epoch and a lost worker, 22 stopped without a number, 23 under way after two epochs.
+fs::path write_search(const fs::path& folder) {
+    fs::create_directories(folder);
+    Journal journal(folder / "journal.csv", study, false);
+    const auto row = [&](int64_t trial, TrialEvent event, int epoch, std::optional<double> error = {}, const std::string& detail = "") {
+        journal.append({trial, event, epoch, error, detail});
+    };
+    for (const int i : {0, 1, 23}) row(i, TrialEvent::started, 0, {}, graph_of_trial(i));
+    for (const int i : {0, 1, 23}) row(i, TrialEvent::running, 1, 90 - i);
+    row(20, TrialEvent::rejected, 0, {}, "resnet8 resnet8 | cutoff cutoff | through through");
+    row(23, TrialEvent::running, 2, 30);  // the lowest of all, but it has not ended
+    row(1, TrialEvent::stopped, 2, error_of(1));
+    for (int i = 19; i > 1; --i) {
+        row(i, TrialEvent::started, 0, {}, graph_of_trial(i));
+        row(i, TrialEvent::stopped, 1, error_of(i));
+    }
+    row(21, TrialEvent::started, 0, {}, graph_of_trial(7));
+    row(21, TrialEvent::running, 1, 20);
+    row(21, TrialEvent::lost, 1, {}, "worker 0 ended by signal 9");
+    row(21, TrialEvent::failed, 1, {}, "the loss is <nan>");
+    row(22, TrialEvent::started, 0, {}, graph_of_trial(8));
+    row(22, TrialEvent::stopped, 1, std::nan(""));
+    row(0, TrialEvent::running, 2, 60);
+    row(0, TrialEvent::running, 3, 55);
+    row(0, TrialEvent::complete, 4, error_of(0));
+    return folder;
+}
+
+const Choice& find(const Preferences& preferences, const std::string& where, const std::string& name) {
+    for (const Preference& p : preferences.of)
+        for (const Choice& c : p.choices)
+            if (p.where() == where && c.name == name) return c;
+    FAIL("no choice " << name << " of " << where);
+    throw std::logic_error("not reached");
+}
+
+}  // namespace
+
+TEST_CASE("search history: the hypergeometric tail") {
+    CHECK(upper_tail(20, 5, 2, 2) == doctest::Approx(10.0 / 190));  // C(5,2) / C(20,2)
+    CHECK(upper_tail(20, 10, 2, 1) == doctest::Approx(1 - 45.0 / 190));
+    CHECK(upper_tail(10, 4, 3, 2) == doctest::Approx((6.0 * 6 + 4) / 120));
+    CHECK(upper_tail(20, 5, 2, 0) == 1);
+    CHECK(upper_tail(20, 20, 2, 2) == 1);  // all have it
+    CHECK(upper_tail(5, 4, 3, 2) == 1);    // at least two of three must
+    CHECK(upper_tail(20, 0, 2, 1) == 0);
+    CHECK(upper_tail(10000, 2500, 1000, 1000) < 1e-300);
+}
+
+TEST_CASE("search history: ends, rungs and ranks are the journal's") {
+    const TempFolder folder;
+    const SearchHistory history = read_search(write_search(folder / "run"));
+    REQUIRE(history.trials.size() == 24);
+    std::vector<int64_t> order;
+    for (const TrialRecord& t : history.trials) order.push_back(t.trial);
+    CHECK(order[0] == 20);
+    CHECK(order[1] == 1);
+    CHECK(order[2] == 19);
+    CHECK(order[22] == 0);
+    CHECK(order[23] == 23);  // under way
+    CHECK(history.trials[0].state == TrialEvent::rejected);
+    CHECK(history.trials[1].epochs == 2);
+    CHECK(*history.trials[1].error == 51);
+    CHECK(history.trials[20].reason == "the loss is <nan>");
+    CHECK_FALSE(history.trials[21].error);
+    CHECK(history.trials[22].epochs == 4);
+    CHECK(search_counts(history) == "23 of 24 trials have ended: 1 complete, 20 stopped, 1 failed, 1 rejected; 1 under way");
+    CHECK(search_title(history) == "resnet8 on s, graphs of 2 nodes");
+
+    const std::vector<Rung> rungs = rungs_of(history);
+    REQUIRE(rungs.size() == 3);
+    const std::vector<std::vector<int64_t>> expected = {{1, 23, 4}, {2, 3, 2}, {4, 1, 0}};  // 0, 1, 21, 23 went on from 1; 0, 23 from 2
+    for (size_t i = 0; i < 3; ++i) CHECK(std::vector<int64_t>{rungs[i].epochs, rungs[i].reached, rungs[i].went_on} == expected[i]);
+
+    const std::vector<const TrialRecord*> best = ranked(history);
+    REQUIRE(best.size() == 20);
+    for (int i = 0; i < 20; ++i) CHECK(best[static_cast<size_t>(i)]->trial == i);
+}
+
+TEST_CASE("search history: what the best tenth chose, by hand") {
+    const TempFolder folder;
+    const Preferences p = preferences_of(read_search(write_search(folder / "run")));
+    CHECK(p.all == 20);
+    CHECK(p.best == 2);
+    REQUIRE(p.of.size() == 5);  // four edges, one network
+    CHECK(p.tests == 8);        // two gates on each of three edges, two networks; on label -> 1 all chose the same
+    const auto check = [&](const char* where, const char* name, int64_t best, int64_t all, double chance, bool likely, bool certain) {
+        CAPTURE(where);
+        const Choice& c = find(p, where, name);
+        CHECK(c.among_best == best);
+        CHECK(c.among_all == all);
+        CHECK(c.chance == doctest::Approx(chance));
+        CHECK(p.likely(c) == likely);
+        CHECK(p.certain(c) == certain);
+    };
+    check("label -> 0", "linear", 2, 5, 10.0 / 190, false, false);
+    check("label -> 0", "through", 0, 15, 1, false, false);
+    check("1 -> 0", "correct", 2, 3, 3.0 / 190, true, false);
+    check("0 -> 1", "linear", 2, 2, 1.0 / 190, true, true);  // 8 · 1/190 = 0.042
+    check("label -> 1", "through", 2, 20, 1, false, false);
+    check("label -> 1", "cutoff", 0, 0, 1, false, false);
+    check("node 1", "resnet8", 1, 10, 1 - 45.0 / 190, false, false);
+}
+
+TEST_CASE("search history: text and picture") {
+    const TempFolder folder;
+    write_search(folder / "run");
+    put_file(folder / "run/search.csv", "id,trial,search_error,test_mean,test_std,n,graph\n"
+                                        "best1,0,50,61.5,0.25,2,\"resnet8 resnet8 | linear correct | linear through\"\n"
+                                        "plain-resnet8,,,60,,1,resnet8 | through\n"
+                                        "kd-resnet8,,,,,0,\"resnet8 resnet8 | through through | cutoff cutoff\"\n");
+    const Ended end = run(folder, "ktg show run --svg s.svg");
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    const SearchHistory history = read_search(folder / "run");
+    CHECK(end.out == search_text(history));
+    CHECK(says(end.out, {"resnet8 on s, graphs of 2 nodes\n23 of 24 trials have ended",
+                         "epochs  reached   went on\n     1       23         4\n     2        3         2\n     4        1  complete\n",
+                         "   1      0  complete       4    50.00  resnet8 resnet8 | linear correct | linear through\n",
+                         "  10      9  stopped        1    59.00", "the best tenth, 2 of 20 complete or stopped",
+                         "with 8 choices looked at",
+                         "0 -> 1  linear        100 %  10 %  0.0053 **\n", "1 -> 0  correct       100 %  15 %  0.016 *\n",
+                         "best1                 61.50 ± 0.25     2  resnet8 resnet8 |", "kd-resnet8            failed           0"}));
+
+    const std::string svg = search_svg(history);
+    CHECK(read_file(folder / "s.svg") == svg);
+    CHECK(svg.rfind("<svg ", 0) == 0);
+    CHECK(balanced(svg));
+    for (const char* outside : {"http://", "https://", "url(", "<image", "<script", "href", "nan\"", "inf"})
+        CHECK_MESSAGE(count(svg, outside) == (std::string(outside) == "http://" ? 1 : 0), outside);  // the namespace
+    CHECK(count(svg, "<circle class=\"stop\"") == 19 + 2);  // trials 1 … 19, and in the legend the rungs 1 and 2
+    CHECK(count(svg, "<circle class=\"done\"") == 1 + 1);
+    CHECK(count(svg, "<path class=\"fail\"") == 2 + 1);  // 21, 22
+    CHECK(count(svg, "<path class=\"reject\"") == 1 + 1);
+    CHECK(count(svg, "<rect class=\"chosen\"") == 2);
+    CHECK(says(svg, {">best: trial 0, 50.00 %<", ">4 of 23<", ">2 of 3<", ">1 complete<", ">100 % **<", ">100 % *<", ">label → 0<",
+                     ">0 → 1<",
+                     ">wrn-10-1<", "the loss is &lt;nan&gt;", "trial 1: stopped after 2 epochs, accuracy 49.00 %"}));
+
+    // The journal alone, and one in which nothing has ended, or begun.
+    CHECK(run(folder, "ktg show run/journal.csv").code == 0);
+    const std::string whole = read_file(folder / "run/journal.csv");
+    for (const size_t lines : {2, 3, 6}) {
+        size_t end_of_lines = 0;
+        for (size_t i = 0; i < lines; ++i) end_of_lines = whole.find('\n', end_of_lines) + 1;
+        put_file(folder / "early/journal.csv", whole.substr(0, end_of_lines) + "5,runn");
+        const SearchHistory early = read_search(folder / "early");
+        CHECK(early.trials.size() == (lines == 2 ? 0u : lines == 3 ? 1u : 3u));
+        CHECK(balanced(search_svg(early)));
+        CHECK(says(search_svg(early), {"No trial has reported an accuracy and ended yet", "0 of 24 trials have ended"}));
+        CHECK(says(search_text(early), {"0 of 24 trials have ended"}));
+    }
+}
+
+TEST_CASE("search history: seven nodes and many networks have room") {
+    const TempFolder folder;
+    fs::create_directories(folder / "run");
+    {
+        Journal journal(folder / "run/journal.csv", study, false);
+        const char* const gates[] = {"through", "linear", "correct", "cutoff"};
+        for (int trial = 0; trial < 30; ++trial) {
+            std::string line;
+            for (int i = 0; i < 7; ++i) line += text(i ? " " : "", "resnet", 8 + 6 * (trial % 6));
+            for (int i = 0; i < 49; ++i) line += text(i % 7 ? " " : " | ", gates[(trial + i) % 4]);
+            journal.append({trial, TrialEvent::started, 0, {}, line});
+            journal.append({trial, TrialEvent::stopped, 1, 100, ""});
+        }
+    }
+    const std::string svg = search_svg(read_search(folder / "run"));
+    CHECK(balanced(svg));
+    CHECK(svg.find("nan") == std::string::npos);
+    CHECK(count(svg, ">resnet38<") >= 1);
+    CHECK(count(svg, " of the best 3, ") == 49 * 4 + 6 * 6);
+}
+
+TEST_CASE("search history: a broken journal is refused with its place") {
+    const TempFolder folder;
+    write_search(folder / "run");
+    const std::string whole = read_file(folder / "run/journal.csv");
+    const auto refused = [&](const std::string& more, const std::vector<std::string>& parts) {
+        put_file(folder / "run/journal.csv", whole + more);
+        check_rejected(folder, "ktg show run --svg x.svg", parts);
+    };
+    refused("0,running,5,40,\n", {"run/journal.csv: row 56", "trial 0 'running' cannot follow"});
+    refused("99,complete,4,40,\n", {"trial 99 'complete' cannot follow"});
+    refused("23,started,0,,resnet8 resnet8 | through through | through through\n", {"trial 23 'started' cannot follow"});
+    refused("30,started,0,,resnet8 resnet8\n", {"row 56", "found 'resnet8 resnet8'", "expected a graph"});
+    refused("30,started,0,,resnet8 | through\n", {"row 56", "a graph of 1 nodes, expected 2"});
+    refused("30,begun,0,,\n", {"row 56", "'begun'"});
+    put_file(folder / "run/journal.csv", "epoch,lr\n1,2\n");
+    check_rejected(folder, "ktg show run", {"run/journal.csv", "no search's journal"});
+    put_file(folder / "run/journal.csv", whole);
+    put_file(folder / "run/search.csv", "id,trial\nx,1\n");
+    check_rejected(folder, "ktg show run", {"run/search.csv", "no column"});
+}
