@@ -36,7 +36,7 @@ quick() {
 distill, scaled down: 5,000 training and 5,000 test images of fashion-mnist (10 classes, 32x32).
   ReviewKD  teacher resnet20, student resnet8: 6 epochs at batch 128, 2 seeds.
   KTG       target resnet8a: mutual learning with resnet14a; a search over 12 graphs of 2 nodes, 2 jobs; 4 epochs, 2 seeds.
-Expected: @QUICK_MINUTES@ minutes on two cores, the build included; no GPU, no network beyond the package manager.
+Expected: 7 to 10 minutes on two cores, the build included; no GPU, no network beyond the package manager.
 TEXT
     prepare
     say "data"
