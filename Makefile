@@ -164,7 +164,7 @@ emulated:       ## builds the tests with the GPU's kernels run on the CPU, threa
 
 # Left out: what launches no kernel (files, tables, the command line) and what launches the same ones again and again.
 NO_KERNELS := safetensors*,checkpoint*,interruption*,command line*,bad input*,data*,image*,report*,paper*,*interrupted at any step*,\
-              arena*,streams*,replay*,side by side*
+              arena*,streams*,replay*,side by side*,workers*,search*,journal*,halving*
 test-emulated: emulated  ## the operations', networks' and trainer's tests on those kernels, without a GPU
 	build/emulated$(if $(SANITIZE),-asan)/tests --test-case-exclude='slow: *,$(NO_KERNELS)'
 
