@@ -103,7 +103,7 @@ class Picture {
     }
 
     std::string dots(const Axis& x, const Axis& y, double strip) const {
-        const double radius = ended() > 400 ? 2.2 : ended() > 150 ? 3 : 3.8;
+        const double radius = ended() > 3000 ? 1.5 : ended() > 400 ? 2.2 : ended() > 150 ? 3 : 3.8;
         std::ostringstream svg;
         double order = 0;
         for (const TrialRecord& t : history_.trials) {
@@ -151,7 +151,7 @@ class Picture {
     // ---- survivors; it is the legend of the dots too
 
     std::string survivors() const {
-        constexpr double bars = survivors_left + 88, longest = 126;
+        constexpr double bars = survivors_left + 88, longest = 112;
         std::string svg = words({survivors_left - 6, 96}, "figure", "Survivors by rung");
         int64_t most = 1;
         for (const Rung& rung : rungs_) most = std::max(most, rung.reached);
