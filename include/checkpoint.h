@@ -1,11 +1,13 @@
 // checkpoint.h: the state of an interrupted run in one file, from which it goes on to the bit.
-// defines: Checkpoint, write_checkpoint, read_checkpoint
+// defines: Checkpoint, write_checkpoint, read_checkpoint, host, restore
 #pragma once
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
+
+#include "tensor.h"
 
 namespace distill {
 
@@ -21,5 +23,10 @@ void write_checkpoint(const std::filesystem::path& path, const Checkpoint& check
 
 /// InputError for a file that is missing, cut at any byte, longer than it says, changed in any bit, or of another version.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
+
+/// A tensor as a checkpoint holds it; nothing for one that is not defined.
+std::vector<float> host(const Tensor& tensor);
+/// The way back. A checkpoint of the same run in the same program always fits; InputError guards against a file from elsewhere.
+void restore(Tensor to, const Checkpoint& from, const std::string& name, const std::filesystem::path& path);
 
 }  // namespace distill

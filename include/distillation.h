@@ -1,8 +1,9 @@
 // distillation.h: plain training, and what every distillation shares: a frozen teacher and Hinton's loss.
-// defines: Supervised, Teacher, kd_loss, KnowledgeDistillation
+// defines: Supervised, Teacher, Teachers, settle_teachers, load_teachers, look, kd_loss, KnowledgeDistillation
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "trainer.h"
 
@@ -20,12 +21,13 @@ class Supervised final : public StudentMethod {
 class Teacher {
   public:
     /// options.teacher with random weights (the benchmark's).
-    Teacher(Backend& backend, const Options& options, int classes);
+    Teacher(Backend& backend, const Options& options, int classes, int stream = 1);
     /// The same with the weights of options.teacher_weights. InputError if the file is not given or not that network's.
-    static std::unique_ptr<Teacher> load(Backend& backend, const Options& options, int classes);
-    /// Runs on a side stream: join() before the results are used, after what can be done beside it.
+    static std::unique_ptr<Teacher> load(Backend& backend, const Options& options, int classes, int stream = 1);
+    /// Runs on its side stream: join() before the results are used, after what can be done beside it.
     Output operator()(const Var& images, bool pre_activation = false) const;
     const Network& network() const { return *network_; }
+    const std::string& file() const { return file_; }
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
     /// Its BatchNorm in a forward pass: running statistics, or the batch's (what ReviewKD's authors' code does).
     Mode mode() const { return mode_; }
@@ -33,22 +35,36 @@ class Teacher {
   private:
     Parameters parameters_;
     std::unique_ptr<Network> network_;
+    std::string file_;
     std::map<std::string, std::string> metadata_;
     Mode mode_;
+    int stream_;
 };
+
+using Teachers = std::vector<std::unique_ptr<Teacher>>;
+
+/// Completes what --teachers and --teacher-nets say: every file's network by name, and all of them, joined by '+', as options.teacher.
+/// InputError: no teacher, a file that does not say its network, a list of another length.
+void settle_teachers(Options& options);
+/// options.teachers (settled), each on a stream of its own; else the one teacher of options.teacher_weights.
+Teachers load_teachers(Backend& backend, const Options& options, int classes);
+/// What each answers, side by side: join() before it is used. Of the maps the last alone is kept.
+std::vector<Output> look(const Teachers& teachers, const Var& images);
 
 /// T²·mean over the batch of KL(p_t ‖ p_s), p = softmax(logits/T) (Hinton, Vinyals, Dean 2015).
 Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float temperature);
 
-/// γ·CE + α·T²·KL (PAPERS.md: KD).
+/// γ·CE + α·T²·KL (PAPERS.md: KD). Of several teachers the logits' mean teaches.
 class KnowledgeDistillation final : public StudentMethod {
   public:
     KnowledgeDistillation(Backend& backend, const Options& options, int classes, const Teacher& teacher);
+    KnowledgeDistillation(Backend& backend, const Options& options, int classes, const Teachers& teachers);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_kd"}; }
     StepResult step(const Batch& batch) override;
 
   private:
-    const Teacher& teacher_;
+    KnowledgeDistillation(Backend& backend, const Options& options, int classes, std::vector<const Teacher*> teachers);
+    std::vector<const Teacher*> teachers_;
     float temperature_, alpha_, gamma_;
 };
 

@@ -1,13 +1,17 @@
 // experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
-// defines: Settle, require_student, run_experiment, kept_options, print_configuration, take_options_of, checksum
+// defines: kd_methods, Settle, require_student, run_experiment, kept_options, print_configuration, take_options_of, checksum
 #pragma once
 #include <functional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "laboratory.h"
 
 namespace distill {
+
+/// What `distill kd --method` can be; config.csv and result.csv have that as the run's method.
+inline const std::vector<std::string> kd_methods{"kd", "ensemble", "ban", "ft"};
 
 /// Called once the options are final (a resumed run's are the ones it was started with), before anything is opened: says what is wrong
 /// with them, and sets what follows from them.

@@ -1,4 +1,4 @@
-// laboratory.h: what a training works with: a device, the data set, a teacher.
+// laboratory.h: what a training works with: a device, the data set, teachers.
 // defines: Laboratory, open_laboratory, MethodFactory, start_method, load_start_weights, warn_if_trained_otherwise
 #pragma once
 #include <functional>
@@ -20,10 +20,10 @@ struct Laboratory {
     std::shared_ptr<const Dataset> data;
     std::shared_ptr<const DeviceData> on_device;  ///< in memory of the laboratory that was opened first
     Normalization normalization;
-    std::unique_ptr<Teacher> teacher;  ///< null for plain training
+    Teachers teachers;  ///< none for plain training
 
     LoaderOptions loader_options(const Options& options) const;
-    /// Another one on the same device, with a backend and a teacher of its own, for the thread that calls this. This one must stay,
+    /// Another one on the same device, with a backend and teachers of its own, for the thread that calls this. This one must stay,
     /// and stay as it is, as long as the other is there.
     Laboratory beside(const Options& options) const;
 };

@@ -1,5 +1,5 @@
 // layers.h: modules with named parameters. Names are PyTorch's, so that its checkpoints fit.
-// defines: Mode, ConvInit, Conv2d, BatchNorm, Linear, conv_bn
+// defines: Mode, ConvInit, Conv2d, ConvTranspose2d, BatchNorm, Linear, conv_bn
 #pragma once
 #include <string>
 
@@ -27,6 +27,16 @@ struct Conv2d {
     Conv2d(Parameters&, const std::string& name, int64_t in, int64_t out, int64_t size, int stride = 1,
            ConvInit init = ConvInit::kaiming_normal_fan_out, bool with_bias = false);
     Var operator()(const Var& x) const { return conv2d(x, weight, options, bias); }
+};
+
+/// The reverse of a Conv2d: where that maps out→in, this maps in→out channels (PyTorch's ConvTranspose2d; stride 1, padding ⌊size/2⌋).
+struct ConvTranspose2d {
+    Var weight, bias;
+    Conv2dOptions options;
+
+    /// Registers NAME.weight (in,out,size,size) and NAME.bias, both U(±1/√(out·size·size)).
+    ConvTranspose2d(Parameters&, const std::string& name, int64_t in, int64_t out, int64_t size);
+    Var operator()(const Var& x) const { return conv_transpose2d(x, weight, options, bias); }
 };
 
 struct BatchNorm {

@@ -18,6 +18,7 @@ struct Feature {
 
 struct Output {
     Var logits;                     ///< (N,1,1,classes)
+    Var map;                        ///< (N,h,w,C) the last stage after its last activation, before pooling
     std::vector<Feature> features;  ///< f0 stem, f1…f3 stages, f4 the pooled vector (N,1,1,C); shallow to deep
 };
 

@@ -19,7 +19,10 @@ struct Conv2dOptions {
 /// y (N,OH,OW,K) = x (N,H,W,C) * w (K,R,S,C/groups) [+ bias (1,1,1,K)]. x and y are of the backend's activation type (x is cast to
 /// it); w and its gradient are float, and w is rounded for the product.
 Var conv2d(const Var& x, const Var& w, const Conv2dOptions& options = {}, const Var& bias = {});
-/// The same without a record, with + residual and ReLU in one pass: how a frozen, folded network runs. w may be rounded already.
+/// What a convolution with these weights does to a gradient: x (N,OH,OW,K), w (K,R,S,C) → y (N,H,W,C), H = (OH − 1)·stride_h + R − 2·pad_h
+/// (PyTorch's conv_transpose2d, one group) [+ bias (1,1,1,C)].
+Var conv_transpose2d(const Var& x, const Var& w, const Conv2dOptions& options = {}, const Var& bias = {});
+/// conv2d without a record, with + residual and ReLU in one pass: how a frozen, folded network runs. w may be rounded already.
 Var conv2d_inference(const Var& x, const Var& w, const Tensor& bias, const Conv2dOptions& options, const Var& residual, bool relu);
 
 // ---- batchnorm.cpp (Ioffe & Szegedy 2015) ---------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 // options.h: the command line of every training subcommand: one table that parses, prints help, writes config.csv and reads it back.
-// defines: Options, Range, OptionTable, add_training_options, add_data_options,
+// defines: Options, Range, OptionTable, add_training_options, add_teachers_options, add_data_options,
 //          add_schedule_options, add_run_options, device_options, parse_lr_steps, resolve_normalization
 #pragma once
 #include <cstdint>
@@ -48,6 +48,17 @@ struct Options {
     int kd_warmup = 20;
     std::string teacher_bn = "running";
     bool no_review = false, no_residual = false, no_abf = false, no_hcl = false;
+    // feed, and kd with several teachers or Factor Transfer
+    std::string teachers, teacher_nets;  ///< lists, separated by commas
+    int train_teachers = 0;
+    double beta = 500;
+    std::string feed_norm = "l1", feed_reduction = "mean";
+    int ntl_depth = 3, ntl_width = 0;  ///< 0: as wide as the teacher's map
+    double ntl_slope = 0.1;
+    double paraphraser_rate = 0.5;
+    int paraphraser_epochs = 30;
+    int stages = 3;
+    std::string chain_by = "feed";
     // ktg
     std::string graph, models, weights;
     std::string frozen_bn = "running";
@@ -103,6 +114,8 @@ class OptionTable {
 
 /// The options that `train`, `kd` and `reviewkd` share; `distills`: with those of a teacher.
 void add_training_options(OptionTable& table, Options& options, bool distills);
+/// --teachers, --teacher-nets: several frozen networks.
+void add_teachers_options(OptionTable& table, Options& options);
 /// Of these, what says on which data, how to train, and what a run keeps: all but the networks.
 void add_data_options(OptionTable& table, Options& options);
 void add_schedule_options(OptionTable& table, Options& options);

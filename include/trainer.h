@@ -14,6 +14,7 @@
 #include "nets.h"
 #include "optim.h"
 #include "options.h"
+#include "preparation.h"
 #include "run_folder.h"
 
 namespace distill {
@@ -50,6 +51,8 @@ class Method {
     virtual Parameters& parameters() = 0;
     virtual const Network& student() const = 0;
     virtual std::vector<std::string> loss_names() const = 0;
+    /// What is trained first, before begin_epoch(0): by default nothing.
+    virtual Preparation preparation() { return {}; }
     /// Called before the first step of this process, with the number of epochs done before (resumed): the place for a method's own files.
     virtual void begin_run(const RunFolder& /*folder*/, int /*epochs_done*/) {}
     /// Called before an epoch's first step: the place for weights that follow a schedule (they live in device memory).
@@ -112,15 +115,10 @@ class Trainer {
         std::vector<double> named;
     };
     using Table = std::vector<float>;  ///< an epoch's rows so far, in host memory
-    struct Recorded {                  ///< the step of one size of batch
-        bool warm = false;             ///< it has run once, so that libraries have chosen their algorithms
-        std::unique_ptr<Replay> replay;
-    };
     void resume();
     void write_checkpoint() const;
     void train_epoch(class Progress& progress);
     void finish_epoch(class Progress& progress);
-    void train_step(int64_t images);
     void queue_step(int64_t images);
     Totals totals(const Table& table) const;
     void require_finite(const float* row, int64_t step) const;
@@ -142,7 +140,8 @@ class Trainer {
     Tensor lr_;     ///< one float
     Tensor table_;  ///< an epoch's steps × (loss, named losses…, correct, images), read by the host once an epoch
     int64_t columns_;
-    std::map<int64_t, Recorded> recorded_;  ///< by size of batch
+    StepReplay replay_;
+    PreparationPhase preparation_;
     double rate_ = 0;
     std::optional<CsvWriter> epochs_csv_, steps_csv_;
     // The state that a checkpoint holds beside the weights.

@@ -125,4 +125,15 @@ Checkpoint read_checkpoint(const fs::path& path) {
     return checkpoint;
 }
 
+std::vector<float> host(const Tensor& t) { return t.defined() ? t.to_host() : std::vector<float>(); }
+
+void restore(Tensor to, const Checkpoint& from, const std::string& name, const fs::path& path) {
+    const auto found = from.floats.find(name);
+    const size_t here = to.defined() ? static_cast<size_t>(to.size()) : 0;
+    if (found == from.floats.end() || found->second.size() != here)
+        input_error(path.string(), ": '", name, "' has ", found == from.floats.end() ? 0 : found->second.size(),
+                    " values, this training has ", here, "; the checkpoint is another training's");
+    if (here > 0) to.upload(found->second.data());
+}
+
 }  // namespace distill

@@ -76,6 +76,29 @@ Var conv2d(const Var& input, const Var& w, const Conv2dOptions& options, const V
     return bias.defined() ? add_bias(y, bias) : y;
 }
 
+Var conv_transpose2d(const Var& input, const Var& w, const Conv2dOptions& o, const Var& bias) {
+    const Var x = cast(input, input.backend().activation_type());
+    const Shape &from = x.shape(), &k = w.shape();
+    const Shape to{from.n, (from.h - 1) * o.stride_h + k.h - 2 * o.pad_h, (from.w - 1) * o.stride_w + k.w - 2 * o.pad_w, k.c};
+    if (from.c != k.n || o.groups != 1 || to.h < 1 || to.w < 1)
+        failure("conv_transpose2d: x ", to_string(from), ", w ", to_string(k), ", ", o.groups, " groups, result ", to_string(to),
+                " ---> make w (K,R,S,C), K the channels of x, in one group, and pad less than the result");
+    const Conv2dGeometry g = geometry(to, k, o, x.type());  // of the convolution that it reverses: each does the other's way back
+    const Tensor weights = operand(w, g.type);
+    Var y = result_of(Tensor(x.backend(), to, g.type), x, w);
+    backward_data(g, x.value(), weights, y.value());
+    record(y, [x, w, weights, y, g] {
+        const Tensor dy = take_gradient(y);
+        {
+            const GradTarget dw(w);
+            if (dw.wanted()) backward_weights(g, dy, x.value(), dw.data());
+        }
+        const GradTarget dx(x);
+        if (dx.wanted()) forward(g, dy, weights, {}, dx.tensor());
+    });
+    return bias.defined() ? add_bias(y, bias) : y;
+}
+
 Var conv2d_inference(const Var& input, const Var& w, const Tensor& bias, const Conv2dOptions& options, const Var& residual, bool relu) {
     const Var x = cast(input, input.backend().activation_type());
     const Conv2dGeometry g = geometry(x.shape(), w.shape(), options, x.type());

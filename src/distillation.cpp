@@ -1,10 +1,27 @@
 #include "distillation.h"
 
 #include "error.h"
+#include "nearest.h"
 #include "safetensors.h"
 #include "streams.h"
 
 namespace distill {
+namespace {
+
+std::vector<const Teacher*> pointers(const Teachers& teachers) {
+    std::vector<const Teacher*> all;
+    for (const auto& teacher : teachers) all.push_back(teacher.get());
+    return all;
+}
+
+Var mean_of(const std::vector<Var>& logits) {
+    const Recording off(nullptr);
+    Var sum = logits.front();
+    for (size_t i = 1; i < logits.size(); ++i) sum = add(sum, logits[i]);
+    return logits.size() == 1 ? sum : scale(sum, 1.0f / static_cast<float>(logits.size()));
+}
+
+}  // namespace
 
 Supervised::Supervised(Backend& backend, const Options& options, int classes) : StudentMethod(backend, options, classes) {
     parameters_.allocate(options.seed);
@@ -16,50 +33,115 @@ StepResult Supervised::step(const Batch& batch) {
     return {ce, {ce}, logits};
 }
 
-Teacher::Teacher(Backend& backend, const Options& options, int classes)
-    : parameters_(backend, false), mode_(options.teacher_bn == "batch" ? Mode::train : Mode::evaluate) {
+Teacher::Teacher(Backend& backend, const Options& options, int classes, int stream)
+    : parameters_(backend, false), mode_(options.teacher_bn == "batch" ? Mode::train : Mode::evaluate), stream_(stream) {
     if (options.teacher.empty()) input_error("--teacher: no network named; there are: ", network_names());
     network_ = make_network(options.teacher, classes, parameters_);
     parameters_.allocate(options.seed);
 }
 
-std::unique_ptr<Teacher> Teacher::load(Backend& backend, const Options& options, int classes) {
-    auto teacher = std::make_unique<Teacher>(backend, options, classes);
+std::unique_ptr<Teacher> Teacher::load(Backend& backend, const Options& options, int classes, int stream) {
+    auto teacher = std::make_unique<Teacher>(backend, options, classes, stream);
     if (options.teacher_weights.empty())
         input_error("--teacher-weights: the teacher's file is missing; train one with: distill train --net ", options.teacher,
                     " --dataset ", options.dataset, " --save teacher.safetensors");
     const WeightFile file = read_safetensors(options.teacher_weights);
+    const std::pair<std::string, std::string> expected[] = {{"network", options.teacher}, {"classes", std::to_string(classes)}};
+    for (const auto& [key, here] : expected) {
+        const auto said = file.metadata.find(key);
+        if (said != file.metadata.end() && said->second != here)
+            input_error(options.teacher_weights, ": the teacher's ", key, ": the file says ", said->second, ", expected ", here,
+                        "; name a teacher that was trained for this");
+    }
     teacher->parameters_.from_file(file, options.teacher_weights);
+    teacher->file_ = options.teacher_weights;
     teacher->metadata_ = file.metadata;
     return teacher;
 }
 
 Output Teacher::operator()(const Var& images, bool pre_activation) const {
-    constexpr int stream = 1;
-    const OnStream beside(images.backend(), stream);
+    const OnStream beside(images.backend(), stream_);
     const Recording off(nullptr);
     return network_->forward(images, mode_, pre_activation);
+}
+
+void settle_teachers(Options& o) {
+    if (o.teachers.empty())
+        input_error("--teachers: no teacher; name their files (one.safetensors,two.safetensors); distill train --net NAME --dataset ",
+                    o.dataset, " --save one.safetensors makes one");
+    const std::vector<std::string> files = split(o.teachers, ',');
+    std::vector<std::string> nets = o.teacher_nets.empty() ? std::vector<std::string>(files.size()) : split(o.teacher_nets, ',');
+    if (nets.size() == 1) nets.resize(files.size(), nets.front());
+    if (nets.size() != files.size())
+        input_error("--teacher-nets ", o.teacher_nets, ": ", nets.size(), " networks for the ", files.size(),
+                    " files of --teachers; name one for each, or one for all");
+    o.teacher.clear();
+    o.teacher_nets.clear();
+    for (size_t i = 0; i < files.size(); ++i) {
+        if (files[i].empty()) input_error("--teachers ", o.teachers, ": file ", i, " (counted from 0) has no name; take out the comma");
+        if (nets[i].empty()) {
+            const WeightFile file = read_safetensors(files[i]);
+            const auto said = file.metadata.find("network");
+            if (said == file.metadata.end())
+                input_error(files[i], ": does not say which network it is; name it with --teacher-nets; there are: ", network_names());
+            nets[i] = said->second;
+        }
+        o.teacher += (i == 0 ? "" : "+") + nets[i];
+        o.teacher_nets += (i == 0 ? "" : ",") + nets[i];
+    }
+}
+
+Teachers load_teachers(Backend& backend, const Options& options, int classes) {
+    Teachers teachers;
+    if (options.teachers.empty()) {
+        teachers.push_back(Teacher::load(backend, options, classes));
+        return teachers;
+    }
+    const std::vector<std::string> files = split(options.teachers, ','), nets = split(options.teacher_nets, ',');
+    Options one = options;
+    for (size_t i = 0; i < files.size(); ++i) {
+        one.teacher = nets[i];
+        one.teacher_weights = files[i];
+        teachers.push_back(Teacher::load(backend, one, classes, static_cast<int>(i) + 1));
+    }
+    return teachers;
+}
+
+std::vector<Output> look(const Teachers& teachers, const Var& images) {
+    std::vector<Output> shown;
+    for (const auto& teacher : teachers) {
+        shown.push_back((*teacher)(images));
+        shown.back().features.clear();
+    }
+    return shown;
 }
 
 Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float temperature) {
     return scale(kl_divergence(student_logits, teacher_logits, temperature), temperature * temperature);
 }
 
-KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& options, int classes, const Teacher& teacher)
-    : StudentMethod(backend, options, classes),
-      teacher_(teacher),
-      temperature_(static_cast<float>(options.temperature)),
-      alpha_(static_cast<float>(options.alpha)),
-      gamma_(static_cast<float>(options.gamma)) {
-    parameters_.allocate(options.seed);
+KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& o, int classes, std::vector<const Teacher*> teachers)
+    : StudentMethod(backend, o, classes),
+      teachers_(std::move(teachers)),
+      temperature_(static_cast<float>(o.temperature)),
+      alpha_(static_cast<float>(o.alpha)),
+      gamma_(static_cast<float>(o.gamma)) {
+    parameters_.allocate(o.seed);
 }
 
+KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& o, int classes, const Teacher& teacher)
+    : KnowledgeDistillation(backend, o, classes, std::vector<const Teacher*>{&teacher}) {}
+
+KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& o, int classes, const Teachers& teachers)
+    : KnowledgeDistillation(backend, o, classes, pointers(teachers)) {}
+
 StepResult KnowledgeDistillation::step(const Batch& batch) {
-    const Var teacher_logits = teacher_(batch.images).logits;
+    std::vector<Var> taught;
+    for (const Teacher* teacher : teachers_) taught.push_back((*teacher)(batch.images).logits);
     const Var logits = student_->forward(batch.images, Mode::train).logits;
     join(logits.backend());
     const Var ce = scale(cross_entropy(logits, batch.labels), gamma_);
-    const Var kd = scale(kd_loss(logits, teacher_logits.value(), temperature_), alpha_);
+    const Var kd = scale(kd_loss(logits, mean_of(taught).value(), temperature_), alpha_);
     return {add(ce, kd), {ce, kd}, logits};
 }
 

@@ -56,16 +56,34 @@ Config measure_pretrained(Laboratory& lab, const Loader& loader, const Options& 
     return facts;
 }
 
-double measure_teacher(Laboratory& lab, const Loader& loader, const Options& o) {
-    warn_if_trained_otherwise(o.teacher_weights, lab.teacher->metadata(), o);
-    const Evaluation e = evaluate(*lab.backend, loader, lab.teacher->network());
-    std::printf("teacher %s: test accuracy %.2f %%, loss %.4f (%lld images)\n", o.teacher.c_str(), e.accuracy, e.loss,
-                static_cast<long long>(loader.test_records()));
-    std::fflush(stdout);
-    if (e.accuracy < o.teacher_min)
-        input_error(o.teacher_weights, ": the teacher's test accuracy is ", number(e.accuracy), " %, --teacher-min asks for ",
-                    number(o.teacher_min), " %; train it longer or lower the minimum");
-    return e.accuracy;
+std::string extents(const Network& network, Laboratory& lab) {
+    const Recording off(nullptr);
+    const Var image(Tensor::zeros(*lab.backend, {1, lab.data->height, lab.data->width, 3}));
+    const Shape map = network.forward(image, Mode::evaluate).map.shape();
+    return text(map.h, "x", map.w, "x", map.c);
+}
+
+/// Tests each teacher once. Of several, config.csv says what their last maps are, and the student's.
+Config measure_teachers(Laboratory& lab, const Loader& loader, const Options& o, const Network& student) {
+    Config facts;
+    const bool numbered = !o.teachers.empty();
+    for (size_t i = 0; i < lab.teachers.size(); ++i) {
+        const Teacher& teacher = *lab.teachers[i];
+        const std::string name = numbered ? "teacher" + std::to_string(i) : "teacher";
+        warn_if_trained_otherwise(teacher.file(), teacher.metadata(), o);
+        const Evaluation e = evaluate(*lab.backend, loader, teacher.network());
+        std::printf("%s %s: test accuracy %.2f %%, loss %.4f (%lld images)\n", name.c_str(), teacher.network().name().c_str(), e.accuracy,
+                    e.loss, static_cast<long long>(loader.test_records()));
+        std::fflush(stdout);
+        if (e.accuracy < o.teacher_min)
+            input_error(teacher.file(), ": the teacher's test accuracy is ", number(e.accuracy), " %, --teacher-min asks for ",
+                        number(o.teacher_min), " %; train it longer or lower the minimum");
+        facts.emplace_back("info." + name + "_sha256", sha256_of_file(teacher.file()));
+        facts.emplace_back("info." + name + "_accuracy", number(e.accuracy));
+        if (numbered) facts.emplace_back("info." + name + "_map", extents(teacher.network(), lab));
+    }
+    if (numbered) facts.emplace_back("info.student_map", extents(student, lab));
+    return facts;
 }
 
 }  // namespace
@@ -80,7 +98,8 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
                      const std::set<std::string>& free) {
     const Config now = table.values();
     for (const auto& [name, value] : folder.config()) {
-        if (name == "method" && value != method)
+        const bool of_kd = table.has("method") && std::count(kd_methods.begin(), kd_methods.end(), value) > 0;
+        if (name == "method" && !of_kd && value != method)
             input_error(folder.path().string(), ": was started with: distill ", command_of(value),
                         "; resume it with that, or start anew in another folder");
         if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
@@ -116,7 +135,9 @@ void require_student(Options& o) {
 
 void run_experiment(const std::string& method_name, OptionTable& table, Options& o, bool distills, const MethodFactory& make_method,
                     const Settle& settle) {
-    const fs::path base = o.run.empty() ? default_run(method_name, o) : o.run;
+    // A subcommand of several methods says with an option which it is.
+    const auto method = [&] { return table.has("method") ? o.kd_method : method_name; };
+    const fs::path base = o.run.empty() ? default_run(method(), o) : o.run;
     const bool many = o.runs > 1;
     const auto seed_of = [first = o.seed](int i) { return first + static_cast<uint64_t>(i); };
     const auto folder_of = [&](int i) { return many ? base / ("s" + std::to_string(seed_of(i))) : base; };
@@ -135,7 +156,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     // All that can be wrong with the input is found here, before a folder is made.
     if (!o.save.empty() && !fs::is_directory(fs::absolute(o.save).parent_path()))
         input_error("--save ", o.save, ": the folder is not there; make it first");
-    if (distills) lab.teacher = Teacher::load(*lab.backend, o, lab.data->classes);
+    if (distills) lab.teachers = load_teachers(*lab.backend, o, lab.data->classes);
     const Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     std::unique_ptr<Method> first = start_method(lab, o, make_method);
     print_configuration(method_name, kept_options(table));
@@ -143,18 +164,17 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(),
                     o.epochs - 1);
     Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
-    if (distills) facts.emplace_back("info.teacher_sha256", sha256_of_file(o.teacher_weights));
-    if (distills) facts.emplace_back("info.teacher_accuracy", number(measure_teacher(lab, loader, o)));
+    for (auto& fact : measure_teachers(lab, loader, o, first->student())) facts.push_back(std::move(fact));
     for (auto& fact : measure_pretrained(lab, loader, o, *first)) facts.push_back(std::move(fact));
     first.reset();  // its memory is the trainings'
 
     std::vector<PlannedRun> planned;
     for (int i = 0; i < o.runs; ++i) {
         if (many) o.seed = seed_of(i);
-        Config config{{"method", method_name}};
+        Config config{{"method", method()}};
         for (auto& row : kept_options(table)) config.push_back(row);
         config.insert(config.end(), facts.begin(), facts.end());
-        planned.push_back({folder_of(i), method_name, o, std::move(config)});
+        planned.push_back({folder_of(i), method(), o, std::move(config)});
     }
     catch_interruption();
     train_runs(lab, planned, side_by_side(o, *lab.backend), make_method);

@@ -27,7 +27,7 @@ Laboratory Laboratory::beside(const Options& o) const {
     lab.data = data;
     lab.on_device = on_device;
     lab.normalization = normalization;
-    if (teacher) lab.teacher = Teacher::load(*lab.backend, o, data->classes);
+    if (!teachers.empty()) lab.teachers = load_teachers(*lab.backend, o, data->classes);
     return lab;
 }
 

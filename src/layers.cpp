@@ -26,6 +26,13 @@ Conv2d::Conv2d(Parameters& parameters, const std::string& name, int64_t in, int6
     options.pad_h = options.pad_w = static_cast<int>(size / 2);
 }
 
+ConvTranspose2d::ConvTranspose2d(Parameters& parameters, const std::string& name, int64_t in, int64_t out, int64_t size) {
+    const Init init = conv_init(ConvInit::framework_default, out, in, size);  // PyTorch counts the fan-in of what it reverses
+    weight = parameters.add(name + ".weight", {in, size, size, out}, Layout::convolution, init);
+    bias = parameters.add(name + ".bias", {1, 1, 1, out}, Layout::vector, init);
+    options.pad_h = options.pad_w = static_cast<int>(size / 2);
+}
+
 BatchNorm::BatchNorm(Parameters& parameters, const std::string& name, int64_t channels) {
     const Shape vector{1, 1, 1, channels};
     gamma = parameters.add(name + ".weight", vector, Layout::vector, Init::constant(1));

@@ -8,6 +8,7 @@
 #include "bench.h"
 #include "data_commands.h"
 #include "error.h"
+#include "feed_commands.h"
 #include "ktg_commands.h"
 #include "report.h"
 #include "training_commands.h"
@@ -29,6 +30,7 @@ int main(int argc, char** argv) {
     app.require_subcommand(1);
     distill::add_data_commands(app);
     distill::add_training_commands(app);
+    distill::add_feed_commands(app);
     distill::add_ktg_commands(app);
     distill::add_report_command(app);
     distill::add_bench_command(app);

@@ -124,6 +124,7 @@ class ResNet final : public Network {
             }
             out.features.push_back({"f" + std::to_string(s + 1), y, before});
         }
+        out.map = y;
         y = global_avg_pool(y);
         out.features.push_back({"f4", y, pre_activation ? y : Var()});
         out.logits = fc_(y);
@@ -189,7 +190,8 @@ class WideResNet final : public Network {
             }
             out.features.push_back({"f" + std::to_string(s + 1), y, {}});
         }
-        y = global_avg_pool(activate(last_bn_, true));
+        out.map = activate(last_bn_, true);
+        y = global_avg_pool(out.map);
         out.features.push_back({"f4", y, pre_activation ? y : Var()});
         out.logits = fc_(y);
         return out;

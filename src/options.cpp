@@ -146,6 +146,11 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
     add_run_options(t, o);
 }
 
+void add_teachers_options(OptionTable& t, Options& o) {
+    t.add("--teachers", o.teachers, "the trained teachers, separated by commas (.safetensors)");
+    t.add("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all");
+}
+
 void add_schedule_options(OptionTable& t, Options& o) {
     t.add("--epochs", o.epochs, {1}, "passes over the training data");
     t.add("--batch", o.batch, {1}, "images a step");

@@ -19,22 +19,11 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
 
-std::vector<float> host(const Tensor& t) { return t.defined() ? t.to_host() : std::vector<float>(); }
-
 /// A double that survives the way through text.
 std::string exact(double value) {
     char buffer[40];
     std::snprintf(buffer, sizeof buffer, "%.17g", value);
     return buffer;
-}
-
-/// A checkpoint of the same run in the same program always fits; this guards against a file from elsewhere.
-void restore(Tensor to, const Checkpoint& from, const std::string& name, const fs::path& path) {
-    const auto found = from.floats.find(name);
-    if (found == from.floats.end() || static_cast<int64_t>(found->second.size()) != to.size())
-        input_error(path.string(), ": '", name, "' has ", found == from.floats.end() ? 0 : found->second.size(),
-                    " values, this training has ", to.size(), "; the checkpoint is another training's");
-    to.upload(found->second.data());
 }
 
 }  // namespace
@@ -67,7 +56,8 @@ Trainer::Trainer(Backend& backend, Loader& loader, Method& method, const Options
       name_(std::move(name)),
       lr_steps_(parse_lr_steps(options.lr_steps)),
       lr_(Tensor::zeros(backend, {})),
-      columns_(static_cast<int64_t>(method.loss_names().size()) + 3) {
+      columns_(static_cast<int64_t>(method.loss_names().size()) + 3),
+      preparation_(backend, loader, method.preparation(), options, name_) {
     sgd_.momentum = static_cast<float>(options.momentum);
     sgd_.weight_decay = static_cast<float>(options.weight_decay);
     sgd_.nesterov = options.nesterov;
@@ -100,22 +90,6 @@ void Trainer::queue_step(int64_t images) {
     sgd_step(method_.parameters(), lr_, sgd_);
     log_step(table_, loader_.step_of_epoch(), values, r.logits.value(), batch.labels);
     loader_.advance();
-}
-
-/// The first step of a size runs as it is, the second is recorded, and from then on it is one launch. Where nothing is recorded, each
-/// runs as it is.
-void Trainer::train_step(int64_t images) {
-    Recorded& recorded = recorded_[images];
-    if (!recorded.replay) {
-        backend_.join();  // side streams are still out if the step before threw
-        backend_.arena().begin_step();
-        const auto step = [&] { queue_step(images); };
-        if (recorded.warm) recorded.replay = backend_.capture(step);
-        if (!recorded.replay) step();
-        recorded.warm = true;
-    }
-    if (recorded.replay) recorded.replay->run();
-    backend_.pace();
 }
 
 void Trainer::require_finite(const float* row, int64_t step) const {
@@ -165,7 +139,7 @@ void Trainer::train_epoch(Progress& progress) {
     while (step_ < loader_.steps_per_epoch() && !out_of_steps()) {
         const auto started = Clock::now();
         const int64_t images = loader_.batch_size(step_);
-        train_step(images);
+        replay_.run(backend_, images, [&] { queue_step(images); });
         ++step_;
         ++global_step_;
         result_.seconds += seconds_since(started);
@@ -240,14 +214,20 @@ TrainingResult Trainer::run(const AfterEpoch& goes_on) {
     if (options_.log_steps)
         steps_csv_.emplace(folder_.table("steps.csv", step_columns, resuming, static_cast<size_t>(global_step_ - step_)));
     const auto told_to_stop = [&] { return goes_on && rows_written_ > 0 && !goes_on(rows_written_, result_.last); };
-    if (resuming && told_to_stop()) return result_;  // the report of the last finished epoch may have been lost
+    const auto result = [this] {
+        TrainingResult r = result_;
+        r.seconds += preparation_.seconds();
+        return r;
+    };
+    if (resuming && told_to_stop()) return result();  // the report of the last finished epoch may have been lost
+    preparation_.run(folder_, [this] { write_checkpoint(); });
     Progress progress(options_.epochs, planned_steps(), global_step_, options_.quiet, name_);
     while (epoch_ < options_.epochs && !(out_of_steps() && step_ == 0)) {
         train_epoch(progress);
         finish_epoch(progress);
         if (told_to_stop()) break;
     }
-    return result_;
+    return result();
 }
 
 void Trainer::write_checkpoint() const {
@@ -266,6 +246,7 @@ void Trainer::write_checkpoint() const {
             if (!std::isfinite(v)) fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
     c.counters = {
         {"epoch", epoch_}, {"step", step_}, {"global_step", global_step_}, {"rows", rows_written_}, {"best_epoch", result_.best_epoch}};
+    preparation_.keep_in(c);
     c.text["last"] = exact(result_.last);
     c.text["best"] = exact(result_.best);
     c.text["seconds"] = exact(result_.seconds);
@@ -292,6 +273,7 @@ void Trainer::resume() {
     restore(p.momenta(), c, "momenta", path);
     restore(p.buffers(), c, "buffers", path);
     restore(table_, c, "table", path);
+    preparation_.take_from(c, path);
     for (const auto& [name, tensor] : method_.state()) restore(tensor, c, "method." + name, path);
     epoch_ = static_cast<int>(c.counters.at("epoch"));
     step_ = c.counters.at("step");

@@ -7,6 +7,7 @@
 #include "backend.h"
 #include "error.h"
 #include "experiment.h"
+#include "factor_transfer.h"
 #include "ktg_commands.h"
 #include "paper.h"
 #include "reviewkd.h"
@@ -85,23 +86,43 @@ void add_train(CLI::App& app) {
     });
 }
 
+void settle_kd(Options& o) {
+    require_student(o);
+    const bool several = o.kd_method == "ensemble";
+    if (!several && !o.teachers.empty())
+        input_error("--teachers ", o.teachers, ": --method ", o.kd_method, " has one teacher, of --teacher and --teacher-weights");
+    if (several && !o.teacher_weights.empty())
+        input_error("--teacher-weights ", o.teacher_weights, ": --method ensemble has the teachers of --teachers; name them all there");
+    if (several) settle_teachers(o);
+}
+
+std::unique_ptr<Method> make_kd(Laboratory& lab, const Options& o) {
+    if (o.kd_method == "ft") return std::make_unique<FactorTransfer>(*lab.backend, o, lab.data->classes, *lab.teachers.front());
+    return std::make_unique<KnowledgeDistillation>(*lab.backend, o, lab.data->classes, lab.teachers);
+}
+
 void add_kd(CLI::App& app) {
     CLI::App* sub = nullptr;
     Options benchmark;  // KD's training in the public benchmark
     benchmark.batch = 64;
     benchmark.lr = 0.05;
     benchmark.nesterov = false;
-    auto c = add_command(app, "kd", "distil a teacher's logits: gamma*CE + alpha*T^2*KL", true, sub, benchmark);
+    auto c = add_command(app, "kd", "distil a teacher's logits: gamma*CE + alpha*T^2*KL; and its kin, with --method", true, sub, benchmark);
     Options& o = c->options;
-    c->table->add("--method", o.kd_method, {"kd"}, "the distillation loss");
+    c->table->add("--method", o.kd_method, kd_methods,
+                  "the loss: Hinton's; the same from --teachers' mean logits; born-again, CE + KL at T = 1; Factor Transfer");
+    add_teachers_options(*c->table, o);
     c->table->add("--temperature", o.temperature, {0, Range().high, true}, "T of both softmaxes");
     c->table->add("--alpha", o.alpha, {0}, "weight of T^2*KL(teacher || student)");
     c->table->add("--gamma", o.gamma, {0}, "weight of the cross-entropy");
+    c->table->add("--beta", o.beta, {0}, "ft: weight of the distance between the factors");
+    c->table->add("--paraphraser-rate", o.paraphraser_rate, {0, Range().high, true}, "ft: channels of a factor, of 1 of the map");
+    c->table->add("--paraphraser-epochs", o.paraphraser_epochs, {1}, "ft: the paraphraser is trained so long first");
     sub->callback([c] {
         apply_preset("kd", *c);
-        run_experiment("kd", *c->table, c->options, true, [](Laboratory& lab, const Options& options) {
-            return std::make_unique<KnowledgeDistillation>(*lab.backend, options, lab.data->classes, *lab.teacher);
-        });
+        if (c->options.kd_method == "ban")
+            for (const char* name : {"temperature", "alpha", "gamma"}) c->table->set(name, "1", "--method ban");
+        run_experiment("kd", *c->table, c->options, true, make_kd, settle_kd);
     });
 }
 
@@ -124,7 +145,7 @@ void add_reviewkd(CLI::App& app) {
             if (!options.kd_weight) options.kd_weight = review_weight(options.teacher, options.student);
         }
         run_experiment("reviewkd", *c->table, options, true, [](Laboratory& lab, const Options& settled) {
-            return std::make_unique<ReviewKD>(*lab.backend, settled, lab.data->classes, *lab.teacher);
+            return std::make_unique<ReviewKD>(*lab.backend, settled, lab.data->classes, *lab.teachers.front());
         });
     });
 }

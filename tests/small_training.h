@@ -31,6 +31,7 @@ class Disturbed final : public Method {
     Parameters& parameters() override { return inner_->parameters(); }
     const Network& student() const override { return inner_->student(); }
     std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
+    Preparation preparation() override { return inner_->preparation(); }
     void begin_epoch(int epoch) override { inner_->begin_epoch(epoch); }
     StepResult step(const Batch& batch) override {
         StepResult r = inner_->step(batch);

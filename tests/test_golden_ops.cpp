@@ -1,5 +1,6 @@
-// Each operation and loss beside PyTorch in double precision: results, gradients of every input (tests/golden/{ops,losses}.csv).
+// Each operation and loss beside PyTorch in double precision: results, gradients of every input (tests/golden/{ops,losses,feed}.csv).
 #include "distillation.h"
+#include "factor_transfer.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
 #include "parameter_inputs.h"
@@ -183,7 +184,66 @@ std::vector<GoldenCase> losses() {
     return all;
 }
 
+/// w<k>, b<k> from `first` on, and the parameters that they are.
+void add_layers(std::vector<std::string>& inputs, std::vector<std::string>& names, const std::string& layer, int first) {
+    for (int k = 0; k < 3; ++k)
+        for (const auto& [letter, end] : {std::pair{"w", ".weight"}, {"b", ".bias"}}) {
+            inputs.push_back(letter + std::to_string(first + k));
+            names.push_back(layer + std::to_string(k) + end);
+        }
+}
+
+/// The layer from 5 to 7 channels; with a teacher's map, FEED's weighted distance.
+GoldenCase transformation(const std::string& name, bool teaches) {
+    std::vector<std::string> inputs{teaches ? "s" : "x"}, names;
+    if (teaches) inputs.emplace_back("t");
+    const size_t first = inputs.size();
+    add_layers(inputs, names, "ntl.conv", 0);
+    auto parameters = std::make_shared<Parameters>(cpu());
+    const ConvChain ntl(*parameters, "ntl", 5, 7, 7, 3, 0.1f);
+    parameters->allocate(0);
+    return {name, inputs, [=](const Inputs& in) {
+                bind_parameters(*parameters, names, in, first);
+                const Var y = ntl(in[0]);
+                return teaches ? Results{{"loss", scale(feature_loss(y, in[1], {}), 500)}} : Results{{"y", y}};
+            }, {"t"}};
+}
+
+GoldenCase paraphrased(const std::string& name, bool loss) {
+    std::vector<std::string> inputs{"x"}, names;
+    add_layers(inputs, names, "p.encoder.conv", 0);
+    add_layers(inputs, names, "p.decoder.deconv", 3);
+    auto parameters = std::make_shared<Parameters>(cpu());
+    const Paraphraser paraphraser(*parameters, "p", 6, 0.5, 0.1f);
+    parameters->allocate(0);
+    return {name, inputs, [=](const Inputs& in) {
+                bind_parameters(*parameters, names, in, 1);
+                const Var factor = paraphraser.factor(in[0]), y = paraphraser.reconstruct(factor);
+                return loss ? Results{{"loss", l1(y, in[0])}} : Results{{"y", y}, {"factor", factor}};
+            }, loss ? std::vector<std::string>{"x"} : std::vector<std::string>{}};
+}
+
+std::vector<GoldenCase> feed() {
+    return {
+        binary("conv_transpose3x3", "w", [](const Var& x, const Var& w) { return conv_transpose2d(x, w, {1, 1, 1, 1, 1}); }),
+        {"conv_transpose3x3_stride2", {"x", "w", "b"},
+         [](const Inputs& in) { return Results{{"y", conv_transpose2d(in[0], in[1], {2, 2, 1, 1, 1}, in[2])}}; }},
+        transformation("ntl", false),
+        transformation("feed_loss", true),
+        paraphrased("paraphraser", false),
+        paraphrased("paraphraser_loss", true),
+        distance("feed_distance_l2", [](const Var& s, const Var& t) { return feature_loss(s, t, {true, true}); }),
+        distance("feed_distance_sizes", [](const Var& s, const Var& t) { return feature_loss(s, t, {}); }),
+    };
+}
+
 }  // namespace
+
+TEST_CASE("golden: FEED and Factor Transfer like PyTorch's") {
+    GoldenTable table("feed.csv");
+    for (const GoldenCase& c : feed()) compare(table, c);
+    table.finish();
+}
 
 TEST_CASE("golden: operations like PyTorch's") {
     GoldenTable table("ops.csv");

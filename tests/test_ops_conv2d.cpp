@@ -1,4 +1,4 @@
-// conv2d against seven nested loops, and its gradients.
+// conv2d against seven nested loops, and its gradients; conv_transpose2d as its way back.
 #include <algorithm>
 
 #include "error.h"
@@ -74,6 +74,19 @@ std::vector<double> naive(const Setting& s, const std::vector<float>& x, const s
                     y.push_back(sum);
                 }
     return y;
+}
+
+std::vector<OpCase> transposed_cases() {
+    std::vector<OpCase> all;
+    for (const Setting& s : {Setting{"3x3 pad 1", {2, 5, 7, 4}, {4, 3, 3, 3}, {1, 1, 1, 1, 1}},
+                             Setting{"3x3 stride 2 pad 1 with bias", {2, 4, 3, 5}, {5, 3, 3, 4}, {2, 2, 1, 1, 1}, true},
+                             Setting{"2x3, stride (2,1), pad (0,1)", {1, 3, 5, 2}, {2, 2, 3, 6}, {2, 1, 0, 1, 1}}}) {
+        OpCase op{"conv_transpose2d " + s.name, {uniform_input("tx " + s.name, s.x), uniform_input("tw " + s.name, s.w)}, {}};
+        if (s.bias) op.inputs.push_back(uniform_input("tb " + s.name, {1, 1, 1, s.w.c}));
+        op.run = [o = s.o](const Inputs& in) { return conv_transpose2d(in[0], in[1], o, in.size() > 2 ? in[2] : Var()); };
+        all.push_back(op);
+    }
+    return all;
 }
 
 }  // namespace
@@ -158,5 +171,18 @@ TEST_CASE("conv2d: shapes that do not fit name both") {
         CHECK(m.find("---> ") != std::string::npos);
     }
 }
+
+TEST_CASE("conv_transpose2d: each pixel leaves its kernel, overlaps add up") {
+    const Var x(Tensor::from_host(cpu(), {1, 1, 2, 1}, {1, 10})), w(Tensor::from_host(cpu(), {1, 2, 2, 1}, {1, 2, 3, 4}));
+    CHECK(conv_transpose2d(x, w).value().to_host() == std::vector<float>{1, 12, 20, 3, 34, 40});
+    const Var wide = conv_transpose2d(x, w, {1, 2, 0, 0, 1});
+    CHECK(wide.shape() == Shape{1, 2, 4, 1});
+    CHECK(wide.value().to_host() == std::vector<float>{1, 2, 10, 20, 3, 4, 30, 40});
+    CHECK_THROWS_WITH_AS(conv_transpose2d(Var(Tensor::zeros(cpu(), {1, 2, 2, 3})), w), doctest::Contains("(1,2,2,3)"), std::runtime_error);
+}
+
+TEST_CASE("conv_transpose2d: gradients") { check_gradients(transposed_cases()); }
+
+TEST_CASE("conv_transpose2d: CUDA like the CPU") { compare_backends(transposed_cases()); }
 
 TEST_CASE("conv2d: CUDA like the CPU") { compare_backends(cases()); }

@@ -1,0 +1,144 @@
+#include "feed_commands.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "csv.h"
+#include "error.h"
+#include "experiment.h"
+#include "feed.h"
+#include "files.h"
+
+namespace distill {
+namespace {
+
+constexpr const char* method_name = "feed";
+
+struct Command {
+    Options options = feed_defaults();
+    std::unique_ptr<OptionTable> table;
+};
+
+std::shared_ptr<Command> add_command(CLI::App& feed, const std::string& name, const std::string& help, CLI::App*& sub) {
+    sub = feed.add_subcommand(name, help);
+    auto c = std::make_shared<Command>();
+    c->table = std::make_unique<OptionTable>(*sub);
+    Options& o = c->options;
+    OptionTable& t = *c->table;
+    add_teachers_options(t, o);
+    t.add("--teacher-min", o.teacher_min, {0, 100}, "stop if a teacher's test accuracy is below this, in %");
+    add_training_options(t, o, false);
+    t.add("--beta", o.beta, {0}, "weight of each teacher's distance");
+    t.add("--feed-norm", o.feed_norm, {"l1", "l2"}, "distance of normalised maps: of absolute, or of squared differences");
+    t.add("--feed-reduction", o.feed_reduction, {"mean", "sample"}, "over all elements: their mean; or their sum, mean over samples");
+    t.add("--ntl-depth", o.ntl_depth, {1}, "3x3 convolutions of a transformation layer");
+    t.add("--ntl-width", o.ntl_width, {0}, "channels between them (0: the teacher's)");
+    t.add("--ntl-slope", o.ntl_slope, {0}, "of the leaky ReLU after each, below 0");
+    return c;
+}
+
+void refuse_preset(const Options& o) {
+    if (!o.preset.empty()) input_error("--preset ", o.preset, ": FEED's paper has no number on file; name the networks and options");
+}
+
+void settle(Options& o) {
+    settle_teachers(o);
+    require_student(o);
+}
+
+std::unique_ptr<Method> make_feed(Laboratory& lab, const Options& o) {
+    return std::make_unique<Feed>(*lab.backend, o, lab.data->classes, lab.teachers);
+}
+
+/// One generation of born-again networks: CE + KL at T = 1.
+std::unique_ptr<Method> make_born_again(Laboratory& lab, const Options& o) {
+    Options one = o;
+    one.temperature = one.alpha = one.gamma = 1;
+    return std::make_unique<KnowledgeDistillation>(*lab.backend, one, lab.data->classes, lab.teachers);
+}
+
+/// The chain of one seed: stage k, in stage<k>/, is `feed parallel` with the one teacher that stage k − 1 made, and starts from seed
+/// `seed` + k − 1.
+void run_chain(const fs::path& base, Command& c) {
+    Options& o = c.options;
+    const Options asked = o;
+    const bool by_feed = asked.chain_by == "feed";
+    std::string teacher = asked.teachers;
+    for (int k = 1; k <= asked.stages; ++k) {
+        const fs::path folder = base / ("stage" + std::to_string(k));
+        const bool known = fs::exists(folder);
+        o = asked;
+        o.teachers = teacher;
+        if (k > 1) o.teacher_nets = asked.student;
+        o.run = folder.string();
+        o.seed = asked.seed + static_cast<uint64_t>(k - 1);
+        o.runs = 1;
+        o.resume = known;
+        if (k < asked.stages) o.save.clear();
+        if (known && RunFolder::reopen(folder).finished()) {
+            std::printf("%s: finished before, skipped\n", folder.c_str());
+        } else {
+            std::printf("stage %d of %d\n", k, asked.stages);
+            run_experiment(by_feed ? method_name : "ban", *c.table, o, true, by_feed ? make_feed : make_born_again, settle);
+        }
+        teacher = (folder / "student.safetensors").string();
+    }
+    std::printf("\n%-8s %10s %10s\n", base.filename().c_str(), "last %", "best %");
+    for (int k = 1; k <= asked.stages; ++k) {
+        const CsvTable result = read_csv(base / ("stage" + std::to_string(k)) / "result.csv");
+        std::printf("stage %-2d %10s %10s\n", k, result.cell(0, "last").c_str(), result.cell(0, "best").c_str());
+    }
+    o = asked;
+}
+
+void run_chains(Command& c) {
+    Options& o = c.options;
+    refuse_preset(o);
+    if (o.run.empty()) o.run = "runs/" + o.chain_by + "-sequential-" + o.dataset + (o.student.empty() ? "" : "-" + o.student);
+    const fs::path base = o.run;
+    const bool known = fs::exists(base);
+    if (known && !o.resume)
+        input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+    const bool many = o.runs > 1;
+    const auto folder_of = [&](uint64_t seed) { return many ? base / ("s" + std::to_string(seed)) : base; };
+    if (o.resume) take_options_of(RunFolder::reopen(folder_of(o.seed) / "stage1"), o.chain_by == "feed" ? method_name : "ban", *c.table);
+    settle_teachers(o);
+    if (o.teachers.find(',') != std::string::npos)
+        input_error("--teachers ", o.teachers, ": a chain begins with one teacher; name one, or use: distill feed parallel");
+    if (o.student.empty()) o.student = o.teacher_nets;
+    if (many && !o.save.empty()) input_error("--save ", o.save, ": is one file for ", o.runs, " chains; each keeps its own students");
+    const Options asked = o;
+    for (int i = 0; i < asked.runs; ++i) {
+        o = asked;
+        o.seed = asked.seed + static_cast<uint64_t>(i);
+        run_chain(folder_of(o.seed), c);
+    }
+}
+
+}  // namespace
+
+Options feed_defaults() {
+    Options o;
+    o.epochs = 200;
+    o.lr_steps = "100,150";
+    o.nesterov = false;
+    return o;
+}
+
+void add_feed_commands(CLI::App& app) {
+    auto* feed = app.add_subcommand("feed", "FEED: an ensemble of teachers at the feature-map level (ECAI 2020)");
+    feed->require_subcommand(1);
+    CLI::App* sub = nullptr;
+    auto parallel = add_command(*feed, "parallel", "a student learns the last maps of all teachers at once, through a layer for each", sub);
+    sub->callback([c = parallel] {
+        refuse_preset(c->options);
+        run_experiment(method_name, *c->table, c->options, true, make_feed, settle);
+    });
+    auto chain = add_command(*feed, "sequential", "a chain: each stage's student teaches the next one", sub);
+    chain->table->add("--stages", chain->options.stages, {1}, "students, one after another, beginning with the teacher's");
+    chain->table->add("--by", chain->options.chain_by, {"feed", "ban"}, "each teaches by FEED, or is born again: CE + KL at T = 1");
+    sub->callback([c = chain] { run_chains(*c); });
+}
+
+}  // namespace distill

@@ -1,0 +1,307 @@
+// FEED and Factor Transfer: the losses, what is trained and kept, several teachers, chains, resuming. (Beside PyTorch: test_golden_ops.)
+#include <algorithm>
+#include <csignal>
+
+#include "command.h"
+#include "complaints.h"
+#include "factor_transfer.h"
+#include "files.h"
+#include "laboratory.h"
+#include "parameter_inputs.h"
+#include "small_training.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+/// data/s: four textures of 16x16; <name>.safetensors: networks for them that say what they are, not trained.
+struct Workplace : TempFolder {
+    Workplace() {
+        synthesize(path() / "data", {"s", 4, 16, 100, 40});
+        save("a", "resnet8", 1);
+        save("b", "resnet8", 2);
+        save("wide", "wrn-10-2", 3);
+        save("ten", "resnet8", 4, 10);
+    }
+    void save(const std::string& name, const std::string& network, uint64_t seed, int classes = 4) const {
+        const auto backend = make_backend("cpu");
+        Parameters parameters(*backend, false);
+        make_network(network, classes, parameters);
+        parameters.allocate(seed);
+        write_safetensors(path() / (name + ".safetensors"),
+                          {parameters.to_file(), {{"network", network}, {"classes", std::to_string(classes)}, {"dataset", "s"}}});
+    }
+};
+
+const std::string training = " --dataset s --batch 32 --epochs 2 --lr 0.01 --lr-steps 1 --threads 1 --quiet --log-steps ";
+const std::string parallel = "feed parallel --student resnet8" + training;
+
+std::string value_of(const fs::path& run, const std::string& key) {
+    for (const auto& [name, value] : read_config(run / "config.csv"))
+        if (name == key) return value;
+    return "";
+}
+
+void check_equal(const fs::path& a, const fs::path& b) {
+    for (const char* file : {"student.safetensors", "helpers.safetensors", "steps.csv"})
+        CHECK_MESSAGE(read_file(a / file) == read_file(b / file), file, " of ", a.string(), " and ", b.string());
+}
+
+std::unique_ptr<Method> factor_transfer(Backend& b, const Options& o, const Teacher& t) {
+    return std::make_unique<FactorTransfer>(b, o, 4, t);
+}
+
+/// Factor Transfer whose preparation sends this process a signal at a step (counted from 0), or fails there.
+class Cut final : public Method {
+  public:
+    Cut(std::unique_ptr<Method> inner, int at, std::function<void()> what) : inner_(std::move(inner)), at_(at), what_(std::move(what)) {}
+    Parameters& parameters() override { return inner_->parameters(); }
+    const Network& student() const override { return inner_->student(); }
+    std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
+    StepResult step(const Batch& batch) override { return inner_->step(batch); }
+    Preparation preparation() override {
+        Preparation p = inner_->preparation();
+        p.step = [this, step = p.step](const Batch& batch) {
+            if (at_-- == 0) what_();
+            return step(batch);
+        };
+        return p;
+    }
+
+  private:
+    std::unique_ptr<Method> inner_;
+    int at_;
+    std::function<void()> what_;
+};
+
+std::string preparation_of(const fs::path& run) { return without_seconds(run / "preparation.csv"); }
+
+}  // namespace
+
+TEST_CASE("feed: the distance worked by hand") {
+    // (3,4)/5 and (4,3)/5: |−0.2| + |0.2| = 0.4 a sample, its squares 0.08; the second sample agrees but for its length.
+    const Var s(Tensor::from_host(cpu(), {2, 1, 1, 2}, {3, 4, 5, 0})), t(Tensor::from_host(cpu(), {2, 1, 1, 2}, {8, 6, 7, 0}));
+    const auto distance = [&](bool squared, bool over_batch) { return feature_loss(s, t, {squared, over_batch}).value().item(); };
+    CHECK(distance(false, false) == doctest::Approx(0.4 / 4));
+    CHECK(distance(false, true) == doctest::Approx(0.4 / 2));
+    CHECK(distance(true, false) == doctest::Approx(0.08 / 4));
+    CHECK(distance(true, true) == doctest::Approx(0.08 / 2));
+    CHECK_THROWS_WITH_AS(feature_loss(s, Var(Tensor::zeros(cpu(), {2, 1, 1, 3})), {}), doctest::Contains("(2,1,1,3)"), std::runtime_error);
+}
+
+TEST_CASE("feed: gradients of layer and distance, and of the paraphraser") {
+    // Squared and without leaky ReLUs: a step would cross their kinks (those are beside PyTorch's in feed.csv, in double).
+    for (const bool over_batch : {false, true}) {
+        auto p = std::make_shared<Parameters>(cpu());
+        const ConvChain chain(*p, "ntl.0", 3, 4, 5, 3, 1);
+        p->allocate(1);
+        const std::vector<std::string> names = trainable_names(*p);
+        CHECK(names == std::vector<std::string>{"ntl.0.conv0.bias", "ntl.0.conv0.weight", "ntl.0.conv1.bias", "ntl.0.conv1.weight",
+                                                "ntl.0.conv2.bias", "ntl.0.conv2.weight"});
+        OpCase op{"layer", {uniform_input("s", {2, 4, 4, 3}), uniform_input("t", {2, 2, 2, 5})}, {}};
+        for (const std::string& name : names)
+            op.inputs.push_back(uniform_input(name, shape_from_file(p->to_file().at(name).shape)));
+        op.run = [p, chain, names, over_batch](const Inputs& in) {
+            bind_parameters(*p, names, in, 2);
+            return feature_loss(chain(in[0]), in[1], {true, over_batch});
+        };
+        check_gradients(op);
+    }
+    auto p = std::make_shared<Parameters>(cpu());
+    const Paraphraser paraphraser(*p, "paraphraser", 4, 0.5, 1);  // without the kinks of six leaky ReLUs, which a step would cross
+    CHECK(paraphraser.factor_channels() == 2);
+    p->allocate(1);
+    const std::vector<std::string> names = trainable_names(*p);
+    CHECK(names.size() == 12);
+    OpCase op{"paraphraser", {uniform_input("x", {2, 3, 3, 4})}, {}};
+    for (const std::string& name : names) op.inputs.push_back(uniform_input(name, shape_from_file(p->to_file().at(name).shape)));
+    op.run = [p, paraphraser, names](const Inputs& in) {
+        bind_parameters(*p, names, in, 1);
+        return paraphraser.reconstruct(paraphraser.factor(in[0]));
+    };
+    check_gradients(op);
+}
+
+TEST_CASE("feed: the sum of its parts, a layer for each teacher, any widths and sizes") {
+    Options o;
+    o.student = "resnet8";
+    Teachers teachers;
+    for (const char* name : {"resnet8", "wrn-10-2", "resnet8x4"}) {
+        o.teacher = name;
+        teachers.push_back(std::make_unique<Teacher>(cpu(), o, 10, static_cast<int>(teachers.size()) + 1));
+    }
+    Feed feed(cpu(), o, 10, teachers);
+    CHECK(feed.loss_names() == std::vector<std::string>{"loss_ce", "loss_feed_0", "loss_feed_1", "loss_feed_2"});
+    const auto file = feed.parameters().to_file();
+    CHECK(file.at("ntl.0.conv0.weight").shape == std::vector<int64_t>{64, 64, 3, 3});
+    CHECK(file.at("ntl.1.conv0.weight").shape == std::vector<int64_t>{128, 64, 3, 3});
+    CHECK(file.at("ntl.1.conv2.bias").shape == std::vector<int64_t>{128});
+    CHECK(file.at("ntl.2.conv2.weight").shape == std::vector<int64_t>{256, 256, 3, 3});
+    const auto images = uniform_input("feed images", {4, 16, 16, 3});
+    const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), labels_on(cpu(), {1, 2, 3, 4})};
+    Tape tape;
+    StepResult r;
+    {
+        const Recording on(&tape);
+        r = feed.step(batch);
+    }
+    double sum = 0;
+    for (const Var& part : r.named) {
+        sum += part.value().item();
+        CHECK(part.value().item() > 0);
+    }
+    CHECK(r.named.size() == 4);
+    CHECK(r.loss.value().item() == doctest::Approx(sum).epsilon(1e-6));
+    feed.parameters().begin_backward();
+    tape.backward(r.loss);
+    for (const auto& [name, g] : gradients_of(feed.parameters()))
+        if (name.find("running_") == std::string::npos)
+            CHECK_MESSAGE(std::any_of(g.data.begin(), g.data.end(), [](float v) { return v != 0; }), name, " gets no gradient");
+    // All of them through --init, and a plain student as well.
+    const TempFolder folder;
+    const std::string whole = (folder / "whole.safetensors").string(), plain = (folder / "plain.safetensors").string();
+    write_safetensors(whole, {file, {}});
+    write_safetensors(plain, {feed.parameters().to_file(student_prefix), {}});
+    o.seed = 7;
+    Feed other(cpu(), o, 10, teachers);
+    CHECK(other.parameters().values().to_host() != feed.parameters().values().to_host());
+    load_start_weights(other.parameters(), whole);
+    CHECK(other.parameters().values().to_host() == feed.parameters().values().to_host());
+    load_start_weights(other.parameters(), plain);
+}
+
+TEST_CASE("kd: of several teachers the mean of the logits teaches") {
+    Options o;
+    o.student = o.teacher = "resnet8";
+    o.alpha = 1;
+    o.gamma = 0;
+    Teachers teachers;
+    for (const uint64_t seed : {1, 2, 3}) {
+        o.seed = seed;
+        teachers.push_back(std::make_unique<Teacher>(cpu(), o, 10, static_cast<int>(seed)));
+    }
+    const auto images = uniform_input("ensemble images", {4, 16, 16, 3});
+    const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), labels_on(cpu(), {1, 2, 3, 4})};
+    std::vector<float> mean(40);
+    for (const auto& teacher : teachers) {
+        const std::vector<float> logits = (*teacher)(batch.images).logits.value().to_host();
+        for (size_t i = 0; i < mean.size(); ++i) mean[i] += logits[i] / 3;
+    }
+    const StepResult r = KnowledgeDistillation(cpu(), o, 10, teachers).step(batch);
+    const Tensor expected = Tensor::from_host(cpu(), {4, 1, 1, 10}, mean);
+    CHECK(r.loss.value().item() == doctest::Approx(kd_loss(r.logits, expected, 4).value().item()).epsilon(1e-5));
+}
+
+TEST_CASE("factor transfer: trained first, then still; stopped at any step of either, it goes on to the bit") {
+    SmallTraining t;
+    t.options.paraphraser_epochs = 2;
+    t.options.lr = 0.01;
+    t.options.epochs = 2;
+    const Outcome whole = t.outcome("whole", factor_transfer);
+    const CsvTable rows = read_csv(t.path("whole") / "preparation.csv");
+    REQUIRE(rows.rows.size() == 2);
+    CHECK(rows.columns == std::vector<std::string>{"epoch", "lr", "loss_paraphraser", "seconds"});
+    CHECK(rows.cell_number(1, "loss_paraphraser") != rows.cell_number(0, "loss_paraphraser"));
+    const auto resumed = [&](const std::string& run, int at) {
+        {
+            Cut method(factor_transfer(t.backend(), t.options, t.teacher()), at, [] { std::raise(SIGTERM); });
+            CHECK_THROWS_AS(t.train(run, method), Interrupted);
+        }
+        CHECK(t.outcome(run, factor_transfer, true) == whole);
+        CHECK(preparation_of(t.path(run)) == preparation_of(t.path("whole")));
+    };
+    resumed("in the first epoch", 1);
+    resumed("at its end", 3);
+    resumed("in the second", 6);
+    // Like kill -9 in the second epoch: back to the checkpoint after the first.
+    {
+        Cut method(factor_transfer(t.backend(), t.options, t.teacher()), 6, [] { throw PowerCut(); });
+        CHECK_THROWS_AS(t.train("cut", method), PowerCut);
+    }
+    CHECK(t.outcome("cut", factor_transfer, true) == whole);
+    CHECK_THROWS_AS(t.disturbed("late", factor_transfer, 5, [](StepResult&) { std::raise(SIGTERM); }), Interrupted);
+    CHECK(t.outcome("late", factor_transfer, true) == whole);
+}
+
+TEST_CASE("feed: a run's files, and one stage of a chain is the run with one teacher") {
+    const Workplace folder;
+    Ended end = run(folder, parallel + "--teachers a.safetensors,wide.safetensors --run two");
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    CHECK(says(end.out, {"teacher0 resnet8: test accuracy", "teacher1 wrn-10-2: test accuracy", "beta             500"}));
+    CHECK(value_of(folder / "two", "info.teacher0_sha256") == sha256_of_file(folder / "a.safetensors"));
+    CHECK(value_of(folder / "two", "info.teacher1_map") == "4x4x128");
+    CHECK(value_of(folder / "two", "info.student_map") == "4x4x64");
+    CHECK(value_of(folder / "two", "teacher-nets") == "resnet8,wrn-10-2");
+    CHECK(read_csv(folder / "two/steps.csv").columns ==
+          std::vector<std::string>{"step", "lr", "loss", "loss_ce", "loss_feed_0", "loss_feed_1"});
+    // Exactly a plain student: the names and the size of the one that it started as.
+    const WeightFile student = read_safetensors(folder / "two/student.safetensors"), start = read_safetensors(folder / "a.safetensors");
+    CHECK(student.tensors.size() == start.tensors.size());
+    for (const auto& [name, tensor] : start.tensors) CHECK(student.tensors.at(name).shape == tensor.shape);
+
+    REQUIRE(run(folder, parallel + "--teachers a.safetensors --seed 3 --run one").code == 0);
+    const std::string chain = "feed sequential" + training + "--teachers a.safetensors --seed 3 --stages 2 --run ";
+    end = run(folder, chain + "chain");
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    check_equal(folder / "one", folder / "chain/stage1");
+    CHECK(value_of(folder / "chain/stage2", "teachers") == "chain/stage1/student.safetensors");
+    CHECK(value_of(folder / "chain/stage2", "seed") == "4");
+    // Stopped between stages, and in the middle of one.
+    fs::remove_all(folder / "chain/stage2");
+    check_rejected(folder, chain + "chain", {"chain", "exists", "--resume"});
+    REQUIRE(run(folder, "feed sequential --resume --run chain").code == 0);
+    REQUIRE(run(folder, chain + "again").code == 0);
+    check_equal(folder / "again/stage2", folder / "chain/stage2");
+
+    REQUIRE(run(folder, chain + "reborn --by ban").code == 0);
+    CHECK(read_csv(folder / "reborn/stage2/steps.csv").columns == std::vector<std::string>{"step", "lr", "loss", "loss_ce", "loss_kd"});
+    REQUIRE(run(folder, "kd --method ban --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --nesterov off --seed 3" +
+                            training + "--run ban").code == 0);
+    CHECK(read_file(folder / "ban/steps.csv") == read_file(folder / "reborn/stage1/steps.csv"));
+    CHECK(value_of(folder / "ban", "method") == "ban");
+}
+
+TEST_CASE("kd: ensemble and ft from the command line") {
+    const Workplace folder;
+    REQUIRE(run(folder, "kd --method ensemble --student resnet8 --teachers a.safetensors,b.safetensors --run e" + training).code == 0);
+    CHECK(value_of(folder / "e", "method") == "ensemble");
+    CHECK(read_csv(folder / "e/result.csv").cell(0, "teacher") == "resnet8+resnet8");
+    const std::string ft =
+        "kd --method ft --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --paraphraser-epochs 2" + training;
+    REQUIRE(run(folder, ft + "--run ft").code == 0);
+    CHECK(read_csv(folder / "ft/preparation.csv").rows.size() == 2);
+    CHECK(read_csv(folder / "ft/steps.csv").columns == std::vector<std::string>{"step", "lr", "loss", "loss_ce", "loss_ft"});
+    CHECK(read_csv(folder / "ft/result.csv").cell(0, "method") == "ft");
+    check_rejected(folder, "kd --method kd --resume --run ft", {"--method kd", "ft"});
+    CHECK(says(run(folder, "kd --resume --run ft").out, {"finished before"}));
+}
+
+TEST_CASE("feed: bad input") {
+    const Workplace folder;
+    check_rejected(folder, parallel, {"--teachers", "no teacher", "distill train --net"});
+    check_rejected(folder, parallel + "--teachers a.safetensors,,b.safetensors", {"--teachers a.safetensors,,b", "file 1"});
+    check_rejected(folder, parallel + "--teachers none.safetensors", {"none.safetensors"});
+    check_rejected(folder, parallel + "--teachers ten.safetensors", {"ten.safetensors", "classes", "10", "expected 4"});
+    check_rejected(folder, parallel + "--teachers a.safetensors --teacher-nets resnet14",
+                   {"a.safetensors", "network", "resnet8", "resnet14"});
+    check_rejected(folder, parallel + "--teachers a.safetensors,b.safetensors,wide.safetensors --teacher-nets resnet8,resnet8",
+                   {"--teacher-nets", "2 networks for the 3 files"});
+    check_rejected(folder, parallel + "--teachers a.safetensors --teacher-min 100", {"a.safetensors", "--teacher-min"});
+    check_rejected(folder, parallel + "--teachers a.safetensors --ntl-depth 0", {"--ntl-depth", "0"});
+    const std::string chain = "feed sequential" + training;
+    check_rejected(folder, chain + "--teachers a.safetensors --stages 0", {"--stages", "0"});
+    check_rejected(folder, chain + "--teachers a.safetensors,b.safetensors", {"a chain begins with one teacher"});
+    check_rejected(folder, "kd --method ensemble --student resnet8" + training, {"--teachers", "no teacher"});
+    check_rejected(folder, "kd --method ft --student resnet8 --teachers a.safetensors" + training,
+                   {"--teachers", "ft", "--teacher-weights"});
+    const std::string other = (folder / "other.safetensors").string();
+    WeightFile elsewhere = read_safetensors(folder / "a.safetensors");
+    elsewhere.metadata["dataset"] = "cifar100";
+    write_safetensors(other, elsewhere);
+    const Ended end = run(folder, parallel + "--teachers other.safetensors --run warned");
+    CHECK(end.code == 0);
+    CHECK(says(end.out, {"warning: other.safetensors was trained with dataset cifar100, here it meets s"}));
+}
