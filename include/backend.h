@@ -68,10 +68,16 @@ struct BatchNormBackward {
     float *dgamma, *dbeta;
 };
 
-/// c (m×n) = op(a)·op(b), row-major and dense; op transposes where asked: a is m×k, or k×m stored.
+/// c (m×n) = op(a)·op(b), row-major; op transposes where asked: a is m×k, or k×m stored. `count` such products at once.
 struct GemmShape {
     int64_t m = 0, n = 0, k = 0;
     bool transpose_a = false, transpose_b = false;
+    int64_t count = 1, step_a = 0, step_b = 0, step_c = 0;  ///< elements from one product's matrix to the next's; 0: all share it (a, b)
+    int64_t row_a = 0, row_b = 0, row_c = 0;                ///< elements from one row, as stored, to the next; 0: dense
+    bool exact = false;                                     ///< fp32 whatever the precision
+    int64_t stored_row_a() const { return row_a > 0 ? row_a : transpose_a ? m : k; }
+    int64_t stored_row_b() const { return row_b > 0 ? row_b : transpose_b ? k : n; }
+    int64_t stored_row_c() const { return row_c > 0 ? row_c : n; }
 };
 
 class ConvPlanStore;  // conv_plan_store.h

@@ -20,6 +20,7 @@ struct Output {
     Var logits;                     ///< (N,1,1,classes)
     Var map;                        ///< (N,h,w,C) the last stage after its last activation, before pooling
     std::vector<Feature> features;  ///< f0 stem, f1…f3 stages, f4 the pooled vector (N,1,1,C); shallow to deep
+    std::vector<Var> sensing;       ///< the stages' outputs after activation, shallow to deep: where MHGD and its kin look (PAPERS.md, 4)
 };
 
 class Network {

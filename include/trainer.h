@@ -61,6 +61,11 @@ class Method {
     /// what changes from step to step from device memory (batch.step, scheduled weights), takes the same path through the code every
     /// time, keeps no tensor that it made for a later step, and uploads and downloads nothing.
     virtual StepResult step(const Batch& batch) = 0;
+    /// Leaves the step's gradients in parameters(); bound by the same rules as step(). By default those of its loss.
+    virtual void backward(Tape& tape, const StepResult& result) {
+        parameters().begin_backward();
+        tape.backward(result.loss);
+    }
     /// Called after an epoch's last step: the place for a row in a method's own table.
     virtual void end_epoch(const RunFolder& /*folder*/, int /*epoch*/) {}
     /// Networks tested at each epoch's end beside student(): epochs.csv has their accuracies as test_acc_<name>.

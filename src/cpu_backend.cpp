@@ -63,9 +63,13 @@ void CpuBackend::copy(void* to, const void* from, size_t bytes) {
 void CpuBackend::zero(void* memory, size_t bytes) { std::memset(memory, 0, bytes); }
 
 void CpuBackend::gemm(const GemmShape& s, const float* a, const float* b, float* c) {
-    const auto m = static_cast<int>(s.m), n = static_cast<int>(s.n), k = static_cast<int>(s.k);
-    cblas_sgemm(CblasRowMajor, s.transpose_a ? CblasTrans : CblasNoTrans, s.transpose_b ? CblasTrans : CblasNoTrans, m, n, k, 1.0f, a,
-                s.transpose_a ? m : k, b, s.transpose_b ? k : n, 0.0f, c, n);
+    const auto size = [](int64_t value) { return static_cast<int>(value); };
+    const int m = size(s.m), n = size(s.n), k = size(s.k), row_a = size(s.stored_row_a()), row_b = size(s.stored_row_b()),
+              row_c = size(s.stored_row_c());
+#pragma omp parallel for if (s.count > 1)
+    for (int64_t i = 0; i < s.count; ++i)  // inside a parallel region the library uses one thread
+        cblas_sgemm(CblasRowMajor, s.transpose_a ? CblasTrans : CblasNoTrans, s.transpose_b ? CblasTrans : CblasNoTrans, m, n, k, 1.0f,
+                    a + i * s.step_a, row_a, b + i * s.step_b, row_b, 0.0f, c + i * s.step_c, row_c);
 }
 
 }  // namespace distill

@@ -207,13 +207,20 @@ std::string CudaBackend::description() const {
 /// the operands in the other order.
 void CudaBackend::gemm(const GemmShape& s, const float* a, const float* b, float* c) {
     const auto operation = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
-    const cublasComputeType_t compute = precision() == Precision::tf32   ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                        : precision() == Precision::bf16 ? CUBLAS_COMPUTE_32F_FAST_16BF
-                                                                         : CUBLAS_COMPUTE_32F;
+    const Precision inside = s.exact ? Precision::fp32 : precision();
+    const cublasComputeType_t compute = inside == Precision::tf32   ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                        : inside == Precision::bf16 ? CUBLAS_COMPUTE_32F_FAST_16BF
+                                                                    : CUBLAS_COMPUTE_32F;
     const float one = 1, zero = 0;
-    DISTILL_CUDA_CHECK(cublasGemmEx_64(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k, &one, b,
-                                       CUDA_R_32F, s.transpose_b ? s.k : s.n, a, CUDA_R_32F, s.transpose_a ? s.m : s.k, &zero, c,
-                                       CUDA_R_32F, s.n, compute, CUBLAS_GEMM_DEFAULT));
+    if (s.count == 1)
+        DISTILL_CUDA_CHECK(cublasGemmEx_64(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k, &one, b,
+                                           CUDA_R_32F, s.stored_row_b(), a, CUDA_R_32F, s.stored_row_a(), &zero, c, CUDA_R_32F,
+                                           s.stored_row_c(), compute, CUBLAS_GEMM_DEFAULT));
+    else
+        DISTILL_CUDA_CHECK(cublasGemmStridedBatchedEx_64(
+            cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k, &one, b, CUDA_R_32F, s.stored_row_b(),
+            s.step_b, a, CUDA_R_32F, s.stored_row_a(), s.step_a, &zero, c, CUDA_R_32F, s.stored_row_c(), s.step_c, s.count, compute,
+            CUBLAS_GEMM_DEFAULT));
 }
 
 int cuda_device_count() {

@@ -112,6 +112,7 @@ std::vector<Output> look(const Teachers& teachers, const Var& images) {
     for (const auto& teacher : teachers) {
         shown.push_back((*teacher)(images));
         shown.back().features.clear();
+        shown.back().sensing.clear();
     }
     return shown;
 }

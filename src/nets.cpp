@@ -123,6 +123,7 @@ class ResNet final : public Network {
                 if (split) before = y, y = relu(y);
             }
             out.features.push_back({"f" + std::to_string(s + 1), y, before});
+            out.sensing.push_back(y);
         }
         out.map = y;
         y = global_avg_pool(y);
@@ -186,11 +187,15 @@ class WideResNet final : public Network {
         for (size_t s = 0; s < 3; ++s) {
             for (size_t b = 0; b < stages_[s].size(); ++b) {
                 const WideBlock& block = stages_[s][b];
-                y = block(y, activate(block.bn1, s > 0 && b == 0), mode);
+                const bool after_stage = s > 0 && b == 0;
+                const Var activated = activate(block.bn1, after_stage);
+                if (after_stage) out.sensing.push_back(activated);
+                y = block(y, activated, mode);
             }
             out.features.push_back({"f" + std::to_string(s + 1), y, {}});
         }
         out.map = activate(last_bn_, true);
+        out.sensing.push_back(out.map);
         y = global_avg_pool(out.map);
         out.features.push_back({"f4", y, pre_activation ? y : Var()});
         out.logits = fc_(y);

@@ -129,7 +129,7 @@ OperationWork work_of(const BatchNormShape& s, const BatchNormBackward& b) {
     return {s.rows * s.channels * bytes_of(s.type) * (3 + (s.relu ? 1 : 0) + (b.dresidual ? 1 : 0)), 0};
 }
 OperationWork work_of(const GemmShape& s) {
-    return {(s.m * s.k + s.k * s.n + s.m * s.n) * int64_t{sizeof(float)}, s.m * s.n * s.k};
+    return {s.count * (s.m * s.k + s.k * s.n + s.m * s.n) * int64_t{sizeof(float)}, s.count * s.m * s.n * s.k};
 }
 
 void print_profile(const std::vector<Profiler::Group>& groups, const DeviceSpeed& speed) {

@@ -85,8 +85,7 @@ void Trainer::queue_step(int64_t images) {
         for (const Tensor& v : values) row.push_back(v.item());
         require_finite(row.data(), step_);
     }
-    method_.parameters().begin_backward();
-    tape_.backward(r.loss);
+    method_.backward(tape_, r);
     sgd_step(method_.parameters(), lr_, sgd_);
     log_step(table_, loader_.step_of_epoch(), values, r.logits.value(), batch.labels);
     loader_.advance();

@@ -185,6 +185,27 @@ TEST_CASE("cuda: products agree with the CPU's, transposed or not, and repeat bi
     }
 }
 
+TEST_CASE("cuda: products by the batch, of columns inside wider rows, agree with the CPU's") {
+    const auto gpu = gpu_or_skip();
+    if (!gpu) return;
+    for (int flags = 0; flags < 4; ++flags) {
+        GemmShape s{37, 29, 53, (flags & 1) != 0, (flags & 2) != 0};
+        s.count = 5;
+        s.row_a = s.row_b = 300, s.row_c = 150;
+        s.step_a = 55, s.step_b = 0, s.step_c = 29;
+        const auto product = [&](Backend& on) {
+            const Tensor a = Tensor::from_host(on, {1, 1, 1, 53 * 300 + 300}, ramp(53 * 300 + 300, 0.9f));
+            const Tensor b = Tensor::from_host(on, {1, 1, 1, 53 * 300}, ramp(53 * 300, 1.3f)), c = Tensor::zeros(on, {1, 1, 1, 37 * 150});
+            on.gemm(s, a.data(), b.data(), c.data());
+            return c.to_host();
+        };
+        const std::vector<float> expected = product(*make_cpu_backend()), found = product(*gpu);
+        float worst = 0;
+        for (size_t i = 0; i < found.size(); ++i) worst = std::max(worst, std::fabs(found[i] - expected[i]));
+        CHECK(worst <= static_cast<float>(s.k * s.k) * 4 * 0x1p-24f);
+    }
+}
+
 TEST_CASE("cuda: products in tf32 and bf16 agree with the CPU's as far as operands so rounded can") {
     const GemmShape s{64, 96, 128};
     const auto product = [&](Backend& on) {
