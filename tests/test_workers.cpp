@@ -103,8 +103,8 @@ TEST_CASE("workers: one that is sent a signal and told to end writes its checkpo
     worker.send("0 train " + run);
     wait_for(3);  // its process, ready, the first epoch
     CHECK(says(heard[2], {"0 epoch 1 "}));
+    ::kill(std::stoi(heard[0]), SIGTERM);  // while it waits: the next epoch is not finished
     worker.send("0 go");
-    ::kill(std::stoi(heard[0]), SIGTERM);
     worker.send("end");
     CHECK(says(worker.wait().how, {"exit code "}));
     CHECK(worker.wait().how == worker.wait().how);  // known by now, not waited for again
