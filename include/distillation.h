@@ -43,7 +43,7 @@ class Teacher {
 
 using Teachers = std::vector<std::unique_ptr<Teacher>>;
 
-/// Completes what --teachers and --teacher-nets say: every file's network by name, and all of them, joined by '+', as options.teacher.
+/// Completes what --teachers and --teacher-nets say: the files' networks, joined by '+', become options.teacher.
 /// InputError: no teacher, a file that does not say its network, a list of another length.
 void settle_teachers(Options& options);
 /// options.teachers (settled), each on a stream of its own; else the one teacher of options.teacher_weights.

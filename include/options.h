@@ -1,6 +1,6 @@
 // options.h: the command line of every training subcommand: one table that parses, prints help, writes config.csv and reads it back.
 // defines: Options, Range, OptionTable, add_training_options, add_teachers_options, add_data_options,
-//          add_schedule_options, add_run_options, device_options, parse_lr_steps, resolve_normalization
+//          add_schedule_options, add_run_options, set_schedule, device_options, parse_lr_steps, resolve_normalization
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -51,6 +51,7 @@ struct Options {
     // feed, and kd with several teachers or Factor Transfer
     std::string teachers, teacher_nets;  ///< lists, separated by commas
     int train_teachers = 0;
+    std::string teachers_run, numbers;
     double beta = 500;
     std::string feed_norm = "l1", feed_reduction = "mean";
     int ntl_depth = 3, ntl_width = 0;  ///< 0: as wide as the teacher's map
@@ -59,6 +60,7 @@ struct Options {
     int paraphraser_epochs = 30;
     int stages = 3;
     std::string chain_by = "feed";
+    int stage = 0;  ///< of a chain, from 1; not an option itself
     // ktg
     std::string graph, models, weights;
     std::string frozen_bn = "running";
@@ -114,12 +116,15 @@ class OptionTable {
 
 /// The options that `train`, `kd` and `reviewkd` share; `distills`: with those of a teacher.
 void add_training_options(OptionTable& table, Options& options, bool distills);
-/// --teachers, --teacher-nets: several frozen networks.
+/// --teachers, --teacher-nets, --train-teachers, --teachers-run: several frozen networks, named or trained first.
 void add_teachers_options(OptionTable& table, Options& options);
 /// Of these, what says on which data, how to train, and what a run keeps: all but the networks.
 void add_data_options(OptionTable& table, Options& options);
 void add_schedule_options(OptionTable& table, Options& options);
 void add_run_options(OptionTable& table, Options& options);
+
+/// A paper's training: the schedule's options as `paper` has them, unless they were given by hand; `origin` as in OptionTable::set.
+void set_schedule(OptionTable& table, Options paper, const std::string& origin);
 
 /// --threads, --precision and --deterministic, as the backend takes them.
 DeviceOptions device_options(const Options& options);

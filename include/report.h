@@ -1,8 +1,9 @@
 // report.h: runs beside the papers' numbers: collect run folders, join, summarise, print.
-// defines: Epoch, Run, Spread, Group, Report, collect_runs, spread, summarize, write_text, write_csv, add_report_command,
-//          is_trained_alone, points, clock_time, label
+// defines: Epoch, Run, Spread, Group, Report, collect_runs, spread, mean_and_deviation, summarize, nearest_group, write_text, write_csv,
+//          add_report_command, is_trained_alone, points, clock_time, label
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <iosfwd>
 #include <optional>
 #include <string>
@@ -38,6 +39,7 @@ struct Run {
     std::optional<Graph> graph;  ///< of a ktg run (report_ktg.h)
     GraphOutcome outcome;
     std::string graph_name;
+    std::string stage;  ///< "2": of a chain (`feed sequential`), from 1; else empty
 };
 
 /// Mean and sample standard deviation (divisor n − 1; 0 for n = 1) of n ≥ 1 values.
@@ -46,6 +48,9 @@ struct Spread {
     size_t n = 0;
 };
 Spread spread(const std::vector<double>& values);
+
+/// "71.80 ± 0.12", of one value without the deviation.
+std::string mean_and_deviation(const Spread& s);
 
 /// Finished runs that differ in nothing but the seed, the folder and the machine. Accuracies in %, differences in points.
 struct Group {
@@ -82,6 +87,9 @@ std::vector<Run> collect_runs(const std::vector<std::filesystem::path>& folders)
 /// Groups the runs and joins each group with its paper row and its student alone.
 Report summarize(std::vector<Run> runs, const std::vector<PaperRow>& paper);
 
+/// Of the groups that `fits` takes, the one whose options are nearest to the group's; null if there is none.
+const Group* nearest_group(const std::vector<Group>& groups, const Group& group, const std::function<bool(const Run&)>& fits);
+
 /// An aligned table, the notes below it, then the unfinished runs.
 void write_text(std::ostream& out, const Report& report);
 
@@ -96,7 +104,7 @@ bool is_trained_alone(const Run& run);  ///< method `train`, no teacher; or a gr
 // How both tables print.
 std::string points(const std::optional<double>& difference);  ///< "+1.20", "−0.31", "–" if there is none
 std::string clock_time(double hours);                         ///< "1:02:03", hours first
-/// What was done to the student: "trained alone", "kd from resnet56", "graph dml with resnet20".
+/// What was done to the student: "trained alone", "kd from resnet56", "feed from 3 × resnet56", "graph dml with resnet20".
 std::string label(const Run& run);
 
 }  // namespace distill

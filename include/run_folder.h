@@ -1,5 +1,5 @@
 // run_folder.h: runs/<name>/ and the files in it.
-// defines: Config, read_config, value_of, ResultRow, RunFolder, catch_interruption, interruption
+// defines: Config, read_config, value_of, is_circumstance, ResultRow, RunFolder, catch_interruption, interruption
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -15,6 +15,9 @@ namespace distill {
 using Config = std::vector<std::pair<std::string, std::string>>;
 Config read_config(const std::filesystem::path& file);
 std::string value_of(const Config& config, const std::string& option);  ///< "" if there is none
+
+/// Does an option say where, by what, how watchfully or as a part of what a run was made, but not what was run?
+bool is_circumstance(const std::string& option);
 
 /// result.csv, one row.
 struct ResultRow {

@@ -68,7 +68,7 @@ Output Teacher::operator()(const Var& images, bool pre_activation) const {
 void settle_teachers(Options& o) {
     if (o.teachers.empty())
         input_error("--teachers: no teacher; name their files (one.safetensors,two.safetensors); distill train --net NAME --dataset ",
-                    o.dataset, " --save one.safetensors makes one");
+                    o.dataset, " --save one.safetensors makes one, and --train-teachers 3 --teacher-nets NAME three");
     const std::vector<std::string> files = split(o.teachers, ',');
     std::vector<std::string> nets = o.teacher_nets.empty() ? std::vector<std::string>(files.size()) : split(o.teacher_nets, ',');
     if (nets.size() == 1) nets.resize(files.size(), nets.front());
@@ -76,7 +76,6 @@ void settle_teachers(Options& o) {
         input_error("--teacher-nets ", o.teacher_nets, ": ", nets.size(), " networks for the ", files.size(),
                     " files of --teachers; name one for each, or one for all");
     o.teacher.clear();
-    o.teacher_nets.clear();
     for (size_t i = 0; i < files.size(); ++i) {
         if (files[i].empty()) input_error("--teachers ", o.teachers, ": file ", i, " (counted from 0) has no name; take out the comma");
         if (nets[i].empty()) {
@@ -87,8 +86,8 @@ void settle_teachers(Options& o) {
             nets[i] = said->second;
         }
         o.teacher += (i == 0 ? "" : "+") + nets[i];
-        o.teacher_nets += (i == 0 ? "" : ",") + nets[i];
     }
+    if (o.teacher_nets.empty()) o.teacher_nets = joined(nets, ",");  // else it stays as it was given, and as a resumed run finds it
 }
 
 Teachers load_teachers(Backend& backend, const Options& options, int classes) {
@@ -97,7 +96,7 @@ Teachers load_teachers(Backend& backend, const Options& options, int classes) {
         teachers.push_back(Teacher::load(backend, options, classes));
         return teachers;
     }
-    const std::vector<std::string> files = split(options.teachers, ','), nets = split(options.teacher_nets, ',');
+    const std::vector<std::string> files = split(options.teachers, ','), nets = split(options.teacher, '+');
     Options one = options;
     for (size_t i = 0; i < files.size(); ++i) {
         one.teacher = nets[i];

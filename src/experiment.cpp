@@ -29,13 +29,6 @@ std::string command_of(const std::string& method) {
 /// What stands for "choose for me", and was chosen when the run began.
 bool left_open(const std::string& name, const std::string& value) { return value == "auto" || (name == "threads" && value == "0"); }
 
-/// One small network does not fill a GPU; the CPU's threads serve one training after another best.
-int side_by_side(const Options& o, const Backend& backend) {
-    constexpr int most_on_gpu = 8;
-    if (o.side_by_side > 0) return o.side_by_side;
-    return backend.device() == Device::cuda ? std::min(o.runs, most_on_gpu) : 1;
-}
-
 std::string default_run(const std::string& method, const Options& o) {
     std::string name = "runs/" + method + "-" + o.dataset;
     if (!o.teacher.empty()) name += "-" + o.teacher;
@@ -112,6 +105,12 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
     }
 }
 
+int side_by_side(const Options& o, const Backend& backend) {
+    constexpr int most_on_gpu = 8;
+    if (o.side_by_side > 0) return o.side_by_side;
+    return backend.device() == Device::cuda ? std::min(o.runs, most_on_gpu) : 1;
+}
+
 std::string checksum(const Dataset& data) {
     std::string digests;
     for (const Split* part : {&data.train, &data.test}) {
@@ -149,13 +148,13 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     }
     if (many && !o.save.empty())
         input_error("--save ", o.save, ": is one file for ", o.runs, " runs; each keeps its own student.safetensors");
-    settle(o);
-    const std::vector<int> steps = parse_lr_steps(o.lr_steps);
-
-    Laboratory lab = open_laboratory(o);
-    // All that can be wrong with the input is found here, before a folder is made.
+    // All that can be wrong with the input is found before a folder is made; settling may train teachers, so it comes after what is quick.
     if (!o.save.empty() && !fs::is_directory(fs::absolute(o.save).parent_path()))
         input_error("--save ", o.save, ": the folder is not there; make it first");
+    const std::vector<int> steps = parse_lr_steps(o.lr_steps);
+    settle(o);
+
+    Laboratory lab = open_laboratory(o);
     if (distills) lab.teachers = load_teachers(*lab.backend, o, lab.data->classes);
     const Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     std::unique_ptr<Method> first = start_method(lab, o, make_method);
@@ -166,6 +165,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
     for (auto& fact : measure_teachers(lab, loader, o, first->student())) facts.push_back(std::move(fact));
     for (auto& fact : measure_pretrained(lab, loader, o, *first)) facts.push_back(std::move(fact));
+    if (o.stage > 0) facts.emplace_back("info.stage", std::to_string(o.stage));
     first.reset();  // its memory is the trainings'
 
     std::vector<PlannedRun> planned;
@@ -176,7 +176,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         config.insert(config.end(), facts.begin(), facts.end());
         planned.push_back({folder_of(i), method(), o, std::move(config)});
     }
-    catch_interruption();
+    if (!interruption()) catch_interruption();  // a signal since the experiment before this one, of a chain, still counts
     train_runs(lab, planned, side_by_side(o, *lab.backend), make_method);
 }
 

@@ -8,7 +8,10 @@
 #include "error.h"
 #include "experiment.h"
 #include "feed.h"
+#include "feed_preset.h"
+#include "feed_sweep.h"
 #include "files.h"
+#include "teachers.h"
 
 namespace distill {
 namespace {
@@ -38,13 +41,16 @@ std::shared_ptr<Command> add_command(CLI::App& feed, const std::string& name, co
     return c;
 }
 
-void refuse_preset(const Options& o) {
-    if (!o.preset.empty()) input_error("--preset ", o.preset, ": FEED's paper has no number on file; name the networks and options");
+void apply_preset(const char* subcommand, Command& c) {
+    const std::string& preset = c.options.preset;
+    if (preset.empty()) return;
+    if (!is_feed_preset(preset)) input_error("--preset ", preset, ": is no row of FEED's; those are in data/paper/feed.csv");
+    apply_feed_preset(subcommand, *c.table, c.options);
 }
 
 void settle(Options& o) {
-    settle_teachers(o);
     require_student(o);
+    settle_teachers(o);
 }
 
 std::unique_ptr<Method> make_feed(Laboratory& lab, const Options& o) {
@@ -56,6 +62,10 @@ std::unique_ptr<Method> make_born_again(Laboratory& lab, const Options& o) {
     Options one = o;
     one.temperature = one.alpha = one.gamma = 1;
     return std::make_unique<KnowledgeDistillation>(*lab.backend, one, lab.data->classes, lab.teachers);
+}
+
+void run_parallel(Command& c, const Settle& settle_by) {
+    run_experiment(method_name, *c.table, c.options, true, make_feed, settle_by);
 }
 
 /// The chain of one seed: stage k, in stage<k>/, is `feed parallel` with the one teacher that stage k − 1 made, and starts from seed
@@ -72,6 +82,7 @@ void run_chain(const fs::path& base, Command& c) {
         o.teachers = teacher;
         if (k > 1) o.teacher_nets = asked.student;
         o.run = folder.string();
+        o.stage = k;
         o.seed = asked.seed + static_cast<uint64_t>(k - 1);
         o.runs = 1;
         o.resume = known;
@@ -94,7 +105,7 @@ void run_chain(const fs::path& base, Command& c) {
 
 void run_chains(Command& c) {
     Options& o = c.options;
-    refuse_preset(o);
+    apply_preset("feed sequential", c);
     if (o.run.empty()) o.run = "runs/" + o.chain_by + "-sequential-" + o.dataset + (o.student.empty() ? "" : "-" + o.student);
     const fs::path base = o.run;
     const bool known = fs::exists(base);
@@ -103,28 +114,28 @@ void run_chains(Command& c) {
     const bool many = o.runs > 1;
     const auto folder_of = [&](uint64_t seed) { return many ? base / ("s" + std::to_string(seed)) : base; };
     if (o.resume) take_options_of(RunFolder::reopen(folder_of(o.seed) / "stage1"), o.chain_by == "feed" ? method_name : "ban", *c.table);
-    settle_teachers(o);
-    if (o.teachers.find(',') != std::string::npos)
-        input_error("--teachers ", o.teachers, ": a chain begins with one teacher; name one, or use: distill feed parallel");
-    if (o.student.empty()) o.student = o.teacher_nets;
+    const bool several = o.teachers.find(',') != std::string::npos;
+    if (several || o.train_teachers > 1)
+        input_error(several ? "--teachers " + o.teachers : text("--train-teachers ", o.train_teachers),
+                    ": a chain begins with one teacher; name one, or use: distill feed parallel");
     if (many && !o.save.empty()) input_error("--save ", o.save, ": is one file for ", o.runs, " chains; each keeps its own students");
+    if (!o.student.empty()) require_student(o);
+    settle_or_train_teachers(*c.table, o);
+    if (o.student.empty()) o.student = o.teacher;
     const Options asked = o;
-    for (int i = 0; i < asked.runs; ++i) {
-        o = asked;
-        o.seed = asked.seed + static_cast<uint64_t>(i);
-        run_chain(folder_of(o.seed), c);
+    try {
+        for (int i = 0; i < asked.runs; ++i) {
+            o = asked;
+            o.seed = asked.seed + static_cast<uint64_t>(i);
+            run_chain(folder_of(o.seed), c);
+        }
+    } catch (const Interrupted&) {
+        throw Interrupted(text("interrupted in ", o.run, ", which has a checkpoint; go on with: distill feed sequential --resume --run ",
+                               base.string(), many ? text(" --runs ", asked.runs) : ""));
     }
 }
 
 }  // namespace
-
-Options feed_defaults() {
-    Options o;
-    o.epochs = 200;
-    o.lr_steps = "100,150";
-    o.nesterov = false;
-    return o;
-}
 
 void add_feed_commands(CLI::App& app) {
     auto* feed = app.add_subcommand("feed", "FEED: an ensemble of teachers at the feature-map level (ECAI 2020)");
@@ -132,8 +143,16 @@ void add_feed_commands(CLI::App& app) {
     CLI::App* sub = nullptr;
     auto parallel = add_command(*feed, "parallel", "a student learns the last maps of all teachers at once, through a layer for each", sub);
     sub->callback([c = parallel] {
-        refuse_preset(c->options);
-        run_experiment(method_name, *c->table, c->options, true, make_feed, settle);
+        apply_preset("feed parallel", *c);
+        run_parallel(*c, [&](Options& final) {
+            require_student(final);
+            settle_or_train_teachers(*c->table, final);
+        });
+    });
+    auto sweep = add_command(*feed, "sweep", "parallel with the first 1, 2, 3, … of the teachers", sub);
+    sweep->table->add("--numbers", sweep->options.numbers, "of teachers, e.g. 1,3,5; by default from 1 to all of them");
+    sub->callback([c = sweep] {
+        run_sweep(*c->table, c->options, [&] { run_parallel(*c, settle); });
     });
     auto chain = add_command(*feed, "sequential", "a chain: each stage's student teaches the next one", sub);
     chain->table->add("--stages", chain->options.stages, {1}, "students, one after another, beginning with the teacher's");

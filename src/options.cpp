@@ -149,6 +149,8 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
 void add_teachers_options(OptionTable& t, Options& o) {
     t.add("--teachers", o.teachers, "the trained teachers, separated by commas (.safetensors)");
     t.add("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all");
+    t.add("--train-teachers", o.train_teachers, {0}, "instead: train so many of one network first, alone, from seeds 0, 1, 2, …");
+    t.add("--teachers-run", o.teachers_run, "their folder, used again where it is there; by default runs/teachers-<dataset>-<network>");
 }
 
 void add_schedule_options(OptionTable& t, Options& o) {
@@ -183,6 +185,13 @@ void add_run_options(OptionTable& t, Options& o) {
     t.add("--id", o.id, "the experiment's id in the report");
     t.add("--preset", o.preset, "take everything from this row of data/paper");
     t.add_switch("--quiet", o.quiet, "no progress");
+}
+
+void set_schedule(OptionTable& table, Options paper, const std::string& origin) {
+    CLI::App app;
+    OptionTable theirs(app);
+    add_schedule_options(theirs, paper);
+    for (const auto& [name, value] : theirs.values()) table.set(name, value, origin);
 }
 
 DeviceOptions device_options(const Options& o) {

@@ -15,6 +15,7 @@
 #include "files.h"
 #include "nearest.h"
 #include "progress.h"
+#include "report_feed.h"
 #include "report_html.h"
 #include "report_ktg.h"
 #include "search_space.h"
@@ -56,6 +57,7 @@ Run read_run(const fs::path& folder) {
     run.folder = folder;
     run.finished = fs::exists(folder / "result.csv");
     run.config = read_config(folder / "config.csv");
+    run.stage = value_of(run.config, "info.stage");
     if (fs::exists(folder / "epochs.csv")) run.epochs = read_epochs(folder / "epochs.csv");
     if (!run.finished) {
         for (const auto& [name, field] : text_fields) run.*field = value_of(run.config, name);
@@ -75,22 +77,19 @@ Run read_run(const fs::path& folder) {
 
 // ---- grouping
 
-/// Options that say where, by what and how watchfully a run was made, but not what was run.
-bool is_circumstance(const std::string& option) {
-    static const std::set<std::string> names = {"seed", "data", "device", "threads", "save", "log-steps", "preset", "teacher-min"};
-    return names.count(option) > 0 || option.rfind("info.", 0) == 0;
-}
-
-/// A graph counts by its networks and gates, not by the file it is in.
-using Experiment = std::tuple<std::string, std::string, std::string, std::string, std::string, std::string>;
+/// A graph counts by its networks and gates, not by the file it is in; a chain's stage by its number, not by the teacher from the stage
+/// before, which is another one for each seed.
+using Experiment = std::tuple<std::string, std::string, std::string, std::string, std::string, std::string, std::string>;
 Experiment experiment_of(const Run& r) {
-    return {r.dataset, r.student, r.teacher, r.method, r.id, r.graph ? graph_line(*r.graph) : ""};
+    return {r.dataset, r.student, r.teacher, r.method, r.stage, r.id, r.graph ? graph_line(*r.graph) : ""};
 }
 
 Config substance_of(const Run& run) {
     Config config;
     std::copy_if(run.config.begin(), run.config.end(), std::back_inserter(config), [&](const auto& o) {
-        return !is_circumstance(o.first) && !(run.graph && (o.first == "graph" || o.first == "models"));
+        const bool from_stage = !run.stage.empty() && run.stage != "1";
+        return !is_circumstance(o.first) && !(run.graph && (o.first == "graph" || o.first == "models")) &&
+               !(from_stage && o.first == "teachers");
     });
     std::sort(config.begin(), config.end());
     config.emplace_back("precision", run.precision);
@@ -188,24 +187,11 @@ void join_paper(Group& group, const std::vector<PaperRow>& paper) {
     if (alone && alone->value && named->method != "student" && named->method != "teacher") group.paper_gain = *named->value - *alone->value;
 }
 
-/// The student alone whose options are nearest to the group's; null if it was not run.
-const Group* find_student_alone(const std::vector<Group>& groups, const Group& group) {
-    const Group* nearest = nullptr;
-    size_t fewest = 0;
-    for (const Group& other : groups) {
-        const Run &run = group.any(), &candidate = other.any();
-        if (!is_trained_alone(candidate) || candidate.dataset != run.dataset || candidate.student != run.student) continue;
-        const Config theirs = substance_of(candidate);
-        size_t differing = 0;
-        for (const auto& [option, value] : substance_of(group.any()))
-            for (const auto& [their_option, their_value] : theirs) differing += option == their_option && value != their_value;
-        if (!nearest || differing < fewest) nearest = &other, fewest = differing;
-    }
-    return nearest;
-}
-
 void join_student_alone(Group& group, const std::vector<Group>& groups) {
-    const Group* alone = is_trained_alone(group.any()) ? nullptr : find_student_alone(groups, group);
+    const auto fits = [&](const Run& run) {
+        return is_trained_alone(run) && run.dataset == group.any().dataset && run.student == group.any().student;
+    };
+    const Group* alone = is_trained_alone(group.any()) ? nullptr : nearest_group(groups, group, fits);
     if (!alone) return;
     group.student_alone = alone->name();
     group.gain_last = group.last.mean - alone->last.mean;
@@ -218,7 +204,14 @@ void join_student_alone(Group& group, const std::vector<Group>& groups) {
 
 using Cells = std::vector<std::string>;
 
-std::string mean_and_deviation(const Spread& s) { return s.n > 1 ? fixed(s.mean) + " ± " + fixed(s.deviation) : fixed(s.mean); }
+/// "net+net+net" as "3 × net"; different ones stay as they are.
+std::string counted(const std::string& teachers) {
+    const std::vector<std::string> all = split(teachers, '+');
+    const bool alike = std::all_of(all.begin(), all.end(), [&](const std::string& t) { return t == all.front(); });
+    return alike && all.size() > 1 ? text(all.size(), " × ", all.front()) : teachers;
+}
+
+std::string stage_of(const Run& run) { return run.stage.empty() ? "" : ", stage " + run.stage; }
 
 std::string number_or_empty(const std::optional<double>& value) { return value ? number(*value) : ""; }
 
@@ -245,14 +238,14 @@ std::string label(const Run& run) {
     if (is_trained_alone(run)) return "trained alone";
     if (run.graph_name.find('/') != std::string::npos) return "graph " + run.graph_name;  // a search's; drawn with its networks
     if (!run.graph_name.empty()) return "graph " + run.graph_name + " with " + run.teacher;
-    return run.teacher.empty() ? run.method : run.method + " from " + run.teacher;
+    return (run.teacher.empty() ? run.method : run.method + " from " + counted(run.teacher)) + stage_of(run);
 }
 
 std::string Group::name() const {
     const Run& run = any();
     std::string all = run.id;
     if (run.id.empty())
-        all = run.dataset + " " + (run.teacher.empty() ? "" : run.teacher + "→") + run.student + " " + run.method +
+        all = run.dataset + " " + (run.teacher.empty() ? "" : counted(run.teacher) + "→") + run.student + " " + run.method + stage_of(run) +
               (run.graph_name.empty() ? "" : " " + run.graph_name);
     else if (!paper || paper->dataset != run.dataset)
         all += " on " + run.dataset;
@@ -266,6 +259,8 @@ Spread spread(const std::vector<double>& values) {
     for (double v : values) squares += (v - sum / n) * (v - sum / n);
     return {sum / n, values.size() > 1 ? std::sqrt(squares / (n - 1)) : 0.0, values.size()};
 }
+
+std::string mean_and_deviation(const Spread& s) { return s.n > 1 ? fixed(s.mean) + " ± " + fixed(s.deviation) : fixed(s.mean); }
 
 std::vector<Run> collect_runs(const std::vector<fs::path>& folders) {
     std::map<fs::path, fs::path> found;  // by canonical path: a folder named twice counts once
@@ -294,6 +289,20 @@ std::vector<Run> collect_runs(const std::vector<fs::path>& folders) {
         input_error("no run found in ", folders.empty() ? "no folder at all" : folders.front().string(),
                     folders.size() > 1 ? " and the other folders" : "", ": expected a result.csv or epochs.csv in it or below");
     return runs;
+}
+
+const Group* nearest_group(const std::vector<Group>& groups, const Group& group, const std::function<bool(const Run&)>& fits) {
+    const Group* nearest = nullptr;
+    size_t fewest = 0;
+    for (const Group& other : groups) {
+        if (!fits(other.any())) continue;
+        const Config theirs = substance_of(other.any());
+        size_t differing = 0;
+        for (const auto& [option, value] : substance_of(group.any()))
+            for (const auto& [their_option, their_value] : theirs) differing += option == their_option && value != their_value;
+        if (!nearest || differing < fewest) nearest = &other, fewest = differing;
+    }
+    return nearest;
 }
 
 Report summarize(std::vector<Run> runs, const std::vector<PaperRow>& paper) {
@@ -391,6 +400,7 @@ void add_report_command(CLI::App& app) {
         Report report = summarize(collect_runs(options->runs), load_paper(paper_folder(options->paper)));
         report.searches = collect_searches(options->runs);
         write_text(std::cout, report);
+        write_feed(std::cout, feed_studies(report));
         write_searches(std::cout, report.searches);
         if (!options->csv.empty()) write_csv(options->csv, report);
         if (!options->html.empty()) write_file_atomically(options->html, html_page(report, utc_now()));

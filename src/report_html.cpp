@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "error.h"
+#include "report_feed.h"
 #include "report_ktg.h"
 #include "svg.h"
 
@@ -51,6 +52,7 @@ figure { margin: 0; break-inside: avoid; } svg { display: block; width: 100%; he
 svg text { fill: var(--soft); font: 12px system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif;
   font-variant-numeric: tabular-nums; } .grid { stroke: var(--grid); } .axis { stroke: var(--soft); }
 .found { margin: 1.6rem 0 0; width: auto; min-width: 60%; } .graphs svg { max-width: 40rem; } .search { margin: 0 -2rem; }
+.feed { margin-top: 1rem; } .feed svg { max-width: 60rem; }
 .mean { fill: none; stroke-width: 2; stroke-linejoin: round; } .seed { fill: none; stroke-width: 1; stroke-opacity: .28; }
 details { border-bottom: 1px solid var(--grid); padding: .5rem 0; } summary { cursor: pointer; font-weight: 550; }
 .config { columns: 17rem; column-gap: 2.5rem; margin: .6rem 0; }
@@ -379,6 +381,7 @@ std::string html_page(const Report& report, const std::string& date) {
                        facts(report, date) + "</header>\n<main>\n";
     if (!report.groups.empty()) page += "<section><h2>Results</h2>\n" + results_table(panels) + "</section>\n";
     for (const Panel& panel : panels) page += panel_section(panel);
+    for (const FeedStudy& study : feed_studies(report)) page += feed_section(study);
     for (const SearchHistory& search : report.searches) page += search_section(search, report.paper);
     page += unfinished_table(report.unfinished);
     if (!report.groups.empty()) page += configurations(report);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <set>
 #include <thread>
 
 #include "error.h"
@@ -45,6 +46,12 @@ std::string value_of(const Config& config, const std::string& option) {
     for (const auto& [name, value] : config)
         if (name == option) return value;
     return "";
+}
+
+bool is_circumstance(const std::string& option) {
+    static const std::set<std::string> names = {"seed", "data", "device", "threads", "save", "log-steps", "preset", "teacher-min",
+                                                "teacher-nets", "train-teachers", "teachers-run", "numbers", "stages", "by"};
+    return names.count(option) > 0 || option.rfind("info.", 0) == 0;
 }
 
 RunFolder RunFolder::create(const fs::path& path, const Config& config) {

@@ -8,9 +8,11 @@
 #include "error.h"
 #include "experiment.h"
 #include "factor_transfer.h"
+#include "feed_preset.h"
 #include "ktg_commands.h"
 #include "paper.h"
 #include "reviewkd.h"
+#include "teachers.h"
 #include "work_count.h"
 
 namespace distill {
@@ -33,18 +35,11 @@ std::shared_ptr<Command> add_command(CLI::App& app, const std::string& name, con
     return command;
 }
 
-/// A paper's training, unless given by hand.
-void set_schedule(OptionTable& table, Options paper, const std::string& origin) {
-    CLI::App app;
-    OptionTable theirs(app);
-    add_schedule_options(theirs, paper);
-    for (const auto& [name, value] : theirs.values()) table.set(name, value, origin);
-}
-
 /// --preset: what a row of data/paper says, unless it was given by hand. The benchmark that KD, the teachers and the students alone
 /// come from trains at batch 64, rate 0.05, plain momentum (PAPERS.md).
 void apply_preset(const std::string& subcommand, Command& c) {
     if (c.options.preset.empty()) return;
+    if (is_feed_preset(c.options.preset)) return apply_feed_preset(subcommand, *c.table, c.options);
     const auto rows = load_paper(paper_folder());
     const PaperRow& row = find_paper_row(rows, c.options.preset);
     const bool plain = row.method == "teacher" || row.method == "student";
@@ -52,7 +47,8 @@ void apply_preset(const std::string& subcommand, Command& c) {
                                 : row.method.compare(0, 4, "ktg-") == 0 ? "ktg train" : row.method;
     if (belongs != "train" && belongs != "kd" && belongs != "reviewkd" && belongs != "ktg train")
         input_error("--preset ", row.id, ": the number of method ", row.method,
-                    " is on file for the report only; this program trains the rows of ", "methods teacher, student, kd, reviewkd and ktg");
+                    " is on file for the report only; this program trains the rows of methods teacher, student, kd, reviewkd and ktg, ",
+                    "and those whose id begins with feed-");
     if (belongs != subcommand) input_error("--preset ", row.id, ": is a row of method ", row.method, "; use it with: distill ", belongs);
     const std::string origin = "--preset " + row.id;
     const auto set = [&](const char* name, const std::string& value) { c.table->set(name, value, origin); };
@@ -86,14 +82,17 @@ void add_train(CLI::App& app) {
     });
 }
 
-void settle_kd(Options& o) {
+void settle_kd(const OptionTable& table, Options& o) {
     require_student(o);
     const bool several = o.kd_method == "ensemble";
+    if (!several && o.train_teachers > 0)
+        input_error("--train-teachers ", o.train_teachers, ": --method ", o.kd_method,
+                    " has one teacher, of --teacher and --teacher-weights");
     if (!several && !o.teachers.empty())
         input_error("--teachers ", o.teachers, ": --method ", o.kd_method, " has one teacher, of --teacher and --teacher-weights");
     if (several && !o.teacher_weights.empty())
         input_error("--teacher-weights ", o.teacher_weights, ": --method ensemble has the teachers of --teachers; name them all there");
-    if (several) settle_teachers(o);
+    if (several) settle_or_train_teachers(table, o);
 }
 
 std::unique_ptr<Method> make_kd(Laboratory& lab, const Options& o) {
@@ -122,7 +121,7 @@ void add_kd(CLI::App& app) {
         apply_preset("kd", *c);
         if (c->options.kd_method == "ban")
             for (const char* name : {"temperature", "alpha", "gamma"}) c->table->set(name, "1", "--method ban");
-        run_experiment("kd", *c->table, c->options, true, make_kd, settle_kd);
+        run_experiment("kd", *c->table, c->options, true, make_kd, [c](Options& final) { settle_kd(*c->table, final); });
     });
 }
 

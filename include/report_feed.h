@@ -1,0 +1,52 @@
+// report_feed.h: FEED in the report: accuracy over the number of teachers beside the baselines, and what of the paper's claims holds.
+// defines: FeedResult, FeedClaim, FeedStudy, feed_studies, write_feed, feed_svg, feed_section
+#pragma once
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "report.h"
+
+namespace distill {
+
+/// A line of a study's table: test accuracy in % after the last epoch.
+struct FeedResult {
+    enum class Kind { parallel, alone, one_teacher, ensemble, sequential, teachers };
+    Kind kind;
+    std::string name;           ///< "Factor Transfer"
+    int teachers = 0;           ///< that taught it; of Kind::teachers, how many they are
+    Spread accuracy;
+    const Group* group = nullptr;  ///< in the report; null for the teachers themselves
+};
+
+/// "`ours` is better than `other`".
+struct FeedClaim {
+    enum class Verdict { holds, does_not_hold, not_decided, not_run };
+    std::string text;
+    Verdict verdict = Verdict::not_run;
+    std::optional<FeedResult> ours, other;
+    double difference = 0, error = 0;  ///< of the means, in points; its standard error √(s²/n + s²/n)
+};
+
+/// Parallel FEED with several numbers of teachers, alike in all but these, and what was trained beside it: the same data set and student,
+/// --epochs, --max-steps and --val. Of several baselines of one kind it has the one whose options are nearest.
+struct FeedStudy {
+    std::string dataset, student, epochs, teacher;  ///< teacher: a network, or several joined by +
+    std::vector<FeedResult> parallel;               ///< by number of teachers, rising; never empty
+    std::vector<FeedResult> baselines;
+    std::vector<FeedClaim> claims;
+};
+
+/// The claims of the paper (PAPERS.md, section 3): parallel FEED, with the most teachers that were run, is better than the student alone,
+/// Factor Transfer from one teacher, and born-again networks; more teachers help: the most against the fewest. A claim is decided where the
+/// difference of the means is more than twice its standard error; one run alone decides nothing.
+std::vector<FeedStudy> feed_studies(const Report& report);
+
+std::string to_string(FeedClaim::Verdict verdict);  ///< "holds", "does not hold", "not decided", "not run"
+
+void write_feed(std::ostream& out, const std::vector<FeedStudy>& studies);  ///< both tables of each, as text
+std::string feed_svg(const FeedStudy& study);                              ///< the curve with the baselines as lines
+std::string feed_section(const FeedStudy& study);                          ///< picture and tables, as HTML
+
+}  // namespace distill

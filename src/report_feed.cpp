@@ -1,0 +1,230 @@
+#include "report_feed.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <ostream>
+#include <set>
+#include <sstream>
+
+#include "error.h"
+#include "nearest.h"
+#include "svg.h"
+
+namespace distill {
+namespace {
+
+using Kind = FeedResult::Kind;
+using Verdict = FeedClaim::Verdict;
+
+bool is_parallel(const Run& run) { return run.method == "feed" && run.stage.empty(); }
+
+int teachers_of(const Run& run) { return static_cast<int>(split(run.teacher, '+').size()); }
+
+int stage_of(const Run& run) { return run.stage.empty() ? 1 : std::stoi(run.stage); }
+
+/// What must agree for accuracies to be comparable: the images trained and tested on, the student, how long it was trained.
+Config setting_of(const Run& run) {
+    Config setting{{"dataset", run.dataset}, {"student", run.student}};
+    for (const char* option : {"epochs", "max-steps", "val"}) setting.emplace_back(option, value_of(run.config, option));
+    return setting;
+}
+
+/// The same for all numbers of teachers of a curve.
+Config curve_of(const Run& run) {
+    Config curve = setting_of(run);
+    const auto networks = split(run.teacher, '+');
+    for (const std::string& network : std::set<std::string>(networks.begin(), networks.end())) curve.emplace_back("teacher", network);
+    for (const auto& option : run.config)
+        if (!is_circumstance(option.first) && option.first != "teachers" && option.first != "id") curve.push_back(option);
+    std::sort(curve.begin(), curve.end());
+    return curve;
+}
+
+FeedResult result(Kind kind, const std::string& name, const Group& group) {
+    return {kind, name, kind == Kind::alone ? 0 : teachers_of(group.any()), group.last, &group};
+}
+
+/// One group for each number of teachers: of several that whose teachers are the first of the largest group's.
+std::vector<FeedResult> parallel_of(const std::vector<const Group*>& curve) {
+    const auto fewer = [](const Group* a, const Group* b) { return teachers_of(a->any()) < teachers_of(b->any()); };
+    const std::string all = value_of((*std::max_element(curve.begin(), curve.end(), fewer))->any().config, "teachers") + ",";
+    std::map<int, const Group*> by_number;
+    for (const Group* group : curve) {
+        const bool first_of_all = all.rfind(value_of(group->any().config, "teachers") + ",", 0) == 0;
+        const Group*& place = by_number[teachers_of(group->any())];
+        if (!place || first_of_all) place = group;
+    }
+    std::vector<FeedResult> parallel;
+    for (const auto& [number, group] : by_number) parallel.push_back(result(Kind::parallel, "parallel FEED", *group));
+    return parallel;
+}
+
+/// The teachers by themselves, as the runs with all of them measured them.
+std::optional<FeedResult> teachers_themselves(const Group& group) {
+    std::vector<double> accuracies;
+    for (const auto& [option, value] : group.any().config)
+        if (option.rfind("info.teacher", 0) == 0 && option.find("_accuracy") != std::string::npos) accuracies.push_back(std::stod(value));
+    if (accuracies.empty()) return std::nullopt;
+    return FeedResult{Kind::teachers, "the teachers", static_cast<int>(accuracies.size()), spread(accuracies), nullptr};
+}
+
+/// What was trained beside the curve that ends in `most`. Of a chain its last stage counts, of ensembles the largest.
+std::vector<FeedResult> baselines_of(const std::vector<Group>& groups, const Group& most) {
+    const Config setting = setting_of(most.any());
+    std::vector<FeedResult> found;
+    const auto add = [&](Kind kind, const std::string& name, const std::function<bool(const Run&)>& is_kind) {
+        std::pair<int, int> furthest;  // stage, teachers
+        const auto reach = [](const Run& run) { return std::pair(stage_of(run), teachers_of(run)); };
+        const auto fits = [&](const Run& run) { return is_kind(run) && setting_of(run) == setting; };
+        for (const Group& group : groups)
+            if (fits(group.any())) furthest = std::max(furthest, reach(group.any()));
+        const Group* group = nearest_group(groups, most, [&](const Run& run) { return fits(run) && reach(run) == furthest; });
+        if (!group) return;
+        const bool of_chain = !group->any().stage.empty();
+        found.push_back(result(kind, name + (of_chain ? ", stage " + group->any().stage : ""), *group));
+    };
+    const auto method = [](const char* name) { return [name](const Run& run) { return run.method == name; }; };
+    add(Kind::alone, "student alone", is_trained_alone);
+    add(Kind::one_teacher, "KD", method("kd"));
+    add(Kind::ensemble, "KD, ensemble", method("ensemble"));
+    add(Kind::one_teacher, "Factor Transfer", method("ft"));
+    add(Kind::one_teacher, "born again", method("ban"));
+    add(Kind::sequential, "sequential FEED", [](const Run& run) { return run.method == "feed" && !is_parallel(run); });
+    if (const auto teachers = teachers_themselves(most)) found.push_back(*teachers);
+    return found;
+}
+
+FeedClaim claim(const std::string& statement, const FeedResult& ours, const std::optional<FeedResult>& other) {
+    FeedClaim c{statement, Verdict::not_run, ours, other};
+    if (!other) return c;
+    const Spread &a = ours.accuracy, &b = other->accuracy;
+    const auto variance = [](const Spread& s) { return s.deviation * s.deviation / static_cast<double>(s.n); };
+    c.difference = a.mean - b.mean;
+    c.error = std::sqrt(variance(a) + variance(b));
+    const bool decided = a.n > 1 && b.n > 1 && std::abs(c.difference) > 2 * c.error;
+    c.verdict = !decided ? Verdict::not_decided : c.difference > 0 ? Verdict::holds : Verdict::does_not_hold;
+    return c;
+}
+
+std::vector<FeedClaim> claims_of(const FeedStudy& study) {
+    const FeedResult &most = study.parallel.back(), &fewest = study.parallel.front();
+    const auto baseline = [&](const std::string& name) -> std::optional<FeedResult> {
+        for (const FeedResult& b : study.baselines)
+            if (b.name.rfind(name, 0) == 0) return b;
+        return std::nullopt;
+    };
+    const std::optional<FeedResult> smaller = study.parallel.size() > 1 ? std::optional(fewest) : std::nullopt;
+    return {claim("parallel FEED is better than the student alone", most, baseline("student alone")),
+            claim("parallel FEED is better than Factor Transfer from one teacher", most, baseline("Factor Transfer")),
+            claim("parallel FEED is better than born-again networks", most, baseline("born again")),
+            claim("more teachers help", most, smaller)};
+}
+
+const char* const rule =
+    "FEED’s paper has no number on file; its claims are tested instead, with the most teachers that were run. Decided where the difference "
+    "of the means is more than twice its standard error, √(s²/n + s²/n) of both; one run alone decides nothing.";
+
+std::string title(const FeedStudy& s) {
+    return "FEED: " + s.student + " from " + s.teacher + " on " + s.dataset + (s.epochs.empty() ? "" : ", " + s.epochs + " epochs");
+}
+
+/// The parallel ones by number of teachers, then the others by accuracy.
+std::vector<FeedResult> ordered(const FeedStudy& study) {
+    std::vector<FeedResult> all = study.parallel, others = study.baselines;
+    std::stable_sort(others.begin(), others.end(),
+                     [](const FeedResult& a, const FeedResult& b) { return a.accuracy.mean > b.accuracy.mean; });
+    all.insert(all.end(), others.begin(), others.end());
+    return all;
+}
+
+using Cells = std::vector<std::string>;
+
+/// Method, teachers, accuracy, n, gain over the student alone.
+Cells cells_of(const FeedStudy& study, const FeedResult& r) {
+    std::optional<double> gain;
+    for (const FeedResult& b : study.baselines)
+        if (b.kind == Kind::alone && r.kind != Kind::alone && r.kind != Kind::teachers) gain = r.accuracy.mean - b.accuracy.mean;
+    return {r.name, r.teachers == 0 ? "–" : std::to_string(r.teachers), mean_and_deviation(r.accuracy), std::to_string(r.accuracy.n),
+            points(gain)};
+}
+
+std::string side_of(const std::optional<FeedResult>& r) {
+    if (!r) return "–";
+    const std::string who = r->kind == Kind::parallel ? text("N = ", r->teachers, ": ") : "";
+    return who + mean_and_deviation(r->accuracy) + text(" (n = ", r->accuracy.n, ")");
+}
+
+/// Claim, verdict, ours, the other, difference, standard error.
+Cells cells_of(const FeedClaim& c) {
+    const bool run = c.verdict != Verdict::not_run, several = run && c.ours->accuracy.n > 1 && c.other->accuracy.n > 1;
+    return {c.text, to_string(c.verdict), side_of(c.ours), side_of(c.other), points(run ? std::optional(c.difference) : std::nullopt),
+            several ? fixed(c.error) : "–"};
+}
+
+}  // namespace
+
+std::string to_string(Verdict verdict) {
+    static const char* const names[] = {"holds", "does not hold", "not decided", "not run"};
+    return names[static_cast<int>(verdict)];
+}
+
+std::vector<FeedStudy> feed_studies(const Report& report) {
+    std::map<Config, std::vector<const Group*>> curves;
+    for (const Group& group : report.groups)
+        if (is_parallel(group.any())) curves[curve_of(group.any())].push_back(&group);
+    std::vector<FeedStudy> studies;
+    for (const auto& [key, groups] : curves) {
+        FeedStudy study;
+        study.parallel = parallel_of(groups);
+        const Group& most = *study.parallel.back().group;
+        const Run& run = most.any();
+        const auto networks = split(run.teacher, '+');
+        const std::set<std::string> different(networks.begin(), networks.end());
+        study.dataset = run.dataset;
+        study.student = run.student;
+        study.epochs = value_of(run.config, "epochs");
+        study.teacher = joined({different.begin(), different.end()}, "+");
+        study.baselines = baselines_of(report.groups, most);
+        study.claims = claims_of(study);
+        studies.push_back(std::move(study));
+    }
+    return studies;
+}
+
+void write_feed(std::ostream& out, const std::vector<FeedStudy>& studies) {
+    for (const FeedStudy& study : studies) {
+        std::vector<Cells> rows = {{"method", "teachers", "test accuracy", "n", "gain over alone"}};
+        for (const FeedResult& r : ordered(study)) rows.push_back(cells_of(study, r));
+        out << '\n' << title(study) << '\n' << aligned(rows, {1, 3, 4});
+        rows = {{"the paper's claim", "here it", "ours", "the other", "difference", "std. error"}};
+        for (const FeedClaim& c : study.claims) rows.push_back(cells_of(c));
+        out << aligned(rows, {4, 5});
+    }
+    if (!studies.empty()) out << rule << '\n';
+}
+
+std::string feed_section(const FeedStudy& study) {
+    std::ostringstream html;
+    const auto row = [&](const Cells& cells, const std::string& below, size_t texts) {
+        html << "<tr>";
+        for (size_t i = 0; i < cells.size(); ++i)
+            html << (i < texts ? "<td class=\"text\">" : "<td>") << escaped(cells[i])
+                 << (i == 0 && !below.empty() ? "<span class=\"id\">" + escaped(below) + "</span>" : "") << "</td>";
+        html << "</tr>\n";
+    };
+    html << "<section><h2>" << escaped(title(study)) << "</h2>\n<figure class=\"feed\">" << feed_svg(study)
+         << "<figcaption>Test accuracy after the last epoch. Curve: parallel FEED, mean ± standard deviation over the seeds, small dots "
+            "the single seeds. Lines: what was trained beside it with the same data, student and number of epochs.</figcaption></figure>\n"
+            "<div class=\"wide\"><table class=\"found\"><thead><tr><th class=\"text\">Method</th><th>Teachers</th><th>Test accuracy</th>"
+            "<th>n</th><th>Gain over the<br>student alone</th></tr></thead><tbody>\n";
+    for (const FeedResult& r : ordered(study)) row(cells_of(study, r), r.group ? r.group->name() : "", 1);
+    html << "</tbody></table></div>\n<div class=\"wide\"><table class=\"found\"><thead><tr><th class=\"text\">The paper’s claim</th>"
+            "<th class=\"text\">Here it</th><th>Ours</th><th>The other</th><th>Difference</th><th>Standard<br>error</th></tr></thead>"
+            "<tbody>\n";
+    for (const FeedClaim& c : study.claims) row(cells_of(c), "", 2);
+    html << "</tbody></table></div>\n<p class=\"soft\">" << rule << "</p></section>\n";
+    return html.str();
+}
+
+}  // namespace distill

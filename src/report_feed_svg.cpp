@@ -1,0 +1,118 @@
+// The picture of FEED's accuracy over the number of teachers.
+#include <algorithm>
+#include <sstream>
+
+#include "report_feed.h"
+#include "svg.h"
+
+namespace distill {
+namespace {
+
+using Kind = FeedResult::Kind;
+
+// FEED is blue, what one teacher taught orange, an ensemble's logits green; the student alone and the teachers are grey.
+const char* const style = R"(
+.ktg .faint { stroke: var(--g-rule); stroke-opacity: .6; fill: none; } .ktg .axis { stroke: var(--g-soft); fill: none; }
+.ktg .curve { stroke: var(--g-through); stroke-width: 2.4; fill: none; stroke-linejoin: round; }
+.ktg .whisker { stroke: var(--g-through); stroke-width: 1.4; fill: none; }
+.ktg .mean { fill: var(--g-through); stroke: var(--g-page); stroke-width: 1.5; } .ktg .seed { fill: var(--g-through); fill-opacity: .35; }
+.ktg .base { stroke-width: 1.6; fill: none; } .ktg .lead { stroke: var(--g-rule); fill: none; }
+.ktg .alone { stroke: var(--g-ink); } .ktg .teachers { stroke: var(--g-soft); stroke-dasharray: 1.5 4; stroke-linecap: round; }
+.ktg .one { stroke: var(--g-linear); stroke-dasharray: 7 4; } .ktg .ensemble { stroke: var(--g-correct); stroke-dasharray: 7 4; }
+.ktg .sequential { stroke: var(--g-through); stroke-dasharray: 3 3; }
+)";
+
+constexpr double width = 860, height = 430, left = 62, right = 540, top = 24, bottom = 370, label_left = 566, label_gap = 18;
+
+const char* class_of(Kind kind) {
+    switch (kind) {
+        case Kind::alone: return "alone";
+        case Kind::one_teacher: return "one";
+        case Kind::ensemble: return "ensemble";
+        case Kind::sequential: return "sequential";
+        default: return "teachers";
+    }
+}
+
+std::string line(const std::string& classes, Point a, Point b) {
+    return "<path class=\"" + classes + "\" d=\"M" + at(a) + " L" + at(b) + "\"/>";
+}
+
+std::string dot(const std::string& classes, Point p, double radius) {
+    return "<circle class=\"" + classes + "\" cx=\"" + px(p.x) + "\" cy=\"" + px(p.y) + "\" r=\"" + px(radius) + "\"/>";
+}
+
+/// Moves heights, given from the top down, apart by at least `label_gap`, within the picture.
+void spread_out(std::vector<double>& heights) {
+    for (size_t i = 1; i < heights.size(); ++i) heights[i] = std::max(heights[i], heights[i - 1] + label_gap);
+    double limit = bottom;
+    for (size_t i = heights.size(); i-- > 0; limit = heights[i] - label_gap) heights[i] = std::min(heights[i], limit);
+}
+
+Axis accuracy_axis(const FeedStudy& study) {
+    double low = 100, high = 0;
+    const auto include = [&](double value) { low = std::min(low, value), high = std::max(high, value); };
+    for (const FeedResult& r : study.parallel) {
+        include(r.accuracy.mean - r.accuracy.deviation), include(r.accuracy.mean + r.accuracy.deviation);
+        for (const Run& run : r.group->runs) include(run.last);
+    }
+    for (const FeedResult& r : study.baselines) include(r.accuracy.mean);
+    const double widen = std::max(0.0, 1 - (high - low)) / 2;  // at least one point, so that the axis does not magnify nothing
+    return round_axis(low - widen, high + widen, 6, bottom, top);
+}
+
+std::string baselines(const FeedStudy& study, const Axis& y) {
+    std::vector<FeedResult> lines = study.baselines;
+    std::stable_sort(lines.begin(), lines.end(), [](const auto& a, const auto& b) { return a.accuracy.mean > b.accuracy.mean; });
+    std::vector<double> labels;
+    for (const FeedResult& r : lines) labels.push_back(y.at(r.accuracy.mean));
+    spread_out(labels);
+    std::string svg;
+    for (size_t i = 0; i < lines.size(); ++i) {
+        const double level = y.at(lines[i].accuracy.mean);
+        const bool several = lines[i].teachers > 1;
+        svg += line(std::string("base ") + class_of(lines[i].kind), {left, level}, {right, level}) +
+               line("lead", {right + 2, level}, {label_left - 6, labels[i]}) +
+               words({label_left, labels[i] + 4}, "", lines[i].name + (several ? ", " + std::to_string(lines[i].teachers) : "") + ": " +
+                     mean_and_deviation(lines[i].accuracy)) + "\n";
+    }
+    return svg;
+}
+
+}  // namespace
+
+std::string feed_svg(const FeedStudy& study) {
+    const Axis y = accuracy_axis(study);
+    const double most = study.parallel.back().teachers;
+    const Axis x{0.5, most + 0.5, 1, left, right};
+    std::ostringstream svg;
+    svg << open_picture(width, height, "test accuracy of " + study.student + " over the number of teachers", style);
+    for (const double tick : y.ticks())
+        svg << line("faint", {left, y.at(tick)}, {right, y.at(tick)})
+            << words({left - 8, y.at(tick) + 4}, "small end", fixed(tick, y.digits()) + " %");
+    svg << line("axis", {left, bottom}, {right, bottom}) << '\n';
+    for (double n = 1; n <= most; ++n)
+        svg << line("axis", {x.at(n), bottom}, {x.at(n), bottom + 4}) << words({x.at(n), bottom + 20}, "small mid", fixed(n, 0));
+    svg << words({(left + right) / 2, bottom + 44}, "mid", "teachers of parallel FEED") << '\n' << baselines(study, y);
+
+    std::string curve;
+    for (const FeedResult& r : study.parallel) {
+        const Point mean{x.at(r.teachers), y.at(r.accuracy.mean)};
+        const double reach = mean.y - y.at(r.accuracy.mean + r.accuracy.deviation);
+        curve += (curve.empty() ? "M" : " L") + at(mean);
+        if (r.accuracy.n < 2) continue;
+        for (const double end : {-reach, reach})
+            svg << line("whisker", mean, mean + Point{0, end}) << line("whisker", mean + Point{-6, end}, mean + Point{6, end});
+        for (const Run& run : r.group->runs) svg << dot("seed", {mean.x + 12, y.at(run.last)}, 2.6);
+    }
+    svg << "<path class=\"curve\" d=\"" << curve << "\"/>\n";
+    for (const FeedResult& r : study.parallel) {
+        const Point mean{x.at(r.teachers), y.at(r.accuracy.mean)};
+        svg << "<g><title>" << escaped(r.name + ", " + std::to_string(r.teachers) + ": " + mean_and_deviation(r.accuracy)) << "</title>"
+            << dot("mean", mean, 5) << "</g>" << words(mean + Point{-10, -9}, "figure end", fixed(r.accuracy.mean)) << '\n';
+    }
+    svg << "</svg>\n";
+    return svg.str();
+}
+
+}  // namespace distill
