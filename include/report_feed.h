@@ -14,10 +14,10 @@ namespace distill {
 struct FeedResult {
     enum class Kind { parallel, alone, one_teacher, ensemble, sequential, teachers };
     Kind kind;
-    std::string name;           ///< "Factor Transfer"
+    std::string name;  ///< "Factor Transfer"
     int teachers = 0;           ///< that taught it; of Kind::teachers, how many they are
     Spread accuracy;
-    const Group* group = nullptr;  ///< in the report; null for the teachers themselves
+    const Group* group = nullptr;  ///< in the report, which must outlive this; null for the teachers themselves
 };
 
 /// "`ours` is better than `other`".
@@ -26,7 +26,7 @@ struct FeedClaim {
     std::string text;
     Verdict verdict = Verdict::not_run;
     std::optional<FeedResult> ours, other;
-    double difference = 0, error = 0;  ///< of the means, in points; its standard error √(s²/n + s²/n)
+    double difference = 0, error = 0;  ///< of the means, in points; its standard error √(s₁²/n₁ + s₂²/n₂)
 };
 
 /// Parallel FEED with several numbers of teachers, alike in all but these, and what was trained beside it: the same data set and student,

@@ -66,7 +66,7 @@ std::optional<FeedResult> teachers_themselves(const Group& group) {
     for (const auto& [option, value] : group.any().config)
         if (option.rfind("info.teacher", 0) == 0 && option.find("_accuracy") != std::string::npos) accuracies.push_back(std::stod(value));
     if (accuracies.empty()) return std::nullopt;
-    return FeedResult{Kind::teachers, "the teachers", static_cast<int>(accuracies.size()), spread(accuracies), nullptr};
+    return FeedResult{Kind::teachers, "the teachers’ mean", static_cast<int>(accuracies.size()), spread(accuracies), nullptr};
 }
 
 /// What was trained beside the curve that ends in `most`. Of a chain its last stage counts, of ensembles the largest.
@@ -81,13 +81,15 @@ std::vector<FeedResult> baselines_of(const std::vector<Group>& groups, const Gro
             if (fits(group.any())) furthest = std::max(furthest, reach(group.any()));
         const Group* group = nearest_group(groups, most, [&](const Run& run) { return fits(run) && reach(run) == furthest; });
         if (!group) return;
-        const bool of_chain = !group->any().stage.empty();
-        found.push_back(result(kind, name + (of_chain ? ", stage " + group->any().stage : ""), *group));
+        FeedResult r = result(kind, name, *group);
+        if (kind == Kind::ensemble) r.name += text(", mean of ", r.teachers, " teachers");
+        if (!group->any().stage.empty()) r.name += ", stage " + group->any().stage;
+        found.push_back(std::move(r));
     };
     const auto method = [](const char* name) { return [name](const Run& run) { return run.method == name; }; };
     add(Kind::alone, "student alone", is_trained_alone);
     add(Kind::one_teacher, "KD", method("kd"));
-    add(Kind::ensemble, "KD, ensemble", method("ensemble"));
+    add(Kind::ensemble, "KD", method("ensemble"));
     add(Kind::one_teacher, "Factor Transfer", method("ft"));
     add(Kind::one_teacher, "born again", method("ban"));
     add(Kind::sequential, "sequential FEED", [](const Run& run) { return run.method == "feed" && !is_parallel(run); });
@@ -115,15 +117,15 @@ std::vector<FeedClaim> claims_of(const FeedStudy& study) {
         return std::nullopt;
     };
     const std::optional<FeedResult> smaller = study.parallel.size() > 1 ? std::optional(fewest) : std::nullopt;
-    return {claim("parallel FEED is better than the student alone", most, baseline("student alone")),
-            claim("parallel FEED is better than Factor Transfer from one teacher", most, baseline("Factor Transfer")),
-            claim("parallel FEED is better than born-again networks", most, baseline("born again")),
+    return {claim("parallel FEED beats the student alone", most, baseline("student alone")),
+            claim("parallel FEED beats one-teacher Factor Transfer", most, baseline("Factor Transfer")),
+            claim("parallel FEED beats born-again networks", most, baseline("born again")),
             claim("more teachers help", most, smaller)};
 }
 
 const char* const rule =
     "FEED’s paper has no number on file; its claims are tested instead, with the most teachers that were run. Decided where the difference "
-    "of the means is more than twice its standard error, √(s²/n + s²/n) of both; one run alone decides nothing.";
+    "of the means is more than twice its standard error, √(s₁²/n₁ + s₂²/n₂); one run alone decides nothing.";
 
 std::string title(const FeedStudy& s) {
     return "FEED: " + s.student + " from " + s.teacher + " on " + s.dataset + (s.epochs.empty() ? "" : ", " + s.epochs + " epochs");
@@ -149,17 +151,18 @@ Cells cells_of(const FeedStudy& study, const FeedResult& r) {
             points(gain)};
 }
 
-std::string side_of(const std::optional<FeedResult>& r) {
-    if (!r) return "–";
-    const std::string who = r->kind == Kind::parallel ? text("N = ", r->teachers, ": ") : "";
-    return who + mean_and_deviation(r->accuracy) + text(" (n = ", r->accuracy.n, ")");
+/// How many teachers (of FEED, the method that the number is told of) and seeds are behind an accuracy.
+std::string behind(const std::optional<FeedResult>& r) {
+    if (!r) return "";
+    return (r->kind == Kind::parallel ? text("N = ", r->teachers, ", ") : "") + text("n = ", r->accuracy.n);
 }
 
-/// Claim, verdict, ours, the other, difference, standard error.
+/// Claim, verdict, ours, what is behind that, the other, what is behind that, difference, standard error.
 Cells cells_of(const FeedClaim& c) {
     const bool run = c.verdict != Verdict::not_run, several = run && c.ours->accuracy.n > 1 && c.other->accuracy.n > 1;
-    return {c.text, to_string(c.verdict), side_of(c.ours), side_of(c.other), points(run ? std::optional(c.difference) : std::nullopt),
-            several ? fixed(c.error) : "–"};
+    const auto accuracy = [](const std::optional<FeedResult>& r) { return r ? mean_and_deviation(r->accuracy) : "–"; };
+    return {c.text, to_string(c.verdict), accuracy(c.ours), behind(c.ours), accuracy(c.other), behind(c.other),
+            points(run ? std::optional(c.difference) : std::nullopt), several ? fixed(c.error) : "–"};
 }
 
 }  // namespace
@@ -197,32 +200,40 @@ void write_feed(std::ostream& out, const std::vector<FeedStudy>& studies) {
         std::vector<Cells> rows = {{"method", "teachers", "test accuracy", "n", "gain over alone"}};
         for (const FeedResult& r : ordered(study)) rows.push_back(cells_of(study, r));
         out << '\n' << title(study) << '\n' << aligned(rows, {1, 3, 4});
-        rows = {{"the paper's claim", "here it", "ours", "the other", "difference", "std. error"}};
+        rows = {{"the paper's claim", "here it", "ours", "", "the other", "", "difference", "std. error"}};
         for (const FeedClaim& c : study.claims) rows.push_back(cells_of(c));
-        out << aligned(rows, {4, 5});
+        out << aligned(rows, {6, 7});
     }
     if (!studies.empty()) out << rule << '\n';
 }
 
 std::string feed_section(const FeedStudy& study) {
     std::ostringstream html;
-    const auto row = [&](const Cells& cells, const std::string& below, size_t texts) {
-        html << "<tr>";
-        for (size_t i = 0; i < cells.size(); ++i)
-            html << (i < texts ? "<td class=\"text\">" : "<td>") << escaped(cells[i])
-                 << (i == 0 && !below.empty() ? "<span class=\"id\">" + escaped(below) + "</span>" : "") << "</td>";
-        html << "</tr>\n";
+    const auto cell = [&](const std::string& content, const std::string& below = "", bool is_text = false) {
+        html << (is_text ? "<td class=\"text\">" : "<td>") << escaped(content)
+             << (below.empty() ? "" : "<span class=\"id\">" + escaped(below) + "</span>") << "</td>";
     };
     html << "<section><h2>" << escaped(title(study)) << "</h2>\n<figure class=\"feed\">" << feed_svg(study)
          << "<figcaption>Test accuracy after the last epoch. Curve: parallel FEED, mean ± standard deviation over the seeds, small dots "
             "the single seeds. Lines: what was trained beside it with the same data, student and number of epochs.</figcaption></figure>\n"
             "<div class=\"wide\"><table class=\"found\"><thead><tr><th class=\"text\">Method</th><th>Teachers</th><th>Test accuracy</th>"
             "<th>n</th><th>Gain over the<br>student alone</th></tr></thead><tbody>\n";
-    for (const FeedResult& r : ordered(study)) row(cells_of(study, r), r.group ? r.group->name() : "", 1);
+    for (const FeedResult& r : ordered(study)) {
+        const Cells cells = cells_of(study, r);
+        html << "<tr>";
+        cell(cells[0], r.group ? r.group->name() : "", true);
+        for (size_t i = 1; i < cells.size(); ++i) cell(cells[i]);
+        html << "</tr>\n";
+    }
     html << "</tbody></table></div>\n<div class=\"wide\"><table class=\"found\"><thead><tr><th class=\"text\">The paper’s claim</th>"
             "<th class=\"text\">Here it</th><th>Ours</th><th>The other</th><th>Difference</th><th>Standard<br>error</th></tr></thead>"
             "<tbody>\n";
-    for (const FeedClaim& c : study.claims) row(cells_of(c), "", 2);
+    for (const FeedClaim& c : study.claims) {
+        const Cells cells = cells_of(c);
+        html << "<tr>";
+        cell(cells[0], "", true), cell(cells[1], "", true), cell(cells[2], cells[3]), cell(cells[4], cells[5]), cell(cells[6]), cell(cells[7]);
+        html << "</tr>\n";
+    }
     html << "</tbody></table></div>\n<p class=\"soft\">" << rule << "</p></section>\n";
     return html.str();
 }

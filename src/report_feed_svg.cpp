@@ -57,7 +57,8 @@ Axis accuracy_axis(const FeedStudy& study) {
         for (const Run& run : r.group->runs) include(run.last);
     }
     for (const FeedResult& r : study.baselines) include(r.accuracy.mean);
-    const double widen = std::max(0.0, 1 - (high - low)) / 2;  // at least one point, so that the axis does not magnify nothing
+    // No line lies on the frame, and the axis, of one point at least, does not magnify nothing.
+    const double widen = std::max(0.05 * (high - low), (1 - (high - low)) / 2);
     return round_axis(low - widen, high + widen, 6, bottom, top);
 }
 
@@ -70,11 +71,9 @@ std::string baselines(const FeedStudy& study, const Axis& y) {
     std::string svg;
     for (size_t i = 0; i < lines.size(); ++i) {
         const double level = y.at(lines[i].accuracy.mean);
-        const bool several = lines[i].teachers > 1;
         svg += line(std::string("base ") + class_of(lines[i].kind), {left, level}, {right, level}) +
                line("lead", {right + 2, level}, {label_left - 6, labels[i]}) +
-               words({label_left, labels[i] + 4}, "", lines[i].name + (several ? ", " + std::to_string(lines[i].teachers) : "") + ": " +
-                     mean_and_deviation(lines[i].accuracy)) + "\n";
+               words({label_left, labels[i] + 4}, "", lines[i].name + ": " + mean_and_deviation(lines[i].accuracy)) + "\n";
     }
     return svg;
 }

@@ -33,13 +33,14 @@ struct TeacherTraining {
 /// A teacher that is there must be the one that would be trained now.
 void require_same_training(const RunFolder& there, const Config& wanted) {
     const Config theirs = there.config();
+    // Other images under the same name have another normalisation, too: the images are the better complaint.
+    if (value_of(theirs, "dataset") == value_of(wanted, "dataset")) require_same_input(there, wanted);
     for (const auto& [name, value] : wanted) {
         const bool counts = name == "seed" || (name != "id" && !is_circumstance(name));
         if (const std::string found = value_of(theirs, name); counts && found != value)
             input_error(there.path().string(), ": this teacher was trained with ", name, " ", found.empty() ? "(nothing)" : found,
                         ", asked for is ", value.empty() ? "(nothing)" : value, "; ask for the same, or name another folder with --teachers-run");
     }
-    require_same_input(there, wanted);
 }
 
 void train_teachers(const Options& asked) {
@@ -48,6 +49,7 @@ void train_teachers(const Options& asked) {
     require_student(o);
     parse_lr_steps(o.lr_steps);
     Laboratory lab = open_laboratory(o);
+    Loader(*lab.backend, lab.on_device, lab.loader_options(o));  // says what is wrong with the batch before there is a folder
     const Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
     std::vector<PlannedRun> planned;
     int left = 0;

@@ -1,0 +1,229 @@
+// FEED through the program: teachers trained first, sweeps over their number, chains; stopped and gone on with; bad input.
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "command.h"
+#include "complaints.h"
+#include "csv.h"
+#include "data_synth.h"
+#include "files.h"
+#include "paper.h"
+#include "run_folder.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+/// data/s: four textures of 16x16.
+struct Workplace : TempFolder {
+    explicit Workplace(int train = 100) { synthesize(path() / "data", {"s", 4, 16, train, 40}); }
+};
+
+const std::string schedule = " --dataset s --batch 32 --lr 0.01 --lr-steps 1 --threads 1 --quiet --log-steps ";
+const std::string training = schedule + "--epochs 2 ";
+const std::string parallel = "feed parallel --student resnet8" + training;
+const std::string sweep = "feed sweep --student resnet8" + training;
+const std::string two = "--train-teachers 2 --teacher-nets resnet8 ";
+
+void succeed(const TempFolder& folder, const std::string& line, const std::vector<std::string>& parts = {}) {
+    INFO("distill " << line);
+    const Ended end = run(folder, line);
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    CHECK(says(end.out, parts));
+}
+
+std::string option_of(const fs::path& run, const std::string& option) { return value_of(read_config(run / "config.csv"), option); }
+
+/// What a training computed is the same in both folders, byte for byte.
+void check_equal(const fs::path& a, const fs::path& b) {
+    INFO(a << " and " << b);
+    for (const char* file : {"student.safetensors", "helpers.safetensors", "steps.csv"}) {
+        const bool there = fs::exists(a / file);
+        CHECK(there == fs::exists(b / file));
+        if (there) CHECK_MESSAGE(read_file(a / file) == read_file(b / file), file);
+    }
+    for (const char* table : {"epochs.csv", "result.csv"}) CHECK(without_seconds(a / table) == without_seconds(b / table));
+}
+
+/// Sends SIGINT once the run in this folder has so many epochs behind it.
+Ended interrupted(const TempFolder& folder, const std::string& line, const fs::path& run, size_t epochs) {
+    Command command(folder, line);
+    const auto rows = [&] {
+        const std::string bytes = fs::exists(run / "epochs.csv") ? read_file(run / "epochs.csv") : "";
+        return static_cast<size_t>(std::count(bytes.begin(), bytes.end(), '\n'));
+    };
+    while (command.running() && rows() < epochs + 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    command.send(SIGINT);
+    const Ended end = command.wait();
+    CAPTURE(end.err);
+    CHECK(end.code == 3);
+    CHECK(end.err.find('\n') == end.err.size() - 1);
+    CHECK(fs::exists(run / "checkpoint.bin"));
+    CHECK_FALSE(fs::exists(run / "result.csv"));
+    return end;
+}
+
+}  // namespace
+
+TEST_CASE("feed commands: teachers are trained first as `train` does, and used again") {
+    const Workplace folder;
+    const fs::path teachers = folder / "runs/teachers-s-resnet8";
+    succeed(folder, parallel + two + "--seed 7 --run one", {"2 teacher(s), resnet8, in runs/teachers-s-resnet8: 2 to train", "teacher1"});
+    CHECK(read_csv(folder / "one/result.csv").cell(0, "teacher") == "resnet8+resnet8");
+    for (const char* seed : {"0", "1"}) {  // of their own, whatever the student's is
+        succeed(folder, "train --net resnet8 --nesterov off" + training + "--seed " + seed + " --run plain" + seed);
+        CHECK(read_file(teachers / ("s" + std::string(seed)) / "student.safetensors") ==
+              read_file(folder / ("plain" + std::string(seed)) / "student.safetensors"));
+    }
+    succeed(folder, "kd --method ensemble --student resnet8 " + training + two + "--run ensemble", {"resnet8: 0 to train"});
+    // Three: the third is trained. The names of the teachers are those of `--teachers`.
+    succeed(folder, parallel + "--train-teachers 3 --teacher-nets resnet8 --run three", {"1 to train", "s0: finished before, skipped"});
+    const std::string named = "runs/teachers-s-resnet8/s0/student.safetensors,runs/teachers-s-resnet8/s1/student.safetensors";
+    CHECK(option_of(folder / "one", "teachers") == named);
+    succeed(folder, parallel + "--seed 7 --run named --teachers " + named);
+    check_equal(folder / "named", folder / "one");
+    // A run that goes on finds its options, the teachers' included, in its folder; the same command may be given again.
+    succeed(folder, "feed parallel --resume --run one", {"0 to train", "one: finished before"});
+    succeed(folder, parallel + two + "--seed 7 --run one --resume", {"one: finished before"});
+    succeed(folder, "feed sequential --stages 1 --train-teachers 1 --teacher-nets resnet8 --run chain" + training, {"0 to train"});
+    CHECK(option_of(folder / "chain/stage1", "student") == "resnet8");
+}
+
+TEST_CASE("feed commands: side by side the teachers are the same; a folder of others is refused") {
+    const Workplace folder;
+    succeed(folder, parallel + two + "--run one");
+    succeed(folder, parallel + two + "--runs 2 --side-by-side 2 --teachers-run elsewhere --run both");
+    for (const char* seed : {"s0", "s1"}) check_equal(folder / "elsewhere" / seed, folder / "runs/teachers-s-resnet8" / seed);
+    check_rejected(folder, "feed parallel --student resnet8" + schedule + two + "--epochs 3 --run other",
+                   {"runs/teachers-s-resnet8/s0", "was trained with epochs 2", "asked for is 3", "--teachers-run"});
+    check_rejected(folder, "feed parallel --student resnet8" + training + "--train-teachers 1 --teacher-nets resnet14 --teachers-run elsewhere",
+                   {"elsewhere/s0", "student resnet8", "asked for is resnet14"});
+    fs::create_directory(folder / "mistaken");
+    fs::copy(folder / "one", folder / "mistaken/s0", fs::copy_options::recursive);
+    check_rejected(folder, parallel + two + "--teachers-run mistaken", {"mistaken/s0", "method feed", "asked for is train"});
+    fs::remove_all(folder / "data/s");
+    synthesize(folder / "data", {"s", 4, 16, 100, 40, 1});
+    check_rejected(folder, parallel + two + "--run again", {"runs/teachers-s-resnet8/s0", "the data set is not the one"});
+}
+
+TEST_CASE("feed commands: an interrupted training of teachers goes on with the same command") {
+    const Workplace folder(400);
+    const std::string line = "feed parallel --student resnet8" + schedule + two + "--epochs 4 --run ";
+    succeed(folder, line + "whole --teachers-run whole-teachers");
+    const Ended end = interrupted(folder, line + "cut --teachers-run teachers", folder / "teachers/s1", 1);
+    CHECK(says(end.err, {"interrupted in the training of the teachers in teachers", "the same command"}));
+    CHECK_FALSE(fs::exists(folder / "cut"));
+    succeed(folder, line + "cut --teachers-run teachers", {"1 to train", "teachers/s0: finished before"});
+    for (const char* seed : {"s0", "s1"}) check_equal(folder / "teachers" / seed, folder / "whole-teachers" / seed);
+    check_equal(folder / "cut", folder / "whole");
+}
+
+TEST_CASE("feed commands: a sweep is parallel with the first teachers, in one command") {
+    const Workplace folder;
+    const std::string line = sweep + "--train-teachers 3 --teacher-nets resnet8 --numbers 1,3 --runs 2 --run ";
+    succeed(folder, line + "sweep", {"3 of 3 teachers: 2 of 2 runs left", "1 of 3 teachers", "teachers  last %"});
+    const CsvTable table = read_csv(folder / "sweep/sweep.csv");
+    CHECK(table.columns == std::vector<std::string>{"teachers", "seed", "last", "best", "seconds"});
+    REQUIRE(table.rows.size() == 4);
+    CHECK(table.cell(0, "teachers") == "1");
+    CHECK(table.cell(3, "teachers") == "3");
+    CHECK(table.cell(3, "seed") == "1");
+    CHECK(table.cell(2, "last") == read_csv(folder / "sweep/n3/s0/result.csv").cell(0, "last"));
+    CHECK_FALSE(fs::exists(folder / "sweep/n2"));
+    succeed(folder, parallel + "--teachers runs/teachers-s-resnet8/s0/student.safetensors --seed 1 --run single");
+    check_equal(folder / "single", folder / "sweep/n1/s1");
+
+    check_rejected(folder, line + "sweep", {"sweep", "this run folder exists", "--resume"});
+    for (const char* gone : {"n1/s1", "n1/s0", "sweep.csv"}) fs::remove_all(folder / "sweep" / gone);
+    succeed(folder, "feed sweep --resume --runs 2 --run sweep", {"3 of 3 teachers: 0 of 2", "1 of 3 teachers: 2 of 2"});
+    CHECK(without_seconds(folder / "sweep/sweep.csv").size() > 0);
+    check_equal(folder / "single", folder / "sweep/n1/s1");
+    fs::remove_all(folder / "sweep/n1");
+    succeed(folder, line + "sweep --side-by-side 2 --resume");
+    check_equal(folder / "single", folder / "sweep/n1/s1");
+    // Named teachers, and by default every number of them.
+    const std::string named = "runs/teachers-s-resnet8/s2/student.safetensors,runs/teachers-s-resnet8/s1/student.safetensors";
+    succeed(folder, sweep + "--seed 4 --run named --teachers " + named);
+    CHECK(read_csv(folder / "named/sweep.csv").rows.size() == 2);
+    CHECK(option_of(folder / "named/n1/s4", "teachers") == "runs/teachers-s-resnet8/s2/student.safetensors");
+    fs::remove_all(folder / "named/n2");
+    succeed(folder, sweep + "--resume --run named --teachers " + named, {"1 of 2 teachers: 0 of 1", "2 of 2 teachers: 1 of 1"});
+}
+
+TEST_CASE("feed commands: an interrupted sweep and an interrupted chain end like the uninterrupted ones") {
+    const Workplace folder(400);
+    succeed(folder, "train --net resnet8 --epochs 1 --save a.safetensors --run a" + schedule);
+    succeed(folder, "train --net resnet8 --epochs 1 --save b.safetensors --seed 1 --run b" + schedule);
+    const std::string chain = "feed sequential --stages 2 --epochs 4 --teachers a.safetensors --seed 3" + schedule + "--run ";
+    succeed(folder, chain + "whole");
+    const Ended end = interrupted(folder, chain + "cut", folder / "cut/stage2", 1);
+    CHECK(says(end.err, {"interrupted in cut/stage2", "distill feed sequential --resume --run cut"}));
+    CHECK(fs::exists(folder / "cut/stage1/result.csv"));
+    succeed(folder, "feed sequential --resume --run cut", {"cut/stage1: finished before", "stage 2 of 2"});
+    for (const char* stage : {"stage1", "stage2"}) {
+        check_equal(folder / "cut" / stage, folder / "whole" / stage);
+        CHECK(option_of(folder / "cut" / stage, "info.stage") == std::string(stage).substr(5));
+    }
+
+    const std::string swept = "feed sweep --student resnet8 --epochs 4 --teachers a.safetensors,b.safetensors --seed 5" + schedule + "--run ";
+    succeed(folder, swept + "all");
+    const Ended stopped = interrupted(folder, swept + "some", folder / "some/n1/s5", 1);
+    CHECK(says(stopped.err, {"interrupted in some/n1/s5", "the same command and --resume"}));
+    CHECK_FALSE(fs::exists(folder / "some/sweep.csv"));
+    succeed(folder, "feed sweep --resume --run some", {"2 of 2 teachers: 0 of 1", "1 of 2 teachers: 1 of 1"});
+    for (const char* run : {"n1/s5", "n2/s5"}) check_equal(folder / "some" / run, folder / "all" / run);
+    CHECK(without_seconds(folder / "some/sweep.csv") == without_seconds(folder / "all/sweep.csv"));
+}
+
+TEST_CASE("feed commands: a row of data/paper sets networks, teachers and schedule") {
+    const Workplace folder(256);
+    const auto rows = load_paper(paper_folder());
+    CHECK(find_paper_row(rows, "feed-c100-resnet110-resnet56-ft").value == 74.48);
+    for (int n = 1; n <= 5; ++n) CHECK_FALSE(find_paper_row(rows, "feed-c100-resnet110-resnet56-parallel-" + std::to_string(n)).value);
+    const std::string here = " --dataset s --teacher-nets resnet8 --student resnet8 --max-steps 2 --threads 1 --quiet ";
+    succeed(folder, "feed parallel --preset feed-c100-resnet110-resnet56-parallel-2 --run two" + here,
+            {"id               feed-c100-resnet110-resnet56-parallel-2", "epochs           200", "lr-steps         100,150", "2 to train"});
+    CHECK(option_of(folder / "two", "train-teachers") == "2");
+    CHECK(option_of(folder / "two", "nesterov") == "off");
+    const std::string teacher = "--teacher resnet8 --teacher-weights runs/teachers-s-resnet8/s0/student.safetensors --run ft";
+    succeed(folder, "kd --preset feed-c100-resnet110-resnet56-ft --dataset s --student resnet8 --max-steps 2 --threads 1 --quiet " + teacher);
+    CHECK(option_of(folder / "ft", "method") == "ft");
+    CHECK(option_of(folder / "ft", "batch") == "128");
+    check_rejected(folder, "feed parallel --preset feed-c100-resnet110-resnet56-ft" + here, {"is a row of method ft", "distill kd"});
+    check_rejected(folder, "train --net resnet8 --preset feed-c100-resnet56-resnet56-sequential --dataset s",
+                   {"row of method feed-sequential", "distill feed sequential"});
+    check_rejected(folder, "feed sequential --preset reviewkd-c100-resnet56-resnet20-kd" + here, {"is no row of FEED's", "feed.csv"});
+}
+
+TEST_CASE("feed commands: bad input") {
+    const Workplace folder;
+    succeed(folder, "train --net resnet8 --epochs 1 --save a.safetensors --run a" + schedule);
+    check_rejected(folder, sweep, {"--teachers: no teacher", "--train-teachers"});
+    for (const std::string& line : {parallel, sweep, "kd --method ensemble --student resnet8" + training}) {
+        check_rejected(folder, line + "--train-teachers 0", {"--teachers: no teacher", "--train-teachers"});
+        check_rejected(folder, line + "--train-teachers -1 --teacher-nets resnet8", {"--train-teachers", "found '-1'"});
+        check_rejected(folder, line + two + "--teachers a.safetensors", {"--train-teachers 2", "--teachers a.safetensors", "one or the other"});
+        check_rejected(folder, line + "--train-teachers 2", {"--train-teachers 2: which network?", "--teacher-nets", "resnet8"});
+        check_rejected(folder, line + "--train-teachers 2 --teacher-nets resnet8,resnet14", {"--teacher-nets resnet8,resnet14", "one network"});
+        check_rejected(folder, line + "--train-teachers 2 --teacher-nets resnet9", {"unknown network 'resnet9'"});
+        check_rejected(folder, line + two + "--student resnet9", {"unknown network 'resnet9'"});
+        check_rejected(folder, line + two + "--batch 1000", {"--batch 1000", "100 records"});
+        check_rejected(folder, line + two + "--lr-steps 2,1", {"--lr-steps: found '2,1'"});
+    }
+    check_rejected(folder, parallel + two + "--save no/where.safetensors", {"--save no/where", "the folder is not there"});
+    check_rejected(folder, "kd --method ft --student resnet8 --teacher resnet8" + training + two, {"--train-teachers 2", "--method ft", "one teacher"});
+    check_rejected(folder, "feed sequential" + training + two, {"--train-teachers 2", "a chain begins with one teacher"});
+    check_rejected(folder, sweep + two + "--numbers 1,3", {"--numbers 1,3: found 3", "there are 2 teachers"});
+    for (const char* numbers : {"0", "1,,2", "two", "-1", "99999999999"})
+        check_rejected(folder, sweep + two + "--numbers " + numbers, {"--numbers " + std::string(numbers), "like 1,3,5"});
+    check_rejected(folder, sweep + "--teachers a.safetensors,missing.safetensors --numbers 1", {"missing.safetensors"});
+    check_rejected(folder, sweep + two + "--save x.safetensors", {"--save x.safetensors", "sweep"});
+    check_rejected(folder, sweep + two + "--preset feed-c100-resnet110-resnet56-parallel-2", {"one number of teachers", "feed parallel"});
+    check_rejected(folder, sweep + two + "--resume --run nowhere", {"nowhere", "no sweep to resume"});
+    check_rejected(folder, sweep + "--teachers a.safetensors --teacher-min 100", {"a.safetensors", "--teacher-min"});
+}
