@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # ./reproduce.sh                   installs, builds, and runs the papers scaled down on real images; report in runs/report.html
-# ./reproduce.sh paper [WHAT …]    the papers' settings on CIFAR-100. WHAT: reviewkd, ktg (all rows of data/paper/WHAT.csv that are
-#                                  trainings of this program's networks; both by default), ktg-search, or a row's id
+# ./reproduce.sh paper [WHAT …]    the papers' settings on CIFAR-100. WHAT: reviewkd, ktg, feed (all rows of data/paper/WHAT.csv that
+#                                  are trainings of this program's networks; all three by default), ktg-search, or a row's id
 #     [--seeds N] [--device D]     N seeds a row (default 1); where to compute
 #     [--jobs J]                   trials of the search at a time (default 1)
 # Runs that are finished are skipped, interrupted ones go on where they were.
@@ -11,13 +11,17 @@ cd "$(dirname "$0")"
 
 say() { printf '\n== %s\n' "$*"; }
 
-# train_once FOLDER SUBCOMMAND OPTION…: a run that is finished is skipped, one that was interrupted is resumed. A search is a run, too.
+# train_once FOLDER SUBCOMMAND OPTION…: a run that is finished is skipped, one that was interrupted is resumed. A search is a run, too; a
+# sweep and a chain are folders of runs, and go on with all their options.
 train_once() {
-    local folder=$1 subcommand
+    local folder=$1 subcommand finished
     read -ra subcommand <<< "$2"
     shift 2
-    if [ -f "$folder/result.csv" ] || [ -f "$folder/search.csv" ]; then echo "$folder: finished before, skipped"; return; fi
+    for finished in result search sweep; do
+        if [ -f "$folder/$finished.csv" ]; then echo "$folder: finished before, skipped"; return; fi
+    done
     if [ -f "$folder/config.csv" ]; then ./distill "${subcommand[@]}" --resume --run "$folder"; return; fi
+    if [ -d "$folder" ]; then ./distill "${subcommand[@]}" --resume --run "$folder" "$@"; return; fi
     ./distill "${subcommand[@]}" --run "$folder" "$@"
 }
 
@@ -35,6 +39,7 @@ quick() {
     cat <<'TEXT'
 distill, scaled down: 5,000 training and 5,000 test images of fashion-mnist (10 classes, 32x32).
   ReviewKD  teacher resnet20, student resnet8: 6 epochs at batch 128, 2 seeds.
+  FEED      2 teachers resnet20, student resnet8: parallel with 1 and with both, Factor Transfer; 6 epochs, 2 seeds.
   KTG       target resnet8a: mutual learning with resnet14a; a search over 12 graphs of 2 nodes, 2 jobs; 4 epochs, 2 seeds.
 Expected: 7 to 10 minutes on two cores, the build included; no GPU, no network beyond the package manager.
 TEXT
@@ -42,14 +47,18 @@ TEXT
     say "data"
     if [ ! -f $data/meta.csv ]; then ./distill data import fashion-mnist --dataset fashion-quick --limit 500; else echo "$data is there"; fi
     quick_reviewkd
+    quick_feed
     quick_ktg
     say "report"
     ./distill report runs/quick --csv runs/report.csv --html runs/report.html
     echo "whole time: $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s; the page: runs/report.html"
 }
 
+quick_common=(--dataset fashion-quick --epochs 6 --lr-steps "4,5" --batch 128 --lr 0.1 --nesterov on)  # what ReviewKD and FEED share
+quick_teachers=runs/quick/teachers
+
 quick_reviewkd() {
-    local common=(--dataset fashion-quick --epochs 6 --lr-steps "4,5" --batch 128 --lr 0.1 --nesterov on) teacher=runs/quick/teacher seed
+    local common=("${quick_common[@]}") teacher=$quick_teachers/s0 seed
     say "teacher: resnet20"
     train_once $teacher train "${common[@]}" --net resnet20
     local from=(--teacher resnet20 --teacher-weights "$teacher/student.safetensors" --teacher-min 60)
@@ -61,6 +70,19 @@ quick_reviewkd() {
         # The paper's warm-up of the review loss is 20 of 240 epochs.
         say "ReviewKD: resnet20 -> resnet8, seed $seed"
         train_once runs/quick/reviewkd/s$seed reviewkd "${common[@]}" --student resnet8 "${from[@]}" --kd-warmup 1 --seed $seed
+    done
+}
+
+# The student alone and KD are those above; the first teacher, too: --train-teachers adds the second.
+quick_feed() {
+    local common=("${quick_common[@]}" --student resnet8) seed
+    say "FEED: resnet8 from 1 and from 2 teachers resnet20, seeds 0 and 1"
+    train_once runs/quick/feed "feed sweep" "${common[@]}" --runs 2 --train-teachers 2 --teacher-nets resnet20 \
+        --teachers-run $quick_teachers
+    for seed in 0 1; do
+        say "Factor Transfer: resnet20 -> resnet8, seed $seed"
+        train_once runs/quick/ft/s$seed "kd --method ft" "${common[@]}" --teacher resnet20 \
+            --teacher-weights $quick_teachers/s0/student.safetensors --paraphraser-epochs 2 --seed $seed
     done
 }
 
@@ -83,9 +105,9 @@ paper_rows() {
         if ($4 !~ "^(" net "([+]" net ")*)?$" || $5 !~ "^" net "$") next
         if ($1 ~ /^ktg-.*-(upper|second)$/) next  # the other one of two figures for the same training
         if ($6 == "teacher" || $6 == "student") command = "train"
-        else if ($6 == "kd" || $6 ~ /^ktg-/ && $6 != "ktg-search") command = $6
+        else if ($1 ~ /^feed-/ || $6 == "kd" || $6 ~ /^ktg-/ && $6 != "ktg-search") command = $6
         else if ($6 == "reviewkd" || $6 ~ /^reviewkd-(none|r|r-res|r-res-abf|r-res-hcl)$/) command = "reviewkd"; else next
-        print $1, command, $4 == "" ? "-" : $4, $5 }' data/paper/reviewkd.csv data/paper/ktg.csv
+        print $1, command, $4 == "" ? "-" : $4, $5 }' data/paper/reviewkd.csv data/paper/ktg.csv data/paper/feed.csv
 }
 
 # The rows asked for, one a line.
@@ -93,21 +115,40 @@ chosen_rows() {
     local all row
     all=$(paper_rows)
     for id in "$@"; do
-        if [ "$id" = reviewkd ] || [ "$id" = ktg ]; then grep "^$id-" <<< "$all"; continue; fi
+        case $id in reviewkd | ktg | feed) grep "^$id-" <<< "$all"; continue ;; esac
         if [ "$id" = ktg-search ]; then continue; fi
         row=$(grep -- "^$id " <<< "$all") || {
-            echo "reproduce.sh: no row '$id' to train; there are: reviewkd ktg ktg-search $(cut -d' ' -f1 <<< "$all" | xargs)" >&2
+            echo "reproduce.sh: no row '$id' to train; there are: reviewkd ktg feed ktg-search $(cut -d' ' -f1 <<< "$all" | xargs)" >&2
             exit 2
         }
         echo "$row"
     done | awk '!seen[$0]++'
 }
 
+# The first FEED row that trains NET alone, as KIND (teacher or student).
+feed_alone() {
+    paper_rows | awk -v net="$1" -v kind="$2" '$1 ~ "^feed-.*-" kind "$" && $(kind == "teacher" ? 3 : 4) == net && !n++ { print $1 }'
+}
+
+# FEED's teachers of one network, in s0, s1, …: the folder that --train-teachers looks into.
+feed_teachers() { echo "runs/paper/feed-teachers-$1"; }
+
+# How many networks a list NET+NET+… has.
+count_of() { awk -F+ '{ print NF }' <<< "$1"; }
+
 # Of rows on stdin: the teachers that must be there first, each once, whoever needs it: "id folder network".
 teacher_rows() {
-    local id command teacher student
+    local id command teacher student net k
     while read -r id command teacher student; do
+        net=${teacher%%+*}
         case $id:$command in
+            feed-*:ban | feed-*:feed-sequential)
+                id=$(feed_alone "$net" student)
+                echo "$id runs/paper/$id/s0 $net" ;;
+            feed-*-student:train) ;;
+            feed-*)
+                id=$(feed_alone "$net" teacher)
+                for ((k = 0; k < $(count_of "$teacher"); k++)); do echo "$id $(feed_teachers "$net")/s$k $net"; done ;;
             *:ktg-kd) echo "ktg-c100-$teacher-student runs/paper/ktg-c100-$teacher-student/s0 $teacher" ;;
             ktg-*) ;;
             *-teacher:train | *:kd | *:reviewkd)
@@ -115,6 +156,17 @@ teacher_rows() {
                 echo "$id runs/paper/teacher-$teacher $teacher" ;;
         esac
     done | sort -u
+}
+
+# The subcommand that trains a row.
+subcommand_of() {
+    case $1 in
+        ktg-*) echo "ktg train" ;;
+        feed) echo "feed parallel" ;;
+        feed-sequential) echo "feed sequential" ;;
+        ensemble | ft | ban) echo "kd --method $1" ;;
+        *) echo "$1" ;;
+    esac
 }
 
 # The networks of a graph's row, as --models takes them: TEACHER[+TEACHER…] STUDENT.
@@ -131,10 +183,16 @@ step_ms() {
     rm -f "$figures"
 }
 
-# Hours of a row's training at the paper's length over 50,000 images: ID COMMAND TEACHER STUDENT.
+# Hours of a row's training at the paper's length over 50,000 images: ID COMMAND TEACHER STUDENT. Of FEED's rows a teacher costs what
+# one adds to KD's step, and a chain has three stages; the helper layers' arithmetic is left out.
 expected_hours() {
-    local epochs=240 batch=64 step ms
+    local epochs=240 batch=64 step ms alone=0 teachers=1 stages=1
     case $1:$2 in
+        feed-*:train) epochs=200 batch=128 step=(train --net "$4") ;;
+        feed-*)
+            epochs=200 batch=128 teachers=$(count_of "$3") step=(kd --teacher "${3%%+*}" --student "$4")
+            if [ "$2" = feed-sequential ]; then stages=3; fi
+            if [ "$teachers" -gt 1 ]; then alone=$(step_ms train --net "$4" --batch $batch); fi ;;
         ktg-*:train) epochs=200 batch=128 step=(train --net "$4") ;;
         ktg-*) epochs=200 step=(ktg --graph "${2#ktg-}" --models "$(models_of "$3" "$4")") ;;
         *:train) step=(train --net "$4") ;;
@@ -142,7 +200,8 @@ expected_hours() {
         *) step=("$2" --teacher "$3" --student "$4") ;;
     esac
     ms=$(step_ms "${step[@]}" --batch $batch)
-    awk -v ms="$ms" -v epochs=$epochs -v batch=$batch 'BEGIN { printf "%.1f", ms * epochs * 50000 / batch / 3.6e6 }'
+    awk -v ms="$ms" -v alone="$alone" -v teachers="$teachers" -v epochs=$((epochs * stages)) -v batch=$batch \
+        'BEGIN { printf "%.1f", (ms + (teachers - 1) * (ms - alone)) * epochs * 50000 / batch / 3.6e6 }'
 }
 
 # Hours of the search, one trial at a time: SEEDS. A trial goes past 1, 2, 4 … epochs if it is in the better half there, and has 40,000
@@ -162,7 +221,7 @@ search_hours() {
 }
 
 paper() {
-    local seeds=1 jobs=1 asked=() device=auto rows teachers hours once=0 each=0 id folder command teacher student seed with search=""
+    local seeds=1 jobs=1 asked=() device=auto rows teachers hours once=0 each=0 id folder command teacher student seed with alone search=""
     while [ $# -gt 0 ]; do
         case $1 in
             --seeds) seeds=${2:?--seeds needs a number}; shift 2 ;;
@@ -172,7 +231,7 @@ paper() {
             *) asked+=("$1"); shift ;;
         esac
     done
-    [ ${#asked[@]} -gt 0 ] || asked=(reviewkd ktg)
+    [ ${#asked[@]} -gt 0 ] || asked=(reviewkd ktg feed)
     rows=$(chosen_rows "${asked[@]}")
     teachers=$(teacher_rows <<< "$rows")
     rows=$(grep -v -- '-teacher ' <<< "$rows" || true)
@@ -202,19 +261,26 @@ paper() {
 
     while read -r id folder teacher; do
         [ -n "$id" ] || continue
-        say "teacher $teacher"
-        train_once "$folder" train --preset "$id" --device "$device"
+        say "teacher $teacher: $folder"
+        seed=0
+        case $folder in */s[0-9]) seed=${folder##*/s} ;; esac
+        train_once "$folder" train --preset "$id" --seed "$seed" --device "$device"
     done <<< "$teachers"
     while read -r id command teacher student; do
         [ -n "$id" ] || continue
-        case $command in
-            kd | reviewkd) with=(--teacher-weights "runs/paper/teacher-$teacher/student.safetensors") ;;
-            ktg-kd) with=(--weights "1=runs/paper/ktg-c100-$teacher-student/s0/student.safetensors") ;;
+        case $id:$command in
+            feed-*:feed | feed-*:ensemble) with=(--teachers-run "$(feed_teachers "${teacher%%+*}")") ;;
+            feed-*:kd | feed-*:ft) with=(--teacher-weights "$(feed_teachers "$teacher")/s0/student.safetensors") ;;
+            feed-*:ban | feed-*:feed-sequential)
+                alone=runs/paper/$(feed_alone "$teacher" student)/s0/student.safetensors
+                if [ "$command" = ban ]; then with=(--teacher-weights "$alone"); else with=(--teachers "$alone"); fi ;;
+            *:kd | *:reviewkd) with=(--teacher-weights "runs/paper/teacher-$teacher/student.safetensors") ;;
+            *:ktg-kd) with=(--weights "1=runs/paper/ktg-c100-$teacher-student/s0/student.safetensors") ;;
             *) with=() ;;
         esac
         for ((seed = 0; seed < seeds; seed++)); do
             say "$id, seed $seed"
-            train_once "runs/paper/$id/s$seed" "${command/#ktg-*/ktg train}" --preset "$id" --seed "$seed" --device "$device" \
+            train_once "runs/paper/$id/s$seed" "$(subcommand_of "$command")" --preset "$id" --seed "$seed" --device "$device" \
                 ${with[@]+"${with[@]}"}
         done
     done <<< "$rows"

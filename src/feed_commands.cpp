@@ -113,7 +113,10 @@ void run_chains(Command& c) {
         input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
     const bool many = o.runs > 1;
     const auto folder_of = [&](uint64_t seed) { return many ? base / ("s" + std::to_string(seed)) : base; };
-    if (o.resume) take_options_of(RunFolder::reopen(folder_of(o.seed) / "stage1"), o.chain_by == "feed" ? method_name : "ban", *c.table);
+    if (o.resume) {
+        const RunFolder first = RunFolder::reopen(folder_of(o.seed) / "stage1");
+        take_options_of(first, value_of(first.config(), "by") == "ban" ? "ban" : method_name, *c.table);
+    }
     const bool several = o.teachers.find(',') != std::string::npos;
     if (several || o.train_teachers > 1)
         input_error(several ? "--teachers " + o.teachers : text("--train-teachers ", o.train_teachers),

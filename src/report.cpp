@@ -243,7 +243,7 @@ std::string label(const Run& run) {
 
 std::string Group::name() const {
     const Run& run = any();
-    std::string all = run.id;
+    std::string all = run.id + stage_of(run);
     if (run.id.empty())
         all = run.dataset + " " + (run.teacher.empty() ? "" : counted(run.teacher) + "→") + run.student + " " + run.method + stage_of(run) +
               (run.graph_name.empty() ? "" : " " + run.graph_name);

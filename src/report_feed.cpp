@@ -231,7 +231,8 @@ std::string feed_section(const FeedStudy& study) {
     for (const FeedClaim& c : study.claims) {
         const Cells cells = cells_of(c);
         html << "<tr>";
-        cell(cells[0], "", true), cell(cells[1], "", true), cell(cells[2], cells[3]), cell(cells[4], cells[5]), cell(cells[6]), cell(cells[7]);
+        cell(cells[0], "", true), cell(cells[1], "", true);
+        cell(cells[2], cells[3]), cell(cells[4], cells[5]), cell(cells[6]), cell(cells[7]);
         html << "</tr>\n";
     }
     html << "</tbody></table></div>\n<p class=\"soft\">" << rule << "</p></section>\n";

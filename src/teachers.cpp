@@ -39,7 +39,8 @@ void require_same_training(const RunFolder& there, const Config& wanted) {
         const bool counts = name == "seed" || (name != "id" && !is_circumstance(name));
         if (const std::string found = value_of(theirs, name); counts && found != value)
             input_error(there.path().string(), ": this teacher was trained with ", name, " ", found.empty() ? "(nothing)" : found,
-                        ", asked for is ", value.empty() ? "(nothing)" : value, "; ask for the same, or name another folder with --teachers-run");
+                        ", asked for is ", value.empty() ? "(nothing)" : value,
+                        "; ask for the same, or name another folder with --teachers-run");
     }
 }
 

@@ -101,7 +101,8 @@ TEST_CASE("feed commands: side by side the teachers are the same; a folder of ot
     for (const char* seed : {"s0", "s1"}) check_equal(folder / "elsewhere" / seed, folder / "runs/teachers-s-resnet8" / seed);
     check_rejected(folder, "feed parallel --student resnet8" + schedule + two + "--epochs 3 --run other",
                    {"runs/teachers-s-resnet8/s0", "was trained with epochs 2", "asked for is 3", "--teachers-run"});
-    check_rejected(folder, "feed parallel --student resnet8" + training + "--train-teachers 1 --teacher-nets resnet14 --teachers-run elsewhere",
+    const std::string larger = "--train-teachers 1 --teacher-nets resnet14 ";
+    check_rejected(folder, "feed parallel --student resnet8" + training + larger + "--teachers-run elsewhere",
                    {"elsewhere/s0", "student resnet8", "asked for is resnet14"});
     fs::create_directory(folder / "mistaken");
     fs::copy(folder / "one", folder / "mistaken/s0", fs::copy_options::recursive);
@@ -170,7 +171,11 @@ TEST_CASE("feed commands: an interrupted sweep and an interrupted chain end like
         CHECK(option_of(folder / "cut" / stage, "info.stage") == std::string(stage).substr(5));
     }
 
-    const std::string swept = "feed sweep --student resnet8 --epochs 4 --teachers a.safetensors,b.safetensors --seed 5" + schedule + "--run ";
+    succeed(folder, "feed sequential --by ban --stages 2 --epochs 1 --teachers a.safetensors" + schedule + "--run reborn");
+    succeed(folder, "feed sequential --resume --run reborn", {"reborn/stage1: finished before", "reborn/stage2: finished before"});
+
+    const std::string swept =
+        "feed sweep --student resnet8 --epochs 4 --teachers a.safetensors,b.safetensors --seed 5" + schedule + "--run ";
     succeed(folder, swept + "all");
     const Ended stopped = interrupted(folder, swept + "some", folder / "some/n1/s5", 1);
     CHECK(says(stopped.err, {"interrupted in some/n1/s5", "the same command and --resume"}));
@@ -191,9 +196,15 @@ TEST_CASE("feed commands: a row of data/paper sets networks, teachers and schedu
     CHECK(option_of(folder / "two", "train-teachers") == "2");
     CHECK(option_of(folder / "two", "nesterov") == "off");
     const std::string teacher = "--teacher resnet8 --teacher-weights runs/teachers-s-resnet8/s0/student.safetensors --run ft";
-    succeed(folder, "kd --preset feed-c100-resnet110-resnet56-ft --dataset s --student resnet8 --max-steps 2 --threads 1 --quiet " + teacher);
+    const std::string shorter = "--dataset s --student resnet8 --max-steps 2 --threads 1 --quiet ";
+    succeed(folder, "kd --preset feed-c100-resnet110-resnet56-ft " + shorter + teacher);
     CHECK(option_of(folder / "ft", "method") == "ft");
     CHECK(option_of(folder / "ft", "batch") == "128");
+    succeed(folder, "feed sequential --preset feed-c100-resnet56-resnet56-sequential --stages 1 --run chain --teachers "
+                    "runs/teachers-s-resnet8/s0/student.safetensors" + here);
+    CHECK(read_csv(folder / "chain/stage1/result.csv").cell(0, "id") == "feed-c100-resnet56-resnet56-sequential");
+    succeed(folder, "kd --preset feed-c100-resnet110-resnet56-ensemble --train-teachers 1 --run e" + here, {"0 to train"});
+    CHECK(option_of(folder / "e", "method") == "ensemble");
     check_rejected(folder, "feed parallel --preset feed-c100-resnet110-resnet56-ft" + here, {"is a row of method ft", "distill kd"});
     check_rejected(folder, "train --net resnet8 --preset feed-c100-resnet56-resnet56-sequential --dataset s",
                    {"row of method feed-sequential", "distill feed sequential"});
@@ -207,16 +218,19 @@ TEST_CASE("feed commands: bad input") {
     for (const std::string& line : {parallel, sweep, "kd --method ensemble --student resnet8" + training}) {
         check_rejected(folder, line + "--train-teachers 0", {"--teachers: no teacher", "--train-teachers"});
         check_rejected(folder, line + "--train-teachers -1 --teacher-nets resnet8", {"--train-teachers", "found '-1'"});
-        check_rejected(folder, line + two + "--teachers a.safetensors", {"--train-teachers 2", "--teachers a.safetensors", "one or the other"});
+        check_rejected(folder, line + two + "--teachers a.safetensors",
+                       {"--train-teachers 2", "--teachers a.safetensors", "one or the other"});
         check_rejected(folder, line + "--train-teachers 2", {"--train-teachers 2: which network?", "--teacher-nets", "resnet8"});
-        check_rejected(folder, line + "--train-teachers 2 --teacher-nets resnet8,resnet14", {"--teacher-nets resnet8,resnet14", "one network"});
+        check_rejected(folder, line + "--train-teachers 2 --teacher-nets resnet8,resnet14",
+                       {"--teacher-nets resnet8,resnet14", "one network"});
         check_rejected(folder, line + "--train-teachers 2 --teacher-nets resnet9", {"unknown network 'resnet9'"});
         check_rejected(folder, line + two + "--student resnet9", {"unknown network 'resnet9'"});
         check_rejected(folder, line + two + "--batch 1000", {"--batch 1000", "100 records"});
         check_rejected(folder, line + two + "--lr-steps 2,1", {"--lr-steps: found '2,1'"});
     }
     check_rejected(folder, parallel + two + "--save no/where.safetensors", {"--save no/where", "the folder is not there"});
-    check_rejected(folder, "kd --method ft --student resnet8 --teacher resnet8" + training + two, {"--train-teachers 2", "--method ft", "one teacher"});
+    check_rejected(folder, "kd --method ft --student resnet8 --teacher resnet8" + training + two,
+                   {"--train-teachers 2", "--method ft", "one teacher"});
     check_rejected(folder, "feed sequential" + training + two, {"--train-teachers 2", "a chain begins with one teacher"});
     check_rejected(folder, sweep + two + "--numbers 1,3", {"--numbers 1,3: found 3", "there are 2 teachers"});
     for (const char* numbers : {"0", "1,,2", "two", "-1", "99999999999"})
