@@ -164,9 +164,10 @@ emulated:       ## builds the tests with the GPU's kernels run on the CPU, threa
 
 # Left out: what launches no kernel (files, tables, the command line) and what launches the same ones again and again.
 NO_KERNELS := safetensors*,checkpoint*,interruption*,command line*,bad input*,data*,image*,report*,paper*,*interrupted at any step*,\
-              arena*,streams*,replay*,side by side*,workers*,search*,journal*,halving*
+              arena*,streams*,replay*,side by side*,workers*,search*,journal*,halving*,\
+              feed commands*,feed: a run*,feed: bad input*,kd: ensemble and ft *
 test-emulated: emulated  ## the operations', networks' and trainer's tests on those kernels, without a GPU
-	build/emulated$(if $(SANITIZE),-asan)/tests --test-case-exclude='slow: *,$(NO_KERNELS)'
+	build/emulated$(if $(SANITIZE),-asan)/tests --test-case-exclude='slow: *,$(subst $(comma) ,$(comma),$(NO_KERNELS))'
 
 test-optuna: $(BUILD)/distill  ## the graph search by several workers, on a PostgreSQL server of its own
 	$(PYTHON) tests/test_ktg_optuna.py --distill $<
