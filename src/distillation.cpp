@@ -113,6 +113,7 @@ std::vector<Output> look(const Teachers& teachers, const Var& images) {
         shown.push_back((*teacher)(images));
         shown.back().features.clear();
         shown.back().sensing.clear();
+        shown.back().sensing_pre_activation.clear();
     }
     return shown;
 }

@@ -5,10 +5,12 @@
 #include <memory>
 
 #include "backend.h"
+#include "csv.h"
 #include "error.h"
 #include "experiment.h"
 #include "factor_transfer.h"
 #include "ktg_commands.h"
+#include "nets_mhgd.h"
 #include "paper.h"
 #include "reviewkd.h"
 #include "work_count.h"
@@ -202,6 +204,10 @@ void add_info(CLI::App& app) {
         std::printf("%s, %d classes, images %dx%d\n", asked->net.c_str(), asked->classes, asked->size, asked->size);
         std::printf("  parameters            %lld\n", static_cast<long long>(parameters.count()));
         std::printf("  multiply-accumulates  %lld an image, forward\n", static_cast<long long>(multiply_accumulates() - before));
+        if (const SlideCount slides = slide_count(asked->net); slides.operations > 0)
+            std::printf("  MHGD's slides         %s million operations%s, of CIFAR-100; not what their own layout gives\n",
+                        number(slides.operations).c_str(),
+                        slides.parameters > 0 ? text(", ", number(slides.parameters), " million parameters").c_str() : "");
         for (const Feature& f : out.features) {
             const Shape& s = f.value.shape();
             std::printf("  feature %-13s %lldx%lldx%lld (h x w x c)\n", f.name.c_str(), static_cast<long long>(s.h),
