@@ -154,8 +154,8 @@ class Staged final : public Network {
 }  // namespace
 
 std::string without_tiny(const std::string& name) {
-    const bool tiny = name.size() > tiny_suffix.size() && name.compare(name.size() - tiny_suffix.size(), tiny_suffix.size(), tiny_suffix) == 0;
-    return tiny ? name.substr(0, name.size() - tiny_suffix.size()) : name;
+    const size_t base = name.size() > tiny_suffix.size() ? name.size() - tiny_suffix.size() : 0;
+    return base > 0 && name.compare(base, std::string::npos, tiny_suffix) == 0 ? name.substr(0, base) : name;
 }
 
 bool is_mhgd_network(const std::string& name) {
