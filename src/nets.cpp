@@ -115,7 +115,8 @@ class ResNet final : public Network {
         stem_ = Conv2d(p, prefix + "conv1", 3, plan.width[0], 3, plan.stem_stride);
         stem_bn_ = BatchNorm(p, prefix + "bn1", plan.width[0]);
         for_each_block(plan, [&](int stage, int block, int64_t from, int64_t to, int stride) {
-            stages_[static_cast<size_t>(stage - 1)].emplace_back(p, path(prefix, "layer", stage, ".", block), from, to, stride, plan.option_a);
+            const std::string name_of_block = path(prefix, "layer", stage, ".", block);
+            stages_[static_cast<size_t>(stage - 1)].emplace_back(p, name_of_block, from, to, stride, plan.option_a);
         });
         const int64_t in = plan.width[3];
         const bool scaled = plan.option_a || plan.mhgd;

@@ -83,13 +83,14 @@ struct Outcome {
     }
 };
 
-/// A data set of four textures, 16x16 unless said otherwise: 100 training and 40 test images, batches of 32, so 4 steps an epoch, the last with 4 images.
-/// One thread: what is tested here does not hang on their number, and busy cores make several slow.
+/// A data set of four textures, 16x16 unless said otherwise: 100 training and 40 test images, batches of 32, so 4 steps an epoch, the last
+/// with 4 images. One thread: what is tested here does not hang on their number, and busy cores make several slow.
 class SmallTraining {
   public:
     SmallTraining() : SmallTraining(nullptr) {}
     /// On another backend than the CPU's.
-    explicit SmallTraining(std::unique_ptr<Backend> backend, int side = 16) : threads_(omp_get_max_threads()), backend_(std::move(backend)) {
+    explicit SmallTraining(std::unique_ptr<Backend> backend, int side = 16)
+        : threads_(omp_get_max_threads()), backend_(std::move(backend)) {
         omp_set_num_threads(1);
         if (!backend_) backend_ = make_backend("cpu", {1});
         synthesize(folder_ / "data", {"synth", 4, side, 100, 40});
