@@ -54,7 +54,7 @@ std::vector<Output> look(const Teachers& teachers, const Var& images);
 /// T²·mean over the batch of KL(p_t ‖ p_s), p = softmax(logits/T) (Hinton, Vinyals, Dean 2015).
 Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float temperature);
 
-/// γ·CE + α·T²·KL (PAPERS.md: KD). Of several teachers the logits' mean teaches.
+/// γ·CE + α·T²·KL (PAPERS.md: KD); soft-logits is γ·CE + α·KL. Of several teachers the logits' mean teaches.
 class KnowledgeDistillation final : public StudentMethod {
   public:
     KnowledgeDistillation(Backend& backend, const Options& options, int classes, const Teacher& teacher);
@@ -66,6 +66,7 @@ class KnowledgeDistillation final : public StudentMethod {
     KnowledgeDistillation(Backend& backend, const Options& options, int classes, std::vector<const Teacher*> teachers);
     std::vector<const Teacher*> teachers_;
     float temperature_, alpha_, gamma_;
+    bool squared_;  ///< the factor T²
 };
 
 }  // namespace distill

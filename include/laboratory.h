@@ -34,7 +34,7 @@ Laboratory open_laboratory(Options& options);
 /// Called by several threads at once, each with its own laboratory.
 using MethodFactory = std::function<std::unique_ptr<Method>(Laboratory&, const Options&)>;
 
-/// The method with its start weights (--init, if given).
+/// The method with its start weights (--init, if given). InputError if one of its networks is not made for the data's images.
 std::unique_ptr<Method> start_method(Laboratory& lab, const Options& options, const MethodFactory& make);
 
 /// --init: a plain student, or a file with the student under "student." and the helpers beside it. Returns the file's metadata.

@@ -1,6 +1,7 @@
 // layers.h: modules with named parameters. Names are PyTorch's, so that its checkpoints fit.
-// defines: Mode, ConvInit, Conv2d, ConvTranspose2d, BatchNorm, Linear, conv_bn
+// defines: Mode, ConvInit, Conv2d, ConvTranspose2d, BatchNorm, Linear, Dropout, conv_bn
 #pragma once
+#include <memory>
 #include <string>
 
 #include "ops.h"
@@ -8,12 +9,14 @@
 
 namespace distill {
 
-/// train: BatchNorm uses the batch's statistics and updates the running ones; evaluate: it uses the running ones.
+/// train: BatchNorm uses the batch's statistics and updates the running ones, dropout drops; evaluate: it uses the running ones, and
+/// dropout does nothing.
 enum class Mode { train, evaluate };
 
 /// How convolutions and classifiers start (PAPERS.md, section 1 and "Conventions").
 enum class ConvInit {
     kaiming_normal_fan_out,  ///< N(0, 2/(k·k·out))
+    kaiming_normal_fan_in,   ///< N(0, 2/(k·k·in)), bias 0
     kaiming_uniform_a1,      ///< U(±√(3/fan_in)): Kaiming-uniform with a = 1
     framework_default        ///< U(±1/√fan_in), weight and bias
 };
@@ -26,6 +29,8 @@ struct Conv2d {
     /// Square kernel of `size`, padded by ⌊size/2⌋; registers NAME.weight and, if asked, NAME.bias.
     Conv2d(Parameters&, const std::string& name, int64_t in, int64_t out, int64_t size, int stride = 1,
            ConvInit init = ConvInit::kaiming_normal_fan_out, bool with_bias = false);
+    /// A 3×3 kernel for each channel by itself; NAME.weight (C,1,3,3), N(0, 2/9): each input feeds nine outputs.
+    static Conv2d depthwise(Parameters&, const std::string& name, int64_t channels, int stride);
     Var operator()(const Var& x) const { return conv2d(x, weight, options, bias); }
 };
 
@@ -56,7 +61,22 @@ struct Linear {
     Linear() = default;
     Linear(Parameters&, const std::string& name, int64_t in, int64_t out, Init weight_init, Init bias_init);
     static Init default_init(int64_t in);  ///< U(±1/√in)
+    static Init scaled_init(int64_t fan);  ///< N(0, 2/fan)
     Var operator()(const Var& x) const { return linear(x, weight, bias); }
+};
+
+/// In training y = x·m/(1 − rate), m = 0 with probability `rate`, drawn from the parameters' seed, the name, the number of updates so far
+/// and the element: the same at any number of threads, on any device, in a recorded step, and after a run goes on.
+struct Dropout {
+    float rate = 0;
+
+    Dropout() = default;
+    Dropout(Parameters&, const std::string& name, float rate);
+    Var operator()(const Var& x, Mode mode) const;
+
+  private:
+    uint64_t name_ = 0;
+    std::shared_ptr<const Updates> updates_;
 };
 
 /// BN(conv(x)) [+ residual] [then ReLU]. Where nothing is recorded and the mode is evaluate, BatchNorm is folded into the convolution

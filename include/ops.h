@@ -79,6 +79,8 @@ Var subsample(const Var& x, int stride);                        ///< every strid
 
 // ---- linear.cpp: in float ----------------------------------------------------------------------------------------------------------
 Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);  ///< matrices (rows,1,1,columns)
+/// The flow of the solution procedure (Yim et al. 2017): topᵀ·bottom/(H·W) of each sample; (N,H,W,A), (N,H,W,B) → (N,1,A,B).
+Var flow_matrix(const Var& top, const Var& bottom);
 Var linear(const Var& x, const Var& w, const Var& bias = {});  ///< x (N,1,1,I), w (O,1,1,I), bias (1,1,1,O) → (N,1,1,O)
 
 // ---- bias.cu -----------------------------------------------------------------------------------------------------------------------
@@ -95,6 +97,9 @@ Var cross_entropy(const Var& logits, const Tensor& labels);
 Var kl_divergence(const Var& student_logits, const Tensor& teacher_logits, float temperature);
 Var mse(const Var& a, const Var& b);  ///< mean over all elements of (a−b)²
 Var l1(const Var& a, const Var& b);   ///< mean over all elements of |a−b|
+/// Σ over elements, mean over the batch, of (s+1)² where s > −1 and t ≤ 0, and (s−1)² where s ≤ 1 and t > 0: how far a student's
+/// pre-activations s are from lying, by a margin of 1, on the teacher's side of zero (Heo et al. 2019). Gradient into s alone.
+Var boundary_loss(const Var& student, const Tensor& teacher);
 Var mean(const Var& x);
 
 // ---- normalize.cu ------------------------------------------------------------------------------------------------------------------

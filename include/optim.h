@@ -13,7 +13,7 @@ struct SgdOptions {
 };
 
 /// g ← g + wd·w on every parameter (BatchNorm and biases too); v ← μ·v + g; w ← w − lr·(g + μ·v with Nesterov, else v).
-/// `lr`: one float in device memory. The rounded copy, where there is one, follows.
+/// `lr`: one float in device memory. The rounded copy and the count of updates, where there are any, follow.
 void sgd_step(const Parameters& parameters, const Tensor& lr, const SgdOptions& options);
 
 /// base, times 0.1 from the start of each epoch in `steps` on (epochs counted from 0).

@@ -43,6 +43,7 @@ struct Options {
     // kd
     std::string kd_method = "kd";
     double temperature = 4, alpha = 0.9, gamma = 0.1;
+    int init_epochs = 40;
     // reviewkd
     std::optional<double> kd_weight;  ///< λ; by pair if not given
     int kd_warmup = 20;

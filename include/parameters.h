@@ -1,8 +1,9 @@
 // parameters.h: the named weights of a network (and of a method's helper modules), flat in memory.
-// defines: Init, Layout, Parameters
+// defines: Init, Layout, Updates, Parameters
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,13 @@ struct Init {
 /// How a parameter lies in a weight file (PyTorch's order); in memory it is always a Shape.
 enum class Layout { convolution /* O,I,kh,kw from (K,R,S,C) */, matrix /* O,I from (O,1,1,I) */, vector /* C from (1,1,1,C) */ };
 
+/// What draws of a training step hang on: the seed that the weights started from, and how often they were updated since, one float in
+/// device memory (exact up to 2²⁴).
+struct Updates {
+    uint64_t seed = 0;
+    Tensor count;
+};
+
 /// Modules register what they need by name; allocate() then places all values in one buffer, all gradients in a second, all momenta in
 /// a third, in order of registration, so that an optimiser step is one launch. Buffers (running statistics) lie apart. All of them are
 /// float; where the backend's activations are bfloat16, a rounded copy of the values lies beside them for convolutions to read.
@@ -32,6 +40,9 @@ class Parameters {
 
     Var add(const std::string& name, Shape shape, Layout layout, Init init);
     Var add_buffer(const std::string& name, Shape shape, float value);
+    /// Asks that updates are counted (before allocate()): sgd_step does it, and the count lies behind the buffers, so that a checkpoint has
+    /// it and a weight file has not.
+    std::shared_ptr<const Updates> count_updates();
     void allocate(uint64_t seed);
 
     Backend& backend() const { return *backend_; }
@@ -41,6 +52,7 @@ class Parameters {
     const Tensor& gradients() const { return gradients_; }
     const Tensor& momenta() const { return momenta_; }
     const Tensor& buffers() const { return buffers_; }
+    const Updates* updates() const { return updates_.get(); }  ///< null: nobody asked
     const Tensor& rounded() const { return rounded_; }  ///< undefined unless the backend's activations are bfloat16
     /// To be called by whoever wrote into values(): the rounded copy follows. (sgd_step and from_file do it themselves.)
     void values_changed() const;
@@ -72,6 +84,7 @@ class Parameters {
     std::vector<Entry> entries_;
     int64_t value_count_ = 0, buffer_count_ = 0;
     Tensor values_, gradients_, momenta_, buffers_, rounded_;
+    std::shared_ptr<Updates> updates_;
 };
 
 }  // namespace distill

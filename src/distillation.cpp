@@ -112,6 +112,7 @@ std::vector<Output> look(const Teachers& teachers, const Var& images) {
         shown.push_back((*teacher)(images));
         shown.back().features.clear();
         shown.back().sensing.clear();
+        shown.back().sensing_pre_activation.clear();
     }
     return shown;
 }
@@ -125,7 +126,8 @@ KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& o,
       teachers_(std::move(teachers)),
       temperature_(static_cast<float>(o.temperature)),
       alpha_(static_cast<float>(o.alpha)),
-      gamma_(static_cast<float>(o.gamma)) {
+      gamma_(static_cast<float>(o.gamma)),
+      squared_(o.kd_method != "soft-logits") {
     parameters_.allocate(o.seed);
 }
 
@@ -141,7 +143,9 @@ StepResult KnowledgeDistillation::step(const Batch& batch) {
     const Var logits = student_->forward(batch.images, Mode::train).logits;
     join(logits.backend());
     const Var ce = scale(cross_entropy(logits, batch.labels), gamma_);
-    const Var kd = scale(kd_loss(logits, mean_of(taught).value(), temperature_), alpha_);
+    const Tensor target = mean_of(taught).value();
+    const Var kl = squared_ ? kd_loss(logits, target, temperature_) : kl_divergence(logits, target, temperature_);
+    const Var kd = scale(kl, alpha_);
     return {add(ce, kd), {ce, kd}, logits};
 }
 

@@ -48,6 +48,9 @@ Laboratory open_laboratory(Options& o) {
 
 std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const MethodFactory& make) {
     std::unique_ptr<Method> method = make(lab, o);
+    const auto require_fit = [&](const Network& network) { network.require_images(lab.data->height, lab.data->width); };
+    require_fit(method->student());
+    for (const OtherNetwork& other : method->others()) require_fit(*other.network);
     if (!o.init.empty()) load_start_weights(method->parameters(), o.init);
     return method;
 }

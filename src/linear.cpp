@@ -1,4 +1,4 @@
-// Products of matrices (rows,1,1,columns), by the backend's gemm.
+// Products of matrices (rows,1,1,columns), and of maps sample by sample, by the backend's gemm.
 #include "backend.h"
 #include "error.h"
 #include "ops.h"
@@ -13,9 +13,18 @@ void require_matrix(const char* operation, const Shape& s) {
 }
 
 void product(Backend& backend, const GemmShape& s, const float* a, const float* b, float* c) {
-    count_work(s.m * s.n * s.k);
+    count_work(s.count * s.m * s.n * s.k);
     const Profiled timed(backend, "matrix product", work_of(s));
     backend.gemm(s, a, b, c);
+}
+
+/// op(a)·op(b) of each sample; a, b and c hold one matrix a sample, dense.
+void products(const Tensor& a, const Tensor& b, const Tensor& c, GemmShape s) {
+    s.count = c.shape().n;
+    s.step_a = a.shape().per_sample();
+    s.step_b = b.shape().per_sample();
+    s.step_c = c.shape().per_sample();
+    product(c.backend(), s, a.data(), b.data(), c.data());
 }
 
 }  // namespace
@@ -45,6 +54,26 @@ Var matmul(const Var& left, const Var& right, bool transpose_a, bool transpose_b
         if (db.wanted() && transpose_b) product(device, {n, k, m, true, transpose_a}, dy.data(), a.data(), db.data());
     });
     return y;
+}
+
+Var flow_matrix(const Var& given_top, const Var& given_bottom) {
+    const Var top = to_float(given_top), bottom = to_float(given_bottom);
+    const Shape s = top.shape(), t = bottom.shape();
+    if (s.n != t.n || s.h != t.h || s.w != t.w)
+        failure("flow_matrix: maps ", to_string(s), " and ", to_string(t), " must have one size ---> pool the larger one");
+    const int64_t pixels = s.h * s.w, a = s.c, b = t.c;
+    Var y = result_of(Tensor(top.backend(), {s.n, 1, a, b}), top, bottom);
+    products(top.value(), bottom.value(), y.value(), {a, b, pixels, true, false});
+    record(y, [top, bottom, y, pixels, a, b] {
+        const Tensor dy = take_gradient(y);
+        {
+            const GradTarget d_top(top);
+            if (d_top.wanted()) products(bottom.value(), dy, d_top.tensor(), {pixels, a, b, false, true});
+        }
+        const GradTarget d_bottom(bottom);
+        if (d_bottom.wanted()) products(top.value(), dy, d_bottom.tensor(), {pixels, b, a, false, false});
+    });
+    return scale(y, 1.0f / static_cast<float>(pixels));
 }
 
 Var linear(const Var& x, const Var& w, const Var& bias) {

@@ -28,7 +28,7 @@ void sum_partials(const Tensor& partials, float factor, const Var& y) {
     for_each_row(y.backend(), 1, partials.size(), SumPartials{partials.size(), factor, partials.data(), y.data()});
 }
 
-// ---- means of elements ---------------------------------------------------------------------------------------------------
+// ---- sums over elements, divided ---------------------------------------------------------------------------------------------------
 
 struct SquaredDifference {
     DISTILL_HD static float value(float a, float b) { return (a - b) * (a - b); }
@@ -37,6 +37,14 @@ struct SquaredDifference {
 struct AbsoluteDifference {
     DISTILL_HD static float value(float a, float b) { return fabsf(a - b); }
     DISTILL_HD static float derivative(float a, float b) { return a > b ? 1.0f : a < b ? -1.0f : 0.0f; }
+};
+
+struct BoundaryViolation {
+    DISTILL_HD static float value(float s, float t) { return derivative(s, t) * derivative(s, t) / 4; }
+    DISTILL_HD static float derivative(float s, float t) {
+        if (t > 0) return s <= 1 ? 2 * (s - 1) : 0.0f;
+        return s > -1 ? 2 * (s + 1) : 0.0f;
+    }
 };
 
 template <class Op, class T>
@@ -66,14 +74,15 @@ struct DifferenceBackward {
     }
 };
 
+/// Σ over the elements of Op's value, divided by `divisor`.
 template <class Op>
-Var mean_difference(const char* operation, const Var& a, const Var& b) {
+Var difference(const char* operation, const Var& a, const Var& b, int64_t divisor) {
     const Shape s = a.shape();
     if (s != b.shape())
         failure(operation, ": shapes ", to_string(s), " and ", to_string(b.shape()), " must be equal ---> resize or reshape one");
-    if (a.type() != b.type()) return mean_difference<Op>(operation, to_float(a), to_float(b));
+    if (a.type() != b.type()) return difference<Op>(operation, to_float(a), to_float(b), divisor);
     Var y = result_of(Tensor(a.backend(), {1, 1, 1, 1}), a, b);
-    const float factor = 1.0f / static_cast<float>(s.size());
+    const float factor = 1.0f / static_cast<float>(divisor);
     const Tensor partials(a.backend(), {s.n, s.h, 1, 1});
     const int64_t line = s.w * s.c;
     with_type(a.type(), [&](auto t) {
@@ -179,8 +188,11 @@ struct DivergenceBackward {
 
 }  // namespace
 
-Var mse(const Var& a, const Var& b) { return mean_difference<SquaredDifference>("mse", a, b); }
-Var l1(const Var& a, const Var& b) { return mean_difference<AbsoluteDifference>("l1", a, b); }
+Var mse(const Var& a, const Var& b) { return difference<SquaredDifference>("mse", a, b, a.shape().size()); }
+Var l1(const Var& a, const Var& b) { return difference<AbsoluteDifference>("l1", a, b, a.shape().size()); }
+Var boundary_loss(const Var& student, const Tensor& teacher) {
+    return difference<BoundaryViolation>("boundary_loss", student, Var(teacher), student.shape().n);
+}
 
 Var mean(const Var& x) {
     const Shape s = x.shape();

@@ -1,7 +1,9 @@
 // CIFAR networks of three stages. resnet<d>: d = 6n+2, post-activation blocks; widths 16,16,32,64, four times (two times the stem) as
 // resnet<d>x4; a 1×1 shortcut where the shape changes (option B), or none but subsampling and appended zero channels (option A,
 // resnet<d>a).
-// wrn-<d>-<r>: d = 6n+4, pre-activation blocks, widths 16,16r,32r,64r.
+// wrn-<d>-<r>: d = 6n+4, pre-activation blocks, widths 16,16r,32r,64r; as -tiny the stem has stride 2.
+// MHGD's (PAPERS.md, 4): resnet-mhgd, of the WResNet student's plan; and wrn-22-4, wrn-10-4 and all -tiny, whose classifiers start as
+// there, N(0, 2/classes), and all else as of any wrn.
 #include "nets.h"
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include <cmath>
 
 #include "error.h"
+#include "nets_mhgd.h"
 
 namespace distill {
 namespace {
@@ -17,7 +20,9 @@ struct Plan {
     enum class Family { resnet, wide } family;
     int blocks;                    ///< per stage
     std::array<int64_t, 4> width;  ///< stem and three stages
-    bool option_a;                 ///< resnets: shortcuts without parameters
+    bool option_a = false;         ///< resnets: shortcuts without parameters
+    bool mhgd = false;             ///< the classifier starts as MHGD's
+    int stem_stride = 1;
 };
 
 /// The number of one to four digits at `at`, which moves behind it; 0 if there is none.
@@ -35,6 +40,10 @@ bool take_word(const std::string& s, const std::string& word, size_t& at) {
 }
 
 Plan plan_of(const std::string& name) {
+    const std::string base = without_tiny(name);
+    const bool tiny = base != name;
+    const int stem_stride = tiny ? 2 : 1;
+    if (base == "resnet-mhgd") return {Plan::Family::resnet, 1, {16, 64, 128, 256}, false, true, stem_stride};
     size_t at = 0;
     if (take_word(name, "resnet", at)) {
         const int depth = take_number(name, at);
@@ -42,11 +51,12 @@ Plan plan_of(const std::string& name) {
         if (at == name.size() && depth >= 8 && depth % 6 == 2)
             return {Plan::Family::resnet, (depth - 2) / 6,
                     fourfold ? std::array<int64_t, 4>{32, 64, 128, 256} : std::array<int64_t, 4>{16, 16, 32, 64}, option_a};
-    } else if (take_word(name, "wrn-", at)) {
-        const int depth = take_number(name, at);
-        const int r = take_word(name, "-", at) ? take_number(name, at) : 0;
-        if (at == name.size() && depth >= 10 && depth % 6 == 4 && r >= 1 && r < 100)
-            return {Plan::Family::wide, (depth - 4) / 6, {16, 16 * r, 32 * r, 64 * r}, false};
+    } else if (take_word(base, "wrn-", at)) {
+        const int depth = take_number(base, at);
+        const int r = take_word(base, "-", at) ? take_number(base, at) : 0;
+        const bool mhgd = tiny || base == "wrn-22-4" || base == "wrn-10-4";
+        if (at == base.size() && depth >= 10 && depth % 6 == 4 && r >= 1 && r < 100)
+            return {Plan::Family::wide, (depth - 4) / 6, {16, 16 * r, 32 * r, 64 * r}, false, mhgd, stem_stride};
     }
     input_error("unknown network '", name, "'; there are: ", network_names());
 }
@@ -56,6 +66,7 @@ std::string path(const std::string& prefix, const char* stage, int s, const char
 }
 
 std::vector<int64_t> feature_channels_of(const Plan& plan) { return {plan.width[1], plan.width[2], plan.width[3], plan.width[3]}; }
+std::vector<int64_t> sensing_channels_of(const Plan& plan) { return {plan.width[1], plan.width[2], plan.width[3]}; }
 
 /// f(stage from 1, block, channels in, channels out, stride) for each block in order; the second and third stage begin with stride 2.
 template <class F>
@@ -100,15 +111,17 @@ struct BasicBlock {
 class ResNet final : public Network {
   public:
     ResNet(const std::string& name, const Plan& plan, int classes, Parameters& p, const std::string& prefix)
-        : Network(name, classes, feature_channels_of(plan)) {
-        stem_ = Conv2d(p, prefix + "conv1", 3, plan.width[0], 3);
+        : Network(name, classes, feature_channels_of(plan), sensing_channels_of(plan)) {
+        stem_ = Conv2d(p, prefix + "conv1", 3, plan.width[0], 3, plan.stem_stride);
         stem_bn_ = BatchNorm(p, prefix + "bn1", plan.width[0]);
         for_each_block(plan, [&](int stage, int block, int64_t from, int64_t to, int stride) {
-            stages_[static_cast<size_t>(stage - 1)].emplace_back(p, path(prefix, "layer", stage, ".", block), from, to, stride, plan.option_a);
+            const std::string name_of_block = path(prefix, "layer", stage, ".", block);
+            stages_[static_cast<size_t>(stage - 1)].emplace_back(p, name_of_block, from, to, stride, plan.option_a);
         });
         const int64_t in = plan.width[3];
-        const Init classifier = plan.option_a ? Init::normal(std::sqrt(2.0f / static_cast<float>(in))) : Linear::default_init(in);
-        fc_ = Linear(p, prefix + "fc", in, classes, classifier, plan.option_a ? Init::constant(0) : Linear::default_init(in));
+        const bool scaled = plan.option_a || plan.mhgd;
+        const Init weights = plan.mhgd ? Linear::scaled_init(classes) : plan.option_a ? Linear::scaled_init(in) : Linear::default_init(in);
+        fc_ = Linear(p, prefix + "fc", in, classes, weights, scaled ? Init::constant(0) : Linear::default_init(in));
     }
 
     Output forward(const Var& x, Mode mode, bool pre_activation) const override {
@@ -124,6 +137,7 @@ class ResNet final : public Network {
             }
             out.features.push_back({"f" + std::to_string(s + 1), y, before});
             out.sensing.push_back(y);
+            if (pre_activation) out.sensing_pre_activation.push_back(before);
         }
         out.map = y;
         y = global_avg_pool(y);
@@ -165,13 +179,14 @@ struct WideBlock {
 class WideResNet final : public Network {
   public:
     WideResNet(const std::string& name, const Plan& plan, int classes, Parameters& p, const std::string& prefix)
-        : Network(name, classes, feature_channels_of(plan)) {
-        stem_ = Conv2d(p, prefix + "conv1", 3, plan.width[0], 3);
+        : Network(name, classes, feature_channels_of(plan), sensing_channels_of(plan)) {
+        stem_ = Conv2d(p, prefix + "conv1", 3, plan.width[0], 3, plan.stem_stride);
         for_each_block(plan, [&](int stage, int block, int64_t from, int64_t to, int stride) {
             stages_[static_cast<size_t>(stage - 1)].emplace_back(p, path(prefix, "block", stage, ".layer.", block), from, to, stride);
         });
         last_bn_ = BatchNorm(p, prefix + "bn1", plan.width[3]);
-        fc_ = Linear(p, prefix + "fc", plan.width[3], classes, Linear::default_init(plan.width[3]), Init::constant(0));
+        const Init weights = plan.mhgd ? Linear::scaled_init(classes) : Linear::default_init(plan.width[3]);
+        fc_ = Linear(p, prefix + "fc", plan.width[3], classes, weights, Init::constant(0));
     }
 
     Output forward(const Var& x, Mode mode, bool pre_activation) const override {
@@ -180,22 +195,25 @@ class WideResNet final : public Network {
         out.features.push_back({"f0", y, {}});
         // Whatever normalises a stage's output first, the next block or the head, also shows it to a student.
         const auto activate = [&](const BatchNorm& bn, bool ends_stage) {
-            if (!pre_activation || !ends_stage) return bn(y, mode, true);
-            out.features.back().pre_activation = bn(y, mode);
-            return relu(out.features.back().pre_activation);
+            if (!ends_stage) return bn(y, mode, true);
+            if (pre_activation) {
+                const Var before = bn(y, mode);
+                out.features.back().pre_activation = before;
+                out.sensing_pre_activation.push_back(before);
+                out.sensing.push_back(relu(before));
+            } else {
+                out.sensing.push_back(bn(y, mode, true));
+            }
+            return out.sensing.back();
         };
         for (size_t s = 0; s < 3; ++s) {
             for (size_t b = 0; b < stages_[s].size(); ++b) {
                 const WideBlock& block = stages_[s][b];
-                const bool after_stage = s > 0 && b == 0;
-                const Var activated = activate(block.bn1, after_stage);
-                if (after_stage) out.sensing.push_back(activated);
-                y = block(y, activated, mode);
+                y = block(y, activate(block.bn1, s > 0 && b == 0), mode);
             }
             out.features.push_back({"f" + std::to_string(s + 1), y, {}});
         }
         out.map = activate(last_bn_, true);
-        out.sensing.push_back(out.map);
         y = global_avg_pool(out.map);
         out.features.push_back({"f4", y, pre_activation ? y : Var()});
         out.logits = fc_(y);
@@ -212,20 +230,25 @@ class WideResNet final : public Network {
 }  // namespace
 
 std::unique_ptr<Network> make_network(const std::string& name, int classes, Parameters& parameters, const std::string& prefix) {
+    if (is_mhgd_network(name)) return make_mhgd_network(name, classes, parameters, prefix);
     const Plan plan = plan_of(name);
     if (plan.family == Plan::Family::resnet) return std::make_unique<ResNet>(name, plan, classes, parameters, prefix);
     return std::make_unique<WideResNet>(name, plan, classes, parameters, prefix);
 }
 
 std::string family_of(const std::string& name) {
+    if (is_mhgd_network(name)) return "mhgd";
     const Plan plan = plan_of(name);
     if (plan.family == Plan::Family::wide) return "wrn";
+    if (plan.mhgd) return "mhgd";
     return plan.option_a ? "resnet-a" : plan.width[0] == 32 ? "resnet-x4" : "resnet";
 }
 
 std::string network_names() {
     return "resnet8, resnet14, resnet20, resnet32, resnet44, resnet56, resnet110 (any depth 6n+2), resnet8x4, resnet32x4, "
-           "resnet32a, resnet110a (option-A shortcuts), wrn-16-1, wrn-16-2, wrn-28-2, wrn-40-1, wrn-40-2 (wrn-<6n+4>-<width>)";
+           "resnet32a, resnet110a (option-A shortcuts), wrn-16-1, wrn-16-2, wrn-28-2, wrn-40-1, wrn-40-2 (wrn-<6n+4>-<width>), "
+           "wrn-22-4, wrn-10-4, resnet-mhgd, vgg16-mhgd, vgg7-mhgd, vggm-mhgd, mobilenet-mhgd; for images of 64x64 NAME-tiny "
+           "(of wrn-… and …-mhgd)";
 }
 
 }  // namespace distill

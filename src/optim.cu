@@ -32,6 +32,11 @@ struct SgdRounding {
     }
 };
 
+struct Count {
+    float* count;
+    DISTILL_HD void operator()(int64_t) const { *count += 1; }
+};
+
 }  // namespace
 
 void sgd_step(const Parameters& p, const Tensor& lr, const SgdOptions& o) {
@@ -40,6 +45,7 @@ void sgd_step(const Parameters& p, const Tensor& lr, const SgdOptions& o) {
         for_each_element(p.backend(), p.values().size(), SgdRounding{sgd, p.rounded().as<bfloat16>()});
     else
         for_each_element(p.backend(), p.values().size(), sgd);
+    if (p.updates()) for_each_element(p.backend(), 1, Count{p.updates()->count.data()});
 }
 
 double learning_rate(double base, const std::vector<int>& steps, int epoch) {

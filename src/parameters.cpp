@@ -84,9 +84,15 @@ Var Parameters::add_buffer(const std::string& name, Shape shape, float value) {
     return add({name, shape, Layout::vector, Init::constant(value), true, 0, {}});
 }
 
+std::shared_ptr<const Updates> Parameters::count_updates() {
+    if (!updates_) updates_ = std::make_shared<Updates>();
+    return updates_;
+}
+
 void Parameters::allocate(uint64_t seed) {
     values_ = Tensor::zeros(*backend_, {1, 1, 1, value_count_});
-    buffers_ = Tensor::zeros(*backend_, {1, 1, 1, buffer_count_});
+    buffers_ = Tensor::zeros(*backend_, {1, 1, 1, buffer_count_ + (updates_ ? alignment : 0)});
+    if (updates_) *updates_ = {seed, buffers_.view(buffer_count_, {})};
     if (trainable_) {
         gradients_ = Tensor::zeros(*backend_, {1, 1, 1, value_count_});
         momenta_ = Tensor::zeros(*backend_, {1, 1, 1, value_count_});

@@ -143,7 +143,7 @@ void require_review_pair(const std::string& teacher, const std::string& student)
         return family == "resnet-x4" ? "resnet" : family;
     };
     const std::string t = group(teacher), s = group(student);
-    if (t == s && t != "resnet-a") return;
+    if (t == s && t != "resnet-a" && t != "mhgd") return;
     input_error("reviewkd: teacher ", teacher, " and student ", student, " cannot be paired; pairs are resnet<d> or resnet<d>x4 with "
                 "resnet<d> or resnet<d>x4, and wrn-<d>-<r> with wrn-<d>-<r>");
 }

@@ -1,15 +1,21 @@
 #include "training_commands.h"
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cstdio>
+#include <map>
 #include <memory>
 
+#include "activation_boundary.h"
 #include "backend.h"
+#include "csv.h"
 #include "error.h"
 #include "experiment.h"
 #include "factor_transfer.h"
 #include "feed_preset.h"
+#include "fsp.h"
 #include "ktg_commands.h"
+#include "nets_mhgd.h"
 #include "paper.h"
 #include "reviewkd.h"
 #include "teachers.h"
@@ -95,8 +101,30 @@ void settle_kd(const OptionTable& table, Options& o) {
     if (several) settle_or_train_teachers(table, o);
 }
 
+template <class M>
+std::unique_ptr<Method> from_one_teacher(Laboratory& lab, const Options& o) {
+    return std::make_unique<M>(*lab.backend, o, lab.data->classes, *lab.teachers.front());
+}
+
+/// Methods that look at maps say before they begin whether those of images of this size pair.
+template <class M>
+std::unique_ptr<Method> from_one_teachers_maps(Laboratory& lab, const Options& o) {
+    const Shape image{1, lab.data->height, lab.data->width, 3};
+    return std::make_unique<M>(*lab.backend, o, lab.data->classes, *lab.teachers.front(), image);
+}
+
+/// Those of kd_methods that are no weighted sum of cross-entropy and KL.
+const std::map<std::string, std::unique_ptr<Method> (*)(Laboratory&, const Options&)> map_methods = {
+    {"ft", from_one_teacher<FactorTransfer>},
+    {"fsp", from_one_teachers_maps<Fsp>},
+    {"ab", from_one_teachers_maps<ActivationBoundary>},
+};
+
+/// What a method weighs by, unless given by hand: T, alpha, gamma.
+const std::map<std::string, std::array<const char*, 3>> kd_weights = {{"ban", {"1", "1", "1"}}, {"soft-logits", {"4", "0.3", "0.7"}}};
+
 std::unique_ptr<Method> make_kd(Laboratory& lab, const Options& o) {
-    if (o.kd_method == "ft") return std::make_unique<FactorTransfer>(*lab.backend, o, lab.data->classes, *lab.teachers.front());
+    if (const auto found = map_methods.find(o.kd_method); found != map_methods.end()) return found->second(lab, o);
     return std::make_unique<KnowledgeDistillation>(*lab.backend, o, lab.data->classes, lab.teachers);
 }
 
@@ -109,7 +137,8 @@ void add_kd(CLI::App& app) {
     auto c = add_command(app, "kd", "distil a teacher's logits: gamma*CE + alpha*T^2*KL; and its kin, with --method", true, sub, benchmark);
     Options& o = c->options;
     c->table->add("--method", o.kd_method, kd_methods,
-                  "the loss: Hinton's; the same from --teachers' mean logits; born-again, CE + KL at T = 1; Factor Transfer");
+                  "the loss: Hinton's; the same from --teachers' mean logits; born-again, CE + KL at T = 1; Factor Transfer; "
+                  "0.7*CE + 0.3*KL at T = 4; FSP and AB, which initialise the student and then train it plainly");
     add_teachers_options(*c->table, o);
     c->table->add("--temperature", o.temperature, {0, Range().high, true}, "T of both softmaxes");
     c->table->add("--alpha", o.alpha, {0}, "weight of T^2*KL(teacher || student)");
@@ -117,10 +146,13 @@ void add_kd(CLI::App& app) {
     c->table->add("--beta", o.beta, {0}, "ft: weight of the distance between the factors");
     c->table->add("--paraphraser-rate", o.paraphraser_rate, {0, Range().high, true}, "ft: channels of a factor, of 1 of the map");
     c->table->add("--paraphraser-epochs", o.paraphraser_epochs, {1}, "ft: the paraphraser is trained so long first");
+    c->table->add("--init-epochs", o.init_epochs, {1}, "fsp, ab: the student is trained so long on the teacher's maps alone first");
     sub->callback([c] {
         apply_preset("kd", *c);
-        if (c->options.kd_method == "ban")
-            for (const char* name : {"temperature", "alpha", "gamma"}) c->table->set(name, "1", "--method ban");
+        const std::string& method = c->options.kd_method;
+        if (const auto found = kd_weights.find(method); found != kd_weights.end())
+            for (size_t i = 0; i < 3; ++i)
+                c->table->set(std::array{"temperature", "alpha", "gamma"}[i], found->second[i], "--method " + method);
         run_experiment("kd", *c->table, c->options, true, make_kd, [c](Options& final) { settle_kd(*c->table, final); });
     });
 }
@@ -201,6 +233,10 @@ void add_info(CLI::App& app) {
         std::printf("%s, %d classes, images %dx%d\n", asked->net.c_str(), asked->classes, asked->size, asked->size);
         std::printf("  parameters            %lld\n", static_cast<long long>(parameters.count()));
         std::printf("  multiply-accumulates  %lld an image, forward\n", static_cast<long long>(multiply_accumulates() - before));
+        if (const SlideCount slides = slide_count(asked->net); slides.operations > 0)
+            std::printf("  MHGD's slides         %s million operations%s, of CIFAR-100; not what their own layout gives\n",
+                        number(slides.operations).c_str(),
+                        slides.parameters > 0 ? text(", ", number(slides.parameters), " million parameters").c_str() : "");
         for (const Feature& f : out.features) {
             const Shape& s = f.value.shape();
             std::printf("  feature %-13s %lldx%lldx%lld (h x w x c)\n", f.name.c_str(), static_cast<long long>(s.h),

@@ -78,14 +78,14 @@ inline std::vector<float> to_nchw(const Tensor& t) {
     return to;
 }
 
-/// Step `step` of the fixtures' training: 8 of 80 images of 32x32, 100 classes.
-inline Batch golden_batch(Backend& backend, int64_t step) {
+/// Step `step` of the fixtures' training: 8 of 80 images, 100 classes.
+inline Batch golden_batch(Backend& backend, int64_t step, int64_t side = 32) {
     constexpr double mean[3] = {125.3, 123.0, 113.9}, std[3] = {63.0, 62.1, 66.7};
-    const Shape s{8, 32, 32, 3};
+    const Shape s{8, side, side, 3};
     std::vector<float> images(static_cast<size_t>(s.size()));
     for (size_t i = 0; i < images.size(); ++i) {
         const auto pixel = static_cast<double>(golden_hash("images", static_cast<uint64_t>(step * s.size()) + i) >> 56);
-        const size_t channel = i / 1024 % 3;
+        const size_t channel = i / static_cast<size_t>(side * side) % 3;
         images[i] = static_cast<float>((pixel - mean[channel]) / std[channel]);
     }
     std::vector<int32_t> labels;

@@ -1,6 +1,6 @@
 // small_training.h: trainings of a few steps, run to the end or cut short, and what is left of them.
-// defines: testing::Make, testing::supervised, testing::kd, testing::reviewkd, testing::Disturbed, testing::PowerCut, testing::Outcome,
-//          testing::SmallTraining
+// defines: testing::Make, testing::supervised, testing::kd, testing::reviewkd, testing::Disturbed, testing::DisturbedPreparation,
+//          testing::PowerCut, testing::Outcome, testing::SmallTraining
 #pragma once
 #include <omp.h>
 
@@ -45,6 +45,30 @@ class Disturbed final : public Method {
     std::function<void(StepResult&)> disturb_;
 };
 
+/// Runs another method and does something at a step (counted from 0) of its preparation.
+class DisturbedPreparation final : public Method {
+  public:
+    DisturbedPreparation(std::unique_ptr<Method> inner, int at, std::function<void()> what)
+        : inner_(std::move(inner)), at_(at), what_(std::move(what)) {}
+    Parameters& parameters() override { return inner_->parameters(); }
+    const Network& student() const override { return inner_->student(); }
+    std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
+    StepResult step(const Batch& batch) override { return inner_->step(batch); }
+    Preparation preparation() override {
+        Preparation p = inner_->preparation();
+        p.step = [this, step = p.step](const Batch& batch) {
+            if (at_-- == 0) what_();
+            return step(batch);
+        };
+        return p;
+    }
+
+  private:
+    std::unique_ptr<Method> inner_;
+    int at_;
+    std::function<void()> what_;
+};
+
 struct PowerCut {};  // ends a training like kill -9 does: nothing is written on the way out
 
 /// What is left of a training, seconds aside.
@@ -59,16 +83,17 @@ struct Outcome {
     }
 };
 
-/// A data set of four textures, 16x16: 100 training and 40 test images, batches of 32, so 4 steps an epoch, the last with 4 images.
-/// One thread: what is tested here does not hang on their number, and busy cores make several slow.
+/// A data set of four textures, 16x16 unless said otherwise: 100 training and 40 test images, batches of 32, so 4 steps an epoch, the last
+/// with 4 images. One thread: what is tested here does not hang on their number, and busy cores make several slow.
 class SmallTraining {
   public:
     SmallTraining() : SmallTraining(nullptr) {}
     /// On another backend than the CPU's.
-    explicit SmallTraining(std::unique_ptr<Backend> backend) : threads_(omp_get_max_threads()), backend_(std::move(backend)) {
+    explicit SmallTraining(std::unique_ptr<Backend> backend, int side = 16)
+        : threads_(omp_get_max_threads()), backend_(std::move(backend)) {
         omp_set_num_threads(1);
         if (!backend_) backend_ = make_backend("cpu", {1});
-        synthesize(folder_ / "data", {"synth", 4, 16, 100, 40});
+        synthesize(folder_ / "data", {"synth", 4, side, 100, 40});
         data_ = load_dataset(folder_ / "data", "synth");
         options.student = options.teacher = "resnet8";
         options.epochs = 3;

@@ -1,6 +1,8 @@
-// Each operation and loss beside PyTorch in double precision: results, gradients of every input (tests/golden/{ops,losses,feed}.csv).
-#include "distillation.h"
+// Each operation and loss beside PyTorch in double precision: results, gradients of every input (tests/golden/ops.csv, losses.csv,
+// feed.csv, mhgd_baselines.csv).
+#include "activation_boundary.h"
 #include "factor_transfer.h"
+#include "fsp.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
 #include "parameter_inputs.h"
@@ -237,7 +239,51 @@ std::vector<GoldenCase> feed() {
     };
 }
 
+/// AB of two levels, from 4 to 5 and from 6 to 7 channels.
+GoldenCase activation_boundary() {
+    std::vector<std::string> inputs, names;
+    for (const std::string i : {"0", "1"}) {
+        for (const char* input : {"s", "t", "w", "g", "b"}) inputs.push_back(input + i);
+        for (const char* end : {".conv.weight", ".bn.weight", ".bn.bias"}) names.push_back("c." + i + end);
+    }
+    auto parameters = std::make_shared<Parameters>(cpu());
+    const Connectors connectors(*parameters, "c", {4, 6}, {5, 7});
+    parameters->allocate(0);
+    return {"ab", inputs, [=](const Inputs& in) {
+                bind_parameters(*parameters, names, {in[2], in[3], in[4], in[7], in[8], in[9]}, 0);
+                return Results{{"loss", connectors.loss({scale(in[0], 2), scale(in[5], 2)}, {scale(in[1], 2), scale(in[6], 2)})}};
+            }, {"t0", "t1"}};
+}
+
+std::vector<GoldenCase> mhgd_baselines() {
+    const auto soft_logits = [](const Inputs& in) {
+        const std::vector<int32_t> labels = [] {
+            std::vector<int32_t> drawn;
+            for (uint64_t n = 0; n < 6; ++n) drawn.push_back(static_cast<int32_t>(golden_hash("soft.labels", n) % 10));
+            return drawn;
+        }();
+        const Var s = scale(in[0], 5), t = scale(in[1], 5);
+        const Var ce = scale(cross_entropy(s, labels_on(cpu(), labels)), 0.7f), kl = scale(kl_divergence(s, t.value(), 4), 0.3f);
+        return Results{{"loss", add(ce, kl)}};
+    };
+    return {
+        {"soft_logits", {"s", "t"}, soft_logits, {"t"}},
+        {"flow_matrix", {"a", "b"}, [](const Inputs& in) { return Results{{"y", flow_matrix(in[0], in[1])}}; }},
+        {"fsp", {"s0", "s1", "s2", "t0", "t1", "t2"},
+         [](const Inputs& in) { return Results{{"loss", fsp_loss({in[0], in[1], in[2]}, {in[3], in[4], in[5]})}}; }, {"t0", "t1", "t2"}},
+        {"boundary", {"s", "t"},
+         [](const Inputs& in) { return Results{{"loss", boundary_loss(scale(in[0], 2), scale(in[1], 2).value())}}; }, {"t"}},
+        activation_boundary(),
+    };
+}
+
 }  // namespace
+
+TEST_CASE("golden: Soft-logits, FSP and AB like PyTorch's") {
+    GoldenTable table("mhgd_baselines.csv");
+    for (const GoldenCase& c : mhgd_baselines()) compare(table, c);
+    table.finish();
+}
 
 TEST_CASE("golden: FEED and Factor Transfer like PyTorch's") {
     GoldenTable table("feed.csv");
