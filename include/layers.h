@@ -14,6 +14,7 @@ enum class Mode { train, evaluate };
 /// How convolutions and classifiers start (PAPERS.md, section 1 and "Conventions").
 enum class ConvInit {
     kaiming_normal_fan_out,  ///< N(0, 2/(k·k·out))
+    kaiming_normal_fan_in,   ///< N(0, 2/(k·k·in))
     kaiming_uniform_a1,      ///< U(±√(3/fan_in)): Kaiming-uniform with a = 1
     framework_default        ///< U(±1/√fan_in), weight and bias
 };
@@ -34,8 +35,9 @@ struct ConvTranspose2d {
     Var weight, bias;
     Conv2dOptions options;
 
-    /// Registers NAME.weight (in,out,size,size) and NAME.bias, both U(±1/√(out·size·size)).
-    ConvTranspose2d(Parameters&, const std::string& name, int64_t in, int64_t out, int64_t size);
+    /// Registers NAME.weight (in,out,size,size) and NAME.bias. framework_default is PyTorch's, which takes `out` for the fan-in.
+    ConvTranspose2d(Parameters&, const std::string& name, int64_t in, int64_t out, int64_t size,
+                    ConvInit init = ConvInit::framework_default);
     Var operator()(const Var& x) const { return conv_transpose2d(x, weight, options, bias); }
 };
 

@@ -57,6 +57,7 @@ struct Options {
     double ntl_slope = 0.1;
     double paraphraser_rate = 0.5;
     int paraphraser_epochs = 30;
+    double paraphraser_lr = 0.3;
     int stages = 3;
     std::string chain_by = "feed";
     // ktg

@@ -9,6 +9,7 @@ Init conv_init(ConvInit init, int64_t in, int64_t out, int64_t size) {
     const auto fan_in = static_cast<float>(in * size * size), fan_out = static_cast<float>(out * size * size);
     switch (init) {
         case ConvInit::kaiming_normal_fan_out: return Init::normal(std::sqrt(2.0f / fan_out));
+        case ConvInit::kaiming_normal_fan_in: return Init::normal(std::sqrt(2.0f / fan_in));
         case ConvInit::kaiming_uniform_a1: return Init::uniform(std::sqrt(3.0f / fan_in));
         case ConvInit::framework_default: return Init::uniform(1.0f / std::sqrt(fan_in));
     }
@@ -26,10 +27,12 @@ Conv2d::Conv2d(Parameters& parameters, const std::string& name, int64_t in, int6
     options.pad_h = options.pad_w = static_cast<int>(size / 2);
 }
 
-ConvTranspose2d::ConvTranspose2d(Parameters& parameters, const std::string& name, int64_t in, int64_t out, int64_t size) {
-    const Init init = conv_init(ConvInit::framework_default, out, in, size);  // PyTorch counts the fan-in of what it reverses
-    weight = parameters.add(name + ".weight", {in, size, size, out}, Layout::convolution, init);
-    bias = parameters.add(name + ".bias", {1, 1, 1, out}, Layout::vector, init);
+ConvTranspose2d::ConvTranspose2d(Parameters& parameters, const std::string& name, int64_t in, int64_t out, int64_t size,
+                                 ConvInit init) {
+    const Init as_framework = conv_init(ConvInit::framework_default, out, in, size);  // PyTorch counts the fan-in of what it reverses
+    weight = parameters.add(name + ".weight", {in, size, size, out}, Layout::convolution,
+                            init == ConvInit::framework_default ? as_framework : conv_init(init, in, out, size));
+    bias = parameters.add(name + ".bias", {1, 1, 1, out}, Layout::vector, as_framework);
     options.pad_h = options.pad_w = static_cast<int>(size / 2);
 }
 

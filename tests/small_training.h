@@ -1,6 +1,6 @@
 // small_training.h: trainings of a few steps, run to the end or cut short, and what is left of them.
-// defines: testing::Make, testing::supervised, testing::kd, testing::reviewkd, testing::Disturbed, testing::PowerCut, testing::Outcome,
-//          testing::SmallTraining
+// defines: testing::Make, testing::supervised, testing::kd, testing::reviewkd, testing::Disturbed, testing::CutPreparation,
+//          testing::PowerCut, testing::Outcome, testing::SmallTraining
 #pragma once
 #include <omp.h>
 
@@ -43,6 +43,30 @@ class Disturbed final : public Method {
     std::unique_ptr<Method> inner_;
     int64_t at_;
     std::function<void(StepResult&)> disturb_;
+};
+
+/// Runs another method and does something at one of its preparation's steps (counted from 0).
+class CutPreparation final : public Method {
+  public:
+    CutPreparation(std::unique_ptr<Method> inner, int64_t at, std::function<void()> what)
+        : inner_(std::move(inner)), at_(at), what_(std::move(what)) {}
+    Parameters& parameters() override { return inner_->parameters(); }
+    const Network& student() const override { return inner_->student(); }
+    std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
+    StepResult step(const Batch& batch) override { return inner_->step(batch); }
+    Preparation preparation() override {
+        Preparation p = inner_->preparation();
+        p.step = [this, step = p.step](const Batch& batch) {
+            if (at_-- == 0) what_();
+            return step(batch);
+        };
+        return p;
+    }
+
+  private:
+    std::unique_ptr<Method> inner_;
+    int64_t at_;
+    std::function<void()> what_;
 };
 
 struct PowerCut {};  // ends a training like kill -9 does: nothing is written on the way out

@@ -52,29 +52,6 @@ std::unique_ptr<Method> factor_transfer(Backend& b, const Options& o, const Teac
     return std::make_unique<FactorTransfer>(b, o, 4, t);
 }
 
-/// Factor Transfer whose preparation sends this process a signal at a step (counted from 0), or fails there.
-class Cut final : public Method {
-  public:
-    Cut(std::unique_ptr<Method> inner, int at, std::function<void()> what) : inner_(std::move(inner)), at_(at), what_(std::move(what)) {}
-    Parameters& parameters() override { return inner_->parameters(); }
-    const Network& student() const override { return inner_->student(); }
-    std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
-    StepResult step(const Batch& batch) override { return inner_->step(batch); }
-    Preparation preparation() override {
-        Preparation p = inner_->preparation();
-        p.step = [this, step = p.step](const Batch& batch) {
-            if (at_-- == 0) what_();
-            return step(batch);
-        };
-        return p;
-    }
-
-  private:
-    std::unique_ptr<Method> inner_;
-    int at_;
-    std::function<void()> what_;
-};
-
 std::string preparation_of(const fs::path& run) { return without_seconds(run / "preparation.csv"); }
 
 }  // namespace
@@ -205,7 +182,7 @@ TEST_CASE("factor transfer: trained first, then still; stopped at any step of ei
     CHECK(rows.cell_number(1, "loss_paraphraser") != rows.cell_number(0, "loss_paraphraser"));
     const auto resumed = [&](const std::string& run, int at) {
         {
-            Cut method(factor_transfer(t.backend(), t.options, t.teacher()), at, [] { std::raise(SIGTERM); });
+            CutPreparation method(factor_transfer(t.backend(), t.options, t.teacher()), at, [] { std::raise(SIGTERM); });
             CHECK_THROWS_AS(t.train(run, method), Interrupted);
         }
         CHECK(t.outcome(run, factor_transfer, true) == whole);
@@ -216,7 +193,7 @@ TEST_CASE("factor transfer: trained first, then still; stopped at any step of ei
     resumed("in the second", 6);
     // Like kill -9 in the second epoch: back to the checkpoint after the first.
     {
-        Cut method(factor_transfer(t.backend(), t.options, t.teacher()), 6, [] { throw PowerCut(); });
+        CutPreparation method(factor_transfer(t.backend(), t.options, t.teacher()), 6, [] { throw PowerCut(); });
         CHECK_THROWS_AS(t.train("cut", method), PowerCut);
     }
     CHECK(t.outcome("cut", factor_transfer, true) == whole);
