@@ -60,6 +60,7 @@ struct Options {
     double paraphraser_lr = 0.3;
     int stages = 3;
     std::string chain_by = "feed";
+    std::string students;  ///< a list, as teachers
     // ktg
     std::string graph, models, weights;
     std::string frozen_bn = "running";
