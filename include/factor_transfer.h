@@ -10,7 +10,9 @@
 namespace distill {
 
 /// An autoencoder of a teacher's final map: three 3×3 convolutions to k·C channels (the factor), three transposed ones back, each with
-/// a LeakyReLU. Widths (PAPERS.md does not state them): C→C→kC→kC and back kC→kC→C→C.
+/// a LeakyReLU. PAPERS.md states neither widths, start nor rate. Ours: C→C→kC→kC and back kC→kC→C→C; weights N(0, 2/fan_in). From the
+/// framework's U(±1/√fan_in) the six layers' output begins near 0, which is the best constant answer to a map that is mostly zeros in the
+/// mean absolute difference: it stays there for many epochs (PyTorch as well).
 /// Registers NAME.encoder.conv<k>.{weight,bias} and NAME.decoder.deconv<k>.{weight,bias}.
 class Paraphraser {
   public:
@@ -38,6 +40,7 @@ class FactorTransfer final : public StudentMethod {
   private:
     const Teacher& teacher_;
     int epochs_;
+    double rate_;
     float beta_;
     Parameters own_;  ///< the paraphraser's: trained first, then still
     Paraphraser paraphraser_;

@@ -1,5 +1,5 @@
 // feed.h: "FEED: Feature-level Ensemble for Knowledge Distillation" (Park, Kwak; ECAI 2020; arXiv 1909.10754).
-// defines: FeatureLoss, feature_loss, ConvChain, Feed
+// defines: FeatureLoss, pooled_like, feature_loss, ChainEnd, ConvChain, Feed
 #pragma once
 #include <memory>
 #include <string>
@@ -15,20 +15,26 @@ struct FeatureLoss {
     bool over_batch = false;  ///< the mean over samples of each one's sum, instead of the mean over all elements
     static FeatureLoss of(const Options& options);  ///< --feed-norm, --feed-reduction
 };
+/// A map pooled (adaptive average) to the height and width that `other` has, where these are smaller.
+Var pooled_like(const Var& map, const Var& other);
 /// ‖ t/‖t‖₂ − s/‖s‖₂ ‖ per sample, reduced as `loss` says; s, t (N,H,W,C). Where the maps differ in size, the larger is pooled
 /// (adaptive average) to the smaller: the paper's teachers and students agree in size and need none of it.
 Var feature_loss(const Var& student, const Var& teacher, const FeatureLoss& loss);
+
+enum class ChainEnd { leaky, linear };  ///< what follows the last convolution: a LeakyReLU as after the others, or nothing
 
 /// 3×3 convolutions with bias, stride 1, padding 1, each followed by a LeakyReLU: in→width→…→width→out. FEED's non-linear
 /// transformation layer, and Factor Transfer's translator. Registers NAME.conv<k>.{weight,bias}, k from 0.
 class ConvChain {
   public:
-    ConvChain(Parameters&, const std::string& name, int64_t in, int64_t width, int64_t out, int depth, float slope);
+    ConvChain(Parameters&, const std::string& name, int64_t in, int64_t width, int64_t out, int depth, float slope,
+              ChainEnd end = ChainEnd::leaky);
     Var operator()(const Var& x) const;
 
   private:
     std::vector<Conv2d> convs_;
     float slope_;
+    ChainEnd end_;
 };
 
 /// Parallel FEED: CE + β·Σ_n L_n with L_n = feature_loss(NTL_n(x_s), x_n): the student's final map, through a layer of its own for each

@@ -34,10 +34,13 @@ Laboratory open_laboratory(Options& options);
 /// Called by several threads at once, each with its own laboratory.
 using MethodFactory = std::function<std::unique_ptr<Method>(Laboratory&, const Options&)>;
 
-/// The method with its start weights (--init, if given). InputError if one of its networks is not made for the data's images.
+/// The method with its start weights (--init, if given): those of load_start_weights, and what the method's preparation trains apart
+/// (a paraphraser), if the file has it; it must, where the preparation has no epochs. InputError if one of its networks is not made for
+/// the data's images.
 std::unique_ptr<Method> start_method(Laboratory& lab, const Options& options, const MethodFactory& make);
 
-/// --init: a plain student, or a file with the student under "student." and the helpers beside it. Returns the file's metadata.
+/// --init: a plain student; a file with the student under "student." and the helpers beside it; or the helpers alone, as a run keeps them
+/// in helpers.safetensors. Returns the file's metadata.
 std::map<std::string, std::string> load_start_weights(Parameters& parameters, const std::string& path);
 
 /// Prints a line for each of data set and normalisation in which a weight file's metadata differ from the options (resolved).

@@ -39,8 +39,9 @@ struct ConvTranspose2d {
     Var weight, bias;
     Conv2dOptions options;
 
-    /// Registers NAME.weight (in,out,size,size) and NAME.bias, both U(±1/√(out·size·size)).
-    ConvTranspose2d(Parameters&, const std::string& name, int64_t in, int64_t out, int64_t size);
+    /// Registers NAME.weight (in,out,size,size) and NAME.bias. framework_default is PyTorch's, which takes `out` for the fan-in.
+    ConvTranspose2d(Parameters&, const std::string& name, int64_t in, int64_t out, int64_t size,
+                    ConvInit init = ConvInit::framework_default);
     Var operator()(const Var& x) const { return conv_transpose2d(x, weight, options, bias); }
 };
 

@@ -59,9 +59,11 @@ struct Options {
     double ntl_slope = 0.1;
     double paraphraser_rate = 0.5;
     int paraphraser_epochs = 30;
+    double paraphraser_lr = 0.3;
     int stages = 3;
     std::string chain_by = "feed";
     int stage = 0;  ///< of a chain, from 1; not an option itself
+    std::string students;  ///< a list, as teachers
     // ktg
     std::string graph, models, weights;
     std::string frozen_bn = "running";

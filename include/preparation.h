@@ -1,69 +1,70 @@
-// preparation.h: what a method trains before the student: a helper network, by itself, from the same batches.
-// defines: Preparation, StepReplay, PreparationPhase
+// preparation.h: what is trained by itself, on the run's batches: a method's helper before the student, or the student on another loss.
+// defines: Preparation, PreparationPhase
 #pragma once
 #include <functional>
-#include <map>
-#include <memory>
+#include <optional>
 #include <string>
 
-#include "backend.h"
 #include "checkpoint.h"
 #include "loader.h"
+#include "optim.h"
 #include "options.h"
 #include "parameters.h"
 #include "run_folder.h"
+#include "step_replay.h"
 
 namespace distill {
 
-/// `epochs` passes of SGD at the run's constant first rate, momentum and weight decay; 0: none. The parameters are the method's, apart
-/// from those that it trains with the student.
+/// `epochs` passes of SGD over `parameters`, the method's own: apart from those that it trains with the student, or these themselves,
+/// which then begin their training with these values and without momentum.
 struct Preparation {
-    int epochs = 0;
+    int epochs = 0;                           ///< 0: none
     Parameters* parameters = nullptr;
-    std::string loss;                         ///< the column of preparation.csv
+    std::string loss{};                       ///< the loss as tables and lines name it
     std::function<Var(const Batch&)> step{};  ///< returns the loss; bound by the same rules as Method::step
+    std::function<double(int epoch)> rate{};  ///< learning rate of an epoch (counted from 0); none: the run's first, throughout
+    std::optional<SgdOptions> sgd{};          ///< none: the run's
+    std::string name = "preparation";         ///< what tables and lines call it
 };
 
-/// Runs steps of one kind. The first step of a size runs as it is, the second is recorded, and from then on it is one launch. Where
-/// nothing is recorded, each runs as it is.
-class StepReplay {
-  public:
-    void run(Backend& backend, int64_t size, const std::function<void()>& step);
+/// The SGD that --momentum, --weight-decay and --nesterov ask for.
+SgdOptions sgd_options(const Options& options);
 
-  private:
-    struct Recorded {       ///< the step of one size of batch
-        bool warm = false;  ///< it has run once, so that libraries have chosen their algorithms
-        std::unique_ptr<Replay> replay;
-    };
-    std::map<int64_t, Recorded> recorded_;
-};
-
-/// Trains a Preparation and keeps preparation.csv: epoch, lr, the mean loss, seconds. --max-steps holds for it by itself.
+/// Trains a Preparation and keeps NAME.csv: epoch, lr, the mean loss, seconds. --max-steps holds for it by itself.
 class PreparationPhase {
   public:
-    PreparationPhase(Backend& backend, Loader& loader, Preparation preparation, const Options& options, std::string name);
+    /// `run_name` (of one run among several at work) stands before each line of progress.
+    PreparationPhase(Backend& backend, Loader& loader, Preparation preparation, const Options& options, std::string run_name = "");
     /// Goes on to its end; nothing if it is there. Calls `save_checkpoint` after each epoch, every two minutes, and on a signal, before it
-    /// throws Interrupted. std::runtime_error for a loss that is not finite.
+    /// throws Interrupted. TrainingFailed for a loss that is not finite: on the CPU before it reaches the weights, elsewhere at the
+    /// epoch's end.
     void run(const RunFolder& folder, const std::function<void()>& save_checkpoint);
-    void keep_in(Checkpoint& checkpoint) const;
+    void keep_in(Checkpoint& checkpoint) const;  ///< TrainingFailed instead for weights that are not finite
     void take_from(const Checkpoint& checkpoint, const std::filesystem::path& path);
     double seconds() const { return seconds_; }
+    double last_loss() const { return last_loss_; }  ///< the mean of the last finished epoch; NaN before
 
   private:
     bool ended() const;
+    double rate() const;
+    int64_t planned_steps() const;
+    void train_epoch(const RunFolder& folder, class Progress& progress, const std::function<void()>& save_checkpoint);
     void queue_step(int64_t images);
     double mean_loss() const;
+    [[noreturn]] void fail_not_finite(int64_t step, const std::string& what) const;
 
     Backend& backend_;
     Loader& loader_;
     Preparation preparation_;
     const Options& options_;
-    std::string name_;
+    std::string run_name_;
+    SgdOptions sgd_;
     Tape tape_;
     StepReplay replay_;
     Tensor lr_, sum_;  ///< one float each; the sum of loss times images over an epoch so far
+    std::string figures_;  ///< of the last step, where the host sees them at once
     int64_t epoch_ = 0, step_ = 0, steps_made_ = 0;
-    double seconds_ = 0, seconds_before_epoch_ = 0;
+    double seconds_ = 0, seconds_before_epoch_ = 0, last_loss_;
 };
 
 }  // namespace distill

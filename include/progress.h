@@ -13,21 +13,22 @@ std::string duration(double seconds);
 class Progress {
   public:
     /// Counts `total_steps` steps, of which `done` were made before this process. A training with a name is one of several at work:
-    /// its name stands before each line, and only whole epochs are told.
-    Progress(int epochs, int64_t total_steps, int64_t done, bool quiet, const std::string& name = "");
+    /// its name stands before each line, and only whole epochs are told. `phase`: what an epoch is called.
+    Progress(int epochs, int64_t total_steps, int64_t done, bool quiet, const std::string& name = "", const std::string& phase = "epoch");
     ~Progress();
-    void step(int epoch, int64_t images) { step(epoch, images, ""); }
+    /// `figures`: what is known of it, "  loss 0.1234".
+    void step(int epoch, int64_t images, const std::string& figures = "");
     void step(int epoch, int64_t images, double loss, double accuracy);
+    void epoch(int epoch, const std::string& figures);
     void epoch(int epoch, double loss, double train_accuracy, double test_accuracy, double best_accuracy);
 
   private:
     using Clock = std::chrono::steady_clock;
-    void step(int epoch, int64_t images, const char* figures);
     std::string rate_and_eta() const;
     void clear_line();
     int epochs_;
     int64_t total_, first_, done_, images_ = 0;
-    std::string prefix_;
+    std::string prefix_, phase_;
     bool quiet_, terminal_, line_open_ = false;
     Clock::time_point start_, shown_;
 };

@@ -16,6 +16,7 @@
 #include "options.h"
 #include "preparation.h"
 #include "run_folder.h"
+#include "step_replay.h"
 
 namespace distill {
 
@@ -51,7 +52,8 @@ class Method {
     virtual Parameters& parameters() = 0;
     virtual const Network& student() const = 0;
     virtual std::vector<std::string> loss_names() const = 0;
-    /// What is trained first, before begin_epoch(0): by default nothing.
+    /// What is trained first, before begin_epoch(0): by default nothing. Its parameters, where they are apart from parameters(), are saved
+    /// among the helpers, and --init may set them.
     virtual Preparation preparation() { return {}; }
     /// Called before the first step of this process, with the number of epochs done before (resumed): the place for a method's own files.
     virtual void begin_run(const RunFolder& /*folder*/, int /*epochs_done*/) {}

@@ -50,8 +50,8 @@ std::unique_ptr<Teacher> Teacher::load(Backend& backend, const Options& options,
     for (const auto& [key, here] : expected) {
         const auto said = file.metadata.find(key);
         if (said != file.metadata.end() && said->second != here)
-            input_error(options.teacher_weights, ": the teacher's ", key, ": the file says ", said->second, ", expected ", here,
-                        "; name a teacher that was trained for this");
+            input_error(options.teacher_weights, ": the network's ", key, ": the file says ", said->second, ", expected ", here,
+                        "; name one that was trained for this");
     }
     teacher->parameters_.from_file(file, options.teacher_weights);
     teacher->file_ = options.teacher_weights;

@@ -12,8 +12,8 @@ Paraphraser::Paraphraser(Parameters& p, const std::string& name, int64_t channel
     const int64_t c = channels, k = factor_channels_, down[] = {c, c, k, k}, up[] = {k, k, c, c};
     for (size_t i = 0; i < 3; ++i) {
         const std::string index = std::to_string(i);
-        encoder_.emplace_back(p, name + ".encoder.conv" + index, down[i], down[i + 1], 3, 1, ConvInit::framework_default, true);
-        decoder_.emplace_back(p, name + ".decoder.deconv" + index, up[i], up[i + 1], 3);
+        encoder_.emplace_back(p, name + ".encoder.conv" + index, down[i], down[i + 1], 3, 1, ConvInit::kaiming_normal_fan_in, true);
+        decoder_.emplace_back(p, name + ".decoder.deconv" + index, up[i], up[i + 1], 3, ConvInit::kaiming_normal_fan_in);
     }
 }
 
@@ -33,6 +33,7 @@ FactorTransfer::FactorTransfer(Backend& backend, const Options& o, int classes, 
     : StudentMethod(backend, o, classes),
       teacher_(teacher),
       epochs_(o.paraphraser_epochs),
+      rate_(o.paraphraser_lr),
       beta_(static_cast<float>(o.beta)),
       own_(backend),
       paraphraser_(own_, "paraphraser", teacher.network().feature_channels().back(), o.paraphraser_rate, static_cast<float>(o.ntl_slope)),
@@ -43,11 +44,17 @@ FactorTransfer::FactorTransfer(Backend& backend, const Options& o, int classes, 
 }
 
 Preparation FactorTransfer::preparation() {
-    return {epochs_, &own_, "loss_paraphraser", [this](const Batch& batch) {
-                const Var map = teacher_(batch.images).map;
-                join(batch.images.backend());
-                return l1(paraphraser_.reconstruct(paraphraser_.factor(map)), map);
-            }};
+    Preparation p;
+    p.epochs = epochs_;
+    p.parameters = &own_;
+    p.loss = "loss_paraphraser";
+    p.rate = [this](int) { return rate_; };
+    p.step = [this](const Batch& batch) {
+        const Var map = teacher_(batch.images).map;
+        join(batch.images.backend());
+        return l1(paraphraser_.reconstruct(paraphraser_.factor(map)), map);
+    };
+    return p;
 }
 
 StepResult FactorTransfer::step(const Batch& batch) {

@@ -9,20 +9,24 @@ namespace distill {
 
 FeatureLoss FeatureLoss::of(const Options& o) { return {o.feed_norm == "l2", o.feed_reduction == "sample"}; }
 
+Var pooled_like(const Var& map, const Var& other) {
+    const Shape& s = map.shape();
+    const int64_t h = std::min(s.h, other.shape().h), w = std::min(s.w, other.shape().w);
+    return s.h == h && s.w == w ? map : adaptive_avg_pool(map, h, w);
+}
+
 Var feature_loss(const Var& student, const Var& teacher, const FeatureLoss& loss) {
     const Shape &s = student.shape(), &t = teacher.shape();
     if (s.n != t.n || s.c != t.c)
         failure("feature_loss: maps ", to_string(s), " and ", to_string(t), " ---> let the layer end in the teacher's channels");
-    const int64_t h = std::min(s.h, t.h), w = std::min(s.w, t.w);
-    const auto compared = [h, w](const Var& x) {
-        return l2_normalize(x.shape().h == h && x.shape().w == w ? x : adaptive_avg_pool(x, h, w));
-    };
-    const Var a = compared(student), b = compared(teacher), distance = loss.squared ? mse(a, b) : l1(a, b);
+    const Var a = l2_normalize(pooled_like(student, teacher)), b = l2_normalize(pooled_like(teacher, student));
+    const Var distance = loss.squared ? mse(a, b) : l1(a, b);
     return loss.over_batch ? scale(distance, static_cast<float>(a.shape().per_sample())) : distance;
 }
 
-ConvChain::ConvChain(Parameters& p, const std::string& name, int64_t in, int64_t width, int64_t out, int depth, float slope)
-    : slope_(slope) {
+ConvChain::ConvChain(Parameters& p, const std::string& name, int64_t in, int64_t width, int64_t out, int depth, float slope,
+                     ChainEnd end)
+    : slope_(slope), end_(end) {
     for (int k = 0; k < depth; ++k, in = width) {
         const int64_t to = k + 1 == depth ? out : width;
         convs_.emplace_back(p, name + ".conv" + std::to_string(k), in, to, 3, 1, ConvInit::framework_default, true);
@@ -31,7 +35,10 @@ ConvChain::ConvChain(Parameters& p, const std::string& name, int64_t in, int64_t
 
 Var ConvChain::operator()(const Var& x) const {
     Var y = x;
-    for (const Conv2d& conv : convs_) y = leaky_relu(conv(y), slope_);
+    for (const Conv2d& conv : convs_) {
+        y = conv(y);
+        if (end_ == ChainEnd::leaky || &conv != &convs_.back()) y = leaky_relu(y, slope_);
+    }
     return y;
 }
 

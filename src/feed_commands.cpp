@@ -10,6 +10,7 @@
 #include "feed.h"
 #include "feed_preset.h"
 #include "feed_sweep.h"
+#include "feed_reconstruct.h"
 #include "files.h"
 #include "teachers.h"
 
@@ -161,6 +162,7 @@ void add_feed_commands(CLI::App& app) {
     chain->table->add("--stages", chain->options.stages, {1}, "students, one after another, beginning with the teacher's");
     chain->table->add("--by", chain->options.chain_by, {"feed", "ban"}, "each teaches by FEED, or is born again: CE + KL at T = 1");
     sub->callback([c = chain] { run_chains(*c); });
+    add_reconstruct_command(*feed);
 }
 
 }  // namespace distill

@@ -5,9 +5,41 @@
 #include <cstdio>
 
 #include "backend.h"
+#include "error.h"
 #include "safetensors.h"
 
 namespace distill {
+namespace {
+
+bool of_student(const std::string& name) { return name.compare(0, student_prefix.size(), student_prefix) == 0; }
+
+/// Hands to what a method prepares apart its share of a file, and takes it out there; whether there was any.
+bool take_prepared(const Preparation& first, const Parameters& trained_later, WeightFile& file, const std::string& path) {
+    if (!first.parameters || first.parameters == &trained_later) return false;
+    WeightFile theirs;
+    for (const auto& [name, unused] : first.parameters->to_file())
+        if (auto found = file.tensors.extract(name)) theirs.tensors.insert(std::move(found));
+    if (!theirs.tensors.empty()) return first.parameters->from_file(theirs, path), true;
+    if (first.epochs == 0)
+        input_error(path, ": nothing of ", first.parameters->to_file().begin()->first, " and its kin is in it, and no epochs are given to ",
+                    "train them first; name the helpers.safetensors of a run that did, or give it epochs");
+    return false;
+}
+
+void set_start_weights(Parameters& parameters, WeightFile file, const std::string& path) {
+    const auto own = parameters.to_file();
+    bool has_student = false, has_helpers = false;
+    for (const auto& [name, unused] : file.tensors) {
+        has_student |= of_student(name);
+        has_helpers |= !of_student(name) && own.count(name) > 0;
+    }
+    if (has_helpers && !has_student)  // the student stays as it is
+        for (const auto& [name, tensor] : own)
+            if (of_student(name)) file.tensors[name] = tensor;
+    parameters.from_file(file, path, has_student || has_helpers ? "" : student_prefix);
+}
+
+}  // namespace
 
 LoaderOptions Laboratory::loader_options(const Options& o) const {
     LoaderOptions l;
@@ -51,15 +83,16 @@ std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const Me
     const auto require_fit = [&](const Network& network) { network.require_images(lab.data->height, lab.data->width); };
     require_fit(method->student());
     for (const OtherNetwork& other : method->others()) require_fit(*other.network);
-    if (!o.init.empty()) load_start_weights(method->parameters(), o.init);
+    if (o.init.empty()) return method;
+    WeightFile file = read_safetensors(o.init);
+    const bool took = take_prepared(method->preparation(), method->parameters(), file, o.init);
+    if (!took || !file.tensors.empty()) set_start_weights(method->parameters(), std::move(file), o.init);
     return method;
 }
 
 std::map<std::string, std::string> load_start_weights(Parameters& parameters, const std::string& path) {
     const WeightFile file = read_safetensors(path);
-    const auto first = file.tensors.lower_bound(student_prefix);
-    const bool whole = first != file.tensors.end() && first->first.compare(0, student_prefix.size(), student_prefix) == 0;
-    parameters.from_file(file, path, whole ? "" : student_prefix);
+    set_start_weights(parameters, file, path);
     return file.metadata;
 }
 

@@ -37,10 +37,13 @@ Conv2d Conv2d::depthwise(Parameters& parameters, const std::string& name, int64_
     return conv;
 }
 
-ConvTranspose2d::ConvTranspose2d(Parameters& parameters, const std::string& name, int64_t in, int64_t out, int64_t size) {
-    const Init init = conv_init(ConvInit::framework_default, out, in, size);  // PyTorch counts the fan-in of what it reverses
-    weight = parameters.add(name + ".weight", {in, size, size, out}, Layout::convolution, init);
-    bias = parameters.add(name + ".bias", {1, 1, 1, out}, Layout::vector, init);
+ConvTranspose2d::ConvTranspose2d(Parameters& parameters, const std::string& name, int64_t in, int64_t out, int64_t size,
+                                 ConvInit init) {
+    // PyTorch counts the fan-in of what it reverses.
+    const bool as_framework = init == ConvInit::framework_default;
+    const Init weight_init = as_framework ? conv_init(init, out, in, size) : conv_init(init, in, out, size);
+    weight = parameters.add(name + ".weight", {in, size, size, out}, Layout::convolution, weight_init);
+    bias = parameters.add(name + ".bias", {1, 1, 1, out}, Layout::vector, as_framework ? weight_init : Init::constant(0));
     options.pad_h = options.pad_w = static_cast<int>(size / 2);
 }
 

@@ -1,39 +1,58 @@
 #include "preparation.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
 #include "csv.h"
 #include "error.h"
 #include "kernels.h"
-#include "optim.h"
+#include "progress.h"
+#include "training_failed.h"
 
 namespace distill {
+namespace {
 
-void StepReplay::run(Backend& backend, int64_t size, const std::function<void()>& step) {
-    Recorded& recorded = recorded_[size];
-    if (!recorded.replay) {
-        backend.join();  // side streams are still out if the step before threw
-        backend.arena().begin_step();
-        if (recorded.warm) recorded.replay = backend.capture(step);
-        if (!recorded.replay) step();
-        recorded.warm = true;
-    }
-    if (recorded.replay) recorded.replay->run();
-    backend.pace();
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
+
+std::string figure(const std::string& loss, double value) {
+    char shown[32];
+    std::snprintf(shown, sizeof shown, "%.4f", value);
+    return "  " + loss + " " + shown;
 }
 
-PreparationPhase::PreparationPhase(Backend& backend, Loader& loader, Preparation preparation, const Options& options, std::string name)
-    : backend_(backend), loader_(loader), preparation_(std::move(preparation)), options_(options), name_(std::move(name)) {
-    if (preparation_.epochs == 0) return;
-    const auto rate = static_cast<float>(options.lr);
-    lr_ = Tensor::from_host(backend, {}, {rate});
+}  // namespace
+
+SgdOptions sgd_options(const Options& o) {
+    return {static_cast<float>(o.momentum), static_cast<float>(o.weight_decay), o.nesterov};
+}
+
+PreparationPhase::PreparationPhase(Backend& backend, Loader& loader, Preparation preparation, const Options& options, std::string run_name)
+    : backend_(backend),
+      loader_(loader),
+      preparation_(std::move(preparation)),
+      options_(options),
+      run_name_(std::move(run_name)),
+      sgd_(preparation_.sgd.value_or(sgd_options(options))),
+      last_loss_(std::numeric_limits<double>::quiet_NaN()) {
+    if (!preparation_.parameters) return;
+    lr_ = Tensor::zeros(backend, {});
     sum_ = Tensor::zeros(backend, {});
 }
 
 bool PreparationPhase::ended() const {
     return epoch_ >= preparation_.epochs || (options_.max_steps > 0 && steps_made_ >= options_.max_steps);
+}
+
+double PreparationPhase::rate() const { return preparation_.rate ? preparation_.rate(static_cast<int>(epoch_)) : options_.lr; }
+
+int64_t PreparationPhase::planned_steps() const {
+    const int64_t all = preparation_.epochs * loader_.steps_per_epoch();
+    return options_.max_steps > 0 ? std::min(all, options_.max_steps) : all;
 }
 
 void PreparationPhase::queue_step(int64_t images) {
@@ -43,10 +62,15 @@ void PreparationPhase::queue_step(int64_t images) {
         const Recording on(&tape_);
         loss = preparation_.step(batch);
     }
+    if (backend_.immediate()) {  // as in the trainer: a bad loss does not reach the weights
+        const auto value = static_cast<double>(loss.data()[0]);
+        if (!std::isfinite(value)) fail_not_finite(step_, text(preparation_.loss, " is ", value));
+        figures_ = figure(preparation_.loss, value);
+    }
     Parameters& parameters = *preparation_.parameters;
     parameters.begin_backward();
     tape_.backward(loss);
-    sgd_step(parameters, lr_, {static_cast<float>(options_.momentum), static_cast<float>(options_.weight_decay), options_.nesterov});
+    sgd_step(parameters, lr_, sgd_);
     accumulate_scalar(sum_, loss.value(), static_cast<float>(images));
     loader_.advance();
 }
@@ -55,46 +79,52 @@ double PreparationPhase::mean_loss() const {
     double images = 0;
     for (int64_t step = 0; step < step_; ++step) images += static_cast<double>(loader_.batch_size(step));
     const double mean = static_cast<double>(sum_.item()) / images;
-    if (!std::isfinite(mean))
-        failure("preparation, epoch ", epoch_, " (counted from 0): ", preparation_.loss, " is ", mean, "; try a smaller --lr");
+    if (!std::isfinite(mean)) fail_not_finite(step_ - 1, text("the epoch's mean ", preparation_.loss, " is ", mean));
     return mean;
 }
 
-void PreparationPhase::run(const RunFolder& folder, const std::function<void()>& save_checkpoint) {
-    using Clock = std::chrono::steady_clock;
-    if (ended()) return;
-    CsvWriter rows = folder.table("preparation.csv", {"epoch", "lr", preparation_.loss, "seconds"}, epoch_ > 0 || step_ > 0,
-                                  static_cast<size_t>(epoch_));
-    auto saved = Clock::now(), before = saved;
-    const auto count_seconds = [&] {
-        const auto now = Clock::now();
-        seconds_ += std::chrono::duration<double>(now - before).count();
-        before = now;
-    };
-    while (!ended()) {
-        loader_.begin_epoch(static_cast<int>(epoch_), step_);
-        if (step_ == 0) sum_.zero();
-        while (step_ < loader_.steps_per_epoch() && !ended()) {
-            const int64_t images = loader_.batch_size(step_);
-            replay_.run(backend_, images, [&] { queue_step(images); });
-            ++step_;
-            ++steps_made_;
-            count_seconds();
-            if (interruption()) {
-                save_checkpoint();
-                throw Interrupted(text("interrupted in epoch ", epoch_, " of the preparation after step ", step_,
-                                       "; go on with --resume --run ", folder.path().string()));
-            }
-            constexpr double checkpoint_seconds = 120;  // as the trainer
-            if (std::chrono::duration<double>(Clock::now() - saved).count() > checkpoint_seconds) save_checkpoint(), saved = Clock::now();
+void PreparationPhase::fail_not_finite(int64_t step, const std::string& what) const {
+    throw TrainingFailed(
+        text(preparation_.name, ", epoch ", epoch_, ", step ", step, " (counted from 0): ", what, "; try a smaller learning rate"));
+}
+
+void PreparationPhase::train_epoch(const RunFolder& folder, Progress& progress, const std::function<void()>& save_checkpoint) {
+    const auto now = static_cast<float>(rate());
+    lr_.upload(&now);
+    loader_.begin_epoch(static_cast<int>(epoch_), step_);
+    if (step_ == 0) sum_.zero();
+    auto saved = Clock::now();
+    while (step_ < loader_.steps_per_epoch() && !ended()) {
+        const auto started = Clock::now();
+        const int64_t images = loader_.batch_size(step_);
+        replay_.run(backend_, images, [&] { queue_step(images); });
+        ++step_;
+        ++steps_made_;
+        seconds_ += seconds_since(started);
+        if (interruption()) {
+            save_checkpoint();
+            throw Interrupted(text("interrupted in epoch ", epoch_, " of the ", preparation_.name, " after step ", step_,
+                                   "; go on with --resume --run ", folder.path().string()));
         }
-        const double mean = mean_loss();
-        count_seconds();
-        rows.row({std::to_string(epoch_), number(options_.lr), number(mean), number(seconds_ - seconds_before_epoch_)});
-        if (!options_.quiet)
-            std::printf("%s%spreparation %lld/%d  %s %.4f\n", name_.c_str(), name_.empty() ? "" : ": ", static_cast<long long>(epoch_) + 1,
-                        preparation_.epochs, preparation_.loss.c_str(), mean);
-        std::fflush(stdout);
+        constexpr double checkpoint_seconds = 120;  // as the trainer
+        if (seconds_since(saved) > checkpoint_seconds) save_checkpoint(), saved = Clock::now();
+        progress.step(static_cast<int>(epoch_), images, figures_);
+    }
+}
+
+void PreparationPhase::run(const RunFolder& folder, const std::function<void()>& save_checkpoint) {
+    if (ended()) return;
+    CsvWriter rows = folder.table((preparation_.name + ".csv").c_str(), {"epoch", "lr", preparation_.loss, "seconds"},
+                                  epoch_ > 0 || step_ > 0, static_cast<size_t>(epoch_));
+    Progress progress(preparation_.epochs, planned_steps(), steps_made_, options_.quiet, run_name_, preparation_.name);
+    while (!ended()) {
+        train_epoch(folder, progress, save_checkpoint);
+        const auto started = Clock::now();
+        last_loss_ = mean_loss();
+        seconds_ += seconds_since(started);
+        rows.row({std::to_string(epoch_), number(rate()), number(last_loss_), number(seconds_ - seconds_before_epoch_)});
+        rows.sync();  // the checkpoint counts on it
+        progress.epoch(static_cast<int>(epoch_), figure(preparation_.loss, last_loss_));
         ++epoch_;
         step_ = 0;
         if (Tensor momenta = preparation_.parameters->momenta(); ended()) momenta.zero();  // they may be the student's: it begins afresh
@@ -104,21 +134,26 @@ void PreparationPhase::run(const RunFolder& folder, const std::function<void()>&
 }
 
 void PreparationPhase::keep_in(Checkpoint& c) const {
-    if (preparation_.epochs == 0) return;
+    if (!preparation_.parameters) return;
     const Parameters& p = *preparation_.parameters;
     c.floats["preparation.values"] = host(p.values());
     c.floats["preparation.momenta"] = host(p.momenta());
     c.floats["preparation.buffers"] = host(p.buffers());
     c.floats["preparation.sum"] = host(sum_);
+    // A loss may be finite and its update not; such weights must not replace the last good ones. (Later the trainer looks.)
+    const std::vector<float>& values = c.floats["preparation.values"];
+    if (!ended() && !std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
+        fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
     c.counters["preparation.epoch"] = epoch_;
     c.counters["preparation.step"] = step_;
     c.counters["preparation.steps_made"] = steps_made_;
     c.text["preparation.seconds"] = number(seconds_);
     c.text["preparation.seconds_before_epoch"] = number(seconds_before_epoch_);
+    c.text["preparation.last_loss"] = number(last_loss_);
 }
 
 void PreparationPhase::take_from(const Checkpoint& c, const std::filesystem::path& path) {
-    if (preparation_.epochs == 0) return;
+    if (!preparation_.parameters) return;
     const Parameters& p = *preparation_.parameters;
     restore(p.values(), c, "preparation.values", path);
     p.values_changed();
@@ -130,6 +165,7 @@ void PreparationPhase::take_from(const Checkpoint& c, const std::filesystem::pat
     steps_made_ = c.counters.at("preparation.steps_made");
     seconds_ = std::stod(c.text.at("preparation.seconds"));
     seconds_before_epoch_ = std::stod(c.text.at("preparation.seconds_before_epoch"));
+    last_loss_ = std::stod(c.text.at("preparation.last_loss"));
 }
 
 }  // namespace distill

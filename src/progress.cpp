@@ -20,9 +20,9 @@ std::string duration(double seconds) {
     return buffer;
 }
 
-Progress::Progress(int epochs, int64_t total_steps, int64_t done, bool quiet, const std::string& name)
-    : epochs_(epochs), total_(total_steps), first_(done), done_(done), prefix_(name.empty() ? "" : name + ": "), quiet_(quiet),
-      terminal_(name.empty() && ::isatty(STDOUT_FILENO) != 0), start_(Clock::now()), shown_(start_) {}
+Progress::Progress(int epochs, int64_t total_steps, int64_t done, bool quiet, const std::string& name, const std::string& phase)
+    : epochs_(epochs), total_(total_steps), first_(done), done_(done), prefix_(name.empty() ? "" : name + ": "), phase_(phase),
+      quiet_(quiet), terminal_(name.empty() && ::isatty(STDOUT_FILENO) != 0), start_(Clock::now()), shown_(start_) {}
 
 Progress::~Progress() { clear_line(); }
 
@@ -47,24 +47,30 @@ void Progress::step(int epoch, int64_t images, double loss, double accuracy) {
     step(epoch, images, figures);
 }
 
-void Progress::step(int epoch, int64_t images, const char* figures) {
+void Progress::step(int epoch, int64_t images, const std::string& figures) {
     ++done_;
     images_ += images;
     constexpr double refresh_seconds = 0.25;
     if (quiet_ || !terminal_ || seconds_since(shown_) < refresh_seconds) return;
     shown_ = Clock::now();
-    std::printf("\r\033[Kepoch %d/%d  step %lld/%lld%s  %s", epoch + 1, epochs_, static_cast<long long>(done_),
-                static_cast<long long>(total_), figures, rate_and_eta().c_str());
+    std::printf("\r\033[K%s %d/%d  step %lld/%lld%s  %s", phase_.c_str(), epoch + 1, epochs_, static_cast<long long>(done_),
+                static_cast<long long>(total_), figures.c_str(), rate_and_eta().c_str());
     std::fflush(stdout);
     line_open_ = true;
 }
 
-void Progress::epoch(int epoch, double loss, double train_accuracy, double test_accuracy, double best_accuracy) {
+void Progress::epoch(int epoch, const std::string& figures) {
     if (quiet_) return;
     clear_line();
-    std::printf("%sepoch %d/%d  loss %.4f  train %.2f %%  test %.2f %%  best %.2f %%  %s\n", prefix_.c_str(), epoch + 1, epochs_, loss,
-                train_accuracy, test_accuracy, best_accuracy, rate_and_eta().c_str());
+    std::printf("%s%s %d/%d%s  %s\n", prefix_.c_str(), phase_.c_str(), epoch + 1, epochs_, figures.c_str(), rate_and_eta().c_str());
     std::fflush(stdout);
+}
+
+void Progress::epoch(int which, double loss, double train_accuracy, double test_accuracy, double best_accuracy) {
+    char figures[120];
+    std::snprintf(figures, sizeof figures, "  loss %.4f  train %.2f %%  test %.2f %%  best %.2f %%", loss, train_accuracy, test_accuracy,
+                  best_accuracy);
+    epoch(which, figures);
 }
 
 }  // namespace distill

@@ -29,7 +29,7 @@ void save_network(const fs::path& path, const Parameters& parameters, const std:
     if (!file.tensors.empty()) write_safetensors(path, file);
 }
 
-/// Everything that is no network's: the method's helper modules.
+/// Everything that is no network's: the method's helper modules, those that it prepared apart among them.
 void save_helpers(const fs::path& path, Method& method) {
     std::vector<std::string> networks = {student_prefix};
     for (const OtherNetwork& other : method.others())
@@ -38,6 +38,8 @@ void save_helpers(const fs::path& path, Method& method) {
     for (auto& [name, tensor] : method.parameters().to_file())
         if (std::none_of(networks.begin(), networks.end(), [n = name](const auto& p) { return n.compare(0, p.size(), p) == 0; }))
             file.tensors[name] = std::move(tensor);
+    if (const Parameters* prepared = method.preparation().parameters; prepared && prepared != &method.parameters())
+        file.tensors.merge(prepared->to_file());
     if (!file.tensors.empty()) write_safetensors(path, file);
 }
 

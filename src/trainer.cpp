@@ -54,13 +54,11 @@ Trainer::Trainer(Backend& backend, Loader& loader, Method& method, const Options
       options_(options),
       folder_(folder),
       name_(std::move(name)),
+      sgd_(sgd_options(options)),
       lr_steps_(parse_lr_steps(options.lr_steps)),
       lr_(Tensor::zeros(backend, {})),
       columns_(static_cast<int64_t>(method.loss_names().size()) + 3),
       preparation_(backend, loader, method.preparation(), options, name_) {
-    sgd_.momentum = static_cast<float>(options.momentum);
-    sgd_.weight_decay = static_cast<float>(options.weight_decay);
-    sgd_.nesterov = options.nesterov;
     table_ = Tensor::zeros(backend, {loader.steps_per_epoch(), 1, 1, columns_});
 }
 
@@ -239,13 +237,13 @@ void Trainer::write_checkpoint() const {
     c.floats["buffers"] = host(p.buffers());
     c.floats["table"] = host(table_);
     for (const auto& [name, tensor] : method_.state()) c.floats["method." + name] = host(tensor);
+    c.counters = {
+        {"epoch", epoch_}, {"step", step_}, {"global_step", global_step_}, {"rows", rows_written_}, {"best_epoch", result_.best_epoch}};
+    preparation_.keep_in(c);
     // A loss may be finite and its update not; such weights must not replace the last good ones.
     for (const char* name : {"values", "buffers"})
         for (const float v : c.floats[name])
             if (!std::isfinite(v)) fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
-    c.counters = {
-        {"epoch", epoch_}, {"step", step_}, {"global_step", global_step_}, {"rows", rows_written_}, {"best_epoch", result_.best_epoch}};
-    preparation_.keep_in(c);
     c.text["last"] = exact(result_.last);
     c.text["best"] = exact(result_.best);
     c.text["seconds"] = exact(result_.seconds);

@@ -98,6 +98,8 @@ void settle_kd(const OptionTable& table, Options& o) {
         input_error("--teachers ", o.teachers, ": --method ", o.kd_method, " has one teacher, of --teacher and --teacher-weights");
     if (several && !o.teacher_weights.empty())
         input_error("--teacher-weights ", o.teacher_weights, ": --method ensemble has the teachers of --teachers; name them all there");
+    if (o.kd_method == "ft" && o.paraphraser_epochs == 0 && o.init.empty())
+        input_error("--paraphraser-epochs 0: needs a trained paraphraser; name the helpers.safetensors that has it with --init");
     if (several) settle_or_train_teachers(table, o);
 }
 
@@ -145,7 +147,8 @@ void add_kd(CLI::App& app) {
     c->table->add("--gamma", o.gamma, {0}, "weight of the cross-entropy");
     c->table->add("--beta", o.beta, {0}, "ft: weight of the distance between the factors");
     c->table->add("--paraphraser-rate", o.paraphraser_rate, {0, Range().high, true}, "ft: channels of a factor, of 1 of the map");
-    c->table->add("--paraphraser-epochs", o.paraphraser_epochs, {1}, "ft: the paraphraser is trained so long first");
+    c->table->add("--paraphraser-epochs", o.paraphraser_epochs, {0}, "ft: the paraphraser is trained so long first (0: --init has it)");
+    c->table->add("--paraphraser-lr", o.paraphraser_lr, {0}, "ft: the constant rate of that training");
     c->table->add("--init-epochs", o.init_epochs, {1}, "fsp, ab: the student is trained so long on the teacher's maps alone first");
     sub->callback([c] {
         apply_preset("kd", *c);

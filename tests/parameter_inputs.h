@@ -3,6 +3,7 @@
 // defines: gradients_of, trainable_names, bind_parameters
 #pragma once
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,9 @@ inline std::vector<std::string> trainable_names(const Parameters& p) {
 }
 
 /// Sets the parameters `names` to in[first], in[first + 1], … and, while a tape records, hands their gradients to those inputs. Call
-/// it before the module runs; `p` must outlive the tape.
-inline void bind_parameters(Parameters& p, const std::vector<std::string>& names, const Inputs& in, size_t first) {
+/// it before the module runs; the tape keeps `p`.
+inline void bind_parameters(const std::shared_ptr<Parameters>& kept, const std::vector<std::string>& names, const Inputs& in, size_t first) {
+    Parameters& p = *kept;
     REQUIRE(in.size() == first + names.size());
     WeightFile file;
     file.tensors = p.to_file();
@@ -42,13 +44,17 @@ inline void bind_parameters(Parameters& p, const std::vector<std::string>& names
     Var last(Tensor::zeros(p.backend(), {}), true);
     last.node().gradient = last.value();
     last.node().has_gradient = true;
-    Tape::current()->record(last, [&p, names, in, first] {
-        const auto gradients = gradients_of(p);
+    Tape::current()->record(last, [kept, names, in, first] {
+        const auto gradients = gradients_of(*kept);
         for (size_t k = 0; k < names.size(); ++k) {
             const Var& input = in[first + k];
-            give_gradient(input, Tensor::from_host(p.backend(), input.shape(), to_nhwc(gradients.at(names[k]).data, input.shape())));
+            give_gradient(input, Tensor::from_host(kept->backend(), input.shape(), to_nhwc(gradients.at(names[k]).data, input.shape())));
         }
     });
+}
+/// The same where `p` outlives the tape.
+inline void bind_parameters(Parameters& p, const std::vector<std::string>& names, const Inputs& in, size_t first) {
+    bind_parameters(std::shared_ptr<Parameters>(std::shared_ptr<void>(), &p), names, in, first);
 }
 
 }  // namespace distill::testing

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "complaints.h"
 #include "factor_transfer.h"
+#include "feed_workplace.h"
 #include "files.h"
 #include "laboratory.h"
 #include "parameter_inputs.h"
@@ -15,24 +16,7 @@ using namespace distill::testing;
 
 namespace {
 
-/// data/s: four textures of 16x16; <name>.safetensors: networks for them that say what they are, not trained.
-struct Workplace : TempFolder {
-    Workplace() {
-        synthesize(path() / "data", {"s", 4, 16, 100, 40});
-        save("a", "resnet8", 1);
-        save("b", "resnet8", 2);
-        save("wide", "wrn-10-2", 3);
-        save("ten", "resnet8", 4, 10);
-    }
-    void save(const std::string& name, const std::string& network, uint64_t seed, int classes = 4) const {
-        const auto backend = make_backend("cpu");
-        Parameters parameters(*backend, false);
-        make_network(network, classes, parameters);
-        parameters.allocate(seed);
-        write_safetensors(path() / (name + ".safetensors"),
-                          {parameters.to_file(), {{"network", network}, {"classes", std::to_string(classes)}, {"dataset", "s"}}});
-    }
-};
+using Workplace = FeedWorkplace;
 
 const std::string training = " --dataset s --batch 32 --epochs 2 --lr 0.01 --lr-steps 1 --threads 1 --quiet --log-steps ";
 const std::string parallel = "feed parallel --student resnet8" + training;
@@ -65,39 +49,6 @@ TEST_CASE("feed: the distance worked by hand") {
     CHECK(distance(true, false) == doctest::Approx(0.08 / 4));
     CHECK(distance(true, true) == doctest::Approx(0.08 / 2));
     CHECK_THROWS_WITH_AS(feature_loss(s, Var(Tensor::zeros(cpu(), {2, 1, 1, 3})), {}), doctest::Contains("(2,1,1,3)"), std::runtime_error);
-}
-
-TEST_CASE("feed: gradients of layer and distance, and of the paraphraser") {
-    // Squared and without leaky ReLUs: a step would cross their kinks (those are beside PyTorch's in feed.csv, in double).
-    for (const bool over_batch : {false, true}) {
-        auto p = std::make_shared<Parameters>(cpu());
-        const ConvChain chain(*p, "ntl.0", 3, 4, 5, 3, 1);
-        p->allocate(1);
-        const std::vector<std::string> names = trainable_names(*p);
-        CHECK(names == std::vector<std::string>{"ntl.0.conv0.bias", "ntl.0.conv0.weight", "ntl.0.conv1.bias", "ntl.0.conv1.weight",
-                                                "ntl.0.conv2.bias", "ntl.0.conv2.weight"});
-        OpCase op{"layer", {uniform_input("s", {2, 4, 4, 3}), uniform_input("t", {2, 2, 2, 5})}, {}};
-        for (const std::string& name : names)
-            op.inputs.push_back(uniform_input(name, shape_from_file(p->to_file().at(name).shape)));
-        op.run = [p, chain, names, over_batch](const Inputs& in) {
-            bind_parameters(*p, names, in, 2);
-            return feature_loss(chain(in[0]), in[1], {true, over_batch});
-        };
-        check_gradients(op);
-    }
-    auto p = std::make_shared<Parameters>(cpu());
-    const Paraphraser paraphraser(*p, "paraphraser", 4, 0.5, 1);  // without the kinks of six leaky ReLUs, which a step would cross
-    CHECK(paraphraser.factor_channels() == 2);
-    p->allocate(1);
-    const std::vector<std::string> names = trainable_names(*p);
-    CHECK(names.size() == 12);
-    OpCase op{"paraphraser", {uniform_input("x", {2, 3, 3, 4})}, {}};
-    for (const std::string& name : names) op.inputs.push_back(uniform_input(name, shape_from_file(p->to_file().at(name).shape)));
-    op.run = [p, paraphraser, names](const Inputs& in) {
-        bind_parameters(*p, names, in, 1);
-        return paraphraser.reconstruct(paraphraser.factor(in[0]));
-    };
-    check_gradients(op);
 }
 
 TEST_CASE("feed: the sum of its parts, a layer for each teacher, any widths and sizes") {

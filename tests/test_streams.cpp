@@ -76,6 +76,8 @@ TEST_CASE("streams: what is not joined goes wrong on the stand-in, so it does fi
         Var side;
         {
             const OnStream beside(backend, 1);
+            Tensor(backend, shape).zero();  // where `side` will lie: fresh memory may hold the right answer by chance
+            backend.synchronize();
             side = tanh(x);
         }
         if (joined) join(backend);

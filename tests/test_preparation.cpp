@@ -1,0 +1,121 @@
+// What is trained before the student: its own rates and SGD, losses that are not finite, stops at any step.
+#include <cmath>
+#include <limits>
+
+#include "complaints.h"
+#include "queued_backend.h"
+#include "small_training.h"
+#include "training_failed.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+/// Prepares the student's own parameters, as FSP and AB do: first its last map shall be the teacher's, times `weight`. Then cross-entropy.
+class MapFirst final : public StudentMethod {
+  public:
+    MapFirst(Backend& backend, const Options& o, const Teacher& teacher, float map_weight = 1)
+        : StudentMethod(backend, o, 4), weight(map_weight), teacher_(teacher) {
+        parameters_.allocate(o.seed);
+    }
+    std::vector<std::string> loss_names() const override { return {"loss_ce"}; }
+    Preparation preparation() override {
+        Preparation p;
+        p.epochs = 3;
+        p.parameters = &parameters_;
+        p.loss = "loss_map";
+        p.rate = [](int epoch) { return epoch < 2 ? 0.1 : 0.01; };
+        p.sgd = {0.5f, 0.25f, false};
+        p.step = [this](const Batch& batch) {
+            const Var shown = teacher_(batch.images).map;
+            const Var own = student_->forward(batch.images, Mode::train).map;
+            batch.images.backend().join();
+            return scale(mse(own, shown), weight);
+        };
+        return p;
+    }
+    StepResult step(const Batch& batch) override {
+        if (first_values.empty()) first_values = parameters_.values().to_host(), first_momenta = parameters_.momenta().to_host();
+        const Var logits = student_->forward(batch.images, Mode::train).logits;
+        const Var ce = cross_entropy(logits, batch.labels);
+        return {ce, {ce}, logits};
+    }
+    float weight;
+    std::vector<float> first_values, first_momenta;  ///< at the student's first step
+
+  private:
+    const Teacher& teacher_;
+};
+
+std::unique_ptr<Method> map_first(Backend& b, const Options& o, const Teacher& t) { return std::make_unique<MapFirst>(b, o, t); }
+
+constexpr float infinite = std::numeric_limits<float>::infinity();
+
+}  // namespace
+
+TEST_CASE("preparation: its own rates and SGD; the student begins with its weights and without momentum") {
+    SmallTraining t;
+    t.options.epochs = 1;
+    MapFirst method(t.backend(), t.options, t.teacher(), 0);  // no gradient but the decay's
+    const std::vector<float> start = method.parameters().values().to_host();
+    t.train("run", method);
+    const CsvTable rows = read_csv(t.path("run") / "preparation.csv");
+    CHECK(rows.columns == std::vector<std::string>{"epoch", "lr", "loss_map", "seconds"});
+    REQUIRE(rows.rows.size() == 3);
+    double factor = 1, velocity = 0;  // of a weight that starts as 1: v ← 0.5·v + 0.25·w, w ← w − lr·v
+    for (size_t epoch = 0; epoch < 3; ++epoch) {
+        const double rate = epoch < 2 ? 0.1 : 0.01;
+        CHECK(rows.cell_number(epoch, "lr") == doctest::Approx(rate));
+        for (int step = 0; step < 4; ++step) velocity = 0.5 * velocity + 0.25 * factor, factor -= rate * velocity;
+    }
+    REQUIRE(method.first_values.size() == start.size());
+    double worst = 0;
+    for (size_t i = 0; i < start.size(); ++i)
+        worst = std::max(worst, std::fabs(static_cast<double>(method.first_values[i]) - factor * static_cast<double>(start[i])));
+    CHECK(worst < 1e-6);
+    for (const float v : method.first_momenta) REQUIRE(v == 0);
+}
+
+TEST_CASE("preparation: of the student's own parameters, stopped at any step, it goes on to the bit") {
+    SmallTraining t;
+    t.options.epochs = 2;
+    const Outcome whole = t.outcome("whole", map_first);
+    for (const int at : {1, 3, 6, 11}) {  // in an epoch, at its end, in another, at the end of all
+        const std::string run = "cut" + std::to_string(at);
+        {
+            DisturbedPreparation method(map_first(t.backend(), t.options, t.teacher()), at, [] { std::raise(SIGTERM); });
+            const std::string message = complaint<Interrupted>([&] { t.train(run, method); });
+            CHECK(says(message, {text("interrupted in epoch ", at / 4, " of the preparation"), "--resume --run", run}));
+        }
+        CHECK(t.outcome(run, map_first, true) == whole);
+    }
+    CHECK_THROWS_AS(t.disturbed("late", map_first, 5, [](StepResult&) { std::raise(SIGTERM); }), Interrupted);
+    CHECK(t.outcome("late", map_first, true) == whole);
+}
+
+TEST_CASE("preparation: --max-steps holds for it by itself") {
+    SmallTraining t;
+    t.options.max_steps = 6;
+    const Outcome o = t.outcome("run", map_first);
+    CHECK(read_csv(t.path("run") / "preparation.csv").rows.size() == 2);
+    CHECK(o.epochs.rows.size() == 2);
+}
+
+TEST_CASE("preparation: a loss that is not finite is noticed at once on the CPU, elsewhere at the epoch's end; weights stay sound") {
+    {
+        SmallTraining t;
+        auto inner = std::make_unique<MapFirst>(t.backend(), t.options, t.teacher());
+        float& weight = inner->weight;
+        DisturbedPreparation method(std::move(inner), 5, [&weight] { weight = infinite; });
+        const std::string message = complaint<TrainingFailed>([&] { t.train("run", method); });
+        CHECK(says(message, {"preparation, epoch 1, step 1 (counted from 0): loss_map is", "smaller learning rate"}));
+        CHECK(read_csv(t.path("run") / "preparation.csv").rows.size() == 1);
+        CHECK(t.outcome("run", map_first, true) == t.outcome("whole", map_first));  // from the checkpoint after epoch 0
+    }
+    SmallTraining queued(std::make_unique<QueuedBackend>(Order::shuffled));
+    MapFirst method(queued.backend(), queued.options, queued.teacher(), infinite);
+    const std::string message = complaint<TrainingFailed>([&] { queued.train("run", method); });
+    CHECK(says(message, {"preparation, epoch 0, step 3 (counted from 0): the epoch's mean loss_map is"}));
+    CHECK_FALSE(fs::exists(queued.path("run") / "checkpoint.bin"));
+}
