@@ -41,7 +41,7 @@ distill, scaled down: 5,000 training and 5,000 test images of fashion-mnist (10 
   ReviewKD  teacher resnet20, student resnet8: 6 epochs at batch 128, 2 seeds.
   FEED      2 teachers resnet20, student resnet8: parallel with 1 and with both, Factor Transfer; 6 epochs, 2 seeds.
   KTG       target resnet8a: mutual learning with resnet14a; a search over 12 graphs of 2 nodes, 2 jobs; 4 epochs, 2 seeds.
-Expected: 7 to 10 minutes on two cores, the build included; no GPU, no network beyond the package manager.
+Expected: 9 to 12 minutes on two cores, the build included; no GPU, no network beyond the package manager.
 TEXT
     prepare
     say "data"
