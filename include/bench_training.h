@@ -15,11 +15,11 @@
 namespace distill {
 
 struct BenchOptions {
-    std::string method;  ///< train, kd, reviewkd, ktg, or teacher: no training, the teacher's forward pass alone
+    std::string method;  ///< train, kd, reviewkd, ktg, feed, or teacher: no training, the teachers' forward passes alone
     std::string csv, profile_csv;
     Options training;
     Graph graph;  ///< of ktg. Its frozen nodes get random weights, too
-    int steps = 20, warmup = 3, size = 32, classes = 100, runs = 8;
+    int steps = 20, warmup = 3, size = 32, classes = 100, runs = 8, teachers = 1;  ///< teachers: of feed and teacher, all of one network
     bool profile = false, augment = false;
 };
 
@@ -45,7 +45,7 @@ class BenchTraining {
     Loader loader_;
     bool augment_;
     Tensor lr_, loss_;
-    std::unique_ptr<Teacher> teacher_;
+    Teachers teachers_;
     std::unique_ptr<Method> method_;
     Batch batch_;
     Tape tape_;

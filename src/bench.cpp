@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 
+#include "bench_feed.h"
 #include "bench_training.h"
 #include "csv.h"
 #include "error.h"
@@ -247,6 +248,9 @@ void add_bench_command(CLI::App& app) {
         c->table.add("--profile-csv", c->options.profile_csv, "write that table here");
         sub->callback([c] { run_bench(c->options); });
     }
+    auto feed = add_bench(*bench, "feed", "a step with several teachers beside its parts, and what each adds to the memory", "feed", sub);
+    feed->table.add("--teachers-count", feed->options.teachers, {1, 64}, "teachers, all of one network");
+    sub->callback([feed] { bench_feed(feed->options); });
     auto graph = add_bench(*bench, "ktg", "a step of a graph beside the sum of its nodes' single steps", "ktg", sub);
     sub->callback([graph] { run_ktg(graph->options); });
     auto c = add_bench(*bench, "several", "trainings at once beside one alone (distill train), in images a second", "train", sub);

@@ -4,6 +4,7 @@
 
 #include "conv_plan_store.h"
 #include "error.h"
+#include "feed.h"
 #include "ktg.h"
 #include "philox.h"
 #include "reviewkd.h"
@@ -52,16 +53,18 @@ BenchTraining::BenchTraining(const BenchOptions& o, const Dataset& data)
       loader_(*backend_, data, loader_options(o, data.stats)),
       augment_(o.augment),
       lr_(Tensor::from_host(*backend_, {}, {0.01f})) {
-    if (!o.training.teacher.empty()) teacher_ = std::make_unique<Teacher>(*backend_, o.training, o.classes);
+    for (int i = 0; i < o.teachers && !o.training.teacher.empty(); ++i)
+        teachers_.push_back(std::make_unique<Teacher>(*backend_, o.training, o.classes, i + 1));
     recall_machine_conv_plans(*backend_);
     if (o.method == "train") method_ = std::make_unique<Supervised>(*backend_, o.training, o.classes);
-    if (o.method == "kd") method_ = std::make_unique<KnowledgeDistillation>(*backend_, o.training, o.classes, *teacher_);
-    if (o.method == "reviewkd") method_ = std::make_unique<ReviewKD>(*backend_, o.training, o.classes, *teacher_);
+    if (o.method == "kd") method_ = std::make_unique<KnowledgeDistillation>(*backend_, o.training, o.classes, *teachers_.front());
+    if (o.method == "reviewkd") method_ = std::make_unique<ReviewKD>(*backend_, o.training, o.classes, *teachers_.front());
+    if (o.method == "feed") method_ = std::make_unique<Feed>(*backend_, o.training, o.classes, teachers_);
     if (o.method == "ktg")
         method_ = std::make_unique<KnowledgeTransferGraph>(*backend_, o.graph, o.training, o.classes, data.train.records);
     loader_.begin_epoch(0);
     batch_ = loader_.train_batch(o.training.batch);
-    if (teacher_) settle(teacher_->network(), batch_);
+    for (const auto& teacher : teachers_) settle(teacher->network(), batch_);
     if (!method_) return;
     for (const PretrainedNetwork& frozen : method_->pretrained()) settle(frozen.network, batch_);
     method_->begin_epoch(o.training.kd_warmup);  // the full weight of the transfer loss
@@ -86,7 +89,8 @@ void BenchTraining::require_finite() const {
 void BenchTraining::queue() {
     const Batch batch = augment_ ? loader_.train_batch(batch_.size()) : batch_;
     if (!method_) {
-        teacher_->network().forward(batch.images, teacher_->mode());
+        look(teachers_, batch.images);
+        backend_->join();
         return;
     }
     StepResult r;

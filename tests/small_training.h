@@ -117,6 +117,13 @@ class SmallTraining {
     Backend& backend() { return *backend_; }
     const Dataset& data() const { return data_; }
     const Teacher& teacher() const { return *teacher_; }
+    /// Running statistics for a teacher's random weights: without them its maps are huge.
+    void settle(const Teacher& teacher) {
+        Loader l = loader();
+        l.begin_epoch(0);
+        const Batch batch = l.train_batch(options.batch);
+        for (int pass = 0; pass < 10; ++pass) teacher.network().forward(batch.images, Mode::train);
+    }
     Loader loader() {
         LoaderOptions l;
         l.batch = options.batch;

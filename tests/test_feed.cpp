@@ -152,6 +152,32 @@ TEST_CASE("factor transfer: trained first, then still; stopped at any step of ei
     CHECK(t.outcome("late", factor_transfer, true) == whole);
 }
 
+TEST_CASE("factor transfer: the paraphraser learns, where the best constant answer is no place to stay") {
+    SmallTraining t;
+    t.options.epochs = 15;
+    Supervised taught(t.backend(), t.options, 4);
+    t.train("teacher", taught);
+    const std::string file = t.path("teacher.safetensors").string();
+    write_safetensors(file, {taught.parameters().to_file(student_prefix), {}});
+    t.options.teacher_weights = file;
+    const auto teacher = Teacher::load(t.backend(), t.options, 4);
+    t.options.paraphraser_epochs = 150;
+    Loader loader = t.loader();
+    double zero = 0;  // mean |map|: what the answer 0 costs
+    for (int64_t step = 0; step < loader.test_steps(); ++step) {
+        const Batch batch = loader.test_batch(step);
+        const Var map = (*teacher)(batch.images).map;
+        zero += l1(map, scale(map, 0)).value().item() * static_cast<double>(batch.size()) / static_cast<double>(loader.test_records());
+    }
+    FactorTransfer method(t.backend(), t.options, 4, *teacher);
+    PreparationPhase phase(t.backend(), loader, method.preparation(), t.options);
+    phase.run(RunFolder::create(t.path("run"), t.config()), [] {});
+    const CsvTable rows = read_csv(t.path("run") / "preparation.csv");
+    MESSAGE("mean difference ", rows.cell(0, "loss_paraphraser"), " to ", phase.last_loss(), ", of the answer 0: ", zero);
+    CHECK(phase.last_loss() < 0.8 * zero);
+    CHECK(phase.last_loss() < 0.8 * rows.cell_number(0, "loss_paraphraser"));
+}
+
 TEST_CASE("feed: a run's files, and one stage of a chain is the run with one teacher") {
     const Workplace folder;
     Ended end = run(folder, parallel + "--teachers a.safetensors,wide.safetensors --run two");
@@ -204,6 +230,26 @@ TEST_CASE("kd: ensemble and ft from the command line") {
     CHECK(read_csv(folder / "ft/steps.csv").columns == std::vector<std::string>{"step", "lr", "loss", "loss_ce", "loss_ft"});
     CHECK(read_csv(folder / "ft/result.csv").cell(0, "method") == "ft");
     check_rejected(folder, "kd --method kd --resume --run ft", {"--method kd", "ft"});
+    // The paraphraser is kept, and serves another run as it is.
+    const WeightFile helpers = read_safetensors(folder / "ft/helpers.safetensors");
+    CHECK(helpers.tensors.size() == 6 + 12);
+    CHECK(helpers.tensors.at("paraphraser.decoder.deconv2.weight").shape == std::vector<int64_t>{64, 64, 3, 3});
+    const std::string reuse = "kd --method ft --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --paraphraser-epochs 0" + training;
+    REQUIRE(run(folder, reuse + "--init ft/helpers.safetensors --seed 4 --run reused").code == 0);
+    CHECK_FALSE(fs::exists(folder / "reused/preparation.csv"));
+    const WeightFile reused = read_safetensors(folder / "reused/helpers.safetensors");
+    for (const auto& [name, tensor] : helpers.tensors)
+        CHECK_MESSAGE((reused.tensors.at(name).data == tensor.data) == (name.rfind("paraphraser.", 0) == 0), name);
+    WeightFile alone;
+    for (const auto& [name, tensor] : helpers.tensors)
+        if (name.rfind("paraphraser.", 0) == 0) alone.tensors[name] = tensor;
+    write_safetensors(folder / "paraphraser.safetensors", alone);
+    REQUIRE(run(folder, reuse + "--init paraphraser.safetensors --max-steps 1 --run alone").code == 0);
+    check_rejected(folder, reuse, {"--paraphraser-epochs 0", "--init"});
+    check_rejected(folder, reuse + "--init a.safetensors", {"a.safetensors", "paraphraser.", "helpers.safetensors"});
+    alone.tensors.erase("paraphraser.encoder.conv1.bias");
+    write_safetensors(folder / "paraphraser.safetensors", alone);
+    check_rejected(folder, reuse + "--init paraphraser.safetensors", {"paraphraser.safetensors", "missing", "paraphraser.encoder.conv1.bias"});
     CHECK(says(run(folder, "kd --resume --run ft").out, {"finished before"}));
 }
 

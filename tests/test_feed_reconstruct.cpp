@@ -76,11 +76,8 @@ TEST_CASE("reconstruct: a decoder learns, its own map better than a stranger's")
     Options other = t.options;
     other.seed = 9;
     const Teacher stranger(t.backend(), other, 4);
-    Loader first = t.loader();
-    first.begin_epoch(0);
-    const Batch batch = first.train_batch(32);
-    for (const Teacher* network : {&t.teacher(), &stranger})  // running statistics for random weights: without them maps are huge
-        for (int pass = 0; pass < 10; ++pass) network->network().forward(batch.images, Mode::train);
+    t.settle(t.teacher());
+    t.settle(stranger);
     double errors[2];
     for (const bool own : {true, false}) {
         Loader loader = t.loader();
