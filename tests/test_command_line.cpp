@@ -41,9 +41,9 @@ std::string after(const std::string& text, const std::string& before) {
 
 TEST_CASE("command line: every subcommand explains itself") {
     const TempFolder folder;
-    for (const char* line : {"", "train", "eval", "kd", "reviewkd", "info", "feed", "feed parallel", "feed sequential", "ktg", "ktg train",
-                             "ktg show", "report", "bench", "bench train", "bench kd", "bench reviewkd", "bench feed", "bench ktg", "bench several",
-                             "data", "data fetch", "data import", "data synth", "data info"}) {
+    for (const char* line : {"", "train", "eval", "kd", "reviewkd", "info", "feed", "feed parallel", "feed sequential", "feed reconstruct", "ktg",
+                             "ktg train", "ktg show", "report", "bench", "bench train", "bench kd", "bench reviewkd", "bench feed",
+                             "bench ktg", "bench several", "data", "data fetch", "data import", "data synth", "data info"}) {
         CAPTURE(line);
         const Ended end = run(folder, line + std::string(" --help"));
         CHECK(end.code == 0);

@@ -239,3 +239,22 @@ TEST_CASE("cuda: the profiler's times are the device's, on every stream") {
     CHECK(groups.back().ms < 30);  // not the moment by which the device starts late
 }
 #endif
+
+TEST_CASE("command line: bench feed, teachers in time and memory beside what they must cost") {
+    const TempFolder folder;
+    const Ended end = run(folder, "bench feed --teacher resnet14 --student resnet8 --teachers-count 2 --batch 8 --size 16 --steps 2 "
+                                  "--threads 1 --csv f.csv");
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    CHECK(says(end.out, {"feed 2 x resnet14->resnet8, batch 8, fp32", "in turns with it: student plain", "ratio to teachers + 1.15 plain + layers",
+                         "a teacher adds", "it may add"}));
+    const CsvTable table = read_csv(folder / "f.csv");
+    REQUIRE(table.rows.size() == 1);
+    const auto value = [&](const char* column) { return table.cell_number(0, column); };
+    const double bound = value("ms_teachers") + 1.15 * value("ms_plain") + value("ms_layers");
+    CHECK(std::abs(value("ratio") * bound / value("ms_per_step") - 1) < 1e-6);
+    CHECK(value("mib_per_teacher") > 0);
+    CHECK(value("mib_per_teacher") <= value("mib_allowed"));
+    CHECK(value("memory_mib") > value("mib_per_teacher"));
+    check_rejected(folder, "bench feed --teacher resnet14 --student resnet8 --teachers-count 0", {"--teachers-count: found '0'"});
+}
