@@ -76,6 +76,24 @@ struct SerialLane {
             write(i, total);
         }
     }
+    /// Likewise over the first index: write(j, Σ_i g(i, j)) for j < n, i < m.
+    template <class G, class Write>
+    DISTILL_HD void column_sums(int m, int n, const G g, const Write write) const {
+        int j = 0;
+        for (; j + width <= n; j += width) {
+            double total[width] = {};
+            for (int i = 0; i < m; ++i)
+#pragma omp simd
+                for (int k = 0; k < width; ++k) total[k] += g(i, j + k);
+#pragma omp simd
+            for (int k = 0; k < width; ++k) write(j + k, total[k]);
+        }
+        for (; j < n; ++j) {
+            double total = 0;
+            for (int i = 0; i < m; ++i) total += g(i, j);
+            write(j, total);
+        }
+    }
     template <class G>
     DISTILL_HD float max(int64_t n, const G g) const {
         float top = g(0);

@@ -55,6 +55,15 @@ struct GroupLane {
         for (int64_t j = index; j < n; j += count) own = fmaxf(own, g(j));
         return reduce(own, [](float a, float b) { return fmaxf(a, b); });
     }
+    template <class G, class Write>
+    __device__ void column_sums(int m, int n, const G& g, const Write& write) const {
+        for (int j = index; j < n; j += count) {
+            double total = 0;
+            for (int i = 0; i < m; ++i) total += g(i, j);
+            write(j, total);
+        }
+        meet();
+    }
     template <class Fold, class Columns, class Term, class Write>
     __device__ void fold_windows(int m, int n, Span rows, const Fold& fold, const Columns& columns, const Term& term,
                                  const Write& write) const {

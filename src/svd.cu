@@ -119,11 +119,8 @@ struct LeadingVectors {
                 if (vanishes(values, k))
                     any_orthogonal(lane, k, out, line);
                 else
-                    lane.each(columns, [=](int64_t c) {
-                        double sum = 0;
-                        for (int i = 0; i < rows; ++i) sum += in[i * columns + c] * u[i];
-                        line[c] = sum;
-                    });
+                    lane.column_sums(rows, columns, [=](int i, int c) { return in[i * columns + c] * u[i]; },
+                                     [=](int c, double sum) { line[c] = sum; });
             }
             const double squares = lane.sum(columns, [=](int64_t c) { return line[c] * line[c]; });
             const double total = lane.sum(columns, [=](int64_t c) { return line[c]; });
@@ -179,9 +176,11 @@ struct LeadingVectorsBackward {
                 if (!wide) yk[c] = rk[c];
             });
         }
-        if (wide)
-            lane.sums(count * n, columns, [=](int i, int c) { return in[i % n * columns + c] * r[i / n * columns + c]; },
-                      [=](int i, double sum) { y[i / n * stride + i % n] = sum; });
+        for (int k = 0; k < count && wide; ++k) {
+            const double* const rk = r + int64_t{k} * columns;
+            double* const yk = y + k * stride;
+            lane.sums(n, columns, [=](int i, int c) { return in[i * columns + c] * rk[c]; }, [=](int i, double sum) { yk[i] = sum; });
+        }
         apply_q(lane, t, true, count, y, room);
         double *const lambda = room, *const delta = lambda + vectors, *const re = delta + vectors, *const im = re + vectors;
         lane.each(vectors, [=](int64_t k) {
@@ -200,11 +199,8 @@ struct LeadingVectorsBackward {
             const float* const vk = own_v + k * columns;
             double *const wk = r + int64_t{k} * columns, *const yk = y + k * stride;
             if (wide)
-                lane.each(columns, [=](int64_t c) {
-                    double sum = wk[c];
-                    for (int i = 0; i < rows; ++i) sum += in[i * columns + c] * yk[i];
-                    wk[c] = none ? 0 : sum / value;
-                });
+                lane.column_sums(rows, columns, [=](int i, int c) { return in[i * columns + c] * yk[i]; },
+                                 [=](int c, double sum) { wk[c] = none ? 0 : (wk[c] + sum) / value; });
             else
                 lane.each(columns, [=](int64_t c) { wk[c] = yk[c]; });
             const double along = lane.sum(columns, [=](int64_t c) { return wk[c] * vk[c]; });
