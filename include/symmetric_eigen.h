@@ -152,8 +152,8 @@ DISTILL_HD double largest_eigenvalues(const Lane& lane, const Tridiagonal& t, in
     return end;
 }
 
-/// Each vector y_k becomes re[k]·Re z + im[k]·Im z, z = (λ_k + iδ_k − T)⁻¹ y_k: Gauss with exchanged rows, |imaginary part of λ − T + iδ| = δ
-/// keeps it regular. y, and what is given for each vector: padded to a multiple of at_once vectors. work: solver_numbers·t.n for each.
+/// Each vector y_k becomes re[k]·Re z + im[k]·Im z, z = (λ_k + iδ_k − T)⁻¹ y_k: Gauss's elimination with exchanged rows; no eigenvalue is
+/// nearer to 0 than δ_k. y, and what is given for each vector: padded to a multiple of at_once vectors. work: solver_numbers·t.n for each.
 template <class Lane>
 DISTILL_HD void apply_resolvent(const Lane& lane, const Tridiagonal& t, int count, const double* lambda, const double* delta,
                                 const double* re, const double* im, double* y, double* work) {
@@ -185,7 +185,8 @@ DISTILL_HD void apply_resolvent(const Lane& lane, const Tridiagonal& t, int coun
                 const bool other = bb > pp;
                 const double inverse = 1 / ((other ? bb : pp) + eigen::nothing);
                 const double ur = (other ? b : pr[k]) * inverse, ui = (other ? 0 : -pi[k]) * inverse;
-                const double vr = other ? a : qr[k], vi = other ? imag[k] : qi[k], zr = other ? next[k] : yr[k], zi = other ? 0 : yi[k];
+                const double vr = other ? a : qr[k], vi = other ? imag[k] : qi[k];
+                const double zr = other ? next[k] : yr[k], zi = other ? 0 : yi[k];
                 const double first_r = other ? pr[k] : b, first_i = other ? pi[k] : 0;
                 const double mr = first_r * ur - first_i * ui, mi = first_r * ui + first_i * ur;
                 pr[k] = (other ? qr[k] : a) - (mr * vr - mi * vi);
@@ -251,9 +252,11 @@ DISTILL_HD void orthonormalize(const Lane& lane, int n, int stride, int count, d
 }
 
 /// G's (not T's) eigenvectors to the values that largest_eigenvalues found, orthonormal, as rows of y; of equal values any ones. The values
-/// are made exact. y: padded, as in apply_resolvent; work: solver_numbers·n + 4 for each vector.
+/// are made exact; those beyond the n-th are 0, their vectors of no use. y: padded, as in apply_resolvent; work: solver_numbers·n + 4 for each
+/// vector.
 template <class Lane>
-DISTILL_HD void leading_eigenvectors(const Lane& lane, const Tridiagonal& t, int count, double end, double* values, double* y, double* work) {
+DISTILL_HD void leading_eigenvectors(const Lane& lane, const Tridiagonal& t, int count, double end, double* values, double* y,
+                                     double* work) {
     const int n = t.n, stride = t.stride, vectors = multiple_of(eigen::at_once, count);
     double *const lambda = work, *const delta = lambda + vectors, *const re = delta + vectors, *const im = re + vectors;
     double *const solver = im + vectors, *const dots = solver;
@@ -270,8 +273,11 @@ DISTILL_HD void leading_eigenvectors(const Lane& lane, const Tridiagonal& t, int
         orthonormalize(lane, n, stride, count, y, dots);
     }
     const double *const d = t.diagonal, *const e = t.beside;
-    lane.sums(count, n, [=](int k, int j) { return (d[j] * y[k * stride + j] + (j + 1 < n ? 2 * e[j] * y[k * stride + j + 1] : 0)) * y[k * stride + j]; },
-              [=](int k, double value) { values[k] = value > 0 ? value : 0; });
+    const auto term = [=](int k, int j) {
+        const double* const own = y + k * stride + j;
+        return (d[j] * own[0] + (j + 1 < n ? 2 * e[j] * own[1] : 0)) * own[0];
+    };
+    lane.sums(count, n, term, [=](int k, double value) { values[k] = k < n && value > 0 ? value : 0; });
     apply_q(lane, t, false, count, y, dots);
 }
 

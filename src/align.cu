@@ -17,7 +17,8 @@ struct AlignForward {
     DISTILL_HD void operator()(int64_t sample, const Lane& lane) const {
         const int c = channels, those = offered;
         const float *const s = student + sample * those * c, *const t = teacher + sample * wanted * c;
-        float *const cosine = cosines + sample * wanted * those, *const chosen = choice + sample * wanted, *const out = y + sample * wanted * c;
+        float *const cosine = cosines + sample * wanted * those, *const chosen = choice + sample * wanted;
+        float* const out = y + sample * wanted * c;
         lane.sums(wanted * those, c, [=](int i, int j) { return static_cast<double>(t[i / those * c + j]) * s[i % those * c + j]; },
                   [=](int i, double dot) { cosine[i] = static_cast<float>(dot); });
         lane.each(wanted, [=](int64_t i) {

@@ -1,8 +1,6 @@
 // The leading right singular vectors of each sample's map X (H·W, C), and their choice by alignment.
-// With n = min(H·W, C), the Gram matrix of the smaller side (XᵀX, or XXᵀ of a wide map) is summed in double: its eigenvalues are squares, and
-// in float the weaker ones would drown. Its leading eigenvectors (symmetric_eigen.h) are v, or u, from which v = Xᵀu/s.
-#include <algorithm>
-
+// With n = min(H·W, C), the Gram matrix of the smaller side (XᵀX, or XXᵀ of a wide map) is summed in double: its eigenvalues are squares,
+// and in float the weaker ones would drown. Its leading eigenvectors (symmetric_eigen.h) are v, or u, from which v = Xᵀu/s.
 #include "error.h"
 #include "launch.h"
 #include "ops.h"
@@ -13,9 +11,9 @@
 namespace distill {
 namespace {
 
-/// Below this part of the largest singular value (about ten roundings of a float) values count as zero, and so do differences:
-/// 1/(s_k² − s_j²) becomes g/(g² + δ²), g = s_k² − s_j², δ = cut_off·s_1·s_k.
-constexpr double cut_off = 1e-6;
+/// Below this part of the largest singular value (about a hundred roundings of a float) values count as zero; and so do differences, where
+/// the vectors are made of the map's rounding: 1/(s_k² − s_j²) becomes g/(g² + δ²), g = s_k² − s_j², δ = cut_off·s_1·s_k.
+constexpr double cut_off = 1e-5;
 
 /// What a sample's numbers in double are and where they lie.
 struct Layout {
@@ -32,18 +30,17 @@ struct Layout {
         return {n(), stride(), kept, after, after + stride()};
     }
     DISTILL_HD double* eigenvalues(double* kept) const { return kept + (stride() + 2) * int64_t{stride()}; }
-    // Scratch: vectors of n, then of C, then room for the longest of the steps.
+    // Scratch: vectors of n, then of C, then numbers for pairs of vectors, then room for the longest of the steps.
     static constexpr int panel = 32;  ///< of the contracted index, converted to double at once: C = 64 takes 16 KiB
-    DISTILL_HD int64_t scratch() const { return 2 * vectors() * int64_t{stride()} + room_of_c() + work(); }
+    DISTILL_HD int64_t scratch() const { return vectors() * (int64_t{stride()} + columns + count) + work(); }
     DISTILL_HD double* long_vectors(double* scratch) const { return scratch + vectors() * int64_t{stride()}; }
-    DISTILL_HD double* room(double* scratch) const { return long_vectors(scratch) + room_of_c(); }
+    DISTILL_HD double* pairs(double* scratch) const { return long_vectors(scratch) + vectors() * int64_t{columns}; }
+    DISTILL_HD double* room(double* scratch) const { return pairs(scratch) + vectors() * int64_t{count}; }
 
   private:
-    DISTILL_HD int64_t room_of_c() const { return vectors() * int64_t{columns}; }
     DISTILL_HD int64_t work() const {
-        const int64_t solver = vectors() * (int64_t{eigen::solver_numbers} * stride() + 4), gram = int64_t{panel} * stride();
-        const int64_t counting = stride() + (2 + eigen::points) * int64_t{vectors()};
-        const int64_t larger = solver > gram ? solver : gram;
+        const int64_t solver = vectors() * (int64_t{eigen::solver_numbers} * stride() + 4 + count), gram = int64_t{panel} * stride();
+        const int64_t counting = stride() + (2 + eigen::points) * int64_t{vectors()}, larger = solver > gram ? solver : gram;
         return larger > counting ? larger : counting;
     }
 };
@@ -87,9 +84,10 @@ DISTILL_HD void gram_matrix(const Lane& lane, const Layout& l, const float* x, d
     });
 }
 
-/// A singular value that counts as zero: its vector is any one that X sends to 0, without a gradient.
+/// A singular value that counts as zero: its vector is any one that X sends to 0, without a gradient. So does one that a float's gradient,
+/// of the size of 1/s, could not follow.
 DISTILL_HD inline bool vanishes(const double* eigenvalues, int k) {
-    return !(eigenvalues[k] > cut_off * cut_off * eigenvalues[0]);
+    return !(eigenvalues[k] > cut_off * cut_off * eigenvalues[0] && eigenvalues[k] > 1e-60);
 }
 
 struct LeadingVectors {
@@ -145,9 +143,10 @@ struct LeadingVectors {
     }
 };
 
-/// The w_k of X̄ = Σ_k X(w_k v_kᵀ + v_k w_kᵀ), beside the v_k in both orders: left = [w; v], right = [v; w], (N,1,2·count,C).
-/// With r = v̄ − v(v·v̄): tall, w = Re R·r, R = (λ + iδ − XᵀX)⁻¹; wide, with R of XXᵀ, w = (r + Xᵀ(Re R + (δ/λ) Im R)Xr)/λ, which gives every
-/// eigenvector of XᵀX, those to 0 included, the same factor as the tall one (times 1 + δ²/λ²).
+/// The w_k of X̄ = Σ_k X(w_k v_kᵀ + v_k w_kᵀ), beside the v_k in both orders: left = [w·s; v/s], right = [v/s; w·s], (N,1,2·count,C); s = s_k
+/// keeps w, which is of the size of 1/s², within a float's range. Along the vectors at hand w is known (share). Elsewhere, r being v̄ without
+/// its parts along them: tall, w = Re R·r, R = (λ + iδ − XᵀX)⁻¹; wide, with R of XXᵀ, w = (r + Xᵀ(Re R + (δ/λ) Im R)Xr)/λ, which gives each
+/// eigenvector of XᵀX the tall one's factor, times 1 + δ²/λ².
 struct LeadingVectorsBackward {
     Layout l;
     const float *x, *v, *dv;
@@ -163,18 +162,18 @@ struct LeadingVectorsBackward {
         const float *const in = x + sample * rows * columns, *const own_v = v + sample * count * columns;
         const float* const own_dv = dv + sample * count * columns;
         double *const mine = kept + sample * layout.kept(), *const y = scratch + sample * layout.scratch();
-        double *const r = layout.long_vectors(y), *const room = layout.room(y);
+        double *const r = layout.long_vectors(y), *const pull = layout.pairs(y), *const room = layout.room(y);  // pull[k, o] = v̄_k·v_o
         const double* const values = layout.eigenvalues(mine);
         const Tridiagonal t = layout.tridiagonal(mine);
 
         for (int k = 0; k < count; ++k) {
-            const float *const vk = own_v + k * columns, *const dvk = own_dv + k * columns;
-            double *const rk = r + int64_t{k} * columns, *const yk = y + k * stride;
-            const double along = lane.sum(columns, [=](int64_t c) { return static_cast<double>(vk[c]) * dvk[c]; });
-            lane.each(columns, [=](int64_t c) {
-                rk[c] = dvk[c] - along * vk[c];
-                if (!wide) yk[c] = rk[c];
-            });
+            const float* const dvk = own_dv + k * columns;
+            double *const rk = r + int64_t{k} * columns, *const yk = y + k * stride, *const row = pull + k * count;
+            lane.sums(count, columns, [=](int o, int c) { return static_cast<double>(dvk[c]) * own_v[o * columns + c]; },
+                      [=](int o, double sum) { row[o] = sum; });
+            lane.each(columns, [=](int64_t c) { rk[c] = dvk[c]; });
+            remove(lane, count, columns, row, own_v, rk);
+            if (!wide) lane.each(columns, [=](int64_t c) { yk[c] = rk[c]; });
         }
         for (int k = 0; k < count && wide; ++k) {
             const double* const rk = r + int64_t{k} * columns;
@@ -195,22 +194,43 @@ struct LeadingVectorsBackward {
         apply_q(lane, t, false, count, y, room);
         for (int k = 0; k < count; ++k) {
             const bool none = vanishes(values, k);
-            const double value = values[k];
-            const float* const vk = own_v + k * columns;
-            double *const wk = r + int64_t{k} * columns, *const yk = y + k * stride;
+            const double value = values[k], size = none ? 1 : sqrt(value);
+            double *const wk = r + int64_t{k} * columns, *const yk = y + k * stride, *const rest = room;
             if (wide)
                 lane.column_sums(rows, columns, [=](int i, int c) { return in[i * columns + c] * yk[i]; },
-                                 [=](int c, double sum) { wk[c] = none ? 0 : (wk[c] + sum) / value; });
+                                 [=](int c, double sum) { wk[c] = (wk[c] + sum) / value; });
             else
                 lane.each(columns, [=](int64_t c) { wk[c] = yk[c]; });
-            const double along = lane.sum(columns, [=](int64_t c) { return wk[c] * vk[c]; });
+            lane.sums(count, columns, [=](int o, int c) { return wk[c] * own_v[o * columns + c]; },
+                      [=](int o, double sum) { rest[o] = sum - share(values, count, pull, k, o); });
+            remove(lane, count, columns, rest, own_v, wk);
+            const float* const vk = own_v + k * columns;
             float *const one = left + (sample * 2 * count + k) * columns, *const two = right + (sample * 2 * count + k) * columns;
             const int64_t below = int64_t{count} * columns;
             lane.each(columns, [=](int64_t c) {
-                one[c] = two[c + below] = static_cast<float>(wk[c] - along * vk[c]);
-                two[c] = one[c + below] = vk[c];
+                one[c] = two[c + below] = none ? 0 : static_cast<float>(wk[c] * size);
+                two[c] = one[c + below] = static_cast<float>(vk[c] / size);
             });
         }
+    }
+
+  private:
+    /// y −= Σ_o part[o]·v_o
+    template <class Lane>
+    DISTILL_HD static void remove(const Lane& lane, int count, int columns, const double* part, const float* v, double* y) {
+        for (int o = 0; o < count; ++o) {
+            const double factor = part[o];
+            const float* const other = v + o * columns;
+            lane.each(columns, [=](int64_t c) { y[c] -= factor * other[c]; });
+        }
+    }
+    /// The part of w_k along v_o. Only its sum with the part of w_o along v_k matters, and both get half: where the values are nearly
+    /// equal and the loss depends on the plane alone, two large numbers cancel here.
+    DISTILL_HD static double share(const double* values, int count, const double* pull, int k, int o) {
+        if (o == k || vanishes(values, k)) return 0;
+        const double gap = values[k] - values[o], squared = cut_off * cut_off * values[0] * sqrt(values[k] * values[o]);
+        const double mine = pull[k * count + o], others = pull[o * count + k];
+        return gap / (gap * gap + squared) * (vanishes(values, o) ? mine : (mine - others) / 2);
     }
 };
 
@@ -222,6 +242,27 @@ void product(Backend& backend, const GemmShape& s, const float* a, const float* 
 
 /// Of a row functor: how many threads share a sample on a GPU (launch_cuda.h: 32, from n = 33 on 128, from 257 on 512).
 int64_t work_of_row(const Layout& l) { return 16 * int64_t{l.n()}; }
+
+void pass_back(const Layout& l, const Tensor& x, const Tensor& v, const Tensor& dv, const Tensor& kept, float* dx) {
+    Backend& backend = x.backend();
+    const int64_t samples = x.shape().n, rows = l.rows, columns = l.columns, pairs = 2 * int64_t{l.count};
+    const Tensor left(backend, {samples, 1, pairs, columns}), right = Tensor::like(left), scratch = doubles(backend, samples, l.scratch());
+    for_each_row(backend, samples, work_of_row(l),
+                 LeadingVectorsBackward{l, x.data(), v.data(), dv.data(), as_doubles(kept), as_doubles(scratch), left.data(), right.data()});
+    const Tensor images(backend, {samples, 1, rows, pairs});
+    GemmShape project, combine;  // images = X·leftᵀ, dx = images·right
+    project.count = combine.count = samples;
+    project.exact = combine.exact = true;
+    project.m = combine.m = rows;
+    project.k = combine.n = columns;
+    project.n = combine.k = pairs;
+    project.transpose_b = true;
+    project.step_a = combine.step_c = rows * columns;
+    project.step_b = combine.step_b = pairs * columns;
+    project.step_c = combine.step_a = rows * pairs;
+    product(backend, project, x.data(), left.data(), images.data());
+    product(backend, combine, images.data(), right.data(), dx);
+}
 
 }  // namespace
 
@@ -241,15 +282,7 @@ Var right_singular_vectors(const Var& given, int count) {
     record(v, [x, v, kept, l] {
         const Tensor dv = take_gradient(v);
         const GradTarget dx(x);
-        if (!dx.wanted()) return;
-        Backend& device = x.backend();
-        const int64_t samples = x.shape().n, m = l.rows, c = l.columns, pairs = 2 * int64_t{l.count};
-        const Tensor left(device, {samples, 1, pairs, c}), right = Tensor::like(left), scratch = doubles(device, samples, l.scratch());
-        for_each_row(device, samples, work_of_row(l),
-                     LeadingVectorsBackward{l, x.data(), v.data(), dv.data(), as_doubles(kept), as_doubles(scratch), left.data(), right.data()});
-        const Tensor images(device, {samples, 1, m, pairs});  // X·[w v]
-        product(device, {m, pairs, c, false, true, samples, m * c, pairs * c, m * pairs, 0, 0, 0, true}, x.data(), left.data(), images.data());
-        product(device, {m, c, pairs, false, false, samples, m * pairs, pairs * c, m * c, 0, 0, 0, true}, images.data(), right.data(), dx.data());
+        if (dx.wanted()) pass_back(l, x.value(), v.value(), dv, kept, dx.data());
     });
     return v;
 }
