@@ -4,7 +4,7 @@
 //   G = Q·T·Qᵀ by Householder reflections, T tridiagonal;  eigenvalues of T by counting (Sturm sequences), sixteen points at a time;
 //   1/(λ + iδ − T) applied to vectors, a tridiagonal solve: its imaginary part is a filter that passes only eigenvalues within δ of λ
 //   (inverse iteration), its real part the inverse of λ − T, cut off smoothly at δ.
-// defines: Tridiagonal, tridiagonalize, apply_q, largest_eigenvalues, leading_eigenvectors, apply_resolvent, multiple_of
+// defines: multiple_of, Tridiagonal, tridiagonalize, apply_q, largest_eigenvalues, apply_resolvent, orthonormalize, leading_eigenvectors
 #pragma once
 #include <cmath>
 
@@ -251,9 +251,9 @@ DISTILL_HD void orthonormalize(const Lane& lane, int n, int stride, int count, d
     }
 }
 
-/// G's (not T's) eigenvectors to the values that largest_eigenvalues found, orthonormal, as rows of y; of equal values any ones. The values
-/// are made exact; those beyond the n-th are 0, their vectors of no use. y: padded, as in apply_resolvent; work: solver_numbers·n + 4 for each
-/// vector.
+/// G's (not T's) eigenvectors to the values that largest_eigenvalues found, orthonormal, as rows of y; of equal values any ones. The
+/// values are made exact; those beyond the n-th are 0, their vectors of no use. y: padded, as in apply_resolvent; work: for each vector
+/// solver_numbers·n + 4.
 template <class Lane>
 DISTILL_HD void leading_eigenvectors(const Lane& lane, const Tridiagonal& t, int count, double end, double* values, double* y,
                                      double* work) {

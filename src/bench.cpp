@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 
+#include "bench_svd.h"
 #include "bench_training.h"
 #include "csv.h"
 #include "error.h"
@@ -252,6 +253,7 @@ void add_bench_command(CLI::App& app) {
     auto c = add_bench(*bench, "several", "trainings at once beside one alone (distill train), in images a second", "train", sub);
     c->table.add("--runs", c->options.runs, {1, 64}, "trainings at once, which share the CPU's threads");
     sub->callback([c] { run_several(c->options); });
+    add_bench_svd(*bench);
 }
 
 }  // namespace distill

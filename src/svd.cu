@@ -143,10 +143,10 @@ struct LeadingVectors {
     }
 };
 
-/// The w_k of X̄ = Σ_k X(w_k v_kᵀ + v_k w_kᵀ), beside the v_k in both orders: left = [w·s; v/s], right = [v/s; w·s], (N,1,2·count,C); s = s_k
-/// keeps w, which is of the size of 1/s², within a float's range. Along the vectors at hand w is known (share). Elsewhere, r being v̄ without
-/// its parts along them: tall, w = Re R·r, R = (λ + iδ − XᵀX)⁻¹; wide, with R of XXᵀ, w = (r + Xᵀ(Re R + (δ/λ) Im R)Xr)/λ, which gives each
-/// eigenvector of XᵀX the tall one's factor, times 1 + δ²/λ².
+/// The w_k of X̄ = Σ_k X(w_k v_kᵀ + v_k w_kᵀ), beside the v_k in both orders: left = [w·s; v/s], right = [v/s; w·s], (N,1,2·count,C);
+/// s = s_k keeps w, which is of the size of 1/s², within a float's range. Along the vectors at hand w is known (share). Elsewhere, r being
+/// v̄ without its parts along them: tall, w = Re R·r, R = (λ + iδ − XᵀX)⁻¹; wide, with R of XXᵀ, w = (r + Xᵀ(Re R + (δ/λ) Im R)Xr)/λ, which
+/// gives each eigenvector of XᵀX the tall one's factor, times 1 + δ²/λ².
 struct LeadingVectorsBackward {
     Layout l;
     const float *x, *v, *dv;
@@ -247,8 +247,8 @@ void pass_back(const Layout& l, const Tensor& x, const Tensor& v, const Tensor& 
     Backend& backend = x.backend();
     const int64_t samples = x.shape().n, rows = l.rows, columns = l.columns, pairs = 2 * int64_t{l.count};
     const Tensor left(backend, {samples, 1, pairs, columns}), right = Tensor::like(left), scratch = doubles(backend, samples, l.scratch());
-    for_each_row(backend, samples, work_of_row(l),
-                 LeadingVectorsBackward{l, x.data(), v.data(), dv.data(), as_doubles(kept), as_doubles(scratch), left.data(), right.data()});
+    const LeadingVectorsBackward find_w{l, x.data(), v.data(), dv.data(), as_doubles(kept), as_doubles(scratch), left.data(), right.data()};
+    for_each_row(backend, samples, work_of_row(l), find_w);
     const Tensor images(backend, {samples, 1, rows, pairs});
     GemmShape project, combine;  // images = X·leftᵀ, dx = images·right
     project.count = combine.count = samples;
