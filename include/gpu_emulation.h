@@ -58,7 +58,8 @@ inline void __syncthreads(const char* file = __builtin_FILE(), int line = __buil
 inline void __syncwarp(unsigned mask, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     emulation::wait(mask, file, line);
 }
-inline float __shfl_xor_sync(unsigned mask, float value, int step, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+template <class T>
+T __shfl_xor_sync(unsigned mask, T value, int step, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     uint64_t bits = 0;
     memcpy(&bits, &value, sizeof value);
     bits = emulation::exchange(mask, bits, emulation::lane() ^ step, file, line);

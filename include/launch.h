@@ -1,8 +1,10 @@
 // launch.h: elementwise and row operations, written once as functors and run by either backend.
 // A file that launches functors ends in .cu: nvcc compiles it where CUDA is found, g++ (as C++) where not.
-// defines: for_each_element, for_each_row, Span, SerialLane
+// defines: for_each_element, for_each_row, Span, SumOf, SerialLane
 #pragma once
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 
 #include "backend.h"
 #include "host_device.h"
@@ -14,6 +16,10 @@ namespace distill {
 struct Span {
     int first, end;
 };
+
+/// What a lane adds up the numbers of g in.
+template <class G>
+using SumOf = std::conditional_t<std::is_same_v<decltype(std::declval<G>()(int64_t{0})), double>, double, float>;
 
 }  // namespace distill
 
@@ -31,6 +37,9 @@ constexpr int64_t parallel_threshold = 8192;
 /// of a group share the row: lane.each(n, [=](int64_t j) {…}), lane.sum(n, f) and lane.max(n, f), both known to every thread.
 /// Functions come by value: g++ then sees that their pointers never change and loads vectors, where it gathered (8 times slower).
 struct SerialLane {
+    /// Elements of a row that a task had best take at once, in arrays of its own: as many as fill vectors here, one for a GPU's thread.
+    static constexpr int width = 16;
+
     template <class G>
     DISTILL_HD void each(int64_t n, const G g) const {
 #pragma omp simd
@@ -44,12 +53,46 @@ struct SerialLane {
             for (int j = 0; j < n; ++j) g(i, j);
         }
     }
+    /// g(t) for t < n, each with loops of its own for the compiler to make vectors of.
     template <class G>
-    DISTILL_HD float sum(int64_t n, const G g) const {
-        float total = 0;
+    DISTILL_HD void tasks(int n, const G g) const {
+        for (int t = 0; t < n; ++t) g(t);
+    }
+    /// In double if g gives double.
+    template <class G>
+    DISTILL_HD SumOf<G> sum(int64_t n, const G g) const {
+        SumOf<G> total = 0;
 #pragma omp simd reduction(+ : total)
         for (int64_t j = 0; j < n; ++j) total += g(j);
         return total;
+    }
+    /// m sums at once, in double: write(i, Σ_j g(i, j)) for i < m, j < n.
+    template <class G, class Write>
+    DISTILL_HD void sums(int m, int n, const G g, const Write write) const {
+        for (int i = 0; i < m; ++i) {
+            double total = 0;
+#pragma omp simd reduction(+ : total)
+            for (int j = 0; j < n; ++j) total += g(i, j);
+            write(i, total);
+        }
+    }
+    /// Likewise over the first index: write(j, Σ_i g(i, j)) for j < n, i < m.
+    template <class G, class Write>
+    DISTILL_HD void column_sums(int m, int n, const G g, const Write write) const {
+        int j = 0;
+        for (; j + width <= n; j += width) {
+            double total[width] = {};
+            for (int i = 0; i < m; ++i)
+#pragma omp simd
+                for (int k = 0; k < width; ++k) total[k] += g(i, j + k);
+#pragma omp simd
+            for (int k = 0; k < width; ++k) write(j + k, total[k]);
+        }
+        for (; j < n; ++j) {
+            double total = 0;
+            for (int i = 0; i < m; ++i) total += g(i, j);
+            write(j, total);
+        }
     }
     template <class G>
     DISTILL_HD float max(int64_t n, const G g) const {
@@ -66,7 +109,6 @@ struct SerialLane {
     template <class Fold, class Columns, class Term, class Write>
     DISTILL_HD void fold_windows(int m, int n, Span rows, const Fold fold, const Columns columns, const Term term,
                                  const Write write) const {
-        constexpr int width = 16;
         for (int i = 0; i < m; ++i) {
             const Span span = columns(i);
             int j = 0;

@@ -13,7 +13,8 @@ namespace distill {
 struct GroupLane {
     int index, count;  ///< this thread among those of its row
     unsigned mask;     ///< those of its row in its warp
-    float* scratch;    ///< a float of shared memory for each warp of the block
+    double* scratch;   ///< a number of shared memory for each warp of the block
+    static constexpr int width = 1;
 
     template <class G>
     __device__ void each(int64_t n, const G& g) const {
@@ -26,16 +27,42 @@ struct GroupLane {
         meet();
     }
     template <class G>
-    __device__ float sum(int64_t n, const G& g) const {
-        float own = 0;
+    __device__ void tasks(int n, const G& g) const {
+        for (int t = index; t < n; t += count) g(t);
+        meet();
+    }
+    template <class G>
+    __device__ SumOf<G> sum(int64_t n, const G& g) const {
+        SumOf<G> own = 0;
         for (int64_t j = index; j < n; j += count) own += g(j);
-        return reduce(own, [](float a, float b) { return a + b; });
+        return reduce(own, [](SumOf<G> a, SumOf<G> b) { return a + b; });
+    }
+    /// A warp a sum, so that threads meet once for all of them.
+    template <class G, class Write>
+    __device__ void sums(int m, int n, const G& g, const Write& write) const {
+        const int threads = count < 32 ? count : 32;
+        for (int i = index / threads; i < m; i += count / threads) {
+            double own = 0;
+            for (int j = index % threads; j < n; j += threads) own += g(i, j);
+            own = reduce_warp(own, [](double a, double b) { return a + b; });
+            if (index % threads == 0) write(i, own);
+        }
+        meet();
     }
     template <class G>
     __device__ float max(int64_t n, const G& g) const {
         float own = g(0);
         for (int64_t j = index; j < n; j += count) own = fmaxf(own, g(j));
         return reduce(own, [](float a, float b) { return fmaxf(a, b); });
+    }
+    template <class G, class Write>
+    __device__ void column_sums(int m, int n, const G& g, const Write& write) const {
+        for (int j = index; j < n; j += count) {
+            double total = 0;
+            for (int i = 0; i < m; ++i) total += g(i, j);
+            write(j, total);
+        }
+        meet();
     }
     template <class Fold, class Columns, class Term, class Write>
     __device__ void fold_windows(int m, int n, Span rows, const Fold& fold, const Columns& columns, const Term& term,
@@ -55,14 +82,20 @@ struct GroupLane {
   private:
     __device__ void meet() const { count > 32 ? __syncthreads() : __syncwarp(mask); }
 
-    template <class Op>
-    __device__ float reduce(float value, Op op) const {
+    template <class T, class Op>
+    __device__ T reduce_warp(T value, Op op) const {
         for (int step = (count < 32 ? count : 32) / 2; step > 0; step /= 2) value = op(value, __shfl_xor_sync(mask, value, step));
+        return value;
+    }
+    template <class T, class Op>
+    __device__ T reduce(T value, Op op) const {
+        value = reduce_warp(value, op);
         if (count <= 32) return value;
-        if (index % 32 == 0) scratch[index / 32] = value;
+        T* shared = reinterpret_cast<T*>(scratch);
+        if (index % 32 == 0) shared[index / 32] = value;
         __syncthreads();
-        float total = scratch[0];
-        for (int i = 1; i < count / 32; ++i) total = op(total, scratch[i]);
+        T total = shared[0];
+        for (int i = 1; i < count / 32; ++i) total = op(total, shared[i]);
         __syncthreads();  // scratch is free again for the next reduction
         return total;
     }
@@ -77,7 +110,7 @@ __global__ void element_kernel(int64_t n, F f) {
 /// `count` threads a row; a block that is larger takes several rows at once.
 template <class F>
 __global__ void row_kernel(int64_t rows, int count, F f) {
-    __shared__ Shared<float[32]> scratch;
+    __shared__ Shared<double[32]> scratch;
     const int thread = static_cast<int>(threadIdx.x), groups = static_cast<int>(blockDim.x) / count;
     const unsigned all = 0xffffffffu, mask = count < 32 ? (all >> (32 - count)) << (thread % 32 / count * count) : all;
     const GroupLane lane{thread % count, count, mask, scratch.value};

@@ -106,6 +106,17 @@ Var mean(const Var& x);
 /// Each sample divided by max(its Euclidean norm over H·W·C, 1e-12).
 Var l2_normalize(const Var& x);
 
+// ---- svd.cu, align.cu: in float ------------------------------------------------------------------------------------------------------
+/// The first `count` right singular vectors of each sample as a matrix (H·W,C): (N,1,count,C), each of length 1, in falling order of their
+/// singular values, each oriented so that its components sum to ≥ 0 (a constant sign); of equal values any vectors of their space.
+/// Gradient: X̄ = Σ_k X(w_k v_kᵀ + v_k w_kᵀ), w_k = (s_k² − XᵀX)⁺ v̄_k, where ⁺ takes g/(g² + δ²) for 1/g, δ = 1e-5·s_1·s_k: exact where
+/// the values are apart, finite always. A value below 1e-5·s_1 (or 1e-30) counts as zero: some unit vector orthogonal to the others,
+/// without a gradient.
+Var right_singular_vectors(const Var& x, int count);
+/// For each of the teacher's unit vectors (N,1,Kt,C) the student's (N,1,Ks,C) of largest |cosine| (of equals the first), times the sign of
+/// that cosine: (N,1,Kt,C). The choice and the sign are constants: the gradient flows into the chosen vector alone.
+Var align_vectors(const Var& student, const Tensor& teacher);
+
 // ---- metrics.cu: for the host's eyes, not differentiable ------------------------------------------------------------------------------
 /// (N,1,1,1): 1 where a row's largest logit (the first of equals) is at the label, else 0.
 Tensor correct_rows(const Tensor& logits, const Tensor& labels);

@@ -13,7 +13,11 @@
 #include <memory>
 #include <mutex>
 
+<<<<<<< .merge_file_ilyz1b
 #include "bench_feed.h"
+=======
+#include "bench_svd.h"
+>>>>>>> .merge_file_qXvhMa
 #include "bench_training.h"
 #include "csv.h"
 #include "error.h"
@@ -256,6 +260,7 @@ void add_bench_command(CLI::App& app) {
     auto c = add_bench(*bench, "several", "trainings at once beside one alone (distill train), in images a second", "train", sub);
     c->table.add("--runs", c->options.runs, {1, 64}, "trainings at once, which share the CPU's threads");
     sub->callback([c] { run_several(c->options); });
+    add_bench_svd(*bench);
 }
 
 }  // namespace distill

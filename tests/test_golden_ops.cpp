@@ -1,5 +1,5 @@
 // Each operation and loss beside PyTorch in double precision: results, gradients of every input (tests/golden/ops.csv, losses.csv,
-// feed.csv, mhgd_baselines.csv).
+// feed.csv, mhgd_baselines.csv, svd.csv).
 #include "activation_boundary.h"
 #include "factor_transfer.h"
 #include "fsp.h"
@@ -277,6 +277,18 @@ std::vector<GoldenCase> mhgd_baselines() {
     };
 }
 
+std::vector<GoldenCase> svd() {
+    std::vector<GoldenCase> all;
+    for (const char* name : {"svd_tall_", "svd_square_", "svd_wide_"})
+        for (const int count : {1, 4})
+            all.push_back(unary(name + std::to_string(count), [count](const Var& x) { return right_singular_vectors(relu(x), count); }));
+    all.push_back({"svd_aligned", {"s", "t"}, [](const Inputs& in) {
+                       const Var student = right_singular_vectors(relu(in[0]), 4), teacher = right_singular_vectors(relu(in[1]), 2);
+                       return Results{{"y", align_vectors(student, teacher.value())}};
+                   }, {"t"}});
+    return all;
+}
+
 }  // namespace
 
 TEST_CASE("golden: Soft-logits, FSP and AB like PyTorch's") {
@@ -288,6 +300,12 @@ TEST_CASE("golden: Soft-logits, FSP and AB like PyTorch's") {
 TEST_CASE("golden: FEED and Factor Transfer like PyTorch's") {
     GoldenTable table("feed.csv");
     for (const GoldenCase& c : feed()) compare(table, c);
+    table.finish();
+}
+
+TEST_CASE("golden: singular vectors like PyTorch's in double") {
+    GoldenTable table("svd.csv");
+    for (const GoldenCase& c : svd()) compare(table, c);
     table.finish();
 }
 

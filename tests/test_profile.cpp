@@ -184,6 +184,19 @@ TEST_CASE("command line: bench several, trainings at once beside one") {
     check_rejected(folder, "bench several --net resnet8 --runs 0", {"--runs: found '0', expected a whole number from 1 to 64"});
 }
 
+TEST_CASE("command line: bench svd, beside LAPACK's") {
+    const TempFolder folder;
+    const Ended end = run(folder, "bench svd --count 2 --batch 2 --steps 1 --threads 1 --csv v.csv");
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    CHECK(says(end.out, {"2 right singular vectors of each of 2 maps", "32x32x64", "4x4x512", "LAPACK's full SVD"}));
+    const CsvTable table = read_csv(folder / "v.csv");
+    REQUIRE(table.rows.size() == 4);
+    CHECK(table.cell(0, "case") == "svd 32x32x64");
+    CHECK(std::abs(table.cell_number(0, "ms_lapack") / table.cell_number(0, "ms_forward") / table.cell_number(0, "ratio") - 1) < 1e-6);
+    check_rejected(folder, "bench svd --count 0", {"--count: found '0', expected a whole number from 1 to 64"});
+}
+
 TEST_CASE("command line: bench ktg, a graph's step beside its nodes alone") {
     const TempFolder folder;
     // Node 1 teaches as it is, node 2 nobody hears, node 3 has weights that a bench does not need.

@@ -1,0 +1,14 @@
+// bench_svd.h: `distill bench svd`: singular vectors of a batch's maps beside LAPACK's full SVD of the same maps.
+// defines: add_bench_svd
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace distill {
+
+/// Adds `svd` to `distill bench`.
+void add_bench_svd(CLI::App& bench);
+
+}  // namespace distill
