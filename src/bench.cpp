@@ -13,11 +13,8 @@
 #include <memory>
 #include <mutex>
 
-<<<<<<< .merge_file_ilyz1b
 #include "bench_feed.h"
-=======
 #include "bench_svd.h"
->>>>>>> .merge_file_qXvhMa
 #include "bench_training.h"
 #include "csv.h"
 #include "error.h"

@@ -41,15 +41,9 @@ std::string after(const std::string& text, const std::string& before) {
 
 TEST_CASE("command line: every subcommand explains itself") {
     const TempFolder folder;
-<<<<<<< .merge_file_BSggx1
     for (const char* line : {"", "train", "eval", "kd", "reviewkd", "info", "feed", "feed parallel", "feed sequential", "feed reconstruct", "ktg",
                              "ktg train", "ktg show", "report", "bench", "bench train", "bench kd", "bench reviewkd", "bench feed",
-                             "bench ktg", "bench several", "data", "data fetch", "data import", "data synth", "data info"}) {
-=======
-    for (const char* line : {"", "train", "eval", "kd", "reviewkd", "info", "feed", "feed parallel", "feed sequential", "ktg", "ktg train",
-                             "ktg show", "report", "bench", "bench train", "bench kd", "bench reviewkd", "bench ktg", "bench several",
-                             "bench svd", "data", "data fetch", "data import", "data synth", "data info"}) {
->>>>>>> .merge_file_5g7UmF
+                             "bench ktg", "bench several", "bench svd", "data", "data fetch", "data import", "data synth", "data info"}) {
         CAPTURE(line);
         const Ended end = run(folder, line + std::string(" --help"));
         CHECK(end.code == 0);
@@ -66,11 +60,7 @@ TEST_CASE("command line: an unknown or missing subcommand lists those there are"
     check_rejected(folder, "trian --epochs 3", {"unknown subcommand 'trian'", "did you mean train?", "data, train, eval, kd"});
     check_rejected(folder, "data improt x", {"data: unknown subcommand 'improt'", "did you mean import?", "fetch, import, synth, info"});
     check_rejected(folder, "data", {"data: a subcommand is missing", "fetch, import, synth, info", "distill data --help"});
-<<<<<<< .merge_file_BSggx1
-    check_rejected(folder, "bench", {"bench: a subcommand is missing", "train, kd, reviewkd, feed, ktg, several"});
-=======
-    check_rejected(folder, "bench", {"bench: a subcommand is missing", "train, kd, reviewkd, ktg, several, svd"});
->>>>>>> .merge_file_5g7UmF
+    check_rejected(folder, "bench", {"bench: a subcommand is missing", "train, kd, reviewkd, feed, ktg, several, svd"});
     check_rejected(folder, "report", {"report: RUNS is required", "distill report --help"});
 }
 
