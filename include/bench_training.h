@@ -15,7 +15,7 @@
 namespace distill {
 
 struct BenchOptions {
-    std::string method;  ///< train, kd, reviewkd, ktg, or teacher: no training, the teacher's forward pass alone
+    std::string method;  ///< train, kd, reviewkd, mhgd, ktg, or teacher: no training, the teacher's forward pass alone
     std::string csv, profile_csv;
     Options training;
     Graph graph;  ///< of ktg. Its frozen nodes get random weights, too

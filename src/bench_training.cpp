@@ -5,6 +5,7 @@
 #include "conv_plan_store.h"
 #include "error.h"
 #include "ktg.h"
+#include "mhgd.h"
 #include "philox.h"
 #include "reviewkd.h"
 
@@ -57,6 +58,7 @@ BenchTraining::BenchTraining(const BenchOptions& o, const Dataset& data)
     if (o.method == "train") method_ = std::make_unique<Supervised>(*backend_, o.training, o.classes);
     if (o.method == "kd") method_ = std::make_unique<KnowledgeDistillation>(*backend_, o.training, o.classes, *teacher_);
     if (o.method == "reviewkd") method_ = std::make_unique<ReviewKD>(*backend_, o.training, o.classes, *teacher_);
+    if (o.method == "mhgd") method_ = std::make_unique<Mhgd>(*backend_, o.training, o.classes, *teacher_);
     if (o.method == "ktg")
         method_ = std::make_unique<KnowledgeTransferGraph>(*backend_, o.graph, o.training, o.classes, data.train.records);
     loader_.begin_epoch(0);
@@ -94,8 +96,7 @@ void BenchTraining::queue() {
         const Recording on(&tape_);
         r = method_->step(batch);
     }
-    method_->parameters().begin_backward();
-    tape_.backward(r.loss);
+    method_->backward(tape_, r);
     sgd_step(method_->parameters(), lr_, {});
     loss_ = r.loss.value();
 }
