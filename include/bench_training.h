@@ -15,7 +15,7 @@
 namespace distill {
 
 struct BenchOptions {
-    std::string method;  ///< train, kd, reviewkd, ktg, feed, or teacher: no training, the teachers' forward passes alone
+    std::string method;  ///< train, kd, reviewkd, feed, mhgd, ktg, or teacher: no training, the teachers' forward passes alone
     std::string csv, profile_csv;
     Options training;
     Graph graph;  ///< of ktg. Its frozen nodes get random weights, too

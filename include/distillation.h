@@ -31,6 +31,8 @@ class Teacher {
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
     /// Its BatchNorm in a forward pass: running statistics, or the batch's (what ReviewKD's authors' code does).
     Mode mode() const { return mode_; }
+    /// Where it runs: more that is made of its results may be queued behind them there.
+    int stream() const { return stream_; }
 
   private:
     Parameters parameters_;

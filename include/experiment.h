@@ -12,7 +12,8 @@
 namespace distill {
 
 /// What `distill kd --method` can be; config.csv and result.csv have that as the run's method.
-inline const std::vector<std::string> kd_methods{"kd", "ensemble", "ban", "ft", "soft-logits", "fsp", "ab"};
+inline const std::vector<std::string> kd_methods{"kd",  "ensemble", "ban",    "ft",     "soft-logits",
+                                                  "fsp", "ab",       "kd-svd", "kd-svdf"};
 
 /// Called once the options are final (a resumed run's are the ones it was started with), before anything is opened: says what is wrong
 /// with them, and sets what follows from them.

@@ -53,6 +53,8 @@ struct BatchNorm {
     BatchNorm(Parameters&, const std::string& name, int64_t channels);
     /// [+ residual] [then ReLU], fused.
     Var operator()(const Var& x, Mode mode, bool relu = false, const Var& residual = {}) const;
+    /// The same without gradients into it.
+    BatchNorm still() const;
     RunningStatistics running() const { return {running_mean.value(), running_var.value()}; }
 };
 

@@ -102,6 +102,23 @@ Var l1(const Var& a, const Var& b);   ///< mean over all elements of |a−b|
 Var boundary_loss(const Var& student, const Tensor& teacher);
 Var mean(const Var& x);
 
+// ---- attention.cu: graphs over the batch, a head under the other, in float -----------------------------------------------------------
+/// S_a = θ_a·φ_aᵀ for each head a: θ, φ (N,1,1,A·d), of which head a has columns a·d … → (A·N,1,1,N), of which it has rows a·N ….
+Var head_products(const Var& theta, const Var& phi, int heads);
+/// (A·N,1,1,d), head under head → (N,1,1,A·d), head beside head; each times kept (N,1,1,A) at its sample and head, if given.
+Var concat_heads(const Var& x, int heads, const Tensor& kept = {});
+/// (N,1,1,A) of ones and zeros: a sample keeps a head whose noise is above the mean over heads of its noise, N(0,1) (MHGD's authors' code).
+/// The noise depends on (key, *step, sample, head) alone; step: one int32 in device memory. A single head, always its own mean, is kept.
+Tensor draw_kept_heads(Backend& backend, int64_t samples, int heads, uint64_t key, const Tensor& step);
+
+// ---- relations.cu: how far apart relations are, each a float scalar; gradient into the student alone ---------------------------------
+/// Σ over all elements of p_s·(log p_s − log p_t), p = softmax of a row: KL(p_s ‖ p_t), summed over the rows.
+Var graph_divergence(const Var& student, const Tensor& teacher);
+/// mean over rows of 1 − cos(prediction, target).
+Var cosine_loss(const Var& prediction, const Tensor& target);
+/// Σ over samples and pairs (i, j) of (R_s − R_t)², R = exp(−(back_i − front_j)²/8): what KD-SVD compares. back (N,1,1,D_B), front (N,1,1,D_F).
+Var kernel_distance(const Var& back, const Var& front, const Tensor& back_t, const Tensor& front_t);
+
 // ---- normalize.cu ------------------------------------------------------------------------------------------------------------------
 /// Each sample divided by max(its Euclidean norm over H·W·C, 1e-12).
 Var l2_normalize(const Var& x);
@@ -125,5 +142,7 @@ void count_correct(const Tensor& logits, const Tensor& labels, const Tensor& cor
 /// Row *row of the table (rows,1,1,values + 2): the values, then how many rows of logits are right (as above), and how many there are.
 /// `row` is one int32 in device memory, read when the step runs.
 void log_step(const Tensor& table, const Tensor& row, const std::vector<Tensor>& values, const Tensor& logits, const Tensor& labels);
+/// column[*row] = the value.
+void log_value(const Tensor& column, const Tensor& row, const Tensor& value);
 
 }  // namespace distill

@@ -64,6 +64,11 @@ struct Options {
     std::string chain_by = "feed";
     int stage = 0;  ///< of a chain, from 1; not an option itself
     std::string students;  ///< a list, as teachers
+    // mhgd, and kd's kin that mixes gradients
+    int heads = 8;
+    int mha_epochs = 40;
+    std::string mha, mha_bn = "running", mixing = "clip";
+    bool head_dropping = true;
     // ktg
     std::string graph, models, weights;
     std::string frozen_bn = "running";

@@ -1,5 +1,5 @@
 // parameters.h: the named weights of a network (and of a method's helper modules), flat in memory.
-// defines: Init, Layout, Updates, Parameters
+// defines: Init, Layout, Segment, Updates, Parameters
 #pragma once
 #include <cstdint>
 #include <map>
@@ -23,6 +23,11 @@ struct Init {
 
 /// How a parameter lies in a weight file (PyTorch's order); in memory it is always a Shape.
 enum class Layout { convolution /* O,I,kh,kw from (K,R,S,C) */, matrix /* O,I from (O,1,1,I) */, vector /* C from (1,1,1,C) */ };
+
+/// Where a parameter lies in values(), gradients() and momenta(): elements offset … offset + size − 1.
+struct Segment {
+    int64_t offset, size;
+};
 
 /// What draws of a training step hang on: the seed that the weights started from, and how often they were updated since, one float in
 /// device memory (exact up to 2²⁴).
@@ -48,6 +53,7 @@ class Parameters {
     Backend& backend() const { return *backend_; }
     /// Weights under `prefix`, buffers not counted.
     int64_t count(const std::string& prefix = "") const;
+    std::vector<Segment> segments() const;  ///< of every parameter, in order; buffers are none
     const Tensor& values() const { return values_; }
     const Tensor& gradients() const { return gradients_; }
     const Tensor& momenta() const { return momenta_; }

@@ -56,7 +56,7 @@ DISTILL_HD inline Random4 philox(uint64_t key, uint64_t counter_low, uint64_t co
 DISTILL_HD inline float uniform(uint32_t bits) { return static_cast<float>(bits >> 8) * 5.9604644775390625e-8f; }
 
 /// A standard normal by Box and Muller, in double so that every backend rounds the same number.
-inline float normal(uint32_t bits_a, uint32_t bits_b) {
+DISTILL_HD inline float normal(uint32_t bits_a, uint32_t bits_b) {
     const double u = (bits_a + 1.0) / 4294967296.0, v = bits_b / 4294967296.0;
     return static_cast<float>(std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586476925 * v));
 }

@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "checkpoint.h"
 #include "loader.h"
@@ -25,6 +26,8 @@ struct Preparation {
     std::function<double(int epoch)> rate{};  ///< learning rate of an epoch (counted from 0); none: the run's first, throughout
     std::optional<SgdOptions> sgd{};          ///< none: the run's
     std::string name = "preparation";         ///< what tables and lines call it
+    bool in_steps_csv = false;                ///< with --log-steps: its steps stand there before the student's, in a column of their own
+    std::function<void(const RunFolder&)> keep{};  ///< called at its end: the place for a file of its own
 };
 
 /// The SGD that --momentum, --weight-decay and --nesterov ask for.
@@ -35,10 +38,13 @@ class PreparationPhase {
   public:
     /// `run_name` (of one run among several at work) stands before each line of progress.
     PreparationPhase(Backend& backend, Loader& loader, Preparation preparation, const Options& options, std::string run_name = "");
+    /// Called after an epoch with the number of its first step (from 0 in the whole phase), its rate and the loss of each step.
+    using LogSteps = std::function<void(int64_t first, double rate, const std::vector<float>& losses)>;
     /// Goes on to its end; nothing if it is there. Calls `save_checkpoint` after each epoch, every two minutes, and on a signal, before it
     /// throws Interrupted. TrainingFailed for a loss that is not finite: on the CPU before it reaches the weights, elsewhere at the
     /// epoch's end.
-    void run(const RunFolder& folder, const std::function<void()>& save_checkpoint);
+    void run(const RunFolder& folder, const std::function<void()>& save_checkpoint, const LogSteps& log_steps = {});
+    int64_t logged_steps() const { return steps_made_ - step_; }  ///< of the epochs that are done
     void keep_in(Checkpoint& checkpoint) const;  ///< TrainingFailed instead for weights that are not finite
     void take_from(const Checkpoint& checkpoint, const std::filesystem::path& path);
     double seconds() const { return seconds_; }
@@ -50,7 +56,7 @@ class PreparationPhase {
     int64_t planned_steps() const;
     void train_epoch(const RunFolder& folder, class Progress& progress, const std::function<void()>& save_checkpoint);
     void queue_step(int64_t images);
-    double mean_loss() const;
+    double mean_of(const std::vector<float>& losses) const;
     [[noreturn]] void fail_not_finite(int64_t step, const std::string& what) const;
 
     Backend& backend_;
@@ -61,7 +67,7 @@ class PreparationPhase {
     SgdOptions sgd_;
     Tape tape_;
     StepReplay replay_;
-    Tensor lr_, sum_;  ///< one float each; the sum of loss times images over an epoch so far
+    Tensor lr_, losses_;  ///< one float; the loss of each step of an epoch so far
     std::string figures_;  ///< of the last step, where the host sees them at once
     int64_t epoch_ = 0, step_ = 0, steps_made_ = 0;
     double seconds_ = 0, seconds_before_epoch_ = 0, last_loss_;

@@ -87,6 +87,11 @@ class StudentMethod : public Method {
 
   protected:
     StudentMethod(Backend& backend, const Options& options, int classes);
+    /// parameters(), allocated: for members that are made of their memory.
+    Parameters& allocated(uint64_t seed) {
+        parameters_.allocate(seed);
+        return parameters_;
+    }
     Parameters parameters_;
     std::unique_ptr<Network> student_;
 };
@@ -130,6 +135,7 @@ class Trainer {
     Totals totals(const Table& table) const;
     void require_finite(const float* row, int64_t step) const;
     void log_steps(const Table& table);
+    void log_preparation(int64_t first, double rate, const std::vector<float>& losses);
     [[noreturn]] void fail_not_finite(int64_t step, const std::string& what) const;
     std::string last_good() const;  ///< for complaints: what a user can go back to
     bool out_of_steps() const { return options_.max_steps > 0 && global_step_ >= options_.max_steps; }
@@ -149,6 +155,7 @@ class Trainer {
     int64_t columns_;
     StepReplay replay_;
     PreparationPhase preparation_;
+    bool preparation_column_ = false;  ///< in steps.csv
     double rate_ = 0;
     std::optional<CsvWriter> epochs_csv_, steps_csv_;
     // The state that a checkpoint holds beside the weights.

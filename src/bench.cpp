@@ -39,6 +39,21 @@ void require_network(const BenchOptions& o) {
     if (o.training.student.empty()) input_error("--student: no network named; there are: ", network_names());
 }
 
+/// Steps of trainings, taken in turns so that a busy machine is busy for all: the median of each.
+std::vector<double> ms_in_turns(const std::vector<std::unique_ptr<BenchTraining>>& timed, int warmup, int steps) {
+    std::vector<std::vector<double>> times(timed.size());
+    for (const auto& t : timed) t->step(), t->record();
+    for (int round = 0; round < warmup + steps; ++round)
+        for (size_t i = 0; i < timed.size(); ++i) {
+            const double ms = time_ms(timed[i]->backend(), [&] { timed[i]->replay(); });
+            if (round >= warmup) times[i].push_back(ms);
+        }
+    for (const auto& t : timed) t->require_finite();
+    std::vector<double> medians;
+    for (const auto& t : times) medians.push_back(median(t));
+    return medians;
+}
+
 void run_bench(const BenchOptions& o) {
     require_network(o);
     BenchTraining training(o);
@@ -172,23 +187,16 @@ void run_ktg(BenchOptions o) {
     for (const GraphNode& node : o.graph.nodes) names.push_back(node.model);
     const std::vector<BenchOptions> alone = nodes_alone(o);
     for (const BenchOptions& node : alone) timed.push_back(std::make_unique<BenchTraining>(node));
-    std::vector<std::vector<double>> times(timed.size());
-    for (const auto& t : timed) t->step(), t->record();
-    for (int round = 0; round < o.warmup + o.steps; ++round)
-        for (size_t i = 0; i < timed.size(); ++i) {
-            const double ms = time_ms(timed[i]->backend(), [&] { timed[i]->replay(); });
-            if (round >= o.warmup) times[i].push_back(ms);
-        }
-    for (const auto& t : timed) t->require_finite();
+    const std::vector<double> times = ms_in_turns(timed, o.warmup, o.steps);
 
     Backend& backend = timed.front()->backend();
     const std::string name = "ktg " + std::filesystem::path(o.training.graph).stem().string() + " " + joined(names, "+");
-    const double ms = median(times.front()), images = 1000.0 * static_cast<double>(o.training.batch) / ms;
+    const double ms = times.front(), images = 1000.0 * static_cast<double>(o.training.batch) / ms;
     double sum = 0;
     std::string addends;
     for (size_t i = 0; i < alone.size(); ++i) {
         char shown[40];
-        const double node_ms = median(times[i + 1]);
+        const double node_ms = times[i + 1];
         std::snprintf(shown, sizeof shown, "%s%.2f%s", i ? " + " : "", node_ms, alone[i].method == "train" ? "" : " forward");
         sum += node_ms;
         addends += shown;
@@ -201,6 +209,21 @@ void run_ktg(BenchOptions o) {
     CsvWriter out(o.csv, {"case", "device", "precision", "batch", "ms_per_step", "images_per_s", "ms_nodes_alone", "ratio"});
     out.row({name, device_name(backend), o.training.precision, std::to_string(o.training.batch), number(ms), number(images), number(sum),
              number(ms / sum)});
+}
+
+/// MHGD's step beside what it adds to: plain training of its student, and its teacher's forward pass; and KD's step.
+void run_mhgd(const BenchOptions& o) {
+    run_bench(o);
+    std::vector<std::unique_ptr<BenchTraining>> timed;
+    for (const char* method : {"mhgd", "train", "teacher", "kd"}) {
+        BenchOptions one = o;
+        one.method = method;
+        if (one.method == "train") one.training.teacher.clear();
+        timed.push_back(std::make_unique<BenchTraining>(one));
+    }
+    const std::vector<double> ms = ms_in_turns(timed, o.warmup, o.steps);
+    std::printf("  in turns: %.2f ms; plain training of the student %.2f + the teacher's forward pass %.2f, ratio %.3f; KD %.2f, ratio %.3f\n",
+                ms[0], ms[1], ms[2], ms[0] / (ms[1] + ms[2]), ms[3], ms[0] / ms[3]);
 }
 
 /// A subcommand's options live as long as the program.
@@ -252,6 +275,10 @@ void add_bench_command(CLI::App& app) {
     auto feed = add_bench(*bench, "feed", "a step with several teachers beside its parts, and what each adds to the memory", "feed", sub);
     feed->table.add("--teachers-count", feed->options.teachers, {1, 64}, "teachers, all of one network");
     sub->callback([feed] { bench_feed(feed->options); });
+    auto mhgd = add_bench(*bench, "mhgd", "a step of distill mhgd beside its student's plain step with the teacher's forward pass", "mhgd", sub);
+    mhgd->table.add("--heads", mhgd->options.training.heads, {1}, "attention heads");
+    mhgd->table.add_switch("--profile", mhgd->options.profile, "also print the time of each kind of operation");
+    sub->callback([mhgd] { run_mhgd(mhgd->options); });
     auto graph = add_bench(*bench, "ktg", "a step of a graph beside the sum of its nodes' single steps", "ktg", sub);
     sub->callback([graph] { run_ktg(graph->options); });
     auto c = add_bench(*bench, "several", "trainings at once beside one alone (distill train), in images a second", "train", sub);

@@ -6,6 +6,7 @@
 #include "error.h"
 #include "feed.h"
 #include "ktg.h"
+#include "mhgd.h"
 #include "philox.h"
 #include "reviewkd.h"
 
@@ -60,6 +61,7 @@ BenchTraining::BenchTraining(const BenchOptions& o, const Dataset& data)
     if (o.method == "kd") method_ = std::make_unique<KnowledgeDistillation>(*backend_, o.training, o.classes, *teachers_.front());
     if (o.method == "reviewkd") method_ = std::make_unique<ReviewKD>(*backend_, o.training, o.classes, *teachers_.front());
     if (o.method == "feed") method_ = std::make_unique<Feed>(*backend_, o.training, o.classes, teachers_);
+    if (o.method == "mhgd") method_ = std::make_unique<Mhgd>(*backend_, o.training, o.classes, *teachers_.front());
     if (o.method == "ktg")
         method_ = std::make_unique<KnowledgeTransferGraph>(*backend_, o.graph, o.training, o.classes, data.train.records);
     loader_.begin_epoch(0);
@@ -98,8 +100,7 @@ void BenchTraining::queue() {
         const Recording on(&tape_);
         r = method_->step(batch);
     }
-    method_->parameters().begin_backward();
-    tape_.backward(r.loss);
+    method_->backward(tape_, r);
     sgd_step(method_->parameters(), lr_, {});
     loss_ = r.loss.value();
 }

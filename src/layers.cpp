@@ -55,6 +55,13 @@ BatchNorm::BatchNorm(Parameters& parameters, const std::string& name, int64_t ch
     running_var = parameters.add_buffer(name + ".running_var", vector, 1);
 }
 
+BatchNorm BatchNorm::still() const {
+    BatchNorm copy = *this;
+    copy.gamma = gamma.detached();
+    copy.beta = beta.detached();
+    return copy;
+}
+
 Var BatchNorm::operator()(const Var& x, Mode mode, bool relu, const Var& residual) const {
     BatchNormOptions options;
     options.relu = relu;

@@ -6,27 +6,10 @@
 #include "launch.h"
 #include "ops.h"
 #include "softmax_row.h"
+#include "sum_partials.h"
 
 namespace distill {
 namespace {
-
-struct SumPartials {
-    int64_t n;
-    float factor;
-    const float* partials;
-    float* y;
-    template <class Lane>
-    DISTILL_HD void operator()(int64_t, const Lane& lane) const {
-        const float* in = partials;
-        const float sum = lane.sum(n, [=](int64_t i) { return in[i]; });
-        if (lane.first()) *y = sum * factor;
-    }
-};
-
-/// y = factor·Σ partials.
-void sum_partials(const Tensor& partials, float factor, const Var& y) {
-    for_each_row(y.backend(), 1, partials.size(), SumPartials{partials.size(), factor, partials.data(), y.data()});
-}
 
 // ---- sums over elements, divided ---------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@
 #include "error.h"
 #include "feed_commands.h"
 #include "ktg_commands.h"
+#include "mhgd_commands.h"
 #include "report.h"
 #include "training_commands.h"
 #include "usage.h"
@@ -32,6 +33,7 @@ int main(int argc, char** argv) {
     distill::add_training_commands(app);
     distill::add_feed_commands(app);
     distill::add_ktg_commands(app);
+    distill::add_mhgd_command(app);
     distill::add_report_command(app);
     distill::add_bench_command(app);
     try {

@@ -58,6 +58,13 @@ struct LogStep {
     }
 };
 
+struct LogValue {
+    float* column;
+    const int32_t* row;
+    const float* value;
+    DISTILL_HD void operator()(int64_t) const { column[*row] = *value; }
+};
+
 }  // namespace
 
 Tensor correct_rows(const Tensor& logits, const Tensor& labels) {
@@ -88,6 +95,10 @@ void log_step(const Tensor& table, const Tensor& row, const std::vector<Tensor>&
         if (end == count) log.hit = hit.data();
         for_each_row(table.backend(), 1, hit.size(), log);
     }
+}
+
+void log_value(const Tensor& column, const Tensor& row, const Tensor& value) {
+    for_each_element(column.backend(), 1, LogValue{column.data(), row.ints(), value.data()});
 }
 
 }  // namespace distill

@@ -119,6 +119,13 @@ int64_t Parameters::count(const std::string& prefix) const {
     return total;
 }
 
+std::vector<Segment> Parameters::segments() const {
+    std::vector<Segment> all;
+    for (const Entry& e : entries_)
+        if (!e.buffer) all.push_back({e.offset, e.shape.size()});
+    return all;
+}
+
 void Parameters::begin_backward(const Tensor& into) {
     Tensor target = into;
     target.zero();

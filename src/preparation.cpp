@@ -8,7 +8,7 @@
 
 #include "csv.h"
 #include "error.h"
-#include "kernels.h"
+#include "ops.h"
 #include "progress.h"
 #include "training_failed.h"
 
@@ -41,7 +41,7 @@ PreparationPhase::PreparationPhase(Backend& backend, Loader& loader, Preparation
       last_loss_(std::numeric_limits<double>::quiet_NaN()) {
     if (!preparation_.parameters) return;
     lr_ = Tensor::zeros(backend, {});
-    sum_ = Tensor::zeros(backend, {});
+    losses_ = Tensor::zeros(backend, {1, 1, 1, loader.steps_per_epoch()});
 }
 
 bool PreparationPhase::ended() const {
@@ -71,16 +71,19 @@ void PreparationPhase::queue_step(int64_t images) {
     parameters.begin_backward();
     tape_.backward(loss);
     sgd_step(parameters, lr_, sgd_);
-    accumulate_scalar(sum_, loss.value(), static_cast<float>(images));
+    log_value(losses_, loader_.step_of_epoch(), loss.value());
     loader_.advance();
 }
 
-double PreparationPhase::mean_loss() const {
-    double images = 0;
-    for (int64_t step = 0; step < step_; ++step) images += static_cast<double>(loader_.batch_size(step));
-    const double mean = static_cast<double>(sum_.item()) / images;
-    if (!std::isfinite(mean)) fail_not_finite(step_ - 1, text("the epoch's mean ", preparation_.loss, " is ", mean));
-    return mean;
+double PreparationPhase::mean_of(const std::vector<float>& losses) const {
+    double sum = 0, images = 0;
+    for (size_t step = 0; step < losses.size(); ++step) {
+        const auto n = static_cast<double>(loader_.batch_size(static_cast<int64_t>(step)));
+        if (!std::isfinite(losses[step])) fail_not_finite(static_cast<int64_t>(step), text(preparation_.loss, " is ", losses[step]));
+        sum += n * static_cast<double>(losses[step]);
+        images += n;
+    }
+    return sum / images;
 }
 
 void PreparationPhase::fail_not_finite(int64_t step, const std::string& what) const {
@@ -92,7 +95,6 @@ void PreparationPhase::train_epoch(const RunFolder& folder, Progress& progress, 
     const auto now = static_cast<float>(rate());
     lr_.upload(&now);
     loader_.begin_epoch(static_cast<int>(epoch_), step_);
-    if (step_ == 0) sum_.zero();
     auto saved = Clock::now();
     while (step_ < loader_.steps_per_epoch() && !ended()) {
         const auto started = Clock::now();
@@ -112,7 +114,7 @@ void PreparationPhase::train_epoch(const RunFolder& folder, Progress& progress, 
     }
 }
 
-void PreparationPhase::run(const RunFolder& folder, const std::function<void()>& save_checkpoint) {
+void PreparationPhase::run(const RunFolder& folder, const std::function<void()>& save_checkpoint, const LogSteps& log_steps) {
     if (ended()) return;
     CsvWriter rows = folder.table((preparation_.name + ".csv").c_str(), {"epoch", "lr", preparation_.loss, "seconds"},
                                   epoch_ > 0 || step_ > 0, static_cast<size_t>(epoch_));
@@ -120,14 +122,20 @@ void PreparationPhase::run(const RunFolder& folder, const std::function<void()>&
     while (!ended()) {
         train_epoch(folder, progress, save_checkpoint);
         const auto started = Clock::now();
-        last_loss_ = mean_loss();
+        const std::vector<float> losses = losses_.view(0, {1, 1, 1, step_}).to_host();
+        last_loss_ = mean_of(losses);
         seconds_ += seconds_since(started);
         rows.row({std::to_string(epoch_), number(rate()), number(last_loss_), number(seconds_ - seconds_before_epoch_)});
         rows.sync();  // the checkpoint counts on it
         progress.epoch(static_cast<int>(epoch_), figure(preparation_.loss, last_loss_));
+        if (log_steps) log_steps(logged_steps(), rate(), losses);
         ++epoch_;
         step_ = 0;
-        if (Tensor momenta = preparation_.parameters->momenta(); ended()) momenta.zero();  // they may be the student's: it begins afresh
+        if (ended()) {
+            Tensor momenta = preparation_.parameters->momenta();
+            momenta.zero();  // they may be the student's: it begins afresh
+            if (preparation_.keep) preparation_.keep(folder);
+        }
         seconds_before_epoch_ = seconds_;
         save_checkpoint();
     }
@@ -139,7 +147,7 @@ void PreparationPhase::keep_in(Checkpoint& c) const {
     c.floats["preparation.values"] = host(p.values());
     c.floats["preparation.momenta"] = host(p.momenta());
     c.floats["preparation.buffers"] = host(p.buffers());
-    c.floats["preparation.sum"] = host(sum_);
+    c.floats["preparation.losses"] = host(losses_);
     // A loss may be finite and its update not; such weights must not replace the last good ones. (Later the trainer looks.)
     const std::vector<float>& values = c.floats["preparation.values"];
     if (!ended() && !std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
@@ -159,7 +167,7 @@ void PreparationPhase::take_from(const Checkpoint& c, const std::filesystem::pat
     p.values_changed();
     restore(p.momenta(), c, "preparation.momenta", path);
     restore(p.buffers(), c, "preparation.buffers", path);
-    restore(sum_, c, "preparation.sum", path);
+    restore(losses_, c, "preparation.losses", path);
     epoch_ = c.counters.at("preparation.epoch");
     step_ = c.counters.at("preparation.step");
     steps_made_ = c.counters.at("preparation.steps_made");

@@ -192,8 +192,21 @@ void Trainer::log_steps(const Table& table) {
         std::vector<std::string> cells{std::to_string(global_step_ - step_ + row), number(rate_)};
         for (int64_t c = 0; c < columns_ - 2; ++c)
             cells.push_back(number(static_cast<double>(table[static_cast<size_t>(row * columns_ + c)])));
+        if (preparation_column_) cells.emplace_back();
         steps_csv_->row(cells);
     }
+}
+
+/// Rows of the preparation: its loss is in the last column, and the student's losses are empty.
+void Trainer::log_preparation(int64_t first, double rate, const std::vector<float>& losses) {
+    for (size_t i = 0; i < losses.size(); ++i) {
+        std::vector<std::string> cells{std::to_string(first + static_cast<int64_t>(i)), number(rate),
+                                       number(static_cast<double>(losses[i]))};
+        cells.resize(cells.size() + method_.loss_names().size());
+        cells.push_back(cells[2]);
+        steps_csv_->row(cells);
+    }
+    steps_csv_->sync();
 }
 
 TrainingResult Trainer::run(const AfterEpoch& goes_on) {
@@ -208,8 +221,11 @@ TrainingResult Trainer::run(const AfterEpoch& goes_on) {
     for (const char* c : {"train_acc", "test_loss", "test_acc", "best_acc", "seconds"}) epoch_columns.emplace_back(c);
     for (const OtherNetwork& other : method_.others()) epoch_columns.push_back("test_acc_" + other.name);
     epochs_csv_.emplace(folder_.table("epochs.csv", epoch_columns, resuming, static_cast<size_t>(rows_written_)));
-    if (options_.log_steps)
-        steps_csv_.emplace(folder_.table("steps.csv", step_columns, resuming, static_cast<size_t>(global_step_ - step_)));
+    const Preparation preparation = method_.preparation();
+    preparation_column_ = options_.log_steps && preparation.in_steps_csv && preparation.epochs > 0;
+    if (preparation_column_) step_columns.push_back(preparation.loss);
+    const int64_t step_rows = global_step_ - step_ + (preparation_column_ ? preparation_.logged_steps() : 0);
+    if (options_.log_steps) steps_csv_.emplace(folder_.table("steps.csv", step_columns, resuming, static_cast<size_t>(step_rows)));
     const auto told_to_stop = [&] { return goes_on && rows_written_ > 0 && !goes_on(rows_written_, result_.last); };
     const auto result = [this] {
         TrainingResult r = result_;
@@ -217,7 +233,10 @@ TrainingResult Trainer::run(const AfterEpoch& goes_on) {
         return r;
     };
     if (resuming && told_to_stop()) return result();  // the report of the last finished epoch may have been lost
-    preparation_.run(folder_, [this] { write_checkpoint(); });
+    PreparationPhase::LogSteps log;
+    if (preparation_column_)
+        log = [this](int64_t first, double rate, const std::vector<float>& losses) { log_preparation(first, rate, losses); };
+    preparation_.run(folder_, [this] { write_checkpoint(); }, log);
     Progress progress(options_.epochs, planned_steps(), global_step_, options_.quiet, name_);
     while (epoch_ < options_.epochs && !(out_of_steps() && step_ == 0)) {
         train_epoch(progress);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "activation_boundary.h"
 #include "backend.h"
@@ -14,7 +15,9 @@
 #include "factor_transfer.h"
 #include "feed_preset.h"
 #include "fsp.h"
+#include "kd_svd.h"
 #include "ktg_commands.h"
+#include "mhgd_commands.h"
 #include "nets_mhgd.h"
 #include "paper.h"
 #include "reviewkd.h"
@@ -120,7 +123,12 @@ const std::map<std::string, std::unique_ptr<Method> (*)(Laboratory&, const Optio
     {"ft", from_one_teacher<FactorTransfer>},
     {"fsp", from_one_teachers_maps<Fsp>},
     {"ab", from_one_teachers_maps<ActivationBoundary>},
+    {"kd-svd", from_one_teacher<KdSvd>},
+    {"kd-svdf", from_one_teacher<KdSvd>},
 };
+
+/// MHGD's baselines: by default they train as it does.
+const std::set<std::string> of_mhgd = {"soft-logits", "fsp", "ab", "kd-svd", "kd-svdf"};
 
 /// What a method weighs by, unless given by hand: T, alpha, gamma.
 const std::map<std::string, std::array<const char*, 3>> kd_weights = {{"ban", {"1", "1", "1"}}, {"soft-logits", {"4", "0.3", "0.7"}}};
@@ -140,7 +148,8 @@ void add_kd(CLI::App& app) {
     Options& o = c->options;
     c->table->add("--method", o.kd_method, kd_methods,
                   "the loss: Hinton's; the same from --teachers' mean logits; born-again, CE + KL at T = 1; Factor Transfer; "
-                  "0.7*CE + 0.3*KL at T = 4; FSP and AB, which initialise the student and then train it plainly");
+                  "0.7*CE + 0.3*KL at T = 4; FSP and AB, which initialise the student and then train it plainly; KD-SVD, relations of "
+                  "singular vectors, or these themselves (kd-svdf). From soft-logits on they train as distill mhgd does");
     add_teachers_options(*c->table, o);
     c->table->add("--temperature", o.temperature, {0, Range().high, true}, "T of both softmaxes");
     c->table->add("--alpha", o.alpha, {0}, "weight of T^2*KL(teacher || student)");
@@ -150,9 +159,14 @@ void add_kd(CLI::App& app) {
     c->table->add("--paraphraser-epochs", o.paraphraser_epochs, {0}, "ft: the paraphraser is trained so long first (0: --init has it)");
     c->table->add("--paraphraser-lr", o.paraphraser_lr, {0}, "ft: the constant rate of that training");
     c->table->add("--init-epochs", o.init_epochs, {1}, "fsp, ab: the student is trained so long on the teacher's maps alone first");
+    add_mixing_option(*c->table, o);
     sub->callback([c] {
         apply_preset("kd", *c);
         const std::string& method = c->options.kd_method;
+        if (of_mhgd.count(method) > 0) {
+            set_schedule(*c->table, mhgd_defaults(), "--method " + method);
+            c->options.normalize_auto = mhgd_defaults().normalize_auto;
+        }
         if (const auto found = kd_weights.find(method); found != kd_weights.end())
             for (size_t i = 0; i < 3; ++i)
                 c->table->set(std::array{"temperature", "alpha", "gamma"}[i], found->second[i], "--method " + method);

@@ -239,6 +239,18 @@ std::vector<GoldenCase> feed() {
     };
 }
 
+std::vector<GoldenCase> mhgd() {
+    return {
+        binary("head_products", "z", [](const Var& x, const Var& z) { return head_products(x, z, 3); }),
+        unary("concat_heads", [](const Var& x) { return concat_heads(x, 3); }),
+        distance("graph_divergence",
+                 [](const Var& s, const Var& t) { return graph_divergence(distill::tanh(scale(s, 3)), distill::tanh(scale(t, 3)).value()); }),
+        distance("cosine_loss", [](const Var& s, const Var& t) { return cosine_loss(s, t.value()); }),
+        {"kernel_distance", {"s", "z", "t", "u"},
+         [](const Inputs& in) { return Results{{"loss", kernel_distance(in[0], in[1], in[2].value(), in[3].value())}}; }, {"t", "u"}},
+    };
+}
+
 /// AB of two levels, from 4 to 5 and from 6 to 7 channels.
 GoldenCase activation_boundary() {
     std::vector<std::string> inputs, names;
@@ -290,6 +302,12 @@ std::vector<GoldenCase> svd() {
 }
 
 }  // namespace
+
+TEST_CASE("golden: pieces of MHGD and KD-SVD like PyTorch's") {
+    GoldenTable table("mhgd_pieces.csv");
+    for (const GoldenCase& c : mhgd()) compare(table, c);
+    table.finish();
+}
 
 TEST_CASE("golden: Soft-logits, FSP and AB like PyTorch's") {
     GoldenTable table("mhgd_baselines.csv");

@@ -1,0 +1,135 @@
+#include "mhgd_commands.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "csv.h"
+#include "error.h"
+#include "experiment.h"
+#include "files.h"
+#include "mhgd.h"
+#include "nearest.h"
+#include "report.h"
+
+namespace distill {
+namespace {
+
+constexpr const char* method_name = "mhgd";
+
+/// --heads: a number, or several for a training each.
+struct Command {
+    Options options = mhgd_defaults();
+    std::string heads = std::to_string(options.heads);
+    std::unique_ptr<OptionTable> table;
+};
+
+std::vector<int> parse_heads(const std::string& text) {
+    constexpr int most = 1024;
+    std::vector<int> all;
+    for (const std::string& part : split(text, ',')) {
+        const bool digits = !part.empty() && part.size() < 5 && part.find_first_not_of("0123456789") == std::string::npos;
+        const int heads = digits ? std::stoi(part) : 0;
+        if (heads < 1 || heads > most)
+            input_error("--heads: found '", text, "', expected a whole number from 1 to ", most, ", or several for a table, like 1,2,4,8,16");
+        all.push_back(heads);
+    }
+    return all;
+}
+
+std::unique_ptr<Method> make_mhgd(Laboratory& lab, const Options& o) {
+    const int64_t records = lab.data->train.records, last = records % o.batch;
+    if (o.batch == 1 || (last == 1 && !o.drop_last))
+        input_error("--batch ", o.batch, ": ", o.batch == 1 ? "a" : "the last", " batch of the ", records,
+                    " training images has one image, and MHGD's graphs are between images; take another size",
+                    o.batch == 1 ? "" : ", or --drop-last on");
+    return std::make_unique<Mhgd>(*lab.backend, o, lab.data->classes, *lab.teachers.front());
+}
+
+void train(Command& c, int heads) {
+    c.heads = std::to_string(heads);
+    run_experiment(method_name, *c.table, c.options, true, make_mhgd, [&c](Options& o) {
+        require_student(o);
+        o.heads = parse_heads(c.heads).front();  // a resumed run's may be others
+    });
+}
+
+/// heads.csv: a row for each number of heads, over its seeds.
+void write_table(const fs::path& base, const std::vector<int>& all, const Options& o) {
+    std::vector<std::vector<std::string>> rows;
+    std::printf("\n%8s %3s %18s %18s\n", "heads", "n", "last %", "best %");
+    for (const int heads : all) {
+        std::vector<double> last, best;
+        for (int i = 0; i < o.runs; ++i) {
+            fs::path folder = base / ("heads" + std::to_string(heads));
+            if (o.runs > 1) folder /= "s" + std::to_string(o.seed + static_cast<uint64_t>(i));
+            const CsvTable result = read_csv(folder / "result.csv");
+            last.push_back(result.cell_number(0, "last"));
+            best.push_back(result.cell_number(0, "best"));
+        }
+        const Spread l = spread(last), b = spread(best);
+        rows.push_back({std::to_string(heads), std::to_string(o.runs), number(l.mean), number(l.deviation), number(b.mean), number(b.deviation)});
+        std::printf("%8d %3d %9.2f ± %6.2f %9.2f ± %6.2f\n", heads, o.runs, l.mean, l.deviation, b.mean, b.deviation);
+    }
+    write_file_atomically(base / "heads.csv", csv_text({"heads", "n", "last", "last_std", "best", "best_std"}, rows));
+}
+
+/// One training after the other, in heads<A>/; what is finished is skipped.
+void sweep(Command& c, const std::vector<int>& all) {
+    Options& o = c.options;
+    if (!o.mha.empty()) input_error("--mha ", o.mha, ": is of one number of heads, --heads asks for ", all.size());
+    if (!o.save.empty()) input_error("--save ", o.save, ": is one file for ", all.size(), " trainings; each keeps its own student");
+    if (o.run.empty()) o.run = "runs/mhgd-heads-" + o.dataset + "-" + o.teacher + "-" + o.student;
+    const fs::path base = o.run;
+    if (fs::exists(base) && !o.resume)
+        input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+    const Options asked = o;
+    for (const int heads : all) {
+        o = asked;
+        o.run = (base / ("heads" + std::to_string(heads))).string();
+        o.resume = fs::exists(o.run);
+        std::printf("%d heads\n", heads);
+        train(c, heads);
+    }
+    write_table(base, all, asked);
+}
+
+}  // namespace
+
+Options mhgd_defaults() {
+    Options o;
+    o.epochs = 100;
+    o.lr_steps = "30,60,80";
+    o.crop_pad = "reflect";
+    o.normalize_auto = "112.4776,124.1058,129.3773,70.4587,65.4312,68.2094";
+    return o;
+}
+
+void add_mixing_option(OptionTable& t, Options& o) {
+    t.add("--mixing", o.mixing, {"clip", "scale"},
+          "a parameter's transfer gradient is clipped to its cross-entropy's norm, times sigmoid(epoch); or scaled by the norms' ratio");
+}
+
+void add_mhgd_command(CLI::App& app) {
+    auto* sub = app.add_subcommand("mhgd", "Graph-based Knowledge Distillation by Multi-head Attention Network (BMVC 2019)");
+    auto c = std::make_shared<Command>();
+    c->table = std::make_unique<OptionTable>(*sub);
+    Options& o = c->options;
+    OptionTable& t = *c->table;
+    add_training_options(t, o, true);
+    t.add("--heads", c->heads, "attention heads; several (1,2,4,8,16): a training each in heads<A>/, and their table, heads.csv");
+    t.add("--mha", o.mha, "attention networks trained before, on the same teacher (a run's mha.safetensors); they are not trained again");
+    t.add("--mha-epochs", o.mha_epochs, {0}, "the attention networks are trained so long first, on the teacher alone (0: as they are)");
+    t.add("--mha-bn", o.mha_bn, {"running", "batch"}, "statistics of their BatchNorm in the transfer");
+    t.add_on_off("--head-dropping", o.head_dropping, "while they are trained, each sample keeps the heads whose noise is above its mean");
+    add_mixing_option(t, o);
+    sub->callback([c] {
+        const Options& options = c->options;
+        if (!options.preset.empty())
+            input_error("--preset ", options.preset, ": the presets have no row of MHGD; name the networks and options");
+        const std::vector<int> heads = parse_heads(c->heads);
+        heads.size() == 1 ? train(*c, heads.front()) : sweep(*c, heads);
+    });
+}
+
+}  // namespace distill
