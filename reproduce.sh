@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # ./reproduce.sh                   installs, builds, and runs the papers scaled down on real images; report in runs/report.html
-# ./reproduce.sh paper [WHAT …]    the papers' settings on CIFAR-100. WHAT: reviewkd, ktg, feed (all rows of data/paper/WHAT.csv that
-#                                  are trainings of this program's networks; all three by default), ktg-search, or a row's id
+# ./reproduce.sh paper [WHAT …]    the papers' settings on CIFAR-100 and Tiny-ImageNet. WHAT: reviewkd, ktg, feed, mhgd (all rows of
+#                                  data/paper/WHAT.csv that are trainings of this program's networks; all four by default),
+#                                  ktg-search, or a row's id
 #     [--seeds N] [--device D]     N seeds a row (default 1); where to compute
 #     [--jobs J]                   trials of the search at a time (default 1)
 # Runs that are finished are skipped, interrupted ones go on where they were.
@@ -49,6 +50,7 @@ TEXT
     quick_reviewkd
     quick_feed
     quick_ktg
+    quick_mhgd
     say "report"
     ./distill report runs/quick --csv runs/report.csv --html runs/report.html
     echo "whole time: $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s; the page: runs/report.html"
@@ -98,16 +100,32 @@ quick_ktg() {
         --trials 12 --jobs 2 --devices cpu --retrain-seeds 2
 }
 
+# MHGD's training but for its length; the attention networks are trained on the teacher first.
+quick_mhgd() {
+    local common=(--dataset fashion-quick --epochs 3 --lr-steps "2" --crop-pad reflect) seed teacher=runs/quick/mhgd-teacher
+    say "MHGD's teacher: wrn-16-1"
+    train_once $teacher train "${common[@]}" --net wrn-16-1
+    for seed in 0; do
+        say "student alone: wrn-10-1, seed $seed"
+        train_once runs/quick/mhgd-student/s$seed train "${common[@]}" --net wrn-10-1 --seed $seed
+        say "MHGD: wrn-16-1 -> wrn-10-1, seed $seed"
+        train_once runs/quick/mhgd/s$seed mhgd "${common[@]}" --student wrn-10-1 --teacher wrn-16-1 \
+            --teacher-weights $teacher/student.safetensors --mha-epochs 2 --seed $seed
+    done
+}
+
 # Rows "id command teacher student" of data/paper that are trainings of this program's networks; a graph's command is ktg-GRAPH.
 paper_rows() {
     awk -F, 'FNR > 1 && $7 ~ /^top1/ {
-        net = "(resnet[0-9]+(x4|a)?|wrn-[0-9]+-[0-9]+)"
+        net = "(resnet[0-9]+(x4|a)?|wrn-[0-9]+-[0-9]+(-tiny)?|(vgg16|vgg7|vggm|mobilenet|resnet)-mhgd(-tiny)?)"
         if ($4 !~ "^(" net "([+]" net ")*)?$" || $5 !~ "^" net "$") next
-        if ($1 ~ /^ktg-.*-(upper|second)$/) next  # the other one of two figures for the same training
+        if ($1 ~ /^ktg-.*-(upper|second)$/ || $1 ~ /^mhgd-.*-heads-[08]$/) next  # the second row of the same training
         if ($6 == "teacher" || $6 == "student") command = "train"
-        else if ($1 ~ /^feed-/ || $6 == "kd" || $6 ~ /^ktg-/ && $6 != "ktg-search") command = $6
+        else if ($6 ~ /^(fitnet|at|dml|rkd)$/) next  # on file for the report only
+        else if ($1 ~ /^(feed|mhgd)-/ || $6 == "kd" || $6 ~ /^ktg-/ && $6 != "ktg-search") command = $6
         else if ($6 == "reviewkd" || $6 ~ /^reviewkd-(none|r|r-res|r-res-abf|r-res-hcl)$/) command = "reviewkd"; else next
-        print $1, command, $4 == "" ? "-" : $4, $5 }' data/paper/reviewkd.csv data/paper/ktg.csv data/paper/feed.csv
+        print $1, command, $4 == "" ? "-" : $4, $5 }' data/paper/reviewkd.csv data/paper/ktg.csv data/paper/feed.csv \
+        data/paper/mhgd.csv
 }
 
 # The rows asked for, one a line.
@@ -115,23 +133,27 @@ chosen_rows() {
     local all row
     all=$(paper_rows)
     for id in "$@"; do
-        case $id in reviewkd | ktg | feed) grep "^$id-" <<< "$all"; continue ;; esac
+        case $id in reviewkd | ktg | feed | mhgd) grep "^$id-" <<< "$all"; continue ;; esac
         if [ "$id" = ktg-search ]; then continue; fi
         row=$(grep -- "^$id " <<< "$all") || {
-            echo "reproduce.sh: no row '$id' to train; there are: reviewkd ktg feed ktg-search $(cut -d' ' -f1 <<< "$all" | xargs)" >&2
+            echo "reproduce.sh: no row '$id' to train; there are: reviewkd ktg feed mhgd ktg-search $(cut -d' ' -f1 <<< "$all" | xargs)" >&2
             exit 2
         }
         echo "$row"
     done | awk '!seen[$0]++'
 }
 
-# The first FEED row that trains NET alone, as KIND (teacher or student).
-feed_alone() {
-    paper_rows | awk -v net="$1" -v kind="$2" '$1 ~ "^feed-.*-" kind "$" && $(kind == "teacher" ? 3 : 4) == net && !n++ { print $1 }'
+# The first row of a PAPER (an id's first word) that trains NET alone, as KIND (teacher or student).
+alone_in() {
+    paper_rows | awk -v paper="$1" -v net="$2" -v kind="$3" \
+        '$1 ~ "^" paper "-.*-" kind "$" && $(kind == "teacher" ? 3 : 4) == net && !n++ { print $1 }'
 }
 
 # FEED's teachers of one network, in s0, s1, …: the folder that --train-teachers looks into.
 feed_teachers() { echo "runs/paper/feed-teachers-$1"; }
+
+# MHGD's teachers are trained otherwise than the benchmark's.
+mhgd_teacher() { echo "runs/paper/mhgd-teacher-$1"; }
 
 # How many networks a list NET+NET+… has.
 count_of() { awk -F+ '{ print NF }' <<< "$1"; }
@@ -143,12 +165,14 @@ teacher_rows() {
         net=${teacher%%+*}
         case $id:$command in
             feed-*:ban | feed-*:feed-sequential)
-                id=$(feed_alone "$net" student)
+                id=$(alone_in feed "$net" student)
                 echo "$id runs/paper/$id/s0 $net" ;;
             feed-*-student:train) ;;
             feed-*)
-                id=$(feed_alone "$net" teacher)
+                id=$(alone_in feed "$net" teacher)
                 for ((k = 0; k < $(count_of "$teacher"); k++)); do echo "$id $(feed_teachers "$net")/s$k $net"; done ;;
+            mhgd-*-student:train) ;;
+            mhgd-*) echo "$(alone_in mhgd "$teacher" teacher) $(mhgd_teacher "$teacher") $teacher" ;;
             *:ktg-kd) echo "ktg-c100-$teacher-student runs/paper/ktg-c100-$teacher-student/s0 $teacher" ;;
             ktg-*) ;;
             *-teacher:train | *:kd | *:reviewkd)
@@ -164,7 +188,8 @@ subcommand_of() {
         ktg-*) echo "ktg train" ;;
         feed) echo "feed parallel" ;;
         feed-sequential) echo "feed sequential" ;;
-        ensemble | ft | ban) echo "kd --method $1" ;;
+        mhgd | mhgd-heads-*) echo mhgd ;;
+        ensemble | ft | ban | soft-logits | fsp | ab | kd-svd | kd-svdf) echo "kd --method $1" ;;
         *) echo "$1" ;;
     esac
 }
@@ -174,34 +199,41 @@ models_of() {
     awk -v t="$1" -v s="$2" 'BEGIN { n = split(t, other, "+"); printf "0=%s", s; for (i = 1; i <= n; ++i) printf ",%d=%s", i, other[i] }'
 }
 
-# Milliseconds of a step on this machine, from 3 steps measured now: what `distill bench` takes.
+# Milliseconds of a step on this machine, from 3 steps measured now: what `distill bench` takes. The same step is measured once.
 step_ms() {
-    local figures
-    figures=$(mktemp)
-    ./distill bench "$@" --steps 3 --device "$device" --csv "$figures" > /dev/null
+    local figures="$measured/${*//[ \/]/_}"
+    [ -f "$figures" ] || ./distill bench "$@" --steps 3 --device "$device" --csv "$figures" > /dev/null
     awk -F, 'NR == 2 { print $5 }' "$figures"
-    rm -f "$figures"
 }
 
-# Hours of a row's training at the paper's length over 50,000 images: ID COMMAND TEACHER STUDENT. Of FEED's rows a teacher costs what
-# one adds to KD's step, and a chain has three stages; the helper layers' arithmetic is left out.
+# Hours of a row's training at the paper's length: ID COMMAND TEACHER STUDENT. An ensemble is counted as parallel FEED with its teachers, a
+# chain as its three stages, other helpers' layers not at all. Of MHGD's rows KD-SVD is counted as MHGD, the others as KD, and an epoch of
+# what is trained on the teacher's maps first as one of what follows.
 expected_hours() {
-    local epochs=240 batch=64 step ms alone=0 teachers=1 stages=1
+    local epochs=240 batch=64 images=50000 step
     case $1:$2 in
-        feed-*:train) epochs=200 batch=128 step=(train --net "$4") ;;
-        feed-*)
-            epochs=200 batch=128 teachers=$(count_of "$3") step=(kd --teacher "${3%%+*}" --student "$4")
-            if [ "$2" = feed-sequential ]; then stages=3; fi
-            if [ "$teachers" -gt 1 ]; then alone=$(step_ms train --net "$4" --batch $batch); fi ;;
-        ktg-*:train) epochs=200 batch=128 step=(train --net "$4") ;;
-        ktg-*) epochs=200 step=(ktg --graph "${2#ktg-}" --models "$(models_of "$3" "$4")") ;;
-        *:train) step=(train --net "$4") ;;
-        *:reviewkd) batch=128 step=(reviewkd --teacher "$3" --student "$4") ;;
-        *) step=("$2" --teacher "$3" --student "$4") ;;
+        mhgd-*) epochs=100 batch=128 ;;
+        feed-*) epochs=200 batch=128 ;;
+        ktg-*:train) epochs=200 batch=128 ;;
+        ktg-*) epochs=200 ;;
+        *:reviewkd) batch=128 ;;
     esac
-    ms=$(step_ms "${step[@]}" --batch $batch)
-    awk -v ms="$ms" -v alone="$alone" -v teachers="$teachers" -v epochs=$((epochs * stages)) -v batch=$batch \
-        'BEGIN { printf "%.1f", (ms + (teachers - 1) * (ms - alone)) * epochs * 50000 / batch / 3.6e6 }'
+    case $1:$2 in
+        *:train) step=(train --net "$4") ;;
+        feed-*:feed | feed-*:ensemble)
+            step=(feed --teacher "${3%%+*}" --student "$4" --teachers-count "$(count_of "$3")") ;;
+        feed-*:feed-sequential) epochs=600 step=(feed --teacher "$3" --student "$4" --teachers-count 1) ;;
+        mhgd-*:mhgd-heads-*) epochs=140 step=(mhgd --teacher "$3" --student "$4" --heads "${2##*-}") ;;
+        mhgd-*:mhgd) epochs=140 step=(mhgd --teacher "$3" --student "$4") ;;
+        mhgd-*:kd-svd*) step=(mhgd --teacher "$3" --student "$4") ;;
+        mhgd-*:fsp | mhgd-*:ab) epochs=140 step=(kd --teacher "$3" --student "$4") ;;
+        ktg-*) step=(ktg --graph "${2#ktg-}" --models "$(models_of "$3" "$4")") ;;
+        *:reviewkd) step=(reviewkd --teacher "$3" --student "$4") ;;
+        *) step=(kd --teacher "$3" --student "$4") ;;
+    esac
+    if [[ $1 == mhgd-tiny-* ]]; then images=100000 step+=(--size 64); fi
+    awk -v ms="$(step_ms "${step[@]}" --batch $batch)" -v epochs=$epochs -v images=$images -v batch=$batch \
+        'BEGIN { printf "%.1f", ms * epochs * images / batch / 3.6e6 }'
 }
 
 # Hours of the search, one trial at a time: SEEDS. A trial goes past 1, 2, 4 … epochs if it is in the better half there, and has 40,000
@@ -220,25 +252,42 @@ search_hours() {
         printf "%.1f", ms / 64 * (epochs * 40000 + 200 * 50000 * (1.8 + 3 * seeds)) / 3.6e6 }'
 }
 
+# The data sets of rows on stdin.
+fetch_data() {
+    local ids
+    ids=$(cut -d' ' -f1)
+    if grep -qE '^(reviewkd|ktg|feed|mhgd-c100)-' <<< "$ids" && [ ! -d data/cifar-100-binary ]; then
+        say "data: CIFAR-100"
+        ./distill data fetch cifar100
+    fi
+    if grep -q '^mhgd-tiny-' <<< "$ids" && [ ! -f data/tiny-imagenet/meta.csv ]; then
+        say "data: Tiny-ImageNet"
+        ./distill data fetch tiny-imagenet
+        ./distill data import tiny-imagenet
+    fi
+}
+
 paper() {
-    local seeds=1 jobs=1 asked=() device=auto rows teachers hours once=0 each=0 id folder command teacher student seed with alone search=""
+    local seeds=1 jobs=1 asked=() device=auto search="" rows teachers measured hours once=0 each=0
+    local id folder command teacher student seed with alone
     while [ $# -gt 0 ]; do
         case $1 in
             --seeds) seeds=${2:?--seeds needs a number}; shift 2 ;;
             --jobs) jobs=${2:?--jobs needs a number}; shift 2 ;;
             --device) device=${2:?--device needs auto, cpu or cuda}; shift 2 ;;
-            ktg-search) search=yes asked+=("$1"); shift ;;
+            ktg-search) search=$1 asked+=("$1"); shift ;;
             *) asked+=("$1"); shift ;;
         esac
     done
-    [ ${#asked[@]} -gt 0 ] || asked=(reviewkd ktg feed)
+    [ ${#asked[@]} -gt 0 ] || asked=(reviewkd ktg feed mhgd)
     rows=$(chosen_rows "${asked[@]}")
     teachers=$(teacher_rows <<< "$rows")
     rows=$(grep -v -- '-teacher ' <<< "$rows" || true)
     prepare
-    if [ ! -d data/cifar-100-binary ]; then say "data"; ./distill data fetch cifar100; fi
+    printf '%s\n' "$search" "$rows" "$teachers" | fetch_data
 
     say "expected hours on this machine"
+    measured=$(mktemp -d)
     while read -r id folder teacher; do
         if [ -z "$id" ] || grep -q "^$id " <<< "$rows"; then continue; fi
         hours=$(expected_hours "$id" train "" "$teacher")
@@ -258,6 +307,7 @@ paper() {
     fi
     awk -v a="$once" -v b="$each" -v n="$seeds" \
         'BEGIN { printf "%8.1f h  in all: teachers and search %.1f, the rest %.1f times %d seed(s)\n", a + b * n, a, b, n }'
+    rm -rf "$measured"
 
     while read -r id folder teacher; do
         [ -n "$id" ] || continue
@@ -272,8 +322,10 @@ paper() {
             feed-*:feed | feed-*:ensemble) with=(--teachers-run "$(feed_teachers "${teacher%%+*}")") ;;
             feed-*:kd | feed-*:ft) with=(--teacher-weights "$(feed_teachers "$teacher")/s0/student.safetensors") ;;
             feed-*:ban | feed-*:feed-sequential)
-                alone=runs/paper/$(feed_alone "$teacher" student)/s0/student.safetensors
+                alone=runs/paper/$(alone_in feed "$teacher" student)/s0/student.safetensors
                 if [ "$command" = ban ]; then with=(--teacher-weights "$alone"); else with=(--teachers "$alone"); fi ;;
+            mhgd-*:train) with=() ;;
+            mhgd-*) with=(--teacher-weights "$(mhgd_teacher "$teacher")/student.safetensors") ;;
             *:kd | *:reviewkd) with=(--teacher-weights "runs/paper/teacher-$teacher/student.safetensors") ;;
             *:ktg-kd) with=(--weights "1=runs/paper/ktg-c100-$teacher-student/s0/student.safetensors") ;;
             *) with=() ;;
@@ -297,5 +349,5 @@ paper() {
 case ${1:-} in
     "") quick ;;
     paper) shift; paper "$@" ;;
-    *) sed -n '2,7s/^# //p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,8s/^# //p' "$0" >&2; exit 2 ;;
 esac

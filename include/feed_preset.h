@@ -15,6 +15,6 @@ bool is_feed_preset(const std::string& id);
 
 /// What the row options.preset says, unless it was given by hand: data, networks, method and FEED's schedule, the baselines' too.
 /// Several teachers are trained first (--train-teachers) unless they are named. InputError if the row belongs to another subcommand.
-void apply_feed_preset(const std::string& subcommand, OptionTable& table, const Options& options);
+void apply_feed_preset(const std::string& subcommand, OptionTable& table, Options& options);
 
 }  // namespace distill

@@ -27,7 +27,8 @@ std::vector<PaperRow> load_paper(const std::filesystem::path& folder);
 /// The row with this id; InputError naming the nearest ids if there is none.
 const PaperRow& find_paper_row(const std::vector<PaperRow>& rows, const std::string& id);
 
-/// The row of the same data set and pair whose method is `student`: what the student reaches without a teacher. Null if none.
+/// The row of the same paper (an id's first word), data set and pair whose method is `student`: what the student reaches without a teacher.
+/// Null if none.
 const PaperRow* student_alone(const std::vector<PaperRow>& rows, const PaperRow& row);
 
 }  // namespace distill

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 
-#include "error.h"
 #include "experiment.h"
 #include "nearest.h"
-#include "paper.h"
+#include "preset.h"
 
 namespace distill {
 namespace {
@@ -30,22 +29,18 @@ Options feed_defaults() {
 
 bool is_feed_preset(const std::string& id) { return id.compare(0, 5, "feed-") == 0; }
 
-void apply_feed_preset(const std::string& subcommand, OptionTable& table, const Options& options) {
-    const auto rows = load_paper(paper_folder());
-    const PaperRow& row = find_paper_row(rows, options.preset);
-    const std::string belongs = subcommand_of(row.method), origin = "--preset " + row.id;
-    if (belongs != subcommand) input_error(origin, ": is a row of method ", row.method, "; use it with: distill ", belongs);
-    const auto set = [&](const char* name, const std::string& value) { table.set(name, value, origin); };
-    set_schedule(table, feed_defaults(), origin);
-    set("id", row.id);
-    set("dataset", row.dataset);
-    set("student", row.method == "teacher" ? row.teacher : row.student);
-    if (is_kin_of_kd(row.method)) set("method", row.method);
-    if (row.method == "kd" || row.method == "ft" || row.method == "ban") set("teacher", row.teacher);
+void apply_feed_preset(const std::string& subcommand, OptionTable& table, Options& options) {
+    Preset preset(table, options.preset);
+    const PaperRow& row = preset.row();
+    preset.require(subcommand, subcommand_of(row.method));
+    preset.set_schedule(feed_defaults());
+    preset.set_subject();
+    if (is_kin_of_kd(row.method)) preset.set("method", row.method);
+    if (row.method == "kd" || row.method == "ft" || row.method == "ban") preset.set("teacher", row.teacher);
     if ((row.method == "feed" || row.method == "ensemble") && !table.given("teachers")) {
         const std::vector<std::string> teachers = split(row.teacher, '+');
-        set("train-teachers", std::to_string(teachers.size()));
-        set("teacher-nets", teachers.front());
+        preset.set("train-teachers", std::to_string(teachers.size()));
+        preset.set("teacher-nets", teachers.front());
     }
 }
 

@@ -13,7 +13,7 @@
 #include "ktg.h"
 #include "ktg_search_command.h"
 #include "nearest.h"
-#include "paper.h"
+#include "preset.h"
 #include "search_svg.h"
 
 namespace distill {
@@ -42,19 +42,19 @@ void apply_preset(TrainCommand& c) {
     const std::string origin = "--preset " + preset;
     const bool file = preset.find('/') != std::string::npos || std::filesystem::path(preset).extension() == ".csv";
     if (file || preset.compare(0, 4, "ktg-") != 0) return c.table->set("graph", preset, origin);
-    const auto rows = load_paper(paper_folder());
-    const PaperRow& row = find_paper_row(rows, preset);
+    Preset row_preset(*c.table, preset);
+    const PaperRow& row = row_preset.row();
     if (row.method == "student") input_error(origin, ": is a network trained alone; use it with: distill train");
     if (row.method == "ktg-search")
         input_error(origin, ": which graph the search found is not on file; the number is there for the report only");
-    c.table->set("id", row.id, origin);
-    c.table->set("dataset", row.dataset, origin);
-    c.table->set("graph", row.method.substr(4), origin);
-    if (row.method == "ktg-kd") c.table->set("temperature", "2", origin);
+    row_preset.set("id", row.id);
+    row_preset.set("dataset", row.dataset);
+    row_preset.set("graph", row.method.substr(4));
+    if (row.method == "ktg-kd") row_preset.set("temperature", "2");
     std::string models = "0=" + row.student;
     const std::vector<std::string> others = split(row.teacher, '+');
     for (size_t i = 0; i < others.size(); ++i) models += "," + std::to_string(i + 1) + "=" + others[i];
-    c.table->set("models", models, origin);
+    row_preset.set("models", models);
 }
 
 /// What follows from the graph: the networks' names, as result.csv has them.

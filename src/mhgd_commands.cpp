@@ -9,6 +9,7 @@
 #include "experiment.h"
 #include "files.h"
 #include "mhgd.h"
+#include "mhgd_preset.h"
 #include "nearest.h"
 #include "report.h"
 
@@ -46,6 +47,13 @@ std::unique_ptr<Method> make_mhgd(Laboratory& lab, const Options& o) {
     return std::make_unique<Mhgd>(*lab.backend, o, lab.data->classes, *lab.teachers.front());
 }
 
+void apply_preset(Command& c) {
+    const std::string& preset = c.options.preset;
+    if (preset.empty()) return;
+    if (!is_mhgd_preset(preset)) input_error("--preset ", preset, ": is no row of MHGD's; those are in data/paper/mhgd.csv");
+    apply_mhgd_preset(method_name, *c.table, c.options);
+}
+
 void train(Command& c, int heads) {
     c.heads = std::to_string(heads);
     run_experiment(method_name, *c.table, c.options, true, make_mhgd, [&c](Options& o) {
@@ -78,6 +86,7 @@ void write_table(const fs::path& base, const std::vector<int>& all, const Option
 void sweep(Command& c, const std::vector<int>& all) {
     Options& o = c.options;
     if (!o.mha.empty()) input_error("--mha ", o.mha, ": is of one number of heads, --heads asks for ", all.size());
+    if (!o.preset.empty()) input_error("--preset ", o.preset, ": a row has one number of heads, --heads asks for ", all.size());
     if (!o.save.empty()) input_error("--save ", o.save, ": is one file for ", all.size(), " trainings; each keeps its own student");
     if (o.run.empty()) o.run = "runs/mhgd-heads-" + o.dataset + "-" + o.teacher + "-" + o.student;
     const fs::path base = o.run;
@@ -95,15 +104,6 @@ void sweep(Command& c, const std::vector<int>& all) {
 }
 
 }  // namespace
-
-Options mhgd_defaults() {
-    Options o;
-    o.epochs = 100;
-    o.lr_steps = "30,60,80";
-    o.crop_pad = "reflect";
-    o.normalize_auto = "112.4776,124.1058,129.3773,70.4587,65.4312,68.2094";
-    return o;
-}
 
 void add_mixing_option(OptionTable& t, Options& o) {
     t.add("--mixing", o.mixing, {"clip", "scale"},
@@ -124,9 +124,7 @@ void add_mhgd_command(CLI::App& app) {
     t.add_on_off("--head-dropping", o.head_dropping, "while they are trained, each sample keeps the heads whose noise is above its mean");
     add_mixing_option(t, o);
     sub->callback([c] {
-        const Options& options = c->options;
-        if (!options.preset.empty())
-            input_error("--preset ", options.preset, ": the presets have no row of MHGD; name the networks and options");
+        apply_preset(*c);
         const std::vector<int> heads = parse_heads(c->heads);
         heads.size() == 1 ? train(*c, heads.front()) : sweep(*c, heads);
     });

@@ -70,8 +70,10 @@ const PaperRow& find_paper_row(const std::vector<PaperRow>& rows, const std::str
 }
 
 const PaperRow* student_alone(const std::vector<PaperRow>& rows, const PaperRow& row) {
+    const auto paper = [](const PaperRow& r) { return r.id.substr(0, r.id.find('-')); };
     for (const PaperRow& other : rows)
-        if (other.method == "student" && other.dataset == row.dataset && other.teacher == row.teacher && other.student == row.student)
+        if (other.method == "student" && other.dataset == row.dataset && other.teacher == row.teacher && other.student == row.student &&
+            paper(other) == paper(row))
             return &other;
     return nullptr;
 }

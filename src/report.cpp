@@ -143,12 +143,13 @@ void name_differences(std::vector<Group>::iterator first, std::vector<Group>::it
 
 // ---- joining
 
-/// Is the run what the row describes, the data set aside? Rows such as `reviewkd-r` are ablations of the method before the dash.
+/// Is the run what the row describes, the data set aside? Rows such as `reviewkd-r` and `mhgd-heads-4` are variants of the method before the
+/// dash; kd-svd is none of kd.
 bool is_experiment_of(const PaperRow& row, const Run& run) {
     if (row.method == "student") return is_trained_alone(run) && run.student == row.student;
     if (row.method == "teacher") return is_trained_alone(run) && run.student == row.teacher;
     if (row.method == "ktg-search") return run.method == "ktg" && run.student == row.student;  // with the networks that it found
-    const bool method = row.method == run.method || row.method.rfind(run.method + "-", 0) == 0;
+    const bool variant = run.method != "kd" && row.method.rfind(run.method + "-", 0) == 0, method = row.method == run.method || variant;
     return method && run.teacher == row.teacher && run.student == row.student;
 }
 

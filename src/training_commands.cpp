@@ -18,8 +18,9 @@
 #include "kd_svd.h"
 #include "ktg_commands.h"
 #include "mhgd_commands.h"
+#include "mhgd_preset.h"
 #include "nets_mhgd.h"
-#include "paper.h"
+#include "preset.h"
 #include "reviewkd.h"
 #include "teachers.h"
 #include "work_count.h"
@@ -44,41 +45,44 @@ std::shared_ptr<Command> add_command(CLI::App& app, const std::string& name, con
     return command;
 }
 
-/// --preset: what a row of data/paper says, unless it was given by hand. The benchmark that KD, the teachers and the students alone
-/// come from trains at batch 64, rate 0.05, plain momentum (PAPERS.md).
-void apply_preset(const std::string& subcommand, Command& c) {
-    if (c.options.preset.empty()) return;
-    if (is_feed_preset(c.options.preset)) return apply_feed_preset(subcommand, *c.table, c.options);
-    const auto rows = load_paper(paper_folder());
-    const PaperRow& row = find_paper_row(rows, c.options.preset);
-    const bool plain = row.method == "teacher" || row.method == "student";
-    const std::string belongs = plain ? "train" : row.method.compare(0, 8, "reviewkd") == 0 ? "reviewkd"
-                                : row.method.compare(0, 4, "ktg-") == 0 ? "ktg train" : row.method;
-    if (belongs != "train" && belongs != "kd" && belongs != "reviewkd" && belongs != "ktg train")
-        input_error("--preset ", row.id, ": the number of method ", row.method,
-                    " is on file for the report only; this program trains the rows of methods teacher, student, kd, reviewkd and ktg, ",
-                    "and those whose id begins with feed-");
-    if (belongs != subcommand) input_error("--preset ", row.id, ": is a row of method ", row.method, "; use it with: distill ", belongs);
-    const std::string origin = "--preset " + row.id;
-    const auto set = [&](const char* name, const std::string& value) { c.table->set(name, value, origin); };
-    const bool of_ktg = row.id.compare(0, 4, "ktg-") == 0;
-    if (of_ktg) {
-        Options alone = ktg_defaults(true);
-        alone.normalize = alone.normalize_auto;
-        set_schedule(*c.table, alone, origin);
-    }
-    set("id", row.id);
-    set("dataset", row.dataset);
-    set("student", row.method == "teacher" ? row.teacher : row.student);
-    if (!plain) set("teacher", row.teacher);
-    if (!of_ktg && (plain || row.method == "kd")) set("batch", "64"), set("lr", "0.05"), set("nesterov", "off");
-    const std::string ablation = row.method.size() > 9 ? row.method.substr(9) : "";
-    const auto without = [&](const char* name) { set(name, "on"); };
+/// A row of ReviewKD's. The benchmark that KD, the teachers and the students alone come from trains at batch 64, rate 0.05, plain momentum
+/// (PAPERS.md).
+void apply_review_preset(const std::string& subcommand, OptionTable& table, Options& options) {
+    Preset preset(table, options.preset);
+    const std::string &method = preset.row().method, reviewkd = "reviewkd";
+    const bool plain = method == "teacher" || method == "student", review = method.compare(0, reviewkd.size(), reviewkd) == 0;
+    preset.require(subcommand, plain ? "train" : review ? reviewkd : method == "kd" ? "kd" : "");
+    preset.set_subject();
+    if (!plain) preset.set("teacher", preset.row().teacher);
+    if (!review) preset.set("batch", "64"), preset.set("lr", "0.05"), preset.set("nesterov", "off");
+    const std::string ablation = method.size() > reviewkd.size() ? method.substr(reviewkd.size() + 1) : "";
+    const auto without = [&](const char* name) { preset.set(name, "on"); };
     if (ablation == "none") without("no-review"), without("no-hcl");
     if (ablation == "r") without("no-residual"), without("no-abf"), without("no-hcl");
     if (ablation == "r-res") without("no-abf"), without("no-hcl");
     if (ablation == "r-res-abf") without("no-hcl");
     if (ablation == "r-res-hcl") without("no-abf");
+}
+
+/// A network trained alone as KTG's are; the graphs' rows are `ktg train`'s.
+void apply_ktg_preset(const std::string& subcommand, OptionTable& table, Options& options) {
+    Preset preset(table, options.preset);
+    preset.require(subcommand, preset.row().method == "student" ? "train" : "ktg train");
+    Options alone = ktg_defaults(true);
+    alone.normalize = alone.normalize_auto;
+    preset.set_schedule(alone);
+    preset.set_subject();
+}
+
+/// --preset: what a row of data/paper says, unless it was given by hand.
+void apply_preset(const std::string& subcommand, Command& c) {
+    const std::string& id = c.options.preset;
+    if (id.empty()) return;
+    const auto apply = is_feed_preset(id)                ? apply_feed_preset
+                       : is_mhgd_preset(id)              ? apply_mhgd_preset
+                       : id.compare(0, 4, "ktg-") == 0 ? apply_ktg_preset
+                                                         : apply_review_preset;
+    apply(subcommand, *c.table, c.options);
 }
 
 void add_train(CLI::App& app) {

@@ -81,3 +81,12 @@ TEST_CASE("paper: the folder asked for comes before data/paper here and beside t
     CHECK(paper_folder("mine") == "mine");
     fs::current_path(before);
 }
+
+TEST_CASE("paper: a student alone is of the row's own paper") {
+    const testing::TempFolder folder;
+    put(folder / "a.csv", header + "a-student,T,cifar100,t,s,student,top1,70,,src\na-kd,T,cifar100,t,s,kd,top1,71,,src\n");
+    put(folder / "b.csv", header + "b-student,T,cifar100,t,s,student,top1,60,,src\nb-kd,T,cifar100,t,s,kd,top1,62,,src\n");
+    const auto rows = load_paper(folder.path());
+    CHECK(student_alone(rows, find_paper_row(rows, "a-kd"))->id == "a-student");
+    CHECK(student_alone(rows, find_paper_row(rows, "b-kd"))->id == "b-student");
+}
