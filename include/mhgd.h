@@ -39,9 +39,10 @@ class AttentionNetwork {
     Linear f2_;
 };
 
-/// First the attention networks of all pairs of neighbouring sensing points learn from the teacher alone, L_MHAN = mean(1 − cos(V̂_B, V_B)),
-/// summed over the pairs. Then the student learns the graphs that they draw: with G = tanh(S) of teacher and student and row softmaxes p,
-/// CE and L_transfer = Σ p(G_S)·(log p(G_S) − log p(G_T)) over pairs, heads, rows and columns, their gradients mixed (GradientMixing).
+/// First the attention networks of all pairs of neighbouring sensing points learn from the teacher alone,
+/// L_MHAN = mean(1 − cos(V̂_B, V_B)), summed over the pairs. Then the student learns the graphs that they draw: with G = tanh(S) of
+/// teacher and student and row softmaxes p, CE and L_transfer = Σ p(G_S)·(log p(G_S) − log p(G_T)) over pairs, heads, rows and columns,
+/// their gradients mixed (GradientMixing). The networks are kept in mha.safetensors.
 class Mhgd final : public StudentMethod {
   public:
     /// InputError: sensing points that do not pair; options.mha of another teacher or other heads.

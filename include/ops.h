@@ -116,7 +116,7 @@ Tensor draw_kept_heads(Backend& backend, int64_t samples, int heads, uint64_t ke
 Var graph_divergence(const Var& student, const Tensor& teacher);
 /// mean over rows of 1 − cos(prediction, target).
 Var cosine_loss(const Var& prediction, const Tensor& target);
-/// Σ over samples and pairs (i, j) of (R_s − R_t)², R = exp(−(back_i − front_j)²/8): what KD-SVD compares. back (N,1,1,D_B), front (N,1,1,D_F).
+/// Σ over samples and pairs (i, j) of (R_s − R_t)², R = exp(−(back_i − front_j)²/8): KD-SVD's. back (N,1,1,D_B), front (N,1,1,D_F).
 Var kernel_distance(const Var& back, const Var& front, const Tensor& back_t, const Tensor& front_t);
 
 // ---- normalize.cu ------------------------------------------------------------------------------------------------------------------

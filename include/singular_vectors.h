@@ -1,4 +1,4 @@
-// singular_vectors.h: what a network makes of a batch at its sensing points, compressed to vectors: where MHGD and KD-SVD begin (PAPERS.md, 4).
+// singular_vectors.h: a batch at a network's sensing points, compressed to vectors: where MHGD and KD-SVD begin (PAPERS.md, section 4).
 // defines: teacher_vectors, student_vectors, require_paired_points
 #pragma once
 #include <vector>

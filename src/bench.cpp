@@ -222,7 +222,7 @@ void run_mhgd(const BenchOptions& o) {
         timed.push_back(std::make_unique<BenchTraining>(one));
     }
     const std::vector<double> ms = ms_in_turns(timed, o.warmup, o.steps);
-    std::printf("  in turns: %.2f ms; plain training of the student %.2f + the teacher's forward pass %.2f, ratio %.3f; KD %.2f, ratio %.3f\n",
+    std::printf("  in turns: %.2f ms; the student's plain training %.2f + the teacher's forward pass %.2f, ratio %.3f; KD %.2f, ratio %.3f\n",
                 ms[0], ms[1], ms[2], ms[0] / (ms[1] + ms[2]), ms[3], ms[0] / ms[3]);
 }
 
@@ -275,7 +275,7 @@ void add_bench_command(CLI::App& app) {
     auto feed = add_bench(*bench, "feed", "a step with several teachers beside its parts, and what each adds to the memory", "feed", sub);
     feed->table.add("--teachers-count", feed->options.teachers, {1, 64}, "teachers, all of one network");
     sub->callback([feed] { bench_feed(feed->options); });
-    auto mhgd = add_bench(*bench, "mhgd", "a step of distill mhgd beside its student's plain step with the teacher's forward pass", "mhgd", sub);
+    auto mhgd = add_bench(*bench, "mhgd", "a step of distill mhgd beside its student's plain step and its teacher's forward pass", "mhgd", sub);
     mhgd->table.add("--heads", mhgd->options.training.heads, {1}, "attention heads");
     mhgd->table.add_switch("--profile", mhgd->options.profile, "also print the time of each kind of operation");
     sub->callback([mhgd] { run_mhgd(mhgd->options); });

@@ -86,8 +86,8 @@ GradientMixing::Rule GradientMixing::rule_of(const std::string& name) {
 GradientMixing::GradientMixing(Parameters& parameters, Rule rule) : parameters_(parameters), rule_(rule) {
     std::vector<int32_t> chunks, first{0};
     for (const Segment& s : parameters.segments()) {
-        for (int64_t begin = 0; begin < s.size; begin += chunk_size)
-            for (const int64_t v : {s.offset + begin, std::min(chunk_size, s.size - begin), segments_}) chunks.push_back(static_cast<int32_t>(v));
+        for (int64_t at = 0; at < s.size; at += chunk_size)
+            for (const int64_t v : {s.offset + at, std::min(chunk_size, s.size - at), segments_}) chunks.push_back(static_cast<int32_t>(v));
         ++segments_;
         first.push_back(static_cast<int32_t>(chunks.size() / 3));
     }

@@ -32,7 +32,7 @@ std::vector<int> parse_heads(const std::string& text) {
         const bool digits = !part.empty() && part.size() < 5 && part.find_first_not_of("0123456789") == std::string::npos;
         const int heads = digits ? std::stoi(part) : 0;
         if (heads < 1 || heads > most)
-            input_error("--heads: found '", text, "', expected a whole number from 1 to ", most, ", or several for a table, like 1,2,4,8,16");
+            input_error("--heads: found '", text, "', expected a whole number from 1 to ", most, ", or several (1,2,4,8,16) for a table");
         all.push_back(heads);
     }
     return all;
@@ -76,7 +76,9 @@ void write_table(const fs::path& base, const std::vector<int>& all, const Option
             best.push_back(result.cell_number(0, "best"));
         }
         const Spread l = spread(last), b = spread(best);
-        rows.push_back({std::to_string(heads), std::to_string(o.runs), number(l.mean), number(l.deviation), number(b.mean), number(b.deviation)});
+        std::vector<std::string>& row = rows.emplace_back();
+        row = {std::to_string(heads), std::to_string(o.runs)};
+        for (const double v : {l.mean, l.deviation, b.mean, b.deviation}) row.push_back(number(v));
         std::printf("%8d %3d %9.2f ± %6.2f %9.2f ± %6.2f\n", heads, o.runs, l.mean, l.deviation, b.mean, b.deviation);
     }
     write_file_atomically(base / "heads.csv", csv_text({"heads", "n", "last", "last_std", "best", "best_std"}, rows));

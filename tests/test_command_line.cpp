@@ -41,9 +41,10 @@ std::string after(const std::string& text, const std::string& before) {
 
 TEST_CASE("command line: every subcommand explains itself") {
     const TempFolder folder;
-    for (const char* line : {"", "train", "eval", "kd", "reviewkd", "info", "feed", "feed parallel", "feed sequential", "feed reconstruct", "ktg",
-                             "ktg train", "ktg show", "report", "bench", "bench train", "bench kd", "bench reviewkd", "bench feed",
-                             "bench ktg", "bench several", "bench svd", "data", "data fetch", "data import", "data synth", "data info"}) {
+    for (const char* line : {"", "train", "eval", "kd", "reviewkd", "info", "feed", "feed parallel", "feed sequential", "feed reconstruct",
+                             "feed sweep", "mhgd", "ktg", "ktg train", "ktg show", "report", "bench", "bench train", "bench kd",
+                             "bench reviewkd", "bench feed", "bench mhgd", "bench ktg", "bench several", "bench svd", "data", "data fetch",
+                             "data import", "data synth", "data info"}) {
         CAPTURE(line);
         const Ended end = run(folder, line + std::string(" --help"));
         CHECK(end.code == 0);
@@ -56,11 +57,11 @@ TEST_CASE("command line: every subcommand explains itself") {
 
 TEST_CASE("command line: an unknown or missing subcommand lists those there are") {
     const TempFolder folder;
-    check_rejected(folder, "", {"a subcommand is missing", "data, train, eval, kd, reviewkd, info, feed, ktg, report, bench"});
+    check_rejected(folder, "", {"a subcommand is missing", "data, train, eval, kd, reviewkd, info, feed, ktg, mhgd, report, bench"});
     check_rejected(folder, "trian --epochs 3", {"unknown subcommand 'trian'", "did you mean train?", "data, train, eval, kd"});
     check_rejected(folder, "data improt x", {"data: unknown subcommand 'improt'", "did you mean import?", "fetch, import, synth, info"});
     check_rejected(folder, "data", {"data: a subcommand is missing", "fetch, import, synth, info", "distill data --help"});
-    check_rejected(folder, "bench", {"bench: a subcommand is missing", "train, kd, reviewkd, feed, ktg, several, svd"});
+    check_rejected(folder, "bench", {"bench: a subcommand is missing", "train, kd, reviewkd, feed, mhgd, ktg, several, svd"});
     check_rejected(folder, "report", {"report: RUNS is required", "distill report --help"});
 }
 

@@ -64,9 +64,9 @@ void check_near(const std::string& what, double found, double expected, double t
     CHECK_MESSAGE(difference <= tolerance, what, ": found ", found, ", expected ", expected, ", relative difference ", difference);
 }
 
-/// Losses within 1e-6 (transfer: 1e-5) and norms of both gradients within `of_norms` of PyTorch's in double. Found: 8e-8, 3e-6, and of the
-/// norms 5e-6, as in PyTorch's own floats; but for mixing-scale, 3e-5, whose larger steps flip a ReLU. There a transfer left out moves a norm
-/// by 4e-2, elsewhere by 3e-5 and more, and one without its sigmoid by 2e-4 (make_mhgd_fixtures.py --mistakes).
+/// Losses within 1e-6 (transfer: 1e-5) and norms of both gradients within `of_norms` of PyTorch's in double. Found: 8e-8, 3e-6, and of
+/// the norms 5e-6, as in PyTorch's own floats; but for mixing-scale, 3e-5, whose larger steps flip a ReLU. There a transfer left out moves
+/// a norm by 4e-2, elsewhere by 3e-5 and more, and one without its sigmoid by 2e-4 (make_mhgd_fixtures.py --mistakes).
 void compare(const std::string& name, Method& method, double of_norms = 2e-5) {
     const CsvTable expected = read_csv(golden(name + ".csv"));
     const Tensor lr = Tensor::from_host(cpu(), {}, {1e-4f});
@@ -225,8 +225,9 @@ TEST_CASE("mhgd: stopped at any step of either training, it goes on to the bit")
     t.options.lr = 0.01;
     t.options.epochs = 2;
     const auto tables = [&](const std::string& run) {
-        return read_file(t.path(run) / "steps.csv") + read_file(t.path(run) / "gradients.csv") + without_seconds(t.path(run) / "preparation.csv") +
-               read_file(t.path(run) / "mha.safetensors");
+        const fs::path at = t.path(run);
+        return read_file(at / "steps.csv") + read_file(at / "gradients.csv") + without_seconds(at / "preparation.csv") +
+               read_file(at / "mha.safetensors");
     };
     const Outcome whole = t.outcome("whole", mhgd);
     const auto resumed = [&](const std::string& run, int preparation_step, int64_t step) {
@@ -293,7 +294,8 @@ TEST_CASE("mhgd: bfloat16 near float") {
         t.options.lr = 0.01;
         t.outcome("run", mhgd);
         const CsvTable epochs = read_csv(t.path("run") / "epochs.csv"), mha = read_csv(t.path("run") / "preparation.csv");
-        return std::vector<double>{epochs.cell_number(1, "loss_ce"), epochs.cell_number(1, "loss_transfer"), mha.cell_number(1, "loss_mha")};
+        return std::vector<double>{mha.cell_number(1, "loss_mha"), epochs.cell_number(1, "loss_ce"),
+                                   epochs.cell_number(1, "loss_transfer")};
     };
     const std::vector<double> exact = losses(Precision::fp32), rounded = losses(Precision::bf16);
     for (size_t i = 0; i < exact.size(); ++i) CHECK(rounded[i] == doctest::Approx(exact[i]).epsilon(0.1));
@@ -374,7 +376,8 @@ TEST_CASE("kd-svd: by the command line, with MHGD's training") {
                                           teacher_a + "--batch 32 --quiet --run " + method);
         CAPTURE(end.err);
         REQUIRE(end.code == 0);
-        CHECK(read_csv(folder / method / "steps.csv").columns == std::vector<std::string>{"step", "lr", "loss", "loss_ce", "loss_transfer"});
+        const CsvTable steps = read_csv(folder / method / "steps.csv");
+        CHECK(steps.columns == std::vector<std::string>{"step", "lr", "loss", "loss_ce", "loss_transfer"});
         CHECK(read_csv(folder / method / "gradients.csv").rows.size() == 1);
         CHECK(read_csv(folder / method / "result.csv").cell(0, "method") == method);
         const auto config = read_config(folder / method / "config.csv");
@@ -386,7 +389,8 @@ TEST_CASE("kd-svd: by the command line, with MHGD's training") {
 
 TEST_CASE("mhgd: bad input") {
     const Workplace folder;
-    for (const char* heads : {"0", "-1", "1,0", "8,,4", "x"}) check_rejected(folder, mhgd_a + "--heads " + heads, {"--heads", heads, "from 1"});
+    for (const char* heads : {"0", "-1", "1,0", "8,,4", "x"})
+        check_rejected(folder, mhgd_a + "--heads " + heads, {"--heads", heads, "from 1"});
     const std::string drop = "--batch 32 --drop-last off";  // 97 images: a last batch of one
     check_rejected(folder, mhgd_a + drop, {"--batch 32", "the last", "97", "--drop-last on"});
     check_rejected(folder, mhgd_a + "--batch 1", {"--batch 1", "one image"});
