@@ -59,7 +59,7 @@ struct Options {
     double ntl_slope = 0.1;
     double paraphraser_rate = 0.5;
     int paraphraser_epochs = 30;
-    double paraphraser_lr = 0.3;
+    double paraphraser_lr = 0.1;
     int stages = 3;
     std::string chain_by = "feed";
     int stage = 0;  ///< of a chain, from 1; not an option itself
