@@ -56,6 +56,16 @@ std::string extents(const Network& network, Laboratory& lab) {
     return text(map.h, "x", map.w, "x", map.c);
 }
 
+/// A network's start weights hang on its name and seed alone: a student of its teacher's network and seed begins as that did.
+void warn_of_same_start(const Teacher& teacher, const Options& o) {
+    const auto seed = teacher.metadata().find("seed");
+    if (teacher.network().name() != o.student || seed == teacher.metadata().end()) return;
+    for (int i = 0; i < o.runs; ++i)
+        if (seed->second == std::to_string(o.seed + static_cast<uint64_t>(i)))
+            std::printf("warning: %s was trained with seed %s, as a student here: both start from the same weights; give another --seed\n",
+                        teacher.file().c_str(), seed->second.c_str());
+}
+
 /// Tests each teacher once. Of several, config.csv says what their last maps are, and the student's.
 Config measure_teachers(Laboratory& lab, const Loader& loader, const Options& o, const Network& student) {
     Config facts;
@@ -64,6 +74,7 @@ Config measure_teachers(Laboratory& lab, const Loader& loader, const Options& o,
         const Teacher& teacher = *lab.teachers[i];
         const std::string name = numbered ? "teacher" + std::to_string(i) : "teacher";
         warn_if_trained_otherwise(teacher.file(), teacher.metadata(), o);
+        warn_of_same_start(teacher, o);
         const Evaluation e = evaluate(*lab.backend, loader, teacher.network());
         std::printf("%s %s: test accuracy %.2f %%, loss %.4f (%lld images)\n", name.c_str(), teacher.network().name().c_str(), e.accuracy,
                     e.loss, static_cast<long long>(loader.test_records()));

@@ -101,8 +101,11 @@ std::vector<fs::path> students_in(const fs::path& folder) {
     constexpr const char* file = "student.safetensors";
     if (fs::exists(folder / file)) return {folder / file};
     std::vector<fs::path> found;
-    for (const auto& entry : fs::directory_iterator(folder))
-        if (entry.path().filename().string()[0] == 's' && fs::exists(entry.path() / file)) found.push_back(entry.path() / file);
+    for (const auto& entry : fs::directory_iterator(folder)) {
+        const std::string name = entry.path().filename().string();
+        const bool seed = name.size() > 1 && name[0] == 's' && name.find_first_not_of("0123456789", 1) == std::string::npos;
+        if (seed && fs::exists(entry.path() / file)) found.push_back(entry.path() / file);
+    }
     const auto key = [](const fs::path& p) { return std::pair(p.string().size(), p.string()); };  // s2 before s10
     std::sort(found.begin(), found.end(), [&](const fs::path& a, const fs::path& b) { return key(a) < key(b); });
     if (found.empty()) input_error("--students ", folder.string(), ": no ", file, " in this folder or in its s0, s1, …; name a finished run");
@@ -200,6 +203,8 @@ void run_reconstruction(OptionTable& table, Options& o) {
     const Teachers teachers = load_alone(*lab.backend, o, lab.data->classes);
     Teachers students;
     for (const Subject& s : subjects) students.push_back(load_student(*lab.backend, o, s, lab.data->classes));
+    for (const Teachers* networks : std::initializer_list<const Teachers*>{&teachers, &students})
+        for (const auto& network : *networks) network->network().require_images(lab.data->height, lab.data->width);
     Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     print_configuration(method_name, kept_options(table));
     Config config{{"method", method_name}};

@@ -59,6 +59,8 @@ void train(Command& c, int heads) {
     run_experiment(method_name, *c.table, c.options, true, make_mhgd, [&c](Options& o) {
         require_student(o);
         o.heads = parse_heads(c.heads).front();  // a resumed run's may be others
+        if (o.mha_epochs == 0 && o.mha.empty() && o.init.empty())
+            input_error("--mha-epochs 0: needs trained attention networks; name the mha.safetensors that has them with --mha, or an --init");
     });
 }
 

@@ -135,6 +135,7 @@ void PreparationPhase::run(const RunFolder& folder, const std::function<void()>&
             Tensor momenta = preparation_.parameters->momenta();
             momenta.zero();  // they may be the student's: it begins afresh
             if (preparation_.keep) preparation_.keep(folder);
+            replay_ = {};  // a recorded step holds its memory, which is the student's now
         }
         seconds_before_epoch_ = seconds_;
         save_checkpoint();

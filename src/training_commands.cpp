@@ -134,6 +134,9 @@ const std::map<std::string, std::unique_ptr<Method> (*)(Laboratory&, const Optio
 /// MHGD's baselines: by default they train as it does.
 const std::set<std::string> of_mhgd = {"soft-logits", "fsp", "ab", "kd-svd", "kd-svdf"};
 
+/// FEED's: they train as it does, so that they can be set beside it.
+const std::set<std::string> of_feed = {"ensemble", "ban", "ft"};
+
 /// What a method weighs by, unless given by hand: T, alpha, gamma.
 const std::map<std::string, std::array<const char*, 3>> kd_weights = {{"ban", {"1", "1", "1"}}, {"soft-logits", {"4", "0.3", "0.7"}}};
 
@@ -153,7 +156,8 @@ void add_kd(CLI::App& app) {
     c->table->add("--method", o.kd_method, kd_methods,
                   "the loss: Hinton's; the same from --teachers' mean logits; born-again, CE + KL at T = 1; Factor Transfer; "
                   "0.7*CE + 0.3*KL at T = 4; FSP and AB, which initialise the student and then train it plainly; KD-SVD, relations of "
-                  "singular vectors, or these themselves (kd-svdf). From soft-logits on they train as distill mhgd does");
+                  "singular vectors, or these themselves (kd-svdf). Unless told otherwise, ensemble, ban and ft train as distill feed does, from "
+                  "soft-logits on as distill mhgd");
     add_teachers_options(*c->table, o);
     c->table->add("--temperature", o.temperature, {0, Range().high, true}, "T of both softmaxes");
     c->table->add("--alpha", o.alpha, {0}, "weight of T^2*KL(teacher || student)");
@@ -167,6 +171,8 @@ void add_kd(CLI::App& app) {
     sub->callback([c] {
         apply_preset("kd", *c);
         const std::string& method = c->options.kd_method;
+        const bool by_preset = !c->options.preset.empty();  // whose schedule it is then
+        if (!by_preset && of_feed.count(method) > 0) set_schedule(*c->table, feed_defaults(), "--method " + method);
         if (of_mhgd.count(method) > 0) {
             set_schedule(*c->table, mhgd_defaults(), "--method " + method);
             c->options.normalize_auto = mhgd_defaults().normalize_auto;
