@@ -1,4 +1,4 @@
-// The leading right singular vectors of each sample's map X (H·W, C), and their choice by alignment.
+// The leading right singular vectors of each sample's map X (H·W, C), and the way back through them.
 // With n = min(H·W, C), the Gram matrix of the smaller side (XᵀX, or XXᵀ of a wide map) is summed in double: its eigenvalues are squares,
 // and in float the weaker ones would drown. Its leading eigenvectors (symmetric_eigen.h) are v, or u, from which v = Xᵀu/s.
 #include "error.h"
