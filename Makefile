@@ -165,7 +165,8 @@ emulated:       ## builds the tests with the GPU's kernels run on the CPU, threa
 # Left out: what launches no kernel (files, tables, the command line) and what launches the same ones again and again.
 NO_KERNELS := safetensors*,checkpoint*,interruption*,command line*,bad input*,data*,image*,report*,paper*,*interrupted at any step*,\
               arena*,streams*,replay*,side by side*,workers*,search*,journal*,halving*,\
-              feed commands*,feed: a run*,feed: bad input*,kd: ensemble and ft *
+              feed commands*,feed: a run*,feed: bad input*,kd: ensemble and ft *,kd: soft-logits*,kd-svd: by the*,mhgd: a run*,mhgd: bad*,mhgd: steps rec*,\
+              mhgd presets*,reconstruct: a row*,reconstruct: bad*
 test-emulated: emulated  ## the operations', networks' and trainer's tests on those kernels, without a GPU
 	build/emulated$(if $(SANITIZE),-asan)/tests --test-case-exclude='slow: *,$(subst $(comma) ,$(comma),$(NO_KERNELS))'
 
