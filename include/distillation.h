@@ -1,5 +1,5 @@
 // distillation.h: plain training, and what every distillation shares: a frozen teacher and Hinton's loss.
-// defines: Supervised, Teacher, Teachers, settle_teachers, load_teachers, look, kd_loss, KnowledgeDistillation
+// defines: Supervised, Teacher, generation_after, Teachers, settle_teachers, load_teachers, look, kd_loss, KnowledgeDistillation
 #pragma once
 #include <memory>
 #include <string>
@@ -42,6 +42,9 @@ class Teacher {
     Mode mode_;
     int stream_;
 };
+
+/// The generation (see start_key) of who learns from a network with these metadata; a stranger's learnt from labels alone.
+int generation_after(const std::map<std::string, std::string>& metadata);
 
 using Teachers = std::vector<std::unique_ptr<Teacher>>;
 

@@ -1,5 +1,5 @@
 // graph_run.h: trainings of graphs as folders that are prepared in one process and trained in another.
-// defines: add_graph_options, add_transfer_options, name_networks, prepare_graph_run, SharedLaboratories,
+// defines: add_graph_options, add_transfer_options, name_networks, set_start, prepare_graph_run, SharedLaboratories,
 //          GraphRunner
 #pragma once
 #include <filesystem>
@@ -20,6 +20,9 @@ void add_transfer_options(OptionTable& table, Options& options);
 
 /// The networks of a graph as result.csv names them: student the target, teacher the others, joined by +.
 void name_networks(Options& options, const Graph& graph);
+
+/// A graph's role and generation as start_key takes them: one after the latest of the files that its nodes start from.
+void set_start(Options& options, const Graph& graph);
 
 /// Makes a run folder as `ktg train` would, graph.csv included, for a GraphRunner; `facts` are config.csv's further rows. Nothing happens
 /// where it is there already; InputError if it holds another graph.

@@ -11,7 +11,7 @@
 namespace distill {
 
 /// Random crop of the original size out of the image padded by `pad` on each side, and a horizontal flip with probability ½, fresh
-/// for each (seed, epoch, record). Zero padding is raw pixel 0, before normalising; reflect mirrors without repeating the edge.
+/// for each (start key, epoch, record). Zero padding is raw pixel 0, before normalising; reflect mirrors without repeating the edge.
 struct Augmentation {
     bool crop_flip = true;
     bool reflect = false;
@@ -29,7 +29,7 @@ struct LoaderOptions {
     int64_t batch = 128;
     bool shuffle = true;    ///< else consecutive records
     bool drop_last = false;  ///< leave out the last, smaller batch of an epoch
-    uint64_t seed = 0;
+    uint64_t start = 0;  ///< Options::start()
     Augmentation augmentation;
     Normalization normalization;
 };

@@ -12,6 +12,7 @@
 
 #include "backend.h"
 #include "dataset.h"
+#include "philox.h"
 
 namespace CLI {
 class App;
@@ -32,6 +33,8 @@ struct Options {
     std::string lr_steps = "150,180,210";
     bool nesterov = true, shuffle = true, drop_last = false;
     uint64_t seed = 0;
+    std::string role = "alone";  ///< as start_key takes it; this and the next follow from what is trained, and are no options
+    int generation = 0;
     int runs = 1, side_by_side = 0, threads = 0;
     std::string normalize_auto = "125.3,123.0,113.9,63.0,62.1,66.7";  ///< what auto means on the official sets; not an option itself
     std::string normalize = "auto", augment = "crop-flip", crop_pad = "zero";
@@ -72,6 +75,9 @@ struct Options {
     // ktg
     std::string graph, models, weights;
     std::string frozen_bn = "running";
+
+    /// What weights, batches and augmentation are drawn from.
+    uint64_t start() const { return start_key(seed, role, generation); }
 };
 
 /// What a number may be; NaN and infinities never fit.

@@ -12,7 +12,7 @@
 
 namespace distill {
 
-/// How an element starts: a constant, U(−bound, bound), or N(0, std²); drawn from (seed, name, index) alone.
+/// How an element starts: a constant, U(−bound, bound), or N(0, std²); drawn from (start key, network, name, index) alone.
 struct Init {
     enum class Kind { constant, uniform, normal } kind;
     float value;
@@ -29,10 +29,10 @@ struct Segment {
     int64_t offset, size;
 };
 
-/// What draws of a training step hang on: the seed that the weights started from, and how often they were updated since, one float in
+/// What draws of a training step hang on: the key that the weights started from, and how often they were updated since, one float in
 /// device memory (exact up to 2²⁴).
 struct Updates {
-    uint64_t seed = 0;
+    uint64_t start = 0;
     Tensor count;
 };
 
@@ -45,10 +45,14 @@ class Parameters {
 
     Var add(const std::string& name, Shape shape, Layout layout, Init init);
     Var add_buffer(const std::string& name, Shape shape, float value);
+    /// Says of what is added from now on which network it is of; "" is a method's helper modules. Start weights hang on it. Returns the
+    /// name before.
+    std::string belongs_to(const std::string& network);
     /// Asks that updates are counted (before allocate()): sgd_step does it, and the count lies behind the buffers, so that a checkpoint has
     /// it and a weight file has not.
     std::shared_ptr<const Updates> count_updates();
-    void allocate(uint64_t seed);
+    /// `start`: Options::start().
+    void allocate(uint64_t start);
 
     Backend& backend() const { return *backend_; }
     /// Weights under `prefix`, buffers not counted.
@@ -76,7 +80,7 @@ class Parameters {
 
   private:
     struct Entry {
-        std::string name;
+        std::string name, network;
         Shape shape;
         Layout layout;
         Init init;
@@ -88,6 +92,7 @@ class Parameters {
     Backend* backend_;
     bool trainable_;
     std::vector<Entry> entries_;
+    std::string network_;
     int64_t value_count_ = 0, buffer_count_ = 0;
     Tensor values_, gradients_, momenta_, buffers_, rounded_;
     std::shared_ptr<Updates> updates_;

@@ -1,6 +1,6 @@
 // philox.h: counter-based random numbers (Salmon et al. 2011, Philox4x32-10): a draw depends on its key and counter alone,
 // never on threads, device or order of execution.
-// defines: Purpose, mix_bits, random_key, hash_name, Random4, philox, uniform, normal
+// defines: Purpose, mix_bits, random_key, hash_name, start_key_version, start_key, Random4, philox, uniform, normal
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -11,7 +11,7 @@
 namespace distill {
 
 /// What a number is drawn for: the same seed gives unrelated streams.
-enum class Purpose : uint64_t { init = 1, shuffle = 2, augment = 3, dropout = 4, validation = 5, bench = 6, search = 7 };
+enum class Purpose : uint64_t { init = 1, shuffle = 2, augment = 3, dropout = 4, validation = 5, bench = 6, search = 7, start = 8 };
 
 /// Mixes a seed, a purpose and a further number (a parameter's name hash, an epoch) into one key (splitmix64's finaliser).
 DISTILL_HD inline uint64_t mix_bits(uint64_t z) {
@@ -28,6 +28,18 @@ inline uint64_t hash_name(std::string_view name) {
     uint64_t h = 0xCBF29CE484222325ull;
     for (char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001B3ull;
     return h;
+}
+
+/// Says which of this program's ways from a seed to start weights and batches a run was made by; config.csv and journals have it.
+/// 1: seed and a parameter's name; 2: start_key(), and the network's name beside the parameter's.
+constexpr int start_key_version = 2;
+
+/// What a training draws its start weights, order of batches, augmentation and dropout from: not the seed alone, but also its role (alone,
+/// student, graph, teacher) and generation (0 learnt from labels alone, else one more than the latest of its teachers). So no two
+/// trainings where one learns from the other begin alike because their seeds are equal; two methods of one role, generation, network and
+/// seed do, and may be compared seed by seed.
+inline uint64_t start_key(uint64_t seed, std::string_view role, int generation) {
+    return random_key(seed, Purpose::start, mix_bits(hash_name(role)) + static_cast<uint64_t>(generation));
 }
 
 struct Random4 {

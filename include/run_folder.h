@@ -44,6 +44,8 @@ class RunFolder {
     std::filesystem::path checkpoint() const { return file("checkpoint.bin"); }
     bool finished() const { return std::filesystem::exists(file("result.csv")); }
     Config config() const;
+    /// InputError if its starts and batches were drawn by another version's key: what goes on or is used beside it would not fit.
+    void require_start_key() const;
     void write_result(const ResultRow& row) const;
 
     /// Starts a table anew, or goes on after its first `keep` rows.

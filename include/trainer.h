@@ -88,8 +88,8 @@ class StudentMethod : public Method {
   protected:
     StudentMethod(Backend& backend, const Options& options, int classes);
     /// parameters(), allocated: for members that are made of their memory.
-    Parameters& allocated(uint64_t seed) {
-        parameters_.allocate(seed);
+    Parameters& allocated(uint64_t start) {
+        parameters_.allocate(start);
         return parameters_;
     }
     Parameters parameters_;

@@ -30,7 +30,7 @@ Var Connectors::loss(const std::vector<Var>& student, const std::vector<Var>& te
 ActivationBoundary::ActivationBoundary(Backend& backend, const Options& o, int classes, const Teacher& teacher, const Shape& image)
     : InitialisedStudent(backend, o, classes, teacher, "loss_ab"),
       connectors_(parameters_, "connector", student_->sensing_channels(), teacher.network().sensing_channels()) {
-    parameters_.allocate(o.seed);
+    parameters_.allocate(o.start());
     const Sensing sensing("ab", teacher, *student_, backend, image);
     for (size_t i = 0; i < sensing.points(); ++i) {
         const Shape &t = sensing.teacher[i], &s = sensing.student[i];

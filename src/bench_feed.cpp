@@ -33,7 +33,7 @@ class LayersAlone {
         for (int n = 0; n < o.teachers; ++n)
             layers_.emplace_back(parameters_, "ntl." + std::to_string(n), in.c, out.c, out.c, o.training.ntl_depth,
                                  static_cast<float>(o.training.ntl_slope));
-        parameters_.allocate(o.training.seed);
+        parameters_.allocate(o.training.start());
         map_ = Tensor(*backend_, in, backend_->activation_type());
         std::vector<float> values(static_cast<size_t>(in.size()));
         for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 7) * 0.25f;

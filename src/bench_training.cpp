@@ -34,7 +34,7 @@ Dataset random_images(const BenchOptions& o) {
 LoaderOptions loader_options(const BenchOptions& o, const Normalization& normalization) {
     LoaderOptions l;
     l.batch = o.training.batch;
-    l.seed = o.training.seed;
+    l.start = o.training.start();
     l.augmentation.crop_flip = o.augment;
     l.normalization = normalization;
     return l;

@@ -1,5 +1,8 @@
 #include "distillation.h"
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "error.h"
 #include "nearest.h"
 #include "safetensors.h"
@@ -24,7 +27,7 @@ Var mean_of(const std::vector<Var>& logits) {
 }  // namespace
 
 Supervised::Supervised(Backend& backend, const Options& options, int classes) : StudentMethod(backend, options, classes) {
-    parameters_.allocate(options.seed);
+    parameters_.allocate(options.start());
 }
 
 StepResult Supervised::step(const Batch& batch) {
@@ -37,7 +40,7 @@ Teacher::Teacher(Backend& backend, const Options& options, int classes, int stre
     : parameters_(backend, false), mode_(options.teacher_bn == "batch" ? Mode::train : Mode::evaluate), stream_(stream) {
     if (options.teacher.empty()) input_error("--teacher: no network named; there are: ", network_names());
     network_ = make_network(options.teacher, classes, parameters_);
-    parameters_.allocate(options.seed);
+    parameters_.allocate(options.start());
 }
 
 std::unique_ptr<Teacher> Teacher::load(Backend& backend, const Options& options, int classes, int stream) {
@@ -63,6 +66,13 @@ Output Teacher::operator()(const Var& images, bool pre_activation) const {
     const OnStream beside(images.backend(), stream_);
     const Recording off(nullptr);
     return network_->forward(images, mode_, pre_activation);
+}
+
+int generation_after(const std::map<std::string, std::string>& metadata) {
+    constexpr long most = 1000;
+    const auto said = metadata.find("generation");
+    const long generation = said == metadata.end() ? 0 : std::strtol(said->second.c_str(), nullptr, 10);
+    return static_cast<int>(std::clamp(generation, 0L, most)) + 1;
 }
 
 void settle_teachers(Options& o) {
@@ -128,7 +138,7 @@ KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& o,
       alpha_(static_cast<float>(o.alpha)),
       gamma_(static_cast<float>(o.gamma)),
       squared_(o.kd_method != "soft-logits") {
-    parameters_.allocate(o.seed);
+    parameters_.allocate(o.start());
 }
 
 KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& o, int classes, const Teacher& teacher)

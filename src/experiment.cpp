@@ -56,16 +56,6 @@ std::string extents(const Network& network, Laboratory& lab) {
     return text(map.h, "x", map.w, "x", map.c);
 }
 
-/// A network's start weights hang on its name and seed alone: a student of its teacher's network and seed begins as that did.
-void warn_of_same_start(const Teacher& teacher, const Options& o) {
-    const auto seed = teacher.metadata().find("seed");
-    if (teacher.network().name() != o.student || seed == teacher.metadata().end()) return;
-    for (int i = 0; i < o.runs; ++i)
-        if (seed->second == std::to_string(o.seed + static_cast<uint64_t>(i)))
-            std::printf("warning: %s was trained with seed %s, as a student here: both start from the same weights; give another --seed\n",
-                        teacher.file().c_str(), seed->second.c_str());
-}
-
 /// Tests each teacher once. Of several, config.csv says what their last maps are, and the student's.
 Config measure_teachers(Laboratory& lab, const Loader& loader, const Options& o, const Network& student) {
     Config facts;
@@ -74,7 +64,6 @@ Config measure_teachers(Laboratory& lab, const Loader& loader, const Options& o,
         const Teacher& teacher = *lab.teachers[i];
         const std::string name = numbered ? "teacher" + std::to_string(i) : "teacher";
         warn_if_trained_otherwise(teacher.file(), teacher.metadata(), o);
-        warn_of_same_start(teacher, o);
         const Evaluation e = evaluate(*lab.backend, loader, teacher.network());
         std::printf("%s %s: test accuracy %.2f %%, loss %.4f (%lld images)\n", name.c_str(), teacher.network().name().c_str(), e.accuracy,
                     e.loss, static_cast<long long>(loader.test_records()));
@@ -100,6 +89,7 @@ Config kept_options(const OptionTable& table) {
 
 void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many,
                      const std::set<std::string>& free) {
+    folder.require_start_key();
     const Config now = table.values();
     for (const auto& [name, value] : folder.config()) {
         const bool of_kd = table.has("method") && std::count(kd_methods.begin(), kd_methods.end(), value) > 0;
@@ -114,6 +104,10 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
                         "; resume without it, or start anew in another folder");
         table.set(name, value, folder.file("config.csv").string(), open);
     }
+}
+
+Config start_facts(const Options& o) {
+    return {{"info.start_key", std::to_string(start_key_version)}, {"info.role", o.role}, {"info.generation", std::to_string(o.generation)}};
 }
 
 int side_by_side(const Options& o, const Backend& backend) {
@@ -166,7 +160,11 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     settle(o);
 
     Laboratory lab = open_laboratory(o);
-    if (distills) lab.teachers = load_teachers(*lab.backend, o, lab.data->classes);
+    if (distills) {
+        lab.teachers = load_teachers(*lab.backend, o, lab.data->classes);
+        o.role = "student";
+        for (const auto& teacher : lab.teachers) o.generation = std::max(o.generation, generation_after(teacher->metadata()));
+    }
     const Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     std::unique_ptr<Method> first = start_method(lab, o, make_method);
     print_configuration(method_name, kept_options(table));
@@ -174,6 +172,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(),
                     o.epochs - 1);
     Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
+    for (auto& fact : start_facts(o)) facts.push_back(std::move(fact));
     for (auto& fact : measure_teachers(lab, loader, o, first->student())) facts.push_back(std::move(fact));
     for (auto& fact : measure_pretrained(lab, loader, o, *first)) facts.push_back(std::move(fact));
     if (o.stage > 0) facts.emplace_back("info.stage", std::to_string(o.stage));

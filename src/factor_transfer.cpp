@@ -39,8 +39,8 @@ FactorTransfer::FactorTransfer(Backend& backend, const Options& o, int classes, 
       paraphraser_(own_, "paraphraser", teacher.network().feature_channels().back(), o.paraphraser_rate, static_cast<float>(o.ntl_slope)),
       translator_(parameters_, "translator", student_->feature_channels().back(), paraphraser_.factor_channels(),
                   paraphraser_.factor_channels(), o.ntl_depth, static_cast<float>(o.ntl_slope)) {
-    own_.allocate(o.seed);
-    parameters_.allocate(o.seed);
+    own_.allocate(o.start());
+    parameters_.allocate(o.start());
 }
 
 Preparation FactorTransfer::preparation() {

@@ -49,7 +49,7 @@ Feed::Feed(Backend& backend, const Options& o, int classes, const Teachers& teac
         const int64_t out = teachers[n]->network().feature_channels().back(), width = o.ntl_width > 0 ? o.ntl_width : out;
         layers_.emplace_back(parameters_, "ntl." + std::to_string(n), in, width, out, o.ntl_depth, static_cast<float>(o.ntl_slope));
     }
-    parameters_.allocate(o.seed);
+    parameters_.allocate(o.start());
 }
 
 std::vector<std::string> Feed::loss_names() const {

@@ -69,8 +69,8 @@ void run_parallel(Command& c, const Settle& settle_by) {
     run_experiment(method_name, *c.table, c.options, true, make_feed, settle_by);
 }
 
-/// The chain of one seed: stage k, in stage<k>/, is `feed parallel` with the one teacher that stage k − 1 made, and starts from seed
-/// `seed` + k − 1.
+/// The chain of one seed: stage k, in stage<k>/, is `feed parallel` with the one teacher that stage k − 1 made. Each is a generation of its
+/// own, so each starts afresh.
 void run_chain(const fs::path& base, Command& c) {
     Options& o = c.options;
     const Options asked = o;
@@ -84,7 +84,6 @@ void run_chain(const fs::path& base, Command& c) {
         if (k > 1) o.teacher_nets = asked.student;
         o.run = folder.string();
         o.stage = k;
-        o.seed = asked.seed + static_cast<uint64_t>(k - 1);
         o.runs = 1;
         o.resume = known;
         if (k < asked.stages) o.save.clear();

@@ -25,7 +25,7 @@ MapDecoder::MapDecoder(Backend& backend, const Loader& loader, const Teacher& st
       parameters_(backend),
       decoder_(parameters_, "decoder", student.network().feature_channels().back(), teacher.network().feature_channels().back(),
                teacher.network().feature_channels().back(), o.ntl_depth, static_cast<float>(o.ntl_slope), ChainEnd::linear) {
-    parameters_.allocate(o.seed);
+    parameters_.allocate(o.start());
     variance_ = test_variance();
 }
 

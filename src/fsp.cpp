@@ -43,7 +43,7 @@ Var fsp_loss(const std::vector<Var>& student, const std::vector<Var>& teacher) {
 
 Fsp::Fsp(Backend& backend, const Options& o, int classes, const Teacher& teacher, const Shape& image)
     : InitialisedStudent(backend, o, classes, teacher, "loss_fsp") {
-    parameters_.allocate(o.seed);
+    parameters_.allocate(o.start());
     const Sensing sensing("fsp", teacher, *student_, backend, image);
     for (size_t i = 0; i < sensing.points(); ++i)
         if (sensing.teacher[i].c != sensing.student[i].c)

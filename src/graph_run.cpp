@@ -1,12 +1,16 @@
 #include "graph_run.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdlib>
 
+#include "distillation.h"
 #include "error.h"
 #include "files.h"
 #include "ktg.h"
 #include "nearest.h"
 #include "runs.h"
+#include "safetensors.h"
 
 namespace distill {
 namespace {
@@ -24,6 +28,9 @@ Options options_of(const RunFolder& folder) {
     Options options;
     Offline offline(options);
     take_options_of(folder, method_name, offline.table);
+    const Config config = folder.config();
+    options.role = value_of(config, "info.role");
+    options.generation = std::atoi(value_of(config, "info.generation").c_str());
     return options;
 }
 
@@ -51,6 +58,13 @@ void name_networks(Options& o, const Graph& graph) {
     o.teacher = joined(others, "+");
 }
 
+void set_start(Options& o, const Graph& graph) {
+    o.role = "graph";
+    o.generation = 1;
+    for (const GraphNode& node : graph.nodes)
+        if (!node.weights.empty()) o.generation = std::max(o.generation, generation_after(read_safetensors(node.weights).metadata));
+}
+
 void prepare_graph_run(const fs::path& path, const Graph& graph, const Options& options, const Config& facts) {
     if (!fs::exists(path)) {
         Options own = options;
@@ -58,6 +72,7 @@ void prepare_graph_run(const fs::path& path, const Graph& graph, const Options& 
         Config config{{"method", method_name}};
         for (auto& row : kept_options(Offline(own).table)) config.push_back(std::move(row));
         config.insert(config.end(), facts.begin(), facts.end());
+        for (auto& fact : start_facts(options)) config.push_back(std::move(fact));
         RunFolder::create(path, config);
     }
     const fs::path file = path / "graph.csv";

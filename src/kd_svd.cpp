@@ -14,7 +14,7 @@ KdSvd::KdSvd(Backend& backend, const Options& o, int classes, const Teacher& tea
     : StudentMethod(backend, o, classes),
       teacher_(teacher),
       relations_(o.kd_method == "kd-svd"),
-      mixing_(allocated(o.seed), GradientMixing::rule_of(o.mixing)) {
+      mixing_(allocated(o.start()), GradientMixing::rule_of(o.mixing)) {
     require_paired_points(*student_, teacher.network());
 }
 

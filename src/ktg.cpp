@@ -37,11 +37,11 @@ KnowledgeTransferGraph::KnowledgeTransferGraph(Backend& backend, const Graph& gr
         } else if (graph_.is_frozen(i)) {
             node.frozen = std::make_unique<Parameters>(backend, false);
             node.network = make_network(graph_.node(i).model, classes, *node.frozen);
-            node.frozen->allocate(o.seed);
+            node.frozen->allocate(o.start());
             load(i, *node.frozen, "");
         }
     }
-    parameters_.allocate(o.seed);
+    parameters_.allocate(o.start());
     for (int i = 0; i < graph_.size(); ++i) {
         if (graph_.is_trained(i)) load(i, parameters_, prefix_of(i));
         if (!graph_.node(i).is_ensemble()) continue;

@@ -62,6 +62,7 @@ void settle(Options& o, Graph& graph) {
     graph = named_graph(o);
     require_weights(graph, find_graph(o.graph).string());
     name_networks(o, graph);
+    set_start(o, graph);
     if (graph.node(0).is_ensemble() && !o.save.empty())
         input_error("--save ", o.save, ": node 0 is an ensemble without weights of its own; its members' are kept in the run's folder");
     std::printf("%s", graph_text(graph).c_str());

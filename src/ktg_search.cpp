@@ -46,7 +46,8 @@ class Undertaking {
 
   private:
     void require_fitting_data();
-    Options training(bool alone, int64_t validation) const;
+    enum class Trains { graph, alone, teacher };
+    Options training(Trains what, int64_t validation) const;
     void train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation);
     void train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed);
     Graph with_weights(Graph graph, const fs::path& from) const;
@@ -89,6 +90,7 @@ Undertaking::Undertaking(const std::string& method, SearchOptions& options, Opti
     Config config{{"method", method}};
     config.insert(config.end(), study_.begin(), study_.end());
     config.insert(config.end(), facts_.begin(), facts_.end());
+    config.emplace_back("info.start_key", std::to_string(start_key_version));
     folder_ = known ? RunFolder::reopen(base_) : RunFolder::create(base_, config);
     folder_->lock(lock_patience);  // the workers inherit it: while one lives, nobody else works here
     if (known) require_same_input(*folder_, facts_);
@@ -109,13 +111,17 @@ void Undertaking::require_fitting_data() {
         lab.reset();
         lab.emplace(open_laboratory(o_));
     }
-    for (const bool alone : {false, true}) Loader(*lab->backend, lab->on_device, lab->loader_options(training(alone, 0)));
+    for (const Trains what : {Trains::graph, Trains::alone})
+        Loader(*lab->backend, lab->on_device, lab->loader_options(training(what, 0)));
 }
 
-Options Undertaking::training(bool alone, int64_t validation) const {
+/// Teachers of frozen nodes have a role of their own. All graphs have one generation: their teachers learnt from labels alone.
+Options Undertaking::training(Trains what, int64_t validation) const {
     Options o = o_;
     o.validation = validation;
-    if (alone) o.batch = s_.alone_batch;
+    if (what != Trains::graph) o.batch = s_.alone_batch;
+    o.role = what == Trains::teacher ? "teacher" : "graph";
+    o.generation = what == Trains::teacher ? 0 : 1;
     if (o.device == "cpu") o.threads = std::max(1, o_.threads / s_.jobs);
     return o;
 }
@@ -135,7 +141,7 @@ void Undertaking::train_folders(const std::string& what, const std::vector<std::
 void Undertaking::train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation) {
     std::vector<std::string> folders;
     for (const std::string& network : networks) {
-        prepare_graph_run(into / network, mutual_learning({network}), training(true, validation), facts_);
+        prepare_graph_run(into / network, mutual_learning({network}), training(Trains::teacher, validation), facts_);
         folders.push_back((into / network).string());
     }
     train_folders("networks trained alone, for frozen nodes", folders, true);
@@ -165,7 +171,7 @@ void Undertaking::search(const SearchSpace& space) {
         return Proposal{graph_line(graph), graph.is_frozen(0) ? "its target would be frozen" : ""};
     };
     plan.prepare = [&](int64_t trial) {
-        prepare_graph_run(folder_of(trial), with_weights(graph_of(trial), base_ / "pretrained"), training(false, o_.validation), facts_);
+        prepare_graph_run(folder_of(trial), with_weights(graph_of(trial), base_ / "pretrained"), training(Trains::graph, o_.validation), facts_);
         return folder_of(trial).string();
     };
     plan.tidy = [&](int64_t trial, bool keep_weights) {
@@ -176,7 +182,7 @@ void Undertaking::search(const SearchSpace& space) {
     };
 
     const fs::path path = base_ / "journal.csv";
-    Config study{{"format", "1"}};
+    Config study{{"format", "1"}, {"start_key", std::to_string(start_key_version)}};
     for (const auto& row : study_)
         if (drives_search.count(row.first) == 0) study.push_back(row);
     study.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
@@ -228,7 +234,7 @@ void Undertaking::compare(std::vector<Contender> contenders) {
         const Graph graph = with_weights(c.graph, teachers);
         if (c.found) write_file_atomically(base_ / (c.name + ".csv"), graph_csv(graph, base_));
         for (int i = 0; i < s_.retrain_seeds; ++i) {
-            Options options = training(graph.size() == 1, 0);
+            Options options = training(graph.size() == 1 ? Trains::alone : Trains::graph, 0);
             options.seed += static_cast<uint64_t>(i);
             folders.push_back(seed_folder(c, i).string());
             prepare_graph_run(folders.back(), graph, options, facts_);

@@ -46,7 +46,7 @@ LoaderOptions Laboratory::loader_options(const Options& o) const {
     l.batch = o.batch;
     l.shuffle = o.shuffle;
     l.drop_last = o.drop_last;
-    l.seed = o.seed;
+    l.start = o.start();
     l.augmentation.crop_flip = o.augment == "crop-flip";
     l.augmentation.reflect = o.crop_pad == "reflect";
     l.normalization = normalization;

@@ -83,7 +83,7 @@ Dropout::Dropout(Parameters& parameters, const std::string& name, float rate_)
 
 Var Dropout::operator()(const Var& x, Mode mode) const {
     if (mode == Mode::evaluate) return x;
-    return dropout(x, rate, random_key(updates_->seed, Purpose::dropout, name_), updates_->count);
+    return dropout(x, rate, random_key(updates_->start, Purpose::dropout, name_), updates_->count);
 }
 
 Var conv_bn(const Var& x, const Conv2d& conv, const BatchNorm& bn, Mode mode, bool relu, const Var& residual) {

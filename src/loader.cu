@@ -19,7 +19,7 @@ struct GatherLine {
     int64_t first;
     int64_t height, width;
     Augmentation augmentation;
-    uint64_t seed;
+    uint64_t start;
     float scale[3], shift[3];  ///< value = byte·scale + shift
     T* images;
     int32_t* batch_labels;
@@ -37,7 +37,7 @@ struct GatherLine {
         int64_t down = 0, right = 0;
         bool flip = false;
         if (augmentation.crop_flip) {
-            const uint64_t key = random_key(seed, Purpose::augment, static_cast<uint64_t>(position[1]));
+            const uint64_t key = random_key(start, Purpose::augment, static_cast<uint64_t>(position[1]));
             const Random4 r = philox(key, static_cast<uint64_t>(record));
             const auto choices = static_cast<uint32_t>(2 * augmentation.pad + 1);
             down = static_cast<int64_t>((static_cast<uint64_t>(r.v[0]) * choices) >> 32) - augmentation.pad;
@@ -118,7 +118,7 @@ void Loader::begin_epoch(int64_t epoch, int64_t step) {
     std::vector<int32_t> order(static_cast<size_t>(data_->train.records));
     std::iota(order.begin(), order.end(), 0);
     if (options_.shuffle) {
-        const uint64_t key = random_key(options_.seed, Purpose::shuffle, static_cast<uint64_t>(epoch));
+        const uint64_t key = random_key(options_.start, Purpose::shuffle, static_cast<uint64_t>(epoch));
         std::vector<uint64_t> rank(order.size());
         for (size_t i = 0; i < rank.size(); ++i) {
             const Random4 r = philox(key, i);
@@ -165,7 +165,7 @@ Batch Loader::gather(const DeviceData::Part& from, int64_t images, const int32_t
         g.height = height;
         g.width = width;
         g.augmentation = augmentation;
-        g.seed = options_.seed;
+        g.start = options_.start;
         for (int c = 0; c < 3; ++c) {
             g.scale[c] = 1.0f / options_.normalization.std[c];
             g.shift[c] = -options_.normalization.mean[c] / options_.normalization.std[c];

@@ -68,12 +68,12 @@ Mhgd::Mhgd(Backend& backend, const Options& o, int classes, const Teacher& teach
       options_(o),
       statistics_(o.mha_bn == "batch" ? Statistics::batch : Statistics::running),
       attention_(backend),
-      mixing_(allocated(o.seed), GradientMixing::rule_of(o.mixing)) {
+      mixing_(allocated(o.start()), GradientMixing::rule_of(o.mixing)) {
     require_paired_points(*student_, teacher.network());
     const std::vector<int64_t>& channels = teacher.network().sensing_channels();
     for (size_t p = 0; p + 1 < channels.size(); ++p)
         networks_.emplace_back(attention_, name_of(p), channels[p], channels[p + 1], o.heads);
-    attention_.allocate(o.seed);
+    attention_.allocate(o.start());
     for (const AttentionNetwork& network : networks_) still_.push_back(network.still());
     if (!o.mha.empty()) load_attention(o.mha);
 }
@@ -85,7 +85,7 @@ Var Mhgd::attention_loss(const Batch& batch) const {
     Var loss;
     for (size_t p = 0; p < networks_.size(); ++p) {
         const Var &front = v[p], &back = v[p + 1];
-        const uint64_t key = random_key(options_.seed, Purpose::dropout, hash_name(name_of(p)));
+        const uint64_t key = random_key(options_.start(), Purpose::dropout, hash_name(name_of(p)));
         Tensor kept;
         if (options_.head_dropping) kept = draw_kept_heads(front.backend(), batch.size(), options_.heads, key, batch.step);
         const Var scores = networks_[p].scores(front, back, Statistics::batch_remembered);

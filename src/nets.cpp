@@ -230,10 +230,17 @@ class WideResNet final : public Network {
 }  // namespace
 
 std::unique_ptr<Network> make_network(const std::string& name, int classes, Parameters& parameters, const std::string& prefix) {
-    if (is_mhgd_network(name)) return make_mhgd_network(name, classes, parameters, prefix);
-    const Plan plan = plan_of(name);
-    if (plan.family == Plan::Family::resnet) return std::make_unique<ResNet>(name, plan, classes, parameters, prefix);
-    return std::make_unique<WideResNet>(name, plan, classes, parameters, prefix);
+    const std::string before = parameters.belongs_to(name);
+    std::unique_ptr<Network> network;
+    if (is_mhgd_network(name)) {
+        network = make_mhgd_network(name, classes, parameters, prefix);
+    } else if (const Plan plan = plan_of(name); plan.family == Plan::Family::resnet) {
+        network = std::make_unique<ResNet>(name, plan, classes, parameters, prefix);
+    } else {
+        network = std::make_unique<WideResNet>(name, plan, classes, parameters, prefix);
+    }
+    parameters.belongs_to(before);
+    return network;
 }
 
 std::string family_of(const std::string& name) {

@@ -1,6 +1,7 @@
 #include "parameters.h"
 
 #include <set>
+#include <utility>
 
 #include "backend.h"
 #include "error.h"
@@ -78,21 +79,23 @@ Var Parameters::add(Entry entry) {
 }
 
 Var Parameters::add(const std::string& name, Shape shape, Layout layout, Init init) {
-    return add({name, shape, layout, init, false, 0, {}});
+    return add({name, network_, shape, layout, init, false, 0, {}});
 }
 Var Parameters::add_buffer(const std::string& name, Shape shape, float value) {
-    return add({name, shape, Layout::vector, Init::constant(value), true, 0, {}});
+    return add({name, network_, shape, Layout::vector, Init::constant(value), true, 0, {}});
 }
+
+std::string Parameters::belongs_to(const std::string& network) { return std::exchange(network_, network); }
 
 std::shared_ptr<const Updates> Parameters::count_updates() {
     if (!updates_) updates_ = std::make_shared<Updates>();
     return updates_;
 }
 
-void Parameters::allocate(uint64_t seed) {
+void Parameters::allocate(uint64_t start) {
     values_ = Tensor::zeros(*backend_, {1, 1, 1, value_count_});
     buffers_ = Tensor::zeros(*backend_, {1, 1, 1, buffer_count_ + (updates_ ? alignment : 0)});
-    if (updates_) *updates_ = {seed, buffers_.view(buffer_count_, {})};
+    if (updates_) *updates_ = {start, buffers_.view(buffer_count_, {})};
     if (trainable_) {
         gradients_ = Tensor::zeros(*backend_, {1, 1, 1, value_count_});
         momenta_ = Tensor::zeros(*backend_, {1, 1, 1, value_count_});
@@ -100,7 +103,7 @@ void Parameters::allocate(uint64_t seed) {
     if (backend_->activation_type() == DType::bf16) rounded_ = Tensor(*backend_, values_.shape(), DType::bf16);
     for (Entry& e : entries_) {
         Tensor place = (e.buffer ? buffers_ : values_).view(e.offset, e.shape);
-        place.upload(drawn(e.init, e.shape.size(), random_key(seed, Purpose::init, hash_name(e.name))).data());
+        place.upload(drawn(e.init, e.shape.size(), random_key(start, Purpose::init, hash_name(e.network + "/" + e.name))).data());
         e.var.node().value = place;
         if (!e.buffer && rounded_.defined()) e.var.node().rounded = rounded_.view(e.offset, e.shape);
     }

@@ -78,7 +78,7 @@ ReviewKD::ReviewKD(Backend& backend, const Options& o, int classes, const Teache
         for (size_t j = 0; j <= k; ++j)
             row.emplace_back(parameters_, name + "." + std::to_string(j), in[levels - 1 - j], mid, to, false, false);
     }
-    parameters_.allocate(o.seed);
+    parameters_.allocate(o.start());
 }
 
 void ReviewKD::begin_epoch(int epoch) {

@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "files.h"
+#include "philox.h"
 
 namespace distill {
 namespace {
@@ -99,6 +100,14 @@ void RunFolder::lock(double patience) {
 }
 
 Config RunFolder::config() const { return read_config(file("config.csv")); }
+
+void RunFolder::require_start_key() const {
+    const std::string found = value_of(config(), "info.start_key");
+    if (found != std::to_string(start_key_version))
+        input_error(path_.string(), ": its start weights and batches were drawn by version ", found.empty() ? "1" : found,
+                    " of the key, this program draws by version ", start_key_version,
+                    "; start anew in another folder, or go on with the program that began it (config.csv, info.commit)");
+}
 
 void RunFolder::write_result(const ResultRow& r) const {
     const std::vector<std::string> columns = {"id", "dataset", "teacher", "student", "method", "seed", "last", "best", "best_epoch",

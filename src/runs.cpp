@@ -25,7 +25,8 @@ void save_network(const fs::path& path, const Parameters& parameters, const std:
     WeightFile file;
     file.tensors = parameters.to_file(prefix);
     file.metadata = {{"network", network.name()}, {"classes", std::to_string(network.classes())}, {"dataset", o.dataset},
-                     {"normalization", o.normalize}, {"method", method}, {"seed", std::to_string(o.seed)}, {"accuracy", number(accuracy)}};
+                     {"normalization", o.normalize}, {"method", method}, {"seed", std::to_string(o.seed)}, {"role", o.role},
+                     {"generation", std::to_string(o.generation)}, {"accuracy", number(accuracy)}};
     if (!file.tensors.empty()) write_safetensors(path, file);
 }
 

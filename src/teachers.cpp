@@ -20,6 +20,8 @@ struct TeacherTraining {
         options.student = asked.teacher_nets;
         options.runs = asked.train_teachers;
         options.log_steps = false;
+        options.role = "teacher";
+        options.generation = 0;
         options.resume = true;
         options.run = asked.teachers_run.empty() ? "runs/teachers-" + asked.dataset + "-" + options.student : asked.teachers_run;
         add_training_options(table, options, false);
@@ -32,6 +34,7 @@ struct TeacherTraining {
 
 /// A teacher that is there must be the one that would be trained now.
 void require_same_training(const RunFolder& there, const Config& wanted) {
+    there.require_start_key();
     const Config theirs = there.config();
     // Other images under the same name have another normalisation, too: the images are the better complaint.
     if (value_of(theirs, "dataset") == value_of(wanted, "dataset")) require_same_input(there, wanted);
@@ -51,7 +54,8 @@ void train_teachers(const Options& asked) {
     parse_lr_steps(o.lr_steps);
     Laboratory lab = open_laboratory(o);
     Loader(*lab.backend, lab.on_device, lab.loader_options(o));  // says what is wrong with the batch before there is a folder
-    const Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
+    Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
+    for (auto& fact : start_facts(o)) facts.push_back(std::move(fact));
     std::vector<PlannedRun> planned;
     int left = 0;
     for (int seed = 0; seed < o.runs; ++seed) {

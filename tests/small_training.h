@@ -127,7 +127,7 @@ class SmallTraining {
     Loader loader() {
         LoaderOptions l;
         l.batch = options.batch;
-        l.seed = options.seed;
+        l.start = options.start();
         l.normalization = data_.stats;
         return Loader(*backend_, data_, l);
     }

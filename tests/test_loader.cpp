@@ -47,7 +47,7 @@ LoaderOptions raw(bool crop_flip, bool shuffle = true) {
     LoaderOptions o;
     o.batch = 16;
     o.shuffle = shuffle;
-    o.seed = 5;
+    o.start = 5;
     o.augmentation.crop_flip = crop_flip;
     return o;
 }
@@ -123,7 +123,7 @@ TEST_CASE("loader: an epoch's order is a permutation, another one for every epoc
         CHECK(order == all);
     }
     LoaderOptions options = raw(false);
-    options.seed = 6;
+    options.start = 6;
     Loader other(*backend, data, options);
     CHECK(order_of(epoch_of(other, 0)) != first);
 
