@@ -1,6 +1,6 @@
 // experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
 // defines: kd_methods, Settle, require_student, run_experiment, kept_options, print_configuration, take_options_of,
-//          start_facts, side_by_side, checksum
+//          run_facts, with_start, side_by_side, checksum
 #pragma once
 #include <functional>
 #include <set>
@@ -33,8 +33,11 @@ void print_configuration(const std::string& method_name, const Config& rows);
 /// seed.
 void take_options_of(const RunFolder& folder, const std::string& method_name, OptionTable& table, bool one_of_many = false,
                      const std::set<std::string>& free = {});
-/// What config.csv says of the key that start weights and batches are drawn from.
-Config start_facts(const Options& options);
+/// What config.csv says of every run beside its options: by which program, on what, with which images; and what its start weights and
+/// batches are drawn from: the key's version, the role and the generation.
+Config run_facts(const Laboratory& lab);
+Config with_start(Config facts, const Options& options);
+Config run_facts(const Laboratory& lab, const Options& options);  ///< all of it
 /// --side-by-side, resolved: one small network does not fill a GPU; a CPU's threads serve one training after another best.
 int side_by_side(const Options& options, const Backend& backend);
 /// Of the images and labels that a run trains and tests on.

@@ -89,7 +89,6 @@ Config kept_options(const OptionTable& table) {
 
 void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many,
                      const std::set<std::string>& free) {
-    folder.require_start_key();
     const Config now = table.values();
     for (const auto& [name, value] : folder.config()) {
         const bool of_kd = table.has("method") && std::count(kd_methods.begin(), kd_methods.end(), value) > 0;
@@ -104,10 +103,20 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
                         "; resume without it, or start anew in another folder");
         table.set(name, value, folder.file("config.csv").string(), open);
     }
+    folder.require_start_key();
 }
 
-Config start_facts(const Options& o) {
-    return {{"info.start_key", std::to_string(start_key_version)}, {"info.role", o.role}, {"info.generation", std::to_string(o.generation)}};
+Config run_facts(const Laboratory& lab) {
+    return {{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
+}
+
+Config run_facts(const Laboratory& lab, const Options& o) { return with_start(run_facts(lab), o); }
+
+Config with_start(Config facts, const Options& o) {
+    facts.emplace_back("info.start_key", std::to_string(start_key_version));
+    facts.emplace_back("info.role", o.role);
+    facts.emplace_back("info.generation", std::to_string(o.generation));
+    return facts;
 }
 
 int side_by_side(const Options& o, const Backend& backend) {
@@ -171,8 +180,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     if (!steps.empty() && steps.front() >= o.epochs)
         std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(),
                     o.epochs - 1);
-    Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
-    for (auto& fact : start_facts(o)) facts.push_back(std::move(fact));
+    Config facts = run_facts(lab, o);
     for (auto& fact : measure_teachers(lab, loader, o, first->student())) facts.push_back(std::move(fact));
     for (auto& fact : measure_pretrained(lab, loader, o, *first)) facts.push_back(std::move(fact));
     if (o.stage > 0) facts.emplace_back("info.stage", std::to_string(o.stage));

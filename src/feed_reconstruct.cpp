@@ -209,9 +209,7 @@ void run_reconstruction(OptionTable& table, Options& o) {
     print_configuration(method_name, kept_options(table));
     Config config{{"method", method_name}};
     for (auto& row : kept_options(table)) config.push_back(row);
-    for (const auto& fact : Config{{"info.commit", commit()}, {"info.machine", lab.backend->description()},
-                                   {"info.data_sha256", checksum(*lab.data)}})
-        config.push_back(fact);
+    for (auto& fact : run_facts(lab, o)) config.push_back(std::move(fact));
     const auto add_checksums = [&](const char* what, const Teachers& networks) {
         for (size_t i = 0; i < networks.size(); ++i) {
             warn_if_trained_otherwise(networks[i]->file(), networks[i]->metadata(), o);

@@ -59,6 +59,7 @@ void name_networks(Options& o, const Graph& graph) {
 }
 
 void set_start(Options& o, const Graph& graph) {
+    if (graph.size() == 1) return;  // a network alone
     o.role = "graph";
     o.generation = 1;
     for (const GraphNode& node : graph.nodes)
@@ -71,8 +72,7 @@ void prepare_graph_run(const fs::path& path, const Graph& graph, const Options& 
         own.graph = (path / "graph.csv").string();
         Config config{{"method", method_name}};
         for (auto& row : kept_options(Offline(own).table)) config.push_back(std::move(row));
-        config.insert(config.end(), facts.begin(), facts.end());
-        for (auto& fact : start_facts(options)) config.push_back(std::move(fact));
+        for (auto& fact : with_start(facts, options)) config.push_back(std::move(fact));
         RunFolder::create(path, config);
     }
     const fs::path file = path / "graph.csv";

@@ -104,7 +104,7 @@ void Undertaking::require_fitting_data() {
     o_.device = s_.devices == "cpu" || s_.devices == "auto" ? s_.devices : (parse_devices(s_.devices), "cuda");
     o_.validation = 0;
     std::optional<Laboratory> lab(open_laboratory(o_));
-    facts_ = {{"info.commit", commit()}, {"info.machine", lab->backend->description()}, {"info.data_sha256", checksum(*lab->data)}};
+    facts_ = run_facts(*lab);
     if (s_.transfer.empty() && s_.score == "validation") {
         constexpr int64_t authors_part = 5;  // 10,000 of CIFAR's 50,000
         o_.validation = asked > 0 ? asked : std::max<int64_t>(1, lab->data->train.records / authors_part);
@@ -120,8 +120,8 @@ Options Undertaking::training(Trains what, int64_t validation) const {
     Options o = o_;
     o.validation = validation;
     if (what != Trains::graph) o.batch = s_.alone_batch;
-    o.role = what == Trains::teacher ? "teacher" : "graph";
-    o.generation = what == Trains::teacher ? 0 : 1;
+    o.role = what == Trains::teacher ? "teacher" : what == Trains::alone ? "alone" : "graph";
+    o.generation = what == Trains::graph ? 1 : 0;
     if (o.device == "cpu") o.threads = std::max(1, o_.threads / s_.jobs);
     return o;
 }

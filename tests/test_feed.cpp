@@ -203,7 +203,11 @@ TEST_CASE("feed: a run's files, and one stage of a chain is the run with one tea
     REQUIRE(end.code == 0);
     check_equal(folder / "one", folder / "chain/stage1");
     CHECK(value_of(folder / "chain/stage2", "teachers") == "chain/stage1/student.safetensors");
-    CHECK(value_of(folder / "chain/stage2", "seed") == "4");
+    for (const auto& [stage, generation] : {std::pair{"chain/stage1", "1"}, {"chain/stage2", "2"}}) {
+        CHECK(value_of(folder / stage, "seed") == "3");
+        CHECK(value_of(folder / stage, "info.role") == "student");
+        CHECK(value_of(folder / stage, "info.generation") == generation);
+    }
     // Stopped between stages, and in the middle of one.
     fs::remove_all(folder / "chain/stage2");
     check_rejected(folder, chain + "chain", {"chain", "exists", "--resume"});

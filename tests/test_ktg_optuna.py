@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 DRIVER = HERE.parent / "tools" / "ktg_optuna.py"
 sys.path.insert(0, str(DRIVER.parent))
 from ktg_optuna import with_driver  # noqa: E402
-from ktg_trials import draw, layout  # noqa: E402
+from ktg_trials import START_KEY, draw, layout  # noqa: E402
 HEARTBEAT = 2  # seconds; a worker is taken for dead after three of these
 EPOCHS = 4
 
@@ -166,6 +166,12 @@ class Draws(unittest.TestCase):
             settings = {"seed": seed, "nodes": 3, "target": "resnet8", "models": ["resnet8", "resnet14", "wrn-10-1"]}
             models, gates = layout(settings, draw(settings, trial))
             self.assertEqual(" | ".join(" ".join(words) for words in [models, *gates]), expected)
+
+
+class StartKey(unittest.TestCase):
+    def test_is_the_program_s(self):
+        philox = (HERE.parent / "include" / "philox.h").read_text()
+        self.assertIn(f"constexpr int start_key_version = {START_KEY};", philox)
 
 
 class Search(unittest.TestCase):

@@ -75,19 +75,19 @@ TEST_CASE("trainer: last, best and the best's epoch are those of the table") {
 
 TEST_CASE("trainer: it learns, and evaluation is the same in any batches") {
     SmallTraining bench;
-    bench.options.epochs = 20;
-    bench.options.lr_steps = "16";
+    bench.options.epochs = 40;
+    bench.options.lr_steps = "32";
     const auto method = supervised(bench.backend(), bench.options, bench.teacher());
     const TrainingResult result = bench.train("run", *method);
-    CHECK(result.last > 60);  // chance is 25 %
+    CHECK(result.last > 60);  // chance is 25 %; 97 to 100 with each of six seeds
     const CsvTable epochs = read_csv(bench.path("run") / "epochs.csv");
-    CHECK(epochs.cell_number(19, "train_loss") < 0.7 * epochs.cell_number(0, "train_loss"));
+    CHECK(epochs.cell_number(39, "train_loss") < 0.7 * epochs.cell_number(0, "train_loss"));
     for (const int64_t batch : {7, 32, 100}) {
         bench.options.batch = batch;
         const Loader loader = bench.loader();
         const Evaluation e = evaluate(bench.backend(), loader, method->student());
         CHECK(e.accuracy == result.last);
-        CHECK(e.loss == doctest::Approx(epochs.cell_number(19, "test_loss")).epsilon(1e-5));
+        CHECK(e.loss == doctest::Approx(epochs.cell_number(39, "test_loss")).epsilon(1e-5));
     }
 }
 

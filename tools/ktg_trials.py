@@ -16,6 +16,7 @@ import time
 GATES = ("through", "cutoff", "linear", "correct")
 MACHINE_OPTIONS = ("--device", "--threads")  # a worker's own; every other option is the study's
 POLL_SECONDS = 0.2
+START_KEY = 2  # what start weights and batches are drawn from: start_key_version of include/philox.h
 U32, U64 = 2**32 - 1, 2**64 - 1
 LIBC = ctypes.CDLL(None)  # loaded here, so that nothing is left to load between fork and exec
 
@@ -166,7 +167,7 @@ def settle(args):
         weights = {net: digest((args.weights / f"{net}.safetensors").read_bytes()) for net in models} if args.weights else "trained"
     except OSError as error:
         raise Stop(f"--weights: {error.filename}: {error.strerror}; expected NET.safetensors of each of --models")
-    return {"dataset": args.dataset, "data_sha256": digest(json.dumps({k: data[k] for k in data if k.startswith("sha256")}).encode()),
+    return {"start_key": START_KEY, "dataset": args.dataset, "data_sha256": digest(json.dumps({k: data[k] for k in data if k.startswith("sha256")}).encode()),
             "score": args.score, "held_out": held_out, "nodes": args.nodes, "target": args.target, "models": models,
             "trials": args.trials, "epochs": args.epochs, "batch": args.batch, "seed": args.seed, "weights": weights,
             "weights_epochs": args.weights_epochs or args.epochs, "alone_batch": args.alone_batch,
