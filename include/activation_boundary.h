@@ -1,5 +1,5 @@
 // activation_boundary.h: "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons" (Heo, Lee, Yun, Choi;
-// AAAI 2019), as MHGD's authors compare with it (PAPERS.md).
+// AAAI 2019), as MHGD's authors compare with it (docs/papers.md §6.7).
 // defines: Connectors, ActivationBoundary
 #pragma once
 #include <string>

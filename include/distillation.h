@@ -56,10 +56,10 @@ Teachers load_teachers(Backend& backend, const Options& options, int classes);
 /// What each answers, side by side: join() before it is used. Of the maps the last alone is kept.
 std::vector<Output> look(const Teachers& teachers, const Var& images);
 
-/// T²·mean over the batch of KL(p_t ‖ p_s), p = softmax(logits/T) (Hinton, Vinyals, Dean 2015).
+/// T²·mean over the batch of KL(p_t ‖ p_s), p = softmax(logits/T) (Hinton, Vinyals, Dean 2015; docs/papers.md §6.1).
 Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float temperature);
 
-/// γ·CE + α·T²·KL (PAPERS.md: KD); soft-logits is γ·CE + α·KL. Of several teachers the logits' mean teaches.
+/// γ·CE + α·T²·KL (docs/papers.md §6.1, §6.2, §6.3, §6.4); soft-logits is γ·CE + α·KL. Of several teachers the logits' mean teaches.
 class KnowledgeDistillation final : public StudentMethod {
   public:
     KnowledgeDistillation(Backend& backend, const Options& options, int classes, const Teacher& teacher);

@@ -1,4 +1,5 @@
-// factor_transfer.h: "Paraphrasing Complex Network: Network Compression via Factor Transfer" (Kim, Park, Kwak; NeurIPS 2018).
+// factor_transfer.h: "Paraphrasing Complex Network: Network Compression via Factor Transfer" (Kim, Park, Kwak; NeurIPS 2018;
+// docs/papers.md §6.5).
 // defines: Paraphraser, FactorTransfer
 #pragma once
 #include <memory>
@@ -10,9 +11,9 @@
 namespace distill {
 
 /// An autoencoder of a teacher's final map: three 3×3 convolutions to k·C channels (the factor), three transposed ones back, each with
-/// a LeakyReLU. PAPERS.md states neither widths, start nor rate. Ours: C→C→kC→kC and back kC→kC→C→C; weights N(0, 2/fan_in). From the
-/// framework's U(±1/√fan_in) the six layers' output begins near 0, which is the best constant answer to a map that is mostly zeros in the
-/// mean absolute difference: it stays there for many epochs (PyTorch as well).
+/// a LeakyReLU. Widths, start and learning rate are not on file (docs/papers.md §6.5). Ours: C→C→kC→kC and back kC→kC→C→C; weights
+/// N(0, 2/fan_in). From the framework's U(±1/√fan_in) the six layers' output begins near 0, which is the best constant answer to a map
+/// that is mostly zeros in the mean absolute difference: it stays there for many epochs (PyTorch as well).
 /// Registers NAME.encoder.conv<k>.{weight,bias} and NAME.decoder.deconv<k>.{weight,bias}.
 class Paraphraser {
   public:

@@ -1,4 +1,4 @@
-// feed.h: "FEED: Feature-level Ensemble for Knowledge Distillation" (Park, Kwak; ECAI 2020; arXiv 1909.10754).
+// feed.h: "FEED: Feature-level Ensemble for Knowledge Distillation" (Park, Kwak; ECAI 2020; arXiv 1909.10754; docs/papers.md §3).
 // defines: FeatureLoss, pooled_like, feature_loss, ChainEnd, ConvChain, Feed
 #pragma once
 #include <memory>

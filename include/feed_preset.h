@@ -7,7 +7,7 @@
 
 namespace distill {
 
-/// PAPERS.md, section 3: 200 epochs, a tenth of the rate from 100 and 150 on, plain momentum.
+/// docs/papers.md §3.7: 200 epochs, a tenth of the rate from 100 and 150 on, plain momentum.
 Options feed_defaults();
 
 /// Does the id name a row of FEED's table?

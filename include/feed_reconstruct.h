@@ -1,4 +1,4 @@
-// feed_reconstruct.h: how much of the teachers' last maps can be told from a student's (PAPERS.md, section 3: the reconstruction error).
+// feed_reconstruct.h: how much of the teachers' last maps can be told from a student's (docs/papers.md §3.5).
 // defines: MapDecoder, add_reconstruct_command
 #pragma once
 #include "feed.h"

@@ -1,4 +1,4 @@
-// fsp.h: "A Gift from Knowledge Distillation" (Yim, Joo, Bae, Kim; CVPR 2017), as MHGD's authors compare with it (PAPERS.md).
+// fsp.h: "A Gift from Knowledge Distillation" (Yim, Joo, Bae, Kim; CVPR 2017), as MHGD's authors compare with it (docs/papers.md §6.6).
 // defines: fsp_loss, Fsp
 #pragma once
 #include <vector>

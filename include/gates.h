@@ -1,4 +1,5 @@
-// gates.h: the loss of a node in a knowledge transfer graph: its incoming edges, each through a gate (PAPERS.md, section 2).
+// gates.h: the loss of a node in a knowledge transfer graph: its incoming edges, each through a gate (arXiv 1909.04286;
+// docs/papers.md §2.2, §2.3).
 // defines: IncomingEdge, Training, EdgeTotals, NodeLoss, node_loss
 #pragma once
 #include <vector>

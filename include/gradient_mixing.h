@@ -1,4 +1,5 @@
-// gradient_mixing.h: two losses of one forward pass whose gradients are kept apart, then mixed parameter by parameter (PAPERS.md, 4).
+// gradient_mixing.h: two losses of one forward pass whose gradients are kept apart, then mixed parameter by parameter, as MHGD does
+// (arXiv 1907.02226; docs/papers.md §4.7).
 // defines: GradientMixing
 #pragma once
 #include <string>

@@ -1,4 +1,4 @@
-// graph.h: a knowledge transfer graph as data (PAPERS.md, section 2): networks, and on each edge between them a gate.
+// graph.h: a knowledge transfer graph as data (docs/papers.md §2.1): networks, and on each edge between them a gate.
 // defines: Gate, to_string, GraphNode, GraphEdge, Graph, max_nodes, read_graph, graph_csv, require_sound, require_weights, graph_folder,
 //          find_graph, set_models, set_weights
 #pragma once

@@ -1,4 +1,4 @@
-// halving.h: asynchronous successive halving: which trials of a search go on (PAPERS.md, section 2).
+// halving.h: asynchronous successive halving: which trials of a search go on (docs/papers.md §2.8).
 // defines: Halving
 #pragma once
 #include <cstddef>

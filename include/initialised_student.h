@@ -8,7 +8,8 @@
 
 namespace distill {
 
-/// For --init-epochs the loss is a transfer loss, with weight decay; then momentum is cleared, and it is plain cross-entropy (PAPERS.md).
+/// For --init-epochs the loss is a transfer loss, with weight decay; then momentum is cleared, and it is plain cross-entropy
+/// (docs/papers.md §6.6).
 /// A helper module beside the student then gets no gradient but its decay.
 class InitialisedStudent : public StudentMethod {
   public:

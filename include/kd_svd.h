@@ -1,4 +1,4 @@
-// kd_svd.h: KD-SVD, the same group's earlier method and MHGD's baseline, and its variant KD-SVDF (PAPERS.md, distillation losses).
+// kd_svd.h: KD-SVD, the same group's earlier method and MHGD's baseline, and its variant KD-SVDF (docs/papers.md §6.8).
 // defines: KdSvd
 #pragma once
 #include <string>

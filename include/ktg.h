@@ -1,4 +1,5 @@
-// ktg.h: "Knowledge Transfer Graph for Deep Collaborative Learning" (Minami, Hirakawa, Yamashita, Fujiyoshi; ACCV 2020; arXiv 1909.04286).
+// ktg.h: "Knowledge Transfer Graph for Deep Collaborative Learning" (Minami, Hirakawa, Yamashita, Fujiyoshi; ACCV 2020; arXiv 1909.04286;
+// docs/papers.md §2).
 // defines: EnsembleNetwork, KnowledgeTransferGraph
 #pragma once
 #include <map>
@@ -30,8 +31,7 @@ class EnsembleNetwork final : public Network {
 /// weights alone, and one way back of the sum gives every node exactly the gradient of its own loss.
 ///
 /// Weights: node 0's lie under "student.", node k's under "node<k>."; those of frozen nodes apart, they get no gradient.
-/// An ensemble as node 0 ("used as target", PAPERS.md, is read as: what the graph is there for): its accuracy is the run's, and what is
-/// trained are its members.
+/// If node 0 is an ensemble (docs/papers.md §2.5), its accuracy is the run's, and its members are trained.
 class KnowledgeTransferGraph final : public Method {
   public:
     /// Reads options.temperature, frozen_bn, epochs, batch and seed; the linear gate needs `records`, the size of the training set.

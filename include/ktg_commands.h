@@ -5,7 +5,7 @@
 
 namespace distill {
 
-/// The training of PAPERS.md, section 2; a network alone takes batches of 128, a graph of 64.
+/// The training of docs/papers.md §2.6; a network alone takes batches of 128, a graph of 64.
 Options ktg_defaults(bool alone);
 
 void add_ktg_commands(CLI::App& app);

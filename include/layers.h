@@ -13,7 +13,7 @@ namespace distill {
 /// dropout does nothing.
 enum class Mode { train, evaluate };
 
-/// How convolutions and classifiers start (PAPERS.md, section 1 and "Conventions").
+/// How convolutions and classifiers start (docs/papers.md §1.4, §8).
 enum class ConvInit {
     kaiming_normal_fan_out,  ///< N(0, 2/(k·k·out))
     kaiming_normal_fan_in,   ///< N(0, 2/(k·k·in)), bias 0

@@ -1,5 +1,5 @@
-// mhgd.h: Graph-based Knowledge Distillation by Multi-head Attention Network (Lee, Song; BMVC 2019). The equations' source: PAPERS.md,
-// section 4.
+// mhgd.h: Graph-based Knowledge Distillation by Multi-head Attention Network (Lee, Song; BMVC 2019; arXiv 1907.02226).
+// The equations and their sources: docs/papers.md §4.
 // defines: AttentionNetwork, Mhgd
 #pragma once
 #include <string>

@@ -7,7 +7,7 @@
 
 namespace distill {
 
-/// PAPERS.md, section 4: 100 epochs, a tenth of the rate from 30, 60 and 80 on, Nesterov, a crop's border reflected, the authors'
+/// docs/papers.md §4.8: 100 epochs, a tenth of the rate from 30, 60 and 80 on, Nesterov, a crop's border reflected, the authors'
 /// normalisation.
 Options mhgd_defaults();
 

@@ -1,5 +1,5 @@
-// nets.h: the networks, by name. Layouts, initialisation and parameter names as in the public CRD benchmark (PAPERS.md, sections 1, 2);
-// those of section 4 in nets_mhgd.h. NAME-tiny is the variant for images of 64x64 (Tiny-ImageNet) of wrn-<d>-<r> and of every *-mhgd.
+// nets.h: the networks, by name. Layouts, initialisation and parameter names as in the public CRD benchmark (docs/papers.md §8);
+// MHGD's own are in nets_mhgd.h. NAME-tiny is the variant for images of 64x64 (Tiny-ImageNet) of wrn-<d>-<r> and of every *-mhgd.
 // defines: Feature, Output, Network, make_network, network_names, family_of
 #pragma once
 #include <memory>
@@ -21,7 +21,7 @@ struct Output {
     Var logits;                     ///< (N,1,1,classes)
     Var map;                        ///< (N,h,w,C) the last stage after its last activation, before pooling
     std::vector<Feature> features;  ///< f0 stem, f1…f3 stages, f4 the pooled vector (N,1,1,C); a VGG's five stages; shallow to deep
-    std::vector<Var> sensing;       ///< the stages' outputs after activation, shallow to deep: where MHGD and its kin look (PAPERS.md, 4)
+    std::vector<Var> sensing;       ///< sensing points (docs/papers.md §4.2): the stages' outputs after activation, shallow to deep
     std::vector<Var> sensing_pre_activation;  ///< the same before their ReLU; empty unless asked for
 };
 

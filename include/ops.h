@@ -79,7 +79,7 @@ Var subsample(const Var& x, int stride);                        ///< every strid
 
 // ---- linear.cpp: in float ----------------------------------------------------------------------------------------------------------
 Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);  ///< matrices (rows,1,1,columns)
-/// The flow of the solution procedure (Yim et al. 2017): topᵀ·bottom/(H·W) of each sample; (N,H,W,A), (N,H,W,B) → (N,1,A,B).
+/// The flow of the solution procedure (FSP, docs/papers.md §6.6): topᵀ·bottom/(H·W) of each sample; (N,H,W,A), (N,H,W,B) → (N,1,A,B).
 Var flow_matrix(const Var& top, const Var& bottom);
 Var linear(const Var& x, const Var& w, const Var& bias = {});  ///< x (N,1,1,I), w (O,1,1,I), bias (1,1,1,O) → (N,1,1,O)
 
@@ -98,7 +98,7 @@ Var kl_divergence(const Var& student_logits, const Tensor& teacher_logits, float
 Var mse(const Var& a, const Var& b);  ///< mean over all elements of (a−b)²
 Var l1(const Var& a, const Var& b);   ///< mean over all elements of |a−b|
 /// Σ over elements, mean over the batch, of (s+1)² where s > −1 and t ≤ 0, and (s−1)² where s ≤ 1 and t > 0: how far a student's
-/// pre-activations s are from lying, by a margin of 1, on the teacher's side of zero (Heo et al. 2019). Gradient into s alone.
+/// pre-activations s are from lying, by a margin of 1, on the teacher's side of zero (docs/papers.md §6.7). Gradient into s alone.
 Var boundary_loss(const Var& student, const Tensor& teacher);
 Var mean(const Var& x);
 
@@ -112,11 +112,12 @@ Var concat_heads(const Var& x, int heads, const Tensor& kept = {});
 Tensor draw_kept_heads(Backend& backend, int64_t samples, int heads, uint64_t key, const Tensor& step);
 
 // ---- relations.cu: how far apart relations are, each a float scalar; gradient into the student alone ---------------------------------
-/// Σ over all elements of p_s·(log p_s − log p_t), p = softmax of a row: KL(p_s ‖ p_t), summed over the rows.
+/// Σ over all elements of p_s·(log p_s − log p_t), p = softmax of a row: KL(p_s ‖ p_t), summed over the rows (docs/papers.md §4.6).
 Var graph_divergence(const Var& student, const Tensor& teacher);
 /// mean over rows of 1 − cos(prediction, target).
 Var cosine_loss(const Var& prediction, const Tensor& target);
-/// Σ over samples and pairs (i, j) of (R_s − R_t)², R = exp(−(back_i − front_j)²/8): KD-SVD's. back (N,1,1,D_B), front (N,1,1,D_F).
+/// Σ over samples and pairs (i, j) of (R_s − R_t)², R = exp(−(back_i − front_j)²/8): KD-SVD's
+/// (docs/papers.md §6.8). back (N,1,1,D_B), front (N,1,1,D_F).
 Var kernel_distance(const Var& back, const Var& front, const Tensor& back_t, const Tensor& front_t);
 
 // ---- normalize.cu ------------------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ struct FeedStudy {
     std::vector<FeedClaim> claims;
 };
 
-/// The claims of the paper (PAPERS.md, section 3): parallel FEED, with the most teachers that were run, is better than the student alone,
+/// The claims of the paper (docs/papers.md §3.6): parallel FEED, with the most teachers that were run, is better than the student alone,
 /// Factor Transfer from one teacher, and born-again networks; more teachers help: the most against the fewest. A claim is decided where the
 /// difference of the means is more than twice its standard error; one run alone decides nothing.
 std::vector<FeedStudy> feed_studies(const Report& report);

@@ -1,4 +1,4 @@
-// reviewkd.h: "Distilling Knowledge via Knowledge Review" (Chen, Liu, Zhao, Jia; CVPR 2021; arXiv 2104.09044).
+// reviewkd.h: "Distilling Knowledge via Knowledge Review" (Chen, Liu, Zhao, Jia; CVPR 2021; arXiv 2104.09044; docs/papers.md §5).
 // defines: hcl, AttentionFusion, ReviewKD, review_weight, require_review_pair
 #pragma once
 #include <memory>
@@ -33,7 +33,7 @@ class AttentionFusion {
 };
 
 /// CE + λ·min(1, epoch/warm-up)·Σ over levels of HCL. Levels go from the deepest (the pooled vector) to the shallowest (stage 1).
-/// Ablations (PAPERS.md): no_review, no_residual, no_abf, no_hcl.
+/// Ablations (docs/papers.md §5.8): no_review, no_residual, no_abf, no_hcl.
 class ReviewKD final : public StudentMethod {
   public:
     ReviewKD(Backend& backend, const Options& options, int classes, const Teacher& teacher);
@@ -54,7 +54,7 @@ class ReviewKD final : public StudentMethod {
     Tensor scheduled_weight_;  ///< λ·min(1, epoch/warm-up), one float in device memory
 };
 
-/// λ of a pair: the authors' where PAPERS.md has it, else 1.
+/// λ of a pair: the authors' where docs/papers.md §5.5 has it, else 1.
 double review_weight(const std::string& teacher, const std::string& student);
 
 /// InputError unless both networks are of one family that the review path is defined for.

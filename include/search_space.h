@@ -1,4 +1,4 @@
-// search_space.h: the graphs that a search chooses from, at random or one after the other (PAPERS.md, section 2).
+// search_space.h: the graphs that a search chooses from, at random or one after the other (docs/papers.md §2.7).
 // defines: SearchSpace, graph_line, parse_graph_line
 #pragma once
 #include <cstdint>

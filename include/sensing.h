@@ -1,4 +1,4 @@
-// sensing.h: a teacher and a student compared at their sensing points (PAPERS.md, section 4).
+// sensing.h: a teacher and a student compared at their sensing points (docs/papers.md §4.2).
 // defines: Sensing
 #pragma once
 #include <string>

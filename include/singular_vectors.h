@@ -1,4 +1,5 @@
-// singular_vectors.h: a batch at a network's sensing points, compressed to vectors: where MHGD and KD-SVD begin (PAPERS.md, section 4).
+// singular_vectors.h: a batch at a network's sensing points, compressed to vectors: where MHGD (arXiv 1907.02226) and KD-SVD begin
+// (docs/papers.md §4.3).
 // defines: teacher_vectors, student_vectors, require_paired_points
 #pragma once
 #include <vector>

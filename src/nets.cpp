@@ -2,8 +2,8 @@
 // resnet<d>x4; a 1×1 shortcut where the shape changes (option B), or none but subsampling and appended zero channels (option A,
 // resnet<d>a).
 // wrn-<d>-<r>: d = 6n+4, pre-activation blocks, widths 16,16r,32r,64r; as -tiny the stem has stride 2.
-// MHGD's (PAPERS.md, 4): resnet-mhgd, of the WResNet student's plan; and wrn-22-4, wrn-10-4 and all -tiny, whose classifiers start as
-// there, N(0, 2/classes), and all else as of any wrn.
+// MHGD's (docs/papers.md §8.4): resnet-mhgd, with the plan of wrn-10-4. Its classifier, and those of wrn-22-4, wrn-10-4 and every -tiny,
+// start at N(0, 2/classes); all else starts as in any resnet or wrn.
 #include "nets.h"
 
 #include <algorithm>

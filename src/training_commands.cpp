@@ -46,7 +46,7 @@ std::shared_ptr<Command> add_command(CLI::App& app, const std::string& name, con
 }
 
 /// A row of ReviewKD's. The benchmark that KD, the teachers and the students alone come from trains at batch 64, rate 0.05, plain momentum
-/// (PAPERS.md).
+/// (docs/papers.md §7).
 void apply_review_preset(const std::string& subcommand, OptionTable& table, Options& options) {
     Preset preset(table, options.preset);
     const std::string &method = preset.row().method, reviewkd = "reviewkd";

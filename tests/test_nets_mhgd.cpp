@@ -105,7 +105,7 @@ std::unique_ptr<Method> plain(Backend& b, const Options& o, const Teacher&) { re
 
 }  // namespace
 
-TEST_CASE("mhgd nets: parameters and multiply-accumulates by PAPERS.md's count, and by hand") {
+TEST_CASE("mhgd nets: parameters and multiply-accumulates by the count of docs/papers.md §8.4, and by hand") {
     struct Expected {
         const char* name;
         double millions_of_macs, millions_of_parameters;  ///< to the digits given there; 0: none given

@@ -32,7 +32,7 @@ TEST_CASE("search space: 768 graphs of two nodes, each once, a sixteenth of them
     CHECK(graph_line(pair.at(767)) == "resnet32a wrn-28-2 | correct correct | correct correct");
 }
 
-TEST_CASE("search space: its size grows as PAPERS.md says, and is not claimed where it overflows") {
+TEST_CASE("search space: its size grows as docs/papers.md §2.7 says, and is not claimed where it overflows") {
     CHECK(SearchSpace{"a", {"a", "b", "c"}, 3}.size().value() == 2359296);
     CHECK(SearchSpace{"a", {"a"}, 5}.size().value() == int64_t(1) << 50);
     CHECK_FALSE(SearchSpace{"a", {"a"}, 6}.size().has_value());

@@ -6,7 +6,7 @@
 Each study has `jobs` trials under way at a time, advanced in a random order, as asynchronous workers would. A row is one report in the
 order of arrival: study,trial,epoch,value,goes_on. An empty value is NaN. Three kinds of study: smooth values, values on a coarse grid
 (ties at every rung), and both with NaN reports and with trials that fail after a report (what they reported goes on counting).
-Settings as in PAPERS.md, section 2: minimum resource 1, reduction factor 2, minimum early-stopping rate 0, smaller is better.
+Settings as in docs/papers.md §2.8: minimum resource 1, reduction factor 2, minimum early-stopping rate 0, smaller is better.
 """
 import csv
 import math

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Writes mhgd_*.csv, mhan_*.csv, kd-svd_*.csv and mhgd_pieces.csv beside it: MHGD, its attention networks and KD-SVD in PyTorch, from
-PAPERS.md's section 4, for tests/test_mhgd.cpp and tests/test_ops_attention.cpp to reproduce.
+docs/papers.md §4 and §6.8, for tests/test_mhgd.cpp and tests/test_ops_attention.cpp to reproduce.
 
     /usr/bin/python3 tests/golden/make_mhgd_fixtures.py              (Debian: python3-torch; a minute, one thread)
     /usr/bin/python3 tests/golden/make_mhgd_fixtures.py --mistakes   writes nothing; prints how far mistakes move each trajectory
