@@ -18,7 +18,7 @@ struct FeatureLoss {
 /// A map pooled (adaptive average) to the height and width that `other` has, where these are smaller.
 Var pooled_like(const Var& map, const Var& other);
 /// ‖ t/‖t‖₂ − s/‖s‖₂ ‖ per sample, reduced as `loss` says; s, t (N,H,W,C). Where the maps differ in size, the larger is pooled
-/// (adaptive average) to the smaller: the paper's teachers and students agree in size and need none of it.
+/// (adaptive average) to the smaller; that is ours (docs/papers.md §3).
 Var feature_loss(const Var& student, const Var& teacher, const FeatureLoss& loss);
 
 enum class ChainEnd { leaky, linear };  ///< what follows the last convolution: a LeakyReLU as after the others, or nothing

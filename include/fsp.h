@@ -8,7 +8,7 @@
 namespace distill {
 
 /// 10⁻³·Σ over neighbouring maps of mean over the batch of ½‖G_t − G_s‖², G = flow_matrix(shallower, deeper), the larger map max-pooled 2×2
-/// until both have one size. Gradient into the student alone.
+/// until both have one size (the paper's differ by one pooling). Gradient into the student alone.
 Var fsp_loss(const std::vector<Var>& student, const std::vector<Var>& teacher);
 
 class Fsp final : public InitialisedStudent {

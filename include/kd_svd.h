@@ -11,7 +11,8 @@ namespace distill {
 
 /// CE and the transfer loss, their gradients mixed as MHGD's (GradientMixing). With MHGD's singular vectors v of teacher and student:
 ///     kd-svd:   Σ over neighbouring points F, B of Σ (R_s − R_t)², R = exp(−(v_B,i − v_F,j)²/8) for all components i, j
-///     kd-svdf:  Σ over points of Σ (v_s − v_t)²: the vectors themselves. Its details are not on file; this is the plainest reading.
+///     kd-svdf:  Σ over points of Σ (v_s − v_t)²: the vectors themselves. A third party writes "L2 norm"; squared is our
+///               reading.
 /// Both summed over the batch.
 class KdSvd final : public StudentMethod {
   public:

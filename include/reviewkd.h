@@ -10,7 +10,7 @@
 namespace distill {
 
 /// Hierarchical context loss of one level: MSE(s, t) at full size, then of both average-pooled to 4×4, 2×2, 1×1 with weights ½, ¼, ⅛
-/// (a size not smaller than the map is skipped, and takes no weight), divided by the sum of the weights used. s, t (N,H,W,C).
+/// in the order of the sizes used (one not smaller than the map is skipped, and takes no weight), divided by the sum of the weights used. s, t (N,H,W,C).
 Var hcl(const Var& student, const Var& teacher);
 
 /// Attention-based fusion of one level. x ← BN(conv1×1(x)); with a residual y from the deeper level, resized to x:
@@ -33,7 +33,7 @@ class AttentionFusion {
 };
 
 /// CE + λ·min(1, epoch/warm-up)·Σ over levels of HCL. Levels go from the deepest (the pooled vector) to the shallowest (stage 1).
-/// Ablations (docs/papers.md §5.8): no_review, no_residual, no_abf, no_hcl.
+/// Ablations (docs/papers.md §5.8): no_review, no_residual (the review's parts are summed before they are compared), no_abf, no_hcl.
 class ReviewKD final : public StudentMethod {
   public:
     ReviewKD(Backend& backend, const Options& options, int classes, const Teacher& teacher);

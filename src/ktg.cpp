@@ -27,7 +27,7 @@ KnowledgeTransferGraph::KnowledgeTransferGraph(Backend& backend, const Graph& gr
       nodes_(graph.nodes.size()),
       temperature_(static_cast<float>(o.temperature)),
       frozen_batchnorm_(o.frozen_bn == "batch"),
-      iterations_(o.epochs * (records / o.batch + 1)),  // of the configured epochs, one more step each than are made: the authors' code
+      iterations_(o.epochs * (records / o.batch + 1)),  // ⌊records/batch⌋ + 1 an epoch: the authors' code
       totals_(Tensor::zeros(backend, {static_cast<int64_t>(edges_.size()), 1, 1, EdgeTotals::columns})) {
     require_sound(graph_, "graph");
     for (int i = 0; i < graph_.size(); ++i) {
