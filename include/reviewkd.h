@@ -10,7 +10,8 @@
 namespace distill {
 
 /// Hierarchical context loss of one level: MSE(s, t) at full size, then of both average-pooled to 4×4, 2×2, 1×1 with weights ½, ¼, ⅛
-/// in the order of the sizes used (one not smaller than the map is skipped, and takes no weight), divided by the sum of the weights used. s, t (N,H,W,C).
+/// in the order of the sizes used (one not smaller than the map is skipped, and takes no weight), divided by the sum of the weights used.
+/// s, t (N,H,W,C).
 Var hcl(const Var& student, const Var& teacher);
 
 /// Attention-based fusion of one level. x ← BN(conv1×1(x)); with a residual y from the deeper level, resized to x:
