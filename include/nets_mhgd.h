@@ -1,5 +1,6 @@
 // nets_mhgd.h: the networks of "Graph-based Knowledge Distillation by Multi-head Attention Network" that nets.cpp has not
-// (resnet-mhgd and the wrn are there; docs/papers.md §8.4): vgg16-mhgd, vgg7-mhgd, vggm-mhgd, mobilenet-mhgd, each also as -tiny, for images of 64x64.
+// (resnet-mhgd and the wrn are there; docs/papers.md §8.4): vgg16-mhgd, vgg7-mhgd, vggm-mhgd,
+// mobilenet-mhgd, each also as -tiny, for images of 64x64.
 // defines: without_tiny, is_mhgd_network, make_mhgd_network, SlideCount, slide_count
 #pragma once
 #include <memory>

@@ -21,7 +21,8 @@ class Option;
 
 namespace distill {
 
-/// Everything a training can be told; the defaults are ReviewKD's training (docs/papers.md §5.7), which other methods change (there, §7). "auto" values are replaced by what they resolve to before anything prints.
+/// Everything a training can be told; the defaults are ReviewKD's training (docs/papers.md §5.7), which other methods change
+/// (there, §7). "auto" values are replaced by what they resolve to before anything prints.
 struct Options {
     std::string data = "data", dataset = "cifar100";
     std::string teacher, student, teacher_weights, init;
