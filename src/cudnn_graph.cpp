@@ -300,7 +300,7 @@ CudnnPlan CudnnConvGraph::plan(const ConvChoice& choice) const {
 }
 
 std::string missing_engines_note(const ConvKey& key, bool offers_compiled, size_t version) {
-    constexpr size_t compiled_since = 91200;
+    constexpr size_t compiled_since = 91002;  // 9.9.0 has them precompiled
     const Conv2dGeometry& g = key.geometry;
     const bool depthwise = g.groups > 1 && g.groups == g.x.c, forward = key.direction == ConvDirection::forward;
     if (!depthwise || !forward || offers_compiled || version < compiled_since) return {};
