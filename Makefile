@@ -107,7 +107,7 @@ $(shell mkdir -p $(BUILD)/obj/src $(BUILD)/obj/tests; \
         for f in FLAGS LINK; do [ $$f = FLAGS ] && v='$(FLAGS)' || v='$(LINK)'; \
         [ "$$v" = "$$(cat $(BUILD)/$$f 2>/dev/null)" ] || echo "$$v" > $(BUILD)/$$f; done)
 
-.PHONY: all config deps test test-slow test-emulated emulated test-optuna asan bench-peer gpu-check clean help
+.PHONY: all config deps test isa-AVX2 isa-SSE41 test-slow test-emulated emulated test-optuna test-cudnn asan bench-peer gpu-check clean help
 all: $(BUILD)/distill
 	@ln -sfn $< distill
 
@@ -131,6 +131,9 @@ $(shell [ "$(COMMIT)" = "$$(cat $(BUILD)/COMMIT 2>/dev/null)" ] || echo "$(COMMI
 $(BUILD)/obj/src/version.cpp.o: CPPFLAGS += -DDISTILL_COMMIT='"$(COMMIT)"'
 $(BUILD)/obj/src/version.cpp.o: $(BUILD)/COMMIT
 
+# What the kernels are compiled for: the GPU is asked at start whether it runs them.
+$(BUILD)/obj/src/cuda_backend.cpp.o: CPPFLAGS += -DDISTILL_GPU_ARCHS='"$(GPU_ARCHS)"'
+
 $(BUILD)/distill: $(OBJECTS) $(BUILD)/LINK
 	@echo "  link $@"
 	@$(CXX) $(LDFLAGS) $(OBJECTS) $(LDLIBS) -o $@
@@ -153,8 +156,18 @@ deps:           ## installs the Debian packages that are missing (sudo, if not r
 
 # Waiting OpenMP threads sleep here: on a busy machine spinning ones made the tests ten times slower.
 test test-slow test-emulated: export OMP_WAIT_POLICY ?= passive
-test: $(BUILD)/tests $(BUILD)/distill       ## the fast tests
+test: $(BUILD)/tests $(BUILD)/distill $(if $(SANITIZE),,isa-AVX2 isa-SSE41)  ## the fast tests
 	$< --test-case-exclude='slow: *'
+
+# Without AVX-512 oneDNN takes other kernels, and not all of them do what they say (include/cpu_conv2d.h): on a CPU that has it, the
+# convolutions and what is compared with PyTorch run as on those that have not, too. With a thread each, side by side under -j.
+ISA_CASES := *conv2d*,*conv_transpose2d*,fold_batchnorm*,nets: folded*,nets: what a teacher*,golden: features*,golden: steps of*,\
+             golden: training steps of*
+isa-AVX2: ISA_CASES := $(ISA_CASES),golden: training steps like*,mhgd nets: weights survive*,mhgd: three steps like*
+isa-AVX2 isa-SSE41: isa-%: $(BUILD)/tests
+	@OMP_NUM_THREADS=1 DNNL_MAX_CPU_ISA=$* $< --test-case='$(subst $(comma) ,$(comma),$(ISA_CASES))' > $(BUILD)/$@.log 2>&1 \
+	    || { cat $(BUILD)/$@.log; exit 1; }
+	@echo "oneDNN held to $*: $$(tail -n 1 $(BUILD)/$@.log)"
 
 test-slow: $(BUILD)/tests $(BUILD)/distill  ## the slow tests
 	$< --test-case='slow: *'
@@ -173,6 +186,10 @@ test-emulated: emulated  ## the operations', networks' and trainer's tests on th
 
 test-optuna: $(BUILD)/distill  ## the graph search by several workers, on a PostgreSQL server of its own
 	$(PYTHON) tests/test_ktg_optuna.py --distill $<
+
+test-cudnn: $(BUILD)/tests $(BUILD)/distill  ## the CUDA half of the tests with the cuDNN linked and with PyPI's newest (docs/cudnn.md)
+	@$(if $(filter 1,$(CUDA)),,echo "test-cudnn: this build is without CUDA (CUDA=$(CUDA)): nothing to test" >&2; exit 2)
+	@PYTHON='$(PYTHON)' CUDA_HOME='$(CUDA_HOME)' tools/test_cudnn.sh $< nvidia-cudnn-cu$(CUDA_RELEASE)
 
 asan:           ## the fast tests under the address and undefined-behaviour sanitizers (CPU build)
 	@$(MAKE) --no-print-directory CUDA=0 SANITIZE=address,undefined test

@@ -1,6 +1,6 @@
 // conv_plan_store.h: which of a library's plans each convolution takes: measured once in a process, kept with a run.
 // defines: ConvDirection, ConvKey, ConvChoice, ConvPlanStore, save_conv_plans, load_conv_plans,
-//          keep_machine_conv_plans, recall_machine_conv_plans
+//          best_choice, keep_machine_conv_plans, recall_machine_conv_plans
 #pragma once
 #include <array>
 #include <cstdint>
@@ -44,6 +44,11 @@ struct ConvChoice {
 };
 std::string to_string(const ConvChoice& choice);                        ///< "fused engine=44 2=12 18=0"
 std::optional<ConvChoice> parse_conv_choice(const std::string& text);  ///< none: not what to_string writes
+
+/// Of the plans that were timed, in the library's order (not none): the fastest, or one ranked higher and as fast within 3 %, so that noise
+/// seldom decides. Of weight gradients from bf16 maps only those that sum out to float (`fused`), where there are any: how such a
+/// gradient is rounded must not hang on which plan was faster.
+ConvChoice best_choice(const ConvKey& key, std::vector<ConvChoice> timed);
 
 /// One backend's choices, which are one training's. Behind it stand the process's: trainings side by side on cards of one name measure
 /// once and take the same plans. What was loaded is this training's own and comes first, whatever others chose.

@@ -1,5 +1,5 @@
 // cudnn_graph.h: cuDNN 9's graph API for one convolution: descriptors, operation graphs, the engines offered for them, plans.
-// defines: CudnnDescriptor, CudnnTarget, CudnnConvGraph, CudnnPlan
+// defines: CudnnDescriptor, CudnnTarget, CudnnConvGraph, CudnnPlan, missing_engines_note, keeps_promises
 #pragma once
 #include <cudnn.h>
 
@@ -129,12 +129,16 @@ class CudnnConvGraph {
     const std::vector<int64_t>& uids() const { return uids_; }
 
     /// Engines with their knobs that keep the key's promises (precision, determinism): as the heuristics rank them, at most `most` of each
-    /// of the two, then the fallbacks; none twice. Some may not finalise, or want more workspace than there is.
+    /// of the two, then, where these are few, the fallbacks and, in fp32, all other engines by their numbers; none twice. Some may not finalise, or
+    /// want more workspace than there is.
     std::vector<ConvChoice> candidates(size_t most) const;
+    /// Whether the heuristics name an engine of any precision that is compiled at run time.
+    bool offers_compiled_engines() const;
     /// Throws what cuDNN says if it does not have such a plan.
     CudnnPlan plan(const ConvChoice& choice) const;
 
   private:
+    CudnnDescriptor engine(int64_t number) const;  ///< not yet finalised
     CudnnDescriptor& add(cudnnBackendDescriptorType_t type);
     const CudnnDescriptor& tensor(int64_t uid, const Shape& shape, cudnnDataType_t type, bool in_memory = true);
     void add_convolution(const CudnnDescriptor& x_tensor, const CudnnDescriptor& w_tensor, const CudnnDescriptor& y_tensor);
@@ -148,6 +152,10 @@ class CudnnConvGraph {
     std::vector<const CudnnDescriptor*> operations_;
     CudnnDescriptor graph_{CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR};
 };
+
+/// A line for the user where a depthwise forward convolution is offered none of the engines that cuDNN (`version` as cudnnGetVersion()
+/// has it) compiles at run time: it leaves them out without a word if it finds no NVRTC. Empty where nothing is amiss.
+std::string missing_engines_note(const ConvKey& key, bool offers_compiled, size_t version);
 
 /// Whether an engine with these notes keeps what the key promises: without TF32 where fp32 is asked for, with float sums, without
 /// transforms (FFT, Winograd) that round the operands anew, the same bits each time where determinism is asked for.

@@ -34,15 +34,20 @@ struct Widen {
 };
 
 template <class T>
-void run(Backend& backend, const Shape& shape, const ConvEpilogue& e, void* y) {
-    for_each_row(backend, shape.pixels(), shape.c,
-                 EpilogueRow<T>{shape.c, e.bias, static_cast<const T*>(e.residual), e.relu, static_cast<T*>(y)});
+EpilogueRow<T> row_of(const Shape& shape, const ConvEpilogue& e, void* y) {
+    return {shape.c, e.bias, static_cast<const T*>(e.residual), e.relu, static_cast<T*>(y)};
 }
 
 }  // namespace
 
 void conv_epilogue(Backend& backend, const Shape& shape, DType type, const ConvEpilogue& epilogue, void* y) {
-    type == DType::bf16 ? run<bfloat16>(backend, shape, epilogue, y) : run<float>(backend, shape, epilogue, y);
+    const auto run = [&](const auto& row) { for_each_row(backend, shape.pixels(), shape.c, row); };
+    type == DType::bf16 ? run(row_of<bfloat16>(shape, epilogue, y)) : run(row_of<float>(shape, epilogue, y));
+}
+
+void conv_epilogue_here(const Shape& shape, DType type, const ConvEpilogue& epilogue, void* y) {
+    const auto run = [&](const auto& row) { run_rows(shape.pixels(), shape.c, row); };
+    type == DType::bf16 ? run(row_of<bfloat16>(shape, epilogue, y)) : run(row_of<float>(shape, epilogue, y));
 }
 
 void widen(Backend& backend, int64_t count, const bfloat16* from, float* to) { for_each_element(backend, count, Widen{from, to}); }

@@ -1,5 +1,6 @@
 #include "conv_plan_store.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -84,6 +85,17 @@ std::optional<ConvChoice> parse_conv_choice(const std::string& text) {
         choice.knobs.emplace_back(*knob, *value);
     }
     return choice;
+}
+
+ConvChoice best_choice(const ConvKey& key, std::vector<ConvChoice> timed) {
+    constexpr double alike = 1.03;
+    const auto floats = [](const ConvChoice& c) { return c.fused; };
+    if (key.direction == ConvDirection::backward_weights && key.geometry.type == DType::bf16 &&
+        std::any_of(timed.begin(), timed.end(), floats))
+        timed.erase(std::remove_if(timed.begin(), timed.end(), std::not_fn(floats)), timed.end());
+    const auto less = [](const ConvChoice& a, const ConvChoice& b) { return a.ms < b.ms; };
+    const double best = std::min_element(timed.begin(), timed.end(), less)->ms;
+    return *std::find_if(timed.begin(), timed.end(), [&](const ConvChoice& c) { return c.ms <= alike * best; });
 }
 
 ConvChoice ConvPlanStore::choose(const std::string& key, const std::function<ConvChoice()>& measure) {

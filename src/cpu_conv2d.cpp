@@ -10,6 +10,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "conv_epilogue.h"
 #include "cpu_backend.h"
 #include "error.h"
 
@@ -81,6 +82,13 @@ class Operand {
 };
 
 class ConvPlan {
+    /// The residual that the primitive leaves to us, and the ReLU that then has to wait for it.
+    struct Addition {
+        Shape y;
+        DType type;
+        bool relu;
+    };
+
   public:
     ConvPlan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue) {
         // The image layer: let oneDNN choose; everything else stays as it lies.
@@ -94,17 +102,24 @@ class ConvPlan {
         const auto algorithm = dnnl::algorithm::convolution_direct;
         const memory::desc bias_md({g.y.c}, f32, Tag::x);
 
-        dnnl::primitive_attr attributes;
-        dnnl::post_ops post;
-        if (epilogue.residual) post.append_binary(dnnl::algorithm::binary_add, y_ours);
-        if (epilogue.relu) post.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
-        attributes.set_post_ops(post);
         const auto kind = direction == Direction::forward ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
         const dnnl::convolution_forward::desc description =
             epilogue.bias
                 ? dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, bias_md, y_any, strides, padding, padding)
                 : dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, y_any, strides, padding, padding);
-        const dnnl::convolution_forward::primitive_desc forward(description, attributes, engine());
+        const auto with_post_ops = [&](bool residual, bool relu) {
+            dnnl::primitive_attr attributes;
+            dnnl::post_ops post;
+            if (residual) post.append_binary(dnnl::algorithm::binary_add, y_ours);
+            if (relu) post.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
+            attributes.set_post_ops(post);
+            return dnnl::convolution_forward::primitive_desc(description, attributes, engine());
+        };
+        dnnl::convolution_forward::primitive_desc forward = with_post_ops(epilogue.residual, epilogue.relu);
+        if (epilogue.residual && !adds_residual_rightly(forward.impl_info_str())) {
+            added_after_.emplace(Addition{g.y, g.type, epilogue.relu});
+            forward = with_post_ops(false, false);
+        }
 
         if (direction == Direction::forward) {
             x_.emplace(x_ours, forward.src_desc());
@@ -113,7 +128,7 @@ class ConvPlan {
             primitive_ = dnnl::convolution_forward(forward);
             arguments_ = {{DNNL_ARG_SRC, x_->argument()}, {DNNL_ARG_WEIGHTS, w_->argument()}, {DNNL_ARG_DST, y_->argument()}};
             if (epilogue.bias) bias_ = memory(bias_md, engine(), nullptr), arguments_.insert({DNNL_ARG_BIAS, bias_});
-            if (epilogue.residual) {
+            if (epilogue.residual && !added_after_) {
                 residual_ = memory(y_ours, engine(), nullptr);
                 arguments_.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, residual_});
             }
@@ -141,9 +156,10 @@ class ConvPlan {
         w_->read(w);
         y_->aim(y);
         if (epilogue.bias) bias_.set_data_handle(const_cast<float*>(epilogue.bias));
-        if (epilogue.residual) residual_.set_data_handle(const_cast<void*>(epilogue.residual));
+        if (epilogue.residual && !added_after_) residual_.set_data_handle(const_cast<void*>(epilogue.residual));
         primitive_.execute(stream(), arguments_);
         y_->written();
+        if (added_after_) conv_epilogue_here(added_after_->y, added_after_->type, {nullptr, epilogue.residual, added_after_->relu}, y);
     }
     void backward_data(const void* dy, const void* w, void* dx) {
         y_->read(dy);
@@ -163,6 +179,7 @@ class ConvPlan {
   private:
     std::optional<Operand> x_, w_, y_;  ///< or their gradients, as the direction has it
     memory bias_, residual_;
+    std::optional<Addition> added_after_;
     dnnl::primitive primitive_;
     std::unordered_map<int, memory> arguments_;
 };
@@ -187,6 +204,8 @@ ConvPlan& plan(ConvPlans& plans, const Conv2dGeometry& g, Direction direction, c
 }
 
 }  // namespace
+
+bool adds_residual_rightly(const std::string& implementation) { return implementation.compare(0, 3, "jit") == 0; }
 
 ConvPlans::ConvPlans() = default;
 ConvPlans::~ConvPlans() = default;

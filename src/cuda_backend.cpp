@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "compute_capability.h"
 #include "cuda_batchnorm.h"
 #include "cuda_conv2d.h"
 
@@ -64,6 +65,7 @@ class CudaReplay final : public Replay {
 CudaBackend::CudaBackend(const DeviceOptions& options) : Backend(options.precision), arena_(std::make_unique<CudaArena>()) {
     DISTILL_CUDA_CHECK(cudaSetDevice(options.index));
     DISTILL_CUDA_CHECK(cudaGetDeviceProperties(&properties_, options.index));
+    require_compute_capability(properties_.name, 10 * properties_.major + properties_.minor, DISTILL_GPU_ARCHS);
     if (options.precision == Precision::bf16 && properties_.major < 8)
         input_error("--precision bf16: needs a GPU of compute capability 8.0 or later; ", properties_.name, " has ", properties_.major, '.',
                     properties_.minor, "; use fp32 or --device cpu");

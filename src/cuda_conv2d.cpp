@@ -2,6 +2,7 @@
 #include "cuda_conv2d.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -16,8 +17,6 @@ namespace {
 constexpr size_t candidates_each = 8;
 /// A plan that wants more is not tried: its gain would be paid with memory on every stream.
 constexpr size_t most_workspace = size_t{256} << 20;
-/// Plans this close are alike, and the one that cuDNN ranks higher is taken: so that noise seldom decides.
-constexpr float alike = 1.03f;
 
 /// Device memory for the trials alone, so that the arena does not keep what only they needed.
 class TrialWorkspace {
@@ -54,6 +53,14 @@ cudnnHandle_t cudnn_handle() {
     cudnnHandle_t handle = nullptr;
     DISTILL_CUDA_CHECK(cudnnCreate(&handle));
     return handle;
+}
+
+/// Once in a process.
+void note_missing_engines(const ConvKey& key, const CudnnConvGraph& graph) {
+    static std::atomic<bool> said{false};
+    if (said || missing_engines_note(key, false, cudnnGetVersion()).empty()) return;  // before the heuristics are asked once more
+    const std::string note = missing_engines_note(key, graph.offers_compiled_engines(), cudnnGetVersion());
+    if (!note.empty() && !said.exchange(true)) std::printf("%s\n", note.c_str());
 }
 
 ConvOperands operands(const void* x, const void* w, const void* y, const ConvEpilogue& epilogue = {}) {
@@ -123,6 +130,7 @@ ConvChoice CudaConvolutions::measure(const ConvKey& key, const ConvOperands& o) 
         if (fused && !can_fuse) continue;
         try {
             const CudnnConvGraph graph(key, fused, target_);
+            if (!fused) note_missing_engines(key, graph);
             for (ConvChoice& choice : graph.candidates(candidates_each)) {
                 try {
                     const Prepared plan(graph, choice);
@@ -142,9 +150,7 @@ ConvChoice CudaConvolutions::measure(const ConvKey& key, const ConvOperands& o) 
     }
     DISTILL_CUDA_CHECK(cudaStreamSynchronize(stream()));  // an engine that broke the device is told here, not by the next step
     if (timed.empty()) failure("cuDNN has no plan for convolution ", to_string(key), ": ", last_refusal);
-    const auto less = [](const ConvChoice& a, const ConvChoice& b) { return a.ms < b.ms; };
-    const double best = std::min_element(timed.begin(), timed.end(), less)->ms;
-    return *std::find_if(timed.begin(), timed.end(), [&](const ConvChoice& c) { return c.ms <= alike * best; });
+    return best_choice(key, timed);
 }
 
 /// The best of three rounds of five runs, after one to warm up (which also loads the kernel).

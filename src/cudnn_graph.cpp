@@ -246,14 +246,39 @@ std::vector<ConvChoice> CudnnConvGraph::candidates(size_t most) const {
             if (std::none_of(all.begin(), all.end(), [&](const ConvChoice& c) { return c.same_plan(choice); })) all.push_back(choice);
         }
     }
+    // Of large maps on an H100 the heuristics of 9.27 and later rank little but tensor cores; engines that keep fp32 then go unnamed.
+    const bool few = all.size() < enough && key_.precision == Precision::fp32;
+    const int64_t engines = few ? graph_.value<int64_t>(CUDNN_ATTR_OPERATIONGRAPH_ENGINE_GLOBAL_COUNT) : 0;
+    for (int64_t number = 0; number < engines; ++number) {
+        if (std::any_of(all.begin(), all.end(), [&](const ConvChoice& c) { return c.engine == number; })) continue;
+        const CudnnDescriptor candidate = engine(number);
+        if (cudnnBackendFinalize(candidate.get()) != CUDNN_STATUS_SUCCESS || !keeps_promises(notes_of(candidate), key_)) continue;
+        if (is_compiled_at_run_time(candidate) && ++compiled > most_compiled) continue;
+        ConvChoice choice;
+        choice.fused = fused_;
+        choice.engine = number;  // no knobs: the engine's own defaults
+        all.push_back(choice);
+    }
     return all;
 }
 
-CudnnPlan CudnnConvGraph::plan(const ConvChoice& choice) const {
+bool CudnnConvGraph::offers_compiled_engines() const {
+    for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK})
+        for (const CudnnDescriptor& config : engine_configs(graph_, mode, target_))
+            if (is_compiled_at_run_time(config.children(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1).at(0))) return true;
+    return false;
+}
+
+CudnnDescriptor CudnnConvGraph::engine(int64_t number) const {
     CudnnDescriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
     engine.set(CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph_);
-    engine.set(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, choice.engine);
+    engine.set(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, number);
     target_.set_on(engine, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+    return engine;
+}
+
+CudnnPlan CudnnConvGraph::plan(const ConvChoice& choice) const {
+    CudnnDescriptor engine = this->engine(choice.engine);
     engine.finalize();
     if (!keeps_promises(notes_of(engine), key_)) failure("engine ", choice.engine, " does not compute as precision and determinism ask");
 
@@ -272,6 +297,15 @@ CudnnPlan CudnnConvGraph::plan(const ConvChoice& choice) const {
     if (!chosen.empty()) config.set(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, chosen);
     config.finalize();
     return CudnnPlan(std::move(config), target_);
+}
+
+std::string missing_engines_note(const ConvKey& key, bool offers_compiled, size_t version) {
+    constexpr size_t compiled_since = 91002;  // 9.9.0 has them precompiled
+    const Conv2dGeometry& g = key.geometry;
+    const bool depthwise = g.groups > 1 && g.groups == g.x.c, forward = key.direction == ConvDirection::forward;
+    if (!depthwise || !forward || offers_compiled || version < compiled_since) return {};
+    return text("note: ", cudnn_version(), " offers no depthwise engine that is compiled at run time, as it does where it finds NVRTC "
+                "(libnvrtc.so.", CUDART_VERSION / 1000, "): depthwise convolutions take slower ones; install NVRTC, or add its folder to LD_LIBRARY_PATH");
 }
 
 bool keeps_promises(const std::vector<cudnnBackendNumericalNote_t>& notes, const ConvKey& key) {

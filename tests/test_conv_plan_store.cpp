@@ -176,6 +176,37 @@ TEST_CASE("conv plans: a measurement that fails leaves no choice behind") {
     CHECK(plans.choose("forward", [] { return choice(1); }).engine == 1);
 }
 
+TEST_CASE("conv plans: the fastest is taken, or what ranks higher and is as fast within 3 %") {
+    const auto engine_of = [](const std::vector<double>& times) {
+        std::vector<ConvChoice> timed;
+        for (const double ms : times) timed.push_back(choice(static_cast<int64_t>(timed.size()), {}, ms));
+        return best_choice({}, timed).engine;
+    };
+    CHECK(engine_of({5}) == 0);
+    CHECK(engine_of({5, 3, 4}) == 1);
+    CHECK(engine_of({1.02, 1, 1.01}) == 0);
+    CHECK(engine_of({1.04, 1.02, 1}) == 1);
+}
+
+TEST_CASE("conv plans: weight gradients from bf16 maps are rounded alike, whichever plan was faster") {
+    ConvKey gradient;
+    gradient.direction = ConvDirection::backward_weights;
+    gradient.geometry.type = DType::bf16;
+    ConvKey forward = gradient, floats = gradient;
+    forward.direction = ConvDirection::forward;
+    floats.geometry.type = DType::f32;
+    for (const auto& [wide_ms, narrow_ms] : {std::pair{1.0, 2.0}, {2.0, 1.0}}) {
+        const ConvChoice wide = choice(1, {}, wide_ms, true), narrow = choice(2, {}, narrow_ms);
+        for (const auto& timed : {std::vector{wide, narrow}, std::vector{narrow, wide}}) {
+            CHECK(best_choice(gradient, timed).engine == wide.engine);
+            const int64_t faster = wide_ms < narrow_ms ? wide.engine : narrow.engine;
+            CHECK(best_choice(forward, timed).engine == faster);
+            CHECK(best_choice(floats, timed).engine == faster);
+        }
+    }
+    CHECK(best_choice(gradient, {choice(2)}).engine == 2);  // where the library has no other
+}
+
 TEST_CASE("conv plans: the CPU has none to keep") {
     const TempFolder folder;
     const auto cpu = make_cpu_backend();

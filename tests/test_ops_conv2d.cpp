@@ -1,6 +1,7 @@
 // conv2d against seven nested loops, and its gradients; conv_transpose2d as its way back.
 #include <algorithm>
 
+#include "cpu_conv2d.h"
 #include "error.h"
 #include "gradcheck.h"
 #include "ops.h"
@@ -74,6 +75,30 @@ std::vector<double> naive(const Setting& s, const std::vector<float>& x, const s
                     y.push_back(sum);
                 }
     return y;
+}
+
+/// More channels and groups than the naive loops have time for: the convolution in one pass beside the same alone, then the addition.
+void check_residual(Backend& backend, double tolerance) {
+    const auto check = [&](int64_t channels, int64_t outputs, int side, int groups) {
+        const std::string name = text("residual of ", channels, " to ", outputs, " channels, ", side, 'x', side, ", groups ", groups);
+        const Conv2dOptions o{1, 1, side / 2, side / 2, groups};
+        const Inputs in = upload(backend,
+                                 {as_map(uniform_input("x " + name, {2, 5, 6, channels})),
+                                  uniform_input("w " + name, {outputs, side, side, channels / groups}),
+                                  as_map(uniform_input("r " + name, {2, 5, 6, outputs}))},
+                                 backend.activation_type());
+        const std::vector<float> extra = in[2].value().to_host();
+        std::vector<double> sum;
+        for (const float v : conv2d_inference(in[0], in[1], {}, o, {}, false).value().to_host()) sum.push_back(v + extra[sum.size()]);
+        check_values(name, conv2d_inference(in[0], in[1], {}, o, in[2], false).value().to_host(), sum, tolerance);
+        for (double& v : sum) v = std::max(0.0, v);
+        check_values(name + ", ReLU", conv2d_inference(in[0], in[1], {}, o, in[2], true).value().to_host(), sum, tolerance);
+    };
+    for (const int64_t channels : {1, 3, 8, 16, 20, 32, 64})
+        for (const int64_t outputs : {4, 16, 20, 64})
+            for (const int side : {1, 3})
+                for (const int groups : {1, 2, 4, 16})
+                    if (channels % groups == 0 && outputs % groups == 0) check(channels, outputs, side, groups);
 }
 
 std::vector<OpCase> transposed_cases() {
@@ -151,6 +176,19 @@ TEST_CASE("conv2d: with residual and ReLU in one pass, as a frozen network runs"
         const Var plain = conv2d_inference(in[0], in[1], {}, s.o, {}, false);
         check_values("conv2d_inference without bias " + s.name, plain.value().to_host(), naive(s, x.values, w.values, {}));
     }
+}
+
+TEST_CASE("conv2d: oneDNN adds the residual where its direct kernels do, else we do") {
+    for (const char* name : {"jit:sse41", "jit:avx2", "jit:avx512_core", "jit_1x1:avx2", "jit_dw:avx512_core", "jit_bf16:avx512_core_bf16"})
+        CHECK_MESSAGE(adds_residual_rightly(name), name);
+    for (const char* name : {"x64:gemm:jit", "gemm:ref", "ref:any", "brgconv:avx512_core", ""}) CHECK_MESSAGE(!adds_residual_rightly(name), name);
+}
+
+TEST_CASE("conv2d: the residual in one pass is the residual added, whichever kernel oneDNN takes") { check_residual(cpu(), 1e-5); }
+
+TEST_CASE("conv2d: the residual in one pass is the residual added, in bfloat16") {
+    // 2⁻⁸ of a value for each of two roundings: of the convolution alone, of the sum.
+    if (Backend* backend = bf16_cpu_or_skip()) check_residual(*backend, 2.0 / 256);
 }
 
 TEST_CASE("conv2d: shapes that do not fit name both") {

@@ -101,8 +101,8 @@ part_tests() {
     local log=$out/tests.log name filter hidden code result
     for name in "CUDA half" "fast suite"; do
         # The fast suite is the CPU's: its hundreds of small commands would each start CUDA, and some count worker processes.
-        if [ "$name" = "CUDA half" ]; then filter='--test-case=*cuda*,*GPU*' hidden=()
-        else filter='--test-case-exclude=slow: *,*cuda*,*GPU*' hidden=(CUDA_VISIBLE_DEVICES=); fi
+        if [ "$name" = "CUDA half" ]; then filter='--test-case=*cuda*,*cudnn*,*GPU*' hidden=()
+        else filter='--test-case-exclude=slow: *,*cuda*,*cudnn*,*GPU*' hidden=(CUDA_VISIBLE_DEVICES=); fi
         limit 500 "$log" env ${hidden[@]+"${hidden[@]}"} "$build/tests" "$filter"
         code=$? result=$(tail -n 1 "$log")
         if [ $code != 0 ]; then row "tests, $name" "0 failed" "$result" "$(failed $code "$log")"
