@@ -1,6 +1,6 @@
 // experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
 // defines: kd_methods, Settle, require_student, run_experiment, kept_options, print_configuration, take_options_of,
-//          side_by_side, checksum
+//          side_by_side, checksum, image_counts
 #pragma once
 #include <functional>
 #include <set>
@@ -37,5 +37,7 @@ void take_options_of(const RunFolder& folder, const std::string& method_name, Op
 int side_by_side(const Options& options, const Backend& backend);
 /// Of the images and labels that a run trains and tests on.
 std::string checksum(const Dataset& data);
+/// How many there are, as config.csv says it: info.train_images, info.test_images.
+Config image_counts(const Dataset& data);
 
 }  // namespace distill

@@ -51,7 +51,8 @@ void train_teachers(const Options& asked) {
     parse_lr_steps(o.lr_steps);
     Laboratory lab = open_laboratory(o);
     Loader(*lab.backend, lab.on_device, lab.loader_options(o));  // says what is wrong with the batch before there is a folder
-    const Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
+    Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
+    for (auto& count : image_counts(*lab.data)) facts.push_back(std::move(count));
     std::vector<PlannedRun> planned;
     int left = 0;
     for (int seed = 0; seed < o.runs; ++seed) {
