@@ -1,5 +1,5 @@
 // verdict.h: what a few runs a side can tell: is one mean higher than another?
-// defines: Spread, spread, student_t_p, student_t_quantile, Verdict, Comparison, compare_independent, compare_paired
+// defines: Spread, spread, student_t_p, student_t_quantile, Verdict, Comparison, verdict_rule, compare_independent, compare_paired
 #pragma once
 #include <cstddef>
 #include <string>
@@ -39,6 +39,11 @@ struct Comparison {
     std::string undecided;  ///< why there is no decision; empty where there is one
     std::string interval() const;  ///< "+0.10 to +2.30", "–" where there is none
 };
+
+/// The rule in a sentence, for the reader of a table.
+inline const char* const verdict_rule =
+    "Decided where the 95 % interval of the difference leaves out 0 (Welch’s t; paired by seed between students that share start and order), "
+    "with three runs a side or more; not where a side’s runs are all equal.";
 
 /// Welch's t test: the runs of the two sides have nothing in common.
 Comparison compare_independent(const Spread& a, const Spread& b);

@@ -50,11 +50,6 @@ void decide(Comparison& c, double error, double freedom) {
         c.verdict = c.difference > 0 ? Verdict::holds : Verdict::does_not_hold;
 }
 
-std::string signed_points(double value) {
-    const std::string size = fixed(std::abs(value));
-    return (value < 0 && size != "0.00" ? "−" : "+") + size;
-}
-
 }  // namespace
 
 Spread spread(const std::vector<double>& values) {
@@ -82,7 +77,7 @@ std::string to_string(Verdict verdict) {
     return names[static_cast<int>(verdict)];
 }
 
-std::string Comparison::interval() const { return has_interval ? signed_points(low) + " to " + signed_points(high) : "–"; }
+std::string Comparison::interval() const { return has_interval ? signed_fixed(low) + " to " + signed_fixed(high) : "–"; }
 
 Comparison compare_independent(const Spread& a, const Spread& b) {
     Comparison c;
