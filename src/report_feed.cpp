@@ -125,7 +125,7 @@ const char* const about_claims =
 /// What the claims' accuracies are of: every image more or less is so many points.
 std::string about_images(const FeedStudy& study) {
     const std::string images = test_images(study.parallel.back().group->any());
-    return images.empty() ? "" : "Tested on " + images + " images, with one set of teachers. ";
+    return images.empty() ? "" : "Tested on " + images + " images, with one set of teachers.";
 }
 
 std::string title(const FeedStudy& s) {
@@ -239,7 +239,7 @@ std::string feed_section(const FeedStudy& study) {
         cell(cells[2], cells[3]), cell(cells[4], cells[5]), cell(cells[6]), cell(cells[7], cells[8]);
         html << "</tr>\n";
     }
-    html << "</tbody></table></div>\n<p class=\"soft\">" << escaped(about_images(study)) << about_claims << verdict_rule << "</p></section>\n";
+    html << "</tbody></table></div>\n<p class=\"soft\">" << escaped(about_images(study)) << ' ' << about_claims << verdict_rule << "</p></section>\n";
     return html.str();
 }
 

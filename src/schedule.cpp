@@ -55,7 +55,7 @@ void scale_with_epochs(const OptionTable& table, Options& o) {
     }
     if (table.has("kd-warmup") && !table.given("kd-warmup")) {
         const int warmup = whole(table, "kd-warmup");
-        o.kd_warmup = warmup > 0 ? std::max(1, scaled(warmup, usual, o.epochs)) : 0;
+        o.kd_warmup = warmup > 0 ? std::min(std::max(1, scaled(warmup, usual, o.epochs)), o.epochs - 1) : 0;
         changed("kd-warmup", std::to_string(warmup), std::to_string(o.kd_warmup));
     }
     if (!changes.empty())

@@ -1,4 +1,5 @@
 // Like with like: which runs are one experiment, which may be set beside the paper's number, the student alone, or each other.
+#include <cmath>
 #include <map>
 
 #include "likeness.h"

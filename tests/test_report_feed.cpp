@@ -164,7 +164,7 @@ TEST_CASE("report: FEED's claims against the noise") {
     const std::string ours = "63.00 ± 0.50  N = 2, n = 3  ";
     CHECK(says(out.str(), {"FEED: small from big on tin, 30 epochs\n", verdict_rule, "Tested on 1000 images",
                            "parallel FEED beats the student alone            holds          " + ours + "61.00 ± 0.50  n = 3",
-                           "+2.00  +0.87 to +3.13    Welch", "+1.00  −0.13 to +2.13    the interval holds 0",
+                           "+2.00  +0.87 to +3.13  Welch", "+1.00  −0.13 to +2.13  the interval holds 0",
                            "parallel FEED beats one-teacher Factor Transfer  does not hold  " + ours + "65.50 ± 0.50  n = 3",
                            "parallel FEED beats born-again networks          not run        " + ours + "–",
                            "more teachers help                               not decided    " + ours + "62.00 ± 0.50  N = 1, n = 3"}));

@@ -52,9 +52,10 @@ TEST_CASE("schedule: milestones keep their part of the training unless given by 
     Line warm("--epochs 60");
     warm.steps();
     CHECK(warm.options.kd_warmup == 5);  // 20 of 240
-    Line hardly("--epochs 2"), none("--epochs 60 --kd-warmup 0"), own("--epochs 60 --kd-warmup 20");
-    for (Line* line : {&hardly, &none, &own}) line->steps();
+    Line hardly("--epochs 2"), once("--epochs 1"), none("--epochs 60 --kd-warmup 0"), own("--epochs 60 --kd-warmup 20");
+    for (Line* line : {&hardly, &once, &none, &own}) line->steps();
     CHECK(hardly.options.kd_warmup == 1);
+    CHECK(once.options.kd_warmup == 0);  // or the loss would never have any weight
     CHECK(none.options.kd_warmup == 0);
     CHECK(own.options.kd_warmup == 20);
 }
@@ -88,7 +89,7 @@ TEST_CASE("schedule: what was given by hand beside preset and defaults") {
     CHECK(told("") == "");
     CHECK(told("--seed 3 --device cpu --threads 1 --run x --id y --dataset z --student resnet8 --max-steps 2") == "");
     CHECK(told("--epochs 100 --lr 0.1") == "");  // as the preset has it
-    CHECK(told("--epochs 50") == "kd-warmup=10 (20); epochs=50 (100); lr-steps=15,30,40 (30,60,80)");
+    CHECK(told("--epochs 50") == "epochs=50 (100); lr-steps=15,30,40 (30,60,80); kd-warmup=10 (20)");
     CHECK(told("--lr 0.001 --augment none --init f") == "init=f (–); lr=0.001 (0.1); augment=none (crop-flip)");
 }
 
