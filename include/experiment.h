@@ -33,7 +33,7 @@ void print_configuration(const std::string& method_name, const Config& rows);
 /// seed.
 void take_options_of(const RunFolder& folder, const std::string& method_name, OptionTable& table, bool one_of_many = false,
                      const std::set<std::string>& free = {});
-/// What config.csv says of every run beside its options: by which program, on what, with which images; and what its start weights and
+/// What config.csv says of every run beside its options: by which program, on what, with which and how many images; and what its start weights and
 /// batches are drawn from: the key's version, the role and the generation.
 Config run_facts(const Laboratory& lab);
 Config with_start(Config facts, const Options& options);

@@ -66,6 +66,7 @@ struct Options {
     int stages = 3;
     std::string chain_by = "feed";
     int stage = 0;  ///< of a chain, from 1; not an option itself
+    std::optional<std::string> by_hand;  ///< of a resumed run, what its config.csv says (told_by_hand); not an option itself
     std::string students;  ///< a list, as teachers
     // mhgd, and kd's kin that mixes gradients
     int heads = 8;
@@ -104,6 +105,8 @@ class OptionTable {
 
     bool has(const std::string& name) const;
     bool given(const std::string& name) const;  ///< on the command line
+    /// What the option would be if it were not given there: the last that was set, else the default.
+    const std::string& otherwise(const std::string& name) const;
     /// Sets an option, by default only if it was not given by hand; `origin` (a file, a preset) is named if the text does not fit.
     void set(const std::string& name, const std::string& text, const std::string& origin, bool even_if_given = false);
     /// Name (without dashes) and value of every option, as config.csv has them.
@@ -116,6 +119,7 @@ class OptionTable {
         std::string expected;
         std::function<std::string()> get;
         std::function<bool(const std::string&)> set;  ///< false: the text does not fit
+        std::string otherwise = {};
     };
     struct Kind {
         std::string type, expected;  ///< for --help and for complaints

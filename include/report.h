@@ -1,9 +1,8 @@
 // report.h: runs beside the papers' numbers: collect run folders, join, summarise, print.
-// defines: Epoch, Run, Spread, Group, Report, collect_runs, spread, mean_and_deviation, summarize, nearest_group, write_text, write_csv,
-//          add_report_command, is_trained_alone, points, clock_time, label
+// defines: Epoch, Run, Fault, Group, Report, collect_runs, mean_and_deviation, summarize, write_text, write_csv, csv_begins,
+//          is_trained_alone, points, clock_time, label
 #pragma once
 #include <filesystem>
-#include <functional>
 #include <iosfwd>
 #include <optional>
 #include <string>
@@ -15,10 +14,7 @@
 #include "run_folder.h"
 #include "search_history.h"
 #include "texts.h"
-
-namespace CLI {
-class App;
-}
+#include "verdict.h"
 
 namespace distill {
 
@@ -40,19 +36,20 @@ struct Run {
     GraphOutcome outcome;
     std::string graph_name;
     std::string stage;  ///< "2": of a chain (`feed sequential`), from 1; else empty
+    std::string fault;  ///< why the folder cannot be read; then nothing else but `folder` is to be believed
 };
 
-/// Mean and sample standard deviation (divisor n − 1; 0 for n = 1) of n ≥ 1 values.
-struct Spread {
-    double mean = 0, deviation = 0;
-    size_t n = 0;
+/// A run or a search that cannot be read, and why.
+struct Fault {
+    std::filesystem::path folder;
+    std::string reason;
 };
-Spread spread(const std::vector<double>& values);
 
 /// "71.80 ± 0.12", of one value without the deviation.
 std::string mean_and_deviation(const Spread& s);
 
-/// Finished runs that differ in nothing but the seed, the folder and the machine. Accuracies in %, differences in points.
+/// Finished runs that differ in nothing but the seed, the folder and the machine; teachers and data are the same by content, wherever they
+/// lie. Accuracies in %, differences in points.
 struct Group {
     std::vector<Run> runs;  ///< ordered by seed; never empty
     std::string options;    ///< "lr=0.05, batch=64": what tells it from the other groups of its experiment; often empty
@@ -60,8 +57,9 @@ struct Group {
     double hours = 0;  ///< a run's, in the mean
     std::string devices, commits;
     std::optional<PaperRow> paper;     ///< the row with the runs' id
-    std::optional<double> difference;  ///< ours − the paper's, where the data set and the networks are the row's own
-    std::optional<double> gain_last, gain_best;  ///< over our student alone: same data set and student, no teacher
+    std::optional<double> difference;  ///< ours − the paper's, where the data, the networks and the recipe are the row's own
+    std::optional<double> gain_last, gain_best;  ///< over our student alone: same data, student and recipe, no teacher
+    std::optional<Comparison> above_alone;       ///< is gain_last more than noise?
     std::optional<double> paper_gain;            ///< the same within the paper's table
     std::string student_alone;                   ///< name() of the group that the gains are over
     std::vector<std::string> notes;
@@ -77,27 +75,23 @@ struct Report {
     std::vector<Group> groups;  ///< by data set, student, teacher (none first), method
     std::vector<Run> unfinished;
     std::vector<SearchHistory> searches;
+    std::vector<Fault> faults;  ///< left out of all the others
     std::vector<PaperRow> paper;  ///< all that is on file
 };
 
-/// Every run in these folders and below, by path. InputError for a path that is no folder, for no run and no search at
-/// all, and for a CSV that is broken, lacks a column or holds an impossible number (named with the place).
+/// Every run in these folders and below, by path. One with a CSV that is broken, lacks a column or holds an impossible number has that as
+/// its `fault`, named with the place. InputError for a path that is no folder, and for no run and no search at all.
 std::vector<Run> collect_runs(const std::vector<std::filesystem::path>& folders);
 
 /// Groups the runs and joins each group with its paper row and its student alone.
 Report summarize(std::vector<Run> runs, const std::vector<PaperRow>& paper);
 
-/// Of the groups that `fits` takes, the one whose options are nearest to the group's; null if there is none.
-const Group* nearest_group(const std::vector<Group>& groups, const Group& group, const std::function<bool(const Run&)>& fits);
-
-/// An aligned table, the notes below it, then the unfinished runs.
+/// An aligned table, the notes below it, then the unfinished runs and those that cannot be read.
 void write_text(std::ostream& out, const Report& report);
 
-/// The same columns as raw numbers, one row a group and one an unfinished run; appears whole or not at all.
+/// The same columns as raw numbers, one row a group, an unfinished run, and a fault; appears whole or not at all.
 void write_csv(const std::filesystem::path& file, const Report& report);
-
-/// `distill report RUNS… [--csv F] [--html F] [--paper DIR]`.
-void add_report_command(CLI::App& app);
+inline const char* const csv_begins = "experiment,status,id,";  ///< every such file
 
 bool is_trained_alone(const Run& run);  ///< method `train`, no teacher; or a graph of one node
 

@@ -22,11 +22,11 @@ struct FeedResult {
 
 /// "`ours` is better than `other`".
 struct FeedClaim {
-    enum class Verdict { holds, does_not_hold, not_decided, not_run };
     std::string text;
-    Verdict verdict = Verdict::not_run;
     std::optional<FeedResult> ours, other;
-    double difference = 0, error = 0;  ///< of the means, in points; its standard error √(s₁²/n₁ + s₂²/n₂)
+    std::optional<Comparison> comparison;  ///< none where one of the two was not run, or not by the same recipe
+    std::string unlike;                    ///< in what the recipes differ
+    std::string verdict() const;           ///< "holds", "does not hold", "not decided", "not run", "not comparable"
 };
 
 /// Parallel FEED with several numbers of teachers, alike in all but these, and what was trained beside it: the same data set and student,
@@ -39,11 +39,8 @@ struct FeedStudy {
 };
 
 /// The claims of the paper (docs/papers.md §3.6): parallel FEED, with the most teachers that were run, is better than the student alone,
-/// Factor Transfer from one teacher, and born-again networks; more teachers help: the most against the fewest. A claim is decided where the
-/// difference of the means is more than twice its standard error; one run alone decides nothing.
+/// Factor Transfer from one teacher, and born-again networks; more teachers help: the most against the fewest. Decided by verdict.h's rule.
 std::vector<FeedStudy> feed_studies(const Report& report);
-
-std::string to_string(FeedClaim::Verdict verdict);  ///< "holds", "does not hold", "not decided", "not run"
 
 void write_feed(std::ostream& out, const std::vector<FeedStudy>& studies);  ///< both tables of each, as text
 std::string feed_svg(const FeedStudy& study);                              ///< the curve with the baselines as lines

@@ -9,8 +9,8 @@
 
 namespace distill {
 
-/// Every folder with a search's journal in these folders and below, by path. InputError as read_search()'s.
-std::vector<SearchHistory> collect_searches(const std::vector<std::filesystem::path>& folders);
+/// Every folder with a search's journal in these folders and below, by path; one that cannot be read is added to the faults.
+std::vector<SearchHistory> collect_searches(const std::vector<std::filesystem::path>& folders, std::vector<Fault>& faults);
 
 /// A ktg run's graph.csv with what the run made of it, and the graph's name: a shipped one's, "SEARCH/best1" of what a search trained in
 /// the end, else the name of the file or, if that is graph.csv, of its folder.

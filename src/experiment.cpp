@@ -8,6 +8,7 @@
 #include "error.h"
 #include "files.h"
 #include "runs.h"
+#include "schedule.h"
 #include "version.h"
 
 namespace distill {
@@ -107,7 +108,8 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
 }
 
 Config run_facts(const Laboratory& lab) {
-    return {{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
+    return {{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)},
+            {"info.train_images", std::to_string(lab.data->train.records)}, {"info.test_images", std::to_string(lab.data->test.records)}};
 }
 
 Config run_facts(const Laboratory& lab, const Options& o) { return with_start(run_facts(lab), o); }
@@ -158,14 +160,19 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         const bool known = fs::exists(folder_of(i));
         if (known && !o.resume)
             input_error(folder_of(i).string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
-        if (o.resume && (known || !many)) take_options_of(RunFolder::reopen(folder_of(i)), method_name, table, many);
+        if (!o.resume || (!known && many)) continue;
+        const RunFolder folder = RunFolder::reopen(folder_of(i));
+        take_options_of(folder, method_name, table, many);
+        o.by_hand = told_before(folder.config());
     }
+    scale_with_epochs(table, o);
+    const std::string by_hand = o.by_hand ? *o.by_hand : told_by_hand(table, o);
     if (many && !o.save.empty())
         input_error("--save ", o.save, ": is one file for ", o.runs, " runs; each keeps its own student.safetensors");
     // All that can be wrong with the input is found before a folder is made; settling may train teachers, so it comes after what is quick.
     if (!o.save.empty() && !fs::is_directory(fs::absolute(o.save).parent_path()))
         input_error("--save ", o.save, ": the folder is not there; make it first");
-    const std::vector<int> steps = parse_lr_steps(o.lr_steps);
+    parse_lr_steps(o.lr_steps);
     settle(o);
 
     Laboratory lab = open_laboratory(o);
@@ -177,12 +184,13 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     const Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     std::unique_ptr<Method> first = start_method(lab, o, make_method);
     print_configuration(method_name, kept_options(table));
-    if (!steps.empty() && steps.front() >= o.epochs)
-        std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(),
-                    o.epochs - 1);
+    note_late_milestones(o);
     Config facts = run_facts(lab, o);
     for (auto& fact : measure_teachers(lab, loader, o, first->student())) facts.push_back(std::move(fact));
     for (auto& fact : measure_pretrained(lab, loader, o, *first)) facts.push_back(std::move(fact));
+    if (!o.init.empty()) facts.emplace_back("info.init_sha256", sha256_of_file(o.init));
+    if (!o.mha.empty()) facts.emplace_back("info.mha_sha256", sha256_of_file(o.mha));
+    facts.emplace_back("info.by_hand", by_hand);
     if (o.stage > 0) facts.emplace_back("info.stage", std::to_string(o.stage));
     first.reset();  // its memory is the trainings'
 

@@ -12,6 +12,7 @@
 #include "feed_sweep.h"
 #include "feed_reconstruct.h"
 #include "files.h"
+#include "schedule.h"
 #include "teachers.h"
 
 namespace distill {
@@ -116,7 +117,9 @@ void run_chains(Command& c) {
     if (o.resume) {
         const RunFolder first = RunFolder::reopen(folder_of(o.seed) / "stage1");
         take_options_of(first, value_of(first.config(), "by") == "ban" ? "ban" : method_name, *c.table);
+        o.by_hand = told_before(first.config());
     }
+    scale_with_epochs(*c.table, o);
     const bool several = o.teachers.find(',') != std::string::npos;
     if (several || o.train_teachers > 1)
         input_error(several ? "--teachers " + o.teachers : text("--train-teachers ", o.train_teachers),

@@ -10,6 +10,7 @@
 #include "nearest.h"
 #include "runs.h"
 #include "safetensors.h"
+#include "schedule.h"
 #include "streams.h"
 #include "version.h"
 
@@ -194,9 +195,10 @@ void run_reconstruction(OptionTable& table, Options& o) {
     if (known && !o.resume)
         input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
     if (o.resume) take_options_of(RunFolder::reopen(base), method_name, table);
+    scale_with_epochs(table, o);
     settle_teachers(o);
     const std::vector<Subject> subjects = named_students(o);
-    parse_lr_steps(o.lr_steps);
+    note_late_milestones(o);
 
     Laboratory lab = open_laboratory(o);
     // All that can be wrong with the input is found here, before a folder is made.

@@ -12,6 +12,7 @@
 #include "files.h"
 #include "nearest.h"
 #include "report.h"
+#include "schedule.h"
 #include "teachers.h"
 
 namespace distill {
@@ -54,7 +55,9 @@ void take_options_of_sweep(const fs::path& base, OptionTable& table, Options& o)
     if (seeds.empty()) input_error(base.string(), ": no sweep to resume here (n1/s0, … are missing); start it without --resume");
     // More teachers may have been named than the largest number; what is used of them each run compares.
     const std::set<std::string> free = {"teachers", "teacher-nets", "train-teachers"};
-    take_options_of(RunFolder::reopen(seeds.begin()->second), "feed", table, table.given("seed"), free);
+    const RunFolder first = RunFolder::reopen(seeds.begin()->second);
+    take_options_of(first, "feed", table, table.given("seed"), free);
+    o.by_hand = told_before(first.config());
     if (table.given("teachers") && !table.given("teacher-nets")) o.teacher_nets.clear();
 }
 
@@ -93,6 +96,7 @@ void run_sweep(OptionTable& table, Options& o, const std::function<void()>& para
     if (fs::exists(base) && !o.resume)
         input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
     if (o.resume) take_options_of_sweep(base, table, o);
+    scale_with_epochs(table, o);
     require_student(o);
     const int teachers = o.train_teachers > 0 ? o.train_teachers : static_cast<int>(o.teachers.empty() ? 0 : split(o.teachers, ',').size());
     const std::set<int> numbers = numbers_of(o.numbers, teachers);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "nearest.h"
+#include "search_history.h"
 
 namespace distill {
 namespace {
@@ -24,11 +25,11 @@ Graph mutual_learning(const std::vector<std::string>& networks) {
     return graph;
 }
 
-void add_known_methods(std::vector<Contender>& contenders) {
+void add_known_methods(std::vector<Contender>& contenders, int64_t batch, int64_t alone_batch) {
     std::vector<Contender> known;
     std::set<std::string> names;
-    const auto add = [&](const std::string& name, const Graph& graph) {
-        if (names.insert(name).second) known.push_back({name, graph, {}});
+    const auto add = [&](const std::string& name, const Graph& graph, bool as_alone = false) {
+        if (names.insert(name).second) known.push_back({name, graph, {}, as_alone});
     };
     std::vector<const Graph*> graphs;
     for (const Contender& c : contenders) {
@@ -39,7 +40,11 @@ void add_known_methods(std::vector<Contender>& contenders) {
             std::printf("note: %s: its target, %s, is no network: nothing to train plainly, by KD or by mutual learning beside it\n",
                         c.name.c_str(), target.model.c_str());
     }
-    for (const Graph* graph : graphs) add("plain-" + graph->node(0).model, mutual_learning({graph->node(0).model}));
+    for (const Graph* graph : graphs) {
+        const std::string& network = graph->node(0).model;
+        add("plain-" + network, mutual_learning({network}), true);
+        add(plain_contender(network, std::to_string(batch), std::to_string(alone_batch)), mutual_learning({network}));
+    }
     for (const Graph* graph : graphs)
         for (int i = 1; i < graph->size(); ++i)
             if (const std::string& teacher = graph->node(i).model; !graph->node(i).is_ensemble())

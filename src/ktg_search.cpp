@@ -12,6 +12,7 @@
 #include "nearest.h"
 #include "report.h"
 #include "runs.h"
+#include "schedule.h"
 #include "search.h"
 #include "version.h"
 #include "worker_plan.h"
@@ -77,7 +78,8 @@ Undertaking::Undertaking(const std::string& method, SearchOptions& options, Opti
         if (grid && s_.trials > *all) input_error("--trials ", s_.trials, ": the grid has ", *all, " graphs");
         if (s_.score == "test" && o_.validation > 0) input_error("--val ", o_.validation, ": with --score test nothing is held out");
     }
-    parse_lr_steps(o_.lr_steps);
+    scale_with_epochs(table, o_);
+    note_late_milestones(o_);
     require_fitting_data();
     const WorkerPlan workers = plan_workers(o_.device, s_.devices, s_.jobs);
     study_ = kept_options(table);
@@ -210,7 +212,7 @@ void Undertaking::search(const SearchSpace& space) {
     if (run.best().empty()) failure(path.string(), ": no trial was complete; it says why");
     std::vector<Contender> contenders;
     for (const TrialScore& score : run.best()) {
-        contenders.push_back({text("best", contenders.size() + 1), graph_of(score.trial), score});
+        contenders.push_back({text("best", contenders.size() + 1), graph_of(score.trial), score, false});
         std::printf("%s: trial %lld, error %s %%: %s\n", contenders.back().name.c_str(), static_cast<long long>(score.trial),
                     percent(score.error).c_str(), graph_line(contenders.back().graph).c_str());
     }
@@ -224,7 +226,7 @@ fs::path Undertaking::seed_folder(const Contender& contender, int i) const {
 
 /// Trains the graphs, and the known methods beside them, on all the training data.
 void Undertaking::compare(std::vector<Contender> contenders) {
-    add_known_methods(contenders);
+    add_known_methods(contenders, o_.batch, s_.alone_batch);
     // Scored on the test set, the search has trained its frozen networks on all the data already.
     const fs::path teachers = base_ / (s_.transfer.empty() && s_.score == "test" ? "pretrained" : "teachers");
     std::set<std::string> frozen;
@@ -234,7 +236,7 @@ void Undertaking::compare(std::vector<Contender> contenders) {
         const Graph graph = with_weights(c.graph, teachers);
         if (c.found) write_file_atomically(base_ / (c.name + ".csv"), graph_csv(graph, base_));
         for (int i = 0; i < s_.retrain_seeds; ++i) {
-            Options options = training(graph.size() == 1 ? Trains::alone : Trains::graph, 0);
+            Options options = training(c.as_alone ? Trains::alone : Trains::graph, 0);
             options.seed += static_cast<uint64_t>(i);
             folders.push_back(seed_folder(c, i).string());
             prepare_graph_run(folders.back(), graph, options, facts_);
@@ -301,7 +303,7 @@ void run_ktg_transfer(SearchOptions& s, OptionTable& table) {
     require_sound(graph, s.transfer);
     interruptible(s.training.run, [&] {
         Undertaking transfer("ktg-transfer", s, table);
-        transfer.compare({{"transferred", graph, {}}});
+        transfer.compare({{"transferred", graph, {}, graph.size() == 1}});
     });
 }
 

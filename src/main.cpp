@@ -11,7 +11,7 @@
 #include "feed_commands.h"
 #include "ktg_commands.h"
 #include "mhgd_commands.h"
-#include "report.h"
+#include "report_command.h"
 #include "training_commands.h"
 #include "usage.h"
 
@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
     distill::add_feed_commands(app);
     distill::add_ktg_commands(app);
     distill::add_mhgd_command(app);
-    distill::add_report_command(app);
+    distill::add_report_commands(app);
     distill::add_bench_command(app);
     try {
         app.parse(argc, argv);

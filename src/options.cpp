@@ -54,7 +54,8 @@ CLI::Option* OptionTable::bind(const std::string& flag, const Kind& kind, const 
     };
     CLI::Option* option = kind.is_switch ? app_->add_flag_callback(flag, [set] { set("on"); }, help) : app_->add_option(flag, parse, help);
     if (!kind.is_switch) option->type_name(kind.type)->default_str(get())->expected(1)->take_last();
-    bindings_.push_back({name, option, kind.expected, std::move(get), std::move(set)});
+    const std::string otherwise = get();
+    bindings_.push_back({name, option, kind.expected, std::move(get), std::move(set), otherwise});
     return option;
 }
 
@@ -115,11 +116,15 @@ const OptionTable::Binding& OptionTable::find(const std::string& name) const {
 
 bool OptionTable::given(const std::string& name) const { return find(name).option->count() > 0; }
 
+const std::string& OptionTable::otherwise(const std::string& name) const { return find(name).otherwise; }
+
 void OptionTable::set(const std::string& name, const std::string& text_value, const std::string& origin, bool even_if_given) {
-    if (!has(name)) input_error(origin, ": option '", name, "' is none of this subcommand's; was it written by another subcommand?");
-    const Binding& b = find(name);
-    if (b.option->count() > 0 && !even_if_given) return;
-    if (!b.set(text_value)) input_error(origin, ": option '", name, "': found '", text_value, "', expected ", b.expected);
+    const auto b = std::find_if(bindings_.begin(), bindings_.end(), [&](const Binding& other) { return other.name == name; });
+    if (b == bindings_.end())
+        input_error(origin, ": option '", name, "' is none of this subcommand's; was it written by another subcommand?");
+    b->otherwise = text_value;
+    if (b->option->count() > 0 && !even_if_given) return;
+    if (!b->set(text_value)) input_error(origin, ": option '", name, "': found '", text_value, "', expected ", b->expected);
 }
 
 std::vector<std::pair<std::string, std::string>> OptionTable::values() const {

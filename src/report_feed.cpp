@@ -1,13 +1,13 @@
 #include "report_feed.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <ostream>
 #include <set>
 #include <sstream>
 
 #include "error.h"
+#include "likeness.h"
 #include "nearest.h"
 #include "svg.h"
 
@@ -15,7 +15,6 @@ namespace distill {
 namespace {
 
 using Kind = FeedResult::Kind;
-using Verdict = FeedClaim::Verdict;
 
 bool is_parallel(const Run& run) { return run.method == "feed" && run.stage.empty(); }
 
@@ -25,7 +24,7 @@ int stage_of(const Run& run) { return run.stage.empty() ? 1 : std::stoi(run.stag
 
 /// What must agree for accuracies to be comparable: the images trained and tested on, the student, how long it was trained.
 Config setting_of(const Run& run) {
-    Config setting{{"dataset", run.dataset}, {"student", run.student}};
+    Config setting{{"dataset", run.dataset}, {"student", run.student}, {"images", value_of(run.config, "info.data_sha256")}};
     for (const char* option : {"epochs", "max-steps", "val"}) setting.emplace_back(option, value_of(run.config, option));
     return setting;
 }
@@ -48,10 +47,11 @@ FeedResult result(Kind kind, const std::string& name, const Group& group) {
 /// One group for each number of teachers: of several that whose teachers are the first of the largest group's.
 std::vector<FeedResult> parallel_of(const std::vector<const Group*>& curve) {
     const auto fewer = [](const Group* a, const Group* b) { return teachers_of(a->any()) < teachers_of(b->any()); };
-    const std::string all = value_of((*std::max_element(curve.begin(), curve.end(), fewer))->any().config, "teachers") + ",";
+    const std::vector<std::string> all = teacher_contents((*std::max_element(curve.begin(), curve.end(), fewer))->any());
     std::map<int, const Group*> by_number;
     for (const Group* group : curve) {
-        const bool first_of_all = all.rfind(value_of(group->any().config, "teachers") + ",", 0) == 0;
+        const std::vector<std::string> theirs = teacher_contents(group->any());
+        const bool first_of_all = theirs.size() <= all.size() && std::equal(theirs.begin(), theirs.end(), all.begin());
         const Group*& place = by_number[teachers_of(group->any())];
         if (!place || first_of_all) place = group;
     }
@@ -98,14 +98,10 @@ std::vector<FeedResult> baselines_of(const std::vector<Group>& groups, const Gro
 }
 
 FeedClaim claim(const std::string& statement, const FeedResult& ours, const std::optional<FeedResult>& other) {
-    FeedClaim c{statement, Verdict::not_run, ours, other};
+    FeedClaim c{statement, ours, other, {}, {}};
     if (!other) return c;
-    const Spread &a = ours.accuracy, &b = other->accuracy;
-    const auto variance = [](const Spread& s) { return s.deviation * s.deviation / static_cast<double>(s.n); };
-    c.difference = a.mean - b.mean;
-    c.error = std::sqrt(variance(a) + variance(b));
-    const bool decided = a.n > 1 && b.n > 1 && std::abs(c.difference) > 2 * c.error;
-    c.verdict = !decided ? Verdict::not_decided : c.difference > 0 ? Verdict::holds : Verdict::does_not_hold;
+    c.unlike = told(recipe_differences(ours.group->any(), other->group->any()));
+    if (c.unlike.empty()) c.comparison = compare(*ours.group, *other->group);
     return c;
 }
 
@@ -123,9 +119,14 @@ std::vector<FeedClaim> claims_of(const FeedStudy& study) {
             claim("more teachers help", most, smaller)};
 }
 
-const char* const rule =
-    "FEED’s paper has no number on file; its claims are tested instead, with the most teachers that were run. Decided where the difference "
-    "of the means is more than twice its standard error, √(s₁²/n₁ + s₂²/n₂); one run alone decides nothing.";
+const char* const about_claims =
+    "FEED’s paper has no number on file; its claims are tested instead, with the most teachers that were run. ";
+
+/// What the claims' accuracies are of: every image more or less is so many points.
+std::string about_images(const FeedStudy& study) {
+    const std::string images = test_images(study.parallel.back().group->any());
+    return images.empty() ? "" : "Tested on " + images + " images, with one set of teachers.";
+}
 
 std::string title(const FeedStudy& s) {
     return "FEED: " + s.student + " from " + s.teacher + " on " + s.dataset + (s.epochs.empty() ? "" : ", " + s.epochs + " epochs");
@@ -146,7 +147,8 @@ using Cells = std::vector<std::string>;
 Cells cells_of(const FeedStudy& study, const FeedResult& r) {
     std::optional<double> gain;
     for (const FeedResult& b : study.baselines)
-        if (b.kind == Kind::alone && r.kind != Kind::alone && r.kind != Kind::teachers) gain = r.accuracy.mean - b.accuracy.mean;
+        if (b.kind == Kind::alone && r.kind != Kind::alone && r.group && recipe_differences(r.group->any(), b.group->any()).empty())
+            gain = r.accuracy.mean - b.accuracy.mean;
     return {r.name, r.teachers == 0 ? "–" : std::to_string(r.teachers), mean_and_deviation(r.accuracy), std::to_string(r.accuracy.n),
             points(gain)};
 }
@@ -157,19 +159,20 @@ std::string behind(const std::optional<FeedResult>& r) {
     return (r->kind == Kind::parallel ? text("N = ", r->teachers, ", ") : "") + text("n = ", r->accuracy.n);
 }
 
-/// Claim, verdict, ours, what is behind that, the other, what is behind that, difference, standard error.
+/// Claim, verdict, ours, what is behind that, the other, what is behind that, difference, its interval, how or why not.
 Cells cells_of(const FeedClaim& c) {
-    const bool run = c.verdict != Verdict::not_run, several = run && c.ours->accuracy.n > 1 && c.other->accuracy.n > 1;
     const auto accuracy = [](const std::optional<FeedResult>& r) { return r ? mean_and_deviation(r->accuracy) : "–"; };
-    return {c.text, to_string(c.verdict), accuracy(c.ours), behind(c.ours), accuracy(c.other), behind(c.other),
-            points(run ? std::optional(c.difference) : std::nullopt), several ? fixed(c.error) : "–"};
+    const std::string how = !c.comparison ? (c.unlike.empty() ? "" : "other recipe: " + c.unlike)
+                            : c.comparison->undecided.empty() ? (c.comparison->paired ? "paired by seed" : "Welch")
+                                                              : c.comparison->undecided;
+    return {c.text, c.verdict(), accuracy(c.ours), behind(c.ours), accuracy(c.other), behind(c.other),
+            points(c.comparison ? std::optional(c.comparison->difference) : std::nullopt), c.comparison ? c.comparison->interval() : "–", how};
 }
 
 }  // namespace
 
-std::string to_string(Verdict verdict) {
-    static const char* const names[] = {"holds", "does not hold", "not decided", "not run"};
-    return names[static_cast<int>(verdict)];
+std::string FeedClaim::verdict() const {
+    return comparison ? to_string(comparison->verdict) : other ? "not comparable" : "not run";
 }
 
 std::vector<FeedStudy> feed_studies(const Report& report) {
@@ -200,11 +203,12 @@ void write_feed(std::ostream& out, const std::vector<FeedStudy>& studies) {
         std::vector<Cells> rows = {{"method", "teachers", "test accuracy", "n", "gain over alone"}};
         for (const FeedResult& r : ordered(study)) rows.push_back(cells_of(study, r));
         out << '\n' << title(study) << '\n' << aligned(rows, {1, 3, 4});
-        rows = {{"the paper's claim", "here it", "ours", "", "the other", "", "difference", "std. error"}};
+        rows = {{"the paper's claim", "here it", "ours", "", "the other", "", "difference", "95 % interval", ""}};
         for (const FeedClaim& c : study.claims) rows.push_back(cells_of(c));
         out << aligned(rows, {6, 7});
+        if (const std::string about = about_images(study); !about.empty()) out << about << '\n';
     }
-    if (!studies.empty()) out << rule << '\n';
+    if (!studies.empty()) out << about_claims << verdict_rule << '\n';
 }
 
 std::string feed_section(const FeedStudy& study) {
@@ -226,16 +230,16 @@ std::string feed_section(const FeedStudy& study) {
         html << "</tr>\n";
     }
     html << "</tbody></table></div>\n<div class=\"wide\"><table class=\"found\"><thead><tr><th class=\"text\">The paper’s claim</th>"
-            "<th class=\"text\">Here it</th><th>Ours</th><th>The other</th><th>Difference</th><th>Standard<br>error</th></tr></thead>"
+            "<th class=\"text\">Here it</th><th>Ours</th><th>The other</th><th>Difference</th><th>95 % interval</th></tr></thead>"
             "<tbody>\n";
     for (const FeedClaim& c : study.claims) {
         const Cells cells = cells_of(c);
         html << "<tr>";
         cell(cells[0], "", true), cell(cells[1], "", true);
-        cell(cells[2], cells[3]), cell(cells[4], cells[5]), cell(cells[6]), cell(cells[7]);
+        cell(cells[2], cells[3]), cell(cells[4], cells[5]), cell(cells[6]), cell(cells[7], cells[8]);
         html << "</tr>\n";
     }
-    html << "</tbody></table></div>\n<p class=\"soft\">" << rule << "</p></section>\n";
+    html << "</tbody></table></div>\n<p class=\"soft\">" << escaped(about_images(study)) << ' ' << about_claims << verdict_rule << "</p></section>\n";
     return html.str();
 }
 

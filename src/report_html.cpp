@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
 #include <sstream>
 
 #include "error.h"
+#include "likeness.h"
 #include "report_feed.h"
 #include "report_ktg.h"
 #include "svg.h"
@@ -80,6 +82,7 @@ struct Line {
     const Group* group;
     std::string colour;  ///< a CSS variable
     bool dashed;
+    std::string name;  ///< unlike every other of the panel
     std::string stroke() const { return "stroke=\"" + colour + "\"" + (dashed ? " stroke-dasharray=\"5 3\"" : ""); }
 };
 
@@ -88,6 +91,21 @@ struct Panel {
     std::string dataset, student;
     std::vector<Line> lines;
 };
+
+std::string label_with_options(const Group& group) { return label(group.any()) + (group.options.empty() ? "" : ", " + group.options); }
+
+/// Each line's name in its panel's pictures: what tells two of the same label apart in the table stands behind it.
+void name_lines(Panel& panel) {
+    std::map<std::string, int> alike;
+    for (const Line& line : panel.lines) ++alike[label_with_options(*line.group)];
+    std::set<std::string> names;
+    for (Line& line : panel.lines) {
+        const Run& run = line.group->any();
+        line.name = label_with_options(*line.group);
+        if (alike[line.name] > 1) line.name += ", " + (run.id.empty() ? run.method : run.id);
+        if (!names.insert(line.name).second) line.name += ", " + run.folder.string();
+    }
+}
 
 std::vector<Panel> panels_of(const Report& report) {
     std::vector<Panel> panels;
@@ -100,16 +118,15 @@ std::vector<Panel> panels_of(const Report& report) {
         }
         std::vector<Line>& lines = panels.back().lines;
         if (lines.empty() && is_trained_alone(run)) {
-            lines.push_back({&group, "var(--base)", false});
+            lines.push_back({&group, "var(--base)", false, ""});
         } else {
-            lines.push_back({&group, "var(--c" + std::to_string(next % 6) + ")", next >= 6});
+            lines.push_back({&group, "var(--c" + std::to_string(next % 6) + ")", next >= 6, ""});
             ++next;
         }
     }
+    for (Panel& panel : panels) name_lines(panel);
     return panels;
 }
-
-std::string label_with_options(const Group& group) { return label(group.any()) + (group.options.empty() ? "" : ", " + group.options); }
 
 // ---- accuracies
 
@@ -118,7 +135,7 @@ std::string dot_row(const Line& line, const Axis& x) {
     const Group& g = *line.group;
     const double y = 15, mean = x.at(g.last.mean), reach = x.at(g.last.mean + g.last.deviation) - mean;
     std::ostringstream svg;
-    svg << "<svg viewBox=\"0 0 720 30\" role=\"img\" aria-label=\"" << escaped(label_with_options(g)) << ": last epoch "
+    svg << "<svg viewBox=\"0 0 720 30\" role=\"img\" aria-label=\"" << escaped(line.name) << ": last epoch "
         << fixed(g.last.mean) << " %, best " << fixed(g.best.mean) << " %\">";
     for (double tick : x.ticks())
         svg << "<line class=\"grid\" x1=\"" << px(x.at(tick)) << "\" x2=\"" << px(x.at(tick)) << "\" y1=\"0\" y2=\"30\"/>";
@@ -164,7 +181,7 @@ std::string dot_plot(const Panel& panel) {
     std::ostringstream html;
     html << "<figure><h3>Test accuracy</h3><div class=\"wide\"><table class=\"dots\"><tbody>";
     for (const Line& line : panel.lines) {
-        html << "<tr><td class=\"text\">" << swatch(line) << escaped(label_with_options(*line.group)) << "</td><td class=\"plot\">"
+        html << "<tr><td class=\"text\">" << swatch(line) << escaped(line.name) << "</td><td class=\"plot\">"
              << dot_row(line, x) << "</td><td>" << measured(line.group->last, false) << "</td></tr>\n";
         several |= line.group->last.n > 1;
         paper |= line.group->difference.has_value();
@@ -234,7 +251,7 @@ std::string curve_chart(const Panel& panel, const std::string& title, const std:
 
     std::ostringstream html;
     html << "<figure><h3>" << title << "</h3><ul class=\"legend\">";
-    for (const Line& line : panel.lines) html << "<li>" << swatch(line) << escaped(label_with_options(*line.group)) << "</li>";
+    for (const Line& line : panel.lines) html << "<li>" << swatch(line) << escaped(line.name) << "</li>";
     html << "</ul><svg viewBox=\"0 0 560 340\" role=\"img\" aria-label=\"" << title << " over the epochs\">";
     for (double tick : y.ticks())
         html << "<line class=\"grid\" x1=\"56\" x2=\"548\" y1=\"" << px(y.at(tick)) << "\" y2=\"" << px(y.at(tick))
@@ -249,7 +266,7 @@ std::string curve_chart(const Panel& panel, const std::string& title, const std:
             html << "<path class=\"seed\" " << panel.lines[i].stroke() << " d=\"" << path_of(seeds[i][s], x, y) << "\"/>";
     for (size_t i = 0; i < panel.lines.size(); ++i)
         html << "<path class=\"mean\" " << panel.lines[i].stroke() << " d=\"" << path_of(mean_of(seeds[i]), x, y) << "\"><title>"
-             << escaped(label_with_options(*panel.lines[i].group)) << "</title></path>\n";
+             << escaped(panel.lines[i].name) << "</title></path>\n";
     html << "</svg><figcaption>" << caption << "</figcaption></figure>\n";
     return html.str();
 }
@@ -275,9 +292,9 @@ std::string results_table(const std::vector<Panel>& panels) {
     std::ostringstream html;
     html << "<div class=\"wide\"><table class=\"results\"><thead><tr><th class=\"text\">Experiment</th><th>Epochs</th><th>Paper</th>"
             "<th>Last epoch</th><th>Best epoch<br>(on test)</th><th>n</th><th>Difference<br>to the paper</th><th>Gain,<br>last</th>"
-            "<th>Gain,<br>best</th><th>Paper’s<br>gain</th><th>Time<br>h:mm:ss</th><th class=\"text\">Device</th></tr></thead>\n";
+            "<th class=\"text\">Above the<br>student alone</th><th>Gain,<br>best</th><th>Paper’s<br>gain</th><th>Time<br>h:mm:ss</th><th class=\"text\">Device</th></tr></thead>\n";
     for (const Panel& panel : panels) {
-        html << "<tbody><tr><th colspan=\"12\">" << escaped(panel.student) << " on " << escaped(panel.dataset) << "</th></tr>\n";
+        html << "<tbody><tr><th colspan=\"13\">" << escaped(panel.student) << " on " << escaped(panel.dataset) << "</th></tr>\n";
         for (const Line& line : panel.lines) {
             const Group& g = *line.group;
             html << "<tr><td class=\"text\">" << escaped(label_with_options(g));
@@ -294,7 +311,10 @@ std::string results_table(const std::vector<Panel>& panels) {
             cell(measured(g.last, !g.compared_by_best()));
             cell(measured(g.best, g.compared_by_best()));
             cell(std::to_string(g.last.n));
-            for (const auto& difference : {g.difference, g.gain_last, g.gain_best, g.paper_gain}) cell(points(difference));
+            cell(points(g.difference)), cell(points(g.gain_last));
+            html << "</td><td class=\"text\">" << (g.above_alone ? to_string(g.above_alone->verdict) : "–");
+            if (g.above_alone && g.above_alone->has_interval) html << "<span class=\"id\">" << g.above_alone->interval() << "</span>";
+            cell(points(g.gain_best)), cell(points(g.paper_gain));
             cell(clock_time(g.hours));
             html << "</td><td class=\"text\">" << escaped(g.devices) << "</td></tr>\n";
         }
@@ -302,7 +322,8 @@ std::string results_table(const std::vector<Panel>& panels) {
     }
     html << "</table></div>\n<ul class=\"notes\"><li>Top-1 accuracy on the test set in %, mean ± sample standard deviation of n runs. "
             "Difference and gain in points; the number in bold is the one that is set against the paper’s. Gain: over the same student "
-            "trained alone, ours over ours, the paper’s over the paper’s. Time: one run.</li>";
+            "trained alone, ours over ours, the paper’s over the paper’s. Time: one run.</li><li>Above the student alone: is the gain of the last epoch more than noise? "
+         << verdict_rule << "</li>";
     for (size_t i = 0; i < notes.size(); ++i) html << "<li><sup>" << i + 1 << "</sup>" << escaped(notes[i]) << ".</li>";
     html << "</ul>\n";
     return html.str();
@@ -323,6 +344,18 @@ std::string unfinished_table(const std::vector<Run>& runs) {
     return html.str();
 }
 
+std::string faults_table(const std::vector<Fault>& faults) {
+    if (faults.empty()) return "";
+    std::ostringstream html;
+    html << "<section><h2>Cannot be read</h2><p class=\"soft\">Left out of everything above.</p><div class=\"wide\"><table class=\"files\">"
+            "<thead><tr><th class=\"text\">Folder</th><th class=\"text\">Why</th></tr></thead><tbody>\n";
+    for (const Fault& fault : faults)
+        html << "<tr><td class=\"text\">" << escaped(fault.folder.string()) << "</td><td class=\"text\">" << escaped(fault.reason)
+             << "</td></tr>\n";
+    html << "</tbody></table></div></section>\n";
+    return html.str();
+}
+
 std::string configurations(const Report& report) {
     std::ostringstream html;
     html << "<section><h2>Configurations</h2><p class=\"soft\">Every resolved option of each experiment’s first run, "
@@ -332,6 +365,7 @@ std::string configurations(const Report& report) {
         for (const Run& run : g.runs)
             html << "seed " << escaped(run.seed) << ": last " << fixed(run.last) << ", best " << fixed(run.best) << ", "
                  << escaped(run.folder.string()) << "<br>";
+        if (!test_images(g.any()).empty()) html << "tested on " << escaped(test_images(g.any())) << " images, ";
         html << "commit " << escaped(g.commits) << ", " << escaped(g.any().precision);
         if (g.gain_last) html << "; gain over " << escaped(g.student_alone);
         if (g.paper) html << "; paper’s number: " << escaped(g.paper->table) << ", source: " << escaped(g.paper->source);
@@ -365,7 +399,8 @@ std::string facts(const Report& report, const std::string& date) {
         return joined;
     };
     return "<dl class=\"facts\">" + fact("Date", date) + fact("Experiments", std::to_string(report.groups.size())) +
-           fact("Runs", std::to_string(runs) + (report.unfinished.empty() ? "" : text(", ", report.unfinished.size(), " unfinished"))) +
+           fact("Runs", std::to_string(runs) + (report.unfinished.empty() ? "" : text(", ", report.unfinished.size(), " unfinished")) +
+                        (report.faults.empty() ? "" : text(", ", report.faults.size(), " that cannot be read"))) +
            fact("Computing time", clock_time(hours) + " h") + fact("Precision", all(precisions)) + fact("Commit", all(commits)) +
            fact("Machine", all(machines, "; ")) + "</dl>\n";
 }
@@ -374,16 +409,15 @@ std::string facts(const Report& report, const std::string& date) {
 
 std::string html_page(const Report& report, const std::string& date) {
     const std::vector<Panel> panels = panels_of(report);
-    std::string page = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-                       "content=\"width=device-width, initial-scale=1\"><title>distill: results beside the papers’</title><style>" +
-                       std::string(style) +
+    std::string page = html_begins + std::string("<meta name=\"viewport\" "
+                       "content=\"width=device-width, initial-scale=1\"><title>distill: results beside the papers’</title><style>") + style +
                        "</style></head>\n<body>\n<header><h1>Knowledge transfer: our results beside the papers’</h1>\n" +
                        facts(report, date) + "</header>\n<main>\n";
     if (!report.groups.empty()) page += "<section><h2>Results</h2>\n" + results_table(panels) + "</section>\n";
     for (const Panel& panel : panels) page += panel_section(panel);
     for (const FeedStudy& study : feed_studies(report)) page += feed_section(study);
     for (const SearchHistory& search : report.searches) page += search_section(search, report.paper);
-    page += unfinished_table(report.unfinished);
+    page += unfinished_table(report.unfinished) + faults_table(report.faults);
     if (!report.groups.empty()) page += configurations(report);
     return page + "</main>\n</body>\n</html>\n";
 }

@@ -14,16 +14,38 @@
 namespace distill {
 namespace {
 
-/// "plain": the network of node 0 trained alone.
+/// Plain training of node 0's network as the graphs train, with their batch; null where it was not trained so.
 const SearchResult* plain_result(const SearchHistory& search) {
+    const std::string batch = value_of(search.study, "batch"), alone_batch = value_of(search.study, "alone-batch");
     for (const SearchResult& r : search.results)
-        if (r.graph.size() == 1) return &r;
+        if (r.graph.size() == 1 && r.name == plain_contender(r.graph.node(0).model, batch, alone_batch)) return &r;
     return nullptr;
 }
 
-std::optional<double> gain_over_plain(const SearchHistory& search, const SearchResult& r) {
+/// Null where there is nothing to compare with, or nothing to compare.
+std::optional<Comparison> above_plain(const SearchHistory& search, const SearchResult& r) {
     const SearchResult* plain = plain_result(search);
-    return !plain || plain == &r || !plain->mean || !r.mean ? std::nullopt : std::optional<double>(*r.mean - *plain->mean);
+    if (!plain || r.graph.size() == 1 || !plain->mean || !r.mean) return std::nullopt;
+    const auto spread_of = [](const SearchResult& s) { return Spread{*s.mean, s.deviation.value_or(0), static_cast<size_t>(s.n)}; };
+    return compare_independent(spread_of(r), spread_of(*plain));
+}
+
+/// Gain over plain training, its interval, and whether it is more than noise.
+std::vector<std::string> gain_cells(const SearchHistory& search, const SearchResult& r) {
+    const auto c = above_plain(search, r);
+    return {points(c ? std::optional(c->difference) : std::nullopt), c ? c->interval() : "–", c ? to_string(c->verdict) : "–"};
+}
+
+/// What the gains are over, and why there may be none.
+std::string about_plain(const SearchHistory& search) {
+    const std::string batch = value_of(search.study, "batch");
+    const SearchResult* plain = plain_result(search);
+    if (!plain)
+        return "No gain over plain training: none is there with the graphs’ batch" + (batch.empty() ? "." : ", " + batch + ".");
+    const fs::path config = search.folder / "config.csv";
+    const std::string images = fs::exists(config) ? value_of(read_config(config), "info.test_images") : "";
+    return "Gain over " + plain->name + ", of the graphs’ batch" + (images.empty() ? "" : "; tested on " + images + " images") + ". " +
+           verdict_rule;
 }
 
 /// The best complete trial: what the search found.
@@ -60,41 +82,49 @@ std::string figure(const std::string& title, const std::string& picture, const s
 std::string results_table(const SearchHistory& search, const std::vector<PaperRow>& paper) {
     std::ostringstream html;
     html << "<div class=\"wide\"><table class=\"found\"><thead><tr><th class=\"text\">On all training data</th><th>Trial</th>"
-            "<th>Accuracy in<br>the search</th><th>Test accuracy</th><th>n</th><th>Gain over<br>plain</th></tr></thead><tbody>\n";
+            "<th>Accuracy in<br>the search</th><th>Test accuracy</th><th>n</th><th>Gain over<br>plain</th>"
+            "<th>95 % interval</th><th>Above plain</th></tr></thead><tbody>\n";
     const auto row = [&](const std::string& name, const std::string& below, const std::vector<std::string>& cells) {
         html << "<tr><td class=\"text\">" << escaped(name) << "<span class=\"id\">" << escaped(below) << "</span></td>";
         for (const std::string& cell : cells) html << "<td>" << cell << "</td>";
         html << "</tr>\n";
     };
-    for (const SearchResult& r : search.results)
-        row(r.name, graph_line(r.graph),
-            {r.trial ? std::to_string(*r.trial) : "–", r.error ? fixed(100 - *r.error) : "–", r.mean_and_deviation(), std::to_string(r.n),
-             points(gain_over_plain(search, r))});
+    for (const SearchResult& r : search.results) {
+        std::vector<std::string> cells = {r.trial ? std::to_string(*r.trial) : "–", r.error ? fixed(100 - *r.error) : "–",
+                                          r.mean_and_deviation(), std::to_string(r.n)};
+        for (std::string& cell : gain_cells(search, r)) cells.push_back(std::move(cell));
+        row(r.name, graph_line(r.graph), cells);
+    }
     for (const PaperRow& on_file : paper)
         if (on_file.method == "ktg-search" && on_file.dataset == value_of(search.study, "dataset") && on_file.value &&
             (on_file.student.empty() || on_file.student == value_of(search.study, "target")))
-            row(on_file.id, on_file.source, {"–", "–", fixed(*on_file.value), "–", "–"});
-    html << "</tbody></table></div>\n";
+            row(on_file.id, on_file.source, {"–", "–", fixed(*on_file.value), "–", "–", "–", "–"});
+    html << "</tbody></table></div>\n<p class=\"soft\">" << escaped(about_plain(search)) << "</p>\n";
     return html.str();
 }
 
 }  // namespace
 
-std::vector<SearchHistory> collect_searches(const std::vector<fs::path>& folders) {
+std::vector<SearchHistory> collect_searches(const std::vector<fs::path>& folders, std::vector<Fault>& faults) {
     std::map<fs::path, fs::path> found;  // by canonical path: a folder named twice counts once
     const auto look = [&](const fs::path& folder) {
         if (fs::exists(folder / "journal.csv")) found.emplace(fs::canonical(folder), folder);
     };
     for (const fs::path& folder : folders) {
         look(folder);
-        for (auto at = fs::recursive_directory_iterator(folder); at != fs::recursive_directory_iterator(); ++at) {
-            if (!at->is_directory()) continue;
+        const auto passed_over = fs::directory_options::skip_permission_denied;
+        for (auto at = fs::recursive_directory_iterator(folder, passed_over); at != fs::recursive_directory_iterator(); ++at) {
+            if (std::error_code gone; !at->is_directory(gone)) continue;
             look(at->path());
             if (at->path().filename() == "trials") at.disable_recursion_pending();
         }
     }
     std::vector<SearchHistory> searches;
-    for (const auto& [canonical, folder] : found) searches.push_back(read_search(folder));
+    for (const auto& [canonical, folder] : found) try {
+            searches.push_back(read_search(folder));
+        } catch (const std::exception& e) {
+            faults.push_back({folder, e.what()});
+        }
     return searches;
 }
 
@@ -116,10 +146,12 @@ void write_searches(std::ostream& out, const std::vector<SearchHistory>& searche
             out << "; the best, trial " << best->trial << ", has an error of " << fixed(*best->error) << " %";
         out << '\n';
         if (search.results.empty()) continue;
-        std::vector<std::vector<std::string>> rows = {{"on all training data", "test accuracy", "n", "gain over plain"}};
-        for (const SearchResult& r : search.results)
-            rows.push_back({r.name, r.mean_and_deviation(), std::to_string(r.n), points(gain_over_plain(search, r))});
-        out << aligned(rows, {2, 3});
+        std::vector<std::vector<std::string>> rows = {{"on all training data", "test accuracy", "n", "gain over plain", "95 % interval", "above plain"}};
+        for (const SearchResult& r : search.results) {
+            rows.push_back({r.name, r.mean_and_deviation(), std::to_string(r.n)});
+            for (std::string& cell : gain_cells(search, r)) rows.back().push_back(std::move(cell));
+        }
+        out << aligned(rows, {2, 3}) << about_plain(search) << '\n';
     }
 }
 

@@ -177,6 +177,10 @@ std::string search_title(const SearchHistory& history) {
     return title;
 }
 
+std::string plain_contender(const std::string& network, const std::string& batch, const std::string& alone_batch) {
+    return "plain-" + network + (batch == alone_batch ? "" : "-batch" + batch);
+}
+
 int64_t count_of(const SearchHistory& history, TrialEvent state) {
     return std::count_if(history.trials.begin(), history.trials.end(), [&](const TrialRecord& t) { return t.state == state; });
 }

@@ -10,7 +10,37 @@ size_t width(const std::string& utf8) {
     return static_cast<size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
+/// Length of the UTF-8 character at `at`; 0 if there is none.
+size_t character_length(const std::string& s, size_t at) {
+    const auto byte = [&](size_t i) { return at + i < s.size() ? static_cast<unsigned char>(s[at + i]) : 0u; };
+    const unsigned first = byte(0), second = byte(1);
+    if (first < 0x80) return first >= 0x20 && first != 0x7F ? 1 : first == '\t' || first == '\n' || first == '\r';
+    const size_t length = first >= 0xC2 && first <= 0xDF ? 2 : (first & 0xF0) == 0xE0 ? 3 : first >= 0xF0 && first <= 0xF4 ? 4 : 0;
+    // Neither longer than need be, nor a surrogate, nor beyond U+10FFFF.
+    if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) || (first == 0xF0 && second < 0x90) ||
+        (first == 0xF4 && second > 0x8F))
+        return 0;
+    for (size_t i = 1; i < length; ++i)
+        if ((byte(i) & 0xC0) != 0x80) return 0;
+    return length;
+}
+
 }  // namespace
+
+std::string valid_utf8(const std::string& bytes) {
+    std::string out;
+    for (size_t at = 0; at < bytes.size();) {
+        const size_t length = character_length(bytes, at);
+        out += length > 0 ? bytes.substr(at, length) : "\xEF\xBF\xBD";
+        at += length > 0 ? length : 1;
+    }
+    return out;
+}
+
+std::string signed_fixed(double value) {
+    const std::string size = fixed(value < 0 ? -value : value);
+    return (value < 0 && size != "0.00" ? "−" : "+") + size;
+}
 
 std::string fixed(double value, int digits) {
     char buffer[64];

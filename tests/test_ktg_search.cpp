@@ -223,13 +223,22 @@ TEST_CASE("command line: ktg search: a loss that is not finite fails its trial a
     CHECK(rows_of(folder / "test")[0].detail == "resnet8 resnet8 | through through | through through");
 
     put_file(folder / "found.csv", "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,wrn-10-1,,cutoff,cutoff\n");
-    const Ended moved = run(folder, "ktg search --transfer found.csv --dataset other --epochs 1 --batch 10 --alone-batch 10 --threads 1 "
+    const Ended moved = run(folder, "ktg search --transfer found.csv --dataset other --epochs 1 --batch 10 --alone-batch 20 --threads 1 "
                                     "--retrain-seeds 2 --run moved");
     CAPTURE(moved.err);
     CHECK(moved.code == 0);
     const CsvTable table = read_csv(folder / "moved/search.csv");
-    REQUIRE(table.rows.size() == 4);
+    REQUIRE(table.rows.size() == 5);
     CHECK(table.cell(0, "id") == "transferred");
+    // Plain training as a network alone is trained, and with the graphs' batch.
+    CHECK(table.cell(1, "id") == "plain-resnet8");
+    CHECK(table.cell(2, "id") == "plain-resnet8-batch10");
+    const auto batch_of = [&](const std::string& id) {
+        return value_of(read_config(folder / "moved/retrained" / id / "s0/config.csv"), "batch");
+    };
+    CHECK(batch_of("plain-resnet8") == "20");
+    CHECK(batch_of("plain-resnet8-batch10") == "10");
+    CHECK(batch_of("transferred") == "10");
     CHECK(table.cell(0, "n") == "2");
     CHECK(fs::exists(folder / "moved/teachers/wrn-10-1/student.safetensors"));
     CHECK(read_csv(folder / "moved/retrained/transferred/s1/result.csv").cell(0, "dataset") == "other");

@@ -10,7 +10,6 @@
 using namespace distill;
 using namespace distill::testing;
 using Kind = FeedResult::Kind;
-using Verdict = FeedClaim::Verdict;
 
 namespace {
 
@@ -128,42 +127,59 @@ TEST_CASE("report: a curve of FEED and what belongs beside it") {
                       "feed from small, stage 3"}));
 }
 
+/// Three seeds, half a point apart around `mean`: a standard deviation of ½.
+void write_three(const fs::path& folder, Recipe r, double mean) {
+    for (r.seed = 0; r.seed < 3; ++r.seed) {
+        r.last = mean + 0.5 * (r.seed - 1);
+        write_run(folder / text("s", r.seed), r);
+    }
+}
+
 TEST_CASE("report: FEED's claims against the noise") {
     const TempFolder folder;
-    write_parallel(folder / "n1", 1, 62);
-    write_parallel(folder / "n2", 2, 63);
-    write_two(folder / "alone", {"train", ""}, 61);
-    write_two(folder / "ft", {"ft", "big"}, 65.5);
-    // Each mean has a standard error of ½, a difference one of √½: 1 is within twice that, 2 and −2.5 are not.
+    const auto parallel = [&](int n, double mean) {
+        write_three(folder / text("n", n), {"feed", times(n, "big", "+"), 0, 0, named(n) + "batch,128\ninfo.test_images,1000\n"}, mean);
+    };
+    parallel(1, 62);
+    parallel(2, 63);
+    write_three(folder / "alone", {"train", "", 0, 0, "batch,128\n"}, 61);
+    write_three(folder / "ft", {"ft", "big", 0, 0, "batch,128\n"}, 65.5);
+    // Each mean has a variance of 1/12, a difference an error of √(1/6) = 0.408; at 4 degrees the interval reaches 2.776 · 0.408 = 1.133.
     const Report report = report_on(folder);
     const auto studies = feed_studies(report);
     REQUIRE(studies.size() == 1);
     const std::vector<FeedClaim>& claims = studies[0].claims;
     REQUIRE(claims.size() == 4);
-    CHECK(claims[0].verdict == Verdict::holds);
-    CHECK(claims[0].difference == doctest::Approx(2));
-    CHECK(claims[0].error == doctest::Approx(std::sqrt(0.5)));
-    CHECK(claims[1].verdict == Verdict::does_not_hold);
-    CHECK(claims[1].difference == doctest::Approx(-2.5));
-    CHECK(claims[2].verdict == Verdict::not_run);
-    CHECK(claims[3].verdict == Verdict::not_decided);
+    CHECK(claims[0].verdict() == "holds");
+    CHECK(claims[0].comparison->difference == doctest::Approx(2));
+    CHECK(claims[0].comparison->low == doctest::Approx(2 - 2.776445 * std::sqrt(1.0 / 6)).epsilon(1e-5));
+    CHECK(claims[1].verdict() == "does not hold");
+    CHECK(claims[1].comparison->difference == doctest::Approx(-2.5));
+    CHECK(claims[2].verdict() == "not run");
+    CHECK(claims[3].verdict() == "not decided");
     CHECK(claims[3].ours->teachers == 2);
     CHECK(claims[3].other->teachers == 1);
     std::ostringstream out;
     write_feed(out, studies);
-    const std::string ours = "63.00 ± 0.71  N = 2, n = 2  ";
-    CHECK(says(out.str(), {"FEED: small from big on tin, 30 epochs\n", "twice its standard error",
-                           "parallel FEED beats the student alone            holds          " + ours + "61.00 ± 0.71  n = 2",
-                           "parallel FEED beats one-teacher Factor Transfer  does not hold  " + ours + "65.50 ± 0.71  n = 2",
+    const std::string ours = "63.00 ± 0.50  N = 2, n = 3  ";
+    CHECK(says(out.str(), {"FEED: small from big on tin, 30 epochs\n", verdict_rule, "Tested on 1000 images",
+                           "parallel FEED beats the student alone            holds          " + ours + "61.00 ± 0.50  n = 3",
+                           "+2.00  +0.87 to +3.13  Welch", "+1.00  −0.13 to +2.13  the interval holds 0",
+                           "parallel FEED beats one-teacher Factor Transfer  does not hold  " + ours + "65.50 ± 0.50  n = 3",
                            "parallel FEED beats born-again networks          not run        " + ours + "–",
-                           "more teachers help                               not decided    " + ours + "62.00 ± 0.71  N = 1, n = 2"}));
-    // One run decides nothing, however far off.
-    write_run(folder / "ban", {"ban", "small", 0, 20});
+                           "more teachers help                               not decided    " + ours + "62.00 ± 0.50  N = 1, n = 3"}));
+    // One run decides nothing, however far off; nor do runs of another recipe.
+    write_run(folder / "ban", {"ban", "small", 0, 20, "batch,128\n"});
     const Report with_one = report_on(folder);
     const FeedStudy study = feed_studies(with_one).at(0);
-    CHECK(study.claims[2].verdict == Verdict::not_decided);
-    CHECK(study.claims[2].difference == doctest::Approx(43));
+    CHECK(study.claims[2].verdict() == "not decided");
+    CHECK(study.claims[2].comparison->difference == doctest::Approx(43));
     CHECK(says(feed_section(study), {"not decided", "does not hold", "holds", "+43.00"}));
+    write_run(folder / "ban", {"ban", "small", 0, 20, "batch,64\n"});
+    const Report with_other = report_on(folder);
+    const FeedStudy other = feed_studies(with_other).at(0);
+    CHECK(other.claims[2].verdict() == "not comparable");
+    CHECK(says(feed_section(other), {"other recipe: batch 64 (here 128)"}));
 }
 
 TEST_CASE("report: other options of FEED are another curve; without FEED there is none") {

@@ -1,0 +1,104 @@
+#include <algorithm>
+#include <ostream>
+
+#include "csv.h"
+#include "error.h"
+#include "files.h"
+#include "likeness.h"
+#include "nearest.h"
+#include "progress.h"
+#include "report.h"
+
+namespace distill {
+namespace {
+
+using Cells = std::vector<std::string>;
+
+std::string number_or_empty(const std::optional<double>& value) { return value ? number(*value) : ""; }
+
+void write_unfinished(std::ostream& out, const std::vector<Run>& runs) {
+    std::vector<Cells> rows = {{"unfinished run", "last epoch", "of", "test accuracy"}};
+    for (const Run& run : runs) {
+        const bool begun = !run.epochs.empty();
+        rows.push_back({run.folder.string(), begun ? std::to_string(run.epochs.size() - 1) : "–", value_of(run.config, "epochs"),
+                        begun ? fixed(run.epochs.back().test_acc) : "–"});
+    }
+    out << aligned(rows, {1, 2, 3});
+}
+
+void write_faults(std::ostream& out, const std::vector<Fault>& faults) {
+    std::vector<Cells> rows = {{"cannot be read, left out", "why"}};
+    for (const Fault& fault : faults) rows.push_back({fault.folder.string(), fault.reason});
+    out << aligned(rows);
+}
+
+}  // namespace
+
+std::string points(const std::optional<double>& difference) { return difference ? signed_fixed(*difference) : "–"; }
+
+std::string clock_time(double hours) { return duration(hours * 3600); }
+
+void write_text(std::ostream& out, const Report& report) {
+    std::vector<Cells> rows = {{"experiment", "epochs", "paper", "last", "best on test", "n", "compared", "difference", "gain last",
+                                "95 % interval", "above alone", "gain best", "paper's gain", "test images", "time", "device", "note"}};
+    std::vector<std::string> notes;
+    for (const Group& g : report.groups) {
+        std::string marks;
+        for (const std::string& note : g.notes) {
+            auto at = std::find(notes.begin(), notes.end(), note);
+            if (at == notes.end()) at = notes.insert(at, note);
+            marks += (marks.empty() ? "" : ",") + std::to_string(at - notes.begin() + 1);
+        }
+        const bool on_file = g.paper && g.paper->value;
+        const std::string paper = on_file ? mean_and_deviation({*g.paper->value, g.paper->std.value_or(0), g.paper->std ? 2u : 1u}) : "–";
+        rows.push_back({g.name(), std::to_string(g.any().epochs.size()), paper, mean_and_deviation(g.last), mean_and_deviation(g.best),
+                        std::to_string(g.last.n), g.difference ? (g.compared_by_best() ? "best" : "last") : "–", points(g.difference),
+                        points(g.gain_last), g.above_alone ? g.above_alone->interval() : "–",
+                        g.above_alone ? to_string(g.above_alone->verdict) : "–", points(g.gain_best), points(g.paper_gain),
+                        test_images(g.any()).empty() ? "–" : test_images(g.any()), clock_time(g.hours), g.devices, marks});
+    }
+    if (!report.groups.empty()) {
+        out << aligned(rows, {1, 5, 7, 8, 9, 11, 12, 13, 14});
+        out << "\nTop-1 accuracy on the test set in %, mean ± sample standard deviation of n runs; differences and gains (over the "
+               "student alone) in points; time of one run, h:mm:ss. Above alone: "
+            << verdict_rule << '\n';
+    }
+    for (size_t i = 0; i < notes.size(); ++i) out << i + 1 << "  " << notes[i] << '\n';
+    const char* apart = report.groups.empty() ? "" : "\n";
+    if (!report.unfinished.empty()) out << apart, write_unfinished(out, report.unfinished), apart = "\n";
+    if (!report.faults.empty()) out << apart, write_faults(out, report.faults);
+}
+
+void write_csv(const fs::path& file, const Report& report) {
+    const Cells columns = {"experiment", "status",    "id",         "dataset",       "teacher",   "student",  "method",
+                           "options",    "epochs",    "paper",      "paper_std",     "paper_metric", "last_mean", "last_std",
+                           "best_mean",  "best_std",  "n",          "difference",    "gain_last", "gain_best", "paper_gain",
+                           "student_alone", "hours",  "device",     "precision",     "commit",    "note",     "above_alone",
+                           "gain_low",      "gain_high", "test_images"};
+    std::vector<Cells> rows;
+    for (const Group& g : report.groups) {
+        const Run& run = g.any();
+        const auto& c = g.above_alone;
+        const auto deviation = [](const Spread& s) { return s.n > 1 ? number(s.deviation) : ""; };
+        rows.push_back({g.name(), "finished", run.id, run.dataset, run.teacher, run.student, run.method, g.options,
+                        std::to_string(run.epochs.size()), g.paper ? number_or_empty(g.paper->value) : "",
+                        g.paper ? number_or_empty(g.paper->std) : "", g.paper ? g.paper->metric : "", number(g.last.mean), deviation(g.last),
+                        number(g.best.mean), deviation(g.best), std::to_string(g.last.n), number_or_empty(g.difference),
+                        number_or_empty(g.gain_last), number_or_empty(g.gain_best), number_or_empty(g.paper_gain), g.student_alone,
+                        number(g.hours), g.devices, run.precision, g.commits, joined(g.notes, "; "), c ? to_string(c->verdict) : "",
+                        c && c->has_interval ? number(c->low) : "", c && c->has_interval ? number(c->high) : "", test_images(run)});
+    }
+    for (const Run& run : report.unfinished) {
+        rows.push_back({run.folder.string(), "unfinished", run.id, run.dataset, run.teacher, run.student, run.method, "",
+                        std::to_string(run.epochs.size())});
+        rows.back().resize(columns.size());
+    }
+    for (const Fault& fault : report.faults) {
+        rows.push_back({fault.folder.string(), "cannot be read"});
+        rows.back().resize(columns.size());
+        rows.back()[26] = fault.reason;  // note
+    }
+    write_file_atomically(file, csv_text(columns, rows));
+}
+
+}  // namespace distill

@@ -1,0 +1,85 @@
+// `distill compare`, and what `distill report` does with outputs, through the program.
+#include "command.h"
+#include "csv.h"
+#include "files.h"
+#include "run_folders.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+TEST_CASE("compare: two folders of seeds: difference, interval, how many images, verdict, and the same as CSV") {
+    const TempFolder folder;
+    FinishedRun{"kd", "big"}.with("temperature", "4").write_seeds(folder / "kd", {60, 61, 62});
+    FinishedRun{"reviewkd", "big"}.write_seeds(folder / "review", {64, 65, 66});
+    const Ended end = run(folder, "compare review kd --csv c.csv");
+    CAPTURE(end.err);
+    CHECK(end.code == 0);
+    CHECK(says(end.out, {"a  tin big→small reviewkd  0 1 2  3  65.00 ± 1.00", "b  tin big→small kd        0 1 2  3  61.00 ± 1.00",
+                         "a − b: +4.00 points, 95 % interval +1.73 to +6.27, p = 0.008 (Welch: the runs share nothing)",
+                         "tested on 1000 images: one is 0.100 points", "a is higher than b: holds\n"}));
+    const CsvTable table = read_csv(folder / "c.csv");
+    CHECK(table.cell(0, "a_is_higher") == "holds");
+    CHECK(table.cell_number(0, "difference") == 4);
+    CHECK(table.cell(0, "test") == "Welch");
+    CHECK(table.cell(0, "test_images") == "1000");
+    CHECK(says(run(folder, "compare kd review --csv c.csv").out, {"a is higher than b: does not hold\n"}));  // its own table is replaced
+    CHECK(read_csv(folder / "c.csv").cell(0, "a_is_higher") == "does not hold");
+
+    FinishedRun{"kd", "big"}.with("batch", "64").write_seeds(folder / "two", {60, 61});
+    CHECK(says(run(folder, "compare review two").out, {"note: beside the method, a has batch 128 (here 64)",
+                                                       "a is higher than b: not decided (fewer than 3 runs a side)"}));
+}
+
+TEST_CASE("compare: what is no pair of experiments is refused") {
+    const TempFolder folder;
+    FinishedRun{}.write_seeds(folder / "all/a", {60, 61});
+    FinishedRun{}.with("lr", "0.2").write_seeds(folder / "all/b", {60, 61});
+    FinishedRun{"train", "", "small", "other"}.write_seeds(folder / "other", {60, 61});
+    check_rejected(folder, "compare all all/a", {"all: found 2 experiments", "expected the seeds of one", "lr=0.2"});
+    check_rejected(folder, "compare all/a gone", {"gone: is no folder"});
+    check_rejected(folder, "compare all/a other", {"other: was tested on other (1000 images), all/a on tin"});
+    check_rejected(folder, "compare all/a", {"compare: RUNS", "2"});
+    put_file(folder / "all/a/s1/result.csv", "torn");
+    check_rejected(folder, "compare all/a all/b", {"all/a/s1/result.csv: found 0 rows", "leaves no run out"});
+}
+
+TEST_CASE("report: outputs that cannot be written, or are no report's, are refused before anything is read") {
+    const TempFolder folder;
+    FinishedRun{}.write(folder / "runs/a");
+    put_file(folder / "paper/p.csv", "id,table,dataset,teacher,student,method,metric,value,std,source\n");
+    put_file(folder / "precious.csv", "my,own\n1,2\n");
+    put_file(folder / "empty.csv", "");
+    const std::string report = "report runs --paper paper ";
+    for (const std::string option : {"--csv ", "--html "}) {
+        check_rejected(folder, report + option + "precious.csv", {option + "precious.csv: is there and is no report’s", "name another file"});
+        check_rejected(folder, report + option + "runs/a/config.csv", {"config.csv: is there and is no report’s"});
+        check_rejected(folder, report + option + "runs", {"runs: is a folder"});
+        check_rejected(folder, report + option + "gone/x", {"gone", "is not there; make it first"});
+        check_rejected(folder, report + option + "/dev/null", {"/dev/null: is no regular file"});
+    }
+    check_rejected(folder, "report gone --csv precious.csv", {"precious.csv: is there"});  // before the runs
+    check_rejected(folder, report + "--csv same --html same", {"--csv's file, too"});
+    check_rejected(folder, "compare runs runs --csv precious.csv", {"precious.csv: is there and is no comparison’s"});
+    for (int again = 0; again < 2; ++again) {  // its own are replaced
+        const Ended end = run(folder, report + "--csv empty.csv --html page.html");
+        CAPTURE(end.err);
+        CHECK(end.code == 0);
+    }
+    CHECK(read_csv(folder / "empty.csv").cell(0, "status") == "finished");
+}
+
+TEST_CASE("report: one torn run is told of, the others are reported; nothing but torn ones ends with 2") {
+    const TempFolder folder;
+    put_file(folder / "paper/p.csv", "id,table,dataset,teacher,student,method,metric,value,std,source\n");
+    FinishedRun{}.write(folder / "all/torn");
+    put_file(folder / "all/torn/epochs.csv", read_file(folder / "all/torn/epochs.csv") + "999,0.1,0.");
+    put_file(folder / "all/search/journal.csv", "no,journal\n");
+    check_rejected(folder, "report all --paper paper", {"nothing can be read; the first of 2: ", "all/torn/epochs.csv: row 3"});
+    FinishedRun{}.write(folder / "all/whole");
+    const Ended end = run(folder, "report all --paper paper --html page.html --csv table.csv");
+    CAPTURE(end.err);
+    CHECK(end.code == 0);
+    for (const std::string& shown : {end.out, read_file(folder / "page.html")})
+        CHECK(says(shown, {"tin", "60.00", "all/torn/epochs.csv: row 3: found epoch 999, expected 2", "all/search"}));
+    CHECK(read_csv(folder / "table.csv").rows.size() == 3);
+}

@@ -1,0 +1,121 @@
+// What follows from --epochs, and what of a recipe was given by hand.
+#include <CLI/CLI.hpp>
+
+#include "command.h"
+#include "complaints.h"
+#include "data_synth.h"
+#include "feed_preset.h"
+#include "ktg_commands.h"
+#include "mhgd_preset.h"
+#include "run_folder.h"
+#include "schedule.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+/// A subcommand's options as the words of a command line leave them.
+struct Line {
+    CLI::App app;
+    OptionTable table{app};
+    Options options;
+    Line(const std::string& words, const Options& defaults = {}) : options(defaults) {
+        add_training_options(table, options, true);
+        table.add("--kd-warmup", options.kd_warmup, {0}, "");
+        app.parse(words);
+    }
+    std::string steps() {
+        scale_with_epochs(table, options);
+        return options.lr_steps;
+    }
+};
+
+std::string steps(const std::string& words, const Options& defaults = {}) { return Line(words, defaults).steps(); }
+
+}  // namespace
+
+TEST_CASE("schedule: milestones keep their part of the training unless given by hand") {
+    CHECK(steps("") == "150,180,210");
+    CHECK(steps("--epochs 480") == "300,360,420");
+    CHECK(steps("--epochs 24") == "15,18,21");
+    CHECK(steps("--epochs 50", mhgd_defaults()) == "15,30,40");            // 30, 60, 80 %
+    CHECK(steps("--epochs 30", feed_defaults()) == "15,23");               // a half, three quarters
+    CHECK(steps("--epochs 16", ktg_defaults(false)) == "5,10,14");         // 59, 119, 179 of 200
+    CHECK(steps("--epochs 50 --lr-steps 30,60,80", mhgd_defaults()) == "30,60,80");
+    CHECK(steps("--epochs 3") == "2");  // 1.875, 2.25 and 2.625: two together, one behind the end
+    CHECK(steps("--epochs 1") == "");
+    Options constant;
+    constant.lr_steps = "";
+    CHECK(steps("--epochs 10", constant) == "");
+
+    Line warm("--epochs 60");
+    warm.steps();
+    CHECK(warm.options.kd_warmup == 5);  // 20 of 240
+    Line hardly("--epochs 2"), once("--epochs 1"), none("--epochs 60 --kd-warmup 0"), own("--epochs 60 --kd-warmup 20");
+    for (Line* line : {&hardly, &once, &none, &own}) line->steps();
+    CHECK(hardly.options.kd_warmup == 1);
+    CHECK(once.options.kd_warmup == 0);  // or the loss would never have any weight
+    CHECK(none.options.kd_warmup == 0);
+    CHECK(own.options.kd_warmup == 20);
+}
+
+TEST_CASE("schedule: of a preset, too, once however often, and never of a resumed run") {
+    Line preset("--epochs 50");
+    set_schedule(preset.table, mhgd_defaults(), "--preset x");
+    CHECK(preset.steps() == "15,30,40");
+    CHECK(preset.steps() == "15,30,40");
+    Line whole("");
+    set_schedule(whole.table, mhgd_defaults(), "--preset x");
+    CHECK(whole.options.epochs == 100);
+    CHECK(whole.steps() == "30,60,80");
+    for (const char* words : {"", "--epochs 50"}) {  // resumed: config.csv has both
+        Line resumed(words);
+        resumed.table.set("epochs", "50", "config.csv");
+        resumed.table.set("lr-steps", "15,30,40", "config.csv");
+        resumed.table.set("kd-warmup", "20", "config.csv");
+        CHECK(resumed.steps() == "15,30,40");
+        CHECK(resumed.options.kd_warmup == 20);
+    }
+}
+
+TEST_CASE("schedule: what was given by hand beside preset and defaults") {
+    const auto told = [](const std::string& words) {
+        Line line(words);
+        set_schedule(line.table, mhgd_defaults(), "--preset x");
+        scale_with_epochs(line.table, line.options);
+        return told_by_hand(line.table, line.options);
+    };
+    CHECK(told("") == "");
+    CHECK(told("--seed 3 --device cpu --threads 1 --run x --id y --dataset z --student resnet8 --max-steps 2") == "");
+    CHECK(told("--epochs 100 --lr 0.1") == "");  // as the preset has it
+    CHECK(told("--epochs 50") == "epochs=50 (100); lr-steps=15,30,40 (30,60,80); kd-warmup=10 (20)");
+    CHECK(told("--lr 0.001 --augment none --init f") == "init=f (–); lr=0.001 (0.1); augment=none (crop-flip)");
+}
+
+TEST_CASE("command line: schedules scale with a line that says so, late milestones are named, resumed runs keep theirs") {
+    const TempFolder folder;
+    synthesize(folder / "data", {"s", 4, 16, 64, 40});
+    const auto option = [&](const std::string& run, const std::string& name) {
+        return value_of(read_config(folder.path() / run / "config.csv"), name);
+    };
+    const std::string line = "train --dataset s --net resnet8 --batch 32 --max-steps 1 --threads 1 --quiet ";
+    const Ended scaled = run(folder, line + "--epochs 24 --run r --runs 2");
+    CAPTURE(scaled.err);
+    REQUIRE(scaled.code == 0);
+    CHECK(says(scaled.out, {"note: --epochs 24 instead of 240: scaled --lr-steps 150,180,210 to 15,18,21; give them by hand to have others\n"}));
+    CHECK(option("r/s0", "lr-steps") == "15,18,21");
+    CHECK(option("r/s0", "info.by_hand") == "batch=32 (128); epochs=24 (240); lr-steps=15,18,21 (150,180,210)");
+    CHECK(option("r/s0", "info.train_images") == "64");
+    CHECK(option("r/s0", "info.test_images") == "40");
+    fs::remove_all(folder / "r/s1");
+    const Ended resumed = run(folder, line + "--resume --run r --runs 2");
+    CHECK(resumed.code == 0);
+    CHECK(resumed.out.find("note: --epochs") == std::string::npos);
+    CHECK(option("r/s1", "lr-steps") == "15,18,21");
+    CHECK(option("r/s1", "info.by_hand") == option("r/s0", "info.by_hand"));
+
+    const Ended late = run(folder, line + "--epochs 2 --lr-steps 1,2,9 --run late");
+    CHECK(says(late.out, {"note: of --lr-steps 1,2,9, 2, 9 lie beyond the last epoch (1) and change nothing\n"}));
+    CHECK(option("late", "lr-steps") == "1,2,9");
+}
