@@ -55,7 +55,8 @@ class RunFolder {
     std::shared_ptr<void> lock_;  ///< an open file; the system gives the lock back even after kill -9
 };
 
-/// From now on SIGINT and SIGTERM only set a flag, which the training loop looks at after each step; a second one ends at once.
+/// From now on SIGINT, SIGTERM and SIGHUP (a closed terminal; ignored where nohup ignores it) only set a flag, which the training loop looks
+/// at after each step; a second SIGINT or SIGTERM ends at once.
 void catch_interruption();
 bool interruption();
 

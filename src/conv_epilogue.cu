@@ -22,8 +22,17 @@ struct EpilogueRow {
             float value = out[c];
             if (extra) value += extra[c];
             if (b) value += b[c];
-            out[c] = clip && !(value > 0) ? 0.0f : value;
+            out[c] = clip && value < 0 ? 0.0f : value;  // NaN stays
         });
+    }
+};
+
+template <class T>
+struct ReluInPlace {
+    T* y;
+    DISTILL_HD void operator()(int64_t i) const {
+        const float value = y[i];
+        y[i] = value < 0 ? 0.0f : value;
     }
 };
 
@@ -35,6 +44,10 @@ struct Widen {
 
 template <class T>
 void run(Backend& backend, const Shape& shape, const ConvEpilogue& e, void* y) {
+    if (!e.bias && !e.residual) {
+        if (e.relu) for_each_element(backend, shape.size(), ReluInPlace<T>{static_cast<T*>(y)});
+        return;
+    }
     for_each_row(backend, shape.pixels(), shape.c,
                  EpilogueRow<T>{shape.c, e.bias, static_cast<const T*>(e.residual), e.relu, static_cast<T*>(y)});
 }

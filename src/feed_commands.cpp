@@ -13,6 +13,7 @@
 #include "feed_reconstruct.h"
 #include "files.h"
 #include "teachers.h"
+#include "texts.h"
 
 namespace distill {
 namespace {
@@ -135,7 +136,7 @@ void run_chains(Command& c) {
         }
     } catch (const Interrupted&) {
         throw Interrupted(text("interrupted in ", o.run, ", which has a checkpoint; go on with: distill feed sequential --resume --run ",
-                               base.string(), many ? text(" --runs ", asked.runs) : ""));
+                               shell_word(base.string()), many ? text(" --runs ", asked.runs) : ""));
     }
 }
 

@@ -13,6 +13,7 @@
 #include "report.h"
 #include "runs.h"
 #include "search.h"
+#include "texts.h"
 #include "version.h"
 #include "worker_plan.h"
 
@@ -267,7 +268,7 @@ void interruptible(const std::string& run, Work work) {
     try {
         work();
     } catch (const Interrupted&) {
-        throw Interrupted(text("interrupted; go on with --resume --run ", run));
+        throw Interrupted(text("interrupted; go on with --resume --run ", shell_word(run)));
     }
 }
 

@@ -18,7 +18,7 @@ std::atomic<int> interrupted{0};  // read by every training's thread
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch nothing else");
 
 void on_signal(int signal) {
-    if (interrupted) {  // asked twice: let the default action end the process
+    if (interrupted && signal != SIGHUP) {  // asked twice: let the default action end the process (a shell repeats its terminal's SIGHUP)
         std::signal(signal, SIG_DFL);
         std::raise(signal);
     }
@@ -31,6 +31,7 @@ void catch_interruption() {
     interrupted = 0;
     std::signal(SIGINT, on_signal);
     std::signal(SIGTERM, on_signal);
+    if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup's wish
 }
 
 bool interruption() { return interrupted != 0; }
@@ -73,6 +74,7 @@ RunFolder RunFolder::create(const fs::path& path, const Config& config) {
     if (!error) fs::rename(partial, path, error);
     if (!error) return RunFolder(path);
     fs::remove_all(partial, ignored);
+    if (error == std::errc::no_space_on_device) cannot_write(path, error.value());
     input_error(path.string(), ": the run folder cannot be made (", error.message(), "); name another with --run");
 }
 
