@@ -31,8 +31,8 @@ int ended(std::string message, int code) {
 
 /// What was said must have arrived: a pipe or a file may have been full long before.
 int done() {
-    std::cout.flush();
     errno = 0;
+    std::cout.flush();
     const bool flushed = std::fflush(stdout) == 0 && !std::ferror(stdout);
     return flushed ? 0 : ended(std::string("the standard output cannot be written") + (errno ? std::string(" (") + std::strerror(errno) + ")" : ""), 1);
 }

@@ -283,6 +283,7 @@ void Trainer::resume() {
     const Checkpoint c = read_checkpoint(path);
     for (const auto& [option, value] : folder_.config()) {
         const auto found = c.text.find("config." + option);
+        if (may_change(option)) continue;
         if (found == c.text.end() || found->second != value)
             input_error(path.string(), ": was written with ", option, " = ", found == c.text.end() ? "nothing" : found->second,
                         ", config.csv has ", value, "; restore config.csv or start anew in another folder");
