@@ -24,7 +24,8 @@ class Progress {
     /// `figures`: what is known of it, "  loss 0.1234".
     void step(int epoch, int64_t images, const std::string& figures = "");
     void step(int epoch, int64_t images, double loss, double accuracy);
-    void epoch(int epoch, const std::string& figures);
+    /// `figures`: from all that is known to the least worth saying where a terminal has no place for more.
+    void epoch(int epoch, const std::vector<std::string>& figures);
     void epoch(int epoch, double loss, double train_accuracy, double test_accuracy, double best_accuracy);
 
   private:

@@ -134,7 +134,7 @@ void PreparationPhase::run(const RunFolder& folder, const std::function<void()>&
         seconds_ += seconds_since(started);
         rows.row({std::to_string(epoch_), number(rate()), number(last_loss_), number(seconds_ - seconds_before_epoch_)});
         rows.sync();  // the checkpoint counts on it
-        progress.epoch(static_cast<int>(epoch_), figure(preparation_.loss, last_loss_));
+        progress.epoch(static_cast<int>(epoch_), {figure(preparation_.loss, last_loss_)});
         if (log_steps) log_steps(logged_steps(), rate(), losses);
         ++epoch_;
         step_ = 0;

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "error.h"
+#include "texts.h"
 
 namespace distill {
 namespace {
@@ -80,20 +81,20 @@ void Progress::step(int epoch, int64_t images, const std::string& figures) {
     line_open_ = true;
 }
 
-void Progress::epoch(int epoch, const std::string& figures) {
+void Progress::epoch(int epoch, const std::vector<std::string>& figures) {
     if (quiet_) return;
     clear_line();
-    const std::string line = text(prefix_, phase_, " ", epoch + 1, "/", epochs_, figures);
-    const std::string all = line + "  " + rate() + "  " + eta();
-    std::printf("%s\n", (terminal_ ? first_that_fits({all, line + "  " + eta(), line}, terminal_columns()) : all).c_str());
+    const std::string begin = text(prefix_, phase_, " ", epoch + 1, "/", epochs_), line = begin + figures.front();
+    std::vector<std::string> lines = {line + "  " + rate() + "  " + eta(), line + "  " + eta()};
+    for (const std::string& fewer : figures) lines.push_back(begin + fewer);
+    std::printf("%s\n", (terminal_ ? first_that_fits(lines, terminal_columns()) : lines.front()).c_str());
     std::fflush(stdout);
 }
 
 void Progress::epoch(int which, double loss, double train_accuracy, double test_accuracy, double best_accuracy) {
-    char figures[120];
-    std::snprintf(figures, sizeof figures, "  loss %.4f  train %.2f %%  test %.2f %%  best %.2f %%", loss, train_accuracy, test_accuracy,
-                  best_accuracy);
-    epoch(which, figures);
+    const std::string of_loss = "  loss " + fixed(loss, 4), of_train = "  train " + fixed(train_accuracy) + " %";
+    const std::string of_test = "  test " + fixed(test_accuracy) + " %", of_best = "  best " + fixed(best_accuracy) + " %";
+    epoch(which, {of_loss + of_train + of_test + of_best, of_train + of_test + of_best, of_test + of_best, of_test});
 }
 
 }  // namespace distill

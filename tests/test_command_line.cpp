@@ -83,7 +83,7 @@ TEST_CASE("command line: an unknown option is named, with the nearest and all va
     check_rejected(folder, "kd --kd-weight 2", {"kd: unknown option --kd-weight", "--temperature, --alpha, --gamma", "distill kd --help"});
     check_rejected(folder, "bench train --nett resnet8", {"bench train: unknown option --nett", "did you mean --net?"});
     check_rejected(folder, "data synth --sise 8", {"data synth: unknown option --sise", "did you mean --size?"});
-    check_rejected(folder, "--verbose", {"unknown option --verbose", "valid are: --help"});
+    check_rejected(folder, "--loudly", {"unknown option --loudly", "valid are: --help, --version"});
     check_rejected(folder, "train" + one_epoch + "fast", {"train: unexpected 'fast'"});
     check_rejected(folder, "train --epochs", {"train: --epochs", "required"});
 }
@@ -330,11 +330,14 @@ TEST_CASE("command line: train without a network asks for --net; --version names
 TEST_CASE("command line: a standard output that cannot be written is a failure, of every kind of command") {
     const Workplace folder;
     const std::string program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();
-    for (const char* line : {"info", "info --net resnet8", "--help", "--version", "train --help", "data info --dataset s", "report data"}) {
+    REQUIRE(run(folder, "train" + one_epoch + "--run r").code == 0);
+    const std::string eval = "eval --dataset s --batch 32 --threads 1 --weights r/student.safetensors";
+    for (const std::string& line : {std::string("info"), std::string("--help"), std::string("--version"), std::string("train --help"),
+                                    std::string("data info --dataset s"), std::string("report r"), eval}) {
         CAPTURE(line);
         const std::string in_folder = text("cd '", folder.path().string(), "' && '", program, "' ", line);
         CHECK(WEXITSTATUS(std::system((in_folder + " > /dev/full 2> said").c_str())) == 1);
-        CHECK(says(read_file(folder / "said"), {"distill: the standard output cannot be written (No space left on device)"}));
+        CHECK(says(read_file(folder / "said"), {"distill: the standard output cannot be written"}));
         CHECK(WEXITSTATUS(std::system((in_folder + " > said").c_str())) == 0);
     }
 }
@@ -389,7 +392,10 @@ TEST_CASE("command line: lines of progress fit the terminal") {
         const size_t stop = std::min(shown.find_first_of("\r\n", at), shown.size());
         std::string part = shown.substr(at, stop - at);
         if (const size_t erase = part.find("\033[K"); erase != std::string::npos) part.erase(erase, 3);
-        if (part.find("epoch ") == 0) ++lines, CHECK_MESSAGE(part.size() <= 60, part);
+        if (part.find("epoch ") == 0) {
+            ++lines;
+            CHECK_MESSAGE(part.size() <= 60, part);
+        }
         at = stop + 1;
     }
     CHECK(lines >= 3);

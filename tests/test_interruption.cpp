@@ -75,9 +75,9 @@ TEST_CASE("interruption: SIGINT, SIGTERM and SIGHUP end with 3 and a checkpoint,
 
 TEST_CASE("interruption: under nohup a closed terminal stops nothing; the hint can be copied into a shell") {
     const Workplace folder;
-    std::signal(SIGHUP, SIG_IGN);
+    ::signal(SIGHUP, SIG_IGN);
     Command deaf(folder, training(3, 1, "deaf"));
-    std::signal(SIGHUP, SIG_DFL);
+    ::signal(SIGHUP, SIG_DFL);
     wait_for_rows(deaf, folder / "deaf/epochs.csv", 1);
     deaf.send(SIGHUP);
     CHECK(deaf.wait().code == 0);

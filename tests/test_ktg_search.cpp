@@ -374,7 +374,7 @@ TEST_CASE("ktg search: the tool over several machines finds the program beside i
     const Workplace folder;
     if (std::system("python3 -c 1") != 0) return skip("no python3");
     fs::create_symlink(fs::read_symlink("/proc/self/exe").parent_path() / "distill", folder / "distill");
-    const std::string tool = (golden("x").parent_path().parent_path().parent_path() / "tools/ktg_optuna.py").string();
+    const std::string tool = (fs::absolute(golden("x")).parent_path().parent_path().parent_path() / "tools/ktg_optuna.py").string();
     const std::string line = text("cd '", folder.path().string(), "' && python3 '", tool, "' run --distill ./distill --storage x --study y ",
                                   "--dataset none --nodes 2 --target resnet8 --models resnet8 --trials 1 2> said");
     CHECK(std::system(line.c_str()) != 0);

@@ -38,6 +38,8 @@ void check_all(Backend& backend) {
         CHECK(nans(relu(x)) == 1);
         CHECK(nans(leaky_relu(x, 0.1f)) == 1);
         CHECK(nans(max_pool(x, {3, 1, 1})) >= 4);
+        for (const float boundary : {-1.0f, 1.0f})
+            CHECK(nans(boundary_loss(x, Tensor::from_host(backend, s, std::vector<float>(static_cast<size_t>(s.size()), boundary)))) == 1);
 
         Parameters p(backend);
         const Conv2d plain(p, "plain", channels, channels, 1), biased(p, "biased", channels, channels, 3, 1, ConvInit::framework_default, true);

@@ -210,7 +210,7 @@ TEST_CASE("safetensors: every kind of bad header says what, where and what was e
                                 R"("b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})";
     CHECK(contains(message(overlap, 8), "tensor \"b\": begins at offset 4 of the data, expected 8"));
     CHECK(contains(message("{\"t\":" + empty + ",\"t\":" + empty + "}"), "names \"t\" twice"));
-    CHECK(contains(message("{\"t\":" + empty + ",\"module.t\":" + empty + "}"), "holds \"t\" both with and without the prefix module."));
+    CHECK(contains(message("{\"t\":" + empty + ",\"module.t\":" + empty + "}"), "holds \"t\" both with and without a prefix like module."));
     CHECK(contains(message(R"({"__metadata__":{"seed":1}})"), "__metadata__, \"seed\": found a JSON number, expected a string"));
     CHECK(contains(message(R"({"__metadata__":[]})"), "__metadata__: found a JSON array, expected an object of strings"));
     CHECK(contains(message(R"({"line\nbreak":3})"), R"(tensor "line\nbreak")"));
