@@ -1,5 +1,5 @@
 // texts.h: numbers and tables as people read them.
-// defines: fixed, signed_fixed, aligned, valid_utf8
+// defines: fixed, signed_fixed, shell_word, aligned, valid_utf8
 #pragma once
 #include <set>
 #include <string>
@@ -9,6 +9,9 @@ namespace distill {
 
 std::string fixed(double value, int digits = 2);
 std::string signed_fixed(double value);  ///< "+1.20", "−0.31", "+0.00"
+
+/// One word of a command line to be copied into a shell: quoted where it must be ('my run').
+std::string shell_word(const std::string& word);
 
 /// Rows of equal length as lines, their columns two blanks apart; those named in `right` end together, the others begin so. UTF-8.
 std::string aligned(const std::vector<std::vector<std::string>>& rows, const std::set<size_t>& right = {});

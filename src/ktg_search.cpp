@@ -14,6 +14,7 @@
 #include "runs.h"
 #include "schedule.h"
 #include "search.h"
+#include "texts.h"
 #include "version.h"
 #include "worker_plan.h"
 
@@ -113,8 +114,11 @@ void Undertaking::require_fitting_data() {
         lab.reset();
         lab.emplace(open_laboratory(o_));
     }
-    for (const Trains what : {Trains::graph, Trains::alone})
-        Loader(*lab->backend, lab->on_device, lab->loader_options(training(what, 0)));
+    for (const Trains what : {Trains::graph, Trains::alone}) {
+        LoaderOptions batches = lab->loader_options(training(what, 0));
+        if (what == Trains::alone) batches.batch_option = "--alone-batch";
+        Loader(*lab->backend, lab->on_device, batches);
+    }
 }
 
 /// Teachers of frozen nodes have a role of their own. All graphs have one generation: their teachers learnt from labels alone.
@@ -186,7 +190,8 @@ void Undertaking::search(const SearchSpace& space) {
     const fs::path path = base_ / "journal.csv";
     Config study{{"format", "1"}, {"start_key", std::to_string(start_key_version)}};
     for (const auto& row : study_)
-        if (drives_search.count(row.first) == 0) study.push_back(row);
+        if (drives_search.count(row.first) == 0)  // what names a place is as the search began, wherever that has moved
+            study.emplace_back(row.first, names_places(row.first) ? value_of(folder_->config(), row.first) : row.second);
     study.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
     std::optional<Journal> journal;
     std::vector<JournalRow> before;
@@ -275,7 +280,7 @@ void interruptible(const std::string& run, Work work) {
     try {
         work();
     } catch (const Interrupted&) {
-        throw Interrupted(text("interrupted; go on with --resume --run ", run));
+        throw Interrupted(text("interrupted; go on with --resume --run ", shell_word(run)));
     }
 }
 
