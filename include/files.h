@@ -12,8 +12,8 @@ namespace fs = std::filesystem;
 /// The file's bytes. InputError if it is missing or cannot be read.
 std::string read_file(const fs::path& path);
 
-/// Writes `path`.tmp, fsyncs it, renames it over `path` and fsyncs the folder, so that a reader (or a kill at any moment)
-/// sees the old file or the new one. On failure (a full disk) the temporary is removed and InputError names path and reason.
+/// Writes an UnfinishedFile beside `path` and renames it over that, so that a reader (or a kill at any moment) sees the old file or the
+/// new one, and one writer's. On failure (a full disk) nothing of it is left and InputError names path and reason.
 void write_file_atomically(const fs::path& path, std::string_view bytes);
 
 /// Lower-case hexadecimal digests (OpenSSL's libcrypto).

@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "files.h"
+#include "unfinished.h"
 
 namespace distill {
 namespace {
@@ -57,23 +58,17 @@ bool is_circumstance(const std::string& option) {
 RunFolder RunFolder::create(const fs::path& path, const Config& config) {
     if (fs::exists(path))
         input_error(path.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
-    // Made under another name first: a kill leaves no folder that can neither be started nor resumed.
-    const fs::path partial = (path / "").parent_path().string() + ".partial";
-    std::error_code error, ignored;
-    fs::remove_all(partial, ignored);
-    fs::create_directories(partial, error);
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& [option, value] : config) rows.push_back({option, value});
     try {
-        std::vector<std::vector<std::string>> rows;
-        for (const auto& [option, value] : config) rows.push_back({option, value});
-        if (!error) write_file_atomically(partial / "config.csv", csv_text({"option", "value"}, rows));
-    } catch (...) {
-        fs::remove_all(partial, ignored);
-        throw;
+        UnfinishedFolder unfinished(path);  // a kill leaves no folder that can neither be started nor resumed
+        write_file_atomically(unfinished.path() / "config.csv", csv_text({"option", "value"}, rows));
+        if (!unfinished.place())
+            input_error(path.string(), ": another process has made this run folder meanwhile; name another with --run, or wait for it");
+    } catch (const fs::filesystem_error& error) {
+        input_error(path.string(), ": the run folder cannot be made (", error.code().message(), "); name another with --run");
     }
-    if (!error) fs::rename(partial, path, error);
-    if (!error) return RunFolder(path);
-    fs::remove_all(partial, ignored);
-    input_error(path.string(), ": the run folder cannot be made (", error.message(), "); name another with --run");
+    return RunFolder(path);
 }
 
 RunFolder RunFolder::reopen(const fs::path& path) {
