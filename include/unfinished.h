@@ -42,8 +42,8 @@ class UnfinishedFolder {
     UnfinishedFolder& operator=(const UnfinishedFolder&) = delete;
 
     const fs::path& path() const { return path_; }
-    /// Renames it, or the folder `inner` of it, to `target`. False, and nothing is changed, if a folder with something in it, or a file, has
-    /// come there.
+    /// Renames it, or the folder `inner` of it, to `target`. False, and nothing is changed, if a folder with something in it, or a file,
+    /// has come there.
     bool place(const fs::path& inner = {});
     /// Puts it where `target` is, in one step where the file system can, and removes what was there.
     void replace(const fs::path& inner = {});

@@ -30,7 +30,11 @@ void check_name(const std::string& name) {
 
 DatasetWriter::DatasetWriter(const fs::path& data_dir, const std::string& name, int height, int width, std::vector<ClassName> classes,
                              bool force)
-    : folder_((data_dir.empty() ? fs::path(".") : data_dir) / name), force_(force), height_(height), width_(width), classes_(std::move(classes)) {
+    : folder_((data_dir.empty() ? fs::path(".") : data_dir) / name),
+      force_(force),
+      height_(height),
+      width_(width),
+      classes_(std::move(classes)) {
     check_name(name);
     if (classes_.empty() || classes_.size() > 256)
         input_error("data set '", name, "': found ", classes_.size(), " classes, expected 1 to 256 (a label is one byte); ",
@@ -102,7 +106,7 @@ void DatasetWriter::finish() {
     }
     write_file_atomically(unfinished_->path() / "meta.csv", meta);  // the last file: it also syncs the folder
     try {
-        if (force_)
+        if (force_ && fs::is_regular_file(folder_ / "meta.csv"))
             unfinished_->replace();
         else if (!unfinished_->place())
             input_error(folder_.string(), ": another process has made this set meanwhile; use it, or choose another name with --dataset");

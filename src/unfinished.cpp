@@ -38,7 +38,8 @@ fs::path drawn_name(const fs::path& target) {
 /// Has `name` the form that drawn_name() gives, with `ending` behind it?
 bool is_drawn(const std::string& name, const std::string& begin, const std::string& ending) {
     const size_t end = begin.size() + drawn_letters;
-    return name.size() == end + ending.size() && name.compare(0, begin.size(), begin) == 0 && name.compare(end, ending.size(), ending) == 0 &&
+    return name.size() == end + ending.size() && name.compare(0, begin.size(), begin) == 0 &&
+           name.compare(end, ending.size(), ending) == 0 &&
            name.substr(begin.size(), drawn_letters).find_first_not_of(letters) == std::string::npos;
 }
 
@@ -160,7 +161,8 @@ void UnfinishedFolder::replace(const fs::path& inner) {
     if (place(inner)) return;
     if (::renameat2(AT_FDCWD, (path_ / inner).c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) != 0) {
         if (errno != EINVAL && errno != ENOSYS) fail(target_);
-        const fs::path old = path_.string() + ".old";  // a file system that cannot exchange: a kill between the steps leaves the old one here
+        const fs::path old =
+            path_.string() + ".old";  // a file system that cannot exchange: a kill between the steps leaves the old one here
         fs::rename(target_, old);
         if (!place(inner)) input_error(target_.string(), ": another process has made it meanwhile; look at what is there and try again");
         fs::remove_all(old);

@@ -124,8 +124,8 @@ TEST_CASE("unfinished: a folder or a file of the user's with a name like ours st
     for (const char* mine : {"z/keep.partial/notes.txt", "z/.keep.partial/notes.txt", "z/.keep.partial-notes/notes.txt", "z/keep.tmp",
                              "model.safetensors.tmp", "data/.s.partial/notes.txt", "data/.s.old/notes.txt"})
         put_file(folder / mine, "mine");
-    REQUIRE(run(folder, "train --net resnet8 --dataset s --batch 20 --epochs 1 --threads 1 --quiet --run z/keep --save model.safetensors").code ==
-            0);
+    REQUIRE(run(folder, "train --net resnet8 --dataset s --batch 20 --epochs 1 --threads 1 --quiet --run z/keep --save model.safetensors")
+                .code == 0);
     REQUIRE(run(folder, "data synth --dataset s --classes 3 --size 8 --train 30 --test 6 --force").code == 0);
     CHECK(load_dataset(folder / "data", "s").train.records == 30);
     for (const char* mine : {"z/keep.partial/notes.txt", "z/.keep.partial/notes.txt", "z/.keep.partial-notes/notes.txt", "z/keep.tmp",
