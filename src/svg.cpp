@@ -28,7 +28,7 @@ std::string at(Point p) { return px(p.x) + " " + px(p.y); }
 
 std::string escaped(const std::string& raw) {
     std::string out;
-    for (const char c : raw) {
+    for (const char c : as_utf8(raw)) {
         if (c == '&') out += "&amp;";
         else if (c == '<') out += "&lt;";
         else if (c == '>') out += "&gt;";
