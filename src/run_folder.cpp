@@ -51,7 +51,7 @@ std::string value_of(const Config& config, const std::string& option) {
 
 bool is_circumstance(const std::string& option) {
     static const std::set<std::string> names = {"seed", "data", "device", "threads", "save", "log-steps", "preset", "teacher-min",
-                                                "teacher-nets", "train-teachers", "teachers-run", "numbers", "stages", "by"};
+                                                "other-classes", "teacher-nets", "train-teachers", "teachers-run", "numbers", "stages", "by"};
     return names.count(option) > 0 || option.rfind("info.", 0) == 0;
 }
 
