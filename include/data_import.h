@@ -14,6 +14,7 @@ struct ImportOptions {
     int size = 0;                         ///< side of the square images; 0: 64 for tiny-imagenet, 32 for fashion-mnist
     int classes = 0;                      ///< only the first so many; 0: all
     int limit = 0;                        ///< at most so many images a class in each part; 0: all
+    double test_part = 0;                 ///< images: of each class's, so much becomes the test part; 0: the tree has one
     bool force = false;                   ///< replace a set of this name
     bool quiet = false;                   ///< no progress, no closing line
 };
@@ -21,12 +22,14 @@ struct ImportOptions {
 /// Decodes, resizes (resize_to_planes) and writes a data set, all of it or nothing.
 ///
 ///     tiny-imagenet  the official tree: wnids.txt (order of the classes), train/<wnid>/images/*, val/images/* by val/val_annotations.txt
-///     images         FROM/train/<class>/* and FROM/test/<class>/* (or val/): classes sorted by name, every visible file an image
+///     images         FROM/train/<class>/* and FROM/test/<class>/* (or val/, valid/, validation/): classes sorted by name, every visible
+///                    file but Thumbs.db and its like an image; with test_part FROM/train/<class>/* or FROM/<class>/*, split by class
 ///     fashion-mnist  {train,t10k}-{images-idx3,labels-idx1}-ubyte[.gz]: zero-padded from 28 to 32, grey copied to three channels
 ///
 /// Training records are written in a pseudo-random order that is the same for every import (`--shuffle off` then still sees mixed
 /// classes), test records in the source's. InputError naming file, place, found and expected for: a source that is missing or laid out
-/// otherwise, a class folder without images, a file that is no whole image, val_annotations.txt missing or naming an unknown class.
+/// otherwise, a class folder without images, files that are no whole images (all of them), val_annotations.txt missing or naming an
+/// unknown class. Prints what the user may not expect: images turned, alpha dropped, classes without a test image, twins (Twins).
 /// Memory: a few MiB beside the list of files, whatever the size of the set.
 void import_dataset(const ImportOptions& options);
 

@@ -30,6 +30,7 @@ struct Dataset {
     std::string name;
     int height = 0, width = 0, classes = 0;
     Split train, test;
+    std::vector<std::string> class_names;  ///< by label; none where the folder does not say: classes.csv, or the official list of names
     Normalization stats;    ///< of the training images: an import's from its meta.csv, the official sets' computed
     bool imported = false;  ///< false: official CIFAR
 };
@@ -40,6 +41,7 @@ struct Dataset {
 ///     cifar100   DIR/cifar-100-binary/{train,test}.bin                                                  <coarse><fine><pixels>
 ///     NAME       DIR/NAME/{train,test}.bin and meta.csv                                                 <label><pixels>
 ///
+/// The classes' names are in classes.csv (columns label,name), of the official sets in batches.meta.txt and fine_label_names.txt.
 /// meta.csv has the columns key,value and the rows height, width, classes, records_train, records_test, sha256_train, sha256_test,
 /// mean_red .. mean_blue, std_red .. std_blue. The official folders need none; a row that is there is checked (sha256_<file's stem>).
 struct DatasetFiles {
@@ -74,8 +76,8 @@ std::vector<std::string> datasets_in(const fs::path& data_dir);
 Dataset load_dataset(const fs::path& data_dir, const std::string& name);
 
 /// Moves `n` training records into `test`, in place of the test set (`--val n`): each class in proportion to its size (largest
-/// remainders first), the choice fixed by `seed`; both parts keep the file's order. `stats` stay the whole training set's, so that
-/// runs with and without validation see the same inputs. InputError unless 1 <= n < train.records.
+/// remainders first; one of each is left), the choice fixed by `seed`; both parts keep the file's order. `stats` stay the whole training
+/// set's, so that runs with and without validation see the same inputs. InputError unless 1 <= n <= train.records - classes there.
 void hold_out_validation(Dataset& d, int64_t n, uint64_t seed);
 
 }  // namespace distill

@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "dataset.h"
+#include "unfinished.h"
 
 namespace distill {
 
@@ -16,14 +18,15 @@ struct ClassName {
     std::string words;  ///< what it means, may be empty
 };
 
-/// Writes DIR/<name>/{train.bin,test.bin,meta.csv,classes.csv} (layout: DatasetFiles) into the hidden sibling DIR/.<name>.partial,
-/// which finish() renames. Whatever goes wrong before that, the destructor removes it; what a kill leaves, the next writer removes.
+/// Writes DIR/<name>/{train.bin,test.bin,meta.csv,classes.csv} (layout: DatasetFiles) in an UnfinishedFolder of its own, which finish()
+/// renames: a set is one writer's or another's, never parts of both.
 class DatasetWriter {
   public:
     enum Part { train, test };
 
-    /// Creates DIR and the partial folder. InputError if the name is not one plain word or an official one, there are no classes or more
-    /// than 256, DIR cannot be written, or the set exists: with `force` it is replaced, if it is a data set (has a meta.csv).
+    /// Creates DIR and the unfinished folder. InputError if the name is not one plain word or an official one, there are no classes or more
+    /// than 256, DIR cannot be written, another process is making the set, or it exists: with `force` it is replaced, if it is a data set
+    /// (has a meta.csv).
     DatasetWriter(const fs::path& data_dir, const std::string& name, int height, int width, std::vector<ClassName> classes, bool force);
     ~DatasetWriter();
     DatasetWriter(const DatasetWriter&) = delete;
@@ -33,7 +36,7 @@ class DatasetWriter {
     size_t record_size() const { return 1 + 3 * size_t(height_) * size_t(width_); }
     /// Appends whole records. InputError if they cannot be written (a full disk).
     void append(Part part, const uint8_t* records, size_t count);
-    /// Flushes, writes meta.csv and classes.csv, renames the folder into place.
+    /// Flushes, writes meta.csv and classes.csv, renames the folder into place. InputError, too, if another writer's has come there.
     void finish();
 
     const fs::path& folder() const { return folder_; }
@@ -46,12 +49,12 @@ class DatasetWriter {
     };
     void open(Sink& sink, const fs::path& path);
     void close(Sink& sink);
-    void discard() noexcept;
 
-    fs::path data_dir_, folder_, partial_, replaced_;
+    fs::path folder_;
+    bool force_;
     int height_, width_;
     std::vector<ClassName> classes_;
-    bool made_data_dir_ = false;
+    std::optional<UnfinishedFolder> unfinished_;
     Sink sinks_[2];
     ChannelSums sums_;
 };

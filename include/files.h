@@ -12,8 +12,8 @@ namespace fs = std::filesystem;
 /// The file's bytes. InputError if it is missing or cannot be read.
 std::string read_file(const fs::path& path);
 
-/// Writes `path`.tmp, fsyncs it, renames it over `path` and fsyncs the folder, so that a reader (or a kill at any moment)
-/// sees the old file or the new one. On failure the temporary is removed and the error names path and reason (cannot_write).
+/// Writes an UnfinishedFile beside `path` and renames it over that, so that a reader (or a kill at any moment) sees the old file or the
+/// new one, and one writer's. On failure nothing of it is left and the error names path and reason (cannot_write).
 void write_file_atomically(const fs::path& path, std::string_view bytes);
 
 /// What a write that failed with errno's value `reason` throws: InputError where the place is wrong (no such folder, not allowed, read-only,

@@ -1,9 +1,13 @@
 // image.h: image files to bytes, and their reduction to one size.
-// defines: Image, load_image, resize_to_planes
+// defines: Image, BrokenImage, decode_image, load_image, resize_to_planes
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <string>
+#include <string_view>
 #include <vector>
+
+#include "error.h"
 
 namespace distill {
 
@@ -11,10 +15,21 @@ namespace distill {
 struct Image {
     int height = 0, width = 0;
     std::vector<uint8_t> pixels;
+    bool turned = false;       ///< as its EXIF orientation asks
+    bool transparent = false;  ///< some of it was; the alpha is dropped
 };
 
-/// Decodes a JPEG, PNG, BMP, PGM or PPM (stb_image); grey becomes three equal channels, alpha is dropped. InputError naming the file and
-/// stb's reason if it is not one of these or broken, and for a file that ends before its image does (stb itself fills such a one up).
+/// What decode_image and load_image throw. what() is the whole line; of many files, name and reason alone can stand in a list.
+struct BrokenImage : InputError {
+    BrokenImage(const std::string& name, const std::string& why);
+    std::string file, reason;
+};
+
+/// Decodes the bytes of a JPEG, PNG or BMP (stb_image), or of a raw PGM or PPM of any depth (our own reader). Grey becomes three equal
+/// channels, alpha is dropped, and a photograph is turned as its EXIF orientation asks. BrokenImage, with `name`, if it is none of these or
+/// broken: also if a checksum in a PNG does not fit, and if the bytes end before the image does (stb itself fills such a one up).
+Image decode_image(std::string_view bytes, const std::string& name);
+/// The same from a file; InputError if it cannot be read.
 Image load_image(const std::filesystem::path& path);
 
 /// To size x size, written as planes R, G, B (3 x size x size). Each output pixel is the mean of the source area that it covers

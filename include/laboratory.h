@@ -1,5 +1,6 @@
 // laboratory.h: what a training works with: a device, the data set, teachers.
-// defines: Laboratory, open_laboratory, MethodFactory, start_method, load_weights, warn_if_trained_otherwise
+// defines: Laboratory, open_laboratory, MethodFactory, start_method, load_weights, warn_if_trained_otherwise, require_same_classes,
+//          warn_of_normalization
 #pragma once
 #include <functional>
 #include <map>
@@ -43,7 +44,15 @@ std::unique_ptr<Method> start_method(Laboratory& lab, const Options& options, co
 /// All the weights of `network`, which `parameters` have as the student, from its file. Returns the file's metadata.
 std::map<std::string, std::string> load_weights(Parameters& parameters, const std::string& path, const Network& network);
 
-/// Prints a line for each of data set and normalisation in which a weight file's metadata differ from the options (resolved).
-void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& options);
+/// Prints a line for each of data set, normalisation and classes (the first that differs) in which a weight file's metadata differ from the
+/// options (resolved) and the data.
+void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& options,
+                               const Dataset& data);
+/// For a network that teaches: InputError if its classes are others than the data's or in another order, or may be so, because the file
+/// names another data set and not its classes; unless options.other_classes.
+void require_same_classes(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& options,
+                          const Dataset& data);
+/// Prints a warning if all six numbers of a --normalize are at most 1: they are of 255.
+void warn_of_normalization(const std::string& six_numbers);
 
 }  // namespace distill

@@ -30,7 +30,8 @@ struct LoaderOptions {
     const char* batch_option = "--batch";  ///< where that was said, for complaints
     bool shuffle = true;    ///< else consecutive records
     bool drop_last = false;  ///< leave out the last, smaller batch of an epoch
-    uint64_t start = 0;  ///< Options::start()
+    bool trains = true;      ///< else only test batches are asked for
+    uint64_t start = 0;      ///< Options::start()
     Augmentation augmentation;
     Normalization normalization;
 };
@@ -53,7 +54,7 @@ struct DeviceData {
 /// train_batch() and ends with advance(). So the same recorded step serves the whole epoch.
 class Loader {
   public:
-    /// InputError if the batch is larger than the training set (a smaller test set is one batch).
+    /// InputError if the batch is larger than the training set, where it trains (a smaller test set is one batch).
     Loader(Backend& backend, std::shared_ptr<const DeviceData> data, const LoaderOptions& options);
     Loader(Backend& backend, const Dataset& data, const LoaderOptions& options)
         : Loader(backend, std::make_shared<DeviceData>(backend, data), options) {}

@@ -1,5 +1,5 @@
 // options.h: the command line of every training subcommand: one table that parses, prints help, writes config.csv and reads it back.
-// defines: Options, Range, OptionTable, add_training_options, add_teachers_options, add_data_options,
+// defines: Options, Range, OptionTable, add_training_options, add_teachers_options, add_classes_option, add_data_options,
 //          add_schedule_options, add_run_options, set_schedule, device_options, parse_lr_steps, resolve_normalization
 #pragma once
 #include <cstdint>
@@ -43,6 +43,7 @@ struct Options {
     std::string run, save, id, preset;
     bool resume = false, log_steps = false, quiet = false;
     double teacher_min = 0;  ///< percent
+    bool other_classes = false;
     // kd
     std::string kd_method = "kd";
     double temperature = 4, alpha = 0.9, gamma = 0.1;
@@ -136,6 +137,8 @@ class OptionTable {
 void add_training_options(OptionTable& table, Options& options, bool distills);
 /// --teachers, --teacher-nets, --train-teachers, --teachers-run: several frozen networks, named or trained first.
 void add_teachers_options(OptionTable& table, Options& options);
+/// --other-classes: what distils asks for it where a trained network's classes are not the data set's.
+void add_classes_option(OptionTable& table, Options& options);
 /// Of these, what says on which data, how to train, and what a run keeps: all but the networks.
 void add_data_options(OptionTable& table, Options& options);
 void add_schedule_options(OptionTable& table, Options& options);

@@ -45,7 +45,7 @@ struct ResultRow {
 class RunFolder {
   public:
     /// Makes the folder with its config.csv, whole or not at all: `config`, and from where the run was started (info.folder) into which folder
-    /// (info.run). InputError if it exists.
+    /// (info.run). InputError if it exists, or another process makes it.
     static RunFolder create(const std::filesystem::path& path, const Config& config);
     /// A folder made before. InputError if it is not there or has no config.csv.
     static RunFolder reopen(const std::filesystem::path& path);

@@ -17,7 +17,7 @@ struct Point {
 
 std::string px(double value);  ///< a length or coordinate
 std::string at(Point p);       ///< "12.0 34.5", as paths have it
-/// Text as XML and HTML hold it, also between quotes; bytes that are no UTF-8 replaced (valid_utf8).
+/// Text as XML and HTML hold it, also between quotes; what is no UTF-8 (as_utf8), or no character of theirs, is replaced.
 std::string escaped(const std::string& raw);
 
 std::string words(Point p, const std::string& classes, const std::string& what);

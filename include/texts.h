@@ -1,5 +1,5 @@
 // texts.h: numbers and tables as people read them.
-// defines: fixed, signed_fixed, shell_word, aligned, valid_utf8
+// defines: fixed, signed_fixed, shell_word, aligned, as_utf8, printable
 #pragma once
 #include <set>
 #include <string>
@@ -16,8 +16,9 @@ std::string shell_word(const std::string& word);
 /// Rows of equal length as lines, their columns two blanks apart; those named in `right` end together, the others begin so. UTF-8.
 std::string aligned(const std::vector<std::vector<std::string>>& rows, const std::set<size_t>& right = {});
 
-/// The text with U+FFFD for every byte that belongs to no UTF-8 character (RFC 3629), and for control characters but tab and line ends,
-/// which no markup may hold: names of files and folders can be any bytes.
-std::string valid_utf8(const std::string& bytes);
+/// The same, if it is UTF-8; else U+FFFD stands for each byte that is part of no character.
+std::string as_utf8(const std::string& bytes);
+/// The same, if it is printable UTF-8; bytes that are none, and control characters, become \x1B and the like.
+std::string printable(const std::string& bytes);
 
 }  // namespace distill

@@ -100,7 +100,9 @@ class StudentMethod : public Method {
 struct Evaluation {
     double loss = 0, accuracy = 0;
 };
-Evaluation evaluate(Backend& backend, const Loader& loader, const Network& network, Mode mode = Mode::evaluate);
+/// `look`, if given, sees the logits of each batch, in the order of the test part.
+Evaluation evaluate(Backend& backend, const Loader& loader, const Network& network, Mode mode = Mode::evaluate,
+                    const std::function<void(const Tensor&)>& look = {});
 
 struct TrainingResult {
     double last = 0, best = 0;  ///< test accuracy in %

@@ -14,6 +14,8 @@
 #include "dataset.h"
 #include "error.h"
 #include "files.h"
+#include "texts.h"
+#include "twins.h"
 
 namespace distill {
 namespace {
@@ -21,10 +23,25 @@ namespace {
 constexpr const char* kDataHelp = "folder of the data sets";
 const CLI::Range kPositive(1, std::numeric_limits<int>::max());
 
-/// Smallest and largest number of records of a class, classes without any included.
-std::pair<int64_t, int64_t> class_range(const Split& split, int classes) {
+/// Records of each class.
+std::vector<int64_t> class_counts(const Split& split, int classes) {
     std::vector<int64_t> count(size_t(classes), 0);
     for (const int32_t label : split.labels) ++count[size_t(label)];
+    return count;
+}
+
+/// A line for each class, under a heading; a set without classes.csv has no names.
+std::vector<std::vector<std::string>> class_rows(const Dataset& d) {
+    std::vector<std::vector<std::string>> rows{{"label", "name", "train", "test"}};
+    const std::vector<int64_t> train = class_counts(d.train, d.classes), test = class_counts(d.test, d.classes);
+    for (size_t c = 0; c < train.size(); ++c)
+        rows.push_back({text(c), d.class_names.empty() ? "" : d.class_names[c], text(train[c]), text(test[c])});
+    return rows;
+}
+
+/// Smallest and largest number of records of a class, classes without any included.
+std::pair<int64_t, int64_t> class_range(const Split& split, int classes) {
+    const std::vector<int64_t> count = class_counts(split, classes);
     const auto [low, high] = std::minmax_element(count.begin(), count.end());
     return {*low, *high};
 }
@@ -44,7 +61,9 @@ void add_fetch(CLI::App& data) {
 void add_import(CLI::App& data) {
     const auto options = std::make_shared<ImportOptions>();
     CLI::App* const import = data.add_subcommand("import", "turn image files into the program's binary records");
-    import->add_option("kind", options->kind, "tiny-imagenet (the official tree), images (FROM/{train,test}/<class>/*) or fashion-mnist")
+    import
+        ->add_option("kind", options->kind,
+                     "tiny-imagenet (the official tree), images (FROM/{train,test}/<class>/*, or val, valid, validation) or fashion-mnist")
         ->required();
     import->add_option("--from", options->from, "source folder [DATA/tiny-imagenet-200; Debian's dataset-fashion-mnist]");
     import->add_option("--data", options->data, kDataHelp)->capture_default_str();
@@ -54,6 +73,8 @@ void add_import(CLI::App& data) {
     import->add_option("--classes", options->classes, "only the first so many classes [all]")->check(CLI::Range(1, 256));
     import->add_option("--limit", options->limit, "at most so many images a class, in training and in test [all]")
         ->check(kPositive);
+    import->add_option("--test-part", options->test_part,
+                       "images: split a tree without a test part, so much of each class for the test, e.g. 0.2");
     import->add_flag("--force", options->force, "replace a set of this name");
     import->add_flag("--quiet", options->quiet, "print nothing");
     import->callback([options] { import_dataset(*options); });
@@ -106,19 +127,27 @@ void print_dataset_info(const fs::path& data_dir, const std::string& name, bool 
         rows.push_back({text("class_min_", part), text(low)});
         rows.push_back({text("class_max_", part), text(high)});
     }
+    const Twins::Counts twins = Twins(d).count();
+    rows.push_back({"test_in_train", text(twins.test_in_train)});
+    rows.push_back({"two_labels", text(twins.two_labels)});
     for (int c = 0; c < 3; ++c) rows.push_back({text("mean_", channel_names[c]), number(d.stats.mean[c])});
     for (int c = 0; c < 3; ++c) rows.push_back({text("std_", channel_names[c]), number(d.stats.std[c])});
     for (const fs::path& path : files.train) rows.push_back({"sha256_" + path.stem().string(), sha256_of_file(path)});
     rows.push_back({"sha256_" + files.test.stem().string(), sha256_of_file(files.test)});
 
-    if (csv) std::fputs("key,value\n", out);
-    for (const auto& [key, value] : rows) {
-        const bool quote = csv && value.find_first_of(",\"\n") != std::string::npos;  // a folder may be called anything
-        if (csv)
-            std::fprintf(out, quote ? "%s,\"%s\"\n" : "%s,%s\n", key.c_str(), value.c_str());
-        else
-            std::fprintf(out, "%-20s %s\n", key.c_str(), value.c_str());
+    const std::vector<std::vector<std::string>> classes = class_rows(d);
+    if (csv) {
+        std::vector<std::vector<std::string>> cells;
+        for (const auto& [key, value] : rows) cells.push_back({key, value});
+        for (size_t c = 1; c < classes.size(); ++c)
+            for (const size_t part : {2, 3})
+                cells.push_back({text(classes[0][part], '_', c - 1, classes[c][1].empty() ? "" : "_", classes[c][1]), classes[c][part]});
+        std::fputs(csv_text({"key", "value"}, cells).c_str(), out);
+        return;
     }
+    for (const auto& [key, value] : rows) std::fprintf(out, "%-20s %s\n", key.c_str(), value.c_str());
+    std::fputs(aligned(classes, {0, 2, 3}).c_str(), out);
+    for (const std::string& line : warnings_of(twins)) std::fprintf(out, "%s\n", line.c_str());
 }
 
 void add_data_commands(CLI::App& app) {

@@ -1,5 +1,8 @@
 #include "data_fetch.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +14,7 @@
 #include "error.h"
 #include "files.h"
 #include "subprocess.h"
+#include "unfinished.h"
 
 namespace distill {
 namespace {
@@ -50,18 +54,45 @@ ProgramEnd curl(const std::string& url, const fs::path& into, bool show_progress
                        "curl", !show_progress);
 }
 
+/// What an earlier call has downloaded, for this process, and the curl that it starts, alone. An empty one goes at the end.
+class Part {
+  public:
+    /// InputError if another process is downloading into it.
+    explicit Part(const fs::path& path) : path_(path), file_(::open(path.c_str(), O_RDWR | O_CREAT, 0644)) {
+        if (file_ < 0) input_error(path.string(), ": cannot be written (", std::strerror(errno), "); choose another --data");
+        struct stat ours, there;
+        const bool taken = ::flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+        if (!taken && ::fstat(file_, &ours) == 0 && ::stat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino) return;
+        ::close(file_);
+        input_error(path.string(), ": another process is downloading this archive; wait for it");
+    }
+    ~Part() {
+        std::error_code gone;  // renamed to what it is a part of
+        if (fs::file_size(path_, gone) == 0 && !gone) ::unlink(path_.c_str());
+        ::close(file_);
+    }
+    Part(const Part&) = delete;
+    Part& operator=(const Part&) = delete;
+
+  private:
+    fs::path path_;
+    int file_;
+};
+
 /// Downloads to `file`.part, from where an earlier call stopped, and renames.
 void download(const Archive& archive, const fs::path& file, const FetchOptions& options) {
     const fs::path part = file.string() + ".part";
+    const Part ours(part);
+    if (fs::exists(file)) return;  // another process was quicker, and has verified it
     const bool show_progress = !options.quiet && ::isatty(STDERR_FILENO);
-    const bool resumed = fs::exists(part);
+    const bool resumed = fs::file_size(part) > 0;
     if (resumed && archive.md5 != "none" && is_intact(part, archive)) return fs::rename(part, file);  // a kill came before the rename
 
     if (!options.quiet) std::printf("%s %s\n", resumed ? "resuming" : "downloading", archive.url.c_str()), std::fflush(stdout);
     ProgramEnd end = curl(archive.url, part, show_progress);
     // curl's 33 and 36: the server cannot resume. A resumed file that is not intact: the part was no beginning of this one.
     if (resumed && (end.code == 33 || end.code == 36 || (end.code == 0 && !is_intact(part, archive)))) {
-        fs::remove(part);
+        fs::resize_file(part, 0);
         end = curl(archive.url, part, show_progress);
     }
     if (end.code != 0)
@@ -70,7 +101,7 @@ void download(const Archive& archive, const fs::path& file, const FetchOptions& 
                 resumed ? text(" (remove ", part.string(), " to start anew)") : "");
     if (!is_intact(part, archive)) {
         const std::string found = md5_of_file(part);
-        fs::remove(part);
+        fs::resize_file(part, 0);
         input_error(archive.url, ": found MD5 ", found, ", expected ", archive.md5,
                     "; removed what was downloaded: try again or another --url");
     }
@@ -89,29 +120,22 @@ void check_unpacked(const Archive& archive, const fs::path& file, const fs::path
 }
 
 void unpack(const Archive& archive, const fs::path& file, const FetchOptions& options) {
-    const fs::path partial = options.data / ("." + archive.folder + ".partial"), folder = options.data / archive.folder;
+    const fs::path folder = options.data / archive.folder;
     if (!options.quiet) std::printf("unpacking %s\n", file.c_str()), std::fflush(stdout);
-    fs::remove_all(partial);
-    fs::create_directory(partial);
-    try {
-        const bool zip = file.extension() == ".zip";
-        const std::string program = zip ? "unzip" : "tar";
-        const ProgramEnd end =
-            zip ? run_program({program, "-q", file.string(), "-d", partial.string()}, program, true)
-                : run_program({program, "-xzf", file.string(), "-C", partial.string(), "--no-same-owner"}, program, true);
-        if (end.last_error.find(std::strerror(ENOSPC)) != std::string::npos) cannot_write(partial, ENOSPC);
-        if (end.code != 0)
-            input_error(file.string(), ": cannot be unpacked (", program, "'s exit status ", end.code, ": ", end.last_error,
-                        "); remove the file and run the command again");
-        check_unpacked(archive, file, partial);
-        fs::remove_all(folder);
-        fs::rename(partial / archive.folder, folder);
-    } catch (...) {
-        std::error_code ignored;
-        fs::remove_all(partial, ignored);
-        throw;
-    }
-    fs::remove_all(partial);
+    UnfinishedFolder unfinished(folder);
+    const bool zip = file.extension() == ".zip";
+    const std::string program = zip ? "unzip" : "tar", into = unfinished.path().string();
+    const ProgramEnd end = zip ? run_program({program, "-q", file.string(), "-d", into}, program, true)
+                               : run_program({program, "-xzf", file.string(), "-C", into, "--no-same-owner"}, program, true);
+    if (end.last_error.find(std::strerror(ENOSPC)) != std::string::npos) cannot_write(folder, ENOSPC);
+    if (end.code != 0)
+        input_error(file.string(), ": cannot be unpacked (", program, "'s exit status ", end.code, ": ", end.last_error,
+                    "); remove the file and run the command again");
+    check_unpacked(archive, file, unfinished.path());
+    if (options.force)
+        unfinished.replace(archive.folder);
+    else if (!unfinished.place(archive.folder))
+        input_error(folder.string(), ": another process has unpacked it meanwhile; it can be used");
 }
 
 void fetch(const Archive& archive, const fs::path& file, const FetchOptions& options) {

@@ -12,7 +12,10 @@
 
 #include "dataset_writer.h"
 #include "error.h"
+#include "image.h"
 #include "import_sources.h"
+#include "nearest.h"
+#include "twins.h"
 
 namespace distill {
 namespace {
@@ -61,28 +64,79 @@ std::vector<size_t> mixed_order(size_t records) {
     return order;
 }
 
+/// What is met on the way through the images.
+struct Findings {
+    size_t turned = 0, transparent = 0;
+    std::vector<std::string> complaints, in_short;  ///< of images that cannot be used
+    Twins twins;
+
+    void add(const Drawn& drawn) { turned += drawn.turned, transparent += drawn.transparent; }
+    void add(const InputError& error) {
+        const auto* broken = dynamic_cast<const BrokenImage*>(&error);
+        complaints.push_back(error.what());
+        in_short.push_back(broken ? broken->file + " (" + broken->reason + ")" : error.what());
+    }
+    /// InputError that names every image that cannot be used, if there are any.
+    void require_all_good() {
+        if (complaints.empty()) return;
+        if (complaints.size() == 1) input_error(complaints.front());
+        std::sort(in_short.begin(), in_short.end());
+        input_error(in_short.size(), " images cannot be used: ", joined(in_short, "; "), "; replace or remove them");
+    }
+};
+
+/// Draws images [begin, begin + count) of the order into records. Of those that cannot be used it only says so.
+void draw_chunk(const ImportPart& part, const size_t* order, size_t count, bool test, size_t record_size, std::vector<uint8_t>& records,
+                Findings& findings) {
+    std::exception_ptr error;
+    std::vector<ImageDigest> digests(count);
+#pragma omp parallel for schedule(dynamic, 4)
+    for (size_t i = 0; i < count; ++i) {
+        uint8_t* const record = &records[i * record_size];
+        try {
+            record[0] = uint8_t(part.labels[order[i]]);
+            const Drawn drawn = part.draw(order[i], record + 1);
+            digests[i] = digest_of(record + 1, record_size - 1);
+#pragma omp critical(distill_import)
+            findings.add(drawn);
+        } catch (const InputError& complaint) {
+#pragma omp critical(distill_import)
+            findings.add(complaint);
+        } catch (...) {
+#pragma omp critical(distill_import)
+            error = std::current_exception();
+        }
+    }
+    if (error) std::rethrow_exception(error);
+    for (size_t i = 0; i < count; ++i) findings.twins.add(digests[i], part.labels[order[i]], test);
+}
+
+/// After an image that cannot be used nothing more is written: the rest is only looked at, so that all of them can be named.
 void write_part(DatasetWriter& writer, DatasetWriter::Part into, const ImportPart& part, const std::vector<size_t>& order,
-                Progress& progress) {
+                Findings& findings, Progress& progress) {
     std::vector<uint8_t> records(kChunk * writer.record_size());
     for (size_t begin = 0; begin < order.size(); begin += kChunk) {
         const size_t count = std::min(kChunk, order.size() - begin);
-        std::exception_ptr error;
-        size_t failed = count;  // of several bad images the first is reported, whichever thread met it
-#pragma omp parallel for schedule(dynamic, 4)
-        for (size_t i = 0; i < count; ++i) {
-            uint8_t* const record = &records[i * writer.record_size()];
-            try {
-                record[0] = uint8_t(part.labels[order[begin + i]]);
-                part.draw(order[begin + i], record + 1);
-            } catch (...) {
-#pragma omp critical(distill_import_error)
-                if (i < failed) failed = i, error = std::current_exception();
-            }
-        }
-        if (error) std::rethrow_exception(error);
-        writer.append(into, records.data(), count);
+        draw_chunk(part, &order[begin], count, into == DatasetWriter::test, writer.record_size(), records, findings);
+        if (findings.complaints.empty()) writer.append(into, records.data(), count);
         progress.advance(count);
     }
+}
+
+/// What the user may not expect of the set.
+std::vector<std::string> remarks(const ImportSource& source, Findings& findings) {
+    std::vector<std::string> lines = source.notes;
+    if (findings.turned > 0)
+        lines.push_back(text("note: ", findings.turned, " images were turned or mirrored as their EXIF orientation asks"));
+    if (findings.transparent > 0)
+        lines.push_back(text("note: ", findings.transparent,
+                             " images have transparent pixels: the transparency is ignored, the colours under it count"));
+    std::vector<std::string> lacking;
+    for (size_t c = 0; c < source.classes.size(); ++c)
+        if (std::count(source.test.labels.begin(), source.test.labels.end(), int32_t(c)) == 0) lacking.push_back(source.classes[c].name);
+    if (!lacking.empty()) lines.push_back(text("warning: the test part has no image of: ", joined(lacking)));
+    for (std::string& line : warnings_of(findings.twins.count())) lines.push_back(std::move(line));
+    return lines;
 }
 
 ImportOptions resolved(ImportOptions options) {
@@ -98,6 +152,8 @@ ImportOptions resolved(ImportOptions options) {
     if (options.size < 1 || options.size > 4096) input_error("--size: found ", options.size, ", expected 1 to 4096");
     if (options.classes < 0) input_error("--classes: found ", options.classes, ", expected 1 to 256");
     if (options.limit < 0) input_error("--limit: found ", options.limit, ", expected at least 1 image a class");
+    if (options.test_part != 0 && (options.kind != "images" || !(options.test_part > 0 && options.test_part < 1)))
+        input_error("--test-part ", options.test_part, ": expected a part above 0 and below 1, and the kind images, not ", options.kind);
     if (options.dataset.empty()) options.dataset = options.kind;
     return options;
 }
@@ -112,12 +168,15 @@ void import_dataset(const ImportOptions& given) {
     DatasetWriter writer(options.data, options.dataset, options.size, options.size, source.classes, options.force);
     const size_t train = source.train.labels.size(), test = source.test.labels.size();
     Progress progress(train + test, options.quiet);
-    write_part(writer, DatasetWriter::train, source.train, mixed_order(train), progress);
-    write_part(writer, DatasetWriter::test, source.test, file_order(test), progress);
+    Findings findings;
+    write_part(writer, DatasetWriter::train, source.train, mixed_order(train), findings, progress);
+    write_part(writer, DatasetWriter::test, source.test, file_order(test), findings, progress);
+    findings.require_all_good();
     writer.finish();
-    if (!options.quiet)
-        std::printf("%s: %zu classes, %zu training and %zu test images of %dx%d, %.1f s\n", writer.folder().c_str(), source.classes.size(),
-                    train, test, options.size, options.size, progress.seconds());
+    if (options.quiet) return;
+    for (const std::string& line : remarks(source, findings)) std::printf("%s\n", line.c_str());
+    std::printf("%s: %zu classes, %zu training and %zu test images of %dx%d, %.1f s\n", writer.folder().c_str(), source.classes.size(),
+                train, test, options.size, options.size, progress.seconds());
 }
 
 }  // namespace distill

@@ -16,6 +16,7 @@
 #include "files.h"
 #include "nearest.h"
 #include "philox.h"
+#include "texts.h"
 
 namespace distill {
 namespace {
@@ -173,6 +174,31 @@ DatasetFiles official_files(const fs::path& data_dir, const std::string& name) {
     return files;
 }
 
+/// Names by label: an import's classes.csv, or the list in an official archive. A folder without either has none.
+std::vector<std::string> read_class_names(const DatasetFiles& files, int classes) {
+    std::vector<std::string> names;
+    const fs::path table = files.folder / "classes.csv";
+    if (!files.official && fs::exists(table)) {
+        const CsvTable csv = read_csv(table);
+        for (size_t row = 0; row < csv.rows.size(); ++row) {
+            if (csv.cell(row, "label") != text(row))
+                input_error(table.string(), ": row ", row + 1, ": found the label '", csv.cell(row, "label"), "', expected ", row);
+            names.push_back(as_utf8(csv.cell(row, "name")));
+        }
+        if (names.size() != size_t(classes))
+            input_error(table.string(), ": found ", names.size(), " classes, expected ", classes, " as meta.csv says");
+    }
+    const fs::path list = files.folder / (classes == 10 ? "batches.meta.txt" : "fine_label_names.txt");
+    if (files.official && fs::is_regular_file(list)) {
+        for (std::string line : split(read_file(list), '\n')) {
+            if (!line.empty() && line.back() == '\r') line.pop_back();
+            if (!line.empty()) names.push_back(as_utf8(line));
+        }
+        if (names.size() != size_t(classes)) names.clear();
+    }
+    return names;
+}
+
 bool is_official(const std::string& name) { return name == "cifar10" || name == "cifar100"; }
 
 [[noreturn]] void unknown_dataset(const fs::path& data_dir, const std::string& name) {
@@ -185,19 +211,23 @@ bool is_official(const std::string& name) { return name == "cifar10" || name == 
                 remedy);
 }
 
-/// How many of `n` to take from groups of these sizes: proportional, rounded down, the rest to the largest remainders.
+/// How many of `n` to take from groups of these sizes: proportional, rounded down, the rest to the largest remainders; never all of a
+/// group.
 std::vector<int64_t> proportional_shares(int64_t n, const std::vector<std::vector<int64_t>>& groups, int64_t total) {
     std::vector<int64_t> share, remainder;
     int64_t left = n;
     for (const auto& group : groups) {
-        share.push_back(n * int64_t(group.size()) / total);
+        share.push_back(n * int64_t(group.size()) / total);  // n < total: less than the group
         remainder.push_back(n * int64_t(group.size()) % total);
         left -= share.back();
     }
     std::vector<size_t> order(groups.size());
     std::iota(order.begin(), order.end(), size_t{0});
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return remainder[a] > remainder[b]; });
-    for (int64_t i = 0; i < left; ++i) ++share[order[size_t(i)]];
+    for (size_t i = 0; left > 0; i = (i + 1) % order.size()) {
+        const size_t g = order[i];
+        if (share[g] + 1 < int64_t(groups[g].size())) ++share[g], --left;
+    }
     return share;
 }
 
@@ -279,16 +309,18 @@ Dataset load_dataset(const fs::path& data_dir, const std::string& name) {
     d.train = read_split(files.train, layout);
     d.test = read_split({files.test}, layout);
     if (meta) check_against(*meta, files, d);
+    d.class_names = read_class_names(files, d.classes);
     d.stats = files.official ? measured(d.train, layout.pixels() / 3) : stated(*meta, files.folder);
     return d;
 }
 
 void hold_out_validation(Dataset& d, int64_t n, uint64_t seed) {
-    if (n < 1 || n >= d.train.records)
-        input_error("--val: found ", n, ", expected 1 to ", d.train.records - 1, " (", d.name, " has ", d.train.records,
-                    " training records, and one must be left)");
     std::vector<std::vector<int64_t>> members(size_t(d.classes));
     for (int64_t i = 0; i < d.train.records; ++i) members[size_t(d.train.labels[size_t(i)])].push_back(i);
+    const auto present = std::count_if(members.begin(), members.end(), [](const auto& records) { return !records.empty(); });
+    if (n < 1 || n > d.train.records - present)
+        input_error("--val: found ", n, ", expected 1 to ", d.train.records - present, " (", d.name, " has ", d.train.records,
+                    " training records of ", present, " classes, and one of each must be left)");
     const std::vector<int64_t> shares = proportional_shares(n, members, d.train.records);
 
     std::vector<char> held(size_t(d.train.records), 0);

@@ -26,10 +26,8 @@ void check_name(const std::string& name) {
 
 DatasetWriter::DatasetWriter(const fs::path& data_dir, const std::string& name, int height, int width, std::vector<ClassName> classes,
                              bool force)
-    : data_dir_(data_dir.empty() ? fs::path(".") : data_dir),
-      folder_(data_dir_ / name),
-      partial_(data_dir_ / ("." + name + ".partial")),
-      replaced_(data_dir_ / ("." + name + ".old")),
+    : folder_((data_dir.empty() ? fs::path(".") : data_dir) / name),
+      force_(force),
       height_(height),
       width_(width),
       classes_(std::move(classes)) {
@@ -44,29 +42,17 @@ DatasetWriter::DatasetWriter(const fs::path& data_dir, const std::string& name, 
     if (fs::exists(folder_) && !fs::is_regular_file(folder_ / "meta.csv"))
         input_error(folder_.string(), ": exists and is no data set (no meta.csv), so --force does not replace it; move it away");
     try {
-        made_data_dir_ = fs::create_directories(data_dir_);
-        fs::remove_all(partial_);
-        fs::remove_all(replaced_);
-        fs::create_directory(partial_);
-        open(sinks_[train], partial_ / "train.bin");
-        open(sinks_[test], partial_ / "test.bin");
+        unfinished_.emplace(folder_);
     } catch (const fs::filesystem_error& error) {
-        discard();
-        cannot_write(partial_, error.code().value());
-    } catch (...) {
-        discard();
-        throw;
+        cannot_write(folder_, error.code().value());
     }
+    open(sinks_[train], unfinished_->path() / "train.bin");
+    open(sinks_[test], unfinished_->path() / "test.bin");
 }
 
-DatasetWriter::~DatasetWriter() { discard(); }
-
-void DatasetWriter::discard() noexcept {
-    std::error_code ignored;  // nothing more can be done about a folder that refuses to go
+DatasetWriter::~DatasetWriter() {
     for (Sink& sink : sinks_)
-        if (sink.file) std::fclose(sink.file), sink.file = nullptr;
-    fs::remove_all(partial_, ignored);
-    if (made_data_dir_) fs::remove(data_dir_, ignored);  // only if empty
+        if (sink.file) std::fclose(sink.file);
 }
 
 void DatasetWriter::open(Sink& sink, const fs::path& path) {
@@ -107,24 +93,23 @@ void DatasetWriter::finish() {
     {
         std::vector<std::string> columns = {"label", "name"};
         if (with_words) columns.push_back("words");
-        CsvWriter csv(partial_ / "classes.csv", columns);
+        CsvWriter csv(unfinished_->path() / "classes.csv", columns);
         for (size_t i = 0; i < classes_.size(); ++i) {
             std::vector<std::string> row = {text(i), classes_[i].name};
             if (with_words) row.push_back(classes_[i].words);
             csv.row(row);
         }
     }
-    write_file_atomically(partial_ / "meta.csv", meta);  // the last file: it also syncs the folder
+    write_file_atomically(unfinished_->path() / "meta.csv", meta);  // the last file: it also syncs the folder
     try {
-        if (fs::exists(folder_)) fs::rename(folder_, replaced_);
-        fs::rename(partial_, folder_);
-        made_data_dir_ = false;
-        fs::remove_all(replaced_);
+        if (force_ && fs::is_regular_file(folder_ / "meta.csv"))
+            unfinished_->replace();
+        else if (!unfinished_->place())
+            input_error(folder_.string(), ": another process has made this set meanwhile; use it, or choose another name with --dataset");
     } catch (const fs::filesystem_error& error) {
-        std::error_code ignored;
-        if (!fs::exists(folder_, ignored)) fs::rename(replaced_, folder_, ignored);
         cannot_write(folder_, error.code().value());
     }
+    unfinished_.reset();
 }
 
 }  // namespace distill

@@ -46,7 +46,8 @@ std::string default_run(const std::string& method, const Options& o) {
 Config measure_pretrained(Laboratory& lab, const Loader& loader, const Options& o, const Method& method) {
     Config facts;
     for (const PretrainedNetwork& p : method.pretrained()) {
-        warn_if_trained_otherwise(p.file.string(), p.metadata, o);
+        require_same_classes(p.file.string(), p.metadata, o, *lab.data);
+        warn_if_trained_otherwise(p.file.string(), p.metadata, o, *lab.data);
         const Evaluation e = evaluate(*lab.backend, loader, p.network);
         std::printf("%s %s, pre-trained: test accuracy %.2f %%, loss %.4f\n", p.name.c_str(), p.network.name().c_str(), e.accuracy, e.loss);
         facts.emplace_back("info." + p.name + "_sha256", sha256_of_file(p.file));
@@ -70,7 +71,8 @@ Config measure_teachers(Laboratory& lab, const Loader& loader, const Options& o,
     for (size_t i = 0; i < lab.teachers.size(); ++i) {
         const Teacher& teacher = *lab.teachers[i];
         const std::string name = numbered ? "teacher" + std::to_string(i) : "teacher";
-        warn_if_trained_otherwise(teacher.file(), teacher.metadata(), o);
+        require_same_classes(teacher.file(), teacher.metadata(), o, *lab.data);
+        warn_if_trained_otherwise(teacher.file(), teacher.metadata(), o, *lab.data);
         const Evaluation e = evaluate(*lab.backend, loader, teacher.network());
         std::printf("%s %s: test accuracy %.2f %%, loss %.4f (%lld images)\n", name.c_str(), teacher.network().name().c_str(), e.accuracy,
                     e.loss, static_cast<long long>(loader.test_records()));
@@ -222,6 +224,8 @@ void print_configuration(const std::string& method, const Config& rows) {
     std::printf("distill %s\n", command_of(method).c_str());
     for (const auto& [name, value] : rows)
         if (!value.empty()) std::printf("  %-16s %s\n", name.c_str(), value.c_str());
+    if (const std::string normalize = value_of(rows, "normalize"); !normalize.empty() && normalize != "auto")
+        warn_of_normalization(normalize);
     std::fflush(stdout);
 }
 
@@ -270,7 +274,10 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     note_late_milestones(o);
     Config facts = run_facts(lab, o);
     for (auto& fact : measure_trained(lab, loader, o, *first)) facts.push_back(std::move(fact));
-    if (!o.init.empty()) facts.emplace_back("info.init_sha256", sha256_of_file(o.init));
+    if (!o.init.empty()) {
+        warn_if_trained_otherwise(o.init, read_safetensors(o.init).metadata, o, *lab.data);
+        facts.emplace_back("info.init_sha256", sha256_of_file(o.init));
+    }
     if (!o.mha.empty()) facts.emplace_back("info.mha_sha256", sha256_of_file(o.mha));
     facts.emplace_back("info.by_hand", by_hand);
     if (o.stage > 0) facts.emplace_back("info.stage", std::to_string(o.stage));

@@ -34,6 +34,7 @@ std::shared_ptr<Command> add_command(CLI::App& feed, const std::string& name, co
     OptionTable& t = *c->table;
     add_teachers_options(t, o);
     t.add("--teacher-min", o.teacher_min, {0, 100}, "stop if a teacher's test accuracy is below this, in %");
+    add_classes_option(t, o);
     add_training_options(t, o, false);
     t.add("--beta", o.beta, {0}, "weight of each teacher's distance");
     t.add("--feed-norm", o.feed_norm, {"l1", "l2"}, "distance of normalised maps: of absolute, or of squared differences");

@@ -214,7 +214,7 @@ void run_reconstruction(OptionTable& table, Options& o) {
     for (auto& fact : run_facts(lab, o)) config.push_back(std::move(fact));
     const auto add_checksums = [&](const char* what, const Teachers& networks) {
         for (size_t i = 0; i < networks.size(); ++i) {
-            warn_if_trained_otherwise(networks[i]->file(), networks[i]->metadata(), o);
+            warn_if_trained_otherwise(networks[i]->file(), networks[i]->metadata(), o, *lab.data);
             config.emplace_back(text("info.", what, i, "_sha256"), sha256_of_file(networks[i]->file()));
         }
     };

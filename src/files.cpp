@@ -1,10 +1,6 @@
 #include "files.h"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -14,6 +10,7 @@
 #include <vector>
 
 #include "error.h"
+#include "unfinished.h"
 
 namespace distill {
 namespace {
@@ -49,27 +46,6 @@ std::string digest_of_file(const fs::path& path, const EVP_MD* algorithm) {
     return end_digest(context);
 }
 
-void sync_folder(const fs::path& folder) {
-    const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY);
-    if (fd < 0) return;  // a file system without folder handles: the rename itself is still atomic
-    ::fsync(fd);
-    ::close(fd);
-}
-
-/// The file, opened for this writer alone: others of the same name, here or in other processes, wait until it is closed. So no two mix
-/// their bytes, and what a killed one has left is written over by the next instead of lying about. Negative if it cannot be opened.
-int open_alone(const fs::path& path) {
-    for (;;) {
-        const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-        if (fd < 0) return fd;
-        while (::flock(fd, LOCK_EX) != 0 && errno == EINTR) {}
-        struct stat ours, there;
-        if (::fstat(fd, &ours) == 0 && ::stat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
-            return fd;
-        ::close(fd);  // the one before has renamed it meanwhile
-    }
-}
-
 }  // namespace
 
 std::string read_file(const fs::path& path) {
@@ -86,23 +62,13 @@ std::string read_file(const fs::path& path) {
 }
 
 void write_file_atomically(const fs::path& path, std::string_view bytes) {
-    const fs::path temporary = path.string() + ".tmp";
-    const int fd = open_alone(temporary);
-    bool good = fd >= 0 && ::ftruncate(fd, 0) == 0;
-    for (size_t done = 0; good && done < bytes.size();) {
-        const ssize_t n = ::write(fd, bytes.data() + done, bytes.size() - done);
-        if (n >= 0)
-            done += static_cast<size_t>(n);
-        else
-            good = errno == EINTR;
+    try {
+        UnfinishedFile file(path);
+        file.write(bytes);
+        file.place();
+    } catch (const fs::filesystem_error& error) {
+        cannot_write(path, error.code().value());
     }
-    good = good && ::fsync(fd) == 0;
-    good = good && std::rename(temporary.c_str(), path.c_str()) == 0;
-    const int reason = errno;
-    if (!good && fd >= 0) ::unlink(temporary.c_str());
-    if (fd >= 0) ::close(fd);  // after the rename: it ends the lock
-    if (!good) cannot_write(path, reason);
-    sync_folder(path.parent_path());
 }
 
 void cannot_write(const fs::path& path, int reason) {

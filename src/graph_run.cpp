@@ -46,6 +46,7 @@ void add_graph_options(OptionTable& t, Options& o) {
     t.add("--graph", o.graph, "the graph: a shipped one's name, or a .csv file");
     t.add("--models", o.models, "other networks on its nodes: 0=resnet20,1=wrn-16-2");
     t.add("--weights", o.weights, "files that nodes start from, paths from here: 1=teacher.safetensors; a frozen node needs one");
+    add_classes_option(t, o);
     add_transfer_options(t, o);
     add_schedule_options(t, o);
     add_run_options(t, o);

@@ -5,13 +5,13 @@
 #include <memory>
 #include <string>
 
-#include "error.h"
 #include "files.h"
+#include "image_parts.h"
+#include "texts.h"
 
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
 #define STBI_ONLY_BMP
-#define STBI_ONLY_PNM
 #define STBI_NO_STDIO
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
@@ -24,7 +24,7 @@ namespace {
 /// would pass as an image with a grey lower half. It asks in two ways: for its window (always the same buffer, first of all), where a
 /// short answer is normal at the end and only an empty one is a lack; and for a given number of bytes into another buffer.
 struct Feed {
-    const std::string& bytes;
+    std::string_view bytes;
     size_t at = 0;
     const char* window = nullptr;
     bool starved = false;
@@ -68,23 +68,52 @@ std::vector<Cover> covers(int in, int out) {
     return result;
 }
 
-}  // namespace
+/// stb's own answer: `channels` samples a pixel, the last of 2 and 4 is alpha.
+Image without_alpha(const stbi_uc* samples, int width, int height, int channels) {
+    Image image{height, width, {}};
+    const size_t pixels = size_t(width) * size_t(height), step = size_t(channels);
+    image.pixels.resize(3 * pixels);
+    for (size_t i = 0; i < pixels; ++i, samples += step) {
+        for (size_t c = 0; c < 3; ++c) image.pixels[3 * i + c] = samples[channels < 3 ? 0 : c];
+        image.transparent |= channels % 2 == 0 && samples[step - 1] != 255;
+    }
+    return image;
+}
 
-Image load_image(const std::filesystem::path& path) {
-    const std::string bytes = read_file(path);
+Image decoded(std::string_view bytes) {
+    if (is_pnm(bytes)) return decode_pnm(bytes);
+    const int orientation = is_png(bytes) ? png_orientation(bytes) : jpeg_orientation(bytes);
     Feed feed{bytes};
     const stbi_io_callbacks callbacks{Feed::read, Feed::skip, Feed::eof};
     int width = 0, height = 0, channels = 0;
-    const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(stbi_load_from_callbacks(&callbacks, &feed, &width, &height, &channels, 3),
-                                                           &stbi_image_free);
-    if (!pixels || feed.starved)
-        input_error(path.string(), ": cannot be decoded (", pixels ? "truncated" : stbi_failure_reason(),
-                    feed.starved ? ", the image goes on where the file ends: byte " : ", the file has bytes: ", bytes.size(),
-                    "), expected a whole JPEG, PNG, BMP, PGM or PPM image; replace or remove it");
-    Image image{height, width, {}};
-    image.pixels.assign(pixels.get(), pixels.get() + size_t{3} * size_t(width) * size_t(height));
-    return image;
+    stbi__g_failure_reason = nullptr;  // else a failure without a reason shows the one before
+    const std::unique_ptr<stbi_uc, void (*)(void*)> samples(stbi_load_from_callbacks(&callbacks, &feed, &width, &height, &channels, 0),
+                                                            &stbi_image_free);
+    const char* const reason = stbi_failure_reason();
+    if (!samples || feed.starved)
+        input_error(samples ? "truncated" : printable(reason && *reason ? reason : "the decoder gives no reason"),
+                    feed.starved ? text(", the image goes on where the file ends: byte ", bytes.size()) : "");
+    Image image = without_alpha(samples.get(), width, height, channels);
+    return orientation == 1 ? image : turn_upright(image, orientation);
 }
+
+}  // namespace
+
+BrokenImage::BrokenImage(const std::string& name, const std::string& why)
+    : InputError(
+          text(name, ": cannot be decoded (", why, "), expected a whole JPEG, PNG, BMP, or raw PGM or PPM image; replace or remove it")),
+      file(name),
+      reason(why) {}
+
+Image decode_image(std::string_view bytes, const std::string& name) {
+    try {
+        return decoded(bytes);
+    } catch (const InputError& error) {
+        throw BrokenImage(name, error.what());
+    }
+}
+
+Image load_image(const std::filesystem::path& path) { return decode_image(read_file(path), path.string()); }
 
 void resize_to_planes(const Image& image, int size, uint8_t* planes) {
     const std::vector<Cover> rows = covers(image.height, size), columns = covers(image.width, size);

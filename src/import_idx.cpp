@@ -89,6 +89,7 @@ ImportPart idx_part(const ImportOptions& options, const std::string& prefix, int
             for (int x = 0; x < kSide; ++x, ++from)
                 for (int c = 0; c < 3; ++c) padded.pixels[size_t(((y + margin) * kPadded + x + margin) * 3 + c)] = *from;
         resize_to_planes(padded, size, planes);
+        return Drawn{};
     };
     return part;
 }

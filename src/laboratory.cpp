@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "backend.h"
+#include "class_order.h"
 #include "error.h"
 #include "safetensors.h"
 
@@ -121,13 +122,39 @@ std::map<std::string, std::string> load_weights(Parameters& parameters, const st
     return file.metadata;
 }
 
-void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& o) {
+void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& o,
+                               const Dataset& data) {
     for (const auto& [key, here] : {std::pair<std::string, std::string>{"dataset", o.dataset}, {"normalization", o.normalize}}) {
         const auto found = metadata.find(key);
         if (found != metadata.end() && found->second != here)
             std::printf("warning: %s was trained with %s %s, here it meets %s\n", path.c_str(), key.c_str(), found->second.c_str(),
                         here.c_str());
     }
+    if (const std::string difference = compare_classes(metadata, data).difference; !difference.empty())
+        std::printf("warning: %s was trained on other classes, or in another order: %s\n", path.c_str(), difference.c_str());
+}
+
+void require_same_classes(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& o,
+                          const Dataset& data) {
+    constexpr const char* remedy = "; name a network that was trained on these, or add --other-classes if that is meant";
+    const ClassOrder classes = compare_classes(metadata, data);
+    if (o.other_classes) return;
+    if (!classes.difference.empty()) input_error(path, ": was trained on other classes, or in another order: ", classes.difference, remedy);
+    const auto dataset = metadata.find("dataset");
+    if (!classes.known && dataset != metadata.end() && dataset->second != o.dataset)
+        input_error(path, ": was trained on data set ", dataset->second, ", here is ", o.dataset,
+                    ", and whether the classes are the same is not ", "on file", remedy);
+}
+
+void warn_of_normalization(const std::string& six_numbers) {
+    Normalization n = resolve_normalization(six_numbers, {}, "none");
+    for (float* v : {n.mean, n.std})
+        for (int c = 0; c < 3; ++c) {
+            if (v[c] > 1) return;
+            v[c] *= 255;
+        }
+    std::printf("warning: --normalize %s: all six numbers are at most 1, but they are of 255; is %s meant?\n", six_numbers.c_str(),
+                to_string(n).c_str());
 }
 
 }  // namespace distill

@@ -95,7 +95,7 @@ Loader::Loader(Backend& backend, std::shared_ptr<const DeviceData> shared, const
             input_error(options.batch_option, " ", options.batch, ": the ", part, " part of ", data.name, " has ", records,
                         " records; choose a batch from 1 to ", records);
     };
-    require(data.train.records, "training");
+    if (options.trains) require(data.train.records, "training");
     if (options.augmentation.crop_flip && options.augmentation.reflect && std::min(data.height, data.width) <= options.augmentation.pad)
         input_error(data.name, ": images of ", data.height, "x", data.width, " cannot be reflected by ", options.augmentation.pad,
                     " pixels");

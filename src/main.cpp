@@ -15,6 +15,7 @@
 #include "ktg_commands.h"
 #include "mhgd_commands.h"
 #include "report_command.h"
+#include "texts.h"
 #include "training_commands.h"
 #include "usage.h"
 #include "version.h"
@@ -22,10 +23,10 @@
 
 namespace {
 
-/// A complaint is one line, whatever is in the names that it quotes.
+/// A complaint is one printable line, whatever is in the names that it quotes.
 int ended(std::string message, int code) {
-    std::replace(message.begin(), message.end(), '\n', ' ');
-    std::fprintf(stderr, "distill: %s\n", message.c_str());
+    std::replace_if(message.begin(), message.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
+    std::fprintf(stderr, "distill: %s\n", message.empty() ? "failed, and does not say why" : distill::printable(message).c_str());
     return code;
 }
 

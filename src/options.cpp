@@ -144,6 +144,7 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
         t.add("--teacher", o.teacher, "teacher network");
         t.add("--teacher-weights", o.teacher_weights, "the trained teacher (.safetensors)");
         t.add("--teacher-min", o.teacher_min, {0, 100}, "stop if the teacher's test accuracy is below this, in %");
+        add_classes_option(t, o);
     }
     t.add(distills ? "--student" : "--net,--student", o.student, "network to train");
     t.add("--init", o.init, "start from these weights (.safetensors)");
@@ -156,6 +157,11 @@ void add_teachers_options(OptionTable& t, Options& o) {
     t.add("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all");
     t.add("--train-teachers", o.train_teachers, {0}, "instead: train so many of one network first, alone, from seeds 0, 1, 2, …");
     t.add("--teachers-run", o.teachers_run, "their folder, used again where it is there; by default runs/teachers-<dataset>-<network>");
+}
+
+void add_classes_option(OptionTable& t, Options& o) {
+    t.add_switch("--other-classes", o.other_classes,
+                 "take trained networks even if their classes are others than the data set's, or in another order");
 }
 
 void add_schedule_options(OptionTable& t, Options& o) {

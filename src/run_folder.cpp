@@ -13,6 +13,7 @@
 #include "files.h"
 #include "nearest.h"
 #include "philox.h"
+#include "unfinished.h"
 
 namespace distill {
 namespace {
@@ -54,7 +55,7 @@ std::string value_of(const Config& config, const std::string& option) {
 
 bool is_circumstance(const std::string& option) {
     static const std::set<std::string> names = {"seed", "data", "device", "threads", "save", "log-steps", "preset", "teacher-min",
-                                                "teacher-nets", "train-teachers", "teachers-run", "numbers", "stages", "by"};
+                                                "other-classes", "teacher-nets", "train-teachers", "teachers-run", "numbers", "stages", "by"};
     return names.count(option) > 0 || option.rfind("info.", 0) == 0;
 }
 
@@ -108,25 +109,20 @@ bool is_checksum(const std::string& key) { return key.size() > 7 && key.compare(
 RunFolder RunFolder::create(const fs::path& path, const Config& config) {
     if (fs::exists(path))
         input_error(path.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
-    // Made under another name first: a kill leaves no folder that can neither be started nor resumed.
-    const fs::path partial = (path / "").parent_path().string() + ".partial";
-    std::error_code error, ignored;
-    fs::remove_all(partial, ignored);
-    fs::create_directories(partial, error);
+    std::error_code ignored;
     Config all = config;
     all.emplace_back(started_in, fs::current_path(ignored).string());
     all.emplace_back(started_as, fs::absolute(path / "", ignored).parent_path().lexically_normal().string());
     try {
-        if (!error) write_config(partial / "config.csv", all);
-    } catch (...) {
-        fs::remove_all(partial, ignored);
-        throw;
+        UnfinishedFolder unfinished(path);  // a kill leaves no folder that can neither be started nor resumed
+        write_config(unfinished.path() / "config.csv", all);
+        if (!unfinished.place())
+            input_error(path.string(), ": another process has made this run folder meanwhile; name another with --run, or wait for it");
+    } catch (const fs::filesystem_error& error) {
+        if (error.code() == std::errc::no_space_on_device) cannot_write(path, error.code().value());
+        input_error(path.string(), ": the run folder cannot be made (", error.code().message(), "); name another with --run");
     }
-    if (!error) fs::rename(partial, path, error);
-    if (!error) return RunFolder(path);
-    fs::remove_all(partial, ignored);
-    if (error == std::errc::no_space_on_device) cannot_write(path, error.value());
-    input_error(path.string(), ": the run folder cannot be made (", error.message(), "); name another with --run");
+    return RunFolder(path);
 }
 
 RunFolder RunFolder::reopen(const fs::path& path) {

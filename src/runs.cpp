@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "backend.h"
+#include "class_order.h"
 #include "csv.h"
 #include "error.h"
 #include "progress.h"
@@ -20,12 +21,13 @@ namespace {
 
 /// A network that has no weights of its own (a graph's ensemble) gets no file.
 void save_network(const fs::path& path, const Parameters& parameters, const std::string& prefix, const Network& network,
-                  const std::string& method, const Options& o, double accuracy) {
+                  const std::string& method, const Options& o, const std::string& class_names, double accuracy) {
     WeightFile file;
     file.tensors = parameters.to_file(prefix);
     file.metadata = {{"network", network.name()}, {"classes", std::to_string(network.classes())}, {"dataset", o.dataset},
                      {"normalization", o.normalize}, {"method", method}, {"seed", std::to_string(o.seed)}, {"role", o.role},
                      {"generation", std::to_string(o.generation)}, {"accuracy", number(accuracy)}};
+    if (!class_names.empty()) file.metadata["class_names"] = class_names;
     if (!file.tensors.empty()) write_safetensors(path, file);
 }
 
@@ -131,7 +133,7 @@ std::optional<TrainingResult> train_in_folder(const std::string& method_name, La
     });
     if (stopped) return std::nullopt;
     const auto save = [&](const fs::path& path, const std::string& prefix, const Network& network, double accuracy) {
-        save_network(path, method->parameters(), prefix, network, method_name, o, accuracy);
+        save_network(path, method->parameters(), prefix, network, method_name, o, class_names_text(lab.data->class_names), accuracy);
     };
     save(folder.file("student.safetensors"), student_prefix, method->student(), r.last);
     const std::vector<OtherNetwork> others = method->others();

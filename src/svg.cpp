@@ -28,11 +28,12 @@ std::string at(Point p) { return px(p.x) + " " + px(p.y); }
 
 std::string escaped(const std::string& raw) {
     std::string out;
-    for (const char c : valid_utf8(raw)) {
+    for (const char c : as_utf8(raw)) {
         if (c == '&') out += "&amp;";
         else if (c == '<') out += "&lt;";
         else if (c == '>') out += "&gt;";
         else if (c == '"') out += "&quot;";
+        else if (const auto u = static_cast<unsigned char>(c); (u < 0x20 && c != '\t' && c != '\n' && c != '\r') || u == 0x7F) out += "\uFFFD";
         else out += c;
     }
     return out;

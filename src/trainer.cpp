@@ -29,7 +29,8 @@ std::string exact(double value) {
 
 }  // namespace
 
-Evaluation evaluate(Backend& backend, const Loader& loader, const Network& network, Mode mode) {
+Evaluation evaluate(Backend& backend, const Loader& loader, const Network& network, Mode mode,
+                    const std::function<void(const Tensor&)>& look) {
     const Recording off(nullptr);
     const Tensor sums = Tensor::zeros(backend, {1, 1, 1, 2});
     const Tensor loss = sums.view(0, {}), correct = sums.view(1, {});
@@ -38,6 +39,7 @@ Evaluation evaluate(Backend& backend, const Loader& loader, const Network& netwo
         const Var logits = network.forward(batch.images, mode).logits;
         accumulate_scalar(loss, cross_entropy(logits, batch.labels).value(), static_cast<float>(batch.size()));
         count_correct(logits.value(), batch.labels, correct);
+        if (look) look(logits.value());
     }
     const std::vector<float> totals = sums.to_host();
     const auto records = static_cast<double>(loader.test_records());

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "activation_boundary.h"
+#include "answers.h"
 #include "backend.h"
 #include "csv.h"
 #include "error.h"
@@ -24,6 +25,7 @@
 #include "reviewkd.h"
 #include "safetensors.h"
 #include "teachers.h"
+#include "texts.h"
 #include "work_count.h"
 
 namespace distill {
@@ -223,7 +225,9 @@ void add_eval(CLI::App& app) {
     c->table->add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
     c->table->add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
     c->table->add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
-    sub->callback([c] {
+    const auto by_class = std::make_shared<bool>(false);
+    sub->add_flag("--by-class", *by_class, "also the accuracy of each class");
+    sub->callback([c, by_class] {
         Options& options = c->options;
         if (options.init.empty()) input_error("--init: the weight file to evaluate is missing");
         if (options.student.empty()) options.student = own_word(read_safetensors(options.init).metadata, "network");
@@ -231,11 +235,23 @@ void add_eval(CLI::App& app) {
             input_error("--net: no network named, and ", options.init, " does not say which it is; there are: ", network_names());
         Laboratory lab = open_laboratory(options);
         Supervised subject(*lab.backend, options, lab.data->classes);
-        warn_if_trained_otherwise(options.init, load_weights(subject.parameters(), options.init, subject.student()), options);
-        const Loader loader(*lab.backend, lab.on_device, lab.loader_options(options));
-        const Evaluation e = evaluate(*lab.backend, loader, subject.student());
-        std::printf("%s on %s: test accuracy %.2f %%, loss %.9g (%lld images, normalization %s)\n", options.student.c_str(),
-                    options.dataset.c_str(), e.accuracy, e.loss, static_cast<long long>(loader.test_records()), options.normalize.c_str());
+        warn_if_trained_otherwise(options.init, load_weights(subject.parameters(), options.init, subject.student()), options, *lab.data);
+        warn_of_normalization(options.normalize);
+        LoaderOptions batches = lab.loader_options(options);
+        batches.trains = false;
+        const Loader loader(*lab.backend, lab.on_device, batches);
+        const Dataset& data = *lab.data;
+        Answers answers(data.classes);
+        size_t image = 0;
+        const Evaluation e = evaluate(*lab.backend, loader, subject.student(), Mode::evaluate, [&](const Tensor& logits) {
+            const std::vector<float> all = logits.to_host();
+            for (size_t at = 0; at < all.size(); at += static_cast<size_t>(data.classes)) answers.add(&all[at], data.test.labels[image++]);
+        });
+        const std::string top5 = data.classes > 5 ? ", top-5 " + fixed(answers.top(5)) + " %" : "";
+        std::printf("%s on %s: test accuracy %.2f %%%s, loss %.9g (%lld images, normalization %s)\n", options.student.c_str(),
+                    options.dataset.c_str(), e.accuracy, top5.c_str(), e.loss, static_cast<long long>(loader.test_records()),
+                    options.normalize.c_str());
+        if (*by_class) std::fputs(aligned(rows_by_class(answers, data.classes, data.class_names), {0, 2, 3, 4}).c_str(), stdout);
     });
 }
 

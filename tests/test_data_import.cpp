@@ -279,9 +279,10 @@ TEST_CASE("data import: a set that exists stays, unless forced; a kill's leftove
     const TempFolder folder;
     put_class_folders(folder / "from");
     ImportOptions options = import_from(folder, "images");
-    put_file(folder / "data/.images.partial/train.bin", "half");
+    put_file(folder / "data/.images.partial-Ab12Cd/train.bin", "half");
+    put_file(folder / "data/.images.partial-Ab12Cd.lock", "");
     import_dataset(options);
-    CHECK_FALSE(fs::exists(folder / "data/.images.partial"));
+    CHECK_FALSE(fs::exists(folder / "data/.images.partial-Ab12Cd"));
     const std::string before = read_file(folder / "data/images/meta.csv");
     put_ppm(folder / "from/train/a/9.ppm", 8, 9);
     CHECK(says(complaint([&] { import_dataset(options); }), {"images", "exists already", "--force"}));

@@ -198,9 +198,29 @@ TEST_CASE("dataset: the validation split is proportional, fixed by its seed, and
 
     CHECK(held_out(8, 5).test.pixels == d.test.pixels);
     CHECK(held_out(8, 6).test.pixels != d.test.pixels);
-    CHECK(held_out(31, 0).train.records == 1);
-    CHECK(says(complaint([&] { held_out(32, 0); }), {"--val", "found 32", "1 to 31"}));
+    std::vector<int32_t> left = held_out(29, 0).train.labels;
+    std::sort(left.begin(), left.end());
+    CHECK(left == std::vector<int32_t>{0, 1, 2});  // one of each class, whatever their order
+    CHECK(says(complaint([&] { held_out(30, 0); }), {"--val", "found 30", "1 to 29", "one of each must be left"}));
     CHECK(says(complaint([&] { held_out(0, 0); }), {"--val", "found 0"}));
+}
+
+TEST_CASE("dataset: the validation split never takes a class's only training image") {
+    for (const int64_t n : {3, 30, 60, 96}) {
+        CAPTURE(n);
+        Dataset d;
+        d.name = "lean";
+        d.height = d.width = 1;
+        d.classes = 5;
+        d.train.labels = {3, 1};  // classes of one; class 4 has none
+        for (int i = 0; i < 98; ++i) d.train.labels.push_back(i < 3 ? 2 : 0);
+        d.train.records = 100;
+        d.train.pixels.resize(300);
+        hold_out_validation(d, n, 0);
+        CHECK(d.test.records == n);
+        for (const int label : {0, 1, 2, 3}) CHECK(std::count(d.train.labels.begin(), d.train.labels.end(), label) > 0);
+        CHECK(std::count(d.test.labels.begin(), d.test.labels.end(), 1) == 0);
+    }
 }
 
 TEST_CASE("dataset: info prints counts, statistics and checksums as CSV") {

@@ -280,7 +280,9 @@ TEST_CASE("feed: bad input") {
     WeightFile elsewhere = read_safetensors(folder / "a.safetensors");
     elsewhere.metadata["dataset"] = "cifar100";
     write_safetensors(other, elsewhere);
-    const Ended end = run(folder, parallel + "--teachers other.safetensors --run warned");
+    check_rejected(folder, parallel + "--teachers other.safetensors",
+                   {"other.safetensors: was trained on data set cifar100, here is s", "--other-classes"});
+    const Ended end = run(folder, parallel + "--teachers other.safetensors --other-classes --run warned");
     CHECK(end.code == 0);
     CHECK(says(end.out, {"warning: other.safetensors was trained with dataset cifar100, here it meets s"}));
 }

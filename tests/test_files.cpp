@@ -12,7 +12,8 @@ using namespace distill::testing;
 TEST_CASE("files: writers of one file at the same time do not mix, and leave nothing beside it") {
     const TempFolder folder;
     const fs::path file = folder / "plans.csv";
-    put_file(file.string() + ".tmp", std::string(100000, 'k'));  // of one that was killed
+    put_file(folder / ".plans.csv.partial-Ab12Cd", std::string(100000, 'k'));  // of one that was killed
+    put_file(folder / "plans.csv.tmp", "the user's own");
     constexpr int writers = 4, times = 25;
     std::vector<std::string> complaints(writers);
     const auto text_of = [](int writer) { return std::string(static_cast<size_t>(1000 * (writer + 1)), static_cast<char>('a' + writer)); };
@@ -36,5 +37,6 @@ TEST_CASE("files: writers of one file at the same time do not mix, and leave not
     for (const std::string& complaint : complaints) CHECK(complaint == "");
     const std::string last = read_file(file);
     CHECK(last == text_of(last[0] - 'a'));
-    CHECK_FALSE(fs::exists(file.string() + ".tmp"));
+    CHECK(read_file(folder / "plans.csv.tmp") == "the user's own");
+    CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 2);
 }
