@@ -14,7 +14,8 @@ struct Image {
 };
 
 /// Decodes a JPEG, PNG, BMP, PGM or PPM (stb_image); grey becomes three equal channels, alpha is dropped. InputError naming the file and
-/// stb's reason if it is not one of these or broken, and for a file that ends before its image does (stb itself fills such a one up).
+/// stb's reason if it is not one of these or broken, and for a file that ends before its image does (stb itself fills such a one up) or
+/// cannot hold what its header claims, and for a colour image of more than 89 million pixels.
 Image load_image(const std::filesystem::path& path);
 
 /// To size x size, written as planes R, G, B (3 x size x size). Each output pixel is the mean of the source area that it covers
