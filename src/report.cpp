@@ -58,6 +58,8 @@ Run read_run(const fs::path& folder) {
     run.finished = fs::exists(folder / "result.csv");
     run.config = read_config(folder / "config.csv");
     run.stage = value_of(run.config, "info.stage");
+    if (!run.stage.empty() && !parsed_whole(run.stage))
+        input_error((folder / "config.csv").string(), ": option 'info.stage': found '", run.stage, "', expected a whole number");
     if (fs::exists(folder / "epochs.csv")) run.epochs = read_epochs(folder / "epochs.csv");
     if (!run.finished) {
         for (const auto& [name, field] : text_fields) run.*field = value_of(run.config, name);

@@ -184,6 +184,7 @@ class Reader {
         const std::string name = e.name.compare(0, prefix.size(), prefix) == 0 ? e.name.substr(prefix.size()) : e.name;
         const std::string last = name.substr(name.rfind('.') + 1);  // rfind's npos + 1 is 0: the whole name
         if (last == counter) return;
+        if (name == "__metadata__") bad("header, tensor ", quoted(e.name), ": its name is the header's own, expected another");
         const auto [place, fresh] = weights.tensors.try_emplace(name);
         if (!fresh) bad("holds ", quoted(name), " both with and without the prefix module., expected one of them");
         HostTensor& tensor = place->second;
