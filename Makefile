@@ -142,6 +142,33 @@ $(BUILD)/tests: $(LIBRARY) $(TEST_OBJS) $(BUILD)/LINK
 	@echo "  link $@"
 	@$(CXX) $(LDFLAGS) $(LIBRARY) $(TEST_OBJS) $(LDLIBS) -o $@
 
+# ---- fuzzing (docs/fuzzing.md): parsers and targets by clang with sanitizers and libFuzzer, the rest as the tests have it -------------------
+FUZZ_CXX     ?= clang++
+FUZZ_SECONDS ?= 60
+FUZZED       := checkpoint conv_plan_store csv dataset dataset_writer feed_preset files graph graph_show image import_idx jpeg_check journal \
+                mhgd_preset nearest options paper preset report report_feed report_html report_ktg run_folder safetensors search_history \
+                search_space texts
+FUZZ_FLAGS   := -std=gnu++17 -O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined,float-cast-overflow
+FUZZED       := $(FUZZED:%=build/fuzz/obj/src/%.cpp.o)
+FUZZERS      := $(patsubst tests/fuzz/%.cpp,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.cpp))
+FUZZ_SHARED  := build/fuzz/obj/tests/fuzz/fuzz.cpp.o build/fuzz/parsers.a build/fuzz/rest.a
+.SECONDARY: $(FUZZERS:build/fuzz/%=build/fuzz/obj/tests/fuzz/%.cpp.o)
+-include $(wildcard build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d)
+
+build/fuzz/obj/%.cpp.o: %.cpp Makefile
+	@mkdir -p $(@D)
+	@echo "  fuzz $<"
+	@$(FUZZ_CXX) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c $< -o $@
+
+build/fuzz/parsers.a: $(FUZZED)
+build/fuzz/rest.a: $(filter-out $(FUZZED:build/fuzz/%=$(BUILD)/%),$(LIBRARY))
+build/fuzz/%.a:
+	@rm -f $@ && ar rcs $@ $^
+
+build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.cpp.o $(FUZZ_SHARED)
+	@echo "  link $@"
+	@$(FUZZ_CXX) $(FUZZ_FLAGS) -fsanitize=fuzzer -Wl,--as-needed -Wl,--start-group $^ -Wl,--end-group $(LDLIBS) -lgomp -o $@
+
 # ---- what to type --------------------------------------------------------------------------------------------------------
 config:         ## what the build found
 	@CXX='$(CXX)' INCLUDES='$(filter-out -M%,$(CPPFLAGS))' CUDA='$(CUDA)' NVCC='$(NVCC)' CUDA_HOME='$(CUDA_HOME)' CUDA_LIB='$(CUDA_LIB)' \
@@ -193,6 +220,15 @@ test-cudnn: $(BUILD)/tests $(BUILD)/distill  ## the CUDA half of the tests with 
 
 asan:           ## the fast tests under the address and undefined-behaviour sanitizers (CPU build)
 	@$(MAKE) --no-print-directory CUDA=0 SANITIZE=address,undefined test
+
+.PHONY: fuzz fuzzers
+fuzzers: $(FUZZERS)
+fuzz:           ## every parser of foreign bytes, FUZZ_SECONDS each; needs clang libclang-rt-14-dev (docs/fuzzing.md)
+	@echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' | \
+	 $(FUZZ_CXX) -fsanitize=fuzzer,address -x c++ - -o /dev/null 2>/dev/null || \
+	 { echo "make fuzz: $(FUZZ_CXX) with libFuzzer is not there; on Debian 12: apt-get install clang libclang-rt-14-dev" >&2; exit 1; }
+	@$(MAKE) --no-print-directory CUDA=0 EMULATE=0 SANITIZE= fuzzers
+	@sh tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZERS)
 
 bench-peer: all ## our training step beside PyTorch's, in one run
 	$(PYTHON) tests/peer/bench_peer.py

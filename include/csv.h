@@ -1,8 +1,11 @@
 // csv.h: the one table format of the project: comma-separated, quoted where needed (RFC 4180), one header row.
-// defines: number, csv_text, CsvTable, ReadCsv, read_csv, CsvWriter, keep_csv_rows
+// defines: number, parsed_number, parsed_whole, csv_text, CsvTable, ReadCsv, read_csv, CsvWriter, keep_csv_rows
 #pragma once
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +13,10 @@ namespace distill {
 
 /// A float as every CSV of the project prints it: %.9g (a float32 survives the round trip).
 std::string number(double value);
+
+/// The number that all of the text says, in strtod's forms or in decimal digits; none if it is something else.
+std::optional<double> parsed_number(const std::string& text);
+std::optional<int64_t> parsed_whole(const std::string& text);
 
 /// A whole table as text, for files that appear whole or not at all (write_file_atomically).
 std::string csv_text(const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows);
@@ -26,6 +33,8 @@ struct CsvTable {
     /// Cell as text, and as a number (InputError with file, row and column if it is not one).
     const std::string& cell(size_t row, const std::string& name) const;
     double cell_number(size_t row, const std::string& name) const;
+    /// A whole number from 0 to `most`; InputError in the same way.
+    int64_t cell_whole(size_t row, const std::string& name, int64_t most = std::numeric_limits<int64_t>::max()) const;
 };
 
 /// whole_lines: of a file that rows are appended to, a last line without its end was cut off by a kill, and is left out.

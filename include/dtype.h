@@ -35,9 +35,9 @@ struct bfloat16 {
 template <class T>
 constexpr DType type_of = DType::i32;
 template <>
-constexpr DType type_of<float> = DType::f32;
+inline constexpr DType type_of<float> = DType::f32;
 template <>
-constexpr DType type_of<bfloat16> = DType::bf16;
+inline constexpr DType type_of<bfloat16> = DType::bf16;
 
 /// Calls f(T{}) with T = bfloat16 or float, as `type` says: how an operation picks the functor for its tensors.
 template <class F>

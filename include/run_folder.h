@@ -1,5 +1,5 @@
 // run_folder.h: runs/<name>/ and the files in it.
-// defines: Config, read_config, value_of, is_circumstance, is_checksum, names_places, may_change,
+// defines: Config, read_config, value_of, number_of, is_circumstance, is_checksum, names_places, may_change,
 //          found_again, ResultRow, RunFolder, catch_interruption, interruption
 #pragma once
 #include <filesystem>
@@ -16,6 +16,8 @@ namespace distill {
 using Config = std::vector<std::pair<std::string, std::string>>;
 Config read_config(const std::filesystem::path& file);
 std::string value_of(const Config& config, const std::string& option);  ///< "" if there is none
+/// A row's value as a number. InputError naming `file` and the option if it is none.
+double number_of(const Config::value_type& row, const std::filesystem::path& file);
 
 /// Does an option say where, by what, how watchfully or as a part of what a run was made, but not what was run?
 bool is_circumstance(const std::string& option);

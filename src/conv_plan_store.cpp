@@ -1,7 +1,6 @@
 #include "conv_plan_store.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
@@ -31,15 +30,6 @@ const char* name_of(Precision p) { return p == Precision::fp32 ? "fp32" : p == P
 std::string extents(const Shape& s) { return text(s.n, 'x', s.h, 'x', s.w, 'x', s.c); }
 
 const std::vector<std::string> columns = {"device", "library", "convolution", "plan", "ms"};
-
-/// A whole number, all of the text.
-std::optional<int64_t> number_in(const std::string& digits) {
-    int64_t value = 0;
-    const char* const end = digits.data() + digits.size();
-    const auto [stopped, error] = std::from_chars(digits.data(), end, value);
-    if (error != std::errc() || stopped != end) return {};
-    return value;
-}
 
 }  // namespace
 
@@ -74,13 +64,13 @@ std::optional<ConvChoice> parse_conv_choice(const std::string& text) {
         if (!(words >> word)) return {};
     }
     if (word.compare(0, 7, "engine=") != 0) return {};
-    const auto engine = number_in(word.substr(7));
+    const auto engine = parsed_whole(word.substr(7));
     if (!engine) return {};
     choice.engine = *engine;
     while (words >> word) {
         const size_t equals = word.find('=');
         if (equals == std::string::npos) return {};
-        const auto knob = number_in(word.substr(0, equals)), value = number_in(word.substr(equals + 1));
+        const auto knob = parsed_whole(word.substr(0, equals)), value = parsed_whole(word.substr(equals + 1));
         if (!knob || !value) return {};
         choice.knobs.emplace_back(*knob, *value);
     }

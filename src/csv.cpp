@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -66,6 +67,19 @@ std::string number(double value) {
     return buffer;
 }
 
+std::optional<double> parsed_number(const std::string& text) {
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    return text.empty() || end != text.c_str() + text.size() ? std::nullopt : std::optional<double>(value);
+}
+
+std::optional<int64_t> parsed_whole(const std::string& text) {
+    int64_t value = 0;
+    const char* const last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), last, value);
+    return error != std::errc() || end != last ? std::nullopt : std::optional<int64_t>(value);
+}
+
 bool CsvTable::has(const std::string& name) const { return std::find(columns.begin(), columns.end(), name) != columns.end(); }
 
 std::string csv_text(const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows) {
@@ -84,11 +98,18 @@ const std::string& CsvTable::cell(size_t row, const std::string& name) const { r
 
 double CsvTable::cell_number(size_t row, const std::string& name) const {
     const std::string& value = cell(row, name);
-    char* end = nullptr;
-    const double parsed = std::strtod(value.c_str(), &end);
-    if (value.empty() || *end != '\0')
-        input_error(path.string(), ": row ", row + 1, ", column '", name, "': found '", value, "', expected a number");
-    return parsed;
+    const auto parsed = parsed_number(value);
+    if (!parsed) input_error(path.string(), ": row ", row + 1, ", column '", name, "': found '", value, "', expected a number");
+    return *parsed;
+}
+
+int64_t CsvTable::cell_whole(size_t row, const std::string& name, int64_t most) const {
+    const std::string& value = cell(row, name);
+    const auto parsed = parsed_whole(value);
+    if (!parsed || *parsed < 0 || *parsed > most)
+        input_error(path.string(), ": row ", row + 1, ", column '", name, "': found '", value, "', expected a whole number from 0",
+                    most == std::numeric_limits<int64_t>::max() ? "" : " to " + std::to_string(most));
+    return *parsed;
 }
 
 CsvTable read_csv(const std::filesystem::path& path, ReadCsv which) {

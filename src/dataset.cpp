@@ -41,11 +41,10 @@ class Meta {
     double real(const std::string& key) const {
         const auto row = rows_.find(key);
         if (row == rows_.end()) missing(key);
-        char* end = nullptr;
-        const double value = std::strtod(row->second.c_str(), &end);
-        if (row->second.empty() || *end != '\0' || !std::isfinite(value))
+        const auto value = parsed_number(row->second);
+        if (!value || !std::isfinite(*value))
             input_error(path_.string(), ": row '", key, "': found '", row->second, "', expected a number");
-        return value;
+        return *value;
     }
 
     /// The row, if there is one, must say what was found in `file`. `required`: there must be one.

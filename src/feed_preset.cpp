@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "error.h"
 #include "experiment.h"
 #include "nearest.h"
 #include "preset.h"
@@ -14,7 +15,8 @@ bool is_kin_of_kd(const std::string& method) { return std::count(kd_methods.begi
 std::string subcommand_of(const std::string& method) {
     if (method == "teacher" || method == "student") return "train";
     if (method == "feed") return "feed parallel";
-    return is_kin_of_kd(method) ? "kd" : "feed sequential";
+    if (method == "feed-sequential") return "feed sequential";
+    return is_kin_of_kd(method) ? "kd" : "";
 }
 
 }  // namespace
@@ -39,6 +41,7 @@ void apply_feed_preset(const std::string& subcommand, OptionTable& table, Option
     if (row.method == "kd" || row.method == "ft" || row.method == "ban") preset.set("teacher", row.teacher);
     if ((row.method == "feed" || row.method == "ensemble") && !table.given("teachers")) {
         const std::vector<std::string> teachers = split(row.teacher, '+');
+        if (teachers.empty()) input_error("--preset ", row.id, ": its row in data/paper names no teacher, expected one or more, with a +");
         preset.set("train-teachers", std::to_string(teachers.size()));
         preset.set("teacher-nets", teachers.front());
     }

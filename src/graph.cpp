@@ -55,6 +55,13 @@ Gate gate_of(const std::string& name, const std::string& where) {
     input_error(where, ": found ", name.empty() ? "no gate" : "'" + name + "'", ", expected one of ", joined(names));
 }
 
+fs::path weights_path(const fs::path& given, const std::string& where) {
+    std::error_code error;
+    const fs::path path = fs::weakly_canonical(given, error);
+    if (error) input_error(where, ": found '", given.string(), "', which is no file's path (", error.message(), ")");
+    return path;
+}
+
 std::vector<std::string> columns_of(size_t nodes) {
     std::vector<std::string> columns = {"node", "model", "weights"};
     for (size_t i = 0; i < nodes; ++i) columns.push_back("gate_" + std::to_string(i));
@@ -141,7 +148,8 @@ Graph read_graph(const fs::path& file) {
         GraphNode& node = graph.nodes[i];
         node.model = table.cell(row, "model");
         node.members = members_of(node.model, n, where("model"));
-        if (!table.cell(row, "weights").empty()) node.weights = fs::weakly_canonical(file.parent_path() / table.cell(row, "weights"));
+        if (const std::string& weights = table.cell(row, "weights"); !weights.empty())
+            node.weights = weights_path(file.parent_path() / weights, where("weights"));
         for (int j = 0; j < n; ++j) {
             const std::string column = "gate_" + std::to_string(j);
             graph.gates[i].push_back(gate_of(table.cell(row, column), where(column)));

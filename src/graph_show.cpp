@@ -51,8 +51,9 @@ GraphOutcome read_graph_outcome(const Graph& graph, const fs::path& run) {
     }
     const Config config = read_config(run / "config.csv");
     for (size_t i = 0; i < outcome.accuracy.size(); ++i)
-        for (const auto& [name, value] : config)
-            if (!outcome.accuracy[i] && name == "info.node" + std::to_string(i) + "_accuracy") outcome.accuracy[i] = std::stod(value);
+        for (const auto& row : config)
+            if (!outcome.accuracy[i] && row.first == "info.node" + std::to_string(i) + "_accuracy")
+                outcome.accuracy[i] = number_of(row, run / "config.csv");
 
     for (size_t i = 0; i < outcome.accuracy.size(); ++i)
         if (!outcome.accuracy[i] && graph.nodes[i].weights.filename() == "student.safetensors")
@@ -63,9 +64,9 @@ GraphOutcome read_graph_outcome(const Graph& graph, const fs::path& run) {
         if (edges.cell(row, "epoch") != edges.cell(edges.rows.size() - 1, "epoch")) continue;
         const auto value = [&](const char* column) { return edges.cell_number(row, column); };
         const double images = value("both_right") + value("source_only") + value("target_only") + value("none_right");
-        outcome.edges.push_back({static_cast<int>(value("target")), static_cast<int>(value("source")), value("weight"), value("loss"),
-                                 value("both_right") / images, value("source_only") / images, value("target_only") / images,
-                                 value("none_right") / images});
+        const auto node = [&](const char* column) { return static_cast<int>(edges.cell_whole(row, column, graph.size() - 1)); };
+        outcome.edges.push_back({node("target"), node("source"), value("weight"), value("loss"), value("both_right") / images,
+                                 value("source_only") / images, value("target_only") / images, value("none_right") / images});
     }
     return outcome;
 }

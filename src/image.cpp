@@ -1,12 +1,15 @@
 #include "image.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "files.h"
 #include "image_parts.h"
+#include "jpeg_check.h"
 #include "texts.h"
 
 #define STBI_ONLY_JPEG
@@ -49,6 +52,25 @@ struct Feed {
     }
 };
 
+constexpr stbi_io_callbacks callbacks{Feed::read, Feed::skip, Feed::eof};
+/// How many pixels a byte of a file can stand for: of a BMP one a bit; of a PNG that times deflate's 1032; of a JPEG, whose every block
+/// takes a bit and whose 32x32 pixels have at least eight blocks, 1024.
+int64_t most_pixels_a_byte(std::string_view bytes) { return bytes[0] == 'B' ? 8 : bytes[0] == '\x89' ? 8 * 1032 : 1024; }
+
+/// A header of a hundred bytes can claim gigabytes, which the decoder would allocate and fill before it misses the rest.
+void check_claim(std::string_view bytes) {
+    constexpr int64_t most_samples = int64_t{1} << 28;
+    Feed feed{bytes};
+    int width = 0, height = 0, channels = 0;
+    if (!stbi_info_from_callbacks(&callbacks, &feed, &width, &height, &channels)) return;  // the decoder says why
+    const int64_t pixels = std::abs(int64_t{width} * height);  // a BMP's height is negative where it begins at the top
+    if (pixels > most_samples / channels)
+        input_error("it says that it has ", width, "x", height, " pixels of ", channels, " samples, expected at most ", most_samples,
+                    " samples");
+    if (pixels / most_pixels_a_byte(bytes) > static_cast<int64_t>(bytes.size()))
+        input_error("it says that it has ", width, "x", height, " pixels, which its ", bytes.size(), " bytes cannot hold");
+}
+
 /// Source pixels [first, first + weights.size()) and how much of each an output pixel covers; the weights sum to the source's length.
 struct Cover {
     int first;
@@ -83,8 +105,9 @@ Image without_alpha(const stbi_uc* samples, int width, int height, int channels)
 Image decoded(std::string_view bytes) {
     if (is_pnm(bytes)) return decode_pnm(bytes);
     const int orientation = is_png(bytes) ? png_orientation(bytes) : jpeg_orientation(bytes);
+    check_jpeg(bytes);
+    check_claim(bytes);
     Feed feed{bytes};
-    const stbi_io_callbacks callbacks{Feed::read, Feed::skip, Feed::eof};
     int width = 0, height = 0, channels = 0;
     stbi__g_failure_reason = nullptr;  // else a failure without a reason shows the one before
     const std::unique_ptr<stbi_uc, void (*)(void*)> samples(stbi_load_from_callbacks(&callbacks, &feed, &width, &height, &channels, 0),

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+#include <limits>
 #include <utility>
 
 #include "error.h"
@@ -38,22 +38,13 @@ Config parse_study(const std::string& detail) {
     return study;
 }
 
-template <class T>
-T whole(const CsvTable& table, size_t row, const char* column) {
-    const std::string& cell = table.cell(row, column);
-    T value = 0;
-    const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-    if (error != std::errc() || end != cell.data() + cell.size() || value < 0)
-        input_error(table.path.string(), ": row ", row + 1, ", column '", column, "': found '", cell, "', expected a whole number");
-    return value;
-}
-
 JournalRow parse_row(const CsvTable& table, size_t row) {
     const std::string& name = table.cell(row, "event");
     const auto event = std::find_if(events.begin(), events.end(), [&](const auto& e) { return name == e.second; });
     if (event == events.end())
         input_error(table.path.string(), ": row ", row + 1, ": found the event '", name, "', which this program does not know");
-    JournalRow r{whole<int64_t>(table, row, "trial"), event->first, whole<int>(table, row, "epoch"), {}, table.cell(row, "detail")};
+    const auto epoch = static_cast<int>(table.cell_whole(row, "epoch", std::numeric_limits<int>::max()));
+    JournalRow r{table.cell_whole(row, "trial"), event->first, epoch, {}, table.cell(row, "detail")};
     if (!table.cell(row, "error").empty()) r.error = table.cell_number(row, "error");
     const bool reports = r.event == TrialEvent::running || r.event == TrialEvent::stopped || r.event == TrialEvent::complete;
     if (reports != r.error.has_value())

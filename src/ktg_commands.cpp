@@ -47,6 +47,8 @@ void apply_preset(TrainCommand& c) {
     if (row.method == "student") input_error(origin, ": is a network trained alone; use it with: distill train");
     if (row.method == "ktg-search")
         input_error(origin, ": which graph the search found is not on file; the number is there for the report only");
+    if (row.method.compare(0, 4, "ktg-") != 0)
+        input_error(origin, ": found method '", row.method, "' in data/paper, expected ktg- and the name of a graph");
     row_preset.set("id", row.id);
     row_preset.set("dataset", row.dataset);
     row_preset.set("graph", row.method.substr(4));

@@ -20,7 +20,7 @@ bool is_parallel(const Run& run) { return run.method == "feed" && run.stage.empt
 
 int teachers_of(const Run& run) { return static_cast<int>(split(run.teacher, '+').size()); }
 
-int stage_of(const Run& run) { return run.stage.empty() ? 1 : std::stoi(run.stage); }
+int64_t stage_of(const Run& run) { return run.stage.empty() ? 1 : parsed_whole(run.stage).value_or(0); }
 
 /// What must agree for accuracies to be comparable: the images trained and tested on, the student, how long it was trained.
 Config setting_of(const Run& run) {
@@ -63,8 +63,9 @@ std::vector<FeedResult> parallel_of(const std::vector<const Group*>& curve) {
 /// The teachers by themselves, as the runs with all of them measured them.
 std::optional<FeedResult> teachers_themselves(const Group& group) {
     std::vector<double> accuracies;
-    for (const auto& [option, value] : group.any().config)
-        if (option.rfind("info.teacher", 0) == 0 && option.find("_accuracy") != std::string::npos) accuracies.push_back(std::stod(value));
+    for (const auto& row : group.any().config)
+        if (row.first.rfind("info.teacher", 0) == 0 && row.first.find("_accuracy") != std::string::npos)
+            accuracies.push_back(number_of(row, group.any().folder / "config.csv"));
     if (accuracies.empty()) return std::nullopt;
     return FeedResult{Kind::teachers, "the teachers’ mean", static_cast<int>(accuracies.size()), spread(accuracies), nullptr};
 }
@@ -74,7 +75,7 @@ std::vector<FeedResult> baselines_of(const std::vector<Group>& groups, const Gro
     const Config setting = setting_of(most.any());
     std::vector<FeedResult> found;
     const auto add = [&](Kind kind, const std::string& name, const std::function<bool(const Run&)>& is_kind) {
-        std::pair<int, int> furthest;  // stage, teachers
+        std::pair<int64_t, int> furthest;  // stage, teachers
         const auto reach = [](const Run& run) { return std::pair(stage_of(run), teachers_of(run)); };
         const auto fits = [&](const Run& run) { return is_kind(run) && setting_of(run) == setting; };
         for (const Group& group : groups)

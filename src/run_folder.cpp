@@ -53,6 +53,12 @@ std::string value_of(const Config& config, const std::string& option) {
     return "";
 }
 
+double number_of(const Config::value_type& row, const fs::path& file) {
+    const auto number = parsed_number(row.second);
+    if (!number) input_error(file.string(), ": option '", row.first, "': found '", row.second, "', expected a number");
+    return *number;
+}
+
 bool is_circumstance(const std::string& option) {
     static const std::set<std::string> names = {"seed", "data", "device", "threads", "save", "log-steps", "preset", "teacher-min",
                                                 "other-classes", "teacher-nets", "train-teachers", "teachers-run", "numbers", "stages", "by"};

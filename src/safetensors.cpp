@@ -203,6 +203,7 @@ class Reader {
     void keep(const Entry& e, WeightFile& weights) const {
         const std::string name = unwrapped(e.name), last = name.substr(name.rfind('.') + 1);  // rfind's npos + 1 is 0: the whole name
         if (last == "num_batches_tracked") return;
+        if (name == "__metadata__") bad("header, tensor ", quoted(e.name), ": its name is the header's own, expected another");
         const auto [place, fresh] = weights.tensors.try_emplace(name);
         if (!fresh) bad("holds ", quoted(name), " both with and without a prefix like module., expected one of them");
         HostTensor& tensor = place->second;

@@ -60,11 +60,11 @@ std::vector<SearchResult> read_results(const fs::path& file) {
         };
         SearchResult r;
         r.name = table.cell(row, "id");
-        if (const auto trial = value("trial")) r.trial = static_cast<int64_t>(*trial);
+        if (!table.cell(row, "trial").empty()) r.trial = table.cell_whole(row, "trial");
         r.error = value("search_error");
         r.mean = value("test_mean");
         r.deviation = value("test_std");
-        r.n = static_cast<int64_t>(table.cell_number(row, "n"));
+        r.n = table.cell_whole(row, "n");
         r.graph = parse_graph_line(table.cell(row, "graph"), text(file.string(), ": row ", row + 1));
         results.push_back(std::move(r));
     }

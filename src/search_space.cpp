@@ -71,7 +71,7 @@ Graph parse_graph_line(const std::string& line, const std::string& origin) {
         for (const std::string& word : split(part, ' '))
             if (!word.empty()) parts.back().push_back(word);
     }
-    const size_t n = parts.empty() ? 0 : parts[0].size();
+    const size_t n = parts.empty() || parts[0].size() > size_t{max_nodes} ? 0 : parts[0].size();
     Graph graph;
     for (size_t i = 0; i < n && parts.size() == n + 1; ++i) {
         graph.nodes.push_back({parts[0][i], {}, {}});
@@ -82,7 +82,8 @@ Graph parse_graph_line(const std::string& line, const std::string& origin) {
         if (graph.gates.back().size() != n || parts[i + 1].size() != n) break;
         if (i + 1 == n) return graph;
     }
-    input_error(origin, ": found '", line, "', expected a graph like 'resnet32a wrn-28-2 | through cutoff | linear correct'");
+    input_error(origin, ": found '", line, "', expected a graph like 'resnet32a wrn-28-2 | through cutoff | linear correct', of at most ",
+                max_nodes, " nodes");
 }
 
 }  // namespace distill

@@ -58,13 +58,19 @@ void apply_review_preset(const std::string& subcommand, OptionTable& table, Opti
     preset.set_subject();
     if (!plain) preset.set("teacher", preset.row().teacher);
     if (!review) preset.set("batch", "64"), preset.set("lr", "0.05"), preset.set("nesterov", "off");
-    const std::string ablation = method.size() > reviewkd.size() ? method.substr(reviewkd.size() + 1) : "";
-    const auto without = [&](const char* name) { preset.set(name, "on"); };
-    if (ablation == "none") without("no-review"), without("no-hcl");
-    if (ablation == "r") without("no-residual"), without("no-abf"), without("no-hcl");
-    if (ablation == "r-res") without("no-abf"), without("no-hcl");
-    if (ablation == "r-res-abf") without("no-hcl");
-    if (ablation == "r-res-hcl") without("no-abf");
+    static const std::map<std::string, std::vector<const char*>> ablations = {
+        {"reviewkd", {}},
+        {"reviewkd-all", {}},
+        {"reviewkd-reproduction", {}},
+        {"reviewkd-none", {"no-review", "no-hcl"}},
+        {"reviewkd-r", {"no-residual", "no-abf", "no-hcl"}},
+        {"reviewkd-r-res", {"no-abf", "no-hcl"}},
+        {"reviewkd-r-res-abf", {"no-hcl"}},
+        {"reviewkd-r-res-hcl", {"no-abf"}}};
+    if (!review) return;
+    const auto ablation = ablations.find(method);
+    if (ablation == ablations.end()) input_error("--preset ", preset.row().id, ": found the unknown method '", method, "' in data/paper");
+    for (const char* part : ablation->second) preset.set(part, "on");
 }
 
 /// A network trained alone as KTG's are; the graphs' rows are `ktg train`'s.

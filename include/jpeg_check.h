@@ -1,0 +1,12 @@
+// jpeg_check.h: what a JPEG must hold before the decoder sees it.
+// defines: check_jpeg
+#pragma once
+#include <string_view>
+
+namespace distill {
+
+/// Walks a JPEG's segments as the decoder does; other bytes pass. InputError with the reason alone (no file's name) for a Huffman table that
+/// does not fit its segment or has more codes than the decoder's table has places: stb_image 2.27 would write behind it.
+void check_jpeg(std::string_view bytes);
+
+}  // namespace distill

@@ -1,0 +1,83 @@
+// Images: our checks, then the decoder, then the resizing. The checksums of a PNG are set right, too, so that what they guard is reached.
+#pragma clang attribute push(__attribute__((no_sanitize("undefined"))), apply_to = function)  // the writer of the seeds is not at stake
+#define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include <stb/stb_image_write.h>
+#pragma clang attribute pop
+#include <zlib.h>
+
+#include <functional>
+
+#include "error.h"
+#include "fuzz.h"
+#include "image.h"
+
+namespace distill::fuzz {
+namespace {
+
+std::string pixels(int width, int height, int channels) {
+    std::string all;
+    for (int i = 0; i < width * height * channels; ++i) all += char(i * 37 % 251);
+    return all;
+}
+
+void append(void* to, void* data, int size) { static_cast<std::string*>(to)->append(static_cast<const char*>(data), size_t(size)); }
+
+std::string collected(const std::function<int(std::string*)>& write) {
+    std::string bytes;
+    require(write(&bytes) != 0, "stb_image_write writes");
+    return bytes;
+}
+
+uint32_t big_endian(const std::string& bytes, size_t at) {
+    uint32_t value = 0;
+    for (size_t i = 0; i < 4; ++i) value = value << 8 | uint8_t(bytes[at + i]);
+    return value;
+}
+
+/// Every whole chunk's checksum as it should be.
+std::string with_checksums(std::string png) {
+    for (size_t at = 8; at + 12 <= png.size();) {
+        const size_t length = big_endian(png, at);
+        if (length > png.size() - at - 12) break;
+        const auto sum = uint32_t(crc32(0, reinterpret_cast<const Bytef*>(&png[at + 4]), uInt(length + 4)));
+        for (size_t i = 0; i < 4; ++i) png[at + 8 + length + i] = char(sum >> (24 - 8 * i));
+        at += length + 12;
+    }
+    return png;
+}
+
+void load(const std::string& bytes) {
+    const Image image = load_image(file_of(bytes));
+    require(image.height > 0 && image.width > 0, "an image has a pixel");
+    require(image.pixels.size() == size_t{3} * size_t(image.height) * size_t(image.width), "an image has all its pixels");
+    std::vector<uint8_t> planes(3 * 5 * 5);
+    resize_to_planes(image, 5, planes.data());
+}
+
+}  // namespace
+
+std::vector<std::string> seeds() {
+    std::vector<std::string> all = {"P6\n3 2\n255\n" + pixels(3, 2, 3), "P5\n# grey\n4 4\n255\n" + pixels(4, 4, 1),
+                                    "P5 2 2 15\n" + std::string(4, '\5')};
+    for (const int channels : {1, 2, 3, 4})
+        all.push_back(collected(
+            [&](std::string* to) { return stbi_write_png_to_func(append, to, 7, 5, channels, pixels(7, 5, channels).data(), 0); }));
+    for (const int quality : {20, 95})  // with chroma at half the size, and without
+        all.push_back(
+            collected([&](std::string* to) { return stbi_write_jpg_to_func(append, to, 17, 9, 3, pixels(17, 9, 3).data(), quality); }));
+    all.push_back(collected([&](std::string* to) { return stbi_write_bmp_to_func(append, to, 5, 3, 3, pixels(5, 3, 3).data()); }));
+    return all;
+}
+
+void parse(const std::string& bytes) {
+    if (bytes.compare(0, 8, "\x89PNG\r\n\x1a\n") == 0) {
+        try {
+            load(with_checksums(bytes));
+        } catch (const InputError&) {  // then as it is
+        }
+    }
+    load(bytes);
+}
+
+}  // namespace distill::fuzz

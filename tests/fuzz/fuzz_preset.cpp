@@ -1,0 +1,71 @@
+// data/paper: its first row as --preset of every subcommand that has one. There is no data set, so none trains.
+#include <CLI/CLI.hpp>
+
+#include "error.h"
+#include "feed_commands.h"
+#include "fuzz.h"
+#include "ktg_commands.h"
+#include "mhgd_commands.h"
+#include "paper.h"
+#include "training_commands.h"
+
+namespace distill::fuzz {
+namespace {
+
+struct Subcommand {
+    void (*add)(CLI::App&);
+    std::vector<std::string> words;
+};
+const std::vector<Subcommand> subcommands = {{add_training_commands, {"train"}},          {add_training_commands, {"kd"}},
+                                             {add_training_commands, {"reviewkd"}},       {add_feed_commands, {"feed", "parallel"}},
+                                             {add_feed_commands, {"feed", "sequential"}}, {add_mhgd_command, {"mhgd"}},
+                                             {add_ktg_commands, {"ktg", "train"}}};
+
+/// The current folder is one with data/paper and data/graphs.
+bool make_project() {
+    if (!fs::create_directories(folder() / "data/paper") || !fs::create_directories(folder() / "data/graphs")) return false;
+    file_of("node,model,weights,gate_0,gate_1\n0,resnet8a,,linear,through\n1,resnet8a,,cutoff,cutoff\n", "data/graphs/kd.csv");
+    fs::current_path(folder());
+    return true;
+}
+
+void use(const Subcommand& subcommand, const std::string& preset) {
+    CLI::App app;
+    subcommand.add(app);
+    std::vector<std::string> words = subcommand.words;
+    words.insert(words.end(), {"--preset=" + preset, "--data=none", "--threads=1", "--device=cpu"});
+    std::reverse(words.begin(), words.end());  // as CLI11 takes them
+    try {
+        app.parse(words);
+    } catch (const InputError&) {  // as it should: there are no data
+    } catch (const CLI::ParseError&) {
+    }
+}
+
+}  // namespace
+
+std::vector<std::string> seeds() {
+    const std::string columns = "id,table,dataset,teacher,student,method,metric,value,std,source\n";
+    std::vector<std::string> all;
+    for (const char* row :
+         {"reviewkd-a,t,cifar100,resnet56,resnet20,reviewkd,top1,71.89,,s",
+          "reviewkd-b,t,cifar100,resnet56,resnet20,reviewkd-r-res,top1,,,s", "c,t,cifar100,resnet56,resnet20,kd,top1,70.66,0.2,s",
+          "d,t,cifar100,resnet56,resnet20,teacher,top1,72,,s", "feed-e,t,cifar100,resnet56+resnet56,resnet20,feed,top1,,,s",
+          "feed-f,t,cifar100,resnet56,resnet20,ft,top1,,,s", "mhgd-g,t,cifar100,wrn-22-4,wrn-10-4,mhgd-heads-4,top1,,,s",
+          "mhgd-h,t,cifar100,wrn-22-4,wrn-10-4,fsp,top1,,,s", "ktg-i,t,cifar100,wrn-28-2,resnet32a,ktg-kd,top1,,,s",
+          "ktg-j,t,cifar100,,resnet32a,student,top1,71.2,,\"a, b\""})
+        all.push_back(columns + row + "\n");
+    return all;
+}
+
+void parse(const std::string& bytes) {
+    static const bool there = make_project();
+    require(there, "the folder is there");
+    file_of(bytes, "data/paper/input.csv");
+    const std::vector<PaperRow> rows = load_paper("data/paper");
+    if (rows.empty()) return;
+    student_alone(rows, rows.front());
+    for (const Subcommand& subcommand : subcommands) use(subcommand, rows.front().id);
+}
+
+}  // namespace distill::fuzz

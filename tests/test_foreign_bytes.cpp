@@ -1,0 +1,142 @@
+// What fuzzing found (docs/fuzzing.md), mended, as small files: each ends in one line that names place, found and expected.
+#include <string>
+
+#include "command.h"
+#include "complaints.h"
+#include "csv.h"
+#include "error.h"
+#include "graph.h"
+#include "image.h"
+#include "jpeg_check.h"
+#include "report.h"
+#include "safetensors.h"
+#include "search_history.h"
+#include "search_space.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+const std::string paper_columns = "id,table,dataset,teacher,student,method,metric,value,std,source\n";
+
+/// The report's complaint about a run with this config.csv and a graph of two nodes, of which this is edges.csv's only row.
+std::string report_complaint(const std::string& option_row, const std::string& edge = "0,0,0,1,2.5,3,4,0,1") {
+    const TempFolder folder;
+    const fs::path run = folder / "run";
+    put_file(run / "config.csv", "option,value\nmethod,ktg\ndataset,d\n" + option_row + "\n");
+    put_file(run / "epochs.csv", "epoch,train_loss,test_acc\n0,2.5,40\n");
+    put_file(run / "edges.csv", "epoch,target,source,weight,loss,both_right,source_only,target_only,none_right\n" + edge + "\n");
+    put_file(run / "graph.csv", "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,resnet8,,through,cutoff\n");
+    return complaint([&] { summarize(collect_runs({run}), {}); });
+}
+
+}  // namespace
+
+TEST_CASE("foreign bytes: a number is all of a cell, also behind a byte of zero") {
+    CHECK(parsed_number("-1.5e3") == -1500.0);
+    CHECK(parsed_whole("-12") == -12);
+    for (const std::string& no : {std::string(), std::string("1\0 2", 4), std::string("1 "), std::string("x")}) {
+        CHECK_FALSE(parsed_number(no));
+        CHECK_FALSE(parsed_whole(no));
+    }
+    CHECK_FALSE(parsed_whole("1.5"));
+    CHECK_FALSE(parsed_whole("9223372036854775808"));
+
+    const TempFolder folder;
+    put_file(folder / "t.csv", "n\n3\n-1\n1e300\n");
+    const CsvTable table = read_csv(folder / "t.csv");
+    CHECK(table.cell_whole(0, "n") == 3);
+    CHECK(says(complaint([&] { table.cell_whole(0, "n", 2); }),
+               {"t.csv: row 1, column 'n': found '3', expected a whole number from 0 to 2"}));
+    CHECK(says(complaint([&] { table.cell_whole(1, "n"); }), {"row 2", "found '-1', expected a whole number from 0"}));
+    CHECK(says(complaint([&] { table.cell_whole(2, "n"); }), {"row 3", "found '1e300', expected a whole number from 0"}));
+}
+
+TEST_CASE("foreign bytes: no tensor takes the name of a weight file's metadata") {
+    const TempFolder folder;
+    const std::string header = R"({"module.__metadata__":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})";
+    put_file(folder / "w.safetensors", std::string(1, static_cast<char>(header.size())) + std::string(7, '\0') + header);
+    CHECK(says(complaint([&] { read_safetensors(folder / "w.safetensors"); }),
+               {"w.safetensors: header, tensor \"module.__metadata__\": its name is the header's own"}));
+}
+
+TEST_CASE("foreign bytes: search.csv's counts are whole numbers, a graph has seven nodes at most") {
+    const TempFolder folder;
+    put_file(folder / "journal.csv", "trial,event,epoch,error,detail\n,study,,,target=resnet8\n");
+    const auto message = [&](const std::string& row) {
+        put_file(folder / "search.csv", "id,trial,search_error,test_mean,test_std,n,graph\n" + row + "\n");
+        return complaint([&] { read_search(folder.path()); });
+    };
+    CHECK(message("plain,,,55,,1,resnet8 | through") == "");
+    CHECK(says(message("plain,1e300,,55,,1,resnet8 | through"),
+               {"search.csv: row 1, column 'trial': found '1e300', expected a whole number"}));
+    CHECK(says(message("plain,,,55,,nan,resnet8 | through"), {"search.csv: row 1, column 'n': found 'nan', expected a whole number"}));
+
+    std::string eight, row = " |";
+    for (int i = 0; i < 8; ++i) eight += "resnet8 ", row += " cutoff";
+    for (int i = 0; i < 8; ++i) eight += row;
+    CHECK(says(complaint([&] { parse_graph_line(eight, "journal.csv: row 2"); }), {"journal.csv: row 2", "of at most 7 nodes"}));
+}
+
+TEST_CASE("foreign bytes: what a run's config.csv and edges.csv say of a graph is checked") {
+    CHECK(report_complaint("info.node1_accuracy,61.5") == "");
+    CHECK(
+        says(report_complaint("info.node1_accuracy,high"), {"config.csv: option 'info.node1_accuracy': found 'high', expected a number"}));
+    CHECK(says(report_complaint("info.stage,last"), {"config.csv: option 'info.stage': found 'last', expected a whole number"}));
+    CHECK(says(report_complaint("seed,0", "0,1e30,0,1,2.5,3,4,0,1"),
+               {"edges.csv: row 1, column 'target': found '1e30', expected a whole number from 0 to 1"}));
+    CHECK(says(report_complaint("seed,0", "0,0,2,1,2.5,3,4,0,1"), {"edges.csv: row 1, column 'source': found '2'"}));
+}
+
+TEST_CASE("foreign bytes: a graph's file of weights that can be none") {
+    const TempFolder folder;
+    put_file(folder / "g.csv", "node,model,weights,gate_0\n0,resnet8," + std::string(300, 'x') + ",through\n");
+    CHECK(says(complaint([&] { read_graph(folder / "g.csv"); }),
+               {"g.csv: row 1, column 'weights': found '", "which is no file's path (File name too long)"}));
+}
+
+TEST_CASE("foreign bytes: a preset's row that its subcommand cannot use") {
+    const TempFolder folder;
+    put_file(folder / "data/paper/p.csv", paper_columns +
+                                              "ktg-a,t,d,resnet14,resnet8,x,top1,,,s\nfeed-b,t,d,,resnet8,feed,top1,,,s\n"
+                                              "c,t,d,resnet14,resnet8,reviewkd-x,top1,,,s\nfeed-d,t,d,resnet14,resnet8,crd,top1,,,s\n");
+    check_rejected(folder, "ktg train --preset ktg-a",
+                   {"--preset ktg-a: found method 'x' in data/paper, expected ktg- and the name of a graph"});
+    check_rejected(folder, "feed parallel --preset feed-b", {"--preset feed-b: its row in data/paper names no teacher"});
+    check_rejected(folder, "reviewkd --preset c", {"--preset c: found the unknown method 'reviewkd-x' in data/paper"});
+    check_rejected(folder, "feed sequential --preset feed-d", {"--preset feed-d", "crd is on file for the report only"});
+}
+
+TEST_CASE("foreign bytes: an image whose header claims more than the file can hold is refused before it is allocated") {
+    const TempFolder folder;
+    const auto message = [&](uint32_t width, uint32_t height) {
+        std::string bmp = "BM";
+        for (const uint32_t number : {54u, 0u, 54u, 40u, width, height, 24u << 16 | 1, 0u, 0u, 0u, 0u, 0u, 0u})
+            for (int shift = 0; shift < 32; shift += 8) bmp += static_cast<char>(number >> shift);
+        put_file(folder / "a.bmp", bmp);
+        return complaint([&] { load_image(folder / "a.bmp"); });
+    };
+    CHECK(says(message(60000, 60000),
+               {"a.bmp: cannot be decoded (it says that it has 60000x60000 pixels of 3 samples, expected at most 268435456 samples"}));
+    CHECK(says(message(2000, 2000), {"a.bmp: cannot be decoded (it says that it has 2000x2000 pixels, which its 54 bytes cannot hold)"}));
+}
+
+TEST_CASE("foreign bytes: a JPEG's Huffman tables fit their segment and the decoder's tables") {
+    const auto jpeg = [](int codes_of_each_length, int length, const std::string& before = "") {
+        std::string table("\0", 1);
+        table += std::string(16, static_cast<char>(codes_of_each_length));
+        table.resize(size_t(length) - 2, '\1');
+        return before + "\xFF\xD8\xFF\xE0" + std::string("\0\4\xFF\xC4", 4) +  // what an application keeps is not looked at
+               "\xFF\xC4" + static_cast<char>(length >> 8) + static_cast<char>(length & 255) + table + "\xFF\xD9";
+    };
+    const auto message = [](const std::string& bytes) { return complaint([&] { check_jpeg(bytes); }); };
+    CHECK(message(jpeg(15, 2 + 17 + 240)) == "");
+    CHECK(message("BM no JPEG") == "");
+    CHECK(says(message(jpeg(16, 2 + 17 + 256)), {"JPEG, byte 12: found a Huffman table of 256 codes, expected at most 255"}));
+    CHECK(says(message(jpeg(16, 2 + 17 + 256, "\xFF\xFF")), {"byte 14: found a Huffman table of 256 codes"}));
+    CHECK(says(message(jpeg(15, 2 + 17 + 239)),
+               {"byte 12: found a Huffman table of 240 codes in a segment that has 256 bytes left, expected 257"}));
+    CHECK(says(message(jpeg(15, 2 + 17 + 240).substr(0, 100)),
+               {"byte 10: found a segment of 259 bytes, expected 2 to 90, as many as follow"}));
+}
