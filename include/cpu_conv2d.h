@@ -23,8 +23,8 @@ struct ConvPlans {
 /// Whether the residual may go into a oneDNN primitive of this name; else the plan adds it after the convolution alone. Where no direct
 /// kernel takes the addition, oneDNN 2.6.3 falls back to a matrix product ("x64:gemm:jit"), which takes it and adds wrong values: for
 /// groups of few channels on AVX2, for most residuals below that, for a few bf16 shapes on AVX-512. Of 5,040 geometries tried under seven
-/// instruction sets the direct kernels ("jit:avx2", "jit_1x1:…", "jit_dw:…", "jit_bf16:…") were right in all that they took. Any other
-/// name is not relied on ("ref:any" is right, and far slower than what the plain convolution then finds).
+/// instruction sets the direct kernels ("jit:avx2", "jit_1x1:…", "jit_dw:…", "jit_bf16:…") were right in all that they took. No other
+/// name is relied on ("ref:any" is right, and far slower than what the plain convolution then finds).
 bool adds_residual_rightly(const std::string& implementation);
 
 }  // namespace distill
