@@ -129,8 +129,8 @@ class CudnnConvGraph {
     const std::vector<int64_t>& uids() const { return uids_; }
 
     /// Engines with their knobs that keep the key's promises (precision, determinism): as the heuristics rank them, at most `most` of each
-    /// of the two, then, where these are few, the fallbacks and, in fp32, all other engines by their numbers; none twice. Some may not finalise, or
-    /// want more workspace than there is.
+    /// of the two, then, where these are few, the fallbacks and, in fp32, all other engines by their numbers; none twice. Some may not
+    /// finalise, or want more workspace than there is.
     std::vector<ConvChoice> candidates(size_t most) const;
     /// Whether the heuristics name an engine of any precision that is compiled at run time.
     bool offers_compiled_engines() const;

@@ -266,7 +266,8 @@ std::vector<ConvChoice> CudnnConvGraph::candidates(size_t most) const {
 bool CudnnConvGraph::offers_compiled_engines() const {
     for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK})
         for (const CudnnDescriptor& config : engine_configs(graph_, mode, target_))
-            if (is_compiled_at_run_time(config.children(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1).at(0))) return true;
+            for (const CudnnDescriptor& engine : config.children(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1))
+                if (is_compiled_at_run_time(engine)) return true;
     return false;
 }
 
@@ -305,8 +306,9 @@ std::string missing_engines_note(const ConvKey& key, bool offers_compiled, size_
     const Conv2dGeometry& g = key.geometry;
     const bool depthwise = g.groups > 1 && g.groups == g.x.c, forward = key.direction == ConvDirection::forward;
     if (!depthwise || !forward || offers_compiled || version < compiled_since) return {};
-    return text("note: ", cudnn_version(), " offers no depthwise engine that is compiled at run time, as it does where it finds NVRTC "
-                "(libnvrtc.so.", CUDART_VERSION / 1000, "): depthwise convolutions take slower ones; install NVRTC, or add its folder to LD_LIBRARY_PATH");
+    return text("note: ", cudnn_version(), " offers no depthwise engine that is compiled at run time, as it does where it finds NVRTC ",
+                "(libnvrtc.so.", CUDART_VERSION / 1000, "): depthwise convolutions take slower ones; install NVRTC, or add its folder ",
+                "to LD_LIBRARY_PATH");
 }
 
 bool keeps_promises(const std::vector<cudnnBackendNumericalNote_t>& notes, const ConvKey& key) {

@@ -21,8 +21,9 @@ std::string refusal(int capability, const std::string& architectures) {
 }  // namespace
 
 TEST_CASE("compute capability: a GPU below those compiled for is refused, with what to build") {
-    CHECK(refusal(75, "80 90") == "--device cuda: Some GPU has compute capability 7.5, and the kernels of this build are for 8.0, 9.0 and later: "
-                                  "build it with `make GPU_ARCHS=75`, or use --device cpu");
+    CHECK(refusal(75, "80 90") ==
+          "--device cuda: Some GPU has compute capability 7.5, and the kernels of this build are for 8.0, 9.0 and later: "
+          "build it with `make GPU_ARCHS=75`, or use --device cpu");
     for (const char* part : {"compute capability 7.0", "are for 7.5 and later", "GPU_ARCHS=70"})
         CHECK_MESSAGE(refusal(70, "75").find(part) != std::string::npos, part);
 }

@@ -103,7 +103,8 @@ TEST_CASE("cudnn: a refused descriptor throws the library's words") {
 TEST_CASE("cudnn: a depthwise convolution without engines compiled at run time is said to lack them, from 9.10 on") {
     const ConvKey depthwise = key_of(ConvDirection::forward, layers[5].x, layers[5].w, 1, 1, Precision::fp32);
     const std::string note = missing_engines_note(depthwise, false, 91002);
-    for (const char* part : {"note: cuDNN 9.", "depthwise", "libnvrtc.so.1", "LD_LIBRARY_PATH"}) CHECK(note.find(part) != std::string::npos);
+    for (const char* part : {"note: cuDNN 9.", "depthwise", "libnvrtc.so.1", "LD_LIBRARY_PATH"})
+        CHECK_MESSAGE(note.find(part) != std::string::npos, part);
     CHECK(note.find('\n') == std::string::npos);
     CHECK(missing_engines_note(depthwise, true, 91002).empty());
     CHECK(missing_engines_note(depthwise, false, 90900).empty());  // precompiled ones, then

@@ -181,7 +181,8 @@ TEST_CASE("conv2d: with residual and ReLU in one pass, as a frozen network runs"
 TEST_CASE("conv2d: oneDNN adds the residual where its direct kernels do, else we do") {
     for (const char* name : {"jit:sse41", "jit:avx2", "jit:avx512_core", "jit_1x1:avx2", "jit_dw:avx512_core", "jit_bf16:avx512_core_bf16"})
         CHECK_MESSAGE(adds_residual_rightly(name), name);
-    for (const char* name : {"x64:gemm:jit", "gemm:ref", "ref:any", "brgconv:avx512_core", ""}) CHECK_MESSAGE(!adds_residual_rightly(name), name);
+    for (const char* name : {"x64:gemm:jit", "gemm:ref", "ref:any", "brgconv:avx512_core", ""})
+        CHECK_MESSAGE(!adds_residual_rightly(name), name);
 }
 
 TEST_CASE("conv2d: the residual in one pass is the residual added, whichever kernel oneDNN takes") { check_residual(cpu(), 1e-5); }

@@ -31,7 +31,8 @@ try() {
 }
 echo "cuDNN as linked:"
 try
-if ! "$python" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --target "$work/newest" "$package"; then
+if ! "$python" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --target "$work/newest" \
+    "$package"; then
     echo "$0: $package could not be fetched (Debian's pip is the package python3-pip)" >&2
     exit 1
 fi
