@@ -28,7 +28,6 @@ class DatasetWriter {
     /// than 256, DIR cannot be written, another process is making the set, or it exists: with `force` it is replaced, if it is a data set
     /// (has a meta.csv).
     DatasetWriter(const fs::path& data_dir, const std::string& name, int height, int width, std::vector<ClassName> classes, bool force);
-    ~DatasetWriter();
     DatasetWriter(const DatasetWriter&) = delete;
     DatasetWriter& operator=(const DatasetWriter&) = delete;
 
@@ -43,6 +42,9 @@ class DatasetWriter {
 
   private:
     struct Sink {
+        ~Sink() {
+            if (file) std::fclose(file);
+        }
         fs::path path;
         std::FILE* file = nullptr;
         int64_t records = 0;

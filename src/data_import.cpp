@@ -152,8 +152,10 @@ ImportOptions resolved(ImportOptions options) {
     if (options.size < 1 || options.size > 4096) input_error("--size: found ", options.size, ", expected 1 to 4096");
     if (options.classes < 0) input_error("--classes: found ", options.classes, ", expected 1 to 256");
     if (options.limit < 0) input_error("--limit: found ", options.limit, ", expected at least 1 image a class");
-    if (options.test_part != 0 && (options.kind != "images" || !(options.test_part > 0 && options.test_part < 1)))
-        input_error("--test-part ", options.test_part, ": expected a part above 0 and below 1, and the kind images, not ", options.kind);
+    if (options.test_part != 0 && !(options.test_part > 0 && options.test_part < 1))
+        input_error("--test-part: found ", options.test_part, ", expected a part above 0 and below 1, e.g. 0.2");
+    if (options.test_part != 0 && options.kind != "images")
+        input_error("--test-part ", options.test_part, ": ", options.kind, " has a test part already; leave the option out");
     if (options.dataset.empty()) options.dataset = options.kind;
     return options;
 }

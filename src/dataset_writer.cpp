@@ -50,11 +50,6 @@ DatasetWriter::DatasetWriter(const fs::path& data_dir, const std::string& name, 
     open(sinks_[test], unfinished_->path() / "test.bin");
 }
 
-DatasetWriter::~DatasetWriter() {
-    for (Sink& sink : sinks_)
-        if (sink.file) std::fclose(sink.file);
-}
-
 void DatasetWriter::open(Sink& sink, const fs::path& path) {
     sink.path = path;
     sink.file = std::fopen(path.c_str(), "wb");

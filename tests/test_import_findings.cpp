@@ -113,9 +113,11 @@ TEST_CASE("data import findings: a tree without a test part is split by class, a
     put_grey(folder / "from/emu/0.pgm", 50);
     put_file(folder / "from/README.txt", "no class");
     check_rejected(folder, import_line, {"from/train: cannot be listed", "--test-part 0.2"});
-    for (const char* part : {"0", "1", "-1", "nan"}) CHECK(run(folder, import_line + "--test-part " + part).code == 2);
+    CHECK(run(folder, import_line + "--test-part 0").code == 2);
+    for (const char* part : {"1", "-1", "nan"})
+        check_rejected(folder, import_line + "--test-part " + part, {text("--test-part: found ", part), "above 0 and below 1"});
     check_rejected(folder, "data import tiny-imagenet --from from --test-part 0.2",
-                   {"--test-part 0.2", "the kind images, not tiny-imagenet"});
+                   {"--test-part 0.2", "tiny-imagenet has a test part already"});
 
     CHECK(says(imported(folder, "--test-part 0.2"), {"warning: the test part has no image of: emu", "12 training and 3 test images"}));
     const Dataset d = load_dataset(folder / "data", "s");

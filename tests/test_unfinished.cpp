@@ -47,12 +47,10 @@ std::set<std::string> names_in(const fs::path& folder) {
     return names;
 }
 
-/// Waits until there is an entry of the folder whose name begins so.
-bool appears(const fs::path& folder, const std::string& begin) {
-    for (int i = 0; i < 2000; ++i, std::this_thread::sleep_for(std::chrono::milliseconds(5)))
-        if (fs::exists(folder))
-            for (const std::string& name : names_in(folder))
-                if (name.compare(0, begin.size(), begin) == 0) return true;
+/// Waits until the folder holds so many.
+bool holds(const fs::path& folder, size_t entries) {
+    for (int i = 0; i < 4000; ++i, std::this_thread::sleep_for(std::chrono::milliseconds(5)))
+        if (fs::exists(folder) && names_in(folder).size() == entries) return true;
     return false;
 }
 
@@ -135,14 +133,16 @@ TEST_CASE("unfinished: a folder or a file of the user's with a name like ours st
 
 TEST_CASE("unfinished: what a killed maker leaves goes with the next; while it lives it keeps others out") {
     const TempFolder folder;
-    Command killed(folder, "data synth --dataset s --size 32 --train 2000000");
-    REQUIRE(appears(folder / "data", ".s.partial-"));
+    Command killed(folder, "data synth --dataset s --size 32 --train 200000");
+    REQUIRE(holds(folder / "data", 2));  // the folder and its lock
+    killed.send(SIGSTOP);
     const Ended refused = run(folder, "data synth --dataset s --train 30 --test 6");
     CHECK(refused.code == 2);
     CHECK(says(refused.err, {"data/s: another process is making it", "wait for it"}));
     killed.send(SIGKILL);
     CHECK(killed.wait().code == 128 + SIGKILL);
-    CHECK(names_in(folder / "data").size() == 2);  // the folder and its lock
+    for (const std::string& name : names_in(folder / "data")) CHECK(name.compare(0, 11, ".s.partial-") == 0);
+    CHECK(names_in(folder / "data").size() == 2);
     CHECK(run(folder, "data synth --dataset s --train 30 --test 6").code == 0);
     CHECK(names_in(folder / "data") == std::set<std::string>{"s"});
 }
