@@ -6,6 +6,8 @@
 #include "markup.h"
 #include "report_html.h"
 #include "run_folders.h"
+#include "svg.h"
+#include "texts.h"
 
 using namespace distill;
 using namespace distill::testing;
