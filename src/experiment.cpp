@@ -165,7 +165,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         take_options_of(folder, method_name, table, many);
         o.by_hand = told_before(folder.config());
     }
-    scale_with_epochs(table, o);
+    const std::string scaled = scale_with_epochs(table, o);
     const std::string by_hand = o.by_hand ? *o.by_hand : told_by_hand(table, o);
     if (many && !o.save.empty())
         input_error("--save ", o.save, ": is one file for ", o.runs, " runs; each keeps its own student.safetensors");
@@ -180,6 +180,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     const Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     std::unique_ptr<Method> first = start_method(lab, o, make_method);
     print_configuration(method_name, kept_options(table));
+    std::printf("%s", scaled.c_str());
     note_late_milestones(o);
     Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
     for (auto& fact : measure_teachers(lab, loader, o, first->student())) facts.push_back(std::move(fact));
