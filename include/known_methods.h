@@ -21,8 +21,9 @@ struct Contender {
 /// All gates open: one node is plain training, several learn from each other.
 Graph mutual_learning(const std::vector<std::string>& networks);
 
-/// Adds plain training, as a network alone is trained and with the graphs' batch (once where they are the same), KD from each other network, and mutual learning of all, for the networks of these graphs. A graph whose target is
-/// an ensemble, no network, gets none of them, which a note says.
+/// Adds plain training, as a network alone is trained and with the graphs' batch (once where they are the same), KD from each other
+/// network, and mutual learning of all, for the networks of these graphs. A graph whose target is an ensemble, no network, gets none of
+/// them, which a note says.
 void add_known_methods(std::vector<Contender>& contenders, int64_t batch, int64_t alone_batch);
 
 }  // namespace distill

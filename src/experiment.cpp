@@ -253,7 +253,8 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         require_longer(folder, table, o);
         o.by_hand = told_before(folder.config());
     }
-    if (!o.by_hand) scale_with_epochs(table, o);  // a run that goes on has its own schedule, made longer or not
+    // A run that goes on has its own schedule, made longer or not.
+    const std::string scaled = o.by_hand ? "" : scale_with_epochs(table, o);
     const std::string by_hand = o.by_hand ? *o.by_hand : told_by_hand(table, o);
     if (many && !o.save.empty())
         input_error("--save ", o.save, ": is one file for ", o.runs, " runs; each keeps its own student.safetensors");
@@ -271,6 +272,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     const Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     std::unique_ptr<Method> first = start_method(lab, o, make_method);
     print_configuration(method_name, kept_options(table));
+    std::printf("%s", scaled.c_str());
     note_late_milestones(o);
     Config facts = run_facts(lab, o);
     for (auto& fact : measure_trained(lab, loader, o, *first)) facts.push_back(std::move(fact));

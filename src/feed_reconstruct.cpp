@@ -195,10 +195,10 @@ void run_reconstruction(OptionTable& table, Options& o) {
     if (known && !o.resume)
         input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
     if (o.resume) take_options_of(RunFolder::reopen(base), method_name, table);
-    scale_with_epochs(table, o);
+    const std::string scaled = scale_with_epochs(table, o);
     settle_teachers(o);
     const std::vector<Subject> subjects = named_students(o);
-    note_late_milestones(o);
+    parse_lr_steps(o.lr_steps);
 
     Laboratory lab = open_laboratory(o);
     // All that can be wrong with the input is found here, before a folder is made.
@@ -209,6 +209,8 @@ void run_reconstruction(OptionTable& table, Options& o) {
         for (const auto& network : *networks) network->network().require_images(lab.data->height, lab.data->width);
     Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     print_configuration(method_name, kept_options(table));
+    std::printf("%s", scaled.c_str());
+    note_late_milestones(o);
     Config config{{"method", method_name}};
     for (auto& row : kept_options(table)) config.push_back(row);
     for (auto& fact : run_facts(lab, o)) config.push_back(std::move(fact));

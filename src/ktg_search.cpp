@@ -79,12 +79,14 @@ Undertaking::Undertaking(const std::string& method, SearchOptions& options, Opti
         if (grid && s_.trials > *all) input_error("--trials ", s_.trials, ": the grid has ", *all, " graphs");
         if (s_.score == "test" && o_.validation > 0) input_error("--val ", o_.validation, ": with --score test nothing is held out");
     }
-    scale_with_epochs(table, o_);
-    note_late_milestones(o_);
+    const std::string scaled = scale_with_epochs(table, o_);
+    parse_lr_steps(o_.lr_steps);
     require_fitting_data();
     const WorkerPlan workers = plan_workers(o_.device, s_.devices, s_.jobs);
     study_ = kept_options(table);
     print_configuration(method, study_);
+    std::printf("%s", scaled.c_str());
+    note_late_milestones(o_);
     if (s_.jobs > 1) std::printf("note: who reports first is promoted first: only --jobs 1 repeats exactly\n");
     if (o_.resume)
         std::printf("note: trainings under way keep the device and threads they began with, new ones get those above\n");

@@ -72,7 +72,8 @@ std::vector<RecipeDifference> recipe_differences(const Run& ours, const Run& the
         if (mine != other) all.push_back({option, mine.empty() ? "–" : mine, other.empty() ? "–" : other});
     };
     for (const char* option : recipe_options)
-        if (has(ours.config, option) && has(theirs.config, option)) add(option, value_of(ours.config, option), value_of(theirs.config, option));
+        if (has(ours.config, option) && has(theirs.config, option))
+            add(option, value_of(ours.config, option), value_of(theirs.config, option));
     add("precision", ours.precision, theirs.precision);
     if (all.empty() && !ours.epochs.empty() && !theirs.epochs.empty())
         add("epochs trained", std::to_string(ours.epochs.size()), std::to_string(theirs.epochs.size()));
@@ -95,7 +96,8 @@ const Group* nearest_group(const std::vector<Group>& groups, const Group& group,
         if (!fits(other.any())) continue;
         size_t options = 0;
         for (const auto& [option, value] : ours)
-            for (const auto& [their_option, their_value] : substance_of(other.any())) options += option == their_option && value != their_value;
+            for (const auto& [their_option, their_value] : substance_of(other.any()))
+                options += option == their_option && value != their_value;
         const std::pair<size_t, size_t> differing(recipe_differences(group.any(), other.any()).size(), options);
         if (!nearest || differing < fewest) nearest = &other, fewest = differing;
     }

@@ -167,7 +167,8 @@ Cells cells_of(const FeedClaim& c) {
                             : c.comparison->undecided.empty() ? (c.comparison->paired ? "paired by seed" : "Welch")
                                                               : c.comparison->undecided;
     return {c.text, c.verdict(), accuracy(c.ours), behind(c.ours), accuracy(c.other), behind(c.other),
-            points(c.comparison ? std::optional(c.comparison->difference) : std::nullopt), c.comparison ? c.comparison->interval() : "–", how};
+            points(c.comparison ? std::optional(c.comparison->difference) : std::nullopt), c.comparison ? c.comparison->interval() : "–",
+            how};
 }
 
 }  // namespace
@@ -240,7 +241,8 @@ std::string feed_section(const FeedStudy& study) {
         cell(cells[2], cells[3]), cell(cells[4], cells[5]), cell(cells[6]), cell(cells[7], cells[8]);
         html << "</tr>\n";
     }
-    html << "</tbody></table></div>\n<p class=\"soft\">" << escaped(about_images(study)) << ' ' << about_claims << verdict_rule << "</p></section>\n";
+    html << "</tbody></table></div>\n<p class=\"soft\">" << escaped(about_images(study)) << ' '
+         << about_claims << verdict_rule << "</p></section>\n";
     return html.str();
 }
 

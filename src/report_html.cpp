@@ -292,7 +292,8 @@ std::string results_table(const std::vector<Panel>& panels) {
     std::ostringstream html;
     html << "<div class=\"wide\"><table class=\"results\"><thead><tr><th class=\"text\">Experiment</th><th>Epochs</th><th>Paper</th>"
             "<th>Last epoch</th><th>Best epoch<br>(on test)</th><th>n</th><th>Difference<br>to the paper</th><th>Gain,<br>last</th>"
-            "<th class=\"text\">Above the<br>student alone</th><th>Gain,<br>best</th><th>Paper’s<br>gain</th><th>Time<br>h:mm:ss</th><th class=\"text\">Device</th></tr></thead>\n";
+            "<th class=\"text\">Above the<br>student alone</th><th>Gain,<br>best</th><th>Paper’s<br>gain</th>"
+            "<th>Time<br>h:mm:ss</th><th class=\"text\">Device</th></tr></thead>\n";
     for (const Panel& panel : panels) {
         html << "<tbody><tr><th colspan=\"13\">" << escaped(panel.student) << " on " << escaped(panel.dataset) << "</th></tr>\n";
         for (const Line& line : panel.lines) {
@@ -322,7 +323,8 @@ std::string results_table(const std::vector<Panel>& panels) {
     }
     html << "</table></div>\n<ul class=\"notes\"><li>Top-1 accuracy on the test set in %, mean ± sample standard deviation of n runs. "
             "Difference and gain in points; the number in bold is the one that is set against the paper’s. Gain: over the same student "
-            "trained alone, ours over ours, the paper’s over the paper’s. Time: one run.</li><li>Above the student alone: is the gain of the last epoch more than noise? "
+            "trained alone, ours over ours, the paper’s over the paper’s. Time: one run.</li>"
+            "<li>Above the student alone: is the gain of the last epoch more than noise? "
          << verdict_rule << "</li>";
     for (size_t i = 0; i < notes.size(); ++i) html << "<li><sup>" << i + 1 << "</sup>" << escaped(notes[i]) << ".</li>";
     html << "</ul>\n";

@@ -42,9 +42,9 @@ bool is_subject(const std::string& option) {
 
 }  // namespace
 
-void scale_with_epochs(const OptionTable& table, Options& o) {
+std::string scale_with_epochs(const OptionTable& table, Options& o) {
     const int usual = whole(table, "epochs");
-    if (usual == o.epochs || usual < 1) return;
+    if (usual == o.epochs || usual < 1) return "";
     std::vector<std::string> changes;
     const auto changed = [&](const char* option, const std::string& before, const std::string& after) {
         if (before != after) changes.push_back(text("--", option, " ", before, " to ", after.empty() ? "none" : after));
@@ -58,9 +58,8 @@ void scale_with_epochs(const OptionTable& table, Options& o) {
         o.kd_warmup = warmup > 0 ? std::min(std::max(1, scaled(warmup, usual, o.epochs)), o.epochs - 1) : 0;
         changed("kd-warmup", std::to_string(warmup), std::to_string(o.kd_warmup));
     }
-    if (!changes.empty())
-        std::printf("note: --epochs %d instead of %d: scaled %s; give them by hand to have others\n", o.epochs, usual,
-                    joined(changes).c_str());
+    if (changes.empty()) return "";
+    return text("note: --epochs ", o.epochs, " instead of ", usual, ": scaled ", joined(changes), "; give them by hand to have others\n");
 }
 
 void note_late_milestones(const Options& o) {

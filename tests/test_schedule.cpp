@@ -65,10 +65,13 @@ TEST_CASE("schedule: of a preset, too, once however often, and never of a resume
     set_schedule(preset.table, mhgd_defaults(), "--preset x");
     CHECK(preset.steps() == "15,30,40");
     CHECK(preset.steps() == "15,30,40");
+    CHECK(scale_with_epochs(preset.table, preset.options) == "note: --epochs 50 instead of 100: scaled --lr-steps 30,60,80 to 15,30,40, "
+                                                            "--kd-warmup 20 to 10; give them by hand to have others\n");
     Line whole("");
     set_schedule(whole.table, mhgd_defaults(), "--preset x");
     CHECK(whole.options.epochs == 100);
     CHECK(whole.steps() == "30,60,80");
+    CHECK(scale_with_epochs(whole.table, whole.options).empty());
     for (const char* words : {"", "--epochs 50"}) {  // resumed: config.csv has both
         Line resumed(words);
         resumed.table.set("epochs", "50", "config.csv");
@@ -105,7 +108,7 @@ TEST_CASE("command line: schedules scale with a line that says so, late mileston
     REQUIRE(scaled.code == 0);
     CHECK(says(scaled.out, {"note: --epochs 24 instead of 240: scaled --lr-steps 150,180,210 to 15,18,21; give them by hand to have others\n"}));
     CHECK(option("r/s0", "lr-steps") == "15,18,21");
-    CHECK(option("r/s0", "info.by_hand") == "batch=32 (128); epochs=24 (240); lr-steps=15,18,21 (150,180,210)");
+    CHECK(option("r/s0", "info.by_hand") == "epochs=24 (240); batch=32 (128); lr-steps=15,18,21 (150,180,210)");
     CHECK(option("r/s0", "info.train_images") == "64");
     CHECK(option("r/s0", "info.test_images") == "40");
     fs::remove_all(folder / "r/s1");
