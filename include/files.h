@@ -16,8 +16,8 @@ std::string read_file(const fs::path& path);
 /// new one, and one writer's. On failure nothing of it is left and the error names path and reason (cannot_write).
 void write_file_atomically(const fs::path& path, std::string_view bytes);
 
-/// What a write that failed with errno's value `reason` throws: InputError where the place is wrong (no such folder, not allowed, read-only,
-/// a name too long), WriteError where the disk is full or broken.
+/// What a write that failed with errno's value `reason` throws: InputError where the place is wrong (no such folder, not allowed,
+/// read-only, a name too long), WriteError where the disk is full or broken.
 [[noreturn]] void cannot_write(const fs::path& path, int reason);
 
 /// Lower-case hexadecimal digests (OpenSSL's libcrypto).

@@ -31,8 +31,8 @@ bool names_places(const std::string& option);
 /// May a run that goes on find another value in its config.csv? Places, by what it runs, and its end, which a longer one passes through.
 bool may_change(const std::string& option);
 
-/// A place that a run's `config` names, as it is to be looked for now that the run lies in `run`: where the run's process saw it; then where
-/// it is if all has moved along with the run's folder; else as from here. `value` as names_places has it.
+/// A place that a run's `config` names, as it is to be looked for now that the run lies in `run`: where the run's process saw it; then
+/// where it is if all has moved along with the run's folder; else as from here. `value` as names_places has it.
 std::string found_again(const std::filesystem::path& run, const Config& config, const std::string& option, const std::string& value);
 
 /// result.csv, one row.
@@ -46,8 +46,8 @@ struct ResultRow {
 
 class RunFolder {
   public:
-    /// Makes the folder with its config.csv, whole or not at all: `config`, and from where the run was started (info.folder) into which folder
-    /// (info.run). InputError if it exists, or another process makes it.
+    /// Makes the folder with its config.csv, whole or not at all: `config`, and from where the run was started (info.folder) into which
+    /// folder (info.run). InputError if it exists, or another process makes it.
     static RunFolder create(const std::filesystem::path& path, const Config& config);
     /// A folder made before. InputError if it is not there or has no config.csv.
     static RunFolder reopen(const std::filesystem::path& path);
@@ -76,8 +76,8 @@ class RunFolder {
     std::shared_ptr<void> lock_;  ///< an open file; the system gives the lock back even after kill -9
 };
 
-/// From now on SIGINT, SIGTERM and SIGHUP (a closed terminal; ignored where nohup ignores it) only set a flag, which the training loop looks
-/// at after each step; a second SIGINT or SIGTERM ends at once.
+/// From now on SIGINT, SIGTERM and SIGHUP (a closed terminal; ignored where nohup ignores it) only set a flag, which the training loop
+/// looks at after each step; a second SIGINT or SIGTERM ends at once.
 void catch_interruption();
 bool interruption();
 

@@ -29,8 +29,8 @@ WeightFile read_safetensors(const std::filesystem::path& path);
 /// Is it safetensors, whatever the values are?
 bool is_weight_file(const std::filesystem::path& path);
 
-/// What a file that a run of this program has saved says of itself (network, classes, dataset, normalization, …); "" if it says nothing of
-/// `key`, or is a stranger's, whose words may mean anything.
+/// What a file that a run of this program has saved says of itself (network, classes, dataset, normalization, …); "" if it says nothing
+/// of `key`, or is a stranger's, whose words may mean anything.
 std::string own_word(const std::map<std::string, std::string>& metadata, const std::string& key);
 
 /// Writes F32 tensors, by name, in a file that safetensors.torch.load_file reads; atomically (see files.h).

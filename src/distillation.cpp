@@ -60,7 +60,8 @@ void require_network(const std::string& file, const std::map<std::string, std::s
     const std::pair<std::string, std::string> expected[] = {{"network", network}, {"classes", classes > 0 ? std::to_string(classes) : ""}};
     for (const auto& [key, here] : expected)
         if (const std::string said = own_word(metadata, key); !said.empty() && !here.empty() && said != here)
-            input_error(file, ": the network's ", key, ": the file says ", said, ", expected ", here, "; name one that was trained for this");
+            input_error(file, ": the network's ", key, ": the file says ", said, ", expected ", here,
+                        "; name one that was trained for this");
 }
 
 Output Teacher::operator()(const Var& images, bool pre_activation) const {

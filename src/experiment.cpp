@@ -147,7 +147,7 @@ Config kept_options(const OptionTable& table) {
 void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many,
                      const std::set<std::string>& free) {
     const Config now = table.values(), then = folder.config();
-    const auto as_many = [](const std::string& a, const std::string& b) {  // other places of the same files; what they hold is compared later
+    const auto as_many = [](const std::string& a, const std::string& b) {  // places of the same files; what they hold is compared later
         return !b.empty() && std::count(a.begin(), a.end(), ',') == std::count(b.begin(), b.end(), ',');
     };
     for (const auto& [name, value] : then) {
@@ -159,10 +159,11 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
         const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
         const bool open = left_open(name, own->second);
         const bool differs = table.given(name) && !open && own->second != value;
-        if (differs && (name == "threads" || name == "device"))
+        const bool said_anew = !differs || name == "save" || free.count(name) > 0 || (names_places(name) && as_many(own->second, value));
+        if (!said_anew && (name == "threads" || name == "device"))
             std::printf("note: --%s %s: %s was started with %s; from here on its bits are not those of a run left alone\n", name.c_str(),
                         own->second.c_str(), folder.path().c_str(), value.c_str());
-        else if (differs && name != "save" && free.count(name) == 0 && !(names_places(name) && as_many(own->second, value)))
+        else if (!said_anew)
             input_error("--", name, " ", own->second, ": ", folder.path().string(), " was started with ", value,
                         "; resume without it, or start anew in another folder");
         table.set(name, found_again(folder.path(), then, name, value), folder.file("config.csv").string(), open);
@@ -205,8 +206,9 @@ void take_seeds_of(const fs::path& base, OptionTable& table, const std::string& 
     std::error_code none;
     for (const fs::directory_entry& entry : fs::directory_iterator(base, none)) {
         const std::string name = entry.path().filename().string();
-        const bool seed = name.size() > 1 && name.size() < 20 && name[0] == 's' && name.find_first_not_of("0123456789", 1) == std::string::npos;
-        if (seed && fs::exists(entry.path() / within / "config.csv")) seeds.insert(std::stoull(name.substr(1)));
+        const bool digits = name.find_first_not_of("0123456789", 1) == std::string::npos;
+        if (name[0] == 's' && digits && name.size() > 1 && name.size() < 20 && fs::exists(entry.path() / within / "config.csv"))
+            seeds.insert(std::stoull(name.substr(1)));
     }
     if (seeds.empty()) return;
     uint64_t first = *seeds.begin(), end = *seeds.rbegin() + 1;

@@ -34,8 +34,9 @@ int ended(std::string message, int code) {
 int done() {
     errno = 0;
     std::cout.flush();
-    const bool flushed = std::fflush(stdout) == 0 && !std::ferror(stdout);
-    return flushed ? 0 : ended(std::string("the standard output cannot be written") + (errno ? std::string(" (") + std::strerror(errno) + ")" : ""), 1);
+    if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return 0;
+    const std::string reason = errno == 0 ? "" : distill::text(" (", std::strerror(errno), ")");  // an earlier write may have met it
+    return ended("the standard output cannot be written" + reason, 1);
 }
 
 }  // namespace

@@ -74,8 +74,9 @@ void Progress::step(int epoch, int64_t images, const std::string& figures) {
     shown_ = Clock::now();
     const std::string begin = text(phase_, " ", epoch + 1, "/", epochs_), steps = text("  step ", done_, "/", total_);
     // A line that wraps could not be written over.
-    const std::string line = first_that_fits({begin + steps + figures + "  " + rate() + "  " + eta(), begin + steps + figures + "  " + eta(),
-                                              begin + figures + "  " + eta(), begin + "  " + eta(), begin}, terminal_columns() - 1);
+    const std::string end = "  " + eta(), all = begin + steps + figures;
+    const std::vector<std::string> lines{all + "  " + rate() + end, all + end, begin + figures + end, begin + end, begin};
+    const std::string line = first_that_fits(lines, terminal_columns() - 1);
     std::printf("\r\033[K%s", line.c_str());
     std::fflush(stdout);
     line_open_ = true;

@@ -22,7 +22,7 @@ std::atomic<int> interrupted{0};  // read by every training's thread
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch nothing else");
 
 void on_signal(int signal) {
-    if (interrupted && signal != SIGHUP) {  // asked twice: let the default action end the process (a shell repeats its terminal's SIGHUP)
+    if (interrupted && signal != SIGHUP) {  // asked twice: let the default action end the process; a shell repeats SIGHUP by itself
         std::signal(signal, SIG_DFL);
         std::raise(signal);
     }
@@ -90,7 +90,8 @@ void write_config(const fs::path& file, const Config& config) {
 }  // namespace
 
 bool names_places(const std::string& option) {
-    static const std::set<std::string> names = {"data", "teacher-weights", "teachers", "students", "init", "mha", "weights", "graph", "transfer"};
+    static const std::set<std::string> names = {"data",  "teacher-weights", "teachers", "students", "init", "mha", "weights",
+                                                "graph", "transfer"};
     return names.count(option) > 0;
 }
 

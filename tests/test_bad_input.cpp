@@ -314,6 +314,18 @@ TEST_CASE("bad input: --save is looked at before there is a run, and replaces we
     CHECK(read_file(folder / "resnet8.safetensors") == read_file(folder / "r/student.safetensors"));
 }
 
+TEST_CASE("bad input: a disk too small for --save's copy fails the command, but the run is whole") {
+    const Workplace folder;
+    const SmallDisk disk(folder / "disk", "size=64k");
+    if (!disk) return;
+    const Ended end = run(folder, train_s + "--save disk/w.safetensors --run r");
+    CHECK(end.code == 1);
+    CHECK(says(end.err, {"disk/w.safetensors: cannot be written (No space left on device)"}));
+    CHECK_FALSE(fs::exists(folder / "disk/w.safetensors"));
+    CHECK(says(run(folder, "train --resume --run r").out, {"r: finished before, skipped"}));
+    CHECK(run(folder, "eval --weights r/student.safetensors --dataset s --batch 32 --threads 1").code == 0);
+}
+
 TEST_CASE("bad input: --device cuda without a GPU") {
     const Workplace folder;
 #ifdef DISTILL_CUDA
