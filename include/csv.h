@@ -34,7 +34,7 @@ enum class ReadCsv { all, whole_lines };
 /// InputError for a missing file, an empty one, a row of another length than the header (file, line, found, expected), or an open quote.
 CsvTable read_csv(const std::filesystem::path& path, ReadCsv which = ReadCsv::all);
 
-/// Rows to a file, each flushed as it is written. InputError if the file cannot be written (a full disk).
+/// Rows to a file, each flushed as it is written. A file that cannot be written ends as cannot_write (files.h) says.
 class CsvWriter {
   public:
     enum class Open { fresh, append };

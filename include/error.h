@@ -1,5 +1,5 @@
 // error.h: the two ways a command ends badly.
-// defines: InputError, Interrupted, text, input_error, failure
+// defines: InputError, Interrupted, WriteError, text, input_error, failure
 #pragma once
 #include <sstream>
 #include <stdexcept>
@@ -13,8 +13,13 @@ struct InputError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// SIGINT or SIGTERM arrived and a checkpoint was written. main() exits with 3.
+/// SIGINT, SIGTERM or SIGHUP arrived and a checkpoint was written. main() exits with 3.
 struct Interrupted : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// A full disk or a device that fails, as files.h's cannot_write finds it: no fault of the input, nor of the run that met it. Exit code 1.
+struct WriteError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 

@@ -1,5 +1,5 @@
 // files.h: whole files in and out, never half-written; checksums.
-// defines: read_file, write_file_atomically, sha256_hex, sha256_of_file, md5_of_file
+// defines: read_file, write_file_atomically, cannot_write, sha256_hex, sha256_of_file, md5_of_file
 #pragma once
 #include <filesystem>
 #include <string>
@@ -13,8 +13,12 @@ namespace fs = std::filesystem;
 std::string read_file(const fs::path& path);
 
 /// Writes `path`.tmp, fsyncs it, renames it over `path` and fsyncs the folder, so that a reader (or a kill at any moment)
-/// sees the old file or the new one. On failure (a full disk) the temporary is removed and InputError names path and reason.
+/// sees the old file or the new one. On failure the temporary is removed and the error names path and reason (cannot_write).
 void write_file_atomically(const fs::path& path, std::string_view bytes);
+
+/// What a write that failed with errno's value `reason` throws: InputError where the place is wrong (no such folder, not allowed,
+/// read-only, a name too long), WriteError where the disk is full or broken.
+[[noreturn]] void cannot_write(const fs::path& path, int reason);
 
 /// Lower-case hexadecimal digests (OpenSSL's libcrypto).
 std::string sha256_hex(std::string_view bytes);

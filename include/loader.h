@@ -27,6 +27,7 @@ struct Batch {
 
 struct LoaderOptions {
     int64_t batch = 128;
+    const char* batch_option = "--batch";  ///< where that was said, for complaints
     bool shuffle = true;    ///< else consecutive records
     bool drop_last = false;  ///< leave out the last, smaller batch of an epoch
     uint64_t seed = 0;

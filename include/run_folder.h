@@ -1,5 +1,6 @@
 // run_folder.h: runs/<name>/ and the files in it.
-// defines: Config, read_config, value_of, is_circumstance, ResultRow, RunFolder, catch_interruption, interruption
+// defines: Config, read_config, value_of, is_circumstance, is_checksum, names_places, may_change,
+//          found_again, ResultRow, RunFolder, catch_interruption, interruption
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -19,6 +20,19 @@ std::string value_of(const Config& config, const std::string& option);  ///< "" 
 /// Does an option say where, by what, how watchfully or as a part of what a run was made, but not what was run?
 bool is_circumstance(const std::string& option);
 
+/// Does a row say what a file holds (info.…_sha256)?
+bool is_checksum(const std::string& key);
+
+/// Is the option's value a path, or several (a,b or 1=a,2=b)? Where a file lies is no part of what a run is: its checksum is.
+bool names_places(const std::string& option);
+
+/// May a run that goes on find another value in its config.csv? Places, by what it runs, and its end, which a longer one passes through.
+bool may_change(const std::string& option);
+
+/// A place that a run's `config` names, as it is to be looked for now that the run lies in `run`: where the run's process saw it; then
+/// where it is if all has moved along with the run's folder; else as from here. `value` as names_places has it.
+std::string found_again(const std::filesystem::path& run, const Config& config, const std::string& option, const std::string& value);
+
 /// result.csv, one row.
 struct ResultRow {
     std::string id, dataset, teacher, student, method, seed;
@@ -30,7 +44,8 @@ struct ResultRow {
 
 class RunFolder {
   public:
-    /// Makes the folder with its config.csv, whole or not at all. InputError if it exists.
+    /// Makes the folder with its config.csv, whole or not at all: `config`, and from where the run was started (info.folder) into which
+    /// folder (info.run). InputError if it exists.
     static RunFolder create(const std::filesystem::path& path, const Config& config);
     /// A folder made before. InputError if it is not there or has no config.csv.
     static RunFolder reopen(const std::filesystem::path& path);
@@ -44,6 +59,8 @@ class RunFolder {
     std::filesystem::path checkpoint() const { return file("checkpoint.bin"); }
     bool finished() const { return std::filesystem::exists(file("result.csv")); }
     Config config() const;
+    /// Changes an option's value in config.csv. The folder must be locked, and stays so.
+    void set_option(const std::string& option, const std::string& value);
     void write_result(const ResultRow& row) const;
 
     /// Starts a table anew, or goes on after its first `keep` rows.
@@ -55,7 +72,8 @@ class RunFolder {
     std::shared_ptr<void> lock_;  ///< an open file; the system gives the lock back even after kill -9
 };
 
-/// From now on SIGINT and SIGTERM only set a flag, which the training loop looks at after each step; a second one ends at once.
+/// From now on SIGINT, SIGTERM and SIGHUP (a closed terminal; ignored where nohup ignores it) only set a flag, which the training loop
+/// looks at after each step; a second SIGINT or SIGTERM ends at once.
 void catch_interruption();
 bool interruption();
 

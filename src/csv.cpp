@@ -122,7 +122,7 @@ CsvWriter::CsvWriter(const std::filesystem::path& path, std::vector<std::string>
     if (mode == Open::append && read_csv(path).columns != columns)
         input_error(path.string(), ": its header is not the one this run writes; choose another run folder");
     file_ = std::fopen(path.c_str(), mode == Open::fresh ? "w" : "a");
-    if (!file_) input_error(path.string(), ": cannot be written (", std::strerror(errno), ")");
+    if (!file_) cannot_write(path, errno);
     if (mode == Open::fresh) put(columns);
 }
 
@@ -148,11 +148,11 @@ void CsvWriter::row(const std::vector<std::string>& cells) {
 void CsvWriter::put(const std::vector<std::string>& cells) {
     const std::string line = line_of(cells);
     if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0)
-        input_error(path_.string(), ": cannot be written (", std::strerror(errno), "); free some space or choose another folder");
+        cannot_write(path_, errno);
 }
 
 void CsvWriter::sync() {
-    if (::fsync(::fileno(file_)) != 0) input_error(path_.string(), ": cannot be written (", std::strerror(errno), ")");
+    if (::fsync(::fileno(file_)) != 0) cannot_write(path_, errno);
 }
 
 void keep_csv_rows(const std::filesystem::path& path, size_t rows) {

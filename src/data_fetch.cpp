@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <string>
 
 #include "dataset.h"
@@ -97,9 +99,10 @@ void unpack(const Archive& archive, const fs::path& file, const FetchOptions& op
         const ProgramEnd end =
             zip ? run_program({program, "-q", file.string(), "-d", partial.string()}, program, true)
                 : run_program({program, "-xzf", file.string(), "-C", partial.string(), "--no-same-owner"}, program, true);
+        if (end.last_error.find(std::strerror(ENOSPC)) != std::string::npos) cannot_write(partial, ENOSPC);
         if (end.code != 0)
             input_error(file.string(), ": cannot be unpacked (", program, "'s exit status ", end.code, ": ", end.last_error,
-                        "); free some space, or remove the file and run the command again");
+                        "); remove the file and run the command again");
         check_unpacked(archive, file, partial);
         fs::remove_all(folder);
         fs::rename(partial / archive.folder, folder);
@@ -133,7 +136,7 @@ void fetch_dataset(const FetchOptions& options) {
         made = fs::create_directories(options.data);
         fetch(archive, file, options);
     } catch (const fs::filesystem_error& error) {
-        input_error(error.path1().string(), ": cannot be written (", error.code().message(), "); free some space or choose another --data");
+        cannot_write(error.path1(), error.code().value());
     } catch (...) {
         std::error_code ignored;
         if (made) fs::remove(options.data, ignored);  // only if empty: a part is kept

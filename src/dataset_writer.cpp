@@ -14,10 +14,6 @@
 namespace distill {
 namespace {
 
-[[noreturn]] void cannot_write(const fs::path& path, const std::string& reason) {
-    input_error(path.string(), ": cannot be written (", reason, "); free some space or choose another folder");
-}
-
 void check_name(const std::string& name) {
     const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || std::strchr("._-", c); });
     if (name.empty() || name[0] == '.' || !plain)
@@ -56,7 +52,7 @@ DatasetWriter::DatasetWriter(const fs::path& data_dir, const std::string& name, 
         open(sinks_[test], partial_ / "test.bin");
     } catch (const fs::filesystem_error& error) {
         discard();
-        cannot_write(partial_, error.code().message());
+        cannot_write(partial_, error.code().value());
     } catch (...) {
         discard();
         throw;
@@ -76,7 +72,7 @@ void DatasetWriter::discard() noexcept {
 void DatasetWriter::open(Sink& sink, const fs::path& path) {
     sink.path = path;
     sink.file = std::fopen(path.c_str(), "wb");
-    if (!sink.file) cannot_write(path, std::strerror(errno));
+    if (!sink.file) cannot_write(path, errno);
 }
 
 void DatasetWriter::close(Sink& sink) {
@@ -84,12 +80,12 @@ void DatasetWriter::close(Sink& sink) {
     const int reason = errno;
     std::FILE* const file = sink.file;
     sink.file = nullptr;
-    if (std::fclose(file) != 0 || !flushed) cannot_write(sink.path, std::strerror(flushed ? errno : reason));
+    if (std::fclose(file) != 0 || !flushed) cannot_write(sink.path, flushed ? errno : reason);
 }
 
 void DatasetWriter::append(Part part, const uint8_t* records, size_t count) {
     Sink& sink = sinks_[part];
-    if (std::fwrite(records, record_size(), count, sink.file) != count) cannot_write(sink.path, std::strerror(errno));
+    if (std::fwrite(records, record_size(), count, sink.file) != count) cannot_write(sink.path, errno);
     sink.records += int64_t(count);
     if (part == train)
         for (size_t i = 0; i < count; ++i) sums_.add(records + i * record_size() + 1, int64_t{height_} * width_);
@@ -127,7 +123,7 @@ void DatasetWriter::finish() {
     } catch (const fs::filesystem_error& error) {
         std::error_code ignored;
         if (!fs::exists(folder_, ignored)) fs::rename(replaced_, folder_, ignored);
-        cannot_write(folder_, error.code().message());
+        cannot_write(folder_, error.code().value());
     }
 }
 

@@ -101,10 +101,16 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
     const int reason = errno;
     if (!good && fd >= 0) ::unlink(temporary.c_str());
     if (fd >= 0) ::close(fd);  // after the rename: it ends the lock
-    if (!good) {
-        input_error(path.string(), ": cannot be written (", std::strerror(reason), "); free some space or choose another folder");
-    }
+    if (!good) cannot_write(path, reason);
     sync_folder(path.parent_path());
+}
+
+void cannot_write(const fs::path& path, int reason) {
+    const std::string what = text(path.string(), ": cannot be written (", std::strerror(reason), ")");
+    if (reason == ENOSPC || reason == EDQUOT) throw WriteError(what + "; free some space or choose another folder");
+    for (const int fault : {EIO, ENXIO, ENODEV, ESTALE, ETIMEDOUT, EFBIG, ENOMEM, EMFILE, ENFILE})
+        if (reason == fault) throw WriteError(what);
+    input_error(what, "; choose another folder");
 }
 
 std::string sha256_hex(std::string_view bytes) {

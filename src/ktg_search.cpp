@@ -13,6 +13,7 @@
 #include "report.h"
 #include "runs.h"
 #include "search.h"
+#include "texts.h"
 #include "version.h"
 #include "worker_plan.h"
 
@@ -109,7 +110,11 @@ void Undertaking::require_fitting_data() {
         lab.reset();
         lab.emplace(open_laboratory(o_));
     }
-    for (const bool alone : {false, true}) Loader(*lab->backend, lab->on_device, lab->loader_options(training(alone, 0)));
+    for (const bool alone : {false, true}) {
+        LoaderOptions batches = lab->loader_options(training(alone, 0));
+        if (alone) batches.batch_option = "--alone-batch";
+        Loader(*lab->backend, lab->on_device, batches);
+    }
 }
 
 Options Undertaking::training(bool alone, int64_t validation) const {
@@ -178,7 +183,8 @@ void Undertaking::search(const SearchSpace& space) {
     const fs::path path = base_ / "journal.csv";
     Config study{{"format", "1"}};
     for (const auto& row : study_)
-        if (drives_search.count(row.first) == 0) study.push_back(row);
+        if (drives_search.count(row.first) == 0)  // what names a place is as the search began, wherever that has moved
+            study.emplace_back(row.first, names_places(row.first) ? value_of(folder_->config(), row.first) : row.second);
     study.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
     std::optional<Journal> journal;
     std::vector<JournalRow> before;
@@ -267,7 +273,7 @@ void interruptible(const std::string& run, Work work) {
     try {
         work();
     } catch (const Interrupted&) {
-        throw Interrupted(text("interrupted; go on with --resume --run ", run));
+        throw Interrupted(text("interrupted; go on with --resume --run ", shell_word(run)));
     }
 }
 

@@ -92,7 +92,7 @@ Loader::Loader(Backend& backend, std::shared_ptr<const DeviceData> shared, const
     const DeviceData& data = *data_;
     const auto require = [&](int64_t records, const char* part) {
         if (options.batch < 1 || options.batch > records)
-            input_error("--batch ", options.batch, ": the ", part, " part of ", data.name, " has ", records,
+            input_error(options.batch_option, " ", options.batch, ": the ", part, " part of ", data.name, " has ", records,
                         " records; choose a batch from 1 to ", records);
     };
     require(data.train.records, "training");

@@ -1,6 +1,7 @@
 #include "run_folder.h"
 
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <chrono>
@@ -10,6 +11,7 @@
 
 #include "error.h"
 #include "files.h"
+#include "nearest.h"
 
 namespace distill {
 namespace {
@@ -18,7 +20,7 @@ std::atomic<int> interrupted{0};  // read by every training's thread
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch nothing else");
 
 void on_signal(int signal) {
-    if (interrupted) {  // asked twice: let the default action end the process
+    if (interrupted && signal != SIGHUP) {  // asked twice: let the default action end the process; a shell repeats SIGHUP by itself
         std::signal(signal, SIG_DFL);
         std::raise(signal);
     }
@@ -31,6 +33,7 @@ void catch_interruption() {
     interrupted = 0;
     std::signal(SIGINT, on_signal);
     std::signal(SIGTERM, on_signal);
+    if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup's wish
 }
 
 bool interruption() { return interrupted != 0; }
@@ -54,6 +57,54 @@ bool is_circumstance(const std::string& option) {
     return names.count(option) > 0 || option.rfind("info.", 0) == 0;
 }
 
+namespace {
+
+constexpr const char* started_in = "info.folder";
+constexpr const char* started_as = "info.run";
+
+/// One path, as found_again says.
+std::string place_now(const fs::path& run, const Config& config, const std::string& value) {
+    const fs::path from = value_of(config, started_in), before = value_of(config, started_as);
+    if (value.empty() || from.empty() || before.empty()) return value;
+    const fs::path old = (from / value).lexically_normal();  // an absolute value stays what it is
+    std::error_code ignored;
+    if (fs::exists(old, ignored)) return value == old || fs::equivalent(old, value, ignored) ? value : old.string();
+    const fs::path along = (fs::absolute(run) / old.lexically_relative(before)).lexically_normal();
+    return fs::exists(along, ignored) ? along.string() : value;
+}
+
+void write_config(const fs::path& file, const Config& config) {
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& [option, value] : config) rows.push_back({option, value});
+    write_file_atomically(file, csv_text({"option", "value"}, rows));
+}
+
+}  // namespace
+
+bool names_places(const std::string& option) {
+    static const std::set<std::string> names = {"data",  "teacher-weights", "teachers", "students", "init", "mha", "weights",
+                                                "graph", "transfer"};
+    return names.count(option) > 0;
+}
+
+std::string found_again(const fs::path& run, const Config& config, const std::string& option, const std::string& value) {
+    if (!names_places(option)) return value;
+    if ((option == "graph" || option == "transfer") && fs::path(value).extension() != ".csv") return value;  // a shipped one's name
+    std::string all;
+    for (const std::string& item : split(value, ',')) {
+        const size_t path_at = option == "weights" || option == "students" ? item.find('=') + 1 : 0;  // npos + 1 == 0
+        all += (all.empty() ? "" : ",") + item.substr(0, path_at) + place_now(run, config, item.substr(path_at));
+    }
+    return all;
+}
+
+bool may_change(const std::string& option) {
+    static const std::set<std::string> names = {"epochs", "threads", "device", "save", started_in, started_as};
+    return names.count(option) > 0 || names_places(option);
+}
+
+bool is_checksum(const std::string& key) { return key.size() > 7 && key.compare(key.size() - 7, 7, "_sha256") == 0; }
+
 RunFolder RunFolder::create(const fs::path& path, const Config& config) {
     if (fs::exists(path))
         input_error(path.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
@@ -62,10 +113,11 @@ RunFolder RunFolder::create(const fs::path& path, const Config& config) {
     std::error_code error, ignored;
     fs::remove_all(partial, ignored);
     fs::create_directories(partial, error);
+    Config all = config;
+    all.emplace_back(started_in, fs::current_path(ignored).string());
+    all.emplace_back(started_as, fs::absolute(path / "", ignored).parent_path().lexically_normal().string());
     try {
-        std::vector<std::vector<std::string>> rows;
-        for (const auto& [option, value] : config) rows.push_back({option, value});
-        if (!error) write_file_atomically(partial / "config.csv", csv_text({"option", "value"}, rows));
+        if (!error) write_config(partial / "config.csv", all);
     } catch (...) {
         fs::remove_all(partial, ignored);
         throw;
@@ -73,6 +125,7 @@ RunFolder RunFolder::create(const fs::path& path, const Config& config) {
     if (!error) fs::rename(partial, path, error);
     if (!error) return RunFolder(path);
     fs::remove_all(partial, ignored);
+    if (error == std::errc::no_space_on_device) cannot_write(path, error.value());
     input_error(path.string(), ": the run folder cannot be made (", error.message(), "); name another with --run");
 }
 
@@ -84,18 +137,34 @@ RunFolder RunFolder::reopen(const fs::path& path) {
 }
 
 void RunFolder::lock(double patience) {
-    std::FILE* config = std::fopen(file("config.csv").c_str(), "r");
-    if (!config) input_error(file("config.csv").string(), ": cannot be read");
-    lock_ = std::shared_ptr<void>(config, [](void* f) { std::fclose(static_cast<std::FILE*>(f)); });
     constexpr std::chrono::milliseconds pause(20);
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(patience);
-    while (::flock(::fileno(config), LOCK_EX | LOCK_NB) != 0) {
+    for (;;) {
+        std::FILE* config = std::fopen(file("config.csv").c_str(), "r");
+        if (!config) input_error(file("config.csv").string(), ": cannot be read");
+        std::shared_ptr<void> opened(config, [](void* f) { std::fclose(static_cast<std::FILE*>(f)); });
+        struct stat locked, there;
+        if (::flock(::fileno(config), LOCK_EX | LOCK_NB) == 0) {
+            const bool same = ::fstat(::fileno(config), &locked) == 0 && ::stat(file("config.csv").c_str(), &there) == 0 &&
+                              locked.st_ino == there.st_ino && locked.st_dev == there.st_dev;
+            if (!same) continue;  // set_option has replaced it meanwhile
+            lock_ = std::move(opened);
+            return;
+        }
         if (std::chrono::steady_clock::now() < deadline) {
             std::this_thread::sleep_for(pause);
             continue;
         }
         input_error(path_.string(), ": another process is training in this run folder; wait for it, or name another with --run");
     }
+}
+
+void RunFolder::set_option(const std::string& option, const std::string& value) {
+    Config rows = config();
+    for (auto& [name, old] : rows)
+        if (name == option) old = value;
+    write_config(file("config.csv"), rows);
+    lock();  // the lock is the file's that was replaced
 }
 
 Config RunFolder::config() const { return read_config(file("config.csv")); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -16,8 +17,6 @@
 
 namespace distill {
 namespace {
-
-bool is_checksum(const std::string& key) { return key.size() > 7 && key.compare(key.size() - 7, 7, "_sha256") == 0; }
 
 /// A network that has no weights of its own (a graph's ensemble) gets no file.
 void save_network(const fs::path& path, const Parameters& parameters, const std::string& prefix, const Network& network,
@@ -43,17 +42,29 @@ void save_helpers(const fs::path& path, Method& method) {
     if (!file.tensors.empty()) write_safetensors(path, file);
 }
 
+int epochs_of(const RunFolder& folder) { return std::atoi(value_of(folder.config(), "epochs").c_str()); }
+
+/// A run that is to become longer is unfinished again.
+void extend(RunFolder& folder, const Options& o) {
+    if (folder.finished() && !fs::exists(folder.checkpoint()))
+        input_error(folder.checkpoint().string(), ": is gone, and without it the finished run cannot go on to --epochs ", o.epochs,
+                    "; restore it, or start anew in another folder");
+    fs::remove(folder.file("result.csv"));
+    folder.set_option("epochs", std::to_string(o.epochs));
+}
+
 /// `name`: of the run among several at work, else empty.
 void train_run(Laboratory& lab, const PlannedRun& run, const std::string& name, const MethodFactory& make) {
     const Options& o = run.options;
     const bool known = o.resume && fs::exists(run.folder);  // else create() refuses a folder that appeared meanwhile
-    if (known && RunFolder::reopen(run.folder).finished()) {
+    if (known && RunFolder::reopen(run.folder).finished() && epochs_of(RunFolder::reopen(run.folder)) >= o.epochs) {
         std::printf("%s: finished before, skipped\n", run.folder.c_str());
         return;
     }
     RunFolder folder = known ? RunFolder::reopen(run.folder) : RunFolder::create(run.folder, run.config);
     folder.lock();
     if (known) require_same_input(folder, run.config);
+    if (known && epochs_of(folder) < o.epochs) extend(folder, o);
 
     Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     const TrainingResult r = *train_in_folder(run.method, lab, loader, o, folder, make, {}, name);
@@ -122,7 +133,6 @@ std::optional<TrainingResult> train_in_folder(const std::string& method_name, La
         save_network(path, method->parameters(), prefix, network, method_name, o, accuracy);
     };
     save(folder.file("student.safetensors"), student_prefix, method->student(), r.last);
-    if (!o.save.empty()) save(o.save, student_prefix, method->student(), r.last);
     const std::vector<OtherNetwork> others = method->others();
     for (size_t i = 0; i < others.size(); ++i)  // "node1." is kept in node1.safetensors
         if (const std::string& prefix = others[i].prefix; !prefix.empty())
@@ -130,6 +140,7 @@ std::optional<TrainingResult> train_in_folder(const std::string& method_name, La
     save_helpers(folder.file("helpers.safetensors"), *method);
     folder.write_result({o.id, o.dataset, o.teacher, o.student, method_name, std::to_string(o.seed), r.last, r.best, r.best_epoch,
                          r.seconds, o.device, o.precision, commit()});
+    if (!o.save.empty()) save(o.save, student_prefix, method->student(), r.last);  // the run is whole, whatever becomes of the copy
     return r;
 }
 

@@ -1,7 +1,9 @@
 #include "texts.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <cstring>
 
 namespace distill {
 namespace {
@@ -16,6 +18,14 @@ std::string fixed(double value, int digits) {
     char buffer[64];
     std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
     return buffer;
+}
+
+std::string shell_word(const std::string& word) {
+    const auto plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("_@%+=:,./-", c) || c >= 0x80; };
+    if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
+    std::string quoted = "'";
+    for (const char c : word) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+    return quoted + "'";
 }
 
 std::string aligned(const std::vector<std::vector<std::string>>& rows, const std::set<size_t>& right) {

@@ -87,6 +87,8 @@ class Slot {
         } catch (const Interrupted&) {  // has its checkpoint
         } catch (const InputError& e) {
             say(text("input ", e.what()));
+        } catch (const WriteError& e) {  // would meet the next trial, too
+            say(text("disk ", e.what()));
         } catch (const TrainingFailed& e) {
             say(text("failed ", e.what()));
         } catch (const std::exception& e) {

@@ -114,6 +114,7 @@ void WorkerCrew::hear(size_t w, const std::string& line) {
     } else {
         std::getline(in >> std::ws, m.detail);
         if (kind == "input") throw InputError(m.detail);
+        if (kind == "disk") throw WriteError(m.detail);  // no trial's fault
         if (kind != "failed" && kind != "ended") failure("worker ", w, " said: ", line);
         m.kind = kind == "failed" ? CrewMessage::Kind::failed : CrewMessage::Kind::ended;
         suspects_.erase(worker.busy.at(own));

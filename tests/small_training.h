@@ -111,6 +111,7 @@ class SmallTraining {
         omp_set_num_threads(threads_);
         std::signal(SIGINT, SIG_DFL);
         std::signal(SIGTERM, SIG_DFL);
+        std::signal(SIGHUP, SIG_DFL);
     }
 
     fs::path path(const std::string& run) const { return folder_ / run; }

@@ -251,14 +251,19 @@ TEST_CASE("bad input: a full disk is named, leaves nothing half-written, and the
         const SmallDisk disk(folder / "disk", "size=8k,nr_inodes=3");
         if (!disk) return;
         put_file(folder / "disk/filler", std::string(8192, 'x'));
-        check_rejected(folder, train_s + "--run disk/run", {"disk/run", "No space left on device"});
-        check_rejected(folder, "data synth --data disk", {"disk/", "No space left on device", "choose another folder"});
+        const auto before = listing(folder.path());
+        for (const std::string& line : {train_s + "--run disk/run", std::string("data synth --data disk")}) {
+            const Ended end = run(folder, line);
+            CHECK(end.code == 1);
+            CHECK(says(end.err, {"disk/", "cannot be written (No space left on device); free some space or choose another folder"}));
+            CHECK(listing(folder.path()) == before);
+        }
     }
     SUBCASE("in mid-run") {
         const SmallDisk disk(folder / "disk", "size=64k");
         if (!disk) return;
         const Ended end = run(folder, train_s + "--run disk/run");
-        CHECK(end.code == 2);
+        CHECK(end.code == 1);
         CHECK(end.err.find('\n') == end.err.size() - 1);
         CHECK(says(end.err, {"disk/run/checkpoint.bin: cannot be written (No space left on device)", "free some space"}));
         CHECK_FALSE(fs::exists(folder / "disk/run/checkpoint.bin"));
@@ -270,6 +275,55 @@ TEST_CASE("bad input: a full disk is named, leaves nothing half-written, and the
         CHECK(read_file(folder / "disk/run/student.safetensors") == read_file(folder / "whole/student.safetensors"));
         CHECK(without_seconds(folder / "disk/run/epochs.csv") == without_seconds(folder / "whole/epochs.csv"));
     }
+}
+
+TEST_CASE("bad input: a disk that fills up ends a search, and is no trial's fault") {
+    const Workplace folder;
+    const SmallDisk disk(folder / "disk", "size=96k");
+    if (!disk) return;
+    const std::string search = "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8 --epochs 1 --batch 25 --alone-batch 25 "
+                               "--trials 1 --retrain-seeds 1 --best 1 --threads 1 --quiet ";
+    const Ended end = run(folder, search + "--run disk/g");
+    CAPTURE(end.err);
+    CHECK(end.code == 1);
+    CHECK(says(end.err, {"cannot be written (No space left on device); free some space"}));
+    CHECK(end.err.find('\n') == end.err.size() - 1);
+    if (fs::exists(folder / "disk/g/journal.csv")) CHECK(read_file(folder / "disk/g/journal.csv").find("failed") == std::string::npos);
+}
+
+TEST_CASE("bad input: a place that cannot be written to is the input's fault, and nobody is told to free space") {
+    const Workplace folder;
+    for (const int reason : {ENOENT, EACCES, EROFS, ENOTDIR}) {
+        const std::string said = complaint([&] { cannot_write("x", reason); });
+        CHECK(says(said, {std::strerror(reason), "choose another folder"}));
+        CHECK(said.find("free some space") == std::string::npos);
+    }
+    CHECK(complaint<WriteError>([] { cannot_write("x", EIO); }) == text("x: cannot be written (", std::strerror(EIO), ")"));
+    CHECK(says(complaint<WriteError>([] { cannot_write("x", EDQUOT); }), {"free some space"}));
+}
+
+TEST_CASE("bad input: --save is looked at before there is a run, and replaces weight files alone") {
+    const Workplace folder;
+    put_file(folder / "notes.txt", "mine");
+    check_rejected(folder, train_s + "--save notes.txt", {"--save notes.txt", "is no weight file", "not replaced"});
+    fs::create_directory(folder / "out");
+    check_rejected(folder, train_s + "--save out", {"--save out", "is no weight file"});
+    check_rejected(folder, train_s + "--save " + std::string(250, 'n') + ".safetensors", {"cannot be written", "File name too long"});
+    check_rejected(folder, train_s + "--save /proc/w.safetensors", {"/proc/w.safetensors: cannot be written"});
+    CHECK(run(folder, train_s + "--save resnet8.safetensors --run r").code == 0);
+    CHECK(read_file(folder / "resnet8.safetensors") == read_file(folder / "r/student.safetensors"));
+}
+
+TEST_CASE("bad input: a disk too small for --save's copy fails the command, but the run is whole") {
+    const Workplace folder;
+    const SmallDisk disk(folder / "disk", "size=64k");
+    if (!disk) return;
+    const Ended end = run(folder, train_s + "--save disk/w.safetensors --run r");
+    CHECK(end.code == 1);
+    CHECK(says(end.err, {"disk/w.safetensors: cannot be written (No space left on device)"}));
+    CHECK_FALSE(fs::exists(folder / "disk/w.safetensors"));
+    CHECK(says(run(folder, "train --resume --run r").out, {"r: finished before, skipped"}));
+    CHECK(run(folder, "eval --weights r/student.safetensors --dataset s --batch 32 --threads 1").code == 0);
 }
 
 TEST_CASE("bad input: --device cuda without a GPU") {

@@ -461,10 +461,10 @@ TEST_CASE("data import: a disk that fills up is reported and leaves nothing") {
         const auto handler = ::signal(SIGXFSZ, SIG_IGN);
         const rlimit small = {300000, before.rlim_max};
         REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
-        const std::string message = complaint([&] { synthesize(folder / "data", options); });
+        const std::string message = complaint<WriteError>([&] { synthesize(folder / "data", options); });
         ::setrlimit(RLIMIT_FSIZE, &before);
         ::signal(SIGXFSZ, handler);
-        CHECK(says(message, {"train.bin", "cannot be written", "free some space"}));
+        CHECK(says(message, {"train.bin", "cannot be written (File too large)"}));
         CHECK_FALSE(fs::exists(folder / "data"));
     }
     SUBCASE("a small file system") {
@@ -473,7 +473,7 @@ TEST_CASE("data import: a disk that fills up is reported and leaves nothing") {
             skip(std::string("a file system cannot be mounted: ") + std::strerror(errno));
             return;
         }
-        const std::string message = complaint([&] { synthesize(folder / "disk", options); });
+        const std::string message = complaint<WriteError>([&] { synthesize(folder / "disk", options); });
         const bool empty = fs::is_empty(folder / "disk");
         ::umount((folder / "disk").c_str());
         CHECK(says(message, {"train.bin", "No space left on device"}));

@@ -49,10 +49,10 @@ void check_equal(const fs::path& a, const fs::path& b) {
 
 }  // namespace
 
-TEST_CASE("interruption: SIGINT and SIGTERM end with 3 and a checkpoint, --resume ends like the uninterrupted run") {
+TEST_CASE("interruption: SIGINT, SIGTERM and SIGHUP end with 3 and a checkpoint, --resume ends like the uninterrupted run") {
     const Workplace folder;
     REQUIRE(run(folder, training(4, 1, "whole")).code == 0);
-    for (const auto& [signal, name] : {std::pair(SIGINT, "int"), std::pair(SIGTERM, "term")}) {
+    for (const auto& [signal, name] : {std::pair(SIGINT, "int"), std::pair(SIGTERM, "term"), std::pair(SIGHUP, "hup")}) {
         CAPTURE(name);
         Command command(folder, training(4, 1, name));
         wait_for_rows(command, folder / name / "epochs.csv", 1);
@@ -71,6 +71,24 @@ TEST_CASE("interruption: SIGINT and SIGTERM end with 3 and a checkpoint, --resum
         CHECK(says(resumed.out, {"seed             5", "epoch 4/4"}));
         check_equal(folder / name, folder / "whole");
     }
+}
+
+TEST_CASE("interruption: under nohup a closed terminal stops nothing; the hint can be copied into a shell") {
+    const Workplace folder;
+    ::signal(SIGHUP, SIG_IGN);
+    Command deaf(folder, training(3, 1, "deaf"));
+    ::signal(SIGHUP, SIG_DFL);
+    wait_for_rows(deaf, folder / "deaf/epochs.csv", 1);
+    deaf.send(SIGHUP);
+    CHECK(deaf.wait().code == 0);
+
+    Command command(folder, training(40, 1, "it's(v2)"));
+    wait_for_rows(command, folder / "it's(v2)/epochs.csv", 1);
+    command.send(SIGHUP);
+    command.send(SIGHUP);  // a shell sends it again to its jobs
+    const Ended end = command.wait();
+    CHECK(end.code == 3);
+    CHECK(says(end.err, {"go on with --resume --run 'it'\\''s(v2)'"}));
 }
 
 TEST_CASE("interruption: of several runs, the one under way goes on and the rest follow") {
