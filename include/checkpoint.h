@@ -1,5 +1,5 @@
 // checkpoint.h: the state of an interrupted run in one file, from which it goes on to the bit.
-// defines: Checkpoint, write_checkpoint, read_checkpoint, host, restore
+// defines: Checkpoint, write_checkpoint, read_checkpoint, host, all_finite, restore
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -26,6 +26,7 @@ Checkpoint read_checkpoint(const std::filesystem::path& path);
 
 /// A tensor as a checkpoint holds it; nothing for one that is not defined.
 std::vector<float> host(const Tensor& tensor);
+bool all_finite(const std::vector<float>& values);  ///< no NaN, no infinity
 /// The way back. A checkpoint of the same run in the same program always fits; InputError guards against a file from elsewhere.
 void restore(Tensor to, const Checkpoint& from, const std::string& name, const std::filesystem::path& path);
 

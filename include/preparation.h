@@ -57,6 +57,7 @@ class PreparationPhase {
     void train_epoch(const RunFolder& folder, class Progress& progress, const std::function<void()>& save_checkpoint);
     void queue_step(int64_t images);
     double mean_of(const std::vector<float>& losses) const;
+    void require_finite_weights(const std::vector<float>& values) const;
     [[noreturn]] void fail_not_finite(int64_t step, const std::string& what) const;
 
     Backend& backend_;

@@ -134,6 +134,7 @@ class Trainer {
     void queue_step(int64_t images);
     Totals totals(const Table& table) const;
     void require_finite(const float* row, int64_t step) const;
+    void require_finite_weights(const std::vector<float>& values, const std::vector<float>& buffers) const;
     void log_steps(const Table& table);
     void log_preparation(int64_t first, double rate, const std::vector<float>& losses);
     [[noreturn]] void fail_not_finite(int64_t step, const std::string& what) const;

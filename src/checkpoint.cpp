@@ -3,6 +3,8 @@
 // elements. Numbers are 8 bytes in the machine's byte order: a checkpoint is resumed on the machine that wrote it.
 #include "checkpoint.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <string_view>
 
@@ -126,6 +128,10 @@ Checkpoint read_checkpoint(const fs::path& path) {
 }
 
 std::vector<float> host(const Tensor& t) { return t.defined() ? t.to_host() : std::vector<float>(); }
+
+bool all_finite(const std::vector<float>& values) {
+    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
 
 void restore(Tensor to, const Checkpoint& from, const std::string& name, const fs::path& path) {
     const auto found = from.floats.find(name);

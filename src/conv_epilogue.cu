@@ -22,7 +22,7 @@ struct EpilogueRow {
             float value = out[c];
             if (extra) value += extra[c];
             if (b) value += b[c];
-            out[c] = clip && !(value > 0) ? 0.0f : value;
+            out[c] = clip && value < 0 ? 0.0f : value;  // NaN stays
         });
     }
 };

@@ -82,8 +82,8 @@ inline void store(bfloat16* p, const Channels<Width>& r) {
     }
 }
 
-inline float positive_part(float v) { return v > 0 ? v : 0.0f; }
-inline Lane positive_part(Lane v) { return v > Lane{} ? v : Lane{}; }
+inline float positive_part(float v) { return v < 0 ? 0.0f : v; }  // NaN stays
+inline Lane positive_part(Lane v) { return v < Lane{} ? Lane{} : v; }
 inline float where_positive(float y, float g) { return y > 0 ? g : 0.0f; }
 inline Lane where_positive(Lane y, Lane g) { return y > Lane{} ? g : Lane{}; }
 

@@ -12,6 +12,7 @@
 
 #include "cpu_backend.h"
 #include "error.h"
+#include "launch.h"
 
 namespace distill {
 namespace {
@@ -97,7 +98,6 @@ class ConvPlan {
         dnnl::primitive_attr attributes;
         dnnl::post_ops post;
         if (epilogue.residual) post.append_binary(dnnl::algorithm::binary_add, y_ours);
-        if (epilogue.relu) post.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
         attributes.set_post_ops(post);
         const auto kind = direction == Direction::forward ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
         const dnnl::convolution_forward::desc description =
@@ -172,7 +172,7 @@ namespace {
 ConvPlan& plan(ConvPlans& plans, const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue = {}) {
     const ConvPlans::Key key{static_cast<int64_t>(direction), g.x.n, g.x.h, g.x.w, g.x.c, g.w.n, g.w.h, g.w.w, g.w.c, g.y.h, g.y.w,
                              g.stride_h, g.stride_w, g.pad_h, g.pad_w, g.groups,
-                             (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr), epilogue.relu, omp_get_max_threads(),
+                             (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr), omp_get_max_threads(),
                              static_cast<int64_t>(g.type)};
     auto& slot = plans.by_key[key];
     if (!slot) {
@@ -186,6 +186,16 @@ ConvPlan& plan(ConvPlans& plans, const Conv2dGeometry& g, Direction direction, c
     return *slot;
 }
 
+/// In place. oneDNN's own, as a part of the convolution, makes 0 of NaN, and a network that is spoilt would look like a poor one.
+template <class T>
+void relu(int64_t n, T* y) {
+#pragma omp parallel for simd schedule(static) if (n > parallel_threshold)
+    for (int64_t i = 0; i < n; ++i) {
+        const float value = y[i];
+        y[i] = value < 0 ? 0.0f : value;
+    }
+}
+
 }  // namespace
 
 ConvPlans::ConvPlans() = default;
@@ -193,6 +203,7 @@ ConvPlans::~ConvPlans() = default;
 
 void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
     plan(*plans_, g, Direction::forward, epilogue).forward(x, w, epilogue, y);
+    if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
 void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
     plan(*plans_, g, Direction::backward_data).backward_data(dy, w, dx);

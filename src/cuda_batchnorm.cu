@@ -308,7 +308,7 @@ struct ForwardApply {
         for (int i = 0; i < V; ++i) {
             float v = static_cast<float>(in.x.v[i]) * k.a.v[i] + k.b.v[i];
             if (residual) v += static_cast<float>(in.residual.v[i]);
-            out.v[i] = relu && !(v > 0) ? 0.0f : v;
+            out.v[i] = relu && v < 0 ? 0.0f : v;
         }
         store(y + at, out);
     }

@@ -218,6 +218,7 @@ void CudnnConvGraph::add_pointwise(cudnnPointwiseMode_t mode, const CudnnDescrip
     CudnnDescriptor& description = add(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
     description.set(CUDNN_ATTR_POINTWISE_MODE, mode);
     description.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+    if (mode == CUDNN_POINTWISE_RELU_FWD) description.set(CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, CUDNN_PROPAGATE_NAN);
     description.finalize();
 
     CudnnDescriptor& operation = add(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);

@@ -12,7 +12,7 @@ namespace {
 
 // Each activation: the value, and the derivative from input and output (so that only what it needs is kept alive).
 struct Relu {
-    DISTILL_HD float value(float x) const { return x > 0 ? x : 0; }
+    DISTILL_HD float value(float x) const { return x < 0 ? 0 : x; }  // NaN stays, for the guards to see
     DISTILL_HD float derivative(float, float y) const { return y > 0 ? 1.0f : 0.0f; }
 };
 struct LeakyRelu {

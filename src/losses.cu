@@ -26,8 +26,8 @@ struct AbsoluteDifference {
 struct BoundaryViolation {
     DISTILL_HD static float value(float s, float t) { return derivative(s, t) * derivative(s, t) / 4; }
     DISTILL_HD static float derivative(float s, float t) {
-        if (t > 0) return s <= 1 ? 2 * (s - 1) : 0.0f;
-        return s > -1 ? 2 * (s + 1) : 0.0f;
+        if (t > 0) return s > 1 ? 0.0f : 2 * (s - 1);  // NaN stays
+        return s <= -1 ? 0.0f : 2 * (s + 1);
     }
 };
 

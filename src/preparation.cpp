@@ -10,6 +10,7 @@
 #include "error.h"
 #include "ops.h"
 #include "progress.h"
+#include "texts.h"
 #include "training_failed.h"
 
 namespace distill {
@@ -86,6 +87,11 @@ double PreparationPhase::mean_of(const std::vector<float>& losses) const {
     return sum / images;
 }
 
+/// A loss may be finite and its update not; such weights must not replace the last good ones.
+void PreparationPhase::require_finite_weights(const std::vector<float>& values) const {
+    if (!all_finite(values)) fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
+}
+
 void PreparationPhase::fail_not_finite(int64_t step, const std::string& what) const {
     throw TrainingFailed(
         text(preparation_.name, ", epoch ", epoch_, ", step ", step, " (counted from 0): ", what, "; try a smaller learning rate"));
@@ -106,7 +112,7 @@ void PreparationPhase::train_epoch(const RunFolder& folder, Progress& progress, 
         if (interruption()) {
             save_checkpoint();
             throw Interrupted(text("interrupted in epoch ", epoch_, " of the ", preparation_.name, " after step ", step_,
-                                   "; go on with --resume --run ", folder.path().string()));
+                                   "; go on with --resume --run ", shell_word(folder.path().string())));
         }
         constexpr double checkpoint_seconds = 120;  // as the trainer
         if (seconds_since(saved) > checkpoint_seconds) save_checkpoint(), saved = Clock::now();
@@ -124,10 +130,11 @@ void PreparationPhase::run(const RunFolder& folder, const std::function<void()>&
         const auto started = Clock::now();
         const std::vector<float> losses = losses_.view(0, {1, 1, 1, step_}).to_host();
         last_loss_ = mean_of(losses);
+        require_finite_weights(host(preparation_.parameters->values()));  // before there is a row
         seconds_ += seconds_since(started);
         rows.row({std::to_string(epoch_), number(rate()), number(last_loss_), number(seconds_ - seconds_before_epoch_)});
         rows.sync();  // the checkpoint counts on it
-        progress.epoch(static_cast<int>(epoch_), figure(preparation_.loss, last_loss_));
+        progress.epoch(static_cast<int>(epoch_), {figure(preparation_.loss, last_loss_)});
         if (log_steps) log_steps(logged_steps(), rate(), losses);
         ++epoch_;
         step_ = 0;
@@ -149,10 +156,7 @@ void PreparationPhase::keep_in(Checkpoint& c) const {
     c.floats["preparation.momenta"] = host(p.momenta());
     c.floats["preparation.buffers"] = host(p.buffers());
     c.floats["preparation.losses"] = host(losses_);
-    // A loss may be finite and its update not; such weights must not replace the last good ones. (Later the trainer looks.)
-    const std::vector<float>& values = c.floats["preparation.values"];
-    if (!ended() && !std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
-        fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
+    if (!ended()) require_finite_weights(c.floats["preparation.values"]);  // later the trainer looks
     c.counters["preparation.epoch"] = epoch_;
     c.counters["preparation.step"] = step_;
     c.counters["preparation.steps_made"] = steps_made_;

@@ -10,6 +10,7 @@
 #include "error.h"
 #include "kernels.h"
 #include "progress.h"
+#include "texts.h"
 #include "training_failed.h"
 
 namespace distill {
@@ -97,6 +98,12 @@ void Trainer::require_finite(const float* row, int64_t step) const {
     fail_not_finite(step, text("the loss is ", row[0], parts));
 }
 
+/// A loss may be finite and its update not; such weights must not replace the last good ones.
+void Trainer::require_finite_weights(const std::vector<float>& values, const std::vector<float>& buffers) const {
+    if (!all_finite(values) || !all_finite(buffers))
+        fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
+}
+
 void Trainer::fail_not_finite(int64_t step, const std::string& what) const {
     throw TrainingFailed(text("epoch ", epoch_, ", step ", step, " (counted from 0): ", what, "; try a smaller --lr. ", last_good()));
 }
@@ -143,7 +150,8 @@ void Trainer::train_epoch(Progress& progress) {
         if (interruption()) {
             write_checkpoint();
             throw Interrupted(
-                text("interrupted in epoch ", epoch_, " after step ", step_, "; go on with --resume --run ", folder_.path().string()));
+                text("interrupted in epoch ", epoch_, " after step ", step_, "; go on with --resume --run ",
+                     shell_word(folder_.path().string())));
         }
         if (seconds_since(saved) > checkpoint_seconds) write_checkpoint(), saved = Clock::now();
         if (backend_.immediate()) {
@@ -160,6 +168,7 @@ void Trainer::finish_epoch(Progress& progress) {
     const auto started = Clock::now();
     const Table table = table_.view(0, {step_, 1, 1, columns_}).to_host();
     for (int64_t row = 0; row < step_; ++row) require_finite(table.data() + row * columns_, row);
+    require_finite_weights(host(method_.parameters().values()), host(method_.parameters().buffers()));  // before there is a row
     const Totals t = totals(table);
     const Evaluation test = evaluate(backend_, loader_, method_.student());
     if (!std::isfinite(test.loss))  // the epoch's last step spoiled the weights: what was saved before stays
@@ -259,10 +268,7 @@ void Trainer::write_checkpoint() const {
     c.counters = {
         {"epoch", epoch_}, {"step", step_}, {"global_step", global_step_}, {"rows", rows_written_}, {"best_epoch", result_.best_epoch}};
     preparation_.keep_in(c);
-    // A loss may be finite and its update not; such weights must not replace the last good ones.
-    for (const char* name : {"values", "buffers"})
-        for (const float v : c.floats[name])
-            if (!std::isfinite(v)) fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
+    require_finite_weights(c.floats["values"], c.floats["buffers"]);
     c.text["last"] = exact(result_.last);
     c.text["best"] = exact(result_.best);
     c.text["seconds"] = exact(result_.seconds);
@@ -277,6 +283,7 @@ void Trainer::resume() {
     const Checkpoint c = read_checkpoint(path);
     for (const auto& [option, value] : folder_.config()) {
         const auto found = c.text.find("config." + option);
+        if (may_change(option)) continue;
         if (found == c.text.end() || found->second != value)
             input_error(path.string(), ": was written with ", option, " = ", found == c.text.end() ? "nothing" : found->second,
                         ", config.csv has ", value, "; restore config.csv or start anew in another folder");

@@ -113,6 +113,16 @@ TEST_CASE("preparation: a loss that is not finite is noticed at once on the CPU,
         CHECK(read_csv(t.path("run") / "preparation.csv").rows.size() == 1);
         CHECK(t.outcome("run", map_first, true) == t.outcome("whole", map_first));  // from the checkpoint after epoch 0
     }
+    {  // a finite loss, and an update that is not
+        SmallTraining t;
+        auto inner = map_first(t.backend(), t.options, t.teacher());
+        const Parameters* p = inner->preparation().parameters;
+        const float spoilt = std::numeric_limits<float>::quiet_NaN();
+        DisturbedPreparation method(std::move(inner), 7, [&] { p->momenta().view(0, {}).upload(&spoilt); });
+        const std::string message = complaint<TrainingFailed>([&] { t.train("spoilt", method); });
+        CHECK(says(message, {"preparation, epoch 1, step 3 (counted from 0): a weight is not finite after it"}));
+        CHECK(read_csv(t.path("spoilt") / "preparation.csv").rows.size() == 1);
+    }
     SmallTraining queued(std::make_unique<QueuedBackend>(Order::shuffled));
     MapFirst method(queued.backend(), queued.options, queued.teacher(), infinite);
     const std::string message = complaint<TrainingFailed>([&] { queued.train("run", method); });

@@ -194,7 +194,7 @@ TEST_CASE("trainer: a loss that is not finite stops the run, is named, and the l
         bench.options.batch = 100;
         const auto method = supervised(bench.backend(), bench.options, bench.teacher());
         const std::string said = complaint<std::runtime_error>([&] { bench.train("run", *method); });
-        CHECK(says(said, {"epoch 0, step 0 ", "the test loss after it is inf", "try a smaller --lr"}));
+        CHECK(says(said, {"epoch 0, step 0 ", "the test loss after it is nan", "try a smaller --lr"}));
         CHECK_FALSE(fs::exists(bench.path("run") / "checkpoint.bin"));
         CHECK(read_csv(bench.path("run") / "epochs.csv").rows.empty());
     }
