@@ -1,5 +1,5 @@
 // distillation.h: plain training, and what every distillation shares: a frozen teacher and Hinton's loss.
-// defines: Supervised, Teacher, Teachers, settle_teachers, load_teachers, look, kd_loss, KnowledgeDistillation
+// defines: Supervised, require_network, Teacher, Teachers, settle_teachers, load_teachers, look, kd_loss, KnowledgeDistillation
 #pragma once
 #include <memory>
 #include <string>
@@ -16,6 +16,10 @@ class Supervised final : public StudentMethod {
     std::vector<std::string> loss_names() const override { return {"loss_ce"}; }
     StepResult step(const Batch& batch) override;
 };
+
+/// The rule for every weight file of a network, --init, eval, teachers and nodes alike: InputError if one of this program's own (own_word)
+/// says that it is another network, or of another number of classes (0: any will do).
+void require_network(const std::string& file, const std::map<std::string, std::string>& metadata, const std::string& network, int classes);
 
 /// A trained network that is only looked at: its passes are never recorded.
 class Teacher {

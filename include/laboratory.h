@@ -1,5 +1,5 @@
 // laboratory.h: what a training works with: a device, the data set, teachers.
-// defines: Laboratory, open_laboratory, MethodFactory, start_method, load_start_weights, warn_if_trained_otherwise
+// defines: Laboratory, open_laboratory, MethodFactory, start_method, load_weights, warn_if_trained_otherwise
 #pragma once
 #include <functional>
 #include <map>
@@ -34,14 +34,14 @@ Laboratory open_laboratory(Options& options);
 /// Called by several threads at once, each with its own laboratory.
 using MethodFactory = std::function<std::unique_ptr<Method>(Laboratory&, const Options&)>;
 
-/// The method with its start weights (--init, if given): those of load_start_weights, and what the method's preparation trains apart
-/// (a paraphraser), if the file has it; it must, where the preparation has no epochs. InputError if one of its networks is not made for
-/// the data's images.
+/// The method with its start weights (--init, if given): a plain student; a file with the student under "student." and the helpers beside
+/// it; or the helpers alone, as a run keeps them in helpers.safetensors. A classifier of another number of classes is left out, in a line.
+/// Also what the method's preparation trains apart (a paraphraser), if the file has it; it must, where the preparation has no epochs.
+/// InputError if one of its networks is not made for the data's images.
 std::unique_ptr<Method> start_method(Laboratory& lab, const Options& options, const MethodFactory& make);
 
-/// --init: a plain student; a file with the student under "student." and the helpers beside it; or the helpers alone, as a run keeps them
-/// in helpers.safetensors. Returns the file's metadata.
-std::map<std::string, std::string> load_start_weights(Parameters& parameters, const std::string& path);
+/// All the weights of `network`, which `parameters` have as the student, from its file. Returns the file's metadata.
+std::map<std::string, std::string> load_weights(Parameters& parameters, const std::string& path, const Network& network);
 
 /// Prints a line for each of data set and normalisation in which a weight file's metadata differ from the options (resolved).
 void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& options);

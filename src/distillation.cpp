@@ -46,17 +46,19 @@ std::unique_ptr<Teacher> Teacher::load(Backend& backend, const Options& options,
         input_error("--teacher-weights: the teacher's file is missing; train one with: distill train --net ", options.teacher,
                     " --dataset ", options.dataset, " --save teacher.safetensors");
     const WeightFile file = read_safetensors(options.teacher_weights);
-    const std::pair<std::string, std::string> expected[] = {{"network", options.teacher}, {"classes", std::to_string(classes)}};
-    for (const auto& [key, here] : expected) {
-        const auto said = file.metadata.find(key);
-        if (said != file.metadata.end() && said->second != here)
-            input_error(options.teacher_weights, ": the network's ", key, ": the file says ", said->second, ", expected ", here,
-                        "; name one that was trained for this");
-    }
+    require_network(options.teacher_weights, file.metadata, options.teacher, classes);
     teacher->parameters_.from_file(file, options.teacher_weights);
     teacher->file_ = options.teacher_weights;
     teacher->metadata_ = file.metadata;
     return teacher;
+}
+
+void require_network(const std::string& file, const std::map<std::string, std::string>& metadata, const std::string& network, int classes) {
+    const std::pair<std::string, std::string> expected[] = {{"network", network}, {"classes", classes > 0 ? std::to_string(classes) : ""}};
+    for (const auto& [key, here] : expected)
+        if (const std::string said = own_word(metadata, key); !said.empty() && !here.empty() && said != here)
+            input_error(file, ": the network's ", key, ": the file says ", said, ", expected ", here,
+                        "; name one that was trained for this");
 }
 
 Output Teacher::operator()(const Var& images, bool pre_activation) const {
@@ -79,11 +81,9 @@ void settle_teachers(Options& o) {
     for (size_t i = 0; i < files.size(); ++i) {
         if (files[i].empty()) input_error("--teachers ", o.teachers, ": file ", i, " (counted from 0) has no name; take out the comma");
         if (nets[i].empty()) {
-            const WeightFile file = read_safetensors(files[i]);
-            const auto said = file.metadata.find("network");
-            if (said == file.metadata.end())
+            nets[i] = own_word(read_safetensors(files[i]).metadata, "network");
+            if (nets[i].empty())
                 input_error(files[i], ": does not say which network it is; name it with --teacher-nets; there are: ", network_names());
-            nets[i] = said->second;
         }
         o.teacher += (i == 0 ? "" : "+") + nets[i];
     }

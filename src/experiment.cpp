@@ -1,13 +1,19 @@
 #include "experiment.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <optional>
 
 #include "backend.h"
 #include "csv.h"
 #include "error.h"
 #include "files.h"
 #include "runs.h"
+#include "safetensors.h"
 #include "version.h"
 
 namespace distill {
@@ -90,6 +96,54 @@ Config measure_teachers(Laboratory& lab, const Loader& loader, const Options& o,
     return facts;
 }
 
+/// Both, on images that none of them can have been trained on: what --val holds out of the training part is new to the student alone.
+Config measure_trained(Laboratory& lab, const Loader& loader, const Options& o, const Method& method) {
+    std::optional<Loader> test_part;
+    if (o.validation > 0 && !(lab.teachers.empty() && method.pretrained().empty()))
+        test_part.emplace(*lab.backend, load_dataset(o.data, o.dataset), lab.loader_options(o));
+    const Loader& unseen = test_part ? *test_part : loader;
+    Config facts = measure_teachers(lab, unseen, o, method.student());
+    for (auto& fact : measure_pretrained(lab, unseen, o, method)) facts.push_back(std::move(fact));
+    return facts;
+}
+
+}  // namespace
+
+namespace {
+
+/// --save: what cannot work is found before there is a run, and no file of another kind is replaced.
+void require_savable(const fs::path& path) {
+    std::error_code unused;
+    if (!fs::is_directory(fs::absolute(path).parent_path()))
+        input_error("--save ", path.string(), ": the folder is not there; make it first");
+    if (fs::exists(path, unused) && !is_weight_file(path))
+        input_error("--save ", path.string(), ": is there and is no weight file, so it is not replaced; name another, or move it away");
+    std::string trial = path.string() + ".XXXXXX";
+    const int fd = ::mkstemp(trial.data());
+    if (fd < 0) cannot_write(path, errno);
+    ::close(fd);
+    ::unlink(trial.c_str());
+}
+
+/// --resume --epochs N makes a run longer; what that does to its schedule is said.
+void require_longer(const RunFolder& folder, const OptionTable& table, const Options& o) {
+    const int before = std::atoi(value_of(folder.config(), "epochs").c_str());
+    if (!table.given("epochs") || o.epochs == before) return;
+    const std::string name = folder.path().string();
+    if (o.epochs < before)
+        input_error("--epochs ", o.epochs, ": ", name, " was started with ", before, ", and a run can be made longer, not shorter; resume ",
+                    "without it, or start anew in another folder");
+    if (o.max_steps > 0)
+        input_error("--epochs ", o.epochs, ": ", name, " ends by --max-steps ", o.max_steps, "; start anew in another folder");
+    const std::vector<int> steps = parse_lr_steps(o.lr_steps);
+    std::string falls;
+    for (const int epoch : steps)
+        if (epoch >= before && epoch < o.epochs) falls += (falls.empty() ? ", a tenth from epoch " : " and ") + std::to_string(epoch);
+    std::printf("note: %s goes on from %d to %d epochs; --lr-steps %s stays: the added epochs begin at rate %s%s%s\n", name.c_str(), before,
+                o.epochs, o.lr_steps.empty() ? "(none)" : o.lr_steps.c_str(), number(learning_rate(o.lr, steps, before)).c_str(),
+                falls.c_str(), table.has("graph") ? "; linear gates rise to the new end" : "");
+}
+
 }  // namespace
 
 Config kept_options(const OptionTable& table) {
@@ -100,8 +154,11 @@ Config kept_options(const OptionTable& table) {
 
 void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many,
                      const std::set<std::string>& free) {
-    const Config now = table.values();
-    for (const auto& [name, value] : folder.config()) {
+    const Config now = table.values(), then = folder.config();
+    const auto as_many = [](const std::string& a, const std::string& b) {  // places of the same files; what they hold is compared later
+        return !b.empty() && std::count(a.begin(), a.end(), ',') == std::count(b.begin(), b.end(), ',');
+    };
+    for (const auto& [name, value] : then) {
         const bool of_kd = table.has("method") && std::count(kd_methods.begin(), kd_methods.end(), value) > 0;
         if (name == "method" && !of_kd && value != method)
             input_error(folder.path().string(), ": was started with: distill ", command_of(value),
@@ -109,10 +166,15 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
         if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
         const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
         const bool open = left_open(name, own->second);
-        if (table.given(name) && !open && name != "save" && free.count(name) == 0 && own->second != value)
+        const bool differs = table.given(name) && !open && own->second != value;
+        const bool said_anew = !differs || name == "save" || free.count(name) > 0 || (names_places(name) && as_many(own->second, value));
+        if (!said_anew && (name == "threads" || name == "device"))
+            std::printf("note: --%s %s: %s was started with %s; from here on its bits are not those of a run left alone\n", name.c_str(),
+                        own->second.c_str(), folder.path().c_str(), value.c_str());
+        else if (!said_anew)
             input_error("--", name, " ", own->second, ": ", folder.path().string(), " was started with ", value,
                         "; resume without it, or start anew in another folder");
-        table.set(name, value, folder.file("config.csv").string(), open);
+        table.set(name, found_again(folder.path(), then, name, value), folder.file("config.csv").string(), open);
     }
 }
 
@@ -131,6 +193,28 @@ std::string checksum(const Dataset& data) {
     return sha256_hex(digests);
 }
 
+void take_seeds_of(const fs::path& base, OptionTable& table, const std::string& within) {
+    if (table.given("runs") || table.given("seed") || fs::exists(base / "config.csv")) return;
+    std::set<uint64_t> seeds;
+    std::error_code none;
+    for (const fs::directory_entry& entry : fs::directory_iterator(base, none)) {
+        const std::string name = entry.path().filename().string();
+        const bool digits = name.find_first_not_of("0123456789", 1) == std::string::npos;
+        if (name[0] == 's' && digits && name.size() > 1 && name.size() < 20 && fs::exists(entry.path() / within / "config.csv"))
+            seeds.insert(std::stoull(name.substr(1)));
+    }
+    if (seeds.empty()) return;
+    uint64_t first = *seeds.begin(), end = *seeds.rbegin() + 1;
+    for (const uint64_t seed : seeds) {
+        const Config config = read_config(base / ("s" + std::to_string(seed)) / within / "config.csv");
+        const uint64_t began = std::strtoull(value_of(config, "info.first_seed").c_str(), nullptr, 10);
+        const uint64_t runs = std::strtoull(value_of(config, "info.runs").c_str(), nullptr, 10);
+        if (runs > 0) first = std::min(first, began), end = std::max(end, began + runs);
+    }
+    table.set("seed", std::to_string(first), base.string());
+    table.set("runs", std::to_string(end - first), base.string());
+}
+
 void print_configuration(const std::string& method, const Config& rows) {
     std::printf("distill %s\n", command_of(method).c_str());
     for (const auto& [name, value] : rows)
@@ -138,8 +222,8 @@ void print_configuration(const std::string& method, const Config& rows) {
     std::fflush(stdout);
 }
 
-void require_student(Options& o) {
-    if (o.student.empty()) input_error("--student: no network named; there are: ", network_names());
+void require_student(Options& o, const char* option) {
+    if (o.student.empty()) input_error(option, ": no network named; there are: ", network_names());
     family_of(o.student);  // throws for an unknown name
 }
 
@@ -148,20 +232,23 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     // A subcommand of several methods says with an option which it is.
     const auto method = [&] { return table.has("method") ? o.kd_method : method_name; };
     const fs::path base = o.run.empty() ? default_run(method(), o) : o.run;
-    const bool many = o.runs > 1;
+    if (o.resume) take_seeds_of(base, table);
+    const bool many = o.runs > 1 || (o.resume && !fs::exists(base / "config.csv") && fs::exists(base / ("s" + std::to_string(o.seed))));
     const auto seed_of = [first = o.seed](int i) { return first + static_cast<uint64_t>(i); };
     const auto folder_of = [&](int i) { return many ? base / ("s" + std::to_string(seed_of(i))) : base; };
     for (int i = 0; i < o.runs; ++i) {
         const bool known = fs::exists(folder_of(i));
         if (known && !o.resume)
             input_error(folder_of(i).string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
-        if (o.resume && (known || !many)) take_options_of(RunFolder::reopen(folder_of(i)), method_name, table, many);
+        if (!o.resume || (many && !known)) continue;
+        const RunFolder folder = RunFolder::reopen(folder_of(i));
+        take_options_of(folder, method_name, table, many, {"epochs"});
+        require_longer(folder, table, o);
     }
     if (many && !o.save.empty())
         input_error("--save ", o.save, ": is one file for ", o.runs, " runs; each keeps its own student.safetensors");
     // All that can be wrong with the input is found before a folder is made; settling may train teachers, so it comes after what is quick.
-    if (!o.save.empty() && !fs::is_directory(fs::absolute(o.save).parent_path()))
-        input_error("--save ", o.save, ": the folder is not there; make it first");
+    if (!o.save.empty()) require_savable(o.save);
     const std::vector<int> steps = parse_lr_steps(o.lr_steps);
     settle(o);
 
@@ -174,9 +261,11 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         std::printf("note: all of --lr-steps %s lie beyond the last epoch (%d): the learning rate stays constant\n", o.lr_steps.c_str(),
                     o.epochs - 1);
     Config facts{{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)}};
-    for (auto& fact : measure_teachers(lab, loader, o, first->student())) facts.push_back(std::move(fact));
-    for (auto& fact : measure_pretrained(lab, loader, o, *first)) facts.push_back(std::move(fact));
+    for (auto& fact : measure_trained(lab, loader, o, *first)) facts.push_back(std::move(fact));
+    if (!o.init.empty()) facts.emplace_back("info.init_sha256", sha256_of_file(o.init));
+    if (!o.mha.empty()) facts.emplace_back("info.mha_sha256", sha256_of_file(o.mha));
     if (o.stage > 0) facts.emplace_back("info.stage", std::to_string(o.stage));
+    if (many) facts.emplace_back("info.first_seed", std::to_string(o.seed)), facts.emplace_back("info.runs", std::to_string(o.runs));
     first.reset();  // its memory is the trainings'
 
     std::vector<PlannedRun> planned;
@@ -186,6 +275,8 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         for (auto& row : kept_options(table)) config.push_back(row);
         config.insert(config.end(), facts.begin(), facts.end());
         planned.push_back({folder_of(i), method(), o, std::move(config)});
+        if (o.resume && !table.given("epochs") && fs::exists(folder_of(i)))  // each its own
+            planned.back().options.epochs = std::atoi(value_of(RunFolder::reopen(folder_of(i)).config(), "epochs").c_str());
     }
     if (!interruption()) catch_interruption();  // a signal since the experiment before this one, of a chain, still counts
     train_runs(lab, planned, side_by_side(o, *lab.backend), make_method);

@@ -140,10 +140,10 @@ std::vector<Subject> named_students(const Options& o) {
 std::unique_ptr<Teacher> load_student(Backend& backend, const Options& o, const Subject& subject, int classes) {
     Options one = o;
     const WeightFile file = read_safetensors(subject.file);
-    const auto said = file.metadata.find("network");
-    if (said == file.metadata.end() && o.student.empty())
+    const std::string said = own_word(file.metadata, "network");
+    if (said.empty() && o.student.empty())
         input_error(subject.file, ": does not say which network it is; name it with --student; there are: ", network_names());
-    one.teacher = said == file.metadata.end() ? o.student : said->second;
+    one.teacher = said.empty() ? o.student : said;
     one.teacher_weights = subject.file;
     constexpr int stream = 2;  // beside the teacher's
     return Teacher::load(backend, one, classes, stream);

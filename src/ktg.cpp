@@ -1,5 +1,6 @@
 #include "ktg.h"
 
+#include "distillation.h"
 #include "error.h"
 #include "files.h"
 #include "streams.h"
@@ -8,6 +9,12 @@ namespace distill {
 namespace {
 
 std::string prefix_of(int node) { return node == 0 ? student_prefix : "node" + std::to_string(node) + "."; }
+
+/// Where its files lie is no part of a graph; config.csv has their checksums.
+Graph without_places(Graph graph) {
+    for (GraphNode& node : graph.nodes) node.weights.clear();
+    return graph;
+}
 
 }  // namespace
 
@@ -55,6 +62,7 @@ void KnowledgeTransferGraph::load(int i, Parameters& into, const std::string& pr
     const fs::path& weights = graph_.node(i).weights;
     if (weights.empty()) return;
     const WeightFile file = read_safetensors(weights);
+    require_network(weights.string(), file.metadata, graph_.node(i).model, nodes_[static_cast<size_t>(i)].network->classes());
     into.from_file(file, weights.string(), prefix);
     nodes_[static_cast<size_t>(i)].metadata = file.metadata;
 }
@@ -115,9 +123,8 @@ StepResult KnowledgeTransferGraph::step(const Batch& batch) {
 
 void KnowledgeTransferGraph::begin_run(const RunFolder& folder, int epochs_done) {
     const fs::path file = folder.file("graph.csv");
-    const std::string own = graph_csv(graph_, folder.path());
-    if (!fs::exists(file)) write_file_atomically(file, own);
-    if (read_file(file) != own)
+    if (!fs::exists(file)) write_file_atomically(file, graph_csv(graph_, folder.path()));
+    if (graph_csv(without_places(read_graph(file)), "") != graph_csv(without_places(graph_), ""))
         input_error(file.string(), ": the run was started with this graph, the one named now is another; name that, or start anew in ",
                     "another folder");
     edges_csv_.emplace(folder.table("edges.csv",

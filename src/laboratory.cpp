@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "backend.h"
@@ -26,7 +27,27 @@ bool take_prepared(const Preparation& first, const Parameters& trained_later, We
     return false;
 }
 
-void set_start_weights(Parameters& parameters, WeightFile file, const std::string& path) {
+/// A classifier of another number of classes stays as it was drawn; what comes before it is worth starting from all the same.
+void leave_other_classifier(const std::map<std::string, HostTensor>& own, WeightFile& file, const std::string& prefix,
+                            const std::string& path) {
+    std::vector<std::pair<HostTensor*, const HostTensor*>> theirs_and_ours;
+    for (const char* name : {"fc.weight", "fc.bias"}) {
+        const auto theirs = file.tensors.find(prefix + name);
+        const auto ours = own.find(student_prefix + name);
+        if (theirs == file.tensors.end() || ours == own.end()) return;
+        const std::vector<int64_t>&found = theirs->second.shape, &here = ours->second.shape;
+        if (found.size() != here.size() || found[0] == here[0] || !std::equal(found.begin() + 1, found.end(), here.begin() + 1)) return;
+        theirs_and_ours.emplace_back(&theirs->second, &ours->second);
+    }
+    std::printf("note: %s: its classifier is one of %lld classes, here there are %lld: all but the classifier (fc) is taken from it\n",
+                path.c_str(), static_cast<long long>(theirs_and_ours[0].first->shape[0]),
+                static_cast<long long>(theirs_and_ours[0].second->shape[0]));
+    for (auto& [theirs, ours] : theirs_and_ours) *theirs = *ours;
+}
+
+/// `network`: the student's.
+void set_start_weights(Parameters& parameters, WeightFile file, const std::string& path, const std::string& network) {
+    require_network(path, file.metadata, network, 0);
     const auto own = parameters.to_file();
     bool has_student = false, has_helpers = false;
     for (const auto& [name, unused] : file.tensors) {
@@ -36,7 +57,9 @@ void set_start_weights(Parameters& parameters, WeightFile file, const std::strin
     if (has_helpers && !has_student)  // the student stays as it is
         for (const auto& [name, tensor] : own)
             if (of_student(name)) file.tensors[name] = tensor;
-    parameters.from_file(file, path, has_student || has_helpers ? "" : student_prefix);
+    const bool plain = !has_student && !has_helpers;
+    leave_other_classifier(own, file, plain ? "" : student_prefix, path);
+    parameters.from_file(file, path, plain ? student_prefix : "");
 }
 
 }  // namespace
@@ -86,13 +109,15 @@ std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const Me
     if (o.init.empty()) return method;
     WeightFile file = read_safetensors(o.init);
     const bool took = take_prepared(method->preparation(), method->parameters(), file, o.init);
-    if (!took || !file.tensors.empty()) set_start_weights(method->parameters(), std::move(file), o.init);
+    if (!took || !file.tensors.empty()) set_start_weights(method->parameters(), std::move(file), o.init, method->student().name());
     return method;
 }
 
-std::map<std::string, std::string> load_start_weights(Parameters& parameters, const std::string& path) {
-    const WeightFile file = read_safetensors(path);
-    set_start_weights(parameters, file, path);
+std::map<std::string, std::string> load_weights(Parameters& parameters, const std::string& path, const Network& network) {
+    WeightFile file = read_safetensors(path);
+    require_network(path, file.metadata, network.name(), network.classes());
+    const bool beside_helpers = std::any_of(file.tensors.begin(), file.tensors.end(), [](const auto& t) { return of_student(t.first); });
+    parameters.from_file(file, path, beside_helpers ? "" : student_prefix);
     return file.metadata;
 }
 

@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "files.h"
+#include "texts.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "safetensors are little-endian; this code copies bytes as they are");
 
@@ -74,6 +75,12 @@ class Reader {
 
     WeightFile read() {
         WeightFile weights;
+        for (const Entry& e : layout(weights)) keep(e, weights);
+        return weights;
+    }
+
+    /// The tensors in the file's order; their values are not looked at.
+    std::vector<Entry> layout(WeightFile& weights) {
         const json header = parse_header();
         std::vector<Entry> entries;
         for (const auto& [name, value] : header.items())
@@ -82,8 +89,7 @@ class Reader {
             else
                 entries.push_back(entry(name, value));
         check_layout(entries);
-        for (const Entry& e : entries) keep(e, weights);
-        return weights;
+        return entries;
     }
 
   private:
@@ -92,13 +98,28 @@ class Reader {
         input_error(path_.string(), ": ", args..., remedy);
     }
 
+    /// Most checkpoints that people exchange are torch.save's: a zip archive, or before PyTorch 1.6 a pickle.
+    void refuse_pytorch() const {
+        const bool zip = bytes_.compare(0, 4, "PK\3\4") == 0, pickle = bytes_[0] == '\x80' && bytes_[1] >= 2 && bytes_[1] <= 5;
+        if (!zip && !pickle) return;
+        fs::path converted = path_;
+        converted.replace_extension(".safetensors");
+        input_error(path_.string(), ": is a ", zip ? "zip archive" : "pickle", ", as PyTorch's torch.save writes, expected safetensors; ",
+                    "convert it where PyTorch is installed: python3 -c \"import sys, torch; from safetensors.torch import save_file; ",
+                    "d = torch.load(sys.argv[1], map_location='cpu', weights_only=True); d = d.get('state_dict', d.get('model', d)); ",
+                    "save_file({k: v.contiguous().clone() for k, v in d.items()}, sys.argv[2])\" ", shell_word(path_.string()), " ",
+                    shell_word(converted.string()));
+    }
+
     json parse_header() {
         if (bytes_.size() < length_bytes)
             bad("found ", bytes_.size(), " bytes, expected a safetensors file, which begins with the 8-byte length of its header");
         const uint64_t length = load<uint64_t>(bytes_.data());
-        if (length > bytes_.size() - length_bytes)
+        if (length > bytes_.size() - length_bytes) {
+            refuse_pytorch();
             bad("offset 0: the header should have ", length, " bytes, but only ", bytes_.size() - length_bytes,
                 " follow: not a safetensors file, or cut short");
+        }
         data_ = std::string_view(bytes_).substr(length_bytes + length);
         std::set<std::string> names;
         const auto check = [&](int depth, json::parse_event_t event, const json& parsed) {
@@ -180,17 +201,35 @@ class Reader {
     }
 
     void keep(const Entry& e, WeightFile& weights) const {
-        static const std::string prefix = "module.", counter = "num_batches_tracked";
-        const std::string name = e.name.compare(0, prefix.size(), prefix) == 0 ? e.name.substr(prefix.size()) : e.name;
-        const std::string last = name.substr(name.rfind('.') + 1);  // rfind's npos + 1 is 0: the whole name
-        if (last == counter) return;
+        const std::string name = unwrapped(e.name), last = name.substr(name.rfind('.') + 1);  // rfind's npos + 1 is 0: the whole name
+        if (last == "num_batches_tracked") return;
         const auto [place, fresh] = weights.tensors.try_emplace(name);
-        if (!fresh) bad("holds ", quoted(name), " both with and without the prefix module., expected one of them");
+        if (!fresh) bad("holds ", quoted(name), " both with and without a prefix like module., expected one of them");
         HostTensor& tensor = place->second;
         tensor.shape = e.shape;
         tensor.data.resize(e.elements);
         const char* from = data_.data() + e.begin;
         for (size_t i = 0; i < e.elements; ++i) tensor.data[i] = e.type->convert(from + i * e.type->bytes);
+        const bool variance = last == "running_var";
+        for (size_t i = 0; i < e.elements; ++i)
+            if (const float v = tensor.data[i]; !std::isfinite(v) || (variance && v < 0)) refuse_value(e, i, v);
+    }
+
+    [[noreturn]] void refuse_value(const Entry& e, size_t i, float v) const {
+        const bool wide = std::strcmp(e.type->name, "F64") == 0;
+        const double stored = wide ? load<double>(data_.data() + e.begin + i * sizeof(double)) : static_cast<double>(v);
+        bad("tensor ", quoted(e.name), ": element ", i, " (counted from 0) is ", stored, ", expected ",
+            std::isfinite(v) ? "a variance, which is not negative" : std::isfinite(stored) ? "what fits a float" : "a finite number");
+    }
+
+    /// A tensor's name without what wrappers put before it: DataParallel, torch.compile, and modules that call their network so.
+    static std::string unwrapped(std::string name) {
+        for (bool more = true; more;) {
+            more = false;
+            for (const std::string wrapper : {"module.", "_orig_mod.", "model."})
+                if (name.compare(0, wrapper.size(), wrapper) == 0) name.erase(0, wrapper.size()), more = true;
+        }
+        return name;
     }
 
     /// A JSON value for a message, shortened if the file makes it long.
@@ -207,6 +246,23 @@ class Reader {
 }  // namespace
 
 WeightFile read_safetensors(const fs::path& path) { return Reader(path).read(); }
+
+bool is_weight_file(const fs::path& path) {
+    try {
+        WeightFile unused;
+        Reader(path).layout(unused);
+        return true;
+    } catch (const InputError&) {
+        return false;
+    }
+}
+
+std::string own_word(const std::map<std::string, std::string>& metadata, const std::string& key) {
+    for (const char* always : {"network", "classes", "dataset", "normalization"})
+        if (metadata.count(always) == 0) return "";
+    const auto found = metadata.find(key);
+    return found == metadata.end() ? "" : found->second;
+}
 
 void write_safetensors(const fs::path& path, const WeightFile& weights) {
     json header = json::object();

@@ -22,6 +22,7 @@
 #include "nets_mhgd.h"
 #include "preset.h"
 #include "reviewkd.h"
+#include "safetensors.h"
 #include "teachers.h"
 #include "work_count.h"
 
@@ -91,7 +92,8 @@ void add_train(CLI::App& app) {
     sub->callback([c] {
         apply_preset("train", *c);
         run_experiment("train", *c->table, c->options, false,
-                       [](Laboratory& lab, const Options& o) { return std::make_unique<Supervised>(*lab.backend, o, lab.data->classes); });
+                       [](Laboratory& lab, const Options& o) { return std::make_unique<Supervised>(*lab.backend, o, lab.data->classes); },
+                       [](Options& o) { require_student(o, "--net"); });
     });
 }
 
@@ -215,7 +217,7 @@ void add_eval(CLI::App& app) {
     Options& o = c->options;
     c->table->add("--data", o.data, "folder of the data sets");
     c->table->add("--dataset", o.dataset, "cifar10, cifar100, or the name of an imported set");
-    c->table->add("--net,--student", o.student, "the network");
+    c->table->add("--net,--student", o.student, "the network; by default the one that the file says it is");
     c->table->add("--init,--weights", o.init, "its weights (.safetensors)");
     c->table->add("--batch", o.batch, {1}, "images a step");
     c->table->add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
@@ -223,11 +225,13 @@ void add_eval(CLI::App& app) {
     c->table->add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
     sub->callback([c] {
         Options& options = c->options;
-        if (options.student.empty()) input_error("--net: no network named; there are: ", network_names());
         if (options.init.empty()) input_error("--init: the weight file to evaluate is missing");
+        if (options.student.empty()) options.student = own_word(read_safetensors(options.init).metadata, "network");
+        if (options.student.empty())
+            input_error("--net: no network named, and ", options.init, " does not say which it is; there are: ", network_names());
         Laboratory lab = open_laboratory(options);
         Supervised subject(*lab.backend, options, lab.data->classes);
-        warn_if_trained_otherwise(options.init, load_start_weights(subject.parameters(), options.init), options);
+        warn_if_trained_otherwise(options.init, load_weights(subject.parameters(), options.init, subject.student()), options);
         const Loader loader(*lab.backend, lab.on_device, lab.loader_options(options));
         const Evaluation e = evaluate(*lab.backend, loader, subject.student());
         std::printf("%s on %s: test accuracy %.2f %%, loss %.9g (%lld images, normalization %s)\n", options.student.c_str(),

@@ -26,7 +26,8 @@ struct FeedWorkplace : TempFolder {
         parameters.allocate(seed);
         write_safetensors(path() / (name + ".safetensors"),
                           {parameters.to_file(),
-                           {{"network", network}, {"classes", std::to_string(classes)}, {"dataset", "s"}, {"seed", std::to_string(seed)}}});
+                           {{"network", network}, {"classes", std::to_string(classes)}, {"dataset", "s"}, {"normalization", "none"},
+                            {"seed", std::to_string(seed)}}});
     }
 };
 

@@ -94,9 +94,9 @@ TEST_CASE("feed: the sum of its parts, a layer for each teacher, any widths and 
     o.seed = 7;
     Feed other(cpu(), o, 10, teachers);
     CHECK(other.parameters().values().to_host() != feed.parameters().values().to_host());
-    load_start_weights(other.parameters(), whole);
+    load_weights(other.parameters(), whole, other.student());
     CHECK(other.parameters().values().to_host() == feed.parameters().values().to_host());
-    load_start_weights(other.parameters(), plain);
+    load_weights(other.parameters(), plain, other.student());
 }
 
 TEST_CASE("kd: of several teachers the mean of the logits teaches") {

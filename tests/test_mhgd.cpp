@@ -121,7 +121,7 @@ struct Workplace : TempFolder {
         make_network(network, 4, parameters);
         parameters.allocate(seed);
         write_safetensors(path() / (name + ".safetensors"),
-                          {parameters.to_file(), {{"network", network}, {"classes", "4"}, {"dataset", "s"}}});
+                          {parameters.to_file(), {{"network", network}, {"classes", "4"}, {"dataset", "s"}, {"normalization", "none"}}});
     }
 };
 

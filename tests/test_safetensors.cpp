@@ -7,9 +7,11 @@
 #include "error.h"
 #include "files.h"
 #include "safetensors.h"
+#include "complaints.h"
 #include "testing.h"
 
 using namespace distill;
+using distill::testing::put_file;
 using distill::testing::TempFolder;
 
 namespace {
@@ -108,11 +110,10 @@ TEST_CASE("safetensors: an independent writer's file: prefix, counters, other ty
         CHECK(weights.tensors.at(name).shape == shape);
         CHECK(weights.tensors.at(name).data == values);
     };
-    const float infinity = std::numeric_limits<float>::infinity();
     check("conv1.weight", {2, 1, 1, 2}, {0.5f, -1.25f, 3e-45f, 1e38f});
-    check("bn1.weight", {6}, {1.0f, -0.333251953125f, 65504.0f, std::ldexp(1.0f, -24), infinity, -0.0f});
+    check("bn1.weight", {6}, {1.0f, -0.333251953125f, 65504.0f, std::ldexp(1.0f, -24), std::ldexp(1.0f, -14), -0.0f});
     check("bn1.bias", {3}, {1.0f, -2.5f, std::ldexp(1.0f, -130)});
-    check("fc.weight", {2, 1}, {0.1f, -infinity});
+    check("fc.weight", {2, 1}, {0.1f, -1e38f});
     check("scale", {2}, {-3.0f, 1099511627776.0f});
     check("empty", {0, 4}, {});
     CHECK(std::signbit(weights.tensors.at("bn1.weight").data[5]));
@@ -209,7 +210,7 @@ TEST_CASE("safetensors: every kind of bad header says what, where and what was e
                                 R"("b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})";
     CHECK(contains(message(overlap, 8), "tensor \"b\": begins at offset 4 of the data, expected 8"));
     CHECK(contains(message("{\"t\":" + empty + ",\"t\":" + empty + "}"), "names \"t\" twice"));
-    CHECK(contains(message("{\"t\":" + empty + ",\"module.t\":" + empty + "}"), "holds \"t\" both with and without the prefix module."));
+    CHECK(contains(message("{\"t\":" + empty + ",\"module.t\":" + empty + "}"), "holds \"t\" both with and without a prefix like module."));
     CHECK(contains(message(R"({"__metadata__":{"seed":1}})"), "__metadata__, \"seed\": found a JSON number, expected a string"));
     CHECK(contains(message(R"({"__metadata__":[]})"), "__metadata__: found a JSON array, expected an object of strings"));
     CHECK(contains(message(R"({"line\nbreak":3})"), R"(tensor "line\nbreak")"));
@@ -228,6 +229,83 @@ TEST_CASE("safetensors: a hostile header cannot ask for memory or stack") {
     CHECK(contains(complaint(path), "nested deeper"));
     write_raw(path, R"({"t":{"dtype":")" + std::string(1 << 20, 'x') + R"(","shape":[],"data_offsets":[0,4]}})", 4);
     CHECK(complaint(path).size() < 1000);
+}
+
+TEST_CASE("safetensors: values that are no weights are refused by tensor and element") {
+    const TempFolder folder;
+    const fs::path path = folder / "w";
+    const auto said = [&](const std::string& name, float value) {
+        WeightFile weights;
+        weights.tensors[name] = {{2, 2}, {1, 2, value, 4}};
+        write_safetensors(path, weights);
+        return complaint(path);
+    };
+    const float infinity = std::numeric_limits<float>::infinity();
+    CHECK(contains(said("conv1.weight", std::nanf("")), "w: tensor \"conv1.weight\": element 2 (counted from 0) is nan, expected a finite number"));
+    CHECK(contains(said("conv1.weight", infinity), "element 2 (counted from 0) is inf, expected a finite number"));
+    CHECK(contains(said("bn1.running_mean", -infinity), "element 2 (counted from 0) is -inf, expected a finite number"));
+    CHECK(contains(said("bn1.running_var", -0.5f), "\"bn1.running_var\": element 2 (counted from 0) is -0.5, expected a variance"));
+    CHECK(said("bn1.running_var", 0) == "no error");
+    CHECK(said("bn1.running_mean", -0.5f) == "no error");
+    // A double may be finite and no float.
+    const double wide = 1e300;
+    std::string header = R"({"x":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}})";
+    const uint64_t length = header.size();
+    write_file_atomically(path, std::string(reinterpret_cast<const char*>(&length), 8) + header +
+                                    std::string(reinterpret_cast<const char*>(&wide), 8));
+    CHECK(contains(complaint(path), "tensor \"x\": element 0 (counted from 0) is 1e+300, expected what fits a float"));
+}
+
+TEST_CASE("safetensors: wrappers' prefixes are stripped, in any order; two names for one tensor are refused") {
+    const TempFolder folder;
+    const fs::path path = folder / "w";
+    for (const char* name : {"fc.bias", "module.fc.bias", "_orig_mod.fc.bias", "model.fc.bias", "module._orig_mod.fc.bias",
+                             "_orig_mod.module.fc.bias", "model.module.fc.bias"}) {
+        CAPTURE(name);
+        WeightFile weights;
+        weights.tensors[name] = {{1}, {7}};
+        write_safetensors(path, weights);
+        const WeightFile read = read_safetensors(path);
+        REQUIRE(read.tensors.count("fc.bias") == 1);
+        CHECK(read.tensors.at("fc.bias").data[0] == 7);
+    }
+    WeightFile twice;
+    twice.tensors["fc.bias"] = twice.tensors["model.fc.bias"] = {{1}, {7}};
+    write_safetensors(path, twice);
+    CHECK(contains(complaint(path), "holds \"fc.bias\" both with and without a prefix"));
+}
+
+TEST_CASE("safetensors: PyTorch's own files are named, with the command that converts them") {
+    const TempFolder folder;
+    const fs::path path = folder / "my net.pth";
+    for (const auto& [bytes, kind] : {std::pair<std::string, const char*>{"PK\3\4 and what a zip archive has", "zip archive"},
+                                      {"\x80\x02\x8a\x0al\xfc\x9c\x46\xf9 j\xa8P\x19.", "pickle"}}) {
+        put_file(path, bytes);
+        const std::string said = complaint(path);
+        CHECK(contains(said, text("my net.pth: is a ", kind, ", as PyTorch's torch.save writes, expected safetensors")));
+        CHECK(contains(said, "save_file("));
+        CHECK(contains(said, "'" + (folder / "my net.safetensors").string() + "'"));
+        CHECK(said.find('\n') == std::string::npos);
+    }
+    // A header of 640 bytes begins as a pickle does.
+    WeightFile weights;
+    weights.metadata["note"] = "x";
+    weights.tensors["a"] = {{1}, {1}};
+    write_safetensors(path, weights);
+    weights.metadata["note"] = std::string(1 + 640 - static_cast<unsigned char>(read_file(path)[0]), 'x');
+    write_safetensors(path, weights);
+    REQUIRE(read_file(path).compare(0, 2, "\x80\x02") == 0);
+    CHECK(complaint(path) == "no error");
+    CHECK(is_weight_file(path));
+    CHECK_FALSE(is_weight_file(folder / "none"));
+}
+
+TEST_CASE("safetensors: what a file says of itself counts only where this program wrote it") {
+    std::map<std::string, std::string> metadata{{"network", "resnet8"}, {"classes", "4"}};
+    CHECK(own_word(metadata, "network").empty());
+    metadata["dataset"] = "s", metadata["normalization"] = "auto";
+    CHECK(own_word(metadata, "network") == "resnet8");
+    CHECK(own_word(metadata, "seed").empty());
 }
 
 TEST_CASE("safetensors: a missing file and a folder are named") {

@@ -50,9 +50,9 @@ else:
     write(pathlib.Path(__file__).with_name("tiny.safetensors"), [
         ("module.bn1.num_batches_tracked", "I64", [], [391]),
         ("module.scale", "I64", [2], [-3, 1 << 40]),
-        ("module.fc.weight", "F64", [2, 1], [0.1, -1e300]),
+        ("module.fc.weight", "F64", [2, 1], [0.1, -1e38]),
         ("module.conv1.weight", "F32", [2, 1, 1, 2], [0.5, -1.25, 3e-45, 1e38]),
-        ("module.bn1.weight", "F16", [6], [1.0, -0.333251953125, 65504.0, 2.0 ** -24, float("inf"), -0.0]),
+        ("module.bn1.weight", "F16", [6], [1.0, -0.333251953125, 65504.0, 2.0 ** -24, 2.0 ** -14, -0.0]),
         ("module.bn1.bias", "BF16", [3], [1.0, -2.5, 2.0 ** -130]),
         ("module.empty", "F32", [0, 4], []),
     ], {"format": "pt", "network": "resnet8"})

@@ -1,0 +1,125 @@
+// Weight files that others have made, met by the program: what they say of themselves, other classifiers, values that are no weights.
+#include <limits>
+
+#include "backend.h"
+#include "command.h"
+#include "complaints.h"
+#include "csv.h"
+#include "data_synth.h"
+#include "nets.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+/// data/s: four textures of 16x16.
+struct Workplace : TempFolder {
+    Workplace() { synthesize(path() / "data", {"s", 4, 16, 100, 40}); }
+    static WeightFile network(const std::string& name, int classes) {
+        const auto backend = make_backend("cpu");
+        Parameters parameters(*backend, false);
+        const auto made = make_network(name, classes, parameters);
+        parameters.allocate(0);
+        return {parameters.to_file(), {}};
+    }
+    void save(const std::string& name, const WeightFile& file) const { write_safetensors(path() / name, file); }
+};
+
+const std::string on_s = " --dataset s --batch 32 --threads 1 ";
+const std::string training = on_s + "--epochs 1 --quiet ";
+
+std::map<std::string, std::string> ours(const std::string& network, int classes) {
+    return {{"network", network}, {"classes", std::to_string(classes)}, {"dataset", "s"}, {"normalization", "none"}};
+}
+
+}  // namespace
+
+TEST_CASE("strangers: their words of network and classes are not believed, our own are, by one rule for all readers") {
+    const Workplace folder;
+    WeightFile file = Workplace::network("resnet8", 4);
+    file.metadata = {{"network", "ResNet-8 (mine)"}, {"classes", "four"}};
+    folder.save("theirs.safetensors", file);
+    CHECK(run(folder, "eval --net resnet8 --weights theirs.safetensors" + on_s).code == 0);
+    check_rejected(folder, "eval --weights theirs.safetensors" + on_s, {"--net", "theirs.safetensors does not say which it is"});
+    CHECK(run(folder, "train --net resnet8 --init theirs.safetensors --run t" + training).code == 0);
+    CHECK(run(folder, "kd --student resnet8 --teacher resnet8 --teacher-weights theirs.safetensors --run kd" + training).code == 0);
+
+    // Two networks whose parameters have the same names and shapes, so that nothing but the file tells them apart.
+    WeightFile wide = Workplace::network("wrn-10-4", 4);
+    wide.metadata = ours("wrn-10-4", 4);
+    folder.save("w.safetensors", wide);
+    const Ended eval = run(folder, "eval --weights w.safetensors" + on_s);
+    CHECK(eval.code == 0);
+    CHECK(eval.out.find("wrn-10-4 on s: test accuracy") != std::string::npos);
+    const std::vector<std::string> says_so = {"w.safetensors: the network's network: the file says wrn-10-4, expected wrn-10-4-tiny"};
+    check_rejected(folder, "eval --net wrn-10-4-tiny --weights w.safetensors" + on_s, says_so);
+    check_rejected(folder, "train --net wrn-10-4-tiny --init w.safetensors" + training, says_so);
+    check_rejected(folder, "kd --student resnet8 --teacher wrn-10-4-tiny --teacher-weights w.safetensors" + training, says_so);
+    check_rejected(folder, "feed parallel --student resnet8 --teachers w.safetensors --teacher-nets wrn-10-4-tiny" + training, says_so);
+    check_rejected(folder, "ktg train --preset kd --models 0=resnet8,1=wrn-10-4-tiny --weights 1=w.safetensors" + training, says_so);
+}
+
+TEST_CASE("strangers: --init with another number of classes takes all but the classifier, and says so; others refuse it") {
+    const Workplace folder;
+    WeightFile file = Workplace::network("resnet8", 10);
+    folder.save("plain.safetensors", file);
+    file.metadata = ours("resnet8", 10);
+    folder.save("ten.safetensors", file);
+    REQUIRE(run(folder, "train --net resnet8 --lr 0 --run drawn" + training).code == 0);
+    for (const char* name : {"ten", "plain"}) {
+        CAPTURE(name);
+        const Ended end = run(folder, text("train --net resnet8 --lr 0 --run ", name, " --init ", name, ".safetensors", training));
+        CAPTURE(end.err);
+        CHECK(end.code == 0);
+        CHECK(says(end.out, {text("note: ", name, ".safetensors: its classifier is one of 10 classes, here there are 4"), "all but the classifier"}));
+        const auto made = read_safetensors(folder / name / "student.safetensors").tensors;
+        const auto drawn = read_safetensors(folder / "drawn/student.safetensors").tensors;
+        CHECK(made.at("conv1.weight").data == file.tensors.at("conv1.weight").data);
+        CHECK(made.at("fc.weight").data == drawn.at("fc.weight").data);
+        CHECK(made.at("fc.bias").data == drawn.at("fc.bias").data);
+    }
+    check_rejected(folder, "eval --net resnet8 --weights ten.safetensors" + on_s, {"ten.safetensors", "classes", "says 10, expected 4"});
+    check_rejected(folder, "eval --net resnet8 --weights plain.safetensors" + on_s, {"plain.safetensors", "fc.weight", "[10,64]", "[4,64]"});
+    check_rejected(folder, "train --net resnet14 --init plain.safetensors" + training, {"plain.safetensors", "missing: "});
+}
+
+TEST_CASE("strangers: values that are no weights are refused by every reader") {
+    const Workplace folder;
+    WeightFile file = Workplace::network("resnet8", 4);
+    file.tensors.at("conv1.weight").data[5] = std::numeric_limits<float>::quiet_NaN();
+    folder.save("nan.safetensors", file);
+    const std::vector<std::string> place = {"nan.safetensors: tensor \"conv1.weight\": element 5 (counted from 0) is nan"};
+    check_rejected(folder, "eval --net resnet8 --weights nan.safetensors" + on_s, place);
+    check_rejected(folder, "train --net resnet8 --init nan.safetensors" + training, place);
+    check_rejected(folder, "kd --student resnet8 --teacher resnet8 --teacher-weights nan.safetensors" + training, place);
+    check_rejected(folder, "feed parallel --student resnet8 --teachers nan.safetensors --teacher-nets resnet8" + training, place);
+    check_rejected(folder, "ktg train --preset kd --models 0=resnet8,1=resnet8 --weights 1=nan.safetensors" + training, place);
+    file = Workplace::network("resnet8", 4);
+    file.tensors.at("bn1.running_var").data[3] = -1;
+    folder.save("minus.safetensors", file);
+    check_rejected(folder, "eval --net resnet8 --weights minus.safetensors" + on_s,
+                   {"minus.safetensors: tensor \"bn1.running_var\": element 3 (counted from 0) is -1, expected a variance"});
+}
+
+TEST_CASE("strangers: with --val, a trained teacher is measured on the test part, not on images that it may have seen") {
+    const Workplace folder;
+    folder.save("t.safetensors", Workplace::network("resnet8", 4));
+    const auto loss = [&](const Ended& end) {
+        CAPTURE(end.err);
+        CHECK(end.code == 0);
+        CHECK(says(end.out, {"teacher resnet8: test accuracy", "(40 images)"}));
+        const size_t at = end.out.find("loss ", end.out.find("teacher resnet8: test accuracy"));
+        return end.out.substr(at, end.out.find('\n', at) - at);
+    };
+    const std::string kd = "kd --student resnet8 --teacher resnet8 --teacher-weights t.safetensors --normalize none" + training;
+    CHECK(loss(run(folder, kd + "--val 20 --run val")) == loss(run(folder, kd + "--run test")));
+    const Ended graph = run(folder, "ktg train --preset kd --models 0=resnet8,1=resnet8 --weights 1=t.safetensors --val 20 --run g" + training);
+    const Ended whole = run(folder, "ktg train --preset kd --models 0=resnet8,1=resnet8 --weights 1=t.safetensors --run w" + training);
+    const auto line = [](const std::string& out) {
+        const size_t at = out.find("node1 resnet8, pre-trained: test accuracy");
+        return at == std::string::npos ? "" : out.substr(at, out.find('\n', at) - at);
+    };
+    CHECK_FALSE(line(graph.out).empty());
+    CHECK(line(graph.out) == line(whole.out));
+}
