@@ -13,6 +13,7 @@
 #include "feed_reconstruct.h"
 #include "files.h"
 #include "teachers.h"
+#include "texts.h"
 
 namespace distill {
 namespace {
@@ -112,7 +113,8 @@ void run_chains(Command& c) {
     const bool known = fs::exists(base);
     if (known && !o.resume)
         input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
-    const bool many = o.runs > 1;
+    if (o.resume) take_seeds_of(base, *c.table, "stage1");
+    const bool many = o.runs > 1 || (o.resume && !fs::exists(base / "stage1") && fs::exists(base / ("s" + std::to_string(o.seed))));
     const auto folder_of = [&](uint64_t seed) { return many ? base / ("s" + std::to_string(seed)) : base; };
     if (o.resume) {
         const RunFolder first = RunFolder::reopen(folder_of(o.seed) / "stage1");
@@ -135,7 +137,7 @@ void run_chains(Command& c) {
         }
     } catch (const Interrupted&) {
         throw Interrupted(text("interrupted in ", o.run, ", which has a checkpoint; go on with: distill feed sequential --resume --run ",
-                               base.string(), many ? text(" --runs ", asked.runs) : ""));
+                               shell_word(base.string()), many ? text(" --runs ", asked.runs) : ""));
     }
 }
 

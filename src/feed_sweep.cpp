@@ -52,6 +52,7 @@ void take_options_of_sweep(const fs::path& base, OptionTable& table, Options& o)
     const auto sizes = numbered(base, 'n');
     const auto seeds = sizes.empty() ? sizes : numbered(sizes.rbegin()->second, 's');
     if (seeds.empty()) input_error(base.string(), ": no sweep to resume here (n1/s0, … are missing); start it without --resume");
+    take_seeds_of(sizes.rbegin()->second, table);
     // More teachers may have been named than the largest number; what is used of them each run compares.
     const std::set<std::string> free = {"teachers", "teacher-nets", "train-teachers"};
     take_options_of(RunFolder::reopen(seeds.begin()->second), "feed", table, table.given("seed"), free);

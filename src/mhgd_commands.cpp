@@ -96,6 +96,8 @@ void sweep(Command& c, const std::vector<int>& all) {
     const fs::path base = o.run;
     if (fs::exists(base) && !o.resume)
         input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+    for (const int heads : all)
+        if (o.resume) take_seeds_of(base / ("heads" + std::to_string(heads)), *c.table);
     const Options asked = o;
     for (const int heads : all) {
         o = asked;

@@ -1,0 +1,125 @@
+// Runs that go on elsewhere, by other means, or for longer; several at once. What a run is does not hang on where its files lie.
+#include "checkpoint.h"
+#include "command.h"
+#include "complaints.h"
+#include "csv.h"
+#include "data_synth.h"
+#include "files.h"
+#include "run_folder.h"
+#include "safetensors.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+struct Workplace : TempFolder {
+    Workplace() { synthesize(path() / "data", {"s", 4, 16, 100, 40}); }
+};
+
+const std::string training = " --dataset s --batch 32 --epochs 2 --lr 0.02 --lr-steps 1,3 --threads 1 --quiet ";
+
+/// As if a kill had come before the end: resuming computes nothing, but reads all that it needs.
+void unfinish(const fs::path& run) { fs::remove(run / "result.csv"); }
+
+}  // namespace
+
+TEST_CASE("resuming: the paths of a run are free: it is its files' content that counts") {
+    const Workplace folder;
+    REQUIRE(run(folder, "train --net resnet8" + training + "--run t").code == 0);
+    REQUIRE(run(folder, "kd --student resnet8 --teacher resnet8 --teacher-weights t/student.safetensors" + training + "--run kd").code == 0);
+    const std::string result = without_seconds(folder / "kd/result.csv");
+    unfinish(folder / "kd");
+
+    SUBCASE("data and teacher have moved: named anew") {
+        fs::create_directory(folder / "far");
+        fs::rename(folder / "data", folder / "far/sets");
+        fs::rename(folder / "t/student.safetensors", folder / "far/teacher.safetensors");
+        check_rejected(folder, "kd --resume --run kd", {"data"});
+        check_rejected(folder, "kd --resume --run kd --data far/sets", {"t/student.safetensors"});
+        const std::string moved = "kd --resume --run kd --data far/sets --teacher-weights far/teacher.safetensors";
+        // Other content under such a name is another run.
+        WeightFile other = read_safetensors(folder / "far/teacher.safetensors");
+        other.tensors.at("fc.bias").data[0] += 1;
+        write_safetensors(folder / "far/other.safetensors", other);
+        check_rejected(folder, "kd --resume --run kd --data far/sets --teacher-weights far/other.safetensors",
+                       {"the teacher's file is not the one this run was started with"});
+        const Ended end = run(folder, moved);
+        CAPTURE(end.err);
+        CHECK(end.code == 0);
+        CHECK(without_seconds(folder / "kd/result.csv") == result);
+    }
+    SUBCASE("config.csv says where they are now") {
+        fs::rename(folder / "data", folder / "sets");
+        std::string config = read_file(folder / "kd/config.csv");
+        config.replace(config.find("data,data"), 9, "data,sets");
+        write_file_atomically(folder / "kd/config.csv", config);
+        CHECK(run(folder, "kd --resume --run kd").code == 0);
+        CHECK(without_seconds(folder / "kd/result.csv") == result);
+    }
+    SUBCASE("all has moved together, or the run is resumed from elsewhere") {
+        const fs::path before = folder / "all", after = folder / "moved/all";
+        fs::create_directories(before);
+        for (const char* part : {"data", "t"}) fs::rename(folder / part, before / part);
+        fs::remove_all(folder / "kd");
+        const std::string there = "kd --student resnet8 --teacher resnet8 --data all/data --teacher-weights all/t/student.safetensors";
+        REQUIRE(run(folder, there + training + "--run all/kd").code == 0);
+        unfinish(before / "kd");
+        fs::create_directories(after.parent_path());
+        fs::rename(before, after);
+        CHECK(run(folder, "kd --resume --run moved/all/kd").code == 0);
+        unfinish(after / "kd");
+        fs::rename(after, before);
+        const TempFolder elsewhere;
+        const Ended end = run(elsewhere, "kd --resume --run " + (before / "kd").string());
+        CAPTURE(end.err);
+        CHECK(end.code == 0);
+        CHECK(without_seconds(before / "kd/result.csv") == result);
+    }
+}
+
+TEST_CASE("resuming: with other threads it goes on, and says that its bits will differ") {
+    const Workplace folder;
+    REQUIRE(run(folder, "train --net resnet8" + training + "--run r").code == 0);
+    unfinish(folder / "r");
+    const Ended end = run(folder, "train --resume --run r --threads 2");
+    CAPTURE(end.err);
+    CHECK(end.code == 0);
+    CHECK(says(end.out, {"note: --threads 2: r was started with 1; from here on its bits are not those of a run left alone"}));
+    CHECK(run(folder, "train --resume --run r").out.find("note: --threads") == std::string::npos);
+}
+
+TEST_CASE("resuming: a finished run is made longer, as if it had been begun so") {
+    const Workplace folder;
+    const std::string name = "train --net resnet8" + training;
+    REQUIRE(run(folder, name + "--run whole --epochs 4").code == 0);
+    REQUIRE(run(folder, name + "--run r").code == 0);
+    check_rejected(folder, "train --resume --run r --epochs 1", {"--epochs 1", "r was started with 2", "longer, not shorter"});
+    const Ended end = run(folder, "train --resume --run r --epochs 4");
+    CAPTURE(end.err);
+    CHECK(end.code == 0);
+    CHECK(says(end.out, {"note: r goes on from 2 to 4 epochs; --lr-steps 1,3 stays: the added epochs begin at rate 0.002, a tenth from epoch 3"}));
+    CHECK(value_of(read_config(folder / "r/config.csv"), "epochs") == "4");
+    CHECK(read_file(folder / "r/student.safetensors") == read_file(folder / "whole/student.safetensors"));
+    for (const char* table : {"epochs.csv", "result.csv"})
+        CHECK(without_seconds(folder / "r" / table) == without_seconds(folder / "whole" / table));
+    for (const char* again : {"train --resume --run r", "train --resume --run r --epochs 4"})
+        CHECK(says(run(folder, again).out, {"r: finished before, skipped"}));
+    fs::remove(folder / "r/checkpoint.bin");
+    check_rejected(folder, "train --resume --run r --epochs 5", {"r/checkpoint.bin: is gone", "--epochs 5", "start anew"});
+    REQUIRE(run(folder, name + "--run short --max-steps 3").code == 0);
+    check_rejected(folder, "train --resume --run short --epochs 5", {"--epochs 5", "short ends by --max-steps 3"});
+}
+
+TEST_CASE("resuming: several runs go on by their common folder alone, those that had not begun, too") {
+    const Workplace folder;
+    REQUIRE(run(folder, "train --net resnet8" + training + "--run r --runs 3 --seed 5").code == 0);
+    unfinish(folder / "r/s6");
+    fs::remove_all(folder / "r/s7");
+    const Ended end = run(folder, "train --resume --run r --quiet");
+    CAPTURE(end.err);
+    CHECK(end.code == 0);
+    CHECK(says(end.out, {"r/s5: finished before, skipped", "r/s6: last ", "r/s7: last "}));
+    CHECK(value_of(read_config(folder / "r/s7/config.csv"), "seed") == "7");
+    CHECK(says(run(folder, "train --resume --run r --seed 6").out, {"r/s6: finished before, skipped"}));  // one of them
+}
