@@ -69,7 +69,8 @@ struct Linear {
 };
 
 /// In training y = x·m/(1 − rate), m = 0 with probability `rate`, drawn from the parameters' seed, the name, the number of updates so far
-/// and the element: the same at any number of threads, on any device, in a recorded step, and after a run goes on.
+/// and the element: the same at any number of threads, on any device, in a recorded step, and after a run goes on. In a frozen network,
+/// which is never updated and would keep one mask for ever, it does nothing in either mode.
 struct Dropout {
     float rate = 0;
 
@@ -79,7 +80,7 @@ struct Dropout {
 
   private:
     uint64_t name_ = 0;
-    std::shared_ptr<const Updates> updates_;
+    std::shared_ptr<const Updates> updates_;  ///< null: frozen
 };
 
 /// BN(conv(x)) [+ residual] [then ReLU]. Where nothing is recorded and the mode is evaluate, BatchNorm is folded into the convolution

@@ -51,6 +51,7 @@ class Parameters {
     void allocate(uint64_t seed);
 
     Backend& backend() const { return *backend_; }
+    bool trainable() const { return trainable_; }
     /// Weights under `prefix`, buffers not counted.
     int64_t count(const std::string& prefix = "") const;
     std::vector<Segment> segments() const;  ///< of every parameter, in order; buffers are none

@@ -79,10 +79,10 @@ Init Linear::default_init(int64_t in) { return Init::uniform(1.0f / std::sqrt(st
 Init Linear::scaled_init(int64_t fan) { return Init::normal(std::sqrt(2.0f / static_cast<float>(fan))); }
 
 Dropout::Dropout(Parameters& parameters, const std::string& name, float rate_)
-    : rate(rate_), name_(hash_name(name)), updates_(parameters.count_updates()) {}
+    : rate(rate_), name_(hash_name(name)), updates_(parameters.trainable() ? parameters.count_updates() : nullptr) {}
 
 Var Dropout::operator()(const Var& x, Mode mode) const {
-    if (mode == Mode::evaluate) return x;
+    if (mode == Mode::evaluate || !updates_) return x;
     return dropout(x, rate, random_key(updates_->seed, Purpose::dropout, name_), updates_->count);
 }
 

@@ -330,3 +330,17 @@ TEST_CASE("dropout: a stopped training goes on to the bit, and a recorded step d
     CHECK(queued->outcome("run", plain) == expected);
     CHECK(read_file(queued->path("run") / "steps.csv") == read_file(whole->path("whole") / "steps.csv"));
 }
+
+TEST_CASE("dropout: none in a frozen network, in either mode: nothing would ever change its mask") {
+    for (const bool trained : {false, true}) {
+        CAPTURE(trained);
+        Parameters p(cpu(), trained);
+        const auto network = make_network("vgg7-mhgd", 10, p);
+        p.allocate(1);
+        const Var x(Tensor::from_host(cpu(), {2, 32, 32, 3}, std::vector<float>(2 * 32 * 32 * 3, 0.5f)));
+        const Recording off(nullptr);
+        const auto logits = [&](Mode mode) { return network->forward(x, mode).logits.value().to_host(); };
+        CHECK((logits(Mode::train) == logits(Mode::evaluate)) == !trained);
+        CHECK((p.updates() == nullptr) == !trained);
+    }
+}
