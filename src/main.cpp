@@ -1,8 +1,11 @@
 // main.cpp: the table of subcommands, and how each ends: 0 done, 1 failed, 2 bad input or usage, 3 interrupted with a checkpoint written.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <iostream>
 #include <string>
 
 #include "bench.h"
@@ -14,6 +17,8 @@
 #include "report.h"
 #include "training_commands.h"
 #include "usage.h"
+#include "version.h"
+#include "waiting_threads.h"
 
 namespace {
 
@@ -24,11 +29,22 @@ int ended(std::string message, int code) {
     return code;
 }
 
+/// What was said must have arrived: a pipe or a file may have been full long before.
+int done() {
+    errno = 0;
+    std::cout.flush();
+    if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return 0;
+    const std::string reason = errno == 0 ? "" : distill::text(" (", std::strerror(errno), ")");  // an earlier write may have met it
+    return ended("the standard output cannot be written" + reason, 1);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+    distill::let_threads_wait_quietly(argv);
     CLI::App app("distill: knowledge transfer between neural networks: KTG, FEED, MHGD, ReviewKD", "distill");
     app.require_subcommand(1);
+    app.set_version_flag("--version", "distill " + distill::commit());
     distill::add_data_commands(app);
     distill::add_training_commands(app);
     distill::add_feed_commands(app);
@@ -38,9 +54,10 @@ int main(int argc, char** argv) {
     distill::add_bench_command(app);
     try {
         app.parse(argc, argv);
-        return 0;
+        return done();
     } catch (const CLI::ParseError& e) {
-        return e.get_exit_code() == 0 ? app.exit(e) : ended(distill::usage_complaint(app, e), 2);
+        if (e.get_exit_code() == 0) return app.exit(e), done();
+        return ended(distill::usage_complaint(app, e), 2);
     } catch (const distill::InputError& e) {
         return ended(e.what(), 2);
     } catch (const distill::Interrupted& e) {

@@ -1,8 +1,13 @@
 #include "progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <limits>
+
+#include "error.h"
+#include "texts.h"
 
 namespace distill {
 namespace {
@@ -11,7 +16,19 @@ double seconds_since(std::chrono::steady_clock::time_point then) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
 }
 
+/// Of the standard output's window; where nobody knows it, more than any line has.
+size_t terminal_columns() {
+    winsize window{};
+    return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col : std::numeric_limits<size_t>::max();
+}
+
 }  // namespace
+
+std::string first_that_fits(const std::vector<std::string>& lines, size_t columns) {
+    for (const std::string& line : lines)
+        if (line.size() <= columns) return line;
+    return lines.back();
+}
 
 std::string duration(double seconds) {
     const auto s = static_cast<long>(seconds + 0.5);
@@ -26,14 +43,16 @@ Progress::Progress(int epochs, int64_t total_steps, int64_t done, bool quiet, co
 
 Progress::~Progress() { clear_line(); }
 
-std::string Progress::rate_and_eta() const {
+std::string Progress::rate() const {
     const double spent = seconds_since(start_);
-    const auto made = static_cast<double>(done_ - first_);
-    const double left = made > 0 ? spent / made * static_cast<double>(total_ - done_) : 0;
-    char buffer[80];
-    std::snprintf(buffer, sizeof buffer, "%6.0f img/s  ETA %s", spent > 0 ? static_cast<double>(images_) / spent : 0.0,
-                  duration(left).c_str());
+    char buffer[40];
+    std::snprintf(buffer, sizeof buffer, "%6.0f img/s", spent > 0 ? static_cast<double>(images_) / spent : 0.0);
     return buffer;
+}
+
+std::string Progress::eta() const {
+    const auto made = static_cast<double>(done_ - first_);
+    return "ETA " + duration(made > 0 ? seconds_since(start_) / made * static_cast<double>(total_ - done_) : 0);
 }
 
 void Progress::clear_line() {
@@ -53,24 +72,30 @@ void Progress::step(int epoch, int64_t images, const std::string& figures) {
     constexpr double refresh_seconds = 0.25;
     if (quiet_ || !terminal_ || seconds_since(shown_) < refresh_seconds) return;
     shown_ = Clock::now();
-    std::printf("\r\033[K%s %d/%d  step %lld/%lld%s  %s", phase_.c_str(), epoch + 1, epochs_, static_cast<long long>(done_),
-                static_cast<long long>(total_), figures.c_str(), rate_and_eta().c_str());
+    const std::string begin = text(phase_, " ", epoch + 1, "/", epochs_), steps = text("  step ", done_, "/", total_);
+    // A line that wraps could not be written over.
+    const std::string end = "  " + eta(), all = begin + steps + figures;
+    const std::vector<std::string> lines{all + "  " + rate() + end, all + end, begin + figures + end, begin + end, begin};
+    const std::string line = first_that_fits(lines, terminal_columns() - 1);
+    std::printf("\r\033[K%s", line.c_str());
     std::fflush(stdout);
     line_open_ = true;
 }
 
-void Progress::epoch(int epoch, const std::string& figures) {
+void Progress::epoch(int epoch, const std::vector<std::string>& figures) {
     if (quiet_) return;
     clear_line();
-    std::printf("%s%s %d/%d%s  %s\n", prefix_.c_str(), phase_.c_str(), epoch + 1, epochs_, figures.c_str(), rate_and_eta().c_str());
+    const std::string begin = text(prefix_, phase_, " ", epoch + 1, "/", epochs_), line = begin + figures.front();
+    std::vector<std::string> lines = {line + "  " + rate() + "  " + eta(), line + "  " + eta()};
+    for (const std::string& fewer : figures) lines.push_back(begin + fewer);
+    std::printf("%s\n", (terminal_ ? first_that_fits(lines, terminal_columns()) : lines.front()).c_str());
     std::fflush(stdout);
 }
 
 void Progress::epoch(int which, double loss, double train_accuracy, double test_accuracy, double best_accuracy) {
-    char figures[120];
-    std::snprintf(figures, sizeof figures, "  loss %.4f  train %.2f %%  test %.2f %%  best %.2f %%", loss, train_accuracy, test_accuracy,
-                  best_accuracy);
-    epoch(which, figures);
+    const std::string of_loss = "  loss " + fixed(loss, 4), of_train = "  train " + fixed(train_accuracy) + " %";
+    const std::string of_test = "  test " + fixed(test_accuracy) + " %", of_best = "  best " + fixed(best_accuracy) + " %";
+    epoch(which, {of_loss + of_train + of_test + of_best, of_train + of_test + of_best, of_test + of_best, of_test});
 }
 
 }  // namespace distill

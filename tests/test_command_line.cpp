@@ -1,5 +1,12 @@
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <sstream>
+#include <thread>
 
 #include "backend.h"
 #include "command.h"
@@ -8,7 +15,10 @@
 #include "data_synth.h"
 #include "dtype.h"
 #include "files.h"
+#include "progress.h"
 #include "safetensors.h"
+#include "texts.h"
+#include "version.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -73,7 +83,7 @@ TEST_CASE("command line: an unknown option is named, with the nearest and all va
     check_rejected(folder, "kd --kd-weight 2", {"kd: unknown option --kd-weight", "--temperature, --alpha, --gamma", "distill kd --help"});
     check_rejected(folder, "bench train --nett resnet8", {"bench train: unknown option --nett", "did you mean --net?"});
     check_rejected(folder, "data synth --sise 8", {"data synth: unknown option --sise", "did you mean --size?"});
-    check_rejected(folder, "--verbose", {"unknown option --verbose", "valid are: --help"});
+    check_rejected(folder, "--loudly", {"unknown option --loudly", "valid are: --help, --version"});
     check_rejected(folder, "train" + one_epoch + "fast", {"train: unexpected 'fast'"});
     check_rejected(folder, "train --epochs", {"train: --epochs", "required"});
 }
@@ -306,4 +316,98 @@ TEST_CASE("command line: --precision bf16 leaves float weights; a CPU without bf
     for (const auto& [name, tensor] : read_safetensors(folder / "r/student.safetensors").tensors)
         for (const float v : tensor.data) finer = finer || v != static_cast<float>(bfloat16(v));
     CHECK(finer);
+}
+
+TEST_CASE("command line: train without a network asks for --net; --version names the commit") {
+    const Workplace folder;
+    check_rejected(folder, "train" + on_s, {"distill: --net: no network named; there are: "});
+    check_rejected(folder, "kd" + on_s, {"distill: --student: no network named"});
+    const Ended version = run(folder, "--version");
+    CHECK(version.code == 0);
+    CHECK(version.out == "distill " + commit() + "\n");
+}
+
+TEST_CASE("command line: a standard output that cannot be written is a failure, of every kind of command") {
+    const Workplace folder;
+    const std::string program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();
+    REQUIRE(run(folder, "train" + one_epoch + "--run r").code == 0);
+    const std::string eval = "eval --dataset s --batch 32 --threads 1 --weights r/student.safetensors";
+    for (const std::string& line : {std::string("info"), std::string("--help"), std::string("--version"), std::string("train --help"),
+                                    std::string("data info --dataset s"), std::string("report r"), eval}) {
+        CAPTURE(line);
+        const std::string in_folder = text("cd '", folder.path().string(), "' && '", program, "' ", line);
+        CHECK(WEXITSTATUS(std::system((in_folder + " > /dev/full 2> said").c_str())) == 1);
+        CHECK(says(read_file(folder / "said"), {"distill: the standard output cannot be written"}));
+        CHECK(WEXITSTATUS(std::system((in_folder + " > said").c_str())) == 0);
+    }
+}
+
+TEST_CASE("command line: waiting threads soon give their cores away, unless the user has said how they wait") {
+    const Workplace folder;
+    const std::string program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();
+    const auto shown = [&](const std::string& set) {
+        // libgomp tells what it has read each time that a program starts.
+        const std::string line = text("cd '", folder.path().string(), "' && env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT ", set,
+                                      " OMP_DISPLAY_ENV=verbose '", program, "' info > out 2> said");
+        CHECK(std::system(line.c_str()) == 0);
+        CHECK(read_file(folder / "out").find("networks: ") == 0);
+        return read_file(folder / "said");
+    };
+    const auto starts = [](const std::string& said) {
+        size_t count = 0;
+        for (size_t at = 0; (at = said.find("GOMP_SPINCOUNT", at)) != std::string::npos; ++at) ++count;
+        return count;
+    };
+    const std::string quiet = shown("");
+    CHECK(starts(quiet) == 2);
+    CHECK(quiet.find("GOMP_SPINCOUNT = '1000'") != std::string::npos);
+    const std::string own = shown("GOMP_SPINCOUNT=77");
+    CHECK(starts(own) == 1);
+    CHECK(own.find("GOMP_SPINCOUNT = '77'") != std::string::npos);
+    CHECK(starts(shown("OMP_WAIT_POLICY=active")) == 1);
+}
+
+TEST_CASE("command line: lines of progress fit the terminal") {
+    const Workplace folder;
+    const std::string program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();
+    const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+    if (terminal < 0 || ::grantpt(terminal) != 0 || ::unlockpt(terminal) != 0) return skip("no pseudo-terminal");
+    winsize window{};
+    window.ws_col = 60;
+    REQUIRE(::ioctl(terminal, TIOCSWINSZ, &window) == 0);
+    std::string shown;
+    const int end = ::open(::ptsname(terminal), O_RDWR | O_NOCTTY);  // held open, so that reading ends when this one closes
+    std::thread reader([&] {
+        char bytes[4096];
+        for (ssize_t n; (n = ::read(terminal, bytes, sizeof bytes)) > 0;) shown.append(bytes, static_cast<size_t>(n));
+    });
+    const std::string line = text("cd '", folder.path().string(), "' && OMP_WAIT_POLICY=passive '", program,
+                                  "' train --net resnet8 --dataset s --batch 10 --epochs 3 --threads 1 --run r > ", ::ptsname(terminal));
+    CHECK(std::system(line.c_str()) == 0);
+    ::close(end);
+    reader.join();
+    ::close(terminal);
+    size_t lines = 0;
+    for (size_t at = 0; at < shown.size();) {  // what stands between two returns to the line's begin
+        const size_t stop = std::min(shown.find_first_of("\r\n", at), shown.size());
+        std::string part = shown.substr(at, stop - at);
+        if (const size_t erase = part.find("\033[K"); erase != std::string::npos) part.erase(erase, 3);
+        if (part.find("epoch ") == 0) {
+            ++lines;
+            CHECK_MESSAGE(part.size() <= 60, part);
+        }
+        at = stop + 1;
+    }
+    CHECK(lines >= 3);
+    CHECK(first_that_fits({"four", "two"}, 4) == "four");
+    CHECK(first_that_fits({"four", "two"}, 3) == "two");
+    CHECK(first_that_fits({"four", "two"}, 2) == "two");
+}
+
+TEST_CASE("command line: words for a shell are quoted where they must be") {
+    CHECK(shell_word("runs/a-b_1.2") == "runs/a-b_1.2");
+    CHECK(shell_word("runs/my run, v2") == "'runs/my run, v2'");
+    CHECK(shell_word("it's") == "'it'\\''s'");
+    CHECK(shell_word("$HOME") == "'$HOME'");
+    CHECK(shell_word("") == "''");
 }
