@@ -361,3 +361,25 @@ TEST_CASE("slow: ktg search: twenty kill -9 at random moments, each resumed, end
     check_equal(folder / "cut", folder / "whole");
     check_complete(folder / "cut", 40);
 }
+
+TEST_CASE("ktg search: a batch too large is complained of by its own option") {
+    const Workplace folder;
+    check_rejected(folder, "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8 --batch 10 --threads 1 --run g",
+                   {"--alone-batch 128: the training part of s has"});
+    check_rejected(folder, "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8 --alone-batch 10 --threads 1 --run g",
+                   {": --batch 64: the training part of s has"});
+}
+
+TEST_CASE("ktg search: the tool over several machines finds the program beside it, not in PATH") {
+    const Workplace folder;
+    if (std::system("python3 -c 1") != 0) return skip("no python3");
+    fs::create_symlink(fs::read_symlink("/proc/self/exe").parent_path() / "distill", folder / "distill");
+    const std::string tool = (fs::absolute(golden("x")).parent_path().parent_path().parent_path() / "tools/ktg_optuna.py").string();
+    const std::string line = text("cd '", folder.path().string(), "' && python3 '", tool, "' run --distill ./distill --storage x --study y ",
+                                  "--dataset none --nodes 2 --target resnet8 --models resnet8 --trials 1 2> said");
+    CHECK(std::system(line.c_str()) != 0);
+    const std::string said = read_file(folder / "said");
+    CAPTURE(said);
+    CHECK(said.find("none") != std::string::npos);  // the program's own complaint of the data set
+    CHECK(said.find("No such file or directory; build it") == std::string::npos);
+}

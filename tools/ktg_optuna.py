@@ -19,6 +19,7 @@ import contextlib
 import importlib.util
 import inspect
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -53,6 +54,12 @@ def reason(error):
     return str(getattr(error, "orig", error)).strip().splitlines()[0]
 
 
+def tables_complaint(error, address):
+    """Optuna's own words; of older tables also the command that upgrades them, with the driver that is here (`address`, its password hidden)."""
+    line = last_line(error)
+    return f"{line}; here that is: optuna storage upgrade --storage {shlex.quote(address)}" if "storage upgrade" in str(error) else line
+
+
 class Storage:
     """A PostgreSQL database with Optuna's tables, and a lock that all workers of a study share."""
 
@@ -78,7 +85,7 @@ class Storage:
         except sqlalchemy.exc.SQLAlchemyError as error:
             raise Stop(f"--storage: no connection to the study's database ({reason(error)}); is the server running, the address right?")
         except RuntimeError as error:  # the tables are another Optuna's
-            raise Stop(f"--storage: {last_line(error)}")
+            raise Stop(f"--storage: {tables_complaint(error, sqlalchemy.engine.make_url(url).render_as_string())}")
 
     def failed(self, error):
         return Stop(f"the study's database failed ({reason(error)}); start this worker again when it is back", 1)
@@ -318,6 +325,8 @@ def parse(words):
     p.add_argument("--graph", type=Path, metavar="FILE", help="write the best graph as CSV, for distill ktg train --graph")
     args = parser.parse_args(words[:end])
     args.options = words[end + 1:]
+    if args.command == "run":
+        args.distill = args.distill.absolute()  # a bare name would be looked for in PATH
     return args
 
 

@@ -229,7 +229,8 @@ class Trainings:
                 at_epoch)
         if code:
             line = f"{folder.name}: ended by signal {-code}" if code < 0 else last_line(errors.read_text())
-            raise Stop(line, code) if code in (2, 3) else TrainingFailed(line)  # 3: told to stop, as on a machine that shuts down
+            # 3: told to stop, as on a machine that shuts down. A full disk is no graph's fault, and would meet the next one, too.
+            raise Stop(line, code) if code in (2, 3) or ": cannot be written (" in line else TrainingFailed(line)
 
     def follow(self, folder, command, at_epoch):
         """Runs a training to its exit code. at_epoch(epochs done, node 0's accuracy) sees every epoch once, and may end it by raising."""
