@@ -64,6 +64,7 @@ void check_claim(std::string_view bytes) {
     int width = 0, height = 0, channels = 0;
     if (!stbi_info_from_callbacks(&callbacks, &feed, &width, &height, &channels)) return;  // the decoder says why
     const int64_t pixels = std::abs(int64_t{width} * height);  // a BMP's height is negative where it begins at the top
+    if (pixels == 0) input_error("it says that it has ", width, "x", height, " pixels, expected at least one");
     if (pixels > most_samples / channels)
         input_error("it says that it has ", width, "x", height, " pixels of ", channels, " samples, expected at most ", most_samples,
                     " samples");

@@ -108,7 +108,7 @@ TEST_CASE("foreign bytes: a preset's row that its subcommand cannot use") {
     check_rejected(folder, "feed sequential --preset feed-d", {"--preset feed-d", "crd is on file for the report only"});
 }
 
-TEST_CASE("foreign bytes: an image whose header claims more than the file can hold is refused before it is allocated") {
+TEST_CASE("foreign bytes: an image whose header claims nothing, or more than the file can hold, is refused") {
     const TempFolder folder;
     const auto message = [&](uint32_t width, uint32_t height) {
         std::string bmp = "BM";
@@ -119,6 +119,7 @@ TEST_CASE("foreign bytes: an image whose header claims more than the file can ho
     };
     CHECK(says(message(60000, 60000),
                {"a.bmp: cannot be decoded (it says that it has 60000x60000 pixels of 3 samples, expected at most 268435456 samples"}));
+    CHECK(says(message(0, 5), {"a.bmp: cannot be decoded (it says that it has 0x5 pixels, expected at least one)"}));
     CHECK(says(message(2000, 2000), {"a.bmp: cannot be decoded (it says that it has 2000x2000 pixels, which its 54 bytes cannot hold)"}));
 }
 
