@@ -99,7 +99,8 @@ Image load_image(const std::filesystem::path& path) {
         check_jpeg(bytes);
         check_claim(bytes);
     } catch (const InputError& error) {
-        input_error(path.string(), ": cannot be decoded (", error.what(), "); replace or remove it");
+        input_error(path.string(), ": cannot be decoded (", error.what(),
+                    "), expected a whole JPEG, PNG, BMP, PGM or PPM image; replace or remove it");
     }
     Feed feed{bytes};
     int width = 0, height = 0, channels = 0;
