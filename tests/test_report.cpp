@@ -412,7 +412,7 @@ void write_graph_run(const fs::path& folder, const std::string& graph_option, in
                                     : "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,resnet14,,correct,through\n");
     put(folder / "epochs.csv", text("epoch,train_loss,test_acc,test_acc_1\n0,2,10,20\n1,1,", last, ",", last + 5, "\n"));
     put(folder / "edges.csv", "epoch,target,source,gate,weight,last_weight,loss,both_right,source_only,target_only,none_right\n"
-                              "1,0,1,linear,0.5,1,0.25,1,1,1,1\n");
+                              "1,0," + std::string(alone ? "0,through" : "1,linear") + ",0.5,1,0.25,1,1,1,1\n");
 }
 
 void write_search(const fs::path& folder) {
