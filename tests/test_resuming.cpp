@@ -123,3 +123,19 @@ TEST_CASE("resuming: several runs go on by their common folder alone, those that
     CHECK(value_of(read_config(folder / "r/s7/config.csv"), "seed") == "7");
     CHECK(says(run(folder, "train --resume --run r --seed 6").out, {"r/s6: finished before, skipped"}));  // one of them
 }
+
+TEST_CASE("resuming: chains and sweeps of several seeds go on by their folder alone, too") {
+    const Workplace folder;
+    REQUIRE(run(folder, "train --net resnet8" + training + "--run t").code == 0);
+    const std::string by_t = " --student resnet8 --teachers t/student.safetensors --runs 2 --seed 3" + training;
+    REQUIRE(run(folder, "feed sequential --stages 1 --run chain" + by_t).code == 0);
+    REQUIRE(run(folder, "feed sweep --run sweep" + by_t).code == 0);
+    for (const char* part : {"chain/s3/stage1", "chain/s4/stage1", "sweep/n1/s4"}) unfinish(folder / part);
+    for (const char* line : {"feed sequential --resume --run chain --quiet", "feed sweep --resume --run sweep --quiet"}) {
+        const Ended end = run(folder, line);
+        CAPTURE(end.err);
+        CHECK(end.code == 0);
+    }
+    for (const char* part : {"chain/s3/stage1", "chain/s4/stage1", "sweep/n1/s3", "sweep/n1/s4"})
+        CHECK(fs::exists(folder / part / "result.csv"));
+}
