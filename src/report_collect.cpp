@@ -1,4 +1,3 @@
-#include <cstdlib>
 #include <map>
 
 #include "error.h"
@@ -40,16 +39,15 @@ const std::vector<std::pair<const char*, std::string Run::*>> text_fields = {
 
 /// What the report computes with must be numbers.
 void check_facts(const fs::path& file, const Config& config) {
-    for (const auto& [option, value] : config) {
+    constexpr int64_t most_stages = 1000000;
+    for (const auto& row : config) {
+        const auto& [option, value] = row;
         const bool is_accuracy = option.rfind("info.teacher", 0) == 0 && option.find("_accuracy") != std::string::npos;
-        char* end = nullptr;
-        const double number = std::strtod(value.c_str(), &end);
-        const bool is_number = !value.empty() && *end == '\0';
-        if (is_accuracy && !(is_number && number >= 0 && number <= 100))
-            input_error(file.string(), ": ", option, ": found '", value, "', expected 0 to 100");
-        const bool whole = value.size() < 7 && value.find_first_not_of("0123456789") == std::string::npos && number >= 1;
-        if (option == "info.stage" && !(is_number && whole))
-            input_error(file.string(), ": ", option, ": found '", value, "', expected a whole number from 1");
+        if (const double percent = is_accuracy ? number_of(row, file) : 0; !(percent >= 0 && percent <= 100))
+            input_error(file.string(), ": option '", option, "': found '", value, "', expected 0 to 100");
+        const int64_t stage = option == "info.stage" ? parsed_whole(value).value_or(0) : 1;
+        if (stage < 1 || stage > most_stages)
+            input_error(file.string(), ": option '", option, "': found '", value, "', expected a whole number from 1");
     }
 }
 
