@@ -12,9 +12,10 @@ namespace distill {
 
 class ConvPlan;
 
-/// oneDNN primitives, made on first use and kept by everything that changes them: direction, geometry, epilogue, threads, type.
+/// oneDNN primitives, made on first use and kept by everything that changes them: direction, geometry, what the epilogue adds, threads,
+/// type.
 struct ConvPlans {
-    using Key = std::array<int64_t, 20>;
+    using Key = std::array<int64_t, 19>;
     ConvPlans();
     ~ConvPlans();
     std::map<Key, std::unique_ptr<ConvPlan>> by_key;

@@ -13,6 +13,7 @@
 #include "conv_epilogue.h"
 #include "cpu_backend.h"
 #include "error.h"
+#include "launch.h"
 
 namespace distill {
 namespace {
@@ -82,11 +83,10 @@ class Operand {
 };
 
 class ConvPlan {
-    /// The residual that the primitive leaves to us, and the ReLU that then has to wait for it.
+    /// The residual that the primitive leaves to us.
     struct Addition {
         Shape y;
         DType type;
-        bool relu;
     };
 
   public:
@@ -107,18 +107,17 @@ class ConvPlan {
             epilogue.bias
                 ? dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, bias_md, y_any, strides, padding, padding)
                 : dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, y_any, strides, padding, padding);
-        const auto with_post_ops = [&](bool residual, bool relu) {
+        const auto with_residual = [&](bool residual) {
             dnnl::primitive_attr attributes;
             dnnl::post_ops post;
             if (residual) post.append_binary(dnnl::algorithm::binary_add, y_ours);
-            if (relu) post.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
             attributes.set_post_ops(post);
             return dnnl::convolution_forward::primitive_desc(description, attributes, engine());
         };
-        dnnl::convolution_forward::primitive_desc forward = with_post_ops(epilogue.residual, epilogue.relu);
+        dnnl::convolution_forward::primitive_desc forward = with_residual(epilogue.residual);
         if (epilogue.residual && !adds_residual_rightly(forward.impl_info_str())) {
-            added_after_.emplace(Addition{g.y, g.type, epilogue.relu});
-            forward = with_post_ops(false, false);
+            added_after_.emplace(Addition{g.y, g.type});
+            forward = with_residual(false);
         }
 
         if (direction == Direction::forward) {
@@ -159,7 +158,7 @@ class ConvPlan {
         if (epilogue.residual && !added_after_) residual_.set_data_handle(const_cast<void*>(epilogue.residual));
         primitive_.execute(stream(), arguments_);
         y_->written();
-        if (added_after_) conv_epilogue_here(added_after_->y, added_after_->type, {nullptr, epilogue.residual, added_after_->relu}, y);
+        if (added_after_) conv_epilogue_here(added_after_->y, added_after_->type, {nullptr, epilogue.residual, false}, y);
     }
     void backward_data(const void* dy, const void* w, void* dx) {
         y_->read(dy);
@@ -189,7 +188,7 @@ namespace {
 ConvPlan& plan(ConvPlans& plans, const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue = {}) {
     const ConvPlans::Key key{static_cast<int64_t>(direction), g.x.n, g.x.h, g.x.w, g.x.c, g.w.n, g.w.h, g.w.w, g.w.c, g.y.h, g.y.w,
                              g.stride_h, g.stride_w, g.pad_h, g.pad_w, g.groups,
-                             (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr), epilogue.relu, omp_get_max_threads(),
+                             (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr), omp_get_max_threads(),
                              static_cast<int64_t>(g.type)};
     auto& slot = plans.by_key[key];
     if (!slot) {
@@ -203,6 +202,16 @@ ConvPlan& plan(ConvPlans& plans, const Conv2dGeometry& g, Direction direction, c
     return *slot;
 }
 
+/// In place. oneDNN's own, as a part of the convolution, makes 0 of NaN, and a network that is spoilt would look like a poor one.
+template <class T>
+void relu(int64_t n, T* y) {
+#pragma omp parallel for simd schedule(static) if (n > parallel_threshold)
+    for (int64_t i = 0; i < n; ++i) {
+        const float value = y[i];
+        y[i] = value < 0 ? 0.0f : value;
+    }
+}
+
 }  // namespace
 
 bool adds_residual_rightly(const std::string& implementation) { return implementation.compare(0, 3, "jit") == 0; }
@@ -212,6 +221,7 @@ ConvPlans::~ConvPlans() = default;
 
 void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
     plan(*plans_, g, Direction::forward, epilogue).forward(x, w, epilogue, y);
+    if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
 void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
     plan(*plans_, g, Direction::backward_data).backward_data(dy, w, dx);

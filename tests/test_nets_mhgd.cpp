@@ -79,6 +79,7 @@ void compare_training(const std::function<bool(const std::string&)>& wanted, int
         options.student = csv.cell(row, "network");
         if (!wanted(options.student)) continue;
         Supervised method(cpu(), options, 100);
+        method.parameters().allocate(0);  // the fixtures' dropout is drawn from key 0
         method.parameters().from_file(golden_weights(method.parameters(), "student.", ""), "the formula", "student.");
         Tape tape;
         double worst = 0;
