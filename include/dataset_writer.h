@@ -33,7 +33,7 @@ class DatasetWriter {
 
     /// Bytes of a record: one label, then the planes R, G, B.
     size_t record_size() const { return 1 + 3 * size_t(height_) * size_t(width_); }
-    /// Appends whole records. InputError if they cannot be written (a full disk).
+    /// Appends whole records. WriteError or InputError if they cannot be written (cannot_write).
     void append(Part part, const uint8_t* records, size_t count);
     /// Flushes, writes meta.csv and classes.csv, renames the folder into place. InputError, too, if another writer's has come there.
     void finish();

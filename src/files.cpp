@@ -71,11 +71,16 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
     }
 }
 
+bool is_machines_fault(int reason) {
+    for (const int fault : {ENOSPC, EDQUOT, EIO, ENXIO, ENODEV, ESTALE, ETIMEDOUT, EFBIG, ENOMEM, EMFILE, ENFILE})
+        if (reason == fault) return true;
+    return false;
+}
+
 void cannot_write(const fs::path& path, int reason) {
     const std::string what = text(path.string(), ": cannot be written (", std::strerror(reason), ")");
     if (reason == ENOSPC || reason == EDQUOT) throw WriteError(what + "; free some space or choose another folder");
-    for (const int fault : {EIO, ENXIO, ENODEV, ESTALE, ETIMEDOUT, EFBIG, ENOMEM, EMFILE, ENFILE})
-        if (reason == fault) throw WriteError(what);
+    if (is_machines_fault(reason)) throw WriteError(what);
     input_error(what, "; choose another folder");
 }
 

@@ -61,7 +61,8 @@ double number_of(const Config::value_type& row, const fs::path& file) {
 
 bool is_circumstance(const std::string& option) {
     static const std::set<std::string> names = {"seed", "data", "device", "threads", "save", "log-steps", "preset", "teacher-min",
-                                                "other-classes", "teacher-nets", "train-teachers", "teachers-run", "numbers", "stages", "by"};
+                                                "other-classes", "teacher-nets", "train-teachers", "teachers-run", "numbers", "stages",
+                                                "by"};
     return names.count(option) > 0 || option.rfind("info.", 0) == 0;
 }
 
@@ -126,7 +127,7 @@ RunFolder RunFolder::create(const fs::path& path, const Config& config) {
         if (!unfinished.place())
             input_error(path.string(), ": another process has made this run folder meanwhile; name another with --run, or wait for it");
     } catch (const fs::filesystem_error& error) {
-        if (error.code() == std::errc::no_space_on_device) cannot_write(path, error.code().value());
+        if (is_machines_fault(error.code().value())) cannot_write(path, error.code().value());
         input_error(path.string(), ": the run folder cannot be made (", error.code().message(), "); name another with --run");
     }
     return RunFolder(path);
