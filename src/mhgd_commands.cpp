@@ -99,12 +99,18 @@ void sweep(Command& c, const std::vector<int>& all) {
     for (const int heads : all)
         if (o.resume) take_seeds_of(base / ("heads" + std::to_string(heads)), *c.table);
     const Options asked = o;
-    for (const int heads : all) {
-        o = asked;
-        o.run = (base / ("heads" + std::to_string(heads))).string();
-        o.resume = fs::exists(o.run);
-        std::printf("%d heads\n", heads);
-        train(c, heads);
+    const OptionTable as_asked = *c.table;  // a training that goes on changes what its table has for options that are not given
+    try {
+        for (const int heads : all) {
+            o = asked;
+            *c.table = as_asked;
+            o.run = (base / ("heads" + std::to_string(heads))).string();
+            o.resume = fs::exists(o.run);
+            std::printf("%d heads\n", heads);
+            train(c, heads);
+        }
+    } catch (const Interrupted&) {
+        throw Interrupted(text("interrupted in ", o.run, "; go on with the same command and --resume"));
     }
     write_table(base, all, asked);
 }

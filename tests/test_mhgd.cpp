@@ -376,6 +376,21 @@ TEST_CASE("mhgd: a run's files, its attention networks used again, a table of he
     CHECK(run(folder, "mhgd --resume --run sweep/heads4").out.find("finished before") != std::string::npos);
 }
 
+TEST_CASE("mhgd: a sweep that goes on begins its other trainings as if all were new") {
+    const Workplace folder;
+    const std::string sweep = "mhgd " + teacher_a + "--student resnet8 --dataset s --batch 32 --drop-last on --epochs 2 --max-steps 1 " +
+                              "--mha-epochs 1 --threads 1 --quiet --heads 1,2 --run sweep";
+    REQUIRE(run(folder, sweep).code == 0);
+    const fs::path second = folder / "sweep/heads2/config.csv";
+    const auto before = read_config(second);
+    fs::remove_all(second.parent_path());
+    REQUIRE(run(folder, sweep + " --resume").code == 0);
+    for (const char* option : {"lr-steps", "info.by_hand"}) {
+        CHECK(!value_of(before, option).empty());
+        CHECK(value_of(read_config(second), option) == value_of(before, option));
+    }
+}
+
 TEST_CASE("kd-svd: by the command line, with MHGD's training") {
     const Workplace folder;
     for (const std::string method : {"kd-svd", "kd-svdf"}) {
