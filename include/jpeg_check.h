@@ -5,8 +5,8 @@
 
 namespace distill {
 
-/// Walks a JPEG's segments as the decoder does; what is no JPEG passes. InputError with the reason alone (no file's name) for a Huffman table
-/// of more codes than the decoder's table has places: stb_image 2.27 would write behind it.
+/// Walks a JPEG's segments as the decoder does; what is no JPEG passes. InputError with the reason alone (no file's name) for a Huffman
+/// table of more codes than the decoder's table has places: stb_image 2.27 would write behind it.
 void check_jpeg(std::string_view bytes);
 
 }  // namespace distill

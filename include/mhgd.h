@@ -39,9 +39,9 @@ class AttentionNetwork {
     Linear f2_;
 };
 
-/// First the attention networks of all pairs of neighbouring sensing points learn from the teacher alone,
-/// L_MHAN = mean(1 − cos(V̂_B, V_B)), summed over the pairs (our reading). Then the student learns the graphs that they draw: with G = tanh(S) of
-/// teacher and student and row softmaxes p, CE and L_transfer = Σ p(G_S)·(log p(G_S) − log p(G_T)) over pairs, heads, rows and columns,
+/// First the attention networks of all pairs of neighbouring sensing points learn from the teacher alone, L_MHAN =
+/// mean(1 − cos(V̂_B, V_B)), summed over the pairs (our reading). Then the student learns the graphs that they draw: with G = tanh(S)
+/// of teacher and student and row softmaxes p, CE and L_transfer = Σ p(G_S)·(log p(G_S) − log p(G_T)) over pairs, heads, rows and columns,
 /// their gradients mixed (GradientMixing). The networks are kept in mha.safetensors.
 class Mhgd final : public StudentMethod {
   public:

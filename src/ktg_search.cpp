@@ -179,7 +179,8 @@ void Undertaking::search(const SearchSpace& space) {
         return Proposal{graph_line(graph), graph.is_frozen(0) ? "its target would be frozen" : ""};
     };
     plan.prepare = [&](int64_t trial) {
-        prepare_graph_run(folder_of(trial), with_weights(graph_of(trial), base_ / "pretrained"), training(Trains::graph, o_.validation), facts_);
+        const Graph graph = with_weights(graph_of(trial), base_ / "pretrained");
+        prepare_graph_run(folder_of(trial), graph, training(Trains::graph, o_.validation), facts_);
         return folder_of(trial).string();
     };
     plan.tidy = [&](int64_t trial, bool keep_weights) {

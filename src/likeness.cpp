@@ -44,7 +44,8 @@ const char* const recipe_options[] = {"epochs",   "batch",   "lr",       "lr-ste
 Config substance_of(const Run& run) {
     Config config;
     for (const auto& [option, value] : run.config) {
-        const bool of_teachers = option == "teachers" || option == "teacher-weights" || (is_content(option) && option != "info.data_sha256");
+        const bool of_teachers =
+            option == "teachers" || option == "teacher-weights" || (is_content(option) && option != "info.data_sha256");
         const bool of_graph = run.graph && (option == "graph" || option == "models");
         if (of_graph || (of_teachers && is_later_stage(run)) || is_known_by_content(run, option, value)) continue;
         if (is_content(option) || !is_circumstance(option)) config.emplace_back(option, value);

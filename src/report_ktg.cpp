@@ -146,7 +146,8 @@ void write_searches(std::ostream& out, const std::vector<SearchHistory>& searche
             out << "; the best, trial " << best->trial << ", has an error of " << fixed(*best->error) << " %";
         out << '\n';
         if (search.results.empty()) continue;
-        std::vector<std::vector<std::string>> rows = {{"on all training data", "test accuracy", "n", "gain over plain", "95 % interval", "above plain"}};
+        std::vector<std::vector<std::string>> rows = {
+            {"on all training data", "test accuracy", "n", "gain over plain", "95 % interval", "above plain"}};
         for (const SearchResult& r : search.results) {
             rows.push_back({r.name, r.mean_and_deviation(), std::to_string(r.n)});
             for (std::string& cell : gain_cells(search, r)) rows.back().push_back(std::move(cell));

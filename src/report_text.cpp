@@ -82,8 +82,8 @@ void write_csv(const fs::path& file, const Report& report) {
         const auto deviation = [](const Spread& s) { return s.n > 1 ? number(s.deviation) : ""; };
         rows.push_back({g.name(), "finished", run.id, run.dataset, run.teacher, run.student, run.method, g.options,
                         std::to_string(run.epochs.size()), g.paper ? number_or_empty(g.paper->value) : "",
-                        g.paper ? number_or_empty(g.paper->std) : "", g.paper ? g.paper->metric : "", number(g.last.mean), deviation(g.last),
-                        number(g.best.mean), deviation(g.best), std::to_string(g.last.n), number_or_empty(g.difference),
+                        g.paper ? number_or_empty(g.paper->std) : "", g.paper ? g.paper->metric : "", number(g.last.mean),
+                        deviation(g.last), number(g.best.mean), deviation(g.best), std::to_string(g.last.n), number_or_empty(g.difference),
                         number_or_empty(g.gain_last), number_or_empty(g.gain_best), number_or_empty(g.paper_gain), g.student_alone,
                         number(g.hours), g.devices, run.precision, g.commits, joined(g.notes, "; "), c ? to_string(c->verdict) : "",
                         c && c->has_interval ? number(c->low) : "", c && c->has_interval ? number(c->high) : "", test_images(run)});

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
+#include <optional>
 #include <set>
 
 #include "error.h"
@@ -14,10 +14,9 @@ namespace {
 
 int whole(const OptionTable& table, const std::string& option) {
     const std::string value = table.otherwise(option);
-    char* end = nullptr;
-    const long parsed = std::strtol(value.c_str(), &end, 10);
-    if (value.empty() || *end != '\0') input_error("--", option, ": found '", value, "', expected a whole number");
-    return static_cast<int>(parsed);
+    const std::optional<int64_t> parsed = parsed_whole(value);
+    if (!parsed) input_error("--", option, ": found '", value, "', expected a whole number");
+    return static_cast<int>(*parsed);
 }
 
 /// `part` of `usual` epochs, of `epochs`.

@@ -33,7 +33,8 @@ std::string escaped(const std::string& raw) {
         else if (c == '<') out += "&lt;";
         else if (c == '>') out += "&gt;";
         else if (c == '"') out += "&quot;";
-        else if (const auto u = static_cast<unsigned char>(c); (u < 0x20 && c != '\t' && c != '\n' && c != '\r') || u == 0x7F) out += "\uFFFD";
+        else if (const auto u = static_cast<unsigned char>(c); u == 0x7F || (u < 0x20 && c != '\t' && c != '\n' && c != '\r'))
+            out += "\uFFFD";
         else out += c;
     }
     return out;
