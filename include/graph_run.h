@@ -21,8 +21,8 @@ void add_transfer_options(OptionTable& table, Options& options);
 /// The networks of a graph as result.csv names them: student the target, teacher the others, joined by +.
 void name_networks(Options& options, const Graph& graph);
 
-/// A graph's role and generation as start_key takes them: one after the latest of the files that its nodes start from; one node is trained
-/// alone.
+/// A graph's role and generation as start_key takes them: one after the latest of the files that its nodes start from, from 1 on; one node
+/// is trained alone, from 0 on.
 void set_start(Options& options, const Graph& graph);
 
 /// Makes a run folder as `ktg train` would, graph.csv included, for a GraphRunner; `facts` are config.csv's further rows. Nothing happens

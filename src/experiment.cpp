@@ -99,10 +99,6 @@ Config measure_trained(Laboratory& lab, const Loader& loader, const Options& o, 
     return facts;
 }
 
-}  // namespace
-
-namespace {
-
 /// --save: what cannot work is found before there is a run, and no file of another kind is replaced.
 void require_savable(const fs::path& path) {
     std::error_code unused;
@@ -271,6 +267,11 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         o.role = "student";
         for (const auto& teacher : lab.teachers) o.generation = std::max(o.generation, generation_after(teacher->metadata()));
     }
+    if (!o.init.empty()) {
+        const std::map<std::string, std::string> metadata = read_safetensors(o.init).metadata;
+        warn_if_trained_otherwise(o.init, metadata, o, *lab.data);
+        o.generation = std::max(o.generation, generation_after(metadata));
+    }
     const Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     std::unique_ptr<Method> first = start_method(lab, o, make_method);
     print_configuration(method_name, kept_options(table));
@@ -278,10 +279,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     note_late_milestones(o);
     Config facts = run_facts(lab, o);
     for (auto& fact : measure_trained(lab, loader, o, *first)) facts.push_back(std::move(fact));
-    if (!o.init.empty()) {
-        warn_if_trained_otherwise(o.init, read_safetensors(o.init).metadata, o, *lab.data);
-        facts.emplace_back("info.init_sha256", sha256_of_file(o.init));
-    }
+    if (!o.init.empty()) facts.emplace_back("info.init_sha256", sha256_of_file(o.init));
     if (!o.mha.empty()) facts.emplace_back("info.mha_sha256", sha256_of_file(o.mha));
     facts.emplace_back("info.by_hand", by_hand);
     if (o.stage > 0) facts.emplace_back("info.stage", std::to_string(o.stage));

@@ -206,7 +206,11 @@ void run_reconstruction(OptionTable& table, Options& o) {
     Teachers students;
     for (const Subject& s : subjects) students.push_back(load_student(*lab.backend, o, s, lab.data->classes));
     for (const Teachers* networks : std::initializer_list<const Teachers*>{&teachers, &students})
-        for (const auto& network : *networks) network->network().require_images(lab.data->height, lab.data->width);
+        for (const auto& network : *networks) {
+            network->network().require_images(lab.data->height, lab.data->width);
+            o.generation = std::max(o.generation, generation_after(network->metadata()));
+        }
+    o.role = "decoder";
     Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     print_configuration(method_name, kept_options(table));
     std::printf("%s", scaled.c_str());

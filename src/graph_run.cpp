@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdlib>
+#include <optional>
 
 #include "distillation.h"
 #include "error.h"
@@ -29,8 +29,12 @@ Options options_of(const RunFolder& folder) {
     Offline offline(options);
     take_options_of(folder, method_name, offline.table);
     const Config config = folder.config();
+    const std::optional<int64_t> generation = parsed_whole(value_of(config, "info.generation"));
     options.role = value_of(config, "info.role");
-    options.generation = std::atoi(value_of(config, "info.generation").c_str());
+    if (options.role.empty() || !generation)
+        input_error(folder.file("config.csv").string(), ": info.role or info.generation, which say where the training begins, is missing or ",
+                    "no whole number; restore the file, or start anew in another folder");
+    options.generation = static_cast<int>(*generation);
     return options;
 }
 
@@ -60,9 +64,7 @@ void name_networks(Options& o, const Graph& graph) {
 }
 
 void set_start(Options& o, const Graph& graph) {
-    if (graph.size() == 1) return;  // a network alone
-    o.role = "graph";
-    o.generation = 1;
+    if (graph.size() > 1) o.role = "graph", o.generation = 1;  // else a network alone
     for (const GraphNode& node : graph.nodes)
         if (!node.weights.empty()) o.generation = std::max(o.generation, generation_after(read_safetensors(node.weights).metadata));
 }

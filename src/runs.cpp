@@ -114,13 +114,22 @@ class Complaints {
 }  // namespace
 
 void require_same_input(const RunFolder& folder, const Config& config) {
-    for (const auto& [name, value] : folder.config())
-        for (const auto& [key, now] : config)
-            if (key == name && value != now && is_checksum(key))
-                input_error(folder.path().string(), ": the ",
-                            key == "info.data_sha256" ? "data set" : key.substr(5, key.size() - 12) + "'s file",
-                            " is not the one this run was started with (SHA-256 ", now.substr(0, 12), "…, expected ", value.substr(0, 12),
-                            "…); restore it, or start anew in another folder");
+    const Config then = folder.config();
+    const auto changed = [&](const auto& row) {
+        const std::string before = value_of(then, row.first);
+        return !before.empty() && before != row.second ? before : "";
+    };
+    for (const auto& row : config)
+        if (const std::string before = changed(row); is_checksum(row.first) && !before.empty())
+            input_error(folder.path().string(), ": the ",
+                        row.first == "info.data_sha256" ? "data set" : row.first.substr(5, row.first.size() - 12) + "'s file",
+                        " is not the one this run was started with (SHA-256 ", row.second.substr(0, 12), "…, expected ",
+                        before.substr(0, 12), "…); restore it, or start anew in another folder");
+    // Of the files that a graph's nodes start from the frozen nodes' alone are known by content.
+    for (const auto& row : config)
+        if (const std::string before = changed(row); (row.first == "info.role" || row.first == "info.generation") && !before.empty())
+            input_error(folder.path().string(), ": was started with ", row.first.substr(5), " ", before, ", from the files named now follows ",
+                        row.second, ", by which other batches are drawn; name those that it was started with, or start anew in another folder");
 }
 
 std::optional<TrainingResult> train_in_folder(const std::string& method_name, Laboratory& lab, Loader& loader, const Options& o,

@@ -74,6 +74,22 @@ TEST_CASE("starts: a student shares no start weight with its teacher, whatever b
     CHECK(equal("review", "of-larger") == equal("of-larger", "of-larger"));
     CHECK(one.metadata.at("role") == "student");
     CHECK(one.metadata.at("generation") == "1");
+    // Who starts from a network's weights, or decodes its maps, learns from it, too.
+    succeed(folder, "train" + still + "--net resnet8 --init resnet8/student.safetensors --run on");
+    CHECK(read_safetensors(student(folder / "on")).metadata.at("generation") == "1");
+    succeed(folder, "feed reconstruct" + still + "--students of-equal --teachers resnet14/student.safetensors --run decoder");
+    CHECK(value_of(read_config(folder / "decoder/config.csv"), "info.role") == "decoder");
+    CHECK(value_of(read_config(folder / "decoder/config.csv"), "info.generation") == "2");
+}
+
+TEST_CASE("starts: a graph is not gone on with from a file of another generation, by which its batches would be others") {
+    const Workplace folder;
+    succeed(folder, "train" + still + "--net resnet8a --run alone");
+    succeed(folder, "ktg train" + still + "--graph dml --models 0=resnet8a,1=resnet8a --weights 1=alone/student.safetensors --run graph");
+    CHECK(value_of(read_config(folder / "graph/config.csv"), "info.generation") == "1");
+    fs::remove(folder / "graph/result.csv");
+    check_rejected(folder, "ktg train --resume --run graph --weights 1=graph/node1.safetensors", {"graph: was started with generation 1", "follows 2"});
+    succeed(folder, "ktg train --resume --run graph");
 }
 
 TEST_CASE("starts: a graph's target shares no start weight with a frozen node, in a search neither; trials share the target's") {
