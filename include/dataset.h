@@ -1,5 +1,6 @@
 // dataset.h: a labelled image set in memory, read from CIFAR's binary records.
-// defines: Split, channel_names, Normalization, Dataset, DatasetFiles, ChannelSums, load_dataset, hold_out_validation, locate_dataset, datasets_in
+// defines: Split, channel_names, Normalization, Dataset, DatasetFiles, ChannelSums, load_dataset, keep_per_class,
+//          hold_out_validation, locate_dataset, datasets_in
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -74,6 +75,10 @@ std::vector<std::string> datasets_in(const fs::path& data_dir);
 /// Reads and checks everything. InputError naming file, place, found and expected for: a size that is no multiple of the record,
 /// a label out of range, a count or checksum that differs from meta.csv's, a malformed meta.csv; and all that locate_dataset throws.
 Dataset load_dataset(const fs::path& data_dir, const std::string& name);
+
+/// Keeps the first `n` training records of each class, in the file's order (`--per-class n`); a class of fewer keeps all. `stats` stay the
+/// whole training set's. InputError unless some class has more, so that something is left out.
+void keep_per_class(Dataset& d, int64_t n);
 
 /// Moves `n` training records into `test`, in place of the test set (`--val n`): each class in proportion to its size (largest
 /// remainders first; one of each is left), the choice fixed by `seed`; both parts keep the file's order. `stats` stay the whole training

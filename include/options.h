@@ -28,7 +28,7 @@ struct Options {
     std::string teacher, student, teacher_weights, init;
     int epochs = 240;
     int64_t max_steps = 0;  ///< 0: no limit
-    int64_t batch = 128, validation = 0;
+    int64_t batch = 128, validation = 0, per_class = 0;
     double lr = 0.1, weight_decay = 5e-4, momentum = 0.9;
     std::string lr_steps = "150,180,210";
     bool nesterov = true, shuffle = true, drop_last = false;

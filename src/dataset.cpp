@@ -313,6 +313,25 @@ Dataset load_dataset(const fs::path& data_dir, const std::string& name) {
     return d;
 }
 
+void keep_per_class(Dataset& d, int64_t n) {
+    const size_t pixels = size_t(d.height) * size_t(d.width) * 3;
+    std::vector<int64_t> members(size_t(d.classes));
+    size_t kept = 0;
+    for (size_t i = 0; i < size_t(d.train.records); ++i) {
+        if (++members[size_t(d.train.labels[i])] > n) continue;
+        const auto image = d.train.pixels.begin() + std::ptrdiff_t(i * pixels);
+        if (kept != i) std::copy(image, image + std::ptrdiff_t(pixels), d.train.pixels.begin() + std::ptrdiff_t(kept * pixels));
+        d.train.labels[kept++] = d.train.labels[i];
+    }
+    const int64_t most = *std::max_element(members.begin(), members.end());
+    if (n < 1 || n >= most)
+        input_error("--per-class: found ", n, ", expected 1 to ", most - 1, " (the largest class of ", d.name, " has ", most,
+                    " training records)");
+    d.train.records = int64_t(kept);
+    d.train.pixels.resize(kept * pixels);
+    d.train.labels.resize(kept);
+}
+
 void hold_out_validation(Dataset& d, int64_t n, uint64_t seed) {
     std::vector<std::vector<int64_t>> members(size_t(d.classes));
     for (int64_t i = 0; i < d.train.records; ++i) members[size_t(d.train.labels[size_t(i)])].push_back(i);

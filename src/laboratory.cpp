@@ -96,6 +96,7 @@ Laboratory open_laboratory(Options& o) {
     lab.normalization = resolve_normalization(o.normalize, *data, o.normalize_auto);
     o.normalize = to_string(lab.normalization);
     constexpr uint64_t split_seed = 0;  // the same split for every seed of a run, so that validation accuracies compare
+    if (o.per_class > 0) keep_per_class(*data, o.per_class);
     if (o.validation > 0) hold_out_validation(*data, o.validation, split_seed);
     lab.on_device = std::make_shared<DeviceData>(*lab.backend, *data);
     lab.data = std::move(data);

@@ -136,6 +136,7 @@ std::vector<std::pair<std::string, std::string>> OptionTable::values() const {
 void add_data_options(OptionTable& t, Options& o) {
     t.add("--data", o.data, "folder of the data sets");
     t.add("--dataset", o.dataset, "cifar10, cifar100, or the name of an imported set");
+    t.add("--per-class", o.per_class, {0}, "train on the first so many images of each class (0: on all)");
 }
 
 void add_training_options(OptionTable& t, Options& o, bool distills) {

@@ -223,6 +223,26 @@ TEST_CASE("dataset: the validation split never takes a class's only training ima
     }
 }
 
+TEST_CASE("dataset: the first records of each class alone, in the file's order; the test part stays") {
+    Dataset d;
+    d.name = "lean";
+    d.height = d.width = 1;
+    d.classes = 3;
+    d.train.labels = {2, 0, 0, 2, 1, 0, 2};
+    d.train.records = 7;
+    for (uint8_t i = 0; i < 7; ++i) d.train.pixels.insert(d.train.pixels.end(), 3, i);
+    d.test = d.train;
+    for (const int64_t n : {0, 3}) {
+        Dataset all = d;
+        CHECK(says(complaint([&] { keep_per_class(all, n); }), {"--per-class: found ", "expected 1 to 2", "lean has 3"}));
+    }
+    keep_per_class(d, 2);
+    CHECK(d.train.records == 5);
+    CHECK(d.train.labels == std::vector<int32_t>{2, 0, 0, 2, 1});
+    CHECK(d.train.pixels == std::vector<uint8_t>{0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4});
+    CHECK(d.test.records == 7);
+}
+
 TEST_CASE("dataset: info prints counts, statistics and checksums as CSV") {
     const TempFolder data;
     synthesize(data.path(), small("mine"));

@@ -252,7 +252,7 @@ TEST_CASE("report: what is wrong with a run folder is said with file and place, 
         Recipe odd;
         odd.options = std::string(fact) + "\n";
         write_run(folder / "r", odd);
-        CHECK(holds(message(), text("r/config.csv: ", std::string(fact).substr(0, std::string(fact).find(',')), ": found '")));
+        CHECK(holds(message(), text("r/config.csv: option '", std::string(fact).substr(0, std::string(fact).find(',')), "': found '")));
     }
     fs::remove(folder / "r/config.csv");
     CHECK(holds(message(), "r/config.csv"));
