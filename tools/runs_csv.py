@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""A row for every finished run below a folder: what it takes to run it again, and what came out.
+
+    tools/runs_csv.py FOLDER… > runs.csv
+"""
+import csv
+import sys
+from pathlib import Path
+
+RESULT = ("method", "teacher", "student", "seed", "last", "best", "best_epoch", "seconds", "precision", "commit")
+CONFIG = ("threads", "epochs", "lr-steps", "batch", "lr", "weight-decay", "nesterov", "normalize", "per-class", "dataset")
+FACTS = ("role", "generation", "start_key", "data_sha256", "teacher_sha256", "teacher0_sha256", "teacher1_sha256", "teacher2_sha256",
+         "init_sha256", "machine")
+
+
+def rows(folder):
+    for result in sorted(folder.rglob("result.csv")):
+        with result.open(newline="") as file:
+            ended = next(csv.DictReader(file))
+        with (result.parent / "config.csv").open(newline="") as file:
+            config = {row["option"]: row["value"] for row in csv.DictReader(file)}
+        yield [result.parent.relative_to(folder), *(ended[name] for name in RESULT), *(config.get(name, "") for name in CONFIG),
+               *(config.get("info." + name, "") for name in FACTS)]
+
+
+def main():
+    folders = [Path(name) for name in sys.argv[1:]]
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    if not folders or missing:
+        print(f"runs_csv: {', '.join(missing) or 'no folder named'}: expected folders with run folders below", file=sys.stderr)
+        return 2
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(["run", *RESULT, *CONFIG, *FACTS])
+    for folder in folders:
+        table.writerows(rows(folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

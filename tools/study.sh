@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# study.sh: the one study on CIFAR-100 that the methods are compared in; README, "The one study".
+#
+#   tools/study.sh [--data DIR] [--runs DIR] [--threads N] [PART …]
+#
+# PART: alone kd reviewkd feed ktg mhgd; by default all, in this order. What is finished is skipped, what was cut off goes on; so it may be
+# stopped and started at any time, and two of them may work on different parts once the teachers are there. Ends with the table and
+# RUNS.csv, a row a run.
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+data=data runs=runs/study threads=1
+while [[ ${1:-} == --* ]]; do
+    case $1 in
+        --data) data=${2:?--data needs a folder} ;;
+        --runs) runs=${2:?--runs needs a folder} ;;
+        --threads) threads=${2:?--threads needs a number} ;;
+        *) echo "study.sh: unknown option $1; valid are --data, --runs, --threads" >&2; exit 2 ;;
+    esac
+    shift 2
+done
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(alone kd reviewkd feed ktg mhgd)
+
+# One recipe for all: the KD benchmark's training (docs/papers.md §7), 240 epochs scaled to 30. Students see the first 100 images of each
+# class, the teachers of the resnets all 500.
+recipe=(--data "$data" --dataset cifar100 --epochs 30 --lr-steps 18,22,26 --batch 64 --lr 0.05 --nesterov off
+        --normalize 129.3105,124.1085,112.404,68.2125,65.4075,70.4055 --threads "$threads" --quiet)
+fifth=("${recipe[@]}" --per-class 100)
+mkdir -p "$runs"
+
+# train RUN COMMAND…: trains RUN unless it is finished.
+train() {
+    local run=$runs/$1 resume=()
+    shift
+    if [ -e "$run/result.csv" ] || [ -e "$run/search.csv" ]; then return; fi
+    if [ -e "$run/config.csv" ]; then resume=(--resume); fi
+    echo "$(date +%H:%M:%S) $run"
+    "$here/distill" "$@" --run "$run" "${resume[@]+"${resume[@]}"}" >> "$runs/log.txt"
+}
+teacher() { train "teacher$1" train --net resnet20 "${recipe[@]}" --seed "$1"; }
+file() { echo "$runs/$1/student.safetensors"; }
+
+for part in "${parts[@]}"; do
+    case $part in
+        alone) for s in 0 1 2 3 4; do train "alone/s$s" train --net resnet8 "${fifth[@]}" --seed $s; done ;;
+        kd | reviewkd)
+            teacher 0
+            with=(--student resnet8 --teacher resnet20 --teacher-weights "$(file teacher0)")
+            [ "$part" = kd ] || with+=(--kd-weight 1 --kd-warmup 3)
+            for s in 0 1 2 3 4; do train "$part/s$s" "$part" "${fifth[@]}" "${with[@]}" --seed $s; done ;;
+        feed)
+            for t in 0 1 2; do teacher $t; done
+            three=$(file teacher0),$(file teacher1),$(file teacher2)
+            for s in 0 1 2 3 4; do
+                train "feed1/s$s" feed parallel "${fifth[@]}" --student resnet8 --teachers "$(file teacher0)" --seed $s
+                train "feed3/s$s" feed parallel "${fifth[@]}" --student resnet8 --teachers "$three" --seed $s
+            done ;;
+        ktg)  # KTG's own training, of 16 epochs
+            train ktg ktg search --data "$data" --dataset cifar100 --per-class 100 --nodes 2 --target resnet8 --models resnet8,resnet20 \
+                --trials 200 --epochs 16 --best 1 --retrain-seeds 5 --jobs 2 --devices cpu --threads $((2 * threads)) --quiet ;;
+        mhgd)  # a teacher that is clearly better, of the same images
+            train wrn-16-2 train --net wrn-16-2 "${fifth[@]}" --seed 0
+            with=(--student wrn-10-1 --teacher wrn-16-2 --teacher-weights "$(file wrn-16-2)")
+            for s in 0 1 2; do
+                train "wrn-alone/s$s" train --net wrn-10-1 "${fifth[@]}" --seed $s
+                train "wrn-kd/s$s" kd "${fifth[@]}" "${with[@]}" --seed $s
+                train "wrn-mhgd/s$s" mhgd "${fifth[@]}" "${with[@]}" --mha-epochs 10 --seed $s
+            done ;;
+        *) echo "study.sh: unknown part '$part'; there are: alone kd reviewkd feed ktg mhgd" >&2; exit 2 ;;
+    esac
+done
+"$here/distill" report "$runs" --html "$runs.html"
+python3 "$here/tools/runs_csv.py" "$runs" > "$runs.csv"
+echo "written: $runs.html, $runs.csv"
