@@ -118,7 +118,8 @@ void sweep(Command& c, const std::vector<int>& all) {
 
 void add_mixing_option(OptionTable& t, Options& o) {
     t.add("--mixing", o.mixing, {"clip", "scale"},
-          "a parameter's transfer gradient is clipped to its cross-entropy's norm, times sigmoid(epoch); or scaled by 1/(1+e^-r), r the norms' ratio, at least 1");
+          "a parameter's transfer gradient is clipped to its cross-entropy's norm, times sigmoid(epoch); or scaled by 1/(1+e^-r), r the "
+          "norms' ratio, at least 1");
 }
 
 void add_mhgd_command(CLI::App& app) {
