@@ -16,7 +16,7 @@ struct PlannedRun {
     std::filesystem::path folder;
     std::string method;
     Options options;  ///< resolved, with the run's own seed
-    Config config;    ///< what a new folder's config.csv gets; its info.…_sha256 must be those of an old one's
+    Config config;    ///< what a new folder's config.csv gets; its info.…_sha256, role and generation must be those of an old one's
 };
 
 /// Trains each run in its folder: makes it, or with options.resume goes on where it stopped and skips a finished one. With

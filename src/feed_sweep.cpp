@@ -19,8 +19,8 @@ namespace distill {
 namespace {
 
 std::optional<uint64_t> whole_number(const std::string& s) {
-    const bool digits = !s.empty() && s.size() < 10 && s.find_first_not_of("0123456789") == std::string::npos;
-    return digits ? std::optional<uint64_t>(std::stoul(s)) : std::nullopt;
+    const auto number = parsed_whole(s);
+    return number && *number >= 0 ? std::optional<uint64_t>(*number) : std::nullopt;
 }
 
 /// The folders `prefix`<number> in `base`, by number.

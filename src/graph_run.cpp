@@ -32,8 +32,8 @@ Options options_of(const RunFolder& folder) {
     const std::optional<int64_t> generation = parsed_whole(value_of(config, "info.generation"));
     options.role = value_of(config, "info.role");
     if (options.role.empty() || !generation)
-        input_error(folder.file("config.csv").string(), ": info.role or info.generation, which say where the training begins, is missing or ",
-                    "no whole number; restore the file, or start anew in another folder");
+        input_error(folder.file("config.csv").string(), ": info.role or info.generation, which say where the training begins, is missing ",
+                    "or no whole number; restore the file, or start anew in another folder");
     options.generation = static_cast<int>(*generation);
     return options;
 }

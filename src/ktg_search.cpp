@@ -15,7 +15,6 @@
 #include "schedule.h"
 #include "search.h"
 #include "texts.h"
-#include "version.h"
 #include "worker_plan.h"
 
 namespace distill {
@@ -53,6 +52,7 @@ class Undertaking {
     void train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation);
     void train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed);
     Graph with_weights(Graph graph, const fs::path& from) const;
+    Journal open_journal(std::vector<JournalRow>& before) const;
     fs::path seed_folder(const Contender& contender, int i) const;
     void write_results(const std::vector<Contender>& contenders) const;
 
@@ -162,6 +162,26 @@ Graph Undertaking::with_weights(Graph graph, const fs::path& from) const {
     return graph;
 }
 
+/// The search's journal, begun or gone on with; `before` gets the rows that are there.
+Journal Undertaking::open_journal(std::vector<JournalRow>& before) const {
+    const fs::path path = base_ / "journal.csv";
+    Config study{{"format", "1"}, {"start_key", std::to_string(start_key_version)}};
+    for (const auto& row : study_)
+        if (drives_search.count(row.first) == 0)  // what names a place is as the search began, wherever that has moved
+            study.emplace_back(row.first, names_places(row.first) ? value_of(folder_->config(), row.first) : row.second);
+    study.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
+    if (!fs::exists(path)) {
+        if (fs::exists(base_ / "trials"))
+            input_error(path.string(), ": the journal of the trials beside it is gone; restore it, or start anew in another folder");
+        return Journal(path, study);
+    }
+    const JournalFile so_far = read_journal(path);
+    if (so_far.torn_bytes > 0)
+        std::printf("%s: its last line was cut off after %zu bytes, and is dropped\n", path.c_str(), so_far.torn_bytes);
+    before = so_far.rows;
+    return Journal(path, study, so_far);
+}
+
 void Undertaking::search(const SearchSpace& space) {
     const auto graph_of = [&](int64_t trial) { return s_.sampler == "grid" ? space.at(trial) : space.random(o_.seed, trial); };
     const auto folder_of = [&](int64_t trial) { return base_ / "trials" / std::to_string(trial); };
@@ -190,26 +210,9 @@ void Undertaking::search(const SearchSpace& space) {
                 fs::remove(entry.path());
     };
 
-    const fs::path path = base_ / "journal.csv";
-    Config study{{"format", "1"}, {"start_key", std::to_string(start_key_version)}};
-    for (const auto& row : study_)
-        if (drives_search.count(row.first) == 0)  // what names a place is as the search began, wherever that has moved
-            study.emplace_back(row.first, names_places(row.first) ? value_of(folder_->config(), row.first) : row.second);
-    study.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
-    std::optional<Journal> journal;
     std::vector<JournalRow> before;
-    if (fs::exists(path)) {
-        JournalFile so_far = read_journal(path);
-        if (so_far.torn_bytes > 0)
-            std::printf("%s: its last line was cut off after %zu bytes, and is dropped\n", path.c_str(), so_far.torn_bytes);
-        journal.emplace(path, study, so_far);
-        before = std::move(so_far.rows);
-    } else if (fs::exists(base_ / "trials")) {
-        input_error(path.string(), ": the journal of the trials beside it is gone; restore it, or start anew in another folder");
-    } else {
-        journal.emplace(path, study);
-    }
-    Search run(plan, *journal, *crew_, o_.quiet);
+    Journal journal = open_journal(before);
+    Search run(plan, journal, *crew_, o_.quiet);
     run.replay(before);
     before = {};
     run.run();
@@ -217,7 +220,7 @@ void Undertaking::search(const SearchSpace& space) {
     std::printf("%s\n", text(tally.ended(), " trials: ", tally.complete, " complete, ", tally.stopped, " stopped, ", tally.rejected,
                              " rejected, ", tally.failed, " failed; ", number(run.seconds()), " s, of which the search itself took ",
                              number(run.bookkeeping_seconds())).c_str());
-    if (run.best().empty()) failure(path.string(), ": no trial was complete; it says why");
+    if (run.best().empty()) failure((base_ / "journal.csv").string(), ": no trial was complete; it says why");
     std::vector<Contender> contenders;
     for (const TrialScore& score : run.best()) {
         contenders.push_back({text("best", contenders.size() + 1), graph_of(score.trial), score, false});

@@ -29,11 +29,10 @@ std::vector<int> parse_heads(const std::string& text) {
     constexpr int most = 1024;
     std::vector<int> all;
     for (const std::string& part : split(text, ',')) {
-        const bool digits = !part.empty() && part.size() < 5 && part.find_first_not_of("0123456789") == std::string::npos;
-        const int heads = digits ? std::stoi(part) : 0;
+        const int64_t heads = parsed_whole(part).value_or(0);
         if (heads < 1 || heads > most)
             input_error("--heads: found '", text, "', expected a whole number from 1 to ", most, ", or several (1,2,4,8,16) for a table");
-        all.push_back(heads);
+        all.push_back(static_cast<int>(heads));
     }
     return all;
 }
@@ -119,7 +118,8 @@ void sweep(Command& c, const std::vector<int>& all) {
 
 void add_mixing_option(OptionTable& t, Options& o) {
     t.add("--mixing", o.mixing, {"clip", "scale"},
-          "a parameter's transfer gradient is clipped to its cross-entropy's norm, times sigmoid(epoch); or scaled by 1/(1+e^-r), r the norms' ratio, at least 1");
+          "a parameter's transfer gradient is clipped to its cross-entropy's norm, times sigmoid(epoch); or scaled by 1/(1+e^-r), r the "
+          "norms' ratio, at least 1");
 }
 
 void add_mhgd_command(CLI::App& app) {

@@ -71,8 +71,8 @@ void name_differences(std::vector<Group>::iterator first, std::vector<Group>::it
 
 // ---- joining
 
-/// Is the run what the row describes, the data set aside? Rows such as `reviewkd-r` and `mhgd-heads-4` are variants of the method before the
-/// dash; kd-svd is none of kd.
+/// Is the run what the row describes, the data set aside? Rows such as `reviewkd-r` and `mhgd-heads-4` are variants of the method before
+/// the dash; kd-svd is none of kd.
 bool is_experiment_of(const PaperRow& row, const Run& run) {
     if (row.method == "student") return is_trained_alone(run) && run.student == row.student;
     if (row.method == "teacher") return is_trained_alone(run) && run.student == row.teacher;

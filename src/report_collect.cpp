@@ -45,8 +45,9 @@ void check_facts(const fs::path& file, const Config& config) {
         const bool is_accuracy = option.rfind("info.teacher", 0) == 0 && option.find("_accuracy") != std::string::npos;
         if (const double percent = is_accuracy ? number_of(row, file) : 0; !(percent >= 0 && percent <= 100))
             input_error(file.string(), ": option '", option, "': found '", value, "', expected 0 to 100");
-        const int64_t stage = option == "info.stage" ? parsed_whole(value).value_or(0) : 1;
-        if (stage < 1 || stage > most_stages)
+        const bool is_stage = option == "info.stage", counts = is_stage || option == "info.train_images" || option == "info.test_images";
+        const int64_t count = counts ? parsed_whole(value).value_or(0) : 1;
+        if (count < 1 || (is_stage && count > most_stages))
             input_error(file.string(), ": option '", option, "': found '", value, "', expected a whole number from 1");
     }
 }

@@ -56,6 +56,15 @@ void extend(RunFolder& folder, const Options& o) {
     folder.set_option("epochs", std::to_string(o.epochs));
 }
 
+/// Of the files that a graph's nodes start from the frozen nodes' alone are known by content: another may draw other batches.
+void require_same_start(const RunFolder& folder, const Config& config) {
+    const Config then = folder.config();
+    for (const char* key : {"info.role", "info.generation"})
+        if (const std::string before = value_of(then, key), now = value_of(config, key); before != now)
+            input_error(folder.path().string(), ": was started with ", key + 5, " ", before, ", from the files named now follows ", now,
+                        ", by which other batches are drawn; name those that it was started with, or start anew in another folder");
+}
+
 /// `name`: of the run among several at work, else empty.
 void train_run(Laboratory& lab, const PlannedRun& run, const std::string& name, const MethodFactory& make) {
     const Options& o = run.options;
@@ -66,7 +75,7 @@ void train_run(Laboratory& lab, const PlannedRun& run, const std::string& name, 
     }
     RunFolder folder = known ? RunFolder::reopen(run.folder) : RunFolder::create(run.folder, run.config);
     folder.lock();
-    if (known) require_same_input(folder, run.config);
+    if (known) require_same_input(folder, run.config), require_same_start(folder, run.config);
     if (known && epochs_of(folder) < o.epochs) extend(folder, o);
 
     Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
@@ -114,22 +123,13 @@ class Complaints {
 }  // namespace
 
 void require_same_input(const RunFolder& folder, const Config& config) {
-    const Config then = folder.config();
-    const auto changed = [&](const auto& row) {
-        const std::string before = value_of(then, row.first);
-        return !before.empty() && before != row.second ? before : "";
-    };
-    for (const auto& row : config)
-        if (const std::string before = changed(row); is_checksum(row.first) && !before.empty())
-            input_error(folder.path().string(), ": the ",
-                        row.first == "info.data_sha256" ? "data set" : row.first.substr(5, row.first.size() - 12) + "'s file",
-                        " is not the one this run was started with (SHA-256 ", row.second.substr(0, 12), "…, expected ",
-                        before.substr(0, 12), "…); restore it, or start anew in another folder");
-    // Of the files that a graph's nodes start from the frozen nodes' alone are known by content.
-    for (const auto& row : config)
-        if (const std::string before = changed(row); (row.first == "info.role" || row.first == "info.generation") && !before.empty())
-            input_error(folder.path().string(), ": was started with ", row.first.substr(5), " ", before, ", from the files named now follows ",
-                        row.second, ", by which other batches are drawn; name those that it was started with, or start anew in another folder");
+    for (const auto& [name, value] : folder.config())
+        for (const auto& [key, now] : config)
+            if (key == name && value != now && is_checksum(key))
+                input_error(folder.path().string(), ": the ",
+                            key == "info.data_sha256" ? "data set" : key.substr(5, key.size() - 12) + "'s file",
+                            " is not the one this run was started with (SHA-256 ", now.substr(0, 12), "…, expected ", value.substr(0, 12),
+                            "…); restore it, or start anew in another folder");
 }
 
 std::optional<TrainingResult> train_in_folder(const std::string& method_name, Laboratory& lab, Loader& loader, const Options& o,

@@ -6,7 +6,6 @@
 #include "error.h"
 #include "experiment.h"
 #include "runs.h"
-#include "version.h"
 
 namespace distill {
 namespace {

@@ -166,8 +166,8 @@ void add_kd(CLI::App& app) {
     c->table->add("--method", o.kd_method, kd_methods,
                   "the loss: Hinton's; the same from --teachers' mean logits; born-again, CE + KL at T = 1; Factor Transfer; "
                   "0.7*CE + 0.3*KL at T = 4; FSP and AB, which initialise the student and then train it plainly; KD-SVD, relations of "
-                  "singular vectors, or these themselves (kd-svdf). Unless told otherwise, ensemble, ban and ft train as distill feed does, from "
-                  "soft-logits on as distill mhgd");
+                  "singular vectors, or these themselves (kd-svdf). Unless told otherwise, ensemble, ban and ft train as distill feed does, "
+                  "from soft-logits on as distill mhgd");
     add_teachers_options(*c->table, o);
     c->table->add("--temperature", o.temperature, {0, Range().high, true}, "T of both softmaxes");
     c->table->add("--alpha", o.alpha, {0}, "weight of T^2*KL(teacher || student)");

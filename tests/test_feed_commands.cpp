@@ -232,7 +232,7 @@ TEST_CASE("feed commands: bad input") {
                    {"--train-teachers 2", "--method ft", "one teacher"});
     check_rejected(folder, "feed sequential" + training + two, {"--train-teachers 2", "a chain begins with one teacher"});
     check_rejected(folder, sweep + two + "--numbers 1,3", {"--numbers 1,3: found 3", "there are 2 teachers"});
-    for (const char* numbers : {"0", "1,,2", "two", "-1", "99999999999"})
+    for (const char* numbers : {"0", "1,,2", "two", "-1", "99999999999999999999"})
         check_rejected(folder, sweep + two + "--numbers " + numbers, {"--numbers " + std::string(numbers), "like 1,3,5"});
     check_rejected(folder, sweep + "--teachers a.safetensors,missing.safetensors --numbers 1", {"missing.safetensors"});
     check_rejected(folder, sweep + two + "--save x.safetensors", {"--save x.safetensors", "sweep"});

@@ -248,7 +248,8 @@ TEST_CASE("report: what is wrong with a run folder is said with file and place, 
     CHECK(holds(message(), "r/epochs.csv: no column 'train_loss'"));
     fs::remove(epochs);
     CHECK(message() == "");  // without curves, but finished
-    for (const char* fact : {"info.stage,two", "info.stage,0", "info.teacher0_accuracy,much", "info.teacher_accuracy,170"}) {
+    for (const char* fact : {"info.stage,two", "info.stage,0", "info.teacher0_accuracy,much", "info.teacher_accuracy,170",
+                             "info.test_images,many"}) {
         Recipe odd;
         odd.options = std::string(fact) + "\n";
         write_run(folder / "r", odd);
