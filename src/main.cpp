@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <string>
 
 #include "bench.h"
@@ -22,6 +23,13 @@ int ended(std::string message, int code) {
     std::replace(message.begin(), message.end(), '\n', ' ');
     std::fprintf(stderr, "distill: %s\n", message.c_str());
     return code;
+}
+
+/// A path that the system will not even look at was given by somebody; the rest is the machine's failure.
+int ended(const std::filesystem::filesystem_error& error) {
+    for (const std::errc names : {std::errc::filename_too_long, std::errc::too_many_symbolic_link_levels, std::errc::permission_denied})
+        if (error.code() == names) return ended(error.path1().string() + ": cannot be looked at (" + error.code().message() + ")", 2);
+    return ended(error.what(), 1);
 }
 
 }  // namespace
@@ -45,6 +53,8 @@ int main(int argc, char** argv) {
         return ended(e.what(), 2);
     } catch (const distill::Interrupted& e) {
         return ended(e.what(), 3);
+    } catch (const std::filesystem::filesystem_error& e) {
+        return ended(e);
     } catch (const std::exception& e) {
         return ended(e.what(), 1);
     }
