@@ -152,7 +152,7 @@ FUZZ_FLAGS   := -std=gnu++17 -O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recov
 FUZZED       := $(FUZZED:%=build/fuzz/obj/src/%.cpp.o)
 FUZZERS      := $(patsubst tests/fuzz/%.cpp,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.cpp))
 FUZZ_SHARED  := build/fuzz/obj/tests/fuzz/fuzz.cpp.o build/fuzz/parsers.a build/fuzz/rest.a
-.SECONDARY: $(FUZZERS:build/fuzz/%=build/fuzz/obj/tests/fuzz/%.cpp.o)
+.SECONDARY: $(FUZZERS:build/fuzz/%=build/fuzz/obj/tests/fuzz/%.cpp.o) $(FUZZ_SHARED)
 -include $(wildcard build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d)
 
 build/fuzz/obj/%.cpp.o: %.cpp Makefile

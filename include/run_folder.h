@@ -19,7 +19,8 @@ std::string value_of(const Config& config, const std::string& option);  ///< "" 
 /// A row's value as a number. InputError naming `file` and the option if it is none.
 double number_of(const Config::value_type& row, const std::filesystem::path& file);
 
-/// Does an option say where, by what, how watchfully or as a part of what a run was made, but not what was run?
+/// Does an option say where, by what, how watchfully or as a part of what a run was made, but not what was run? (Of --data and --per-class
+/// the images count, info.data_sha256.)
 bool is_circumstance(const std::string& option);
 
 /// Does a row say what a file holds (info.…_sha256)?

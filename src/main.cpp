@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <string>
 
@@ -39,6 +40,13 @@ int done() {
     return ended("the standard output cannot be written" + reason, 1);
 }
 
+/// A path that the system will not even look at was given by somebody; the rest is the machine's failure.
+int ended(const std::filesystem::filesystem_error& error) {
+    for (const std::errc names : {std::errc::filename_too_long, std::errc::too_many_symbolic_link_levels, std::errc::permission_denied})
+        if (error.code() == names) return ended(error.path1().string() + ": cannot be looked at (" + error.code().message() + ")", 2);
+    return ended(error.what(), 1);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -63,6 +71,8 @@ int main(int argc, char** argv) {
         return ended(e.what(), 2);
     } catch (const distill::Interrupted& e) {
         return ended(e.what(), 3);
+    } catch (const std::filesystem::filesystem_error& e) {
+        return ended(e);
     } catch (const std::exception& e) {
         return ended(e.what(), 1);
     }

@@ -140,3 +140,11 @@ TEST_CASE("foreign bytes: a JPEG's Huffman tables fit the decoder's") {
     CHECK(says(message(jpeg(16, 2 + 17 + 256, "\xFF\xFF")), {"byte 14: found a Huffman table of 256 codes"}));
     CHECK(says(message(jpeg(15, 2 + 3) + std::string(16, '\x7F')), {"byte 12: found a Huffman table of "}));  // counts behind the segment
 }
+
+TEST_CASE("foreign bytes: a name that no file can have is the input's fault") {
+    const TempFolder folder;
+    const std::string name(300, 'x');
+    for (const std::string& line :
+         {"data info --data . --dataset " + name, "report " + name, "train --net resnet8 --dataset d --run " + name, "ktg show " + name})
+        check_rejected(folder, line, {name, ": cannot be looked at (File name too long)"});
+}

@@ -21,13 +21,20 @@ const std::vector<Subcommand> subcommands = {{add_training_commands, {"train"}},
                                              {add_feed_commands, {"feed", "sequential"}}, {add_mhgd_command, {"mhgd"}},
                                              {add_ktg_commands, {"ktg", "train"}}};
 
-/// The current folder is one with data/paper and data/graphs.
-bool make_project() {
-    if (!fs::create_directories(folder() / "data/paper") || !fs::create_directories(folder() / "data/graphs")) return false;
-    file_of("node,model,weights,gate_0,gate_1\n0,resnet8a,,linear,through\n1,resnet8a,,cutoff,cutoff\n", "data/graphs/kd.csv");
-    fs::current_path(folder());
-    return true;
-}
+/// While it lives, the current folder is one with data/paper and data/graphs.
+class InProject {
+  public:
+    explicit InProject(const std::string& paper) {
+        for (const char* part : {"data/paper", "data/graphs"}) fs::create_directories(folder() / part);
+        file_of("node,model,weights,gate_0,gate_1\n0,resnet8a,,linear,through\n1,resnet8a,,cutoff,cutoff\n", "data/graphs/kd.csv");
+        file_of(paper, "data/paper/input.csv");
+        fs::current_path(folder());
+    }
+    ~InProject() { fs::current_path(before_); }
+
+  private:
+    const fs::path before_ = fs::current_path();
+};
 
 void use(const Subcommand& subcommand, const std::string& preset) {
     CLI::App app;
@@ -59,9 +66,7 @@ std::vector<std::string> seeds() {
 }
 
 void parse(const std::string& bytes) {
-    static const bool there = make_project();
-    require(there, "the folder is there");
-    file_of(bytes, "data/paper/input.csv");
+    const InProject project(bytes);
     const std::vector<PaperRow> rows = load_paper("data/paper");
     if (rows.empty()) return;
     student_alone(rows, rows.front());
