@@ -12,6 +12,7 @@
 #include "csv.h"
 #include "error.h"
 #include "files.h"
+#include "nearest.h"
 #include "runs.h"
 #include "safetensors.h"
 #include "schedule.h"
@@ -23,6 +24,15 @@ namespace {
 /// Options that say how this process goes about it, not what the run is: not kept.
 bool drives_only(const std::string& name) {
     return name == "resume" || name == "quiet" || name == "runs" || name == "side-by-side" || name == "run";
+}
+
+/// Six numbers of --normalize count by their values: a run keeps them rounded to floats.
+bool same_floats(const std::string& a, const std::string& b) {
+    const std::vector<std::string> ours = split(a, ','), theirs = split(b, ',');
+    return std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(), [](const std::string& one, const std::string& other) {
+        const auto x = parsed_number(one), y = parsed_number(other);
+        return x && y && static_cast<float>(*x) == static_cast<float>(*y);
+    });
 }
 
 /// The subcommand that trains by a method.
@@ -154,7 +164,7 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
         if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
         const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
         const bool open = left_open(name, own->second);
-        const bool differs = table.given(name) && !open && own->second != value;
+        const bool differs = table.given(name) && !open && own->second != value && !(name == "normalize" && same_floats(own->second, value));
         const bool said_anew = !differs || name == "save" || free.count(name) > 0 || (names_places(name) && as_many(own->second, value));
         if (!said_anew && (name == "threads" || name == "device"))
             std::printf("note: --%s %s: %s was started with %s; from here on its bits are not those of a run left alone\n", name.c_str(),

@@ -89,6 +89,16 @@ TEST_CASE("resuming: with other threads it goes on, and says that its bits will 
     CHECK(run(folder, "train --resume --run r").out.find("note: --threads") == std::string::npos);
 }
 
+TEST_CASE("resuming: a normalisation given again is the same, though a run keeps it rounded to floats") {
+    const Workplace folder;
+    const std::string start = "train --net resnet8" + training + "--run r --normalize ";
+    REQUIRE(run(folder, start + "129.3105,124.1085,112.404,68.2125,65.4075,70.4055").code == 0);
+    unfinish(folder / "r");
+    check_rejected(folder, start + "129.3105,124.1085,112.404,68.2125,65.4075,70.5 --resume", {"--normalize", "was started with 129.3105"});
+    const Ended end = run(folder, start + "129.3105,124.1085,112.404,68.2125,65.4075,70.4055 --resume");
+    CHECK_MESSAGE(end.code == 0, end.err);
+}
+
 TEST_CASE("resuming: a finished run is made longer, as if it had been begun so") {
     const Workplace folder;
     const std::string name = "train --net resnet8" + training;
