@@ -145,9 +145,9 @@ $(BUILD)/tests: $(LIBRARY) $(TEST_OBJS) $(BUILD)/LINK
 # ---- fuzzing (docs/fuzzing.md): parsers and targets by clang with sanitizers and libFuzzer, the rest as the tests have it -------------------
 FUZZ_CXX     ?= clang++
 FUZZ_SECONDS ?= 60
-FUZZED       := checkpoint conv_plan_store csv dataset dataset_writer feed_preset files graph graph_show image import_idx jpeg_check journal \
-                mhgd_preset nearest options paper preset report report_feed report_html report_ktg run_folder safetensors search_history \
-                search_space texts
+FUZZED       := checkpoint conv_plan_store csv dataset dataset_writer feed_preset files graph graph_show image image_parts import_idx \
+                jpeg_check journal likeness mhgd_preset nearest options paper preset report report_collect report_feed report_html report_ktg \
+                report_text run_folder safetensors schedule search_history search_space search_svg texts verdict
 FUZZ_FLAGS   := -std=gnu++17 -O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined,float-cast-overflow
 FUZZED       := $(FUZZED:%=build/fuzz/obj/src/%.cpp.o)
 FUZZERS      := $(patsubst tests/fuzz/%.cpp,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.cpp))

@@ -47,8 +47,16 @@ std::string with_checksums(std::string png) {
     return png;
 }
 
+/// A turned one: "Orientation: 6" as EXIF has it, in a JPEG's APP1 behind the first marker, in a PNG's eXIf behind the header.
+std::string with_exif(std::string image) {
+    static const std::string turned("II*\0\x8\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0", 26);
+    static const std::string app1("\xFF\xE1\0\x22\x45xif\0\0", 10), chunk("\0\0\0\x1A\x65XIf", 8);
+    if (image[0] == '\xFF') return image.insert(2, app1 + turned);
+    return with_checksums(image.insert(33, chunk + turned + "sum_"));
+}
+
 void load(const std::string& bytes) {
-    const Image image = load_image(file_of(bytes));
+    const Image image = decode_image(bytes, "input");
     require(image.height > 0 && image.width > 0, "an image has a pixel");
     require(image.pixels.size() == size_t{3} * size_t(image.height) * size_t(image.width), "an image has all its pixels");
     std::vector<uint8_t> planes(3 * 5 * 5);
@@ -66,6 +74,7 @@ std::vector<std::string> seeds() {
     for (const int quality : {20, 95})  // with chroma at half the size, and without
         all.push_back(
             collected([&](std::string* to) { return stbi_write_jpg_to_func(append, to, 17, 9, 3, pixels(17, 9, 3).data(), quality); }));
+    for (const size_t plain : {5, 7}) all.push_back(with_exif(all[plain]));  // a PNG and a JPEG
     all.push_back(collected([&](std::string* to) { return stbi_write_bmp_to_func(append, to, 5, 3, 3, pixels(5, 3, 3).data()); }));
     return all;
 }

@@ -40,7 +40,10 @@ void parse(const std::string& bytes) {
         fs::remove(run / names[i]);
         if (!parts[i].empty()) file_of(parts[i], (std::string("run/") + names[i]).c_str());
     }
-    const Report report = summarize(collect_runs({run}), {});
+    const std::vector<Run> runs = collect_runs({run});
+    for (const Run& one : runs)
+        require(one.fault.empty() || one.fault.find(run.string()) != std::string::npos, "what is wrong with a run is said with its file");
+    const Report report = summarize(runs, {});
     std::ostringstream out;
     write_text(out, report);
     write_feed(out, feed_studies(report));
