@@ -141,6 +141,25 @@ TEST_CASE("foreign bytes: a JPEG's Huffman tables fit the decoder's") {
     CHECK(says(message(jpeg(15, 2 + 3) + std::string(16, '\x7F')), {"byte 12: found a Huffman table of "}));  // counts behind the segment
 }
 
+TEST_CASE("foreign bytes: a JPEG's scan goes by Huffman tables that have come before it") {
+    const auto table = [](char which) { return std::string("\xFF\xC4\0\x14", 4) + which + '\1' + std::string(15, '\0') + '\0'; };
+    const auto scan = [](char tables, char first = 0, char places = 0) {
+        return std::string("\xFF\xDA\0\x08\1\1", 6) + tables + first + '\x3F' + places;
+    };
+    const std::string begin = "\xFF\xD8", progressive = std::string("\xFF\xC2\0\2", 4), dc = table('\0'), ac = table('\x10');
+    const auto message = [](const std::string& bytes) { return complaint([&] { check_jpeg(bytes); }); };
+    CHECK(message(begin + dc + ac + scan('\0')) == "");
+    CHECK(message(begin + dc + ac + table('\x13') + scan('\3')) == "");
+    CHECK(says(message(begin + dc + ac + scan('\3')), {"byte 52: found a scan by the Huffman tables 0 and 3, expected such as are given"}));
+    CHECK(says(message(begin + dc + scan('\0') + ac), {"found a scan by the Huffman tables 0 and 0"}));
+    // Of a progressive one a scan needs the table of its coefficients alone; one that refines the first needs none.
+    CHECK(message(begin + progressive + dc + scan('\0')) == "");
+    CHECK(message(begin + progressive + ac + scan('\0', 1)) == "");
+    CHECK(message(begin + progressive + scan('\0', 0, '\x10')) == "");
+    CHECK(says(message(begin + progressive + ac + scan('\0')), {"found a scan by"}));
+    CHECK(says(message(begin + progressive + dc + scan('\0', 1)), {"found a scan by"}));
+}
+
 TEST_CASE("foreign bytes: a name that no file can have is the input's fault") {
     const TempFolder folder;
     const std::string name(300, 'x');
