@@ -1,5 +1,5 @@
 // conv_plan_store.h: which of a library's plans each convolution takes: measured once in a process, kept with a run.
-// defines: ConvDirection, ConvKey, ConvChoice, ConvPlanStore, save_conv_plans, load_conv_plans,
+// defines: ConvDirection, ConvKey, ConvChoice, to_string, parse_conv_choice, ConvPlanStore, save_conv_plans, load_conv_plans,
 //          best_choice, keep_machine_conv_plans, recall_machine_conv_plans
 #pragma once
 #include <array>
@@ -75,7 +75,7 @@ class ConvPlanStore {
 };
 
 /// conv_plans.csv of a run: device,library,convolution,plan,ms. Writes whole or not at all, and only what changed; nothing if no choice
-/// was made, as on the CPU. InputError if the file cannot be written.
+/// was made, as on the CPU. The error of a file that cannot be written is cannot_write()'s.
 void save_conv_plans(const ConvPlanStore& store, const std::filesystem::path& path);
 void save_conv_plans(Backend& backend, const std::filesystem::path& path);
 

@@ -1,5 +1,5 @@
 // cudnn_graph.h: cuDNN 9's graph API for one convolution: descriptors, operation graphs, the engines offered for them, plans.
-// defines: CudnnDescriptor, CudnnTarget, CudnnConvGraph, CudnnPlan, missing_engines_note, keeps_promises
+// defines: cudnn_version, error_words, CudnnDescriptor, CudnnTarget, CudnnConvGraph, CudnnPlan, missing_engines_note, keeps_promises
 #pragma once
 #include <cudnn.h>
 

@@ -1,5 +1,5 @@
 // image_parts.h: what the decoder leaves out of an image file: raw PNM, a PNG's checksums, which way up a photograph is.
-// defines: decode_pnm, png_orientation, jpeg_orientation, turn_upright
+// defines: is_png, is_pnm, decode_pnm, png_orientation, jpeg_orientation, turn_upright
 #pragma once
 #include <string_view>
 

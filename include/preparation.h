@@ -1,5 +1,5 @@
 // preparation.h: what is trained by itself, on the run's batches: a method's helper before the student, or the student on another loss.
-// defines: Preparation, PreparationPhase
+// defines: Preparation, sgd_options, PreparationPhase
 #pragma once
 #include <functional>
 #include <optional>

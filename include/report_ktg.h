@@ -1,5 +1,5 @@
 // report_ktg.h: knowledge transfer graphs and searches in the report.
-// defines: collect_searches, read_graph_of, graph_name, write_searches, graph_figures, search_section
+// defines: collect_searches, read_graph_of, write_searches, graph_figures, search_section
 #pragma once
 #include <iosfwd>
 #include <string>

@@ -1,5 +1,6 @@
 // verdict.h: what a few runs a side can tell: is one mean higher than another?
-// defines: Spread, spread, student_t_p, student_t_quantile, Verdict, Comparison, verdict_rule, compare_independent, compare_paired
+// defines: Spread, spread, student_t_p, student_t_quantile, Verdict, to_string, Comparison, verdict_rule,
+//          compare_independent, compare_paired
 #pragma once
 #include <cstddef>
 #include <string>
