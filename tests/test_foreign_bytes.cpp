@@ -152,6 +152,11 @@ TEST_CASE("foreign bytes: a JPEG's scan goes by Huffman tables that have come be
     CHECK(message(begin + dc + ac + table('\x13') + scan('\3')) == "");
     CHECK(says(message(begin + dc + ac + scan('\3')), {"byte 52: found a scan by the Huffman tables 0 and 3, expected such as are given"}));
     CHECK(says(message(begin + dc + scan('\0') + ac), {"found a scan by the Huffman tables 0 and 0"}));
+    const std::string frame("\xFF\xC0\0\x0B\x8\0\1\0\1\1\1\x11\2", 13),
+        quantized = std::string("\xFF\xDB\0\x43\2", 5) + std::string(64, '\1');
+    CHECK(message(begin + quantized + frame + dc + ac + scan('\0')) == "");
+    CHECK(says(message(begin + frame + dc + ac + scan('\0')),
+               {"byte 64: found a scan by the quantization table 2, expected one that is given"}));
     // Of a progressive one a scan needs the table of its coefficients alone; one that refines the first needs none.
     CHECK(message(begin + progressive + dc + scan('\0')) == "");
     CHECK(message(begin + progressive + ac + scan('\0', 1)) == "");
