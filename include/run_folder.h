@@ -1,8 +1,10 @@
 // run_folder.h: runs/<name>/ and the files in it.
-// defines: Config, read_config, value_of, number_of, is_circumstance, is_checksum, names_places, may_change,
+// defines: Config, read_config, value_of, numbered_folders, number_of, is_circumstance, is_checksum, names_places, may_change,
 //          found_again, ResultRow, RunFolder, catch_interruption, interruption
 #pragma once
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,6 +20,9 @@ Config read_config(const std::filesystem::path& file);
 std::string value_of(const Config& config, const std::string& option);  ///< "" if there is none
 /// A row's value as a number. InputError naming `file` and the option if it is none.
 double number_of(const Config::value_type& row, const std::filesystem::path& file);
+
+/// The folders `prefix`<number> in `base`, by number (s0, s1, … of seeds); none where there is no such folder.
+std::map<uint64_t, std::filesystem::path> numbered_folders(const std::filesystem::path& base, char prefix);
 
 /// Does an option say where, by what, how watchfully or as a part of what a run was made, but not what was run? (Of --data and --per-class
 /// the images count, info.data_sha256.)

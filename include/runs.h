@@ -1,5 +1,5 @@
 // runs.h: the trainings of an experiment, one after another or side by side.
-// defines: PlannedRun, train_runs, train_in_folder, require_same_input
+// defines: PlannedRun, train_runs, train_in_folder, epochs_of, require_same_input
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -30,6 +30,8 @@ void train_runs(Laboratory& lab, const std::vector<PlannedRun>& runs, int side_b
 std::optional<TrainingResult> train_in_folder(const std::string& method_name, Laboratory& lab, Loader& loader, const Options& options,
                                               const RunFolder& folder, const MethodFactory& make_method, const AfterEpoch& goes_on = {},
                                               const std::string& name = "");
+
+int epochs_of(const RunFolder& folder);  ///< as its config.csv has them
 
 /// InputError if a run that goes on does not find the data and trained networks that it began with: `config` has what is there now.
 void require_same_input(const RunFolder& folder, const Config& config);

@@ -83,12 +83,6 @@ class Operand {
 };
 
 class ConvPlan {
-    /// The residual that the primitive leaves to us.
-    struct Addition {
-        Shape y;
-        DType type;
-    };
-
   public:
     ConvPlan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue) {
         // The image layer: let oneDNN choose; everything else stays as it lies.
@@ -116,7 +110,7 @@ class ConvPlan {
         };
         dnnl::convolution_forward::primitive_desc forward = with_residual(epilogue.residual);
         if (epilogue.residual && !adds_residual_rightly(forward.impl_info_str())) {
-            added_after_.emplace(Addition{g.y, g.type});
+            added_after_ = true;
             forward = with_residual(false);
         }
 
@@ -150,7 +144,7 @@ class ConvPlan {
         }
     }
 
-    void forward(const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
+    void forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
         x_->read(x);
         w_->read(w);
         y_->aim(y);
@@ -158,7 +152,7 @@ class ConvPlan {
         if (epilogue.residual && !added_after_) residual_.set_data_handle(const_cast<void*>(epilogue.residual));
         primitive_.execute(stream(), arguments_);
         y_->written();
-        if (added_after_) conv_epilogue_here(added_after_->y, added_after_->type, {nullptr, epilogue.residual, false}, y);
+        if (added_after_) conv_epilogue_here(g.y, g.type, {nullptr, epilogue.residual, false}, y);
     }
     void backward_data(const void* dy, const void* w, void* dx) {
         y_->read(dy);
@@ -178,7 +172,7 @@ class ConvPlan {
   private:
     std::optional<Operand> x_, w_, y_;  ///< or their gradients, as the direction has it
     memory bias_, residual_;
-    std::optional<Addition> added_after_;
+    bool added_after_ = false;  ///< the residual, which the primitive leaves to us
     dnnl::primitive primitive_;
     std::unordered_map<int, memory> arguments_;
 };
@@ -220,7 +214,7 @@ ConvPlans::ConvPlans() = default;
 ConvPlans::~ConvPlans() = default;
 
 void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
-    plan(*plans_, g, Direction::forward, epilogue).forward(x, w, epilogue, y);
+    plan(*plans_, g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
     if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
 void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {

@@ -125,7 +125,7 @@ void require_savable(const fs::path& path) {
 
 /// --resume --epochs N makes a run longer; what that does to its schedule is said.
 void require_longer(const RunFolder& folder, const OptionTable& table, const Options& o) {
-    const int before = std::atoi(value_of(folder.config(), "epochs").c_str());
+    const int before = epochs_of(folder);
     if (!table.given("epochs") || o.epochs == before) return;
     const std::string name = folder.path().string();
     if (o.epochs < before)
@@ -208,18 +208,13 @@ std::string checksum(const Dataset& data) {
 
 void take_seeds_of(const fs::path& base, OptionTable& table, const std::string& within) {
     if (table.given("runs") || table.given("seed") || fs::exists(base / "config.csv")) return;
-    std::set<uint64_t> seeds;
-    std::error_code none;
-    for (const fs::directory_entry& entry : fs::directory_iterator(base, none)) {
-        const std::string name = entry.path().filename().string();
-        const bool digits = name.find_first_not_of("0123456789", 1) == std::string::npos;
-        if (name[0] == 's' && digits && name.size() > 1 && name.size() < 20 && fs::exists(entry.path() / within / "config.csv"))
-            seeds.insert(std::stoull(name.substr(1)));
-    }
-    if (seeds.empty()) return;
-    uint64_t first = *seeds.begin(), end = *seeds.rbegin() + 1;
-    for (const uint64_t seed : seeds) {
-        const Config config = read_config(base / ("s" + std::to_string(seed)) / within / "config.csv");
+    std::map<uint64_t, fs::path> begun;
+    for (const auto& [seed, folder] : numbered_folders(base, 's'))
+        if (const fs::path config = folder / within / "config.csv"; fs::exists(config)) begun[seed] = config;
+    if (begun.empty()) return;
+    uint64_t first = begun.begin()->first, end = begun.rbegin()->first + 1;
+    for (const auto& [seed, file] : begun) {
+        const Config config = read_config(file);
         const uint64_t began = std::strtoull(value_of(config, "info.first_seed").c_str(), nullptr, 10);
         const uint64_t runs = std::strtoull(value_of(config, "info.runs").c_str(), nullptr, 10);
         if (runs > 0) first = std::min(first, began), end = std::max(end, began + runs);
@@ -304,7 +299,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
         config.insert(config.end(), facts.begin(), facts.end());
         planned.push_back({folder_of(i), method(), o, std::move(config)});
         if (o.resume && !table.given("epochs") && fs::exists(folder_of(i)))  // each its own
-            planned.back().options.epochs = std::atoi(value_of(RunFolder::reopen(folder_of(i)).config(), "epochs").c_str());
+            planned.back().options.epochs = epochs_of(RunFolder::reopen(folder_of(i)));
     }
     if (!interruption()) catch_interruption();  // a signal since the experiment before this one, of a chain, still counts
     train_runs(lab, planned, side_by_side(o, *lab.backend), make_method);

@@ -102,13 +102,8 @@ std::vector<fs::path> students_in(const fs::path& folder) {
     constexpr const char* file = "student.safetensors";
     if (fs::exists(folder / file)) return {folder / file};
     std::vector<fs::path> found;
-    for (const auto& entry : fs::directory_iterator(folder)) {
-        const std::string name = entry.path().filename().string();
-        const bool seed = name.size() > 1 && name[0] == 's' && name.find_first_not_of("0123456789", 1) == std::string::npos;
-        if (seed && fs::exists(entry.path() / file)) found.push_back(entry.path() / file);
-    }
-    const auto key = [](const fs::path& p) { return std::pair(p.string().size(), p.string()); };  // s2 before s10
-    std::sort(found.begin(), found.end(), [&](const fs::path& a, const fs::path& b) { return key(a) < key(b); });
+    for (const auto& [seed, run] : numbered_folders(folder, 's'))
+        if (fs::exists(run / file)) found.push_back(run / file);
     if (found.empty()) input_error("--students ", folder.string(), ": no ", file, " in this folder or in its s0, s1, …; name a finished run");
     return found;
 }

@@ -23,16 +23,6 @@ std::optional<uint64_t> whole_number(const std::string& s) {
     return number && *number >= 0 ? std::optional<uint64_t>(*number) : std::nullopt;
 }
 
-/// The folders `prefix`<number> in `base`, by number.
-std::map<uint64_t, fs::path> numbered(const fs::path& base, char prefix) {
-    std::map<uint64_t, fs::path> found;
-    std::error_code none;
-    for (const fs::directory_entry& entry : fs::directory_iterator(base, none))
-        if (const std::string name = entry.path().filename().string(); entry.is_directory() && name[0] == prefix)
-            if (const auto number = whole_number(name.substr(1))) found[*number] = entry.path();
-    return found;
-}
-
 /// "1,3,5", each at most `teachers`; empty: 1 … `teachers`.
 std::set<int> numbers_of(const std::string& s, int teachers) {
     std::set<int> numbers;
@@ -50,8 +40,8 @@ std::set<int> numbers_of(const std::string& s, int teachers) {
 
 /// A sweep that goes on has the options of its runs; those with the most teachers know them all.
 void take_options_of_sweep(const fs::path& base, OptionTable& table, Options& o) {
-    const auto sizes = numbered(base, 'n');
-    const auto seeds = sizes.empty() ? sizes : numbered(sizes.rbegin()->second, 's');
+    const auto sizes = numbered_folders(base, 'n');
+    const auto seeds = sizes.empty() ? sizes : numbered_folders(sizes.rbegin()->second, 's');
     if (seeds.empty()) input_error(base.string(), ": no sweep to resume here (n1/s0, … are missing); start it without --resume");
     take_seeds_of(sizes.rbegin()->second, table);
     // More teachers may have been named than the largest number; what is used of them each run compares.
@@ -70,9 +60,9 @@ std::string first_of(const std::string& list, char separator, int n) {
 
 void finish(const fs::path& base) {
     std::vector<std::vector<std::string>> rows, shown = {{"teachers", "last %", "best %", "n"}};
-    for (const auto& [teachers, folder] : numbered(base, 'n')) {
+    for (const auto& [teachers, folder] : numbered_folders(base, 'n')) {
         std::vector<double> last, best;
-        for (const auto& [seed, run] : numbered(folder, 's')) {
+        for (const auto& [seed, run] : numbered_folders(folder, 's')) {
             if (!fs::exists(run / "result.csv")) continue;
             const CsvTable result = read_csv(run / "result.csv");
             rows.push_back({std::to_string(teachers), std::to_string(seed)});

@@ -53,6 +53,17 @@ std::string value_of(const Config& config, const std::string& option) {
     return "";
 }
 
+std::map<uint64_t, fs::path> numbered_folders(const fs::path& base, char prefix) {
+    std::map<uint64_t, fs::path> found;
+    std::error_code none;
+    for (const fs::directory_entry& entry : fs::directory_iterator(base, none)) {
+        const std::string name = entry.path().filename().string();
+        const auto number = name[0] == prefix ? parsed_whole(name.substr(1)) : std::nullopt;
+        if (number && *number >= 0 && entry.is_directory()) found[static_cast<uint64_t>(*number)] = entry.path();
+    }
+    return found;
+}
+
 double number_of(const Config::value_type& row, const fs::path& file) {
     const auto number = parsed_number(row.second);
     if (!number) input_error(file.string(), ": option '", row.first, "': found '", row.second, "', expected a number");

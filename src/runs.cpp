@@ -45,8 +45,6 @@ void save_helpers(const fs::path& path, Method& method) {
     if (!file.tensors.empty()) write_safetensors(path, file);
 }
 
-int epochs_of(const RunFolder& folder) { return std::atoi(value_of(folder.config(), "epochs").c_str()); }
-
 /// A run that is to become longer is unfinished again.
 void extend(RunFolder& folder, const Options& o) {
     if (folder.finished() && !fs::exists(folder.checkpoint()))
@@ -121,6 +119,8 @@ class Complaints {
 };
 
 }  // namespace
+
+int epochs_of(const RunFolder& folder) { return std::atoi(value_of(folder.config(), "epochs").c_str()); }
 
 void require_same_input(const RunFolder& folder, const Config& config) {
     for (const auto& [name, value] : folder.config())
