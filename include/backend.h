@@ -23,10 +23,11 @@ enum class Device { cpu, cuda };
 enum class Precision { fp32, tf32, bf16 };
 
 /// `threads`: OpenMP threads of the CPU's work, 0 = as the environment says. `deterministic`: the same bits each time on one machine.
+/// `winograd`: the CPU's 3×3 convolutions by minimal filtering where that is faster (winograd.h); off: every product as it is written.
 struct DeviceOptions {
     int threads = 0;
     Precision precision = Precision::fp32;
-    bool deterministic = true;
+    bool deterministic = true, winograd = true;
     int index = 0;  ///< of the GPU, which becomes the calling thread's; another thread that uses the backend calls cudaSetDevice itself
 };
 

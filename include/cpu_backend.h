@@ -11,7 +11,7 @@ struct ConvPlans;  // cpu_conv2d.cpp
 
 class CpuBackend : public Backend {
   public:
-    explicit CpuBackend(Precision precision);
+    explicit CpuBackend(const DeviceOptions& options);
     ~CpuBackend() override;
     Device device() const override { return Device::cpu; }
     std::string description() const override;

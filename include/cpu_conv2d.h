@@ -7,17 +7,21 @@
 #include <string>
 
 #include "backend.h"
+#include "winograd.h"
 
 namespace distill {
 
 class ConvPlan;
 
-/// oneDNN primitives, made on first use and kept by everything that changes them: direction, geometry, what the epilogue adds, threads,
+/// How this backend convolves: by minimal filtering where that is faster, else by oneDNN primitives, made on first use and kept by everything that changes them: direction, geometry, what the epilogue adds, threads,
 /// type.
 struct ConvPlans {
     using Key = std::array<int64_t, 19>;
-    ConvPlans();
+    explicit ConvPlans(bool winograd);
     ~ConvPlans();
+    bool by_winograd(const Conv2dGeometry& g) const { return use_winograd && Winograd::pays(g); }
+    const bool use_winograd;
+    Winograd winograd;
     std::map<Key, std::unique_ptr<ConvPlan>> by_key;
 };
 

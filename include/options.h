@@ -39,7 +39,7 @@ struct Options {
     std::string normalize_auto = "125.3,123.0,113.9,63.0,62.1,66.7";  ///< what auto means on the official sets; not an option itself
     std::string normalize = "auto", augment = "crop-flip", crop_pad = "zero";
     std::string precision = "fp32", device = "auto";
-    bool deterministic = true;
+    bool deterministic = true, winograd = true;
     std::string run, save, id, preset;
     bool resume = false, log_steps = false, quiet = false;
     double teacher_min = 0;  ///< percent

@@ -254,6 +254,7 @@ std::shared_ptr<BenchCommand> add_bench(CLI::App& bench, const std::string& name
     t.add_switch("--augment", o.augment, "each step gathers, crops and flips its batch, as a training does");
     t.add("--precision", o.training.precision, {"fp32", "tf32", "bf16"}, "of convolutions and products");
     t.add_on_off("--deterministic", o.training.deterministic, "the same bits each time; off may be faster on a GPU");
+    t.add_on_off("--winograd", o.training.winograd, "CPU: 3x3 convolutions with fewer products; off: every product as it is written");
     t.add("--device", o.training.device, {"auto", "cpu", "cuda"}, "where to compute");
     t.add("--threads", o.training.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
     t.add("--csv", o.csv, "also write the figures here");

@@ -33,10 +33,10 @@ class CpuArena final : public Arena {
 
 }  // namespace
 
-CpuBackend::CpuBackend(Precision precision)
-    : Backend(precision), arena_(std::make_unique<CpuArena>()), plans_(std::make_unique<ConvPlans>()) {
+CpuBackend::CpuBackend(const DeviceOptions& options)
+    : Backend(options.precision), arena_(std::make_unique<CpuArena>()), plans_(std::make_unique<ConvPlans>(options.winograd)) {
     arena_->owner = this;
-    if (precision != Precision::bf16) return;
+    if (options.precision != Precision::bf16) return;
     const auto has = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
     const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
     if ((has & needed) != needed)  // bit masks: each set of instructions has the bits of those it holds
@@ -45,7 +45,7 @@ CpuBackend::CpuBackend(Precision precision)
 CpuBackend::~CpuBackend() = default;
 
 #ifndef DISTILL_EMULATE_GPU  // else it is gpu_emulation.cpp's
-std::unique_ptr<Backend> make_cpu_backend(const DeviceOptions& options) { return std::make_unique<CpuBackend>(options.precision); }
+std::unique_ptr<Backend> make_cpu_backend(const DeviceOptions& options) { return std::make_unique<CpuBackend>(options); }
 #endif
 
 std::string CpuBackend::description() const {

@@ -210,17 +210,20 @@ void relu(int64_t n, T* y) {
 
 bool adds_residual_rightly(const std::string& implementation) { return implementation.compare(0, 3, "jit") == 0; }
 
-ConvPlans::ConvPlans() = default;
+ConvPlans::ConvPlans(bool winograd_) : use_winograd(winograd_) {}
 ConvPlans::~ConvPlans() = default;
 
 void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
+    if (plans_->by_winograd(g)) return plans_->winograd.forward(g, x, w, epilogue, y);
     plan(*plans_, g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
     if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
 void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
+    if (plans_->by_winograd(g)) return plans_->winograd.backward_data(g, dy, w, dx);
     plan(*plans_, g, Direction::backward_data).backward_data(dy, w, dx);
 }
 void CpuBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
+    if (plans_->by_winograd(g)) return plans_->winograd.backward_weights(g, x, dy, dw);
     plan(*plans_, g, Direction::backward_weights).backward_weights(x, dy, dw);
 }
 

@@ -261,7 +261,7 @@ int lane() { return machine().current % warp; }
 }  // namespace emulation
 
 EmulatedGpu::EmulatedGpu(Precision precision)
-    : CpuBackend(precision), batchnorm_scratch_(arena().obtain(batchnorm_scratch_bytes())->memory) {
+    : CpuBackend({0, precision}), batchnorm_scratch_(arena().obtain(batchnorm_scratch_bytes())->memory) {
     zero(batchnorm_scratch_, batchnorm_scratch_bytes());
 }
 

@@ -181,6 +181,7 @@ void add_schedule_options(OptionTable& t, Options& o) {
     t.add_on_off("--drop-last", o.drop_last, "leave out an epoch's last, smaller batch");
     t.add("--precision", o.precision, {"fp32", "tf32", "bf16"}, "of convolutions and products; sums, weights and losses stay fp32");
     t.add_on_off("--deterministic", o.deterministic, "the same bits each time on one machine; off may be faster on a GPU");
+    t.add_on_off("--winograd", o.winograd, "CPU: 3x3 convolutions with fewer products; off: every product as it is written");
     t.add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
 }
 
@@ -208,7 +209,7 @@ void set_schedule(OptionTable& table, Options paper, const std::string& origin) 
 
 DeviceOptions device_options(const Options& o) {
     const Precision precision = o.precision == "bf16" ? Precision::bf16 : o.precision == "tf32" ? Precision::tf32 : Precision::fp32;
-    return {o.threads, precision, o.deterministic, 0};
+    return {o.threads, precision, o.deterministic, o.winograd, 0};
 }
 
 std::vector<int> parse_lr_steps(const std::string& s) {

@@ -19,7 +19,7 @@ enum class Order { main_first, sides_first, shuffled };
 
 class QueuedBackend final : public CpuBackend {
   public:
-    explicit QueuedBackend(Order order, uint32_t seed = 1) : CpuBackend(Precision::fp32), order_(order), random_(seed) {}
+    explicit QueuedBackend(Order order, uint32_t seed = 1) : CpuBackend({0, Precision::fp32}), order_(order), random_(seed) {}
 
     bool immediate() const override { return false; }
     void enqueue(std::function<void()> work) override;

@@ -219,7 +219,7 @@ TEST_CASE("conv plans: the CPU has none to keep") {
 
 TEST_CASE("conv plans: a process that starts anew finds what this machine chose before") {
     struct Choosing final : CpuBackend {
-        explicit Choosing(const std::string& device) : CpuBackend(Precision::fp32), plans(device, "cuDNN 9") {}
+        explicit Choosing(const std::string& device) : CpuBackend({0, Precision::fp32}), plans(device, "cuDNN 9") {}
         ConvPlanStore* conv_plans() override { return &plans; }
         ConvPlanStore plans;
     };

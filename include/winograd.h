@@ -1,0 +1,27 @@
+// winograd.h: 3×3 convolutions of stride 1 on the CPU by minimal filtering (winograd_transforms.h), all three directions: four products
+// where the direct form has sixteen.
+// defines: Winograd
+#pragma once
+#include "aligned_floats.h"
+#include "backend.h"
+
+namespace distill {
+
+/// Geometries and pointers are Backend's. Sums have one order, whatever the threads; the weights' gradient, an order for each number of
+/// threads.
+class Winograd {
+  public:
+    /// 3×3, stride 1, one group, at most 2 rows of padding, channels that fill vectors.
+    static bool fits(const Conv2dGeometry&);
+    /// Of what fits: enough tiles for the weights' transform, and maps that fill most of their tiles.
+    static bool pays(const Conv2dGeometry&);
+
+    void forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y);
+    void backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx);
+    void backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw);
+
+  private:
+    AlignedFloats weights_, scratch_;  ///< transformed weights, or sums for their gradient; each thread's tiles. Grown once.
+};
+
+}  // namespace distill

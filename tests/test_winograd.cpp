@@ -1,0 +1,218 @@
+// winograd.h: minimal filtering against sums in double, its error beside the direct form's, its epilogue, and when it is taken.
+#include <doctest/doctest.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "cpu_conv2d.h"
+#include "simd.h"
+#include "testing.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+Conv2dGeometry geometry(int64_t images, int64_t height, int64_t width, int64_t in, int64_t out, int pad_h = 1, int pad_w = 1) {
+    Conv2dGeometry g;
+    g.x = {images, height, width, in};
+    g.w = {out, 3, 3, in};
+    g.y = {images, height + 2 * pad_h - 2, width + 2 * pad_w - 2, out};
+    g.pad_h = pad_h, g.pad_w = pad_w;
+    return g;
+}
+
+std::vector<float> normal(int64_t n, uint32_t seed) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> draw;
+    std::vector<float> values(static_cast<size_t>(n));
+    for (float& v : values) v = draw(random);
+    return values;
+}
+
+/// One convolution's three directions, from the same numbers.
+struct Answers {
+    std::vector<float> y, dx, dw;
+};
+template <class Convolve>  // anything with Backend's three functions' arguments
+Answers answers(Convolve& by, const Conv2dGeometry& g) {
+    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2), dy = normal(g.y.size(), 3);
+    Answers a{std::vector<float>(dy.size()), std::vector<float>(x.size()), std::vector<float>(w.size())};
+    by.forward(g, x.data(), w.data(), {}, a.y.data());
+    by.backward_data(g, dy.data(), w.data(), a.dx.data());
+    by.backward_weights(g, x.data(), dy.data(), a.dw.data());
+    return a;
+}
+
+/// The direct form: this program's without minimal filtering.
+struct Direct {
+    std::unique_ptr<Backend> backend = make_cpu_backend({0, Precision::fp32, true, false});
+    void forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& e, void* y) { backend->conv2d_forward(g, x, w, e, y); }
+    void backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) { backend->conv2d_backward_data(g, dy, w, dx); }
+    void backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) { backend->conv2d_backward_weights(g, x, dy, dw); }
+};
+
+struct Exact {
+    std::vector<double> y, dx, dw;
+};
+Exact exact(const Conv2dGeometry& g) {
+    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2), dy = normal(g.y.size(), 3);
+    Exact e{std::vector<double>(dy.size()), std::vector<double>(x.size()), std::vector<double>(w.size())};
+    const int64_t in = g.x.c, out = g.y.c;
+    for (int64_t n = 0; n < g.y.n; ++n)
+        for (int64_t i = 0; i < g.y.h; ++i)
+            for (int64_t j = 0; j < g.y.w; ++j)
+                for (int64_t r = 0; r < 3; ++r)
+                    for (int64_t s = 0; s < 3; ++s) {
+                        const int64_t row = i + r - g.pad_h, column = j + s - g.pad_w;
+                        if (row < 0 || row >= g.x.h || column < 0 || column >= g.x.w) continue;
+                        const int64_t at_x = ((n * g.x.h + row) * g.x.w + column) * in, at_y = ((n * g.y.h + i) * g.y.w + j) * out;
+                        for (int64_t k = 0; k < out; ++k) {
+                            const int64_t at_w = ((k * 3 + r) * 3 + s) * in;
+                            const double gradient = dy[static_cast<size_t>(at_y + k)];
+                            double sum = 0;
+#pragma omp simd reduction(+ : sum)
+                            for (int64_t c = 0; c < in; ++c) {
+                                sum += double{x[static_cast<size_t>(at_x + c)]} * w[static_cast<size_t>(at_w + c)];
+                                e.dx[static_cast<size_t>(at_x + c)] += gradient * w[static_cast<size_t>(at_w + c)];
+                                e.dw[static_cast<size_t>(at_w + c)] += gradient * x[static_cast<size_t>(at_x + c)];
+                            }
+                            e.y[static_cast<size_t>(at_y + k)] += sum;
+                        }
+                    }
+    return e;
+}
+
+/// The largest difference over the root mean square of what is right.
+double error(const std::vector<float>& found, const std::vector<double>& right) {
+    double largest = 0, squares = 0;
+    for (size_t i = 0; i < found.size(); ++i) {
+        largest = std::max(largest, std::abs(found[i] - right[i]));
+        squares += right[i] * right[i];
+    }
+    return largest / std::sqrt(squares / static_cast<double>(right.size()));
+}
+
+}  // namespace
+
+TEST_CASE("winograd: all directions near the sums in double, for many channels, sizes and paddings") {
+    const int64_t l = lanes;
+    const std::vector<Conv2dGeometry> geometries = {
+        geometry(5, 4, 4, l, l),           geometry(3, 8, 8, 2 * l, 3 * l),  geometry(2, 16, 16, 3 * l, l), geometry(2, 32, 32, 16, 16),
+        geometry(1, 64, 64, 16, 32),       geometry(2, 5, 7, 32, 64),        geometry(3, 7, 5, 64, 32),     geometry(1, 9, 13, 48, 80),
+        geometry(1, 11, 4, 128, 128),      geometry(2, 4, 4, 256, 64),       geometry(1, 4, 4, 512, 512),   geometry(1, 3, 3, 16, 16),
+        geometry(1, 1, 1, 16, 16),         geometry(1, 2, 6, 16, 16),        geometry(2, 8, 8, 16, 32, 0, 0), geometry(2, 6, 9, 32, 16, 2, 2),
+        geometry(1, 10, 7, 16, 16, 0, 2),  geometry(1, 7, 10, 16, 16, 1, 0),
+    };
+    Winograd winograd;
+    Direct direct;
+    double worst = 0, worst_direct = 0;
+    for (const Conv2dGeometry& g : geometries) {
+        CAPTURE(to_string(g.x));
+        CAPTURE(to_string(g.w));
+        CAPTURE(g.pad_h);
+        REQUIRE(Winograd::fits(g));
+        const Exact right = exact(g);
+        const Answers found = answers(winograd, g), plain = answers(direct, g);
+        // Errors of a sum's terms add up as a random walk; each may be some tens of roundings, since transforms add and cancel.
+        const auto bound = [](int64_t depth) { return 64 * std::ldexp(1.0, -24) * std::sqrt(static_cast<double>(depth)); };
+        const std::vector<std::pair<double, double>> errors = {{error(found.y, right.y), error(plain.y, right.y)},
+                                                               {error(found.dx, right.dx), error(plain.dx, right.dx)},
+                                                               {error(found.dw, right.dw), error(plain.dw, right.dw)}};
+        CHECK(errors[0].first < bound(9 * g.x.c));
+        CHECK(errors[1].first < bound(9 * g.y.c));
+        CHECK(errors[2].first < bound(std::max<int64_t>(36, g.y.size() / g.y.c)));
+        for (const auto& [ours, theirs] : errors) worst = std::max(worst, ours), worst_direct = std::max(worst_direct, theirs);
+    }
+    MESSAGE("worst error over the root mean square: ", worst, ", the direct form's ", worst_direct);
+}
+
+TEST_CASE("winograd: bias, residual and ReLU in one pass, on maps that cut tiles; a NaN stays one") {
+    const Conv2dGeometry g = geometry(2, 7, 6, 16, 32);
+    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2), bias = normal(g.y.c, 4), residual = normal(g.y.size(), 5);
+    Winograd winograd;
+    std::vector<float> plain(residual.size()), found(residual.size());
+    winograd.forward(g, x.data(), w.data(), {}, plain.data());
+    for (const bool with_bias : {false, true})
+        for (const bool with_residual : {false, true})
+            for (const bool relu : {false, true}) {
+                winograd.forward(g, x.data(), w.data(), {with_bias ? bias.data() : nullptr, with_residual ? residual.data() : nullptr, relu},
+                                 found.data());
+                double largest = 0;
+                for (size_t i = 0; i < found.size(); ++i) {
+                    float right = plain[i] + (with_bias ? bias[i % bias.size()] : 0) + (with_residual ? residual[i] : 0);
+                    if (relu) right = std::max(right, 0.0f);
+                    largest = std::max(largest, std::abs(double{found[i]} - right));
+                }
+                CHECK(largest <= 4e-6);  // a rounding or two of numbers up to 32
+            }
+    std::vector<float> spoilt = x;
+    spoilt[0] = std::numeric_limits<float>::quiet_NaN();
+    winograd.forward(g, spoilt.data(), w.data(), {nullptr, nullptr, true}, found.data());
+    CHECK(std::isnan(found[0]));
+}
+
+TEST_CASE("winograd: the bits are the threads' business in the weights' gradient alone, and there they repeat") {
+    const Conv2dGeometry g = geometry(6, 16, 16, 16, 32);
+    const int before = omp_get_max_threads();
+    Winograd winograd;
+    omp_set_num_threads(1);
+    const Answers one = answers(winograd, g);
+    omp_set_num_threads(3);
+    const Answers three = answers(winograd, g), again = answers(winograd, g);
+    omp_set_num_threads(before);
+    CHECK(one.y == three.y);
+    CHECK(one.dx == three.dx);
+    CHECK(three.dw == again.dw);
+}
+
+TEST_CASE("winograd: in bfloat16 it rounds what it writes, and nothing else") {
+    Conv2dGeometry g = geometry(2, 8, 8, 16, 16);
+    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2);
+    const std::vector<bfloat16> x16(x.begin(), x.end()), w16(w.begin(), w.end());
+    const std::vector<float> rounded_x(x16.begin(), x16.end()), rounded_w(w16.begin(), w16.end());
+    Winograd winograd;
+    std::vector<float> y(static_cast<size_t>(g.y.size()));
+    winograd.forward(g, rounded_x.data(), rounded_w.data(), {}, y.data());
+    std::vector<bfloat16> found(y.size());
+    g.type = DType::bf16;
+    winograd.forward(g, x16.data(), w16.data(), {}, found.data());
+    size_t different = 0;
+    for (size_t i = 0; i < y.size(); ++i) different += bfloat16(y[i]).bits != found[i].bits;
+    CHECK(different == 0);
+}
+
+TEST_CASE("winograd: taken for 3x3 convolutions of stride 1 on maps that fill its tiles, and never when off") {
+    const auto with = [](Conv2dGeometry g, int stride, int groups, int64_t kernel) {
+        g.stride_h = g.stride_w = stride, g.groups = groups, g.w.h = g.w.w = kernel;
+        return g;
+    };
+    const Conv2dGeometry usual = geometry(8, 16, 16, 16, 32);
+    CHECK(Winograd::pays(usual));
+    CHECK_FALSE(Winograd::fits(with(usual, 2, 1, 3)));
+    CHECK_FALSE(Winograd::fits(with(usual, 1, 16, 3)));
+    CHECK_FALSE(Winograd::fits(with(usual, 1, 1, 1)));
+    CHECK_FALSE(Winograd::fits(geometry(8, 16, 16, 3, 16)));
+    CHECK_FALSE(Winograd::fits(geometry(8, 16, 16, 16, lanes + 1)));
+    CHECK_FALSE(Winograd::pays(geometry(1, 16, 16, 16, 16)));    // 16 tiles
+    CHECK_FALSE(Winograd::pays(geometry(128, 2, 2, 64, 64)));  // a quarter of each tile
+    CHECK_FALSE(ConvPlans(false).by_winograd(usual));
+    CHECK(ConvPlans(true).by_winograd(usual));
+}
+
+TEST_CASE("winograd: the CPU backend with and without it agree, and are not the same sums") {
+    const Conv2dGeometry g = geometry(8, 16, 16, 16, 32);
+    const auto run = [&](bool on) {
+        const auto backend = make_cpu_backend({0, Precision::fp32, true, on});
+        const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2);
+        std::vector<float> y(static_cast<size_t>(g.y.size()));
+        backend->conv2d_forward(g, x.data(), w.data(), {}, y.data());
+        return y;
+    };
+    const std::vector<float> with = run(true), without = run(false);
+    CHECK(with != without);
+    CHECK(error(with, {without.begin(), without.end()}) < 1e-4);
+}
