@@ -17,7 +17,7 @@ class Winograd {
     static bool pays(const Conv2dGeometry&);
 
     void forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y);
-    void backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx);
+    void backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx, bool add = false);
     void backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw);
 
   private:
