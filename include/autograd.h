@@ -17,7 +17,6 @@ struct Node {
     Tensor value;
     Tensor gradient;           ///< valid if has_gradient
     Tensor gradient_home;      ///< a parameter's place in its flat gradient buffer; undefined for intermediate values
-    Tensor mean, variance;     ///< of a convolution's result, per channel, where the backend measured it; else undefined
     Tensor rounded;            ///< a float parameter as bfloat16, where the backend's convolutions take that; else undefined
     bool needs_gradient = false;
     bool has_gradient = false;

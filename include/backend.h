@@ -45,7 +45,6 @@ struct ConvEpilogue {
     const float* bias = nullptr;
     const void* residual = nullptr;
     bool relu = false;
-    float *mean = nullptr, *variance = nullptr;  ///< also filled, K floats each, over N·OH·OW, where the backend measures what it writes
 };
 
 /// Batch normalisation of `rows` rows of `channels` (rows = N·H·W), then + residual if given, then ReLU if asked.
@@ -62,7 +61,6 @@ struct BatchNormForward {
     void* y;
     float *mean, *inverse_std;             ///< mean and 1/√(var+ε) of the batch: saved for backward
     float *running_mean, *running_var;         ///< updated: r ← (1−m)·r + m·batch (variance unbiased); null: left alone
-    const float *known_mean, *known_var;       ///< of x, where its convolution measured them (a backend may measure again); else null
 };
 struct BatchNormBackward {
     const void *x, *y, *dy;  ///< y is read only with ReLU (its mask)
@@ -139,7 +137,6 @@ class Backend {
     virtual void pace() {}
 
     virtual void conv2d_forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y) = 0;
-    virtual bool measures_output(const Conv2dGeometry&) const { return false; }  ///< can fill ConvEpilogue::mean and variance
     /// add: to what is in dx; only where the backend says that it can.
     virtual void conv2d_backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx, bool add) = 0;
     virtual bool adds_backward_data(const Conv2dGeometry&) const { return false; }

@@ -30,7 +30,6 @@ class CpuBackend : public Backend {
 
     void conv2d_forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y) override;
     void conv2d_backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx, bool add) override;
-    bool measures_output(const Conv2dGeometry&) const override;
     bool adds_backward_data(const Conv2dGeometry&) const override;
     void conv2d_backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw) override;
     void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) override;

@@ -21,7 +21,7 @@ class Winograd {
     void backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw);
 
   private:
-    AlignedFloats weights_, scratch_, sums_;  ///< transformed weights, or sums for their gradient; each thread's tiles; blocks' sums
+    AlignedFloats weights_, scratch_;  ///< transformed weights, or sums for their gradient; each thread's tiles. Grown once.
 };
 
 }  // namespace distill

@@ -144,9 +144,7 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
                                 mean.data(),
                                 inverse_std.data(),
                                 running.mean.defined() ? running.mean.data() : nullptr,
-                                running.mean.defined() ? running.variance.data() : nullptr,
-                                x.node().mean.defined() ? x.node().mean.data() : nullptr,
-                                x.node().mean.defined() ? x.node().variance.data() : nullptr};
+                                running.mean.defined() ? running.variance.data() : nullptr};
     {
         const Profiled timed(backend, "BatchNorm forward", work_of(s, maps));
         backend.batchnorm_forward(s, maps);

@@ -63,13 +63,7 @@ Var conv2d(const Var& input, const Var& w, const Conv2dOptions& options, const V
     const Conv2dGeometry g = geometry(x.shape(), w.shape(), options, x.type());
     const Tensor weights = operand(w, g.type);
     Var y = result_of(Tensor(x.backend(), g.y, g.type), x, w);
-    ConvEpilogue epilogue;
-    if (y.needs_gradient() && x.backend().measures_output(g)) {  // in training a batch normalisation follows, nearly always
-        y.node().mean = Tensor(x.backend(), {1, 1, 1, g.y.c});
-        y.node().variance = Tensor(x.backend(), {1, 1, 1, g.y.c});
-        epilogue.mean = y.node().mean.data(), epilogue.variance = y.node().variance.data();
-    }
-    forward(g, x.value(), weights, epilogue, y.value());
+    forward(g, x.value(), weights, {}, y.value());
     record(y, [x, w, weights, y, g] {
         const Tensor dy = take_gradient(y);
         {

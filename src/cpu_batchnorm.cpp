@@ -1,6 +1,5 @@
 // Batch normalisation on the CPU. It is bound by memory, so it makes two passes each way and nothing else touches the map:
-//   forward:  Σ(x − p), Σ(x − p)²  |  y = relu(a·x + b + residual)             p: the first row, against cancellation; the first pass
-//                                                                              only where the convolution has not measured x
+//   forward:  Σ(x − p), Σ(x − p)²  |  y = relu(a·x + b + residual)             p: the first row, against cancellation
 //   backward: Σg, Σg·(x − mean)    |  dx = a·g + u·(x − mean) + v              g = dy where y > 0, kept as dresidual if asked
 // Without a residual y > 0 where γ·(x − mean)/√(var + ε) + β > 0: a third of the way back's reading less.
 // Rows are summed in chunks whose size depends on the shape alone: float inside a chunk, double across chunks, in order. The result
@@ -234,8 +233,14 @@ void forward(const BatchNormShape& s, const BatchNormForward& t, std::vector<flo
     float* a = partial + 2 * chunks.count * channels;
     float* b = a + channels;
 
+    for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t chunk, int64_t begin, int64_t end) {
+        float* sums = partial + 2 * chunk * channels + c;
+        sums_forward<width>(x + c, x + c, channels, begin, end, sums, sums + channels);
+    });
     const double rows = static_cast<double>(s.rows);
-    const auto prepare = [&](int64_t c, double mean, double variance) {
+    combine(scratch, chunks, channels, [&](int64_t c, double sum, double squares) {
+        const double offset = sum / rows, mean = static_cast<double>(static_cast<float>(x[c])) + offset;
+        const double variance = std::max(0.0, squares / rows - offset * offset);
         const double inverse_std = 1.0 / std::sqrt(variance + static_cast<double>(s.epsilon));
         t.mean[c] = static_cast<float>(mean);
         t.inverse_std[c] = static_cast<float>(inverse_std);
@@ -245,19 +250,7 @@ void forward(const BatchNormShape& s, const BatchNormForward& t, std::vector<flo
         const double unbiased = variance * rows / std::max(1.0, rows - 1);
         t.running_mean[c] += s.momentum * (t.mean[c] - t.running_mean[c]);
         t.running_var[c] += s.momentum * (static_cast<float>(unbiased) - t.running_var[c]);
-    };
-    if (t.known_mean) {
-        for (int64_t c = 0; c < channels; ++c) prepare(c, t.known_mean[c], t.known_var[c]);
-    } else {
-        for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t chunk, int64_t begin, int64_t end) {
-            float* sums = partial + 2 * chunk * channels + c;
-            sums_forward<width>(x + c, x + c, channels, begin, end, sums, sums + channels);
-        });
-        combine(scratch, chunks, channels, [&](int64_t c, double sum, double squares) {
-            const double offset = sum / rows, mean = static_cast<double>(static_cast<float>(x[c])) + offset;
-            prepare(c, mean, std::max(0.0, squares / rows - offset * offset));
-        });
-    }
+    });
     with_flag(t.residual != nullptr, [&](auto has_residual) {
         with_flag(s.relu, [&](auto relu) {
             for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t, int64_t begin, int64_t end) {

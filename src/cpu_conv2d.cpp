@@ -218,7 +218,6 @@ void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const vo
     plan(*plans_, g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
     if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
-bool CpuBackend::measures_output(const Conv2dGeometry& g) const { return plans_->by_winograd(g); }
 bool CpuBackend::adds_backward_data(const Conv2dGeometry& g) const { return plans_->by_winograd(g); }
 void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {
     if (plans_->by_winograd(g)) return plans_->winograd.backward_data(g, dy, w, dx, add);

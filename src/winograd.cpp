@@ -45,13 +45,6 @@ struct Block {
         if (n > 0) at[0] = tiles.place(first);
         for (int64_t t = 1; t < n; ++t) at[t] = tiles.after(at[t - 1]);
     }
-    /// Outputs of its tiles that lie in their maps.
-    int64_t places(const Tiles& tiles) const {
-        int64_t sum = 0;
-        for (int64_t t = 0; t < n; ++t)
-            sum += std::min<int64_t>(outputs, tiles.height - at[t].row) * std::min<int64_t>(outputs, tiles.width - at[t].column);
-        return sum;
-    }
 };
 
 /// One product's matrix of a block, and then the next: a line more, so that the 36 do not all fall into one set of the cache.
@@ -132,27 +125,16 @@ void transform_output_gradients(const T* map, const Tiles& tiles, int64_t channe
     }
 }
 
-/// Sums over a block's outputs, a float each for every channel written: a value p of the block, Σ(y − p), Σ(y − p)².
-struct Sums {
-    float *pivot, *differences, *squares;
-};
-
-/// Aᵀ·M·A, and the epilogue: channels first … first + n of the 4×4 outputs at (row, column), those that lie in the map. `sums`: those of
-/// the block so far, where they are wanted; `opens` it: they begin with this tile.
+/// Aᵀ·M·A, and the epilogue: channels first … first + n of the 4×4 outputs at (row, column), those that lie in the map.
 template <class T>
 void transform_outputs(const float* m, int64_t step, const Tiles& tiles, int64_t channels, const Tiles::Place& at, int64_t first, int64_t n,
-                       const ConvEpilogue& epilogue, T* y, const Sums& sums, bool opens) {
+                       const ConvEpilogue& epilogue, T* y) {
     const int64_t rows = std::min<int64_t>(outputs, tiles.height - at.row), columns = std::min<int64_t>(outputs, tiles.width - at.column);
     const int64_t corner = ((at.image * tiles.height + at.row) * tiles.width + at.column) * channels + first;
     const T* residual = static_cast<const T*>(epilogue.residual);
     for (int64_t k = 0; k < n; k += lanes) {
         vfloat half[outputs][inputs];
         const vfloat bias = epilogue.bias ? load_lanes(epilogue.bias + first + k) : vfloat{};
-        vfloat pivot{}, differences{}, squares{};
-        if (sums.pivot && !opens) {
-            pivot = load_lanes(sums.pivot + first + k);
-            differences = load_lanes(sums.differences + first + k), squares = load_lanes(sums.squares + first + k);
-        }
 #pragma GCC unroll 6
         for (int j = 0; j < inputs; ++j) {
             vfloat in[inputs], result[outputs];
@@ -175,34 +157,8 @@ void transform_outputs(const float* m, int64_t step, const Tiles& tiles, int64_t
                 if (residual) value += load_lanes(residual + place);
                 if (epilogue.relu) value = value < 0 ? vfloat{} : value;  // a NaN stays one
                 store_lanes(y + place, value);
-                if (opens && i == 0 && j == 0) pivot = value;
-                const vfloat difference = value - pivot;
-                differences += difference;
-                squares += difference * difference;
             }
         }
-        if (sums.pivot) {
-            store_lanes(sums.pivot + first + k, pivot);
-            store_lanes(sums.differences + first + k, differences);
-            store_lanes(sums.squares + first + k, squares);
-        }
-    }
-}
-
-/// Mean and variance of `channels` channels from the blocks' sums, in double and in order.
-void combine(const float* sums, const float* counts, int64_t blocks, int64_t channels, float* mean, float* variance) {
-    for (int64_t k = 0; k < channels; ++k) {
-        const double origin = sums[k];
-        double n = 0, sum = 0, squares = 0;  // of y − origin
-        for (int64_t b = 0; b < blocks; ++b) {
-            const float* block = sums + 3 * b * channels + k;
-            const double count = counts[b], offset = block[0] - origin, differences = block[channels];
-            n += count;
-            sum += differences + count * offset;
-            squares += block[2 * channels] + 2 * offset * differences + count * offset * offset;
-        }
-        mean[k] = static_cast<float>(origin + sum / n);
-        variance[k] = static_cast<float>(std::max(0.0, squares / n - sum / n * (sum / n)));
     }
 }
 
@@ -337,7 +293,7 @@ struct Problem {
 /// weigh(panel, P, u) writes a panel of the transformed weights.
 template <class T, int P, class Weigh>
 void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* to, const Weigh& weigh, AlignedFloats& weights,
-              AlignedFloats& scratch, AlignedFloats& sums) {
+              AlignedFloats& scratch) {
     constexpr int64_t at_once = 24;  // a multiple of every rows_at_once
     const int64_t panel_width = P * lanes, panels = p.columns / panel_width;
     const int64_t u_size = products * p.depth * panel_width, v_step = product_step(at_once, p.depth), m_step = product_step(at_once, panel_width);
@@ -347,8 +303,6 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
     // A thread takes some blocks that follow each other, for it fetches the next one's maps while it works on one.
     const int64_t neighbours = std::max<int64_t>(1, blocks * shares / (16 * threads));
     const Tiles read(p.tiles.images, p.height, p.width);
-    float* const block_sums = epilogue.mean ? sums.at_least(blocks * (3 * p.columns + 1)) : nullptr;
-    float* const counts = block_sums + 3 * blocks * p.columns;
     float* const u = weights.at_least(panels * u_size);
     const int64_t scratch_size = products * (v_step + m_step);
     float* const all_scratch = scratch.at_least(threads * scratch_size);
@@ -363,9 +317,6 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
             const int64_t first = task / shares * at_once, share = task % shares;
             const Block<at_once> block(p.tiles, first), next(p.tiles, first + at_once);
             const int64_t n = block.n;
-            float* const own = block_sums + 3 * (task / shares) * p.columns;
-            const Sums into = block_sums ? Sums{own, own + p.columns, own + 2 * p.columns} : Sums{};
-            if (block_sums && share == 0) counts[task / shares] = static_cast<float>(block.places(p.tiles));
             for (int64_t t = 0; t < n; ++t) {
                 const Tiles::Place& at = block.at[t];
                 transform_inputs(from + at.image * p.height * p.width * p.depth, p.height, p.width, p.depth, at.row - p.pad_h,
@@ -381,18 +332,17 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
                 }
                 for (int64_t t = 0; t < n; ++t)
                     transform_outputs(m + t * panel_width, m_step, p.tiles, p.columns, block.at[t], panel * panel_width, panel_width,
-                                      epilogue, to, into, t == 0);
+                                      epilogue, to);
             }
         }
     }
-    if (block_sums) combine(block_sums, counts, blocks, p.columns, epilogue.mean, epilogue.variance);
 }
 
 template <class T, class Weigh>
 void convolve(const Problem& p, const void* from, const ConvEpilogue& epilogue, void* to, const Weigh& weigh, AlignedFloats& weights,
-              AlignedFloats& scratch, AlignedFloats& sums) {
+              AlignedFloats& scratch) {
     const auto run = panels_wide(p.columns) == 2 ? convolve<T, 2, Weigh> : convolve<T, 1, Weigh>;
-    run(p, static_cast<const T*>(from), epilogue, static_cast<T*>(to), weigh, weights, scratch, sums);
+    run(p, static_cast<const T*>(from), epilogue, static_cast<T*>(to), weigh, weights, scratch);
 }
 
 template <class T>
@@ -474,7 +424,7 @@ void Winograd::forward(const Conv2dGeometry& g, const void* x, const void* w, co
     with_type(g.type, [&](auto t) {
         using T = decltype(t);
         convolve<T>(problem, x, epilogue, y, [&](int64_t panel, int P, float* u) { transform_weights(g, static_cast<const T*>(w), panel, P, u); },
-                    weights_, scratch_, sums_);
+                    weights_, scratch_);
     });
 }
 
@@ -484,7 +434,7 @@ void Winograd::backward_data(const Conv2dGeometry& g, const void* dy, const void
         using T = decltype(t);
         convolve<T>(problem, dy, {nullptr, add ? dx : nullptr, false}, dx,
                     [&](int64_t panel, int P, float* u) { transform_turned_weights(g, static_cast<const T*>(w), panel, P, u); }, weights_,
-                    scratch_, sums_);
+                    scratch_);
     });
 }
 
