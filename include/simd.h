@@ -1,6 +1,10 @@
 // simd.h: a vector of floats, as wide as the CPU that is compiled for has them, on GCC's own vector types.
 // defines: lanes, vfloat, load_lanes, store_lanes, broadcast
 #pragma once
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <cstring>
 
@@ -35,12 +39,16 @@ inline vfloat load_lanes(const bfloat16* p) {
 }
 /// Rounds as bfloat16(float) does: to nearest, ties to even, a NaN stays one.
 inline void store_lanes(bfloat16* p, vfloat v) {
+#ifdef __AVX512BF16__
+    const __m256bh h = _mm512_cvtneps_pbh(v);
+#else
     typedef uint16_t half __attribute__((vector_size(lanes * sizeof(uint16_t))));
     typedef uint32_t word __attribute__((vector_size(lanes * sizeof(uint32_t))));
     const word u = reinterpret_cast<word>(v);
     const word rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
     const word nan = reinterpret_cast<word>((u & 0x7fffffffu) > 0x7f800000u);
     const half h = __builtin_convertvector((nan & ((u >> 16) | 0x40u)) | (~nan & rounded), half);
+#endif
     std::memcpy(p, &h, sizeof h);
 }
 
