@@ -50,11 +50,14 @@ class Profiler {
     std::vector<Group> groups() const;
 
     void begin(const char* name, const OperationWork& work);
+    /// Of the running operation, if there is one: it goes a way that makes so many multiply-accumulates, in a group of its own,
+    /// "<name> <way>". `way`: a literal.
+    void take_way(const char* way, int64_t multiply_accumulates);
     void end();
 
   private:
     struct Operation {
-        const char* name;
+        const char *name, *way;  ///< way: may be null
         OperationWork work;
         size_t begin, end;
     };

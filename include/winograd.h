@@ -16,6 +16,9 @@ class Winograd {
     /// Of what fits: enough tiles for the weights' transform, and maps that fill most of their tiles.
     static bool pays(const Conv2dGeometry&);
 
+    /// Multiply-accumulates of its products, where the 4×4 tiles cover `written`: y, or x on the way back to the data.
+    static int64_t multiply_accumulates(const Conv2dGeometry&, const Shape& written);
+
     void forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y);
     void backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx);
     void backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw);

@@ -14,6 +14,7 @@
 #include "cpu_backend.h"
 #include "error.h"
 #include "launch.h"
+#include "work_count.h"
 
 namespace distill {
 namespace {
@@ -196,6 +197,13 @@ ConvPlan& plan(ConvPlans& plans, const Conv2dGeometry& g, Direction direction, c
     return *slot;
 }
 
+/// Tells the benchmark that a convolution goes by minimal filtering; `written`: the map, or gradient of one, that its tiles cover.
+void count_winograd(Backend& backend, const Conv2dGeometry& g, const Shape& written) {
+    const int64_t made = Winograd::multiply_accumulates(g, written);
+    count_saved_work(g.multiply_accumulates() - made);
+    if (backend.profiler) backend.profiler->take_way("by Winograd", made);
+}
+
 /// In place. oneDNN's own, as a part of the convolution, makes 0 of NaN, and a network that is spoilt would look like a poor one.
 template <class T>
 void relu(int64_t n, T* y) {
@@ -214,16 +222,25 @@ ConvPlans::ConvPlans(bool winograd_) : use_winograd(winograd_) {}
 ConvPlans::~ConvPlans() = default;
 
 void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
-    if (plans_->by_winograd(g)) return plans_->winograd.forward(g, x, w, epilogue, y);
+    if (plans_->by_winograd(g)) {
+        count_winograd(*this, g, g.y);
+        return plans_->winograd.forward(g, x, w, epilogue, y);
+    }
     plan(*plans_, g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
     if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
 void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
-    if (plans_->by_winograd(g)) return plans_->winograd.backward_data(g, dy, w, dx);
+    if (plans_->by_winograd(g)) {
+        count_winograd(*this, g, g.x);
+        return plans_->winograd.backward_data(g, dy, w, dx);
+    }
     plan(*plans_, g, Direction::backward_data).backward_data(dy, w, dx);
 }
 void CpuBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
-    if (plans_->by_winograd(g)) return plans_->winograd.backward_weights(g, x, dy, dw);
+    if (plans_->by_winograd(g)) {
+        count_winograd(*this, g, g.y);
+        return plans_->winograd.backward_weights(g, x, dy, dw);
+    }
     plan(*plans_, g, Direction::backward_weights).backward_weights(x, dy, dw);
 }
 

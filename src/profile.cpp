@@ -64,7 +64,13 @@ double median(std::vector<double> values) {
 Profiler::Profiler(Backend& backend) : backend_(backend), watch_(make_stopwatch(backend)) {}
 
 void Profiler::begin(const char* name, const OperationWork& work) {
-    if (depth_++ == 0) operations_.push_back({name, work, watch_->mark(), 0});
+    if (depth_++ == 0) operations_.push_back({name, nullptr, work, watch_->mark(), 0});
+}
+
+void Profiler::take_way(const char* way, int64_t multiply_accumulates) {
+    if (depth_ == 0) return;
+    operations_.back().way = way;
+    operations_.back().work.multiply_accumulates = multiply_accumulates;
 }
 
 void Profiler::end() {
@@ -84,7 +90,7 @@ void Profiler::measure(const std::function<void()>& step) {
     const size_t steps_before = steps_ms_.size();
     double inside = 0;
     for (const Operation& o : operations_) {
-        Sums& s = sums_[readable(o.name)];
+        Sums& s = sums_[o.way ? readable(o.name) + " " + o.way : readable(o.name)];
         const double ms = watch_->ms_between(o.begin, o.end);
         s.ms.resize(steps_before + 1);
         s.ms.back() += ms;
@@ -135,11 +141,11 @@ OperationWork work_of(const GemmShape& s) {
 void print_profile(const std::vector<Profiler::Group>& groups, const DeviceSpeed& speed) {
     size_t width = 0;
     for (const auto& g : groups) width = std::max(width, g.name.size());
-    std::printf("  %-*s calls        ms   share       MiB  bound ms   times      GMAC  bound ms   times\n", static_cast<int>(width),
+    std::printf("  %-*s calls        ms   share       MiB  bound ms    times      GMAC  bound ms    times\n", static_cast<int>(width),
                 "group");
     const auto bound = [](double amount, double unit, double per_ms, double ms) {
-        if (amount > 0) std::printf("%10.2f%10.3f%7.1fx", amount / unit, amount / per_ms, ms * per_ms / amount);
-        else std::printf("%10s%10s%8s", "-", "-", "-");
+        if (amount > 0) std::printf("%10.2f%10.3f%8.1fx", amount / unit, amount / per_ms, ms * per_ms / amount);
+        else std::printf("%10s%10s%9s", "-", "-", "-");
     };
     for (const auto& g : groups) {
         std::printf("  %-*s %5lld%10.3f%7.1f%%", static_cast<int>(width), g.name.c_str(), static_cast<long long>(g.calls), g.ms,

@@ -397,6 +397,10 @@ bool Winograd::pays(const Conv2dGeometry& g) {
     return fits(g) && tiles.count >= 32 && 5 * products * tiles.count <= 3 * taps * taps * g.y.n * g.y.h * g.y.w;
 }
 
+int64_t Winograd::multiply_accumulates(const Conv2dGeometry& g, const Shape& written) {
+    return products * Tiles(written.n, written.h, written.w).count * g.x.c * g.y.c;
+}
+
 void Winograd::forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
     const Problem problem{g.x.h, g.x.w, g.x.c, g.pad_h, g.pad_w, Tiles(g.y.n, g.y.h, g.y.w), g.y.c};
     with_type(g.type, [&](auto t) {
