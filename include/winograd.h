@@ -13,7 +13,7 @@ class Winograd {
   public:
     /// 3×3, stride 1, one group, at most 2 rows of padding, channels that fill vectors.
     static bool fits(const Conv2dGeometry&);
-    /// Of what fits: enough tiles for the weights' transform, and maps that fill most of their tiles.
+    /// Of what fits: maps that fill most of their tiles. The number of images has no say, so that each has one answer in any batch.
     static bool pays(const Conv2dGeometry&);
 
     /// Multiply-accumulates of its products, where the 4×4 tiles cover `written`: y, or x on the way back to the data.

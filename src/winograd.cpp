@@ -28,10 +28,24 @@ struct Tiles {
         const int64_t row = tile / across % down;
         return {tile / (across * down), row * outputs, tile % across * outputs};
     }
+    Place after(Place p) const {
+        p.column += outputs;
+        if (p.column >= width) p.column = 0, p.row += outputs;
+        if (p.row >= height) p.row = 0, ++p.image;
+        return p;
+    }
 };
 
-/// Tiles that go through together, a multiple of the rows of `multiply`: few enough for V and M to stay in the second cache.
-constexpr int64_t at_once = 24;
+/// Tiles that go through together: few enough for V and M to stay in the second cache.
+template <int64_t at_once>
+struct Block {
+    int64_t n;  ///< of them
+    Tiles::Place at[at_once];
+    Block(const Tiles& tiles, int64_t first) : n(std::max<int64_t>(0, std::min(at_once, tiles.count - first))) {
+        if (n > 0) at[0] = tiles.place(first);
+        for (int64_t t = 1; t < n; ++t) at[t] = tiles.after(at[t - 1]);
+    }
+};
 
 /// One product's matrix of a block, and then the next: a line more, so that the 36 do not all fall into one set of the cache.
 int64_t product_step(int64_t tiles, int64_t channels) { return tiles * channels + 16; }
@@ -151,7 +165,7 @@ void transform_outputs(const float* m, int64_t step, const Tiles& tiles, int64_t
 /// Asks for the memory of a tile's 4×4 new places in a map, `channels` of them of `stride` each, before they are read or written: the jumps
 /// from row to row are more than the caches foresee.
 template <bool write, class T>
-void fetch_tile(const T* map, const Tiles& tiles, const Tiles::Place& at, int64_t stride, int64_t channels) {
+[[gnu::always_inline]] inline void fetch_tile(const T* map, const Tiles& tiles, const Tiles::Place& at, int64_t stride, int64_t channels) {
     constexpr int64_t line = 64 / sizeof(T);
     const int64_t rows = std::min<int64_t>(outputs, tiles.height - at.row), columns = std::min<int64_t>(outputs, tiles.width - at.column);
     for (int64_t i = 0; i < rows; ++i) {
@@ -192,10 +206,14 @@ template <int R, int P>
         for (int p = 0; p < P; ++p) store_lanes(c + r * c_row + p * lanes, sum[r][p]);
 }
 
-/// m (tiles × P·lanes) = v (tiles × depth) · u (depth × P·lanes). A multiple of R tiles.
+/// Tiles that are multiplied at once, so that their sums fill the registers.
+template <int P>
+constexpr int rows_at_once = P == 1 ? 8 : lanes == 16 ? 12 : 6;
+
+/// m (tiles × P·lanes) = v (tiles × depth) · u (depth × P·lanes), for whole rows_at_once.
 template <int P>
 void multiply_tiles(int64_t tiles, int64_t depth, const float* v, const float* u, float* m) {
-    constexpr int R = lanes == 16 || P == 1 ? 12 : 6;
+    constexpr int R = rows_at_once<P>;
     for (int64_t t = 0; t < tiles; t += R) multiply<R, P>(depth, v + t * depth, depth, 1, u, P * lanes, m + t * P * lanes, P * lanes, false);
 }
 
@@ -276,11 +294,14 @@ struct Problem {
 template <class T, int P, class Weigh>
 void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* to, const Weigh& weigh, AlignedFloats& weights,
               AlignedFloats& scratch) {
+    constexpr int64_t at_once = 24;  // a multiple of every rows_at_once
     const int64_t panel_width = P * lanes, panels = p.columns / panel_width;
     const int64_t u_size = products * p.depth * panel_width, v_step = product_step(at_once, p.depth), m_step = product_step(at_once, panel_width);
     const int64_t blocks = (p.tiles.count + at_once - 1) / at_once, threads = omp_get_max_threads();
     // Where blocks are few, threads share one: each has some of its panels, and makes V itself.
     const int64_t shares = std::min(panels, std::max<int64_t>(1, 4 * threads / blocks));
+    // A thread takes some blocks that follow each other, for it fetches the next one's maps while it works on one.
+    const int64_t neighbours = std::max<int64_t>(1, blocks * shares / (8 * threads));
     const Tiles read(p.tiles.images, p.height, p.width);
     float* const u = weights.at_least(panels * u_size);
     const int64_t scratch_size = products * (v_step + m_step);
@@ -291,25 +312,26 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
         float* const m = v + products * v_step;
 #pragma omp for schedule(dynamic, 1)
         for (int64_t panel = 0; panel < panels; ++panel) weigh(panel, P, u + panel * u_size);
-#pragma omp for schedule(dynamic, 1)
+#pragma omp for schedule(dynamic, neighbours)
         for (int64_t task = 0; task < blocks * shares; ++task) {
-            const int64_t first = task / shares * at_once, n = std::min(at_once, p.tiles.count - first), share = task % shares;
+            const int64_t first = task / shares * at_once, share = task % shares;
+            const Block<at_once> block(p.tiles, first), next(p.tiles, first + at_once);
+            const int64_t n = block.n;
             for (int64_t t = 0; t < n; ++t) {
-                const Tiles::Place at = p.tiles.place(first + t);
+                const Tiles::Place& at = block.at[t];
                 transform_inputs(from + at.image * p.height * p.width * p.depth, p.height, p.width, p.depth, at.row - p.pad_h,
                                  at.column - p.pad_w, v + t * p.depth, v_step);
             }
             for (int64_t panel = share * panels / shares; panel < (share + 1) * panels / shares; ++panel) {
                 for (int f = 0; f < products; ++f) {
                     for (int64_t t = f * n / products; t < (f + 1) * n / products; ++t) {
-                        fetch_tile<true>(to + panel * panel_width, p.tiles, p.tiles.place(first + t), p.columns, panel_width);
-                        if (panel == 0 && first + at_once + t < p.tiles.count)
-                            fetch_tile<false>(from, read, p.tiles.place(first + at_once + t), p.depth, p.depth);
+                        fetch_tile<true>(to + panel * panel_width, p.tiles, block.at[t], p.columns, panel_width);
+                        if (panel == 0 && t < next.n) fetch_tile<false>(from, read, next.at[t], p.depth, p.depth);
                     }
-                    multiply_tiles<P>(up(n, 12), p.depth, v + f * v_step, u + panel * u_size + f * p.depth * panel_width, m + f * m_step);
+                    multiply_tiles<P>(up(n, rows_at_once<P>), p.depth, v + f * v_step, u + panel * u_size + f * p.depth * panel_width, m + f * m_step);
                 }
                 for (int64_t t = 0; t < n; ++t)
-                    transform_outputs(m + t * panel_width, m_step, p.tiles, p.columns, p.tiles.place(first + t), panel * panel_width, panel_width,
+                    transform_outputs(m + t * panel_width, m_step, p.tiles, p.columns, block.at[t], panel * panel_width, panel_width,
                                       epilogue, to);
             }
         }
@@ -325,6 +347,7 @@ void convolve(const Problem& p, const void* from, const ConvEpilogue& epilogue, 
 
 template <class T>
 void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* dw, AlignedFloats& sums, AlignedFloats& scratch) {
+    constexpr int64_t at_once = 48;  // more than forward: each block's sums are read and written again
     const int64_t in = g.x.c, out = g.y.c, threads = omp_get_max_threads();
     const Tiles tiles(g.y.n, g.y.h, g.y.w), read(g.x.n, g.x.h, g.x.w);
     const int64_t blocks = (tiles.count + at_once - 1) / at_once;
@@ -345,20 +368,20 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
             const int64_t piece = task / shares, share = task % shares;
             const int64_t k0 = share * (out / lanes) / shares * lanes, rows = (share + 1) * (out / lanes) / shares * lanes - k0;
             const int64_t begin = piece * blocks / pieces, end = (piece + 1) * blocks / pieces;
-            for (int64_t block = begin; block < end; ++block) {
-                const int64_t first = block * at_once, n = std::min(at_once, tiles.count - first);
+            for (int64_t b = begin; b < end; ++b) {
+                const Block<at_once> block(tiles, b * at_once), next(tiles, (b + 1) * at_once);
+                const int64_t n = block.n;
                 for (int64_t t = 0; t < n; ++t) {
-                    const Tiles::Place at = tiles.place(first + t);
+                    const Tiles::Place& at = block.at[t];
                     transform_inputs(x + at.image * g.x.per_sample(), g.x.h, g.x.w, in, at.row - g.pad_h, at.column - g.pad_w, v + t * in, v_step);
                     transform_output_gradients(dy + at.image * g.y.per_sample(), tiles, out, at, k0, rows, m + t * rows, m_step);
                 }
                 for (int f = 0; f < products; ++f) {
-                    for (int64_t t = f * n / products; t < (f + 1) * n / products && first + at_once + t < tiles.count; ++t) {
-                        const Tiles::Place next = tiles.place(first + at_once + t);
-                        fetch_tile<false>(dy + k0, tiles, next, out, rows);
-                        fetch_tile<false>(x, read, next, in, in);
+                    for (int64_t t = f * n / products; t < std::min((f + 1) * n / products, next.n); ++t) {
+                        fetch_tile<false>(dy + k0, tiles, next.at[t], out, rows);
+                        fetch_tile<false>(x, read, next.at[t], in, in);
                     }
-                    multiply_gradients(n, rows, in, m + f * m_step, v + f * v_step, du + piece * du_size + f * du_step + k0 * in, block > begin);
+                    multiply_gradients(n, rows, in, m + f * m_step, v + f * v_step, du + piece * du_size + f * du_step + k0 * in, b > begin);
                 }
             }
         }
@@ -393,8 +416,7 @@ bool Winograd::fits(const Conv2dGeometry& g) {
 }
 
 bool Winograd::pays(const Conv2dGeometry& g) {
-    const Tiles tiles(g.y.n, g.y.h, g.y.w);
-    return fits(g) && tiles.count >= 32 && 5 * products * tiles.count <= 3 * taps * taps * g.y.n * g.y.h * g.y.w;
+    return fits(g) && 5 * products * Tiles(1, g.y.h, g.y.w).count <= 3 * taps * taps * g.y.h * g.y.w;
 }
 
 int64_t Winograd::multiply_accumulates(const Conv2dGeometry& g, const Shape& written) {

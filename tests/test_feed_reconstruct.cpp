@@ -47,8 +47,8 @@ TEST_CASE("reconstruct: 0 for the map itself, 1 for the means of its channels") 
     CHECK(decoder.count() == 64 * 64 * 9 + 64);
     const Preparation p = decoder.preparation("decoder");
     set_decoder(p, 1, std::vector<float>(64));
-    CHECK(decoder.test().relative_mse == 0);
-    CHECK(decoder.test().feed_distance == 0);
+    CHECK(decoder.test().relative_mse < 1e-12);  // but for the roundings of minimal filtering
+    CHECK(decoder.test().feed_distance < 1e-7);
     set_decoder(p, 2, std::vector<float>(64));
     const double twice = decoder.test().relative_mse;  // mean of squares / variance
     CHECK(decoder.test().feed_distance < 1e-7);        // a map's length does not count

@@ -185,7 +185,7 @@ TEST_CASE("winograd: in bfloat16 it rounds what it writes, and nothing else") {
     CHECK(different == 0);
 }
 
-TEST_CASE("winograd: taken for 3x3 convolutions of stride 1 on maps that fill its tiles, and never when off") {
+TEST_CASE("winograd: taken for 3x3 convolutions of stride 1 on maps that fill its tiles, whatever the batch, and never when off") {
     const auto with = [](Conv2dGeometry g, int stride, int groups, int64_t kernel) {
         g.stride_h = g.stride_w = stride, g.groups = groups, g.w.h = g.w.w = kernel;
         return g;
@@ -197,8 +197,9 @@ TEST_CASE("winograd: taken for 3x3 convolutions of stride 1 on maps that fill it
     CHECK_FALSE(Winograd::fits(with(usual, 1, 1, 1)));
     CHECK_FALSE(Winograd::fits(geometry(8, 16, 16, 3, 16)));
     CHECK_FALSE(Winograd::fits(geometry(8, 16, 16, 16, lanes + 1)));
-    CHECK_FALSE(Winograd::pays(geometry(1, 16, 16, 16, 16)));    // 16 tiles
     CHECK_FALSE(Winograd::pays(geometry(128, 2, 2, 64, 64)));  // a quarter of each tile
+    CHECK_FALSE(Winograd::pays(geometry(128, 5, 5, 64, 64)));
+    CHECK(Winograd::pays(geometry(1, 6, 6, 64, 64)));
     CHECK_FALSE(ConvPlans(false).by_winograd(usual));
     CHECK(ConvPlans(true).by_winograd(usual));
 }
