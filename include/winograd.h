@@ -4,6 +4,7 @@
 #pragma once
 #include "aligned_floats.h"
 #include "backend.h"
+#include "stage_clock.h"
 
 namespace distill {
 
@@ -22,6 +23,10 @@ class Winograd {
     void forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y);
     void backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx);
     void backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw);
+
+    enum Stage : size_t { stage_weights, stage_inputs, stage_products, stage_outputs };
+    static constexpr const char* stage_names[] = {"weights' transform", "inputs' transform", "products", "outputs' transform"};
+    StageTimes* stage_times = nullptr;  ///< where calls add their threads' time; of backward_weights the outputs' gradient is an input
 
   private:
     AlignedFloats weights_, scratch_;  ///< transformed weights, or sums for their gradient; each thread's tiles. Grown once.

@@ -64,13 +64,17 @@ double median(std::vector<double> values) {
 Profiler::Profiler(Backend& backend) : backend_(backend), watch_(make_stopwatch(backend)) {}
 
 void Profiler::begin(const char* name, const OperationWork& work) {
-    if (depth_++ == 0) operations_.push_back({name, nullptr, work, watch_->mark(), 0});
+    if (depth_++ == 0) operations_.push_back({name, nullptr, work, watch_->mark(), 0, {}});
 }
 
 void Profiler::take_way(const char* way, int64_t multiply_accumulates) {
     if (depth_ == 0) return;
     operations_.back().way = way;
     operations_.back().work.multiply_accumulates = multiply_accumulates;
+}
+
+void Profiler::add_part(const char* part, double ms) {
+    if (depth_ > 0) operations_.back().parts.emplace_back(part, ms);
 }
 
 void Profiler::end() {
@@ -97,22 +101,40 @@ void Profiler::measure(const std::function<void()>& step) {
         ++s.calls;
         s.work.bytes += o.work.bytes;
         s.work.multiply_accumulates += o.work.multiply_accumulates;
+        for (const auto& [part, part_ms] : o.parts) {
+            std::vector<double>& part_of_steps = s.part(part);
+            part_of_steps.resize(steps_before + 1);
+            part_of_steps.back() += part_ms;
+        }
         inside += ms;
     }
     steps_ms_.push_back(watch_->ms_between(first, last));
     between_ms_.push_back(steps_ms_.back() - inside);
 }
 
+std::vector<double>& Profiler::Sums::part(const std::string& name) {
+    for (auto& [known, times] : parts)
+        if (known == name) return times;
+    return parts.emplace_back(name, std::vector<double>()).second;
+}
+
 std::vector<Profiler::Group> Profiler::groups() const {
     std::vector<Group> all;
     const auto steps = static_cast<int64_t>(steps_ms_.size());
-    for (const auto& [name, s] : sums_)
-        all.push_back({name, s.calls / steps, median(s.ms), {s.work.bytes / steps, s.work.multiply_accumulates / steps}});
+    for (const auto& [name, s] : sums_) {
+        all.push_back({name, s.calls / steps, median(s.ms), {s.work.bytes / steps, s.work.multiply_accumulates / steps}, {}});
+        double left = all.back().ms;
+        for (const auto& [part, ms] : s.parts) {
+            all.back().parts.emplace_back(part, median(ms));
+            left -= all.back().parts.back().second;
+        }
+        if (!s.parts.empty()) all.back().parts.emplace_back("waiting", std::max(0.0, left));
+    }
     std::sort(all.begin(), all.end(), [](const Group& a, const Group& b) { return a.ms > b.ms; });
     int64_t calls = 0;
     for (const Group& g : all) calls += g.calls;
-    all.push_back({"between operations", 0, median(between_ms_), {}});
-    all.push_back({"whole step", calls, median(steps_ms_), {}});
+    all.push_back({"between operations", 0, median(between_ms_), {}, {}});
+    all.push_back({"whole step", calls, median(steps_ms_), {}, {}});
     return all;
 }
 
@@ -153,6 +175,8 @@ void print_profile(const std::vector<Profiler::Group>& groups, const DeviceSpeed
         bound(static_cast<double>(g.work.bytes), 1 << 20, speed.bytes_per_ms, g.ms);
         bound(static_cast<double>(g.work.multiply_accumulates), 1e9, speed.multiply_accumulates_per_ms, g.ms);
         std::printf("\n");
+        for (const auto& [part, ms] : g.parts)
+            std::printf("    %-*s       %10.3f%7.1f%%\n", static_cast<int>(width) - 2, part.c_str(), ms, 100 * ms / groups.back().ms);
     }
 }
 
@@ -164,6 +188,7 @@ void write_profile(const std::string& path, const std::vector<Profiler::Group>& 
         out.row({g.name, std::to_string(g.calls), number(g.ms), number(g.ms / groups.back().ms), known(moved, static_cast<double>(moved)),
                  known(computed, static_cast<double>(computed)), known(moved, static_cast<double>(moved) / speed.bytes_per_ms),
                  known(computed, static_cast<double>(computed) / speed.multiply_accumulates_per_ms)});
+        for (const auto& [part, ms] : g.parts) out.row({g.name + ": " + part, "", number(ms), number(ms / groups.back().ms), "", "", "", ""});
     }
 }
 

@@ -98,7 +98,7 @@ TEST_CASE("profile: every operation of a step is counted, with its bytes and mul
     CHECK(std::all_of(groups.begin(), groups.end(), [&](const auto& g) { return g.ms >= 0 && g.ms <= groups.back().ms; }));
 }
 
-TEST_CASE("profile: convolutions by Winograd are groups of their own, with the products that they make") {
+TEST_CASE("profile: convolutions by Winograd are groups of their own, with the products that they make and their parts") {
     for (const bool winograd : {true, false}) {
         DeviceOptions options;
         options.winograd = winograd;
@@ -133,26 +133,41 @@ TEST_CASE("profile: convolutions by Winograd are groups of their own, with the p
             CHECK(own.calls == 1);
             CHECK(own.work.bytes == 4 * (x + w + y));
             CHECK(own.work.multiply_accumulates == 2 * tiles * 36 * 16 * 32);
+            const bool outputs = direction != std::string("convolution backward weights");
+            REQUIRE(own.parts.size() == (outputs ? 5 : 4));
+            CHECK(own.parts.front().first == "weights' transform");
+            CHECK(own.parts.back().first == "waiting");
+            for (const auto& [part, ms] : own.parts) {
+                CHECK_MESSAGE(ms >= 0, part);
+                CHECK_MESSAGE((ms > 0 || part == "waiting"), part);
+                CHECK_MESSAGE(ms <= own.ms, part);
+            }
         }
         if (!winograd) CHECK(made == 3 * (written + five));
     }
 }
 
-TEST_CASE("profile: a way is of the running operation alone") {
+TEST_CASE("profile: a way and parts are of the running operation alone") {
     const auto backend = make_cpu_backend();
     Profiler profiler(*backend);
     profiler.measure([&] {
         profiler.take_way("by air", 1);  // nothing runs
         for (const bool flies : {true, false, true}) {
             const Profiled trip(*backend, "trip", {10, 7});
-            if (flies) profiler.take_way("by air", 3);
+            if (!flies) continue;
+            profiler.take_way("by air", 3);
+            for (const double ms : {1.0, 2.0}) profiler.add_part("climb", ms);
         }
+        profiler.add_part("climb", 100);  // nothing runs
     });
     const Groups groups = profiler.groups();
     CHECK(groups.size() == 4);
     CHECK(named(groups, "trip").calls == 1);
     CHECK(named(groups, "trip").work.multiply_accumulates == 7);
+    CHECK(named(groups, "trip").parts.empty());
     CHECK(named(groups, "trip by air").calls == 2);
+    REQUIRE(named(groups, "trip by air").parts.size() == 2);
+    CHECK(named(groups, "trip by air").parts.front() == std::pair<std::string, double>("climb", 6.0));
     CHECK(named(groups, "trip by air").work.bytes == 20);
     CHECK(named(groups, "trip by air").work.multiply_accumulates == 6);
 }
@@ -229,21 +244,24 @@ TEST_CASE("command line: bench prints and writes the profile") {
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
     CHECK(says(end.out, {"GMAC", "which do what", "as written", "GB/s", "GMAC/s"}));
-    CHECK(says(end.out, {"convolution forward", "convolution backward data by Winograd", "BatchNorm backward", "Sgd", "GatherLine", "DifferenceForward<SquaredDifference, float>",
+    CHECK(says(end.out, {"convolution forward", "convolution backward data by Winograd", "inputs' transform", "BatchNorm backward", "Sgd", "GatherLine", "DifferenceForward<SquaredDifference, float>",
                          "between operations", "whole step", "100.0%"}));
     const CsvTable table = read_csv(folder / "p.csv"), bench = read_csv(folder / "b.csv");
     CHECK(table.columns == std::vector<std::string>{"group", "calls", "ms", "share", "bytes", "macs", "bound_ms_bytes", "bound_ms_flops"});
     const size_t last = table.rows.size() - 1;
     double macs = 0;
+    int parts = 0;
     for (size_t row = 0; row < last; ++row) {
         CHECK(std::abs(table.cell_number(row, "share") - table.cell_number(row, "ms") / table.cell_number(last, "ms")) < 1e-6);
         if (!table.cell(row, "macs").empty()) macs += table.cell_number(row, "macs");
         CHECK(table.cell(row, "bytes").empty() == table.cell(row, "bound_ms_bytes").empty());
         CHECK(table.cell(row, "macs").empty() == table.cell(row, "bound_ms_flops").empty());
+        if (table.cell(row, "group") == "convolution forward by Winograd: products") parts += table.cell(row, "calls").empty();
 #ifndef __SANITIZE_ADDRESS__  // which keeps the multiply-adds that the bound is measured by out of registers
         if (!table.cell(row, "macs").empty()) CHECK(table.cell_number(row, "ms") > table.cell_number(row, "bound_ms_flops"));
 #endif
     }
+    CHECK(parts == 1);
     CHECK(macs == table.cell_number(last, "macs"));  // nothing escaped: the tape's own count is the groups' sum
     CHECK(std::abs(table.cell_number(last, "bound_ms_bytes") / bench.cell_number(0, "bound_ms_bytes") - 1) < 1e-6);
     CHECK(bench.cell(0, "precision") == "fp32");
