@@ -133,6 +133,9 @@ class GradTarget {
     explicit GradTarget(const Var& input) : GradTarget(input, Tensor()) {}
     /// `reuse`: a tensor of the input's size that the backward may overwrite in place; used if the caller alone holds it.
     GradTarget(const Var& input, const Tensor& reuse);
+    /// can_add: the operation can add to what is there. If the input had a gradient that nobody else sees, that is tensor(), and adds()
+    /// says to add to it.
+    GradTarget(const Var& input, bool can_add) : GradTarget(input, Tensor(), can_add) {}
     ~GradTarget() noexcept(false);
     GradTarget(const GradTarget&) = delete;
     GradTarget& operator=(const GradTarget&) = delete;
@@ -143,11 +146,13 @@ class GradTarget {
         return wanted() ? into_.as<T>() : nullptr;
     }
     const Tensor& tensor() const { return into_; }
+    bool adds() const { return adds_; }
 
   private:
+    GradTarget(const Var& input, const Tensor& reuse, bool can_add);
     Var input_;
     Tensor into_;
-    bool add_ = false;
+    bool add_ = false, adds_ = false;  ///< the target adds what was written at its end; the operation adds
 };
 
 /// Hands `dy` on unchanged as (part of) the input's gradient: no copy if it is the first.

@@ -65,6 +65,7 @@ struct BatchNormForward {
 struct BatchNormBackward {
     const void *x, *y, *dy;  ///< y is read only with ReLU (its mask)
     const float *gamma, *mean, *inverse_std;
+    const float* beta;  ///< where y had no residual, else null: the mask then follows from x as well
     void *dx, *dresidual;  ///< overwritten, as all below; dresidual may be null; dx may be dy
     float *dgamma, *dbeta;
 };
@@ -136,7 +137,9 @@ class Backend {
     virtual void pace() {}
 
     virtual void conv2d_forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y) = 0;
-    virtual void conv2d_backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx) = 0;
+    /// add: to what is in dx; only where the backend says that it can.
+    virtual void conv2d_backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx, bool add) = 0;
+    virtual bool adds_backward_data(const Conv2dGeometry&) const { return false; }
     virtual void conv2d_backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw) = 0;
     virtual void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) = 0;
     virtual void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) = 0;

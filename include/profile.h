@@ -112,7 +112,7 @@ OperationWork work_of(const F& f, int64_t calls) {
 
 /// What the operations of backend.h have to move and to compute.
 OperationWork forward_work(const Conv2dGeometry& g, const ConvEpilogue& epilogue);
-OperationWork backward_data_work(const Conv2dGeometry& g);
+OperationWork backward_data_work(const Conv2dGeometry& g, bool add);
 OperationWork backward_weights_work(const Conv2dGeometry& g);
 OperationWork work_of(const BatchNormShape& s, const BatchNormForward& b);
 OperationWork work_of(const BatchNormShape& s, const BatchNormBackward& b);

@@ -21,7 +21,7 @@ class Winograd {
     static int64_t multiply_accumulates(const Conv2dGeometry&, const Shape& written);
 
     void forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y);
-    void backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx);
+    void backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx, bool add = false);
     void backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw);
 
     enum Stage : size_t { stage_weights, stage_inputs, stage_products, stage_outputs };

@@ -143,13 +143,20 @@ void Tape::backward(const Var& loss, bool keep) {
     backend.join();
 }
 
-GradTarget::GradTarget(const Var& input, const Tensor& reuse) {
+GradTarget::GradTarget(const Var& input, const Tensor& reuse) : GradTarget(input, reuse, false) {}
+
+GradTarget::GradTarget(const Var& input, const Tensor& reuse, bool can_add) {
     if (!input.defined() || !input.needs_gradient()) return;
     input_ = input;
     Node& node = input.node();
     if (node.has_gradient) {
-        into_ = Tensor::like(input.value());
-        add_ = true;
+        adds_ = can_add && node.gradient.unique();
+        add_ = !adds_;
+        into_ = adds_ ? node.gradient : Tensor::like(input.value());
+        if (adds_) {
+            await_gradient(node, input.backend());
+            node.gradient_stream = input.backend().current_stream();
+        }
         return;
     }
     if (node.gradient_home.defined())

@@ -164,6 +164,7 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
                                               gamma.data(),
                                               mean.data(),
                                               inverse_std.data(),
+                                              residual.defined() ? nullptr : beta.data(),
                                               dx.wanted() ? dx.tensor().raw() : unused.raw(),
                                               masked.defined() ? masked.raw() : nullptr,
                                               into(dgamma),

@@ -44,10 +44,10 @@ void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& w, const Co
     x.backend().conv2d_forward(g, x.raw(), w.raw(), epilogue, y.raw());
 }
 
-void backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& w, const Tensor& dx) {
+void backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& w, const Tensor& dx, bool add = false) {
     count_work(g.multiply_accumulates());
-    const Profiled timed(dy.backend(), "convolution backward data", backward_data_work(g));
-    dy.backend().conv2d_backward_data(g, dy.raw(), w.raw(), dx.raw());
+    const Profiled timed(dy.backend(), "convolution backward data", backward_data_work(g, add));
+    dy.backend().conv2d_backward_data(g, dy.raw(), w.raw(), dx.raw(), add);
 }
 
 void backward_weights(const Conv2dGeometry& g, const Tensor& x, const Tensor& dy, float* dw) {
@@ -70,8 +70,8 @@ Var conv2d(const Var& input, const Var& w, const Conv2dOptions& options, const V
             const GradTarget dw(w);
             if (dw.wanted()) backward_weights(g, x.value(), dy, dw.data());
         }
-        const GradTarget dx(x);
-        if (dx.wanted()) backward_data(g, dy, weights, dx.tensor());
+        const GradTarget dx(x, x.backend().adds_backward_data(g));
+        if (dx.wanted()) backward_data(g, dy, weights, dx.tensor(), dx.adds());
     });
     return bias.defined() ? add_bias(y, bias) : y;
 }

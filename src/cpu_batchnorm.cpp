@@ -1,6 +1,7 @@
 // Batch normalisation on the CPU. It is bound by memory, so it makes two passes each way and nothing else touches the map:
 //   forward:  Σ(x − p), Σ(x − p)²  |  y = relu(a·x + b + residual)             p: the first row, against cancellation
 //   backward: Σg, Σg·(x − mean)    |  dx = a·g + u·(x − mean) + v              g = dy where y > 0, kept as dresidual if asked
+// Without a residual y > 0 where γ·(x − mean)/√(var + ε) + β > 0: a third of the way back's reading less.
 // Rows are summed in chunks whose size depends on the shape alone: float inside a chunk, double across chunks, in order. The result
 // is the same for any number of threads.
 #ifdef __AVX512BF16__
@@ -160,19 +161,36 @@ void apply_forward(const T* x, const T* residual, const float* a, const float* b
     }
 }
 
-template <int Width, bool Relu, bool Keep, class T>
-void sums_backward(const T* x, const T* y, const T* dy, const float* mean, int64_t stride, int64_t begin, int64_t end, T* kept,
+/// What lets a gradient through: everything, what y says, or what x says.
+enum class Mask { none, by_y, by_x };
+
+/// Per channel, y before ReLU is x·a + b.
+struct Line {
+    const float *a, *b;
+};
+
+/// Zeroes g where there was nothing to let through.
+template <Mask mask, int Width, class T>
+inline void apply_mask(const Channels<Width>& x, const T* y, const Channels<Width>& scale, const Channels<Width>& shift, Channels<Width>& g) {
+    if constexpr (mask == Mask::by_y) {
+        const auto out = load<Width>(y);
+        for (int i = 0; i < registers<Width>; ++i) g.v[i] = where_positive(out.v[i], g.v[i]);
+    } else if constexpr (mask == Mask::by_x) {
+        for (int i = 0; i < registers<Width>; ++i) g.v[i] = where_positive(x.v[i] * scale.v[i] + shift.v[i], g.v[i]);
+    }
+}
+
+template <int Width, Mask mask, bool Keep, class T>
+void sums_backward(const T* x, const T* y, const T* dy, const float* mean, const Line& line, int64_t stride, int64_t begin, int64_t end, T* kept,
                    float* sums, float* products) {
     constexpr int n = registers<Width>;
     const auto m = load<Width>(mean);
+    const auto scale = load<Width>(line.a), shift = load<Width>(line.b);
     Channels<Width> s{}, q{};
     for (int64_t row = begin; row < end; ++row) {
         auto g = load<Width>(dy + row * stride);
         const auto value = load<Width>(x + row * stride);
-        if (Relu) {
-            const auto out = load<Width>(y + row * stride);
-            for (int i = 0; i < n; ++i) g.v[i] = where_positive(out.v[i], g.v[i]);
-        }
+        apply_mask<mask>(value, y + row * stride, scale, shift, g);
         if (Keep) store(kept + row * stride, g);
         for (int i = 0; i < n; ++i) {
             s.v[i] += g.v[i];
@@ -183,18 +201,16 @@ void sums_backward(const T* x, const T* y, const T* dy, const float* mean, int64
     store(products, q);
 }
 
-template <int Width, bool Relu, class T>
-void apply_backward(const T* x, const T* y, const T* g, const float* a, const float* u, const float* v, int64_t stride, int64_t begin,
-                    int64_t end, T* dx) {
+template <int Width, Mask mask, class T>
+void apply_backward(const T* x, const T* y, const T* g, const float* a, const float* u, const float* v, const Line& line, int64_t stride,
+                    int64_t begin, int64_t end, T* dx) {
     constexpr int n = registers<Width>;
     const auto scale = load<Width>(a), slope = load<Width>(u), shift = load<Width>(v);
+    const auto line_a = load<Width>(line.a), line_b = load<Width>(line.b);
     for (int64_t row = begin; row < end; ++row) {
         auto value = load<Width>(g + row * stride);
         const auto in = load<Width>(x + row * stride);
-        if (Relu) {
-            const auto out = load<Width>(y + row * stride);
-            for (int i = 0; i < n; ++i) value.v[i] = where_positive(out.v[i], value.v[i]);
-        }
+        apply_mask<mask>(in, y + row * stride, line_a, line_b, value);
         for (int i = 0; i < n; ++i) value.v[i] = value.v[i] * scale.v[i] + (in.v[i] * slope.v[i] + shift.v[i]);
         store(dx + row * stride, value);
     }
@@ -245,24 +261,38 @@ void forward(const BatchNormShape& s, const BatchNormForward& t, std::vector<flo
     });
 }
 
+/// Likewise for a mask.
+template <class F>
+void with_mask(Mask mask, const F& f) {
+    if (mask == Mask::none) f(std::integral_constant<Mask, Mask::none>{});
+    if (mask == Mask::by_y) f(std::integral_constant<Mask, Mask::by_y>{});
+    if (mask == Mask::by_x) f(std::integral_constant<Mask, Mask::by_x>{});
+}
+
 template <class T>
 void backward(const BatchNormShape& s, const BatchNormBackward& t, std::vector<float>& scratch) {
-    const auto *x = static_cast<const T*>(t.x), *out = static_cast<const T*>(t.y), *dy = static_cast<const T*>(t.dy);
+    const auto *x = static_cast<const T*>(t.x), *y = static_cast<const T*>(t.y), *dy = static_cast<const T*>(t.dy);
     auto *dx = static_cast<T*>(t.dx), *dresidual = static_cast<T*>(t.dresidual);
     const Chunks chunks(s);
     const int64_t channels = s.channels;
-    scratch.resize(std::max(scratch.size(), static_cast<size_t>((2 * chunks.count + 3) * channels)));
+    scratch.resize(std::max(scratch.size(), static_cast<size_t>((2 * chunks.count + 5) * channels)));
     float* partial = scratch.data();
     float* a = partial + 2 * chunks.count * channels;
-    float *u = a + channels, *v = u + channels;
+    float *u = a + channels, *v = u + channels, *line_a = v + channels, *line_b = line_a + channels;
+    for (int64_t c = 0; c < channels; ++c) {
+        const double scale = static_cast<double>(t.gamma[c]) * static_cast<double>(t.inverse_std[c]);
+        line_a[c] = static_cast<float>(scale);
+        line_b[c] = t.beta ? static_cast<float>(static_cast<double>(t.beta[c]) - static_cast<double>(t.mean[c]) * scale) : 0.0f;
+    }
+    const Mask mask = !s.relu ? Mask::none : t.beta ? Mask::by_x : Mask::by_y;
 
-    with_flag(s.relu, [&](auto relu) {
+    with_mask(mask, [&](auto masked) {
         with_flag(dresidual != nullptr, [&](auto keep) {
             for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t chunk, int64_t begin, int64_t end) {
                 float* sums = partial + 2 * chunk * channels + c;
-                const T* y = relu ? out + c : nullptr;
                 T* kept = keep ? dresidual + c : nullptr;
-                sums_backward<width, relu, keep>(x + c, y, dy + c, t.mean + c, channels, begin, end, kept, sums, sums + channels);
+                sums_backward<width, masked, keep>(x + c, y + c, dy + c, t.mean + c, {line_a + c, line_b + c}, channels, begin, end, kept, sums,
+                                                   sums + channels);
             });
         });
     });
@@ -277,12 +307,10 @@ void backward(const BatchNormShape& s, const BatchNormBackward& t, std::vector<f
         u[c] = static_cast<float>(slope);
         v[c] = static_cast<float>(-scale * sum / rows - slope * mean);
     });
-    const bool masked = s.relu && !dresidual;  // else g lies ready in dresidual, or there is no mask
-    const T* g = dresidual ? dresidual : dy;
-    with_flag(masked, [&](auto relu) {
+    const T* g = dresidual ? dresidual : dy;  // with its mask applied already, in dresidual
+    with_mask(dresidual ? Mask::none : mask, [&](auto masked) {
         for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t, int64_t begin, int64_t end) {
-            const T* y = relu ? out + c : nullptr;
-            apply_backward<width, relu>(x + c, y, g + c, a + c, u + c, v + c, channels, begin, end, dx + c);
+            apply_backward<width, masked>(x + c, y + c, g + c, a + c, u + c, v + c, {line_a + c, line_b + c}, channels, begin, end, dx + c);
         });
     });
 }

@@ -249,10 +249,11 @@ void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const vo
     plan(*plans_, g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
     if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
-void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
+bool CpuBackend::adds_backward_data(const Conv2dGeometry& g) const { return plans_->by_winograd(g); }
+void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {
     if (plans_->by_winograd(g)) {
         const ByWinograd told(*this, plans_->winograd, g, g.x);
-        return plans_->winograd.backward_data(g, dy, w, dx);
+        return plans_->winograd.backward_data(g, dy, w, dx, add);
     }
     plan(*plans_, g, Direction::backward_data).backward_data(dy, w, dx);
 }

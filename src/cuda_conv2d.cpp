@@ -214,7 +214,7 @@ void CudaConvolutions::refuse_while_capturing(const ConvKey& key, const char* wh
 void CudaBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
     convolutions_->run(ConvDirection::forward, g, operands(x, w, y, epilogue));
 }
-void CudaBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
+void CudaBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool /*add*/) {
     convolutions_->run(ConvDirection::backward_data, g, operands(dx, w, dy));
 }
 void CudaBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {

@@ -142,8 +142,8 @@ OperationWork forward_work(const Conv2dGeometry& g, const ConvEpilogue& epilogue
     const int64_t maps = g.x.size() + g.w.size() + g.y.size() * (epilogue.residual ? 2 : 1);
     return {bytes(g, maps), g.multiply_accumulates()};
 }
-OperationWork backward_data_work(const Conv2dGeometry& g) {
-    return {bytes(g, g.y.size() + g.w.size() + g.x.size()), g.multiply_accumulates()};
+OperationWork backward_data_work(const Conv2dGeometry& g, bool add) {
+    return {bytes(g, g.y.size() + g.w.size() + g.x.size() * (add ? 2 : 1)), g.multiply_accumulates()};
 }
 OperationWork backward_weights_work(const Conv2dGeometry& g) {
     return {bytes(g, g.x.size() + g.y.size()) + g.w.size() * int64_t{sizeof(float)}, g.multiply_accumulates()};
@@ -154,7 +154,7 @@ OperationWork work_of(const BatchNormShape& s, const BatchNormForward& b) {
     return {s.rows * s.channels * bytes_of(s.type) * (b.residual ? 3 : 2), 0};
 }
 OperationWork work_of(const BatchNormShape& s, const BatchNormBackward& b) {
-    return {s.rows * s.channels * bytes_of(s.type) * (3 + (s.relu ? 1 : 0) + (b.dresidual ? 1 : 0)), 0};
+    return {s.rows * s.channels * bytes_of(s.type) * (3 + (s.relu && !b.beta ? 1 : 0) + (b.dresidual ? 1 : 0)), 0};
 }
 OperationWork work_of(const GemmShape& s) {
     return {s.count * (s.m * s.k + s.k * s.n + s.m * s.n) * int64_t{sizeof(float)}, s.count * s.m * s.n * s.k};

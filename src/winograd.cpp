@@ -301,7 +301,7 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
     // Where blocks are few, threads share one: each has some of its panels, and makes V itself.
     const int64_t shares = std::min(panels, std::max<int64_t>(1, 4 * threads / blocks));
     // A thread takes some blocks that follow each other, for it fetches the next one's maps while it works on one.
-    const int64_t neighbours = std::max<int64_t>(1, blocks * shares / (8 * threads));
+    const int64_t neighbours = std::max<int64_t>(1, blocks * shares / (16 * threads));
     const Tiles read(p.tiles.images, p.height, p.width);
     float* const u = weights.at_least(panels * u_size);
     const int64_t scratch_size = products * (v_step + m_step);
@@ -446,11 +446,11 @@ void Winograd::forward(const Conv2dGeometry& g, const void* x, const void* w, co
     });
 }
 
-void Winograd::backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
+void Winograd::backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {
     const Problem problem{g.y.h, g.y.w, g.y.c, taps - 1 - g.pad_h, taps - 1 - g.pad_w, Tiles(g.x.n, g.x.h, g.x.w), g.x.c};
     with_type(g.type, [&](auto t) {
         using T = decltype(t);
-        convolve<T>(problem, dy, {}, dx,
+        convolve<T>(problem, dy, {nullptr, add ? dx : nullptr, false}, dx,
                     [&](int64_t panel, int P, float* u) { transform_turned_weights(g, static_cast<const T*>(w), panel, P, u); }, weights_,
                     scratch_, stage_times);
     });

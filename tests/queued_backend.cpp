@@ -118,8 +118,8 @@ void QueuedBackend::pace() {
 void QueuedBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
     enqueue([=] { CpuBackend::conv2d_forward(g, x, w, epilogue, y); });
 }
-void QueuedBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
-    enqueue([=] { CpuBackend::conv2d_backward_data(g, dy, w, dx); });
+void QueuedBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {
+    enqueue([=] { CpuBackend::conv2d_backward_data(g, dy, w, dx, add); });
 }
 void QueuedBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
     enqueue([=] { CpuBackend::conv2d_backward_weights(g, x, dy, dw); });

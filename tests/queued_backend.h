@@ -33,7 +33,7 @@ class QueuedBackend final : public CpuBackend {
     void pace() override;
 
     void conv2d_forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y) override;
-    void conv2d_backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx) override;
+    void conv2d_backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx, bool add) override;
     void conv2d_backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw) override;
     void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) override;
     void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) override;

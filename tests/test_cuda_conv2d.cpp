@@ -123,7 +123,7 @@ Results results_of(Backend& on, Conv2dGeometry g, DType type, const ConvEpilogue
     const Tensor y(on, g.y, type), dx(on, g.x, type), dw(on, g.w);
     const ConvEpilogue epilogue{flags.bias ? bias.data() : nullptr, flags.residual ? residual.raw() : nullptr, flags.relu};
     on.conv2d_forward(g, x.raw(), w.raw(), epilogue, y.raw());
-    on.conv2d_backward_data(g, dy.raw(), w.raw(), dx.raw());
+    on.conv2d_backward_data(g, dy.raw(), w.raw(), dx.raw(), false);
     on.conv2d_backward_weights(g, x.raw(), dy.raw(), dw.data());
     return {y.to_host(), dx.to_host(), dw.to_host()};
 }
@@ -135,7 +135,7 @@ Results expected_of(Backend& cpu, const Conv2dGeometry& g, DType type, const Con
     const Tensor y(cpu, g.y), dx(cpu, g.x), dw(cpu, g.w);
     const ConvEpilogue epilogue{flags.bias ? bias.data() : nullptr, flags.residual ? residual.data() : nullptr, flags.relu};
     cpu.conv2d_forward(g, x.data(), w.data(), epilogue, y.data());
-    cpu.conv2d_backward_data(g, dy.data(), w.data(), dx.data());
+    cpu.conv2d_backward_data(g, dy.data(), w.data(), dx.data(), false);
     cpu.conv2d_backward_weights(g, x.data(), dy.data(), dw.data());
     return {y.to_host(), dx.to_host(), dw.to_host()};
 }

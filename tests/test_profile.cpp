@@ -82,7 +82,7 @@ TEST_CASE("profile: every operation of a step is counted, with its bytes and mul
     check("convolution backward data", 1, 4 * (x + w + y), macs);
     check("convolution backward weights", 1, 4 * (x + w + y), macs);
     check("BatchNorm forward", 1, 4 * 2 * y, 0);
-    check("BatchNorm backward", 1, 4 * 4 * y, 0);  // x, dy, the mask's y, dx
+    check("BatchNorm backward", 1, 4 * 3 * y, 0);  // x, which tells the mask as well, dy, dx
     check("matrix product", 3, 3 * 4 * (2 * 128 + 5 * 128 + 2 * 5), 3 * 2 * 5 * 128);
     check("CrossEntropyForward", 1, 4 * 2 * 5, 0);
     check("CrossEntropyBackward", 1, 4 * 2 * 2 * 5, 0);
@@ -145,6 +145,24 @@ TEST_CASE("profile: convolutions by Winograd are groups of their own, with the p
         }
         if (!winograd) CHECK(made == 3 * (written + five));
     }
+}
+
+TEST_CASE("profile: what is added to is read, and a mask that the input does not tell") {
+    Conv2dGeometry g;
+    g.x = {2, 6, 6, 16}, g.w = {32, 3, 3, 16}, g.y = {2, 4, 4, 32};
+    CHECK(backward_data_work(g, false).bytes == 4 * (g.x.size() + g.w.size() + g.y.size()));
+    CHECK(backward_data_work(g, true).bytes == backward_data_work(g, false).bytes + 4 * g.x.size());
+
+    BatchNormShape s;
+    s.rows = 10, s.channels = 4, s.relu = true;
+    BatchNormBackward b{};
+    const float beta = 0;
+    float gradient = 0;
+    CHECK(work_of(s, b).bytes == 4 * 40 * 4);  // x, y, dy, dx
+    b.beta = &beta;
+    CHECK(work_of(s, b).bytes == 4 * 40 * 3);
+    b.dresidual = &gradient;
+    CHECK(work_of(s, b).bytes == 4 * 40 * 4);
 }
 
 TEST_CASE("profile: a way and parts are of the running operation alone") {

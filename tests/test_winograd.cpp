@@ -51,7 +51,7 @@ Answers answers(Convolve& by, const Conv2dGeometry& g) {
 struct Direct {
     std::unique_ptr<Backend> backend = make_cpu_backend({0, Precision::fp32, true, false});
     void forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& e, void* y) { backend->conv2d_forward(g, x, w, e, y); }
-    void backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) { backend->conv2d_backward_data(g, dy, w, dx); }
+    void backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) { backend->conv2d_backward_data(g, dy, w, dx, false); }
     void backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) { backend->conv2d_backward_weights(g, x, dy, dw); }
 };
 
@@ -167,6 +167,18 @@ TEST_CASE("winograd: the bits are the threads' business in the weights' gradient
     CHECK(one.y == three.y);
     CHECK(one.dx == three.dx);
     CHECK(three.dw == again.dw);
+}
+
+TEST_CASE("winograd: the data's gradient can be added to what is there") {
+    const Conv2dGeometry g = geometry(3, 7, 8, 16, 32);
+    const std::vector<float> w = normal(g.w.size(), 2), dy = normal(g.y.size(), 3), before = normal(g.x.size(), 4);
+    Winograd winograd;
+    std::vector<float> dx(before.size()), added = before;
+    winograd.backward_data(g, dy.data(), w.data(), dx.data());
+    winograd.backward_data(g, dy.data(), w.data(), added.data(), true);
+    double largest = 0;
+    for (size_t i = 0; i < dx.size(); ++i) largest = std::max(largest, std::abs(double{added[i]} - (dx[i] + before[i])));
+    CHECK(largest <= 4e-6);  // a rounding of numbers up to 64
 }
 
 TEST_CASE("winograd: in bfloat16 it rounds what it writes, and nothing else") {
