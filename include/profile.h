@@ -41,6 +41,7 @@ class Profiler {
         int64_t calls = 0;  ///< of one step, as all that follows
         double ms = 0;      ///< median over the steps
         OperationWork work;
+        std::vector<std::pair<std::string, double>> parts;  ///< name and ms, if its operations tell; the last is what they leave
     };
 
     explicit Profiler(Backend& backend);
@@ -50,16 +51,24 @@ class Profiler {
     std::vector<Group> groups() const;
 
     void begin(const char* name, const OperationWork& work);
+    /// Of the running operation, if there is one: it goes a way that makes so many multiply-accumulates, in a group of its own,
+    /// "<name> <way>". `way`: a literal.
+    void take_way(const char* way, int64_t multiply_accumulates);
+    /// Of the running operation, if there is one: a part of its time, of several threads' the mean. `part`: a literal.
+    void add_part(const char* part, double ms);
     void end();
 
   private:
     struct Operation {
-        const char* name;
+        const char *name, *way;  ///< way: may be null
         OperationWork work;
         size_t begin, end;
+        std::vector<std::pair<const char*, double>> parts;
     };
     struct Sums {
         std::vector<double> ms;  ///< a step each
+        std::vector<std::pair<std::string, std::vector<double>>> parts;  ///< likewise, as they came first
+        std::vector<double>& part(const std::string& name);
         int64_t calls = 0;       ///< of all steps
         OperationWork work;      ///< of all steps
     };
@@ -103,7 +112,7 @@ OperationWork work_of(const F& f, int64_t calls) {
 
 /// What the operations of backend.h have to move and to compute.
 OperationWork forward_work(const Conv2dGeometry& g, const ConvEpilogue& epilogue);
-OperationWork backward_data_work(const Conv2dGeometry& g);
+OperationWork backward_data_work(const Conv2dGeometry& g, bool add);
 OperationWork backward_weights_work(const Conv2dGeometry& g);
 OperationWork work_of(const BatchNormShape& s, const BatchNormForward& b);
 OperationWork work_of(const BatchNormShape& s, const BatchNormBackward& b);
@@ -113,6 +122,7 @@ struct DeviceSpeed {
     double bytes_per_ms, multiply_accumulates_per_ms;
 };
 /// A table on standard output, and the same as CSV (group,calls,ms,share,bytes,macs,bound_ms_bytes,bound_ms_flops; empty: not known).
+/// A group's parts follow it, "<group>: <part>" in the CSV; their time is the group's.
 /// The last group is the whole step, of which the others have their share.
 void print_profile(const std::vector<Profiler::Group>& groups, const DeviceSpeed& speed);
 void write_profile(const std::string& path, const std::vector<Profiler::Group>& groups, const DeviceSpeed& speed);

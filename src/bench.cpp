@@ -1,6 +1,8 @@
 // Times whole training steps (forward, backward, update) on random images that lie in device memory, and sets two lower bounds beside:
-//   bytes:      every tensor that an operation makes is written once and read once, at the bandwidth of a large copy;
-//   operations: the multiply-accumulates of convolutions and products, forward and backward, at the device's peak.
+//   bytes:      every tensor that an operation makes is written once and read once, at the bandwidth of a large copy (an operation whose
+//               maps still lie in a cache may be faster than that);
+//   operations: the multiply-accumulates that convolutions and products make, forward and backward, at the device's peak; of a convolution
+//               by Winograd's minimal filtering those of its products, without its transforms.
 #include "bench.h"
 
 #include <omp.h>
@@ -16,6 +18,7 @@
 #include "bench_feed.h"
 #include "bench_svd.h"
 #include "bench_training.h"
+#include "cpu_peak.h"
 #include "csv.h"
 #include "error.h"
 #include "kernels.h"
@@ -28,11 +31,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-DeviceSpeed speed_of(Backend& backend) {
+/// Of a device that does nothing else yet, in memory that is given back: the training's own is counted.
+DeviceSpeed measure_speed(const BenchOptions& o) {
+    const auto backend = make_backend(o.training.device, device_options(o.training));
+    const double multiply_accumulates_per_ms = backend->peak_multiply_accumulates_per_ms();
+    if (backend->device() == Device::cpu) return {cpu_bytes_per_ms(*backend), multiply_accumulates_per_ms};
     constexpr int64_t elements = int64_t{64} << 20;  // 256 MiB each: larger than any cache
-    const Tensor a = Tensor::zeros(backend, {1, 1, 1, elements}), b = Tensor::zeros(backend, {1, 1, 1, elements});
-    const double copy_ms = median_ms(backend, 1, 5, [&] { add_tensors(a, a, b); });
-    return {2.0 * sizeof(float) * elements / copy_ms, backend.peak_multiply_accumulates_per_ms()};
+    const Tensor a = Tensor::zeros(*backend, {1, 1, 1, elements}), b = Tensor::zeros(*backend, {1, 1, 1, elements});
+    const double copy_ms = median_ms(*backend, 1, 5, [&] { add_tensors(a, a, b); });
+    return {2.0 * sizeof(float) * elements / copy_ms, multiply_accumulates_per_ms};
 }
 
 void require_network(const BenchOptions& o) {
@@ -56,14 +63,15 @@ std::vector<double> ms_in_turns(const std::vector<std::unique_ptr<BenchTraining>
 
 void run_bench(const BenchOptions& o) {
     require_network(o);
+    const DeviceSpeed speed = measure_speed(o);
     BenchTraining training(o);
     Backend& backend = training.backend();
     const auto step = [&] { training.step(); };
     step();
-    const int64_t work_before = multiply_accumulates();
+    const int64_t work_before = multiply_accumulates(), saved_before = saved_multiply_accumulates();
     const uint64_t bytes_before = backend.arena().requested_bytes();
     step();
-    const int64_t work = multiply_accumulates() - work_before;
+    const int64_t as_written = multiply_accumulates() - work_before, work = as_written - (saved_multiply_accumulates() - saved_before);
     const auto bytes = static_cast<int64_t>(2 * (backend.arena().requested_bytes() - bytes_before));
     training.record();
     const size_t allocations = backend.arena().system_allocations();
@@ -71,7 +79,6 @@ void run_bench(const BenchOptions& o) {
     training.require_finite();
     const size_t grown = backend.arena().system_allocations() - allocations;
     const double memory = static_cast<double>(backend.arena().system_bytes()) / (1 << 20);
-    const DeviceSpeed speed = speed_of(backend);
     const double bound_bytes = static_cast<double>(bytes) / speed.bytes_per_ms;
     const double bound_flops = static_cast<double>(work) / speed.multiply_accumulates_per_ms;
 
@@ -80,8 +87,10 @@ void run_bench(const BenchOptions& o) {
     std::printf("%s, batch %lld, %s, %s\n", name.c_str(), static_cast<long long>(o.training.batch), o.training.precision.c_str(),
                 backend.description().c_str());
     std::printf("  %.2f ms/step, %.0f images/s (median of %d steps)\n", ms, images, o.steps);
-    std::printf("  lower bounds: %.2f ms for %.0f MiB moved (%.1fx), %.2f ms for %.2f GMAC (%.1fx)\n", bound_bytes,
+    std::printf("  lower bounds: %.2f ms for %.0f MiB moved (%.1fx), %.2f ms for %.2f GMAC (%.1fx)", bound_bytes,
                 static_cast<double>(bytes) / (1 << 20), ms / bound_bytes, bound_flops, static_cast<double>(work) * 1e-9, ms / bound_flops);
+    if (work < as_written) std::printf(", which do what %.2f do as written", static_cast<double>(as_written) * 1e-9);
+    std::printf("\n  by the device's %.1f GB/s of memory (what lies in a cache comes faster) and %.1f GMAC/s\n", speed.bytes_per_ms * 1e-6, speed.multiply_accumulates_per_ms * 1e-6);
     std::printf("  memory %.0f MiB, %zu allocations during the timed steps\n", memory, grown);
     if (!o.csv.empty()) {
         CsvWriter out(o.csv, {"case", "device", "precision", "batch", "ms_per_step", "images_per_s", "bound_ms_bytes", "bound_ms_flops",

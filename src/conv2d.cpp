@@ -46,7 +46,7 @@ void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& w, const Co
 
 void backward_data(const Conv2dGeometry& g, const Tensor& dy, const Tensor& w, const Tensor& dx, bool add = false) {
     count_work(g.multiply_accumulates());
-    const Profiled timed(dy.backend(), "convolution backward data", backward_data_work(g));
+    const Profiled timed(dy.backend(), "convolution backward data", backward_data_work(g, add));
     dy.backend().conv2d_backward_data(g, dy.raw(), w.raw(), dx.raw(), add);
 }
 

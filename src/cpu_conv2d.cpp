@@ -14,6 +14,7 @@
 #include "cpu_backend.h"
 #include "error.h"
 #include "launch.h"
+#include "work_count.h"
 
 namespace distill {
 namespace {
@@ -196,6 +197,33 @@ ConvPlan& plan(ConvPlans& plans, const Conv2dGeometry& g, Direction direction, c
     return *slot;
 }
 
+/// While it lives a convolution goes by minimal filtering: the benchmark and the profiler are told. `written`: the map, or gradient of one,
+/// that the tiles cover.
+class ByWinograd {
+  public:
+    ByWinograd(Backend& backend, Winograd& winograd, const Conv2dGeometry& g, const Shape& written)
+        : profiler_(backend.profiler), winograd_(winograd) {
+        const int64_t made = Winograd::multiply_accumulates(g, written);
+        count_saved_work(g.multiply_accumulates() - made);
+        if (!profiler_) return;
+        profiler_->take_way("by Winograd", made);
+        winograd_.stage_times = &times_;
+    }
+    ~ByWinograd() {
+        winograd_.stage_times = nullptr;
+        if (!profiler_) return;
+        for (size_t i = 0; i < times_.size(); ++i)
+            if (times_[i] > 0) profiler_->add_part(Winograd::stage_names[i], times_[i] / omp_get_max_threads());
+    }
+    ByWinograd(const ByWinograd&) = delete;
+    ByWinograd& operator=(const ByWinograd&) = delete;
+
+  private:
+    Profiler* profiler_;
+    Winograd& winograd_;
+    StageTimes times_{};
+};
+
 /// In place. oneDNN's own, as a part of the convolution, makes 0 of NaN, and a network that is spoilt would look like a poor one.
 template <class T>
 void relu(int64_t n, T* y) {
@@ -214,17 +242,26 @@ ConvPlans::ConvPlans(bool winograd_) : use_winograd(winograd_) {}
 ConvPlans::~ConvPlans() = default;
 
 void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
-    if (plans_->by_winograd(g)) return plans_->winograd.forward(g, x, w, epilogue, y);
+    if (plans_->by_winograd(g)) {
+        const ByWinograd told(*this, plans_->winograd, g, g.y);
+        return plans_->winograd.forward(g, x, w, epilogue, y);
+    }
     plan(*plans_, g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
     if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
 bool CpuBackend::adds_backward_data(const Conv2dGeometry& g) const { return plans_->by_winograd(g); }
 void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {
-    if (plans_->by_winograd(g)) return plans_->winograd.backward_data(g, dy, w, dx, add);
+    if (plans_->by_winograd(g)) {
+        const ByWinograd told(*this, plans_->winograd, g, g.x);
+        return plans_->winograd.backward_data(g, dy, w, dx, add);
+    }
     plan(*plans_, g, Direction::backward_data).backward_data(dy, w, dx);
 }
 void CpuBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
-    if (plans_->by_winograd(g)) return plans_->winograd.backward_weights(g, x, dy, dw);
+    if (plans_->by_winograd(g)) {
+        const ByWinograd told(*this, plans_->winograd, g, g.y);
+        return plans_->winograd.backward_weights(g, x, dy, dw);
+    }
     plan(*plans_, g, Direction::backward_weights).backward_weights(x, dy, dw);
 }
 

@@ -293,7 +293,7 @@ struct Problem {
 /// weigh(panel, P, u) writes a panel of the transformed weights.
 template <class T, int P, class Weigh>
 void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* to, const Weigh& weigh, AlignedFloats& weights,
-              AlignedFloats& scratch) {
+              AlignedFloats& scratch, StageTimes* times) {
     constexpr int64_t at_once = 24;  // a multiple of every rows_at_once
     const int64_t panel_width = P * lanes, panels = p.columns / panel_width;
     const int64_t u_size = products * p.depth * panel_width, v_step = product_step(at_once, p.depth), m_step = product_step(at_once, panel_width);
@@ -310,8 +310,13 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
     {
         float* const v = all_scratch + omp_get_thread_num() * scratch_size;
         float* const m = v + products * v_step;
+        StageClock clock(times);
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t panel = 0; panel < panels; ++panel) weigh(panel, P, u + panel * u_size);
+        for (int64_t panel = 0; panel < panels; ++panel) {
+            weigh(panel, P, u + panel * u_size);
+            clock.lap(Winograd::stage_weights);
+        }
+        clock.skip();
 #pragma omp for schedule(dynamic, neighbours)
         for (int64_t task = 0; task < blocks * shares; ++task) {
             const int64_t first = task / shares * at_once, share = task % shares;
@@ -322,6 +327,7 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
                 transform_inputs(from + at.image * p.height * p.width * p.depth, p.height, p.width, p.depth, at.row - p.pad_h,
                                  at.column - p.pad_w, v + t * p.depth, v_step);
             }
+            clock.lap(Winograd::stage_inputs);
             for (int64_t panel = share * panels / shares; panel < (share + 1) * panels / shares; ++panel) {
                 for (int f = 0; f < products; ++f) {
                     for (int64_t t = f * n / products; t < (f + 1) * n / products; ++t) {
@@ -330,9 +336,11 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
                     }
                     multiply_tiles<P>(up(n, rows_at_once<P>), p.depth, v + f * v_step, u + panel * u_size + f * p.depth * panel_width, m + f * m_step);
                 }
+                clock.lap(Winograd::stage_products);
                 for (int64_t t = 0; t < n; ++t)
                     transform_outputs(m + t * panel_width, m_step, p.tiles, p.columns, block.at[t], panel * panel_width, panel_width,
                                       epilogue, to);
+                clock.lap(Winograd::stage_outputs);
             }
         }
     }
@@ -340,13 +348,14 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
 
 template <class T, class Weigh>
 void convolve(const Problem& p, const void* from, const ConvEpilogue& epilogue, void* to, const Weigh& weigh, AlignedFloats& weights,
-              AlignedFloats& scratch) {
+              AlignedFloats& scratch, StageTimes* times) {
     const auto run = panels_wide(p.columns) == 2 ? convolve<T, 2, Weigh> : convolve<T, 1, Weigh>;
-    run(p, static_cast<const T*>(from), epilogue, static_cast<T*>(to), weigh, weights, scratch);
+    run(p, static_cast<const T*>(from), epilogue, static_cast<T*>(to), weigh, weights, scratch, times);
 }
 
 template <class T>
-void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* dw, AlignedFloats& sums, AlignedFloats& scratch) {
+void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* dw, AlignedFloats& sums, AlignedFloats& scratch,
+                      StageTimes* times) {
     constexpr int64_t at_once = 48;  // more than forward: each block's sums are read and written again
     const int64_t in = g.x.c, out = g.y.c, threads = omp_get_max_threads();
     const Tiles tiles(g.y.n, g.y.h, g.y.w), read(g.x.n, g.x.h, g.x.w);
@@ -363,6 +372,7 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
     {
         float* const v = all_scratch + omp_get_thread_num() * scratch_size;
         float* const m = v + products * v_step;
+        StageClock clock(times);
 #pragma omp for schedule(dynamic, 1)
         for (int64_t task = 0; task < pieces * shares; ++task) {
             const int64_t piece = task / shares, share = task % shares;
@@ -376,6 +386,7 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
                     transform_inputs(x + at.image * g.x.per_sample(), g.x.h, g.x.w, in, at.row - g.pad_h, at.column - g.pad_w, v + t * in, v_step);
                     transform_output_gradients(dy + at.image * g.y.per_sample(), tiles, out, at, k0, rows, m + t * rows, m_step);
                 }
+                clock.lap(Winograd::stage_inputs);
                 for (int f = 0; f < products; ++f) {
                     for (int64_t t = f * n / products; t < std::min((f + 1) * n / products, next.n); ++t) {
                         fetch_tile<false>(dy + k0, tiles, next.at[t], out, rows);
@@ -383,9 +394,11 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
                     }
                     multiply_gradients(n, rows, in, m + f * m_step, v + f * v_step, du + piece * du_size + f * du_step + k0 * in, b > begin);
                 }
+                clock.lap(Winograd::stage_products);
             }
         }
-#pragma omp for schedule(static)
+        clock.skip();
+#pragma omp for schedule(static) nowait
         for (int64_t k = 0; k < out; ++k)
             for (int64_t c = 0; c < in; c += lanes) {
                 vfloat half[taps][inputs];
@@ -405,6 +418,7 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
                     for (int j = 0; j < taps; ++j) store_lanes(dw + ((k * taps + i) * taps + j) * in + c, result[j]);
                 }
             }
+        clock.lap(Winograd::stage_weights);
     }
 }
 
@@ -419,12 +433,16 @@ bool Winograd::pays(const Conv2dGeometry& g) {
     return fits(g) && 5 * products * Tiles(1, g.y.h, g.y.w).count <= 3 * taps * taps * g.y.h * g.y.w;
 }
 
+int64_t Winograd::multiply_accumulates(const Conv2dGeometry& g, const Shape& written) {
+    return products * Tiles(written.n, written.h, written.w).count * g.x.c * g.y.c;
+}
+
 void Winograd::forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
     const Problem problem{g.x.h, g.x.w, g.x.c, g.pad_h, g.pad_w, Tiles(g.y.n, g.y.h, g.y.w), g.y.c};
     with_type(g.type, [&](auto t) {
         using T = decltype(t);
         convolve<T>(problem, x, epilogue, y, [&](int64_t panel, int P, float* u) { transform_weights(g, static_cast<const T*>(w), panel, P, u); },
-                    weights_, scratch_);
+                    weights_, scratch_, stage_times);
     });
 }
 
@@ -434,14 +452,14 @@ void Winograd::backward_data(const Conv2dGeometry& g, const void* dy, const void
         using T = decltype(t);
         convolve<T>(problem, dy, {nullptr, add ? dx : nullptr, false}, dx,
                     [&](int64_t panel, int P, float* u) { transform_turned_weights(g, static_cast<const T*>(w), panel, P, u); }, weights_,
-                    scratch_);
+                    scratch_, stage_times);
     });
 }
 
 void Winograd::backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
     with_type(g.type, [&](auto t) {
         using T = decltype(t);
-        weights_gradient(g, static_cast<const T*>(x), static_cast<const T*>(dy), dw, weights_, scratch_);
+        weights_gradient(g, static_cast<const T*>(x), static_cast<const T*>(dy), dw, weights_, scratch_, stage_times);
     });
 }
 

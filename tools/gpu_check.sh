@@ -137,7 +137,7 @@ part_sanitizer() {
 # Rows of bench_peer's table, as figures; those with a bound as checks.
 peer_rows() {
     local case batch program ms ratio bound
-    while IFS=, read -r case batch _ _ _ _ program ms ratio bound; do
+    while IFS=, read -r case batch _ _ _ _ program ms ratio bound _; do
         figure bench "$case batch $batch $1: $program" "$(calc "$ms")" ms/step
         [ -n "$bound" ] || continue
         figure bench "$case batch $batch $1: ours / $program" "$(calc "$ratio")" ratio
