@@ -244,7 +244,7 @@ void compare_backends(const std::vector<OpCase>& ops) {
 #else
     const std::unique_ptr<Backend> cuda = make_cpu_backend();  // it launches kernels
 #endif
-    CpuBackend plain(Precision::fp32);
+    CpuBackend plain({0, Precision::fp32});
     for (const OpCase& op : ops) {
         const std::vector<std::vector<float>> found = all_values(*cuda, op), expected = all_values(plain, op);
         for (size_t k = 0; k < expected.size(); ++k)
