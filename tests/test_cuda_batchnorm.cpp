@@ -122,7 +122,7 @@ void check_like_cpu(Backend& gpu, const Setting& s) {
                                   s.relu ? ", relu" : "",
                                   s.residual ? ", residual" : "", s.running ? ", running" : "", ", offset ", s.offset);
     CAPTURE(name);
-    CpuBackend cpu(Precision::fp32);
+    CpuBackend cpu({0, Precision::fp32});
     Setting in_float = s;
     in_float.type = DType::f32;
     const Results expected = run(cpu, in_float), found = run(gpu, s, &expected);
@@ -172,7 +172,7 @@ TEST_CASE("cuda batchnorm: one row, many rows, and maps that vectors do not fit"
 TEST_CASE("cuda batchnorm: a mean far from zero costs no accuracy") {
     const auto gpu = gpu_or_skip();
     if (!gpu) return;
-    CpuBackend cpu(Precision::fp32);
+    CpuBackend cpu({0, Precision::fp32});
     const Shape map{2000, 1, 1, 16}, vector{1, 1, 1, 16};
     std::vector<float> x(static_cast<size_t>(map.size()));
     for (size_t i = 0; i < x.size(); ++i) x[i] = 1000 + uniform(philox(1, i).v[0]);
