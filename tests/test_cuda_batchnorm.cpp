@@ -96,7 +96,7 @@ Results run(Backend& backend, const Setting& s, const Results* given = nullptr) 
     Results r{y.host(), mean.to_host(), inverse_std.to_host(), running_mean.to_host(), running_var.to_host(), {}, {}, {}, {}};
     const Map mask(backend, s, given ? given->y : r.y);
     const Tensor m = per_channel(given ? given->mean : r.mean), i = per_channel(given ? given->inverse_std : r.inverse_std);
-    backend.batchnorm_backward(shape, {x.data(), mask.data(), dy.data(), gamma.data(), m.data(), i.data(), dy.data(),
+    backend.batchnorm_backward(shape, {x.data(), mask.data(), dy.data(), gamma.data(), m.data(), i.data(), nullptr, dy.data(),
                                        s.residual ? dresidual.data() : nullptr, dgamma.data(), dbeta.data()});
     r.dx = dy.host();
     r.dresidual = dresidual.host();
