@@ -190,7 +190,7 @@ test: $(BUILD)/tests $(BUILD)/distill $(if $(SANITIZE),,isa-AVX2 isa-SSE41)  ## 
 
 # Without AVX-512 oneDNN takes other kernels, and not all of them do what they say (include/cpu_conv2d.h): on a CPU that has it, the
 # convolutions and what is compared with PyTorch run as on those that have not, too. With a thread each, side by side under -j.
-ISA_CASES := *conv2d*,*conv_transpose2d*,fold_batchnorm*,nets: folded*,nets: what a teacher*,golden: features*,golden: steps of*,\
+ISA_CASES := *conv2d*,*conv_transpose2d*,winograd: all directions*,fold_batchnorm*,nets: folded*,nets: what a teacher*,golden: features*,golden: steps of*,\
              golden: training steps of*
 isa-AVX2: ISA_CASES := $(ISA_CASES),golden: training steps like*,mhgd nets: weights survive*,mhgd: three steps like*
 isa-AVX2 isa-SSE41: isa-%: $(BUILD)/tests
@@ -211,7 +211,7 @@ NO_KERNELS := safetensors*,checkpoint*,interruption*,command line*,bad input*,da
               feed commands*,feed: a run*,feed: bad input*,kd: ensemble and ft *,kd: soft-logits*,kd-svd: by the*,mhgd: a run*,mhgd: a sweep*,mhgd: bad*,mhgd: steps rec*,\
               mhgd presets*,mhgd nets: images*,fsp?*ab: stopped*,dropout: a stopped*,reconstruct: a row*,reconstruct: bad*,\
               starts*,resuming*,strangers*,unfinished*,files*,texts*,class order*,eval*,answers*,normalize: six*,compare*,likeness*,verdict*,\
-              schedule*,known methods*,foreign bytes*,ktg search*,not finite: an epoch*,conv plans*,compute capability*
+              schedule*,known methods*,foreign bytes*,winograd*,ktg search*,not finite: an epoch*,conv plans*,compute capability*
 test-emulated: emulated  ## the operations', networks' and trainer's tests on those kernels, without a GPU
 	build/emulated$(if $(SANITIZE),-asan)/tests --test-case-exclude='slow: *,$(subst $(comma) ,$(comma),$(NO_KERNELS))'
 
