@@ -76,7 +76,7 @@ inline unsigned atomicAdd(unsigned* counter, unsigned value) {
 /// The CPU's backend with the GPU's kernels: convolutions and products stay the libraries', all else is launched.
 class EmulatedGpu final : public CpuBackend {
   public:
-    explicit EmulatedGpu(Precision precision);
+    explicit EmulatedGpu(const DeviceOptions& options);
     std::string description() const override;
     void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) override;
     void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) override;

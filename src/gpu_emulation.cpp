@@ -260,8 +260,8 @@ int lane() { return machine().current % warp; }
 
 }  // namespace emulation
 
-EmulatedGpu::EmulatedGpu(Precision precision)
-    : CpuBackend({0, precision}), batchnorm_scratch_(arena().obtain(batchnorm_scratch_bytes())->memory) {
+EmulatedGpu::EmulatedGpu(const DeviceOptions& options)
+    : CpuBackend(options), batchnorm_scratch_(arena().obtain(batchnorm_scratch_bytes())->memory) {
     zero(batchnorm_scratch_, batchnorm_scratch_bytes());
 }
 
@@ -276,6 +276,6 @@ void EmulatedGpu::batchnorm_backward(const BatchNormShape& s, const BatchNormBac
 
 bool launches_kernels(const Backend& backend) { return dynamic_cast<const EmulatedGpu*>(&backend) != nullptr; }
 
-std::unique_ptr<Backend> make_cpu_backend(const DeviceOptions& options) { return std::make_unique<EmulatedGpu>(options.precision); }
+std::unique_ptr<Backend> make_cpu_backend(const DeviceOptions& options) { return std::make_unique<EmulatedGpu>(options); }
 
 }  // namespace distill

@@ -99,6 +99,11 @@ Backend& cpu() {
     return *backend;
 }
 
+Backend& exact_cpu() {
+    static const std::unique_ptr<Backend> backend = make_cpu_backend({0, Precision::fp32, true, false});
+    return *backend;
+}
+
 Backend* bf16_cpu_or_skip() {
     static std::unique_ptr<Backend> backend;
     try {

@@ -21,7 +21,7 @@ namespace {
 /// The backend whose kernels are tested, or null after the running case was recorded as skipped.
 std::unique_ptr<Backend> gpu_or_skip() {
 #ifdef DISTILL_EMULATE_GPU
-    return std::make_unique<EmulatedGpu>(Precision::fp32);
+    return std::make_unique<EmulatedGpu>(DeviceOptions{});
 #else
     if (cuda_device_count() > 0) return make_cuda_backend();
     testing::skip("no CUDA device");

@@ -43,12 +43,12 @@ struct GoldenRun {
         options.student = "resnet8";
         options.head_dropping = false;
         options.mha_epochs = 1;
-        Parameters shapes(cpu(), false);
+        Parameters shapes(exact_cpu(), false);
         make_network(options.teacher, classes, shapes);
         shapes.allocate(0);
         options.teacher_weights = (folder / "teacher.safetensors").string();
         write_safetensors(options.teacher_weights, golden_weights(shapes, "", "teacher.", true));
-        teacher = Teacher::load(cpu(), options, classes);
+        teacher = Teacher::load(exact_cpu(), options, classes);
     }
     void start(Method& method) const {
         method.parameters().from_file(golden_weights(method.parameters(), "", ""), "the formula");
@@ -76,7 +76,7 @@ void check_near(const std::string& what, double found, double expected, double t
 /// a norm by 4e-2, elsewhere by 3e-5 and more, and one without its sigmoid by 2e-4 (make_mhgd_fixtures.py --mistakes).
 void compare(const std::string& name, Method& method, double of_norms = 2e-5) {
     const CsvTable expected = read_csv(golden(name + ".csv"));
-    const Tensor lr = Tensor::from_host(cpu(), {}, {1e-4f});
+    const Tensor lr = Tensor::from_host(exact_cpu(), {}, {1e-4f});
     SgdOptions sgd;
     sgd.weight_decay = 0.5f;
     Tape tape;
@@ -87,7 +87,7 @@ void compare(const std::string& name, Method& method, double of_norms = 2e-5) {
         StepResult r;
         {
             const Recording on(&tape);
-            r = method.step(golden_batch(cpu(), static_cast<int64_t>(step)));
+            r = method.step(golden_batch(exact_cpu(), static_cast<int64_t>(step)));
         }
         const auto truth = [&](const char* column) { return expected.cell_number(step, std::string(column) + "_f64"); };
         const std::string at = name + ", step " + std::to_string(step) + ", ";
@@ -141,7 +141,7 @@ TEST_CASE("mhgd: three steps like PyTorch's") {
     for (const auto& [name, set] : runs) {
         GoldenRun run;
         set(run.options);
-        Mhgd method(cpu(), run.options, classes, *run.teacher);
+        Mhgd method(exact_cpu(), run.options, classes, *run.teacher);
         run.start(method);
         const auto before = method.preparation().parameters->to_file();
         compare(name, method, run.options.mixing == "scale" ? 1e-4 : 2e-5);
@@ -150,7 +150,7 @@ TEST_CASE("mhgd: three steps like PyTorch's") {
     for (const char* method_name : {"kd-svd", "kd-svdf"}) {
         GoldenRun run;
         run.options.kd_method = method_name;
-        KdSvd method(cpu(), run.options, classes, *run.teacher);
+        KdSvd method(exact_cpu(), run.options, classes, *run.teacher);
         run.start(method);
         compare(std::string(method_name) + "_resnet14_resnet8", method);
     }
@@ -158,13 +158,13 @@ TEST_CASE("mhgd: three steps like PyTorch's") {
 
 TEST_CASE("mhgd: three steps of the attention networks' own training like PyTorch's") {
     GoldenRun run;
-    Mhgd method(cpu(), run.options, classes, *run.teacher);
+    Mhgd method(exact_cpu(), run.options, classes, *run.teacher);
     run.start(method);
     const CsvTable expected = read_csv(golden("mhan_resnet14.csv"));
     const Preparation preparation = method.preparation();
     CHECK(preparation.loss == "loss_mha");
     REQUIRE(preparation.sgd);
-    const Tensor lr = Tensor::from_host(cpu(), {}, {0.1f});
+    const Tensor lr = Tensor::from_host(exact_cpu(), {}, {0.1f});
     SgdOptions sgd;
     sgd = *preparation.sgd;
     Tape tape;
@@ -172,7 +172,7 @@ TEST_CASE("mhgd: three steps of the attention networks' own training like PyTorc
         Var loss;
         {
             const Recording on(&tape);
-            loss = preparation.step(golden_batch(cpu(), static_cast<int64_t>(step)));
+            loss = preparation.step(golden_batch(exact_cpu(), static_cast<int64_t>(step)));
         }
         preparation.parameters->begin_backward();
         tape.backward(loss);
@@ -190,7 +190,7 @@ TEST_CASE("mhgd: three steps of the attention networks' own training like PyTorc
 TEST_CASE("mhgd: the attention networks and their names") {
     GoldenRun run;
     run.options.heads = 3;
-    Mhgd method(cpu(), run.options, classes, *run.teacher);
+    Mhgd method(exact_cpu(), run.options, classes, *run.teacher);
     CHECK(method.loss_names() == std::vector<std::string>{"loss_ce", "loss_transfer"});
     const auto file = method.preparation().parameters->to_file();
     CHECK(file.size() == 2 * (3 * 5 + 2));

@@ -70,7 +70,7 @@ double tolerance_of(const std::string& name) { return name.rfind("vgg16", 0) == 
 
 void compare_training(const std::function<bool(const std::string&)>& wanted, int expected) {
     const CsvTable csv = read_csv(golden("mhgd_nets_train.csv"));
-    const Tensor lr = Tensor::from_host(cpu(), {}, {1e-4f});
+    const Tensor lr = Tensor::from_host(exact_cpu(), {}, {1e-4f});
     SgdOptions sgd;
     sgd.weight_decay = 0.5f;
     int compared = 0;
@@ -78,7 +78,7 @@ void compare_training(const std::function<bool(const std::string&)>& wanted, int
         Options options;
         options.student = csv.cell(row, "network");
         if (!wanted(options.student)) continue;
-        Supervised method(cpu(), options, 100);
+        Supervised method(exact_cpu(), options, 100);
         method.parameters().allocate(0);  // the fixtures' dropout is drawn from key 0
         method.parameters().from_file(golden_weights(method.parameters(), "student.", ""), "the formula", "student.");
         Tape tape;
@@ -87,7 +87,7 @@ void compare_training(const std::function<bool(const std::string&)>& wanted, int
             StepResult r;
             {
                 const Recording on(&tape);
-                r = method.step(golden_batch(cpu(), static_cast<int64_t>(step), side_of(options.student)));
+                r = method.step(golden_batch(exact_cpu(), static_cast<int64_t>(step), side_of(options.student)));
             }
             method.parameters().begin_backward();
             tape.backward(r.loss);

@@ -59,7 +59,7 @@ std::unique_ptr<Teacher> golden_teacher(Backend& backend, Options& options) {
     return Teacher::load(backend, options, classes);
 }
 
-void compare(const Trajectory& t) {
+void compare(const Trajectory& t, Backend& backend, double tolerance) {
     const std::vector<std::string> parts = parts_of(t.name);
     Options options;
     options.kd_warmup = 0;
@@ -68,18 +68,18 @@ void compare(const Trajectory& t) {
     std::unique_ptr<Teacher> teacher;
     std::unique_ptr<Method> method;
     if (parts[0] == "train") {
-        method = std::make_unique<Supervised>(cpu(), options, classes);
+        method = std::make_unique<Supervised>(backend, options, classes);
         method->parameters().from_file(golden_weights(method->parameters(), "student.", ""), "the formula", "student.");
     } else {
         options.teacher = parts[1];
-        teacher = golden_teacher(cpu(), options);
-        if (parts[0] == "kd") method = std::make_unique<KnowledgeDistillation>(cpu(), options, classes, *teacher);
-        else method = std::make_unique<ReviewKD>(cpu(), options, classes, *teacher);
+        teacher = golden_teacher(backend, options);
+        if (parts[0] == "kd") method = std::make_unique<KnowledgeDistillation>(backend, options, classes, *teacher);
+        else method = std::make_unique<ReviewKD>(backend, options, classes, *teacher);
         method->parameters().from_file(golden_weights(method->parameters(), "", ""), "the formula");
     }
 
     const CsvTable expected = read_csv(golden(t.name + ".csv"));
-    const Tensor lr = Tensor::from_host(cpu(), {}, {1e-4f});
+    const Tensor lr = Tensor::from_host(backend, {}, {1e-4f});
     SgdOptions sgd;
     sgd.weight_decay = 0.5f;
     Tape tape;
@@ -90,12 +90,12 @@ void compare(const Trajectory& t) {
         StepResult r;
         {
             const Recording on(&tape);
-            r = method->step(golden_batch(cpu(), static_cast<int64_t>(step)));
+            r = method->step(golden_batch(backend, static_cast<int64_t>(step)));
         }
         const auto check = [&](const std::string& column, const Var& found) {
             const double truth = expected.cell_number(step, column + "_f64"), value = found.value().item();
             const double difference = std::fabs(value - truth) / std::fabs(truth);
-            CHECK_MESSAGE(difference <= t.tolerance, t.name, ", step ", step, ", ", column, ": found ", value, ", expected ", truth);
+            CHECK_MESSAGE(difference <= tolerance, t.name, ", step ", step, ", ", column, ": found ", value, ", expected ", truth);
             if (!(difference <= worst)) worst = difference, where = column + " of step " + std::to_string(step);
         };
         const std::vector<std::string> names = method->loss_names();
@@ -109,7 +109,7 @@ void compare(const Trajectory& t) {
         sgd_step(method->parameters(), lr, sgd);
     }
     CHECK(!expected.rows.empty());
-    MESSAGE(t.name, ": worst relative difference ", worst, " (", where, "), allowed ", t.tolerance);
+    MESSAGE(t.name, ": worst relative difference ", worst, " (", where, "), allowed ", tolerance);
 }
 
 }  // namespace
@@ -125,8 +125,13 @@ TEST_CASE("golden: the formula gives the numbers of formula.csv") {
     }
 }
 
-TEST_CASE("golden: training steps like PyTorch's") {
-    for (const Trajectory& t : trajectories()) compare(t);
+TEST_CASE("golden: training steps like PyTorch's, every product as it is written") {
+    for (const Trajectory& t : trajectories()) compare(t, exact_cpu(), t.tolerance);
+}
+
+TEST_CASE("golden: training steps by minimal filtering like PyTorch's, but for a ReLU that a rounding flips") {
+    for (const Trajectory& t : trajectories())
+        if (t.name == "train_resnet20" || t.name == "train_wrn-16-2" || t.name == "reviewkd_resnet56_resnet20") compare(t, cpu(), 1e-4);
 }
 
 TEST_CASE("golden: every trajectory on file is compared") {
