@@ -203,7 +203,7 @@ TEST_CASE("cuda batchnorm: more channels than the kernels take are refused") {
 #ifdef DISTILL_EMULATE_GPU
 
 TEST_CASE("cuda batchnorm: no bit depends on the order of threads or blocks") {
-    EmulatedGpu gpu(Precision::fp32);
+    EmulatedGpu gpu(DeviceOptions{});
     for (const DType type : {DType::f32, DType::bf16})
         for (const int64_t channels : {17, 64, 132}) {
             const Setting s{2000, channels, type, true, true, true};
