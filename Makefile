@@ -107,9 +107,10 @@ $(shell mkdir -p $(BUILD)/obj/src $(BUILD)/obj/tests; \
         for f in FLAGS LINK; do [ $$f = FLAGS ] && v='$(FLAGS)' || v='$(LINK)'; \
         [ "$$v" = "$$(cat $(BUILD)/$$f 2>/dev/null)" ] || echo "$$v" > $(BUILD)/$$f; done)
 
-.PHONY: all config deps test isa-AVX2 isa-SSE41 test-slow test-emulated emulated test-optuna test-cudnn asan bench-peer gpu-check clean help
-all: $(BUILD)/distill
-	@ln -sfn $< distill
+.PHONY: all distill config deps test isa-AVX2 isa-SSE41 test-slow test-emulated emulated test-optuna test-cudnn asan bench-peer gpu-check clean help
+all: distill
+distill: $(BUILD)/distill   # a link to this configuration's; always looked at, since other configurations make it, too
+	@ln -sfn $< $@
 
 $(BUILD)/obj/%.cpp.o: %.cpp $(BUILD)/FLAGS | config
 	@echo "  c++  $<"
