@@ -133,7 +133,7 @@ $(BUILD)/obj/src/version.cpp.o: CPPFLAGS += -DDISTILL_COMMIT='"$(COMMIT)"'
 $(BUILD)/obj/src/version.cpp.o: $(BUILD)/COMMIT
 
 # -O3 is for what computes. The rest compiles in two thirds of the time at -O1, CLI11's users most of all.
-COMPUTES := %.cu src/cpu_% src/winograd% src/image% src/dataset% src/data_import% src/data_synth% src/twins%
+COMPUTES := %.cu src/cpu_% src/winograd% src/gpu% src/image% src/dataset% src/data_import% src/data_synth% src/twins%
 $(patsubst %,$(BUILD)/obj/%.o,$(filter-out $(COMPUTES),$(SOURCES))): CXXFLAGS += $(if $(filter -O3,$(OPT)),-O1)
 
 # What the kernels are compiled for: the GPU is asked at start whether it runs them.
