@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -92,6 +93,7 @@ struct Range {
 /// resumed run's config.csv, --preset, the default. A value that does not fit is an InputError: option, found, expected.
 class OptionTable {
   public:
+    OptionTable();  ///< without a command line: nothing is given there
     explicit OptionTable(CLI::App& app) : app_(&app) {}
 
     CLI::Option* add(const std::string& flag, std::string& value, const std::string& help);
@@ -129,6 +131,7 @@ class OptionTable {
     CLI::Option* bind(const std::string& flag, const Kind& kind, const std::string& help, std::function<std::string()> get,
                       std::function<bool(const std::string&)> set);
     const Binding& find(const std::string& name) const;
+    std::shared_ptr<CLI::App> own_;  ///< stands in for the command line
     CLI::App* app_;
     std::vector<Binding> bindings_;
 };

@@ -1,6 +1,5 @@
 #include "graph_run.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <optional>
 
@@ -20,8 +19,7 @@ constexpr const char* method_name = "ktg";
 /// The options of `ktg train` without a command line.
 struct Offline {
     explicit Offline(Options& options) { add_graph_options(table, options); }
-    CLI::App app;
-    OptionTable table{app};
+    OptionTable table;
 };
 
 Options options_of(const RunFolder& folder) {

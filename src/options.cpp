@@ -45,6 +45,8 @@ bool parse_real(const std::string& s, const Range& range, double& value) {
 
 }  // namespace
 
+OptionTable::OptionTable() : own_(std::make_shared<CLI::App>()), app_(own_.get()) {}
+
 CLI::Option* OptionTable::bind(const std::string& flag, const Kind& kind, const std::string& help, std::function<std::string()> get,
                                std::function<bool(const std::string&)> set) {
     const std::string name = flag.substr(flag.rfind("--") + 2);

@@ -1,6 +1,5 @@
 #include "teachers.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "error.h"
@@ -27,8 +26,7 @@ struct TeacherTraining {
     }
     fs::path folder(int seed) const { return fs::path(options.run) / ("s" + std::to_string(seed)); }
     Options options;
-    CLI::App app;
-    OptionTable table{app};
+    OptionTable table;
 };
 
 /// A teacher that is there must be the one that would be trained now.
