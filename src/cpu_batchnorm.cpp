@@ -165,7 +165,7 @@ void apply_forward(const T* x, const T* residual, const float* a, const float* b
 enum class Mask { none, by_y, by_x };
 
 /// Per channel, y before ReLU is x·a + b.
-struct Lines {
+struct Line {
     const float *a, *b;
 };
 
@@ -181,7 +181,7 @@ inline void apply_mask(const Channels<Width>& x, const T* y, const Channels<Widt
 }
 
 template <int Width, Mask mask, bool Keep, class T>
-void sums_backward(const T* x, const T* y, const T* dy, const float* mean, const Lines& line, int64_t stride, int64_t begin, int64_t end, T* kept,
+void sums_backward(const T* x, const T* y, const T* dy, const float* mean, const Line& line, int64_t stride, int64_t begin, int64_t end, T* kept,
                    float* sums, float* products) {
     constexpr int n = registers<Width>;
     const auto m = load<Width>(mean);
@@ -202,7 +202,7 @@ void sums_backward(const T* x, const T* y, const T* dy, const float* mean, const
 }
 
 template <int Width, Mask mask, class T>
-void apply_backward(const T* x, const T* y, const T* g, const float* a, const float* u, const float* v, const Lines& line, int64_t stride,
+void apply_backward(const T* x, const T* y, const T* g, const float* a, const float* u, const float* v, const Line& line, int64_t stride,
                     int64_t begin, int64_t end, T* dx) {
     constexpr int n = registers<Width>;
     const auto scale = load<Width>(a), slope = load<Width>(u), shift = load<Width>(v);
@@ -215,14 +215,6 @@ void apply_backward(const T* x, const T* y, const T* g, const float* a, const fl
         store(dx + row * stride, value);
     }
 }
-
-/// a and b of y = x·a + b, from the statistics as they are kept: forward and backward must agree on where y is positive.
-struct Line {
-    float a, b;
-    Line(double gamma, double beta, float mean, float inverse_std)
-        : a(static_cast<float>(gamma * static_cast<double>(inverse_std))),
-          b(static_cast<float>(beta - static_cast<double>(mean) * gamma * static_cast<double>(inverse_std))) {}
-};
 
 /// Turns run-time flags into template arguments.
 template <class F>
@@ -252,8 +244,8 @@ void forward(const BatchNormShape& s, const BatchNormForward& t, std::vector<flo
         const double inverse_std = 1.0 / std::sqrt(variance + static_cast<double>(s.epsilon));
         t.mean[c] = static_cast<float>(mean);
         t.inverse_std[c] = static_cast<float>(inverse_std);
-        const Line line(t.gamma[c], t.beta[c], t.mean[c], t.inverse_std[c]);
-        a[c] = line.a, b[c] = line.b;
+        a[c] = static_cast<float>(static_cast<double>(t.gamma[c]) * inverse_std);
+        b[c] = static_cast<float>(static_cast<double>(t.beta[c]) - mean * static_cast<double>(t.gamma[c]) * inverse_std);
         if (!t.running_mean) return;
         const double unbiased = variance * rows / std::max(1.0, rows - 1);
         t.running_mean[c] += s.momentum * (t.mean[c] - t.running_mean[c]);
@@ -288,8 +280,9 @@ void backward(const BatchNormShape& s, const BatchNormBackward& t, std::vector<f
     float* a = partial + 2 * chunks.count * channels;
     float *u = a + channels, *v = u + channels, *line_a = v + channels, *line_b = line_a + channels;
     for (int64_t c = 0; c < channels; ++c) {
-        const Line line(t.gamma[c], t.beta ? t.beta[c] : 0.0f, t.mean[c], t.inverse_std[c]);
-        line_a[c] = line.a, line_b[c] = line.b;
+        const double scale = static_cast<double>(t.gamma[c]) * static_cast<double>(t.inverse_std[c]);
+        line_a[c] = static_cast<float>(scale);
+        line_b[c] = t.beta ? static_cast<float>(static_cast<double>(t.beta[c]) - static_cast<double>(t.mean[c]) * scale) : 0.0f;
     }
     const Mask mask = !s.relu ? Mask::none : t.beta ? Mask::by_x : Mask::by_y;
 
