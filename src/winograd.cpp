@@ -15,7 +15,7 @@ using namespace winograd;
 
 constexpr int64_t up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
-/// Tiles of 4×4 outputs over `images` maps of height×width, each with the 6×6 inputs that begin `top`, `left` above and left of it.
+/// Tiles of 4×4 outputs over `images` maps of height×width, row by row.
 struct Tiles {
     int64_t images, height, width, down, across, count;
     Tiles(int64_t images_, int64_t height_, int64_t width_)
@@ -58,7 +58,6 @@ template <bool inside, class T>
     static const T zeros[lanes] = {};
     const T* const corner = map + (top * width + left) * channels;  // read only where it lies in the map
     for (int64_t c = 0; c < channels; c += lanes) {
-        vfloat half[inputs][inputs];
         const T* row[inputs];
         int64_t next[inputs];
         for (int i = 0; i < inputs; ++i) {
@@ -66,27 +65,13 @@ template <bool inside, class T>
             row[i] = there ? corner + i * width * channels + c : zeros;
             next[i] = there ? channels : 0;
         }
+        both_ways<ToProducts>(
+            [&](int j, vfloat(&x)[inputs]) {
+                const bool there = inside || (left + j >= 0 && left + j < width);
 #pragma GCC unroll 6
-        for (int j = 0; j < inputs; ++j) {
-            vfloat x[inputs], result[inputs];
-            if (inside || (left + j >= 0 && left + j < width)) {
-#pragma GCC unroll 6
-                for (int i = 0; i < inputs; ++i) x[i] = load_lanes(row[i] + j * next[i]);
-                to_products(x, result);
-            } else {
-#pragma GCC unroll 6
-                for (int i = 0; i < inputs; ++i) result[i] = vfloat{};
-            }
-#pragma GCC unroll 6
-            for (int i = 0; i < inputs; ++i) half[i][j] = result[i];
-        }
-#pragma GCC unroll 6
-        for (int i = 0; i < inputs; ++i) {
-            vfloat out[inputs];
-            to_products(half[i], out);
-#pragma GCC unroll 6
-            for (int j = 0; j < inputs; ++j) store_lanes(v + (i * inputs + j) * step + c, out[j]);
-        }
+                for (int i = 0; i < inputs; ++i) x[i] = there ? load_lanes(row[i] + j * next[i]) : vfloat{};
+            },
+            [&](int i, const vfloat(&out)[inputs]) { store_products(out, i, v + c, step); });
     }
 }
 template <class T>
@@ -104,24 +89,13 @@ void transform_output_gradients(const T* map, const Tiles& tiles, int64_t channe
     const int64_t rows = std::min<int64_t>(outputs, tiles.height - at.row), columns = std::min<int64_t>(outputs, tiles.width - at.column);
     const T* corner = map + (at.row * tiles.width + at.column) * channels + first;
     for (int64_t k = 0; k < n; k += lanes) {
-        vfloat half[inputs][outputs];
+        both_ways<FromOutputs>(
+            [&](int j, vfloat(&y)[outputs]) {
 #pragma GCC unroll 6
-        for (int j = 0; j < outputs; ++j) {
-            vfloat y[outputs], result[inputs];
-#pragma GCC unroll 6
-            for (int i = 0; i < outputs; ++i)
-                y[i] = i < rows && j < columns ? load_lanes(corner + (i * tiles.width + j) * channels + k) : vfloat{};
-            from_outputs(y, result);
-#pragma GCC unroll 6
-            for (int i = 0; i < inputs; ++i) half[i][j] = result[i];
-        }
-#pragma GCC unroll 6
-        for (int i = 0; i < inputs; ++i) {
-            vfloat out[inputs];
-            from_outputs(half[i], out);
-#pragma GCC unroll 6
-            for (int j = 0; j < inputs; ++j) store_lanes(m + (i * inputs + j) * step + k, out[j]);
-        }
+                for (int i = 0; i < outputs; ++i)
+                    y[i] = i < rows && j < columns ? load_lanes(corner + (i * tiles.width + j) * channels + k) : vfloat{};
+            },
+            [&](int i, const vfloat(&out)[inputs]) { store_products(out, i, m + k, step); });
     }
 }
 
@@ -133,32 +107,24 @@ void transform_outputs(const float* m, int64_t step, const Tiles& tiles, int64_t
     const int64_t corner = ((at.image * tiles.height + at.row) * tiles.width + at.column) * channels + first;
     const T* residual = static_cast<const T*>(epilogue.residual);
     for (int64_t k = 0; k < n; k += lanes) {
-        vfloat half[outputs][inputs];
         const vfloat bias = epilogue.bias ? load_lanes(epilogue.bias + first + k) : vfloat{};
+        both_ways<ToOutputs>(
+            [&](int j, vfloat(&in)[inputs]) {
 #pragma GCC unroll 6
-        for (int j = 0; j < inputs; ++j) {
-            vfloat in[inputs], result[outputs];
+                for (int i = 0; i < inputs; ++i) in[i] = load_lanes(m + (i * inputs + j) * step + k);
+            },
+            [&](int i, const vfloat(&out)[outputs]) {
+                if (i >= rows) return;
 #pragma GCC unroll 6
-            for (int i = 0; i < inputs; ++i) in[i] = load_lanes(m + (i * inputs + j) * step + k);
-            to_outputs(in, result);
-#pragma GCC unroll 6
-            for (int i = 0; i < outputs; ++i) half[i][j] = result[i];
-        }
-#pragma GCC unroll 6
-        for (int i = 0; i < outputs; ++i) {
-            if (i >= rows) break;
-            vfloat out[outputs];
-            to_outputs(half[i], out);
-#pragma GCC unroll 6
-            for (int j = 0; j < outputs; ++j) {
-                if (j >= columns) break;
-                const int64_t place = corner + (i * tiles.width + j) * channels + k;
-                vfloat value = out[j] + bias;
-                if (residual) value += load_lanes(residual + place);
-                if (epilogue.relu) value = value < 0 ? vfloat{} : value;  // a NaN stays one
-                store_lanes(y + place, value);
-            }
-        }
+                for (int j = 0; j < outputs; ++j) {
+                    if (j >= columns) break;
+                    const int64_t place = corner + (i * tiles.width + j) * channels + k;
+                    vfloat value = out[j] + bias;
+                    if (residual) value += load_lanes(residual + place);
+                    if (epilogue.relu) value = value < 0 ? vfloat{} : value;  // a NaN stays one
+                    store_lanes(y + place, value);
+                }
+            });
     }
 }
 
@@ -233,21 +199,11 @@ constexpr int panels_wide(int64_t columns) { return columns % (2 * lanes) == 0 ?
 
 /// Writes G·g·Gᵀ of `lanes` filters to u, a product every `step` floats.
 void transform_filters(const vfloat (&g)[taps][taps], float* u, int64_t step) {
-    vfloat half[inputs][taps], out[inputs][inputs];
-#pragma GCC unroll 6
-    for (int j = 0; j < taps; ++j) {
-        const vfloat column[taps] = {g[0][j], g[1][j], g[2][j]};
-        vfloat result[inputs];
-        from_taps(column, result);
-#pragma GCC unroll 6
-        for (int i = 0; i < inputs; ++i) half[i][j] = result[i];
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < inputs; ++i) {
-        from_taps(half[i], out[i]);
-#pragma GCC unroll 6
-        for (int j = 0; j < inputs; ++j) store_lanes(u + (i * inputs + j) * step, out[i][j]);
-    }
+    both_ways<FromTaps>(
+        [&](int j, vfloat(&column)[taps]) {
+            for (int i = 0; i < taps; ++i) column[i] = g[i][j];
+        },
+        [&](int i, const vfloat(&out)[inputs]) { store_products(out, i, u, step); });
 }
 
 /// U of panel `panel` (P·lanes columns), u[product][depth][P·lanes]. Forward: depth runs over input channels, columns over output channels.
@@ -283,7 +239,7 @@ void transform_turned_weights(const Conv2dGeometry& g, const T* w, int64_t panel
 }
 
 // ---- a convolution -------------------------------------------------------------------------------------------------------
-/// What is convolved with what: maps of `depth` channels, padded by pad_h and pad_w, to maps of `width` channels over `tiles`.
+/// What is convolved with what: maps of `depth` channels, padded by pad_h and pad_w, to maps of `columns` channels over `tiles`.
 struct Problem {
     int64_t height, width, depth;  ///< of the maps read
     int64_t pad_h, pad_w;
@@ -402,22 +358,17 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
 #pragma omp for schedule(static) nowait
         for (int64_t k = 0; k < out; ++k)
             for (int64_t c = 0; c < in; c += lanes) {
-                vfloat half[taps][inputs];
-                for (int j = 0; j < inputs; ++j) {
-                    vfloat column[inputs], result[taps];
-                    for (int i = 0; i < inputs; ++i) {
-                        const float* at = du + (i * inputs + j) * du_step + k * in + c;
-                        column[i] = load_lanes(at);
-                        for (int64_t piece = 1; piece < pieces; ++piece) column[i] += load_lanes(at + piece * du_size);
-                    }
-                    to_taps(column, result);
-                    for (int i = 0; i < taps; ++i) half[i][j] = result[i];
-                }
-                for (int i = 0; i < taps; ++i) {
-                    vfloat result[taps];
-                    to_taps(half[i], result);
-                    for (int j = 0; j < taps; ++j) store_lanes(dw + ((k * taps + i) * taps + j) * in + c, result[j]);
-                }
+                both_ways<ToTaps>(
+                    [&](int j, vfloat(&column)[inputs]) {
+                        for (int i = 0; i < inputs; ++i) {
+                            const float* at = du + (i * inputs + j) * du_step + k * in + c;
+                            column[i] = load_lanes(at);
+                            for (int64_t piece = 1; piece < pieces; ++piece) column[i] += load_lanes(at + piece * du_size);
+                        }
+                    },
+                    [&](int i, const vfloat(&row)[taps]) {
+                        for (int j = 0; j < taps; ++j) store_lanes(dw + ((k * taps + i) * taps + j) * in + c, row[j]);
+                    });
             }
         clock.lap(Winograd::stage_weights);
     }
