@@ -4,28 +4,20 @@
 // Without a residual y > 0 where γ·(x − mean)/√(var + ε) + β > 0: a third of the way back's reading less.
 // Rows are summed in chunks whose size depends on the shape alone: float inside a chunk, double across chunks, in order. The result
 // is the same for any number of threads.
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
-
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <type_traits>
 
 #include "cpu_backend.h"
+#include "simd.h"
 
 namespace distill {
 namespace {
 
-constexpr int lanes = 16;  // one AVX-512 register; narrower machines split it
-#pragma GCC diagnostic ignored "-Wpsabi"  // Lane never leaves this file, so its calling convention does not matter
-typedef float Lane __attribute__((vector_size(lanes * sizeof(float))));
-
 /// `Width` neighbouring channels of one row, in registers.
 template <int Width>
 struct Channels {
-    Lane v[Width / lanes];
+    vfloat v[Width / lanes];
 };
 template <>
 struct Channels<1> {
@@ -33,60 +25,29 @@ struct Channels<1> {
 };
 
 template <int Width>
-inline Channels<Width> load(const float* p) {
-    Channels<Width> r;
-    std::memcpy(&r, p, Width * sizeof(float));
-    return r;
-}
-template <int Width>
-inline void store(float* p, const Channels<Width>& r) {
-    std::memcpy(p, &r, Width * sizeof(float));
-}
-template <int Width>
 constexpr int registers = Width == 1 ? 1 : Width / lanes;
 
-// bfloat16 in memory, float in registers: what dtype.h does, a register at a time.
-typedef uint16_t HalfLane __attribute__((vector_size(lanes * sizeof(uint16_t))));
-typedef uint32_t BitLane __attribute__((vector_size(lanes * sizeof(uint32_t))));
-
-inline Lane widened(HalfLane v) { return reinterpret_cast<Lane>(__builtin_convertvector(v, BitLane) << 16); }
-inline HalfLane rounded(Lane v) {
-#ifdef __AVX512BF16__
-    return reinterpret_cast<HalfLane>(_mm512_cvtneps_pbh(v));  // one instruction: forward and backward take 0.75 of the time
-#else
-    const auto u = reinterpret_cast<BitLane>(v);
-    const BitLane nearest = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
-    return __builtin_convertvector((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : nearest, HalfLane);
-#endif
-}
-
-template <int Width>
-inline Channels<Width> load(const bfloat16* p) {
+template <int Width, class T>
+inline Channels<Width> load(const T* p) {
     Channels<Width> r;
-    if constexpr (Width == 1) {
+    if constexpr (Width == 1)
         r.v[0] = *p;
-    } else {
-        HalfLane stored[registers<Width>];
-        std::memcpy(stored, p, sizeof stored);
-        for (int i = 0; i < registers<Width>; ++i) r.v[i] = widened(stored[i]);
-    }
+    else
+        for (int i = 0; i < registers<Width>; ++i) r.v[i] = load_lanes(p + i * lanes);
     return r;
 }
-template <int Width>
-inline void store(bfloat16* p, const Channels<Width>& r) {
-    if constexpr (Width == 1) {
+template <int Width, class T>
+inline void store(T* p, const Channels<Width>& r) {
+    if constexpr (Width == 1)
         *p = r.v[0];
-    } else {
-        HalfLane stored[registers<Width>];
-        for (int i = 0; i < registers<Width>; ++i) stored[i] = rounded(r.v[i]);
-        std::memcpy(p, stored, sizeof stored);
-    }
+    else
+        for (int i = 0; i < registers<Width>; ++i) store_lanes(p + i * lanes, r.v[i]);
 }
 
 inline float positive_part(float v) { return v < 0 ? 0.0f : v; }  // NaN stays
-inline Lane positive_part(Lane v) { return v < Lane{} ? Lane{} : v; }
+inline vfloat positive_part(vfloat v) { return v < vfloat{} ? vfloat{} : v; }
 inline float where_positive(float y, float g) { return y > 0 ? g : 0.0f; }
-inline Lane where_positive(Lane y, Lane g) { return y > Lane{} ? g : Lane{}; }
+inline vfloat where_positive(vfloat y, vfloat g) { return y > vfloat{} ? g : vfloat{}; }
 
 /// Calls f(width, first) so that blocks of 64, 32, 16 and 1 channels cover all of them.
 template <class F>
