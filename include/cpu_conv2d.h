@@ -1,4 +1,4 @@
-// cpu_conv2d.h: the CPU backend's cache of prepared convolutions.
+// cpu_conv2d.h: the CPU backend's ways to convolve, with its cache of prepared convolutions.
 // defines: ConvPlans, adds_residual_rightly
 #pragma once
 #include <array>
@@ -13,8 +13,8 @@ namespace distill {
 
 class ConvPlan;
 
-/// How this backend convolves: by minimal filtering where that is faster, else by oneDNN primitives, made on first use and kept by everything that changes them: direction, geometry, what the epilogue adds, threads,
-/// type.
+/// How this backend convolves: by minimal filtering where that is faster, else by oneDNN primitives, made on first use and kept by everything
+/// that changes them: direction, geometry, what the epilogue adds, threads, type.
 struct ConvPlans {
     using Key = std::array<int64_t, 19>;
     explicit ConvPlans(bool winograd);

@@ -90,7 +90,8 @@ void run_bench(const BenchOptions& o) {
     std::printf("  lower bounds: %.2f ms for %.0f MiB moved (%.1fx), %.2f ms for %.2f GMAC (%.1fx)", bound_bytes,
                 static_cast<double>(bytes) / (1 << 20), ms / bound_bytes, bound_flops, static_cast<double>(work) * 1e-9, ms / bound_flops);
     if (work < as_written) std::printf(", which do what %.2f do as written", static_cast<double>(as_written) * 1e-9);
-    std::printf("\n  by the device's %.1f GB/s of memory (what lies in a cache comes faster) and %.1f GMAC/s\n", speed.bytes_per_ms * 1e-6, speed.multiply_accumulates_per_ms * 1e-6);
+    std::printf("\n  by the device's %.1f GB/s of memory (what lies in a cache comes faster) and %.1f GMAC/s\n", speed.bytes_per_ms * 1e-6,
+                speed.multiply_accumulates_per_ms * 1e-6);
     std::printf("  memory %.0f MiB, %zu allocations during the timed steps\n", memory, grown);
     if (!o.csv.empty()) {
         CsvWriter out(o.csv, {"case", "device", "precision", "batch", "ms_per_step", "images_per_s", "bound_ms_bytes", "bound_ms_flops",

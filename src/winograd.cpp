@@ -38,10 +38,10 @@ struct Tiles {
 
 /// Tiles that go through together: few enough for V and M to stay in the second cache.
 template <int64_t at_once>
-struct Block {
+struct TileBlock {
     int64_t n;  ///< of them
     Tiles::Place at[at_once];
-    Block(const Tiles& tiles, int64_t first) : n(std::max<int64_t>(0, std::min(at_once, tiles.count - first))) {
+    TileBlock(const Tiles& tiles, int64_t first) : n(std::max<int64_t>(0, std::min(at_once, tiles.count - first))) {
         if (n > 0) at[0] = tiles.place(first);
         for (int64_t t = 1; t < n; ++t) at[t] = tiles.after(at[t - 1]);
     }
@@ -277,7 +277,7 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
 #pragma omp for schedule(dynamic, neighbours)
         for (int64_t task = 0; task < blocks * shares; ++task) {
             const int64_t first = task / shares * at_once, share = task % shares;
-            const Block<at_once> block(p.tiles, first), next(p.tiles, first + at_once);
+            const TileBlock<at_once> block(p.tiles, first), next(p.tiles, first + at_once);
             const int64_t n = block.n;
             for (int64_t t = 0; t < n; ++t) {
                 const Tiles::Place& at = block.at[t];
@@ -336,7 +336,7 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
             const int64_t k0 = share * (out / lanes) / shares * lanes, rows = (share + 1) * (out / lanes) / shares * lanes - k0;
             const int64_t begin = piece * blocks / pieces, end = (piece + 1) * blocks / pieces;
             for (int64_t b = begin; b < end; ++b) {
-                const Block<at_once> block(tiles, b * at_once), next(tiles, (b + 1) * at_once);
+                const TileBlock<at_once> block(tiles, b * at_once), next(tiles, (b + 1) * at_once);
                 const int64_t n = block.n;
                 for (int64_t t = 0; t < n; ++t) {
                     const Tiles::Place& at = block.at[t];

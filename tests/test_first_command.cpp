@@ -3,7 +3,6 @@
 
 #include <cstdlib>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -21,13 +20,6 @@ namespace {
 fs::path project() { return fs::path(__FILE__).parent_path() / ".."; }
 
 int status_of(const std::string& line) { return WEXITSTATUS(std::system(line.c_str())); }
-
-std::vector<std::string> lines_of(const fs::path& file) {
-    std::vector<std::string> lines;
-    std::istringstream in(read_file(file));
-    for (std::string line; std::getline(in, line);) lines.push_back(line);
-    return lines;
-}
 
 void put_program(const fs::path& file, const std::string& text) {
     write_file_atomically(file, text);
@@ -48,7 +40,7 @@ struct Rehearsal : TempFolder {
         fs::remove(path() / "asked");
         CHECK(status_of("PATH='" + path().string() + "':\"$PATH\" '" + (path() / "reproduce.sh").string() + "' > '" +
                         (path() / "said").string() + "'") == 0);
-        return lines_of(path() / "asked");
+        return split(read_file(path() / "asked"), '\n');
     }
 };
 
