@@ -129,11 +129,11 @@ endif
 # The commit is compiled into one small file, again whenever git's answer changes.
 COMMIT := $(or $(shell git describe --always --dirty --abbrev=12 2>/dev/null),unknown)
 $(shell [ "$(COMMIT)" = "$$(cat $(BUILD)/COMMIT 2>/dev/null)" ] || echo "$(COMMIT)" > $(BUILD)/COMMIT)
-$(BUILD)/obj/src/version.cpp.o: CPPFLAGS += -DDISTILL_COMMIT='"$(COMMIT)"'
-$(BUILD)/obj/src/version.cpp.o: $(BUILD)/COMMIT
+$(BUILD)/obj/src/base_version.cpp.o: CPPFLAGS += -DDISTILL_COMMIT='"$(COMMIT)"'
+$(BUILD)/obj/src/base_version.cpp.o: $(BUILD)/COMMIT
 
 # -O3 is for what computes. The rest compiles in two thirds of the time at -O1, CLI11's users most of all.
-COMPUTES := %.cu src/cpu_% src/winograd% src/gpu% src/image% src/dataset% src/data_import% src/data_synth% src/twins%
+COMPUTES := %.cu src/cpu_% src/bench_cpu_peak% src/gpu% src/dataset% src/data_%
 $(patsubst %,$(BUILD)/obj/%.o,$(filter-out $(COMPUTES),$(SOURCES))): CXXFLAGS += $(if $(filter -O3,$(OPT)),-O1)
 
 # What the kernels are compiled for: the GPU is asked at start whether it runs them.
@@ -150,9 +150,10 @@ $(BUILD)/tests: $(LIBRARY) $(TEST_OBJS) $(BUILD)/LINK
 # ---- fuzzing (docs/fuzzing.md): parsers and targets by clang with sanitizers and libFuzzer, the rest as the tests have it -------------------
 FUZZ_CXX     ?= clang++
 FUZZ_SECONDS ?= 60
-FUZZED       := checkpoint conv_plan_store csv dataset dataset_writer feed_preset files graph graph_show image image_parts import_idx \
-                jpeg_check journal likeness mhgd_preset nearest options paper preset report report_collect report_feed report_html report_ktg \
-                report_text run_folder safetensors schedule search_history search_space search_svg texts verdict
+FUZZED       := base_csv base_files base_nearest base_safetensors base_texts base_verdict cmd_feed_preset cmd_mhgd_preset cmd_preset \
+                core_conv_plan_store data_image data_image_parts data_import_idx data_jpeg_check dataset dataset_writer graph graph_show \
+                paper report report_collect report_feed report_html report_ktg report_likeness report_text search_history search_journal \
+                search_space search_svg train_checkpoint train_options train_run_folder train_schedule
 FUZZ_FLAGS   := -std=gnu++17 -O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined,float-cast-overflow
 FUZZED       := $(FUZZED:%=build/fuzz/obj/src/%.cpp.o)
 FUZZERS      := $(patsubst tests/fuzz/%.cpp,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.cpp))
@@ -166,7 +167,7 @@ build/fuzz/obj/%.cpp.o: %.cpp Makefile
 	@$(FUZZ_CXX) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c $< -o $@
 
 # stb_image shifts by more than a word holds where a broken JPEG's bits run out: wrong bits of a broken image, nothing worse.
-build/fuzz/obj/src/image.cpp.o: FUZZ_FLAGS += -fno-sanitize=shift-exponent
+build/fuzz/obj/src/data_image.cpp.o: FUZZ_FLAGS += -fno-sanitize=shift-exponent
 build/fuzz/parsers.a: $(FUZZED)
 build/fuzz/rest.a: $(filter-out $(FUZZED:build/fuzz/%=$(BUILD)/%),$(LIBRARY))
 build/fuzz/%.a:

@@ -5,12 +5,12 @@
 #include <memory>
 #include <string>
 
-#include "backend.h"
-#include "distillation.h"
+#include "core_backend.h"
+#include "core_profile.h"
+#include "data_loader.h"
 #include "graph.h"
-#include "loader.h"
-#include "options.h"
-#include "profile.h"
+#include "method_kd.h"
+#include "train_options.h"
 
 namespace distill {
 

@@ -1,9 +1,9 @@
-// cpu_backend.h: the CPU's implementation of backend.h: oneDNN convolutions, OpenBLAS products, OpenMP for the rest.
+// cpu_backend.h: the CPU's implementation of core_backend.h: oneDNN convolutions, OpenBLAS products, OpenMP for the rest.
 // defines: CpuBackend
 #pragma once
 #include <vector>
 
-#include "backend.h"
+#include "core_backend.h"
 
 namespace distill {
 

@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "backend.h"
-#include "winograd.h"
+#include "core_backend.h"
+#include "cpu_winograd.h"
 
 namespace distill {
 

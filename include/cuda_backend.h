@@ -1,4 +1,4 @@
-// cuda_backend.h: the GPU's implementation of backend.h: cuDNN convolutions, cuBLAS products, kernels of our own for the rest.
+// cuda_backend.h: the GPU's implementation of core_backend.h: cuDNN convolutions, cuBLAS products, kernels of our own for the rest.
 // defines: Owned, create, CudaBackend
 #pragma once
 #include <cublas_v2.h>
@@ -6,7 +6,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "backend.h"
+#include "core_backend.h"
 #include "cuda_check.h"
 
 namespace distill {

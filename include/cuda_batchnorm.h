@@ -1,7 +1,7 @@
 // cuda_batchnorm.h: training batch normalisation as kernels (see Backend::batchnorm_forward and _backward).
 // defines: batchnorm_scratch_bytes, launch_batchnorm_forward, launch_batchnorm_backward
 #pragma once
-#include "backend.h"
+#include "core_backend.h"
 
 namespace distill {
 

@@ -3,7 +3,7 @@
 #pragma once
 #include <cuda_runtime_api.h>
 
-#include "error.h"
+#include "base_error.h"
 
 namespace distill {
 

@@ -18,7 +18,7 @@ struct ConvOperands {
 };
 
 /// The first time a convolution is met, the plans that cuDNN offers for it are timed on the device and the fastest is kept
-/// (conv_plan_store.h): that takes some milliseconds, overwrites the result, and cannot happen while a CUDA graph is captured.
+/// (core_conv_plan_store.h): that takes some milliseconds, overwrites the result, and cannot happen while a CUDA graph is captured.
 /// After that a call looks the plan up and queues it on the backend's current stream.
 class CudaConvolutions {
   public:

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "conv_plan_store.h"
+#include "core_conv_plan_store.h"
 #include "cuda_backend.h"
 
 #if CUDNN_MAJOR < 9

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base_unfinished.h"
 #include "dataset.h"
-#include "unfinished.h"
 
 namespace distill {
 

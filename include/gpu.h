@@ -1,7 +1,7 @@
 // gpu.h: what kernels are written with: CUDA C++ from nvcc, or its imitation for g++ (gpu_emulation.h, `make test-emulated`).
 // defines: Shared, launches_kernels, launch_kernel
 #pragma once
-#include "backend.h"
+#include "core_backend.h"
 
 #ifdef __CUDACC__
 #include <cuda_runtime.h>

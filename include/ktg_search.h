@@ -3,8 +3,8 @@
 #pragma once
 #include <string>
 
-#include "options.h"
 #include "search_space.h"
+#include "train_options.h"
 
 namespace distill {
 
@@ -24,7 +24,7 @@ SearchSpace search_space_of(const SearchOptions& options);
 
 /// `ktg search`. In the folder of training.run:
 ///
-///     config.csv, journal.csv      the resolved options; what happened to each trial (journal.h)
+///     config.csv, journal.csv      the resolved options; what happened to each trial (search_journal.h)
 ///     pretrained/NET/              networks trained alone on the search's training part, for frozen nodes
 ///     trials/N/                    trial N's run folder: its tables; weights only of the best
 ///     best1.csv …                  the best graphs, best first

@@ -6,9 +6,9 @@
 #include <type_traits>
 #include <utility>
 
-#include "backend.h"
-#include "host_device.h"
-#include "profile.h"
+#include "core_backend.h"
+#include "core_host_device.h"
+#include "core_profile.h"
 
 namespace distill {
 

@@ -8,11 +8,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "autograd.h"
+#include "op_autograd.h"
 
 namespace distill {
 
-// ---- conv2d.cpp --------------------------------------------------------------------------------------------------------------
+// ---- op_conv2d.cpp --------------------------------------------------------------------------------------------------------------
 struct Conv2dOptions {
     int stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0, groups = 1;
 };
@@ -25,7 +25,7 @@ Var conv_transpose2d(const Var& x, const Var& w, const Conv2dOptions& options = 
 /// conv2d without a record, with + residual and ReLU in one pass: how a frozen, folded network runs. w may be rounded already.
 Var conv2d_inference(const Var& x, const Var& w, const Tensor& bias, const Conv2dOptions& options, const Var& residual, bool relu);
 
-// ---- batchnorm.cpp (Ioffe & Szegedy 2015) ---------------------------------------------------------------------------------------
+// ---- op_batchnorm.cpp (Ioffe & Szegedy 2015) ---------------------------------------------------------------------------------------
 struct RunningStatistics {
     Tensor mean, variance;  ///< (1,1,1,C); both undefined: none are kept
 };
@@ -45,7 +45,7 @@ Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const Run
 void fold_batchnorm(const Tensor& w, const Tensor& gamma, const Tensor& beta, const RunningStatistics& running, float epsilon,
                     Tensor& folded_w, Tensor& folded_bias);
 
-// ---- elementwise.cu ----------------------------------------------------------------------------------------------------------------
+// ---- op_elementwise.cu ----------------------------------------------------------------------------------------------------------------
 Var cast(const Var& x, DType type);  ///< f32 or bf16; x itself if it is of that type
 inline Var to_float(const Var& x) { return cast(x, DType::f32); }
 Var relu(const Var& x);
@@ -59,14 +59,14 @@ Var scale(const Var& x, const Tensor& factor);  ///< factor: one float in device
 /// y = x·m / (1 − rate), m = 0 with probability `rate`; the draw of element i depends on (key, *counter, i) alone.
 Var dropout(const Var& x, float rate, uint64_t key, const Tensor& counter);
 
-// ---- channels.cu -------------------------------------------------------------------------------------------------------------------
+// ---- op_channels.cu -------------------------------------------------------------------------------------------------------------------
 Var concat_channels(const Var& a, const Var& b);                      ///< (N,H,W,Ca+Cb)
 Var slice_channels(const Var& x, int64_t first, int64_t count);       ///< x[..., first : first+count]
 Var pad_channels(const Var& x, int64_t before, int64_t after);        ///< zero channels on both sides
 Var mul_channel(const Var& x, const Var& gate, int64_t channel = 0);  ///< x (N,H,W,C) · gate (N,H,W,G)[..., channel]
 Var flatten(const Var& x);                                            ///< (N,1,1,H·W·C), no copy
 
-// ---- pooling.cu --------------------------------------------------------------------------------------------------------------------
+// ---- op_pooling.cu --------------------------------------------------------------------------------------------------------------------
 struct PoolOptions {
     int size = 2, stride = 2, pad = 0;
 };
@@ -77,20 +77,20 @@ Var global_avg_pool(const Var& x);                              ///< (N,1,1,C)
 Var resize_nearest(const Var& x, int64_t h, int64_t w);         ///< y[i,j] = x[⌊i·H/h⌋, ⌊j·W/w⌋]
 Var subsample(const Var& x, int stride);                        ///< every stride-th row and column from 0
 
-// ---- linear.cpp: in float ----------------------------------------------------------------------------------------------------------
+// ---- op_linear.cpp: in float ----------------------------------------------------------------------------------------------------------
 Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);  ///< matrices (rows,1,1,columns)
 /// The flow of the solution procedure (FSP, docs/papers.md §6.6): topᵀ·bottom/(H·W) of each sample; (N,H,W,A), (N,H,W,B) → (N,1,A,B).
 Var flow_matrix(const Var& top, const Var& bottom);
 Var linear(const Var& x, const Var& w, const Var& bias = {});  ///< x (N,1,1,I), w (O,1,1,I), bias (1,1,1,O) → (N,1,1,O)
 
-// ---- bias.cu -----------------------------------------------------------------------------------------------------------------------
+// ---- op_bias.cu -----------------------------------------------------------------------------------------------------------------------
 Var add_bias(const Var& x, const Var& bias);  ///< bias (1,1,1,C) to every pixel of x (N,H,W,C)
 
-// ---- softmax.cu: over the last extent, in float ------------------------------------------------------------------------------------
+// ---- op_softmax.cu: over the last extent, in float ------------------------------------------------------------------------------------
 Var softmax(const Var& x);
 Var log_softmax(const Var& x);
 
-// ---- losses.cu: each a float scalar (1,1,1,1); those of logits in float -------------------------------------------------------------
+// ---- op_losses.cu: each a float scalar (1,1,1,1); those of logits in float -------------------------------------------------------------
 /// −mean over the batch of log softmax(logits)[label]; logits (N,1,1,K), labels N int32.
 Var cross_entropy(const Var& logits, const Tensor& labels);
 /// mean over the batch of Σ_k p_t·(log p_t − log p_s), p = softmax(logits/T); gradient into the student alone. No T² factor.
@@ -102,7 +102,7 @@ Var l1(const Var& a, const Var& b);   ///< mean over all elements of |a−b|
 Var boundary_loss(const Var& student, const Tensor& teacher);
 Var mean(const Var& x);
 
-// ---- attention.cu: graphs over the batch, a head under the other, in float -----------------------------------------------------------
+// ---- op_attention.cu: graphs over the batch, a head under the other, in float -----------------------------------------------------------
 /// S_a = θ_a·φ_aᵀ for each head a: θ, φ (N,1,1,A·d), of which head a has columns a·d … → (A·N,1,1,N), of which it has rows a·N ….
 Var head_products(const Var& theta, const Var& phi, int heads);
 /// (A·N,1,1,d), head under head → (N,1,1,A·d), head beside head; each times kept (N,1,1,A) at its sample and head, if given.
@@ -111,7 +111,7 @@ Var concat_heads(const Var& x, int heads, const Tensor& kept = {});
 /// The noise depends on (key, *step, sample, head) alone; step: one int32 in device memory. A single head, always its own mean, is kept.
 Tensor draw_kept_heads(Backend& backend, int64_t samples, int heads, uint64_t key, const Tensor& step);
 
-// ---- relations.cu: how far apart relations are, each a float scalar; gradient into the student alone ---------------------------------
+// ---- op_relations.cu: how far apart relations are, each a float scalar; gradient into the student alone ---------------------------------
 /// Σ over all elements of p_s·(log p_s − log p_t), p = softmax of a row: KL(p_s ‖ p_t), summed over the rows (docs/papers.md §4.6).
 Var graph_divergence(const Var& student, const Tensor& teacher);
 /// mean over rows of 1 − cos(prediction, target).
@@ -120,11 +120,11 @@ Var cosine_loss(const Var& prediction, const Tensor& target);
 /// (docs/papers.md §6.8). back (N,1,1,D_B), front (N,1,1,D_F).
 Var kernel_distance(const Var& back, const Var& front, const Tensor& back_t, const Tensor& front_t);
 
-// ---- normalize.cu ------------------------------------------------------------------------------------------------------------------
+// ---- op_normalize.cu ------------------------------------------------------------------------------------------------------------------
 /// Each sample divided by max(its Euclidean norm over H·W·C, 1e-12).
 Var l2_normalize(const Var& x);
 
-// ---- svd.cu, align.cu: in float ------------------------------------------------------------------------------------------------------
+// ---- op_svd.cu, op_align.cu: in float ------------------------------------------------------------------------------------------------------
 /// The first `count` right singular vectors of each sample as a matrix (H·W,C): (N,1,count,C), each of length 1, in falling order of their
 /// singular values, each oriented so that its components sum to ≥ 0 (a constant sign); of equal values any vectors of their space.
 /// Gradient: X̄ = Σ_k X(w_k v_kᵀ + v_k w_kᵀ), w_k = (s_k² − XᵀX)⁺ v̄_k, where ⁺ takes g/(g² + δ²) for 1/g, δ = 1e-5·s_1·s_k: exact where
@@ -135,7 +135,7 @@ Var right_singular_vectors(const Var& x, int count);
 /// that cosine: (N,1,Kt,C). The choice and the sign are constants: the gradient flows into the chosen vector alone.
 Var align_vectors(const Var& student, const Tensor& teacher);
 
-// ---- metrics.cu: for the host's eyes, not differentiable ------------------------------------------------------------------------------
+// ---- op_metrics.cu: for the host's eyes, not differentiable ------------------------------------------------------------------------------
 /// (N,1,1,1): 1 where a row's largest logit (the first of equals) is at the label, else 0.
 Tensor correct_rows(const Tensor& logits, const Tensor& labels);
 /// correct[0] += how many of those are 1. correct: one float.

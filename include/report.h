@@ -9,12 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "base_texts.h"
+#include "base_verdict.h"
 #include "graph_show.h"
 #include "paper.h"
-#include "run_folder.h"
 #include "search_history.h"
-#include "texts.h"
-#include "verdict.h"
+#include "train_run_folder.h"
 
 namespace distill {
 

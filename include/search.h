@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "crew.h"
-#include "halving.h"
-#include "journal.h"
+#include "search_crew.h"
+#include "search_halving.h"
+#include "search_journal.h"
 
 namespace distill {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "graph.h"
-#include "journal.h"
+#include "search_journal.h"
 
 namespace distill {
 

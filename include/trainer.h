@@ -9,14 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "files.h"
-#include "loader.h"
-#include "nets.h"
-#include "optim.h"
-#include "options.h"
-#include "preparation.h"
-#include "run_folder.h"
-#include "step_replay.h"
+#include "base_files.h"
+#include "data_loader.h"
+#include "net.h"
+#include "train_optim.h"
+#include "train_options.h"
+#include "train_preparation.h"
+#include "train_run_folder.h"
+#include "train_step_replay.h"
 
 namespace distill {
 

@@ -15,16 +15,16 @@
 #include <memory>
 #include <mutex>
 
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_nearest.h"
+#include "bench_cpu_peak.h"
 #include "bench_feed.h"
 #include "bench_svd.h"
 #include "bench_training.h"
-#include "cpu_peak.h"
-#include "csv.h"
-#include "error.h"
-#include "kernels.h"
-#include "nearest.h"
-#include "profile.h"
-#include "work_count.h"
+#include "core_profile.h"
+#include "core_work_count.h"
+#include "launch_kernels.h"
 
 namespace distill {
 namespace {

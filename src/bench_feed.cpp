@@ -2,10 +2,10 @@
 
 #include <cstdio>
 
-#include "csv.h"
-#include "error.h"
-#include "feed.h"
-#include "step_replay.h"
+#include "base_csv.h"
+#include "base_error.h"
+#include "method_feed.h"
+#include "train_step_replay.h"
 
 namespace distill {
 namespace {

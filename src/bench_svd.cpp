@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "base_csv.h"
+#include "base_error.h"
 #include "bench_training.h"
-#include "csv.h"
-#include "error.h"
+#include "core_philox.h"
 #include "ops.h"
-#include "philox.h"
 
 extern "C" void sgesdd_(const char* job, const int* m, const int* n, float* a, const int* row_a, float* s, float* u, const int* row_u,
                         float* vt, const int* row_vt, float* work, const int* work_size, int* integers, int* info);

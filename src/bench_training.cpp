@@ -2,13 +2,13 @@
 
 #include <cmath>
 
-#include "conv_plan_store.h"
-#include "error.h"
-#include "feed.h"
-#include "ktg.h"
-#include "mhgd.h"
-#include "philox.h"
-#include "reviewkd.h"
+#include "base_error.h"
+#include "core_conv_plan_store.h"
+#include "core_philox.h"
+#include "method_feed.h"
+#include "method_ktg.h"
+#include "method_mhgd.h"
+#include "method_reviewkd.h"
 
 namespace distill {
 namespace {

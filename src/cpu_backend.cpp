@@ -8,8 +8,8 @@
 #include <cstring>
 #include <dnnl.hpp>
 
+#include "base_error.h"
 #include "cpu_conv2d.h"
-#include "error.h"
 
 namespace distill {
 namespace {

@@ -9,7 +9,7 @@
 #include <type_traits>
 
 #include "cpu_backend.h"
-#include "simd.h"
+#include "cpu_simd.h"
 
 namespace distill {
 namespace {

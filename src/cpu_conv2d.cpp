@@ -10,11 +10,11 @@
 #include <optional>
 #include <unordered_map>
 
-#include "conv_epilogue.h"
+#include "base_error.h"
+#include "core_work_count.h"
 #include "cpu_backend.h"
-#include "error.h"
 #include "launch.h"
-#include "work_count.h"
+#include "launch_conv_epilogue.h"
 
 namespace distill {
 namespace {

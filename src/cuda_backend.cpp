@@ -4,9 +4,9 @@
 
 #include <cstdlib>
 
-#include "compute_capability.h"
 #include "cuda_batchnorm.h"
 #include "cuda_conv2d.h"
+#include "gpu_compute_capability.h"
 
 namespace distill {
 namespace {

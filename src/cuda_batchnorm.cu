@@ -16,7 +16,7 @@
 #include <cmath>
 #include <initializer_list>
 
-#include "error.h"
+#include "base_error.h"
 #include "gpu.h"
 
 namespace distill {

@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <thread>
 
-#include "conv_epilogue.h"
 #include "cuda_backend.h"
+#include "launch_conv_epilogue.h"
 
 namespace distill {
 namespace {

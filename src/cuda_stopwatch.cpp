@@ -2,8 +2,8 @@
 #include <chrono>
 #include <thread>
 
+#include "core_profile.h"
 #include "cuda_backend.h"
-#include "profile.h"
 
 namespace distill {
 namespace {

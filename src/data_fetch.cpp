@@ -10,11 +10,11 @@
 #include <cstring>
 #include <string>
 
+#include "base_error.h"
+#include "base_files.h"
+#include "base_subprocess.h"
+#include "base_unfinished.h"
 #include "dataset.h"
-#include "error.h"
-#include "files.h"
-#include "subprocess.h"
-#include "unfinished.h"
 
 namespace distill {
 namespace {

@@ -10,12 +10,12 @@
 #include <random>
 #include <vector>
 
+#include "base_error.h"
+#include "base_nearest.h"
+#include "data_image.h"
+#include "data_import_sources.h"
+#include "data_twins.h"
 #include "dataset_writer.h"
-#include "error.h"
-#include "image.h"
-#include "import_sources.h"
-#include "nearest.h"
-#include "twins.h"
 
 namespace distill {
 namespace {

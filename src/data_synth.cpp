@@ -4,8 +4,8 @@
 #include <random>
 #include <vector>
 
+#include "base_error.h"
 #include "dataset_writer.h"
-#include "error.h"
 
 namespace distill {
 namespace {

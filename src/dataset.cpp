@@ -11,12 +11,12 @@
 #include <numeric>
 #include <optional>
 
-#include "csv.h"
-#include "error.h"
-#include "files.h"
-#include "nearest.h"
-#include "philox.h"
-#include "texts.h"
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "base_nearest.h"
+#include "base_texts.h"
+#include "core_philox.h"
 
 namespace distill {
 namespace {

@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "csv.h"
-#include "error.h"
-#include "files.h"
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_files.h"
 
 namespace distill {
 namespace {

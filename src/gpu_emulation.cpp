@@ -12,8 +12,8 @@
 #include <random>
 #include <vector>
 
+#include "base_error.h"
 #include "cuda_batchnorm.h"
-#include "error.h"
 
 namespace distill {
 namespace emulation {

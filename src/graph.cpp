@@ -5,10 +5,10 @@
 #include <optional>
 #include <set>
 
-#include "csv.h"
-#include "error.h"
-#include "nearest.h"
-#include "nets.h"
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_nearest.h"
+#include "net.h"
 #include "paper.h"
 
 namespace distill {

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "csv.h"
-#include "run_folder.h"
-#include "texts.h"
+#include "base_csv.h"
+#include "base_texts.h"
+#include "train_run_folder.h"
 
 namespace distill {
 namespace fs = std::filesystem;

@@ -3,9 +3,9 @@
 #include <cmath>
 #include <sstream>
 
+#include "base_svg.h"
+#include "base_texts.h"
 #include "graph_show.h"
-#include "svg.h"
-#include "texts.h"
 
 namespace distill {
 namespace {

@@ -5,17 +5,17 @@
 #include <optional>
 #include <set>
 
-#include "error.h"
-#include "files.h"
-#include "graph_run.h"
-#include "known_methods.h"
-#include "nearest.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "base_nearest.h"
+#include "base_texts.h"
+#include "ktg_graph_run.h"
+#include "ktg_known_methods.h"
+#include "ktg_worker_plan.h"
 #include "report.h"
-#include "runs.h"
-#include "schedule.h"
+#include "run_many.h"
 #include "search.h"
-#include "texts.h"
-#include "worker_plan.h"
+#include "train_schedule.h"
 
 namespace distill {
 namespace {

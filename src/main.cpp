@@ -9,18 +9,18 @@
 #include <iostream>
 #include <string>
 
+#include "base_error.h"
+#include "base_texts.h"
+#include "base_version.h"
 #include "bench.h"
-#include "data_commands.h"
-#include "error.h"
-#include "feed_commands.h"
-#include "ktg_commands.h"
-#include "mhgd_commands.h"
-#include "report_command.h"
-#include "texts.h"
-#include "training_commands.h"
-#include "usage.h"
-#include "version.h"
-#include "waiting_threads.h"
+#include "cmd_data.h"
+#include "cmd_feed.h"
+#include "cmd_ktg.h"
+#include "cmd_mhgd.h"
+#include "cmd_report.h"
+#include "cmd_training.h"
+#include "cmd_usage.h"
+#include "cpu_waiting_threads.h"
 
 namespace {
 

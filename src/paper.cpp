@@ -4,9 +4,9 @@
 #include <map>
 #include <utility>
 
-#include "csv.h"
-#include "error.h"
-#include "nearest.h"
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_nearest.h"
 
 namespace distill {
 namespace {

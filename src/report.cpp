@@ -5,9 +5,9 @@
 #include <set>
 #include <tuple>
 
-#include "error.h"
-#include "likeness.h"
-#include "nearest.h"
+#include "base_error.h"
+#include "base_nearest.h"
+#include "report_likeness.h"
 #include "search_space.h"
 
 namespace distill {

@@ -1,8 +1,8 @@
 #include <map>
 
-#include "error.h"
-#include "files.h"
-#include "nearest.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "base_nearest.h"
 #include "report.h"
 #include "report_ktg.h"
 

@@ -6,10 +6,10 @@
 #include <set>
 #include <sstream>
 
-#include "error.h"
-#include "likeness.h"
-#include "nearest.h"
-#include "svg.h"
+#include "base_error.h"
+#include "base_nearest.h"
+#include "base_svg.h"
+#include "report_likeness.h"
 
 namespace distill {
 namespace {

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "base_svg.h"
 #include "report_feed.h"
-#include "svg.h"
 
 namespace distill {
 namespace {

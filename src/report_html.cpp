@@ -7,11 +7,11 @@
 #include <set>
 #include <sstream>
 
-#include "error.h"
-#include "likeness.h"
+#include "base_error.h"
+#include "base_svg.h"
 #include "report_feed.h"
 #include "report_ktg.h"
-#include "svg.h"
+#include "report_likeness.h"
 
 namespace distill {
 namespace {

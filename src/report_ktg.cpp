@@ -5,11 +5,11 @@
 #include <ostream>
 #include <sstream>
 
-#include "error.h"
-#include "files.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "base_svg.h"
 #include "search_space.h"
 #include "search_svg.h"
-#include "svg.h"
 
 namespace distill {
 namespace {

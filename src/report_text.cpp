@@ -1,13 +1,13 @@
 #include <algorithm>
 #include <ostream>
 
-#include "csv.h"
-#include "error.h"
-#include "files.h"
-#include "likeness.h"
-#include "nearest.h"
-#include "progress.h"
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "base_nearest.h"
 #include "report.h"
+#include "report_likeness.h"
+#include "train_progress.h"
 
 namespace distill {
 namespace {

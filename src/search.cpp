@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <utility>
 
-#include "error.h"
-#include "progress.h"
+#include "base_error.h"
+#include "train_progress.h"
 
 namespace distill {
 namespace {

@@ -7,11 +7,11 @@
 #include <map>
 #include <set>
 
-#include "error.h"
-#include "files.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "base_texts.h"
 #include "graph_show.h"
 #include "search_space.h"
-#include "texts.h"
 
 namespace distill {
 namespace {
@@ -109,7 +109,7 @@ std::vector<Rung> rungs_of(const SearchHistory& history) {
     for (const TrialRecord& t : history.trials) last = std::max<int64_t>(last, t.epochs);
     last = std::max<int64_t>(last, std::atoi(value_of(history.study, "epochs").c_str()));
     std::vector<Rung> rungs;
-    for (int64_t epoch = 1; epoch < last; epoch *= 2) rungs.push_back({epoch, 0, 0});  // halving.h
+    for (int64_t epoch = 1; epoch < last; epoch *= 2) rungs.push_back({epoch, 0, 0});  // search_halving.h
     rungs.push_back({last, 0, 0});
     for (Rung& rung : rungs)
         for (const TrialRecord& t : history.trials) {

@@ -1,8 +1,8 @@
 #include "search_space.h"
 
-#include "error.h"
-#include "nearest.h"
-#include "philox.h"
+#include "base_error.h"
+#include "base_nearest.h"
+#include "core_philox.h"
 
 namespace distill {
 namespace {

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <sstream>
 
-#include "error.h"
-#include "nearest.h"
-#include "svg.h"
-#include "texts.h"
+#include "base_error.h"
+#include "base_nearest.h"
+#include "base_svg.h"
+#include "base_texts.h"
 
 namespace distill {
 namespace {

@@ -4,14 +4,14 @@
 #include <chrono>
 #include <cmath>
 
-#include "backend.h"
-#include "checkpoint.h"
-#include "conv_plan_store.h"
-#include "error.h"
-#include "kernels.h"
-#include "progress.h"
-#include "texts.h"
-#include "training_failed.h"
+#include "base_error.h"
+#include "base_texts.h"
+#include "base_training_failed.h"
+#include "core_backend.h"
+#include "core_conv_plan_store.h"
+#include "launch_kernels.h"
+#include "train_checkpoint.h"
+#include "train_progress.h"
 
 namespace distill {
 namespace {

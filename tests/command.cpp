@@ -10,9 +10,9 @@
 #include <cstring>
 #include <sstream>
 
+#include "base_csv.h"
+#include "base_files.h"
 #include "complaints.h"
-#include "csv.h"
-#include "files.h"
 
 extern char** environ;
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "error.h"
+#include "base_error.h"
 #include "testing.h"
 
 namespace distill::testing {

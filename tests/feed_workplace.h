@@ -3,9 +3,10 @@
 #pragma once
 #include <string>
 
+#include "base_safetensors.h"
+#include "core_backend.h"
 #include "data_synth.h"
-#include "nets.h"
-#include "safetensors.h"
+#include "net.h"
 #include "testing.h"
 
 namespace distill::testing {

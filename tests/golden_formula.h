@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "csv.h"
-#include "loader.h"
-#include "parameters.h"
-#include "philox.h"
+#include "base_csv.h"
+#include "data_loader.h"
+#include "net_parameters.h"
+#include "core_philox.h"
 #include "testing.h"
 
 namespace distill::testing {

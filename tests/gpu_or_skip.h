@@ -4,7 +4,7 @@
 #ifdef DISTILL_CUDA
 #include <memory>
 
-#include "backend.h"
+#include "core_backend.h"
 #include "testing.h"
 
 namespace distill::testing {

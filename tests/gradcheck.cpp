@@ -7,9 +7,9 @@
 #include <limits>
 #include <numeric>
 
+#include "base_error.h"
+#include "core_philox.h"
 #include "cpu_backend.h"
-#include "error.h"
-#include "philox.h"
 
 namespace distill::testing {
 namespace {

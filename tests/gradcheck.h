@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "autograd.h"
-#include "backend.h"
+#include "core_backend.h"
+#include "op_autograd.h"
 #include "testing.h"
 
 namespace distill::testing {

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "error.h"
+#include "base_error.h"
 
 namespace distill::testing {
 

@@ -7,10 +7,10 @@
 #include <csignal>
 #include <functional>
 
-#include "backend.h"
-#include "csv.h"
+#include "base_csv.h"
+#include "core_backend.h"
 #include "data_synth.h"
-#include "reviewkd.h"
+#include "method_reviewkd.h"
 #include "testing.h"
 
 namespace distill::testing {

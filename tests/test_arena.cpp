@@ -2,8 +2,8 @@
 #include <cstdlib>
 #include <optional>
 
-#include "arena.h"
 #include "complaints.h"
+#include "core_arena.h"
 
 using namespace distill;
 using namespace distill::testing;

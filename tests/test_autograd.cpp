@@ -1,10 +1,10 @@
 // The tape: values with several consumers, gradients that share memory, parameters' homes, kept records, recycled memory.
 #include <cmath>
 
+#include "core_philox.h"
 #include "gradcheck.h"
-#include "kernels.h"
+#include "launch_kernels.h"
 #include "ops.h"
-#include "philox.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -4,13 +4,13 @@
 #include <cerrno>
 #include <cstring>
 
-#include "backend.h"
+#include "base_csv.h"
+#include "base_files.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
+#include "core_backend.h"
 #include "data_synth.h"
-#include "files.h"
-#include "nets.h"
+#include "net.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -7,8 +7,8 @@
 #include "complaints.h"
 #include "data_synth.h"
 #include "gradcheck.h"
-#include "kernels.h"
-#include "reviewkd.h"
+#include "launch_kernels.h"
+#include "method_reviewkd.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -3,10 +3,10 @@
 #include <limits>
 #include <random>
 
-#include "checkpoint.h"
-#include "error.h"
-#include "files.h"
+#include "base_error.h"
+#include "base_files.h"
 #include "testing.h"
+#include "train_checkpoint.h"
 
 using namespace distill;
 using distill::testing::TempFolder;

@@ -1,16 +1,16 @@
 // The classes' order, the test part alone, and numbers for the wrong unit: what a weight file meets on the way to another data set.
-#include "class_order.h"
+#include "data_class_order.h"
 
 #include <cmath>
 #include <limits>
 
-#include "answers.h"
+#include "base_csv.h"
+#include "base_files.h"
+#include "base_safetensors.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
 #include "data_synth.h"
-#include "files.h"
-#include "safetensors.h"
+#include "run_answers.h"
 
 using namespace distill;
 using namespace distill::testing;

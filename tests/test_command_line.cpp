@@ -8,17 +8,17 @@
 #include <sstream>
 #include <thread>
 
-#include "backend.h"
+#include "base_csv.h"
+#include "base_files.h"
+#include "base_safetensors.h"
+#include "base_texts.h"
+#include "base_version.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
+#include "core_backend.h"
+#include "core_dtype.h"
 #include "data_synth.h"
-#include "dtype.h"
-#include "files.h"
-#include "progress.h"
-#include "safetensors.h"
-#include "texts.h"
-#include "version.h"
+#include "train_progress.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -1,7 +1,7 @@
 // `distill compare`, and what `distill report` does with outputs, through the program.
+#include "base_csv.h"
+#include "base_files.h"
 #include "command.h"
-#include "csv.h"
-#include "files.h"
 #include "run_folders.h"
 
 using namespace distill;

@@ -1,7 +1,7 @@
 // Which GPUs a build runs on: by the numbers alone, so on any machine.
-#include "compute_capability.h"
+#include "gpu_compute_capability.h"
 
-#include "error.h"
+#include "base_error.h"
 #include "testing.h"
 
 using namespace distill;

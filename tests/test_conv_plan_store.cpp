@@ -1,14 +1,14 @@
 // Which plans a run's convolutions take: keys, the file beside a run, and what the process shares.
-#include "conv_plan_store.h"
+#include "core_conv_plan_store.h"
 
 #include <atomic>
 #include <functional>
 #include <set>
 #include <thread>
 
+#include "base_files.h"
 #include "complaints.h"
 #include "cpu_backend.h"
-#include "files.h"
 
 using namespace distill;
 using namespace distill::testing;

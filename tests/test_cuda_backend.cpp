@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "backend.h"
-#include "error.h"
+#include "base_error.h"
+#include "core_backend.h"
+#include "core_tensor.h"
 #include "gpu_or_skip.h"
-#include "kernels.h"
+#include "launch_kernels.h"
 #include "ops.h"
-#include "tensor.h"
 #include "testing.h"
 
 using namespace distill;

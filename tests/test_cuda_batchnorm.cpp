@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "base_error.h"
+#include "core_philox.h"
 #include "cpu_backend.h"
-#include "error.h"
-#include "philox.h"
 #include "testing.h"
 
 #ifdef DISTILL_EMULATE_GPU

@@ -4,12 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "conv_epilogue.h"
-#include "conv_plan_store.h"
-#include "error.h"
-#include "files.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "core_conv_plan_store.h"
+#include "core_philox.h"
 #include "gpu_or_skip.h"
-#include "philox.h"
+#include "launch_conv_epilogue.h"
 #include "testing.h"
 
 using namespace distill;

@@ -1,12 +1,12 @@
 // Captures, side streams and trainings on a GPU. Without one these cases skip: their logic runs on the stand-in (test_streams.cpp,
 // test_replay.cpp), and this is what only the device can tell.
 #ifdef DISTILL_CUDA
+#include "base_files.h"
 #include "complaints.h"
+#include "core_streams.h"
 #include "cuda_check.h"
-#include "files.h"
-#include "kernels.h"
+#include "launch_kernels.h"
 #include "small_training.h"
-#include "streams.h"
 
 using namespace distill;
 using namespace distill::testing;

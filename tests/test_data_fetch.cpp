@@ -3,11 +3,11 @@
 #include <string>
 #include <vector>
 
+#include "base_files.h"
+#include "base_subprocess.h"
 #include "complaints.h"
 #include "data_fetch.h"
 #include "dataset.h"
-#include "files.h"
-#include "subprocess.h"
 
 using namespace distill;
 using namespace distill::testing;

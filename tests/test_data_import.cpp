@@ -15,13 +15,13 @@
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #include <stb/stb_image_write.h>
 
+#include "base_csv.h"
+#include "base_files.h"
 #include "complaints.h"
-#include "csv.h"
+#include "data_image.h"
 #include "data_import.h"
 #include "data_synth.h"
 #include "dataset.h"
-#include "files.h"
-#include "image.h"
 
 using namespace distill;
 using namespace distill::testing;

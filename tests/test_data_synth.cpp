@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
+#include "base_error.h"
+#include "base_files.h"
 #include "data_synth.h"
 #include "dataset.h"
-#include "error.h"
-#include "files.h"
 #include "testing.h"
 
 using namespace distill;

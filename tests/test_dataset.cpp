@@ -4,13 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "base_csv.h"
+#include "base_files.h"
+#include "cmd_data.h"
 #include "complaints.h"
-#include "csv.h"
-#include "data_commands.h"
 #include "data_synth.h"
 #include "dataset.h"
 #include "dataset_writer.h"
-#include "files.h"
 
 using namespace distill;
 using namespace distill::testing;

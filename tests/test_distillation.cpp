@@ -1,10 +1,10 @@
 // Plain training and KD: the loss by hand, its weights, a frozen teacher, and that a network can learn sixteen images by heart.
-#include "distillation.h"
+#include "method_kd.h"
 
 #include <cmath>
 
-#include "backend.h"
 #include "complaints.h"
+#include "core_backend.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
 

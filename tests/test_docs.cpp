@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "files.h"
-#include "nearest.h"
+#include "base_files.h"
+#include "base_nearest.h"
 #include "testing.h"
 
 namespace fs = std::filesystem;
@@ -175,7 +175,7 @@ TEST_CASE("paper: files, options and names in docs/papers.md are there") {
         if (path) files.insert(code);
         names.merge(names_in(code));
     }
-    REQUIRE(files.count("include/mhgd.h") == 1);
+    REQUIRE(files.count("include/method_mhgd.h") == 1);
     REQUIRE(options.count("--teacher-bn") == 1);
     REQUIRE(names.count("graph_divergence") == 1);
     for (const std::string& file : files) CHECK_MESSAGE(fs::exists(project() / file), "no file ", file);

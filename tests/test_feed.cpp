@@ -2,13 +2,13 @@
 #include <algorithm>
 #include <csignal>
 
+#include "base_files.h"
 #include "command.h"
 #include "complaints.h"
-#include "factor_transfer.h"
 #include "feed_workplace.h"
-#include "files.h"
-#include "laboratory.h"
+#include "method_ft.h"
 #include "parameter_inputs.h"
+#include "run_session.h"
 #include "small_training.h"
 
 using namespace distill;

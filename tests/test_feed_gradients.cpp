@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "error.h"
-#include "factor_transfer.h"
+#include "base_error.h"
+#include "method_ft.h"
 #include "parameter_inputs.h"
 
 using namespace distill;

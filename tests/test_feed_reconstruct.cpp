@@ -5,12 +5,12 @@
 #include <chrono>
 #include <thread>
 
+#include "base_csv.h"
+#include "base_files.h"
+#include "cmd_feed_reconstruct.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
-#include "feed_reconstruct.h"
 #include "feed_workplace.h"
-#include "files.h"
 #include "small_training.h"
 
 using namespace distill;

@@ -1,5 +1,5 @@
 // Files that are written at once by several: whole, and nothing left beside them.
-#include "files.h"
+#include "base_files.h"
 
 #include <thread>
 #include <vector>

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "error.h"
-#include "files.h"
-#include "nearest.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "base_nearest.h"
 #include "testing.h"
 
 namespace fs = std::filesystem;

@@ -1,15 +1,15 @@
 // What fuzzing found (docs/fuzzing.md), mended, as small files: each ends in one line that names place, found and expected.
 #include <string>
 
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_safetensors.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
-#include "error.h"
+#include "data_image.h"
+#include "data_jpeg_check.h"
 #include "graph.h"
-#include "image.h"
-#include "jpeg_check.h"
 #include "report.h"
-#include "safetensors.h"
 #include "search_history.h"
 #include "search_space.h"
 

@@ -1,12 +1,12 @@
 // Each operation and loss beside PyTorch in double precision: results, gradients of every input (tests/golden/ops.csv, losses.csv,
 // feed.csv, mhgd_baselines.csv, svd.csv).
-#include "activation_boundary.h"
-#include "factor_transfer.h"
-#include "fsp.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
+#include "method_ab.h"
+#include "method_fsp.h"
+#include "method_ft.h"
+#include "method_reviewkd.h"
 #include "parameter_inputs.h"
-#include "reviewkd.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "error.h"
+#include "base_error.h"
+#include "core_tensor.h"
 #include "launch.h"
-#include "tensor.h"
 #include "testing.h"
 
 using namespace distill;

@@ -3,15 +3,15 @@
 
 #include <set>
 
-#include "backend.h"
+#include "base_files.h"
+#include "base_safetensors.h"
 #include "command.h"
 #include "complaints.h"
+#include "core_backend.h"
 #include "data_synth.h"
-#include "files.h"
 #include "graph_show.h"
 #include "markup.h"
-#include "nets.h"
-#include "safetensors.h"
+#include "net.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -3,8 +3,8 @@
 #include <map>
 #include <string>
 
-#include "csv.h"
-#include "halving.h"
+#include "base_csv.h"
+#include "search_halving.h"
 #include "testing.h"
 
 using namespace distill;

@@ -1,5 +1,5 @@
 // What the decoder leaves out of an image file: depths of PNM, checksums of PNG, which way up, what is dropped.
-#include "image_parts.h"
+#include "data_image_parts.h"
 
 #include <zlib.h>
 
@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base_files.h"
 #include "complaints.h"
-#include "files.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -3,12 +3,12 @@
 #include <map>
 #include <set>
 
+#include "base_csv.h"
+#include "base_files.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
 #include "data_import.h"
 #include "dataset.h"
-#include "files.h"
 
 using namespace distill;
 using namespace distill::testing;

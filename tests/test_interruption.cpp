@@ -6,11 +6,11 @@
 #include <random>
 #include <thread>
 
+#include "base_csv.h"
+#include "base_files.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
 #include "data_synth.h"
-#include "files.h"
 
 using namespace distill;
 using namespace distill::testing;

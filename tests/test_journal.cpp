@@ -1,9 +1,9 @@
 // A search's journal: what is written is read again; torn, foreign and broken files.
 #include <algorithm>
 
+#include "base_files.h"
 #include "complaints.h"
-#include "files.h"
-#include "journal.h"
+#include "search_journal.h"
 
 using namespace distill;
 using namespace distill::testing;

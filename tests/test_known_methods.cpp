@@ -1,7 +1,7 @@
 // What a found graph is set beside.
 #include <map>
 
-#include "known_methods.h"
+#include "ktg_known_methods.h"
 #include "testing.h"
 
 using namespace distill;

@@ -1,6 +1,6 @@
 // Knowledge transfer graphs: gates and losses by hand and beside PyTorch (tests/golden/make_ktg_fixtures.py), known methods as graphs,
 // frozen nodes, ensembles, what a run leaves, resuming.
-#include "ktg.h"
+#include "method_ktg.h"
 
 #include <signal.h>
 
@@ -8,15 +8,15 @@
 #include <cmath>
 #include <thread>
 
-#include "backend.h"
+#include "cmd_ktg.h"
 #include "command.h"
 #include "complaints.h"
+#include "core_backend.h"
+#include "core_work_count.h"
 #include "data_synth.h"
-#include "distillation.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
-#include "ktg_commands.h"
-#include "work_count.h"
+#include "method_kd.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -8,16 +8,16 @@
 #include <sstream>
 #include <thread>
 
+#include "base_csv.h"
+#include "base_files.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
 #include "data_synth.h"
-#include "files.h"
-#include "graph_run.h"
-#include "journal.h"
+#include "ktg_graph_run.h"
+#include "ktg_workers.h"
 #include "report.h"
+#include "search_journal.h"
 #include "search_space.h"
-#include "workers.h"
 
 using namespace distill;
 using namespace distill::testing;

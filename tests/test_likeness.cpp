@@ -2,12 +2,12 @@
 #include <cmath>
 #include <map>
 
-#include "likeness.h"
+#include "base_svg.h"
+#include "base_texts.h"
 #include "markup.h"
 #include "report_html.h"
+#include "report_likeness.h"
 #include "run_folders.h"
-#include "svg.h"
-#include "texts.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -7,9 +7,9 @@
 #include <set>
 #include <vector>
 
-#include "backend.h"
 #include "complaints.h"
-#include "loader.h"
+#include "core_backend.h"
+#include "data_loader.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -2,15 +2,15 @@
 #include <algorithm>
 #include <csignal>
 
+#include "base_files.h"
 #include "command.h"
 #include "complaints.h"
-#include "files.h"
 #include "golden_formula.h"
-#include "kd_svd.h"
-#include "laboratory.h"
-#include "mhgd.h"
+#include "method_kd_svd.h"
+#include "method_mhgd.h"
 #include "parameter_inputs.h"
 #include "queued_backend.h"
+#include "run_session.h"
 #include "small_training.h"
 
 using namespace distill;

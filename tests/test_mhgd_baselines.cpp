@@ -2,11 +2,11 @@
 // (Beside PyTorch: test_golden_ops.)
 #include <csignal>
 
-#include "activation_boundary.h"
 #include "command.h"
 #include "complaints.h"
-#include "fsp.h"
 #include "gradcheck.h"
+#include "method_ab.h"
+#include "method_fsp.h"
 #include "parameter_inputs.h"
 #include "queued_backend.h"
 #include "small_training.h"

@@ -1,15 +1,15 @@
 // MHGD's tables in data/paper, and --preset for their rows.
 #include <map>
 
+#include "base_csv.h"
+#include "cmd_mhgd_preset.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
 #include "data_synth.h"
-#include "mhgd_preset.h"
-#include "nets.h"
+#include "net.h"
 #include "paper.h"
 #include "report.h"
-#include "run_folder.h"
+#include "train_run_folder.h"
 
 using namespace distill;
 using namespace distill::testing;

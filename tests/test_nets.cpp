@@ -1,5 +1,5 @@
 // The networks: names and numbers of parameters, work, shapes, what the features are, folding, weight files, initial weights.
-#include "nets.h"
+#include "net.h"
 
 #include <array>
 #include <cmath>
@@ -7,9 +7,9 @@
 #include <set>
 
 #include "complaints.h"
+#include "core_work_count.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
-#include "work_count.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -1,18 +1,18 @@
 // MHGD's networks: counts, shapes, starts, sizes of images; beside PyTorch forward and in training; dropout.
-#include "nets_mhgd.h"
+#include "net_mhgd.h"
 
 #include <algorithm>
 #include <cmath>
 #include <csignal>
 
+#include "base_files.h"
 #include "command.h"
 #include "complaints.h"
-#include "files.h"
+#include "core_work_count.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
 #include "queued_backend.h"
 #include "small_training.h"
-#include "work_count.h"
 
 using namespace distill;
 using namespace distill::testing;

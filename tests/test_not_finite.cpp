@@ -2,13 +2,13 @@
 #include <cmath>
 #include <limits>
 
+#include "base_training_failed.h"
 #include "complaints.h"
 #include "gpu_or_skip.h"
 #include "gradcheck.h"
-#include "layers.h"
+#include "net_layers.h"
 #include "ops.h"
 #include "small_training.h"
-#include "training_failed.h"
 
 using namespace distill;
 using namespace distill::testing;

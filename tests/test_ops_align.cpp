@@ -1,5 +1,5 @@
 // align_vectors: which vector is chosen, with which sign, and where its gradient goes.
-#include "error.h"
+#include "base_error.h"
 #include "gradcheck.h"
 #include "ops.h"
 

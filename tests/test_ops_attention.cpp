@@ -3,11 +3,11 @@
 #include <cmath>
 #include <set>
 
-#include "error.h"
+#include "base_error.h"
+#include "core_philox.h"
 #include "gradcheck.h"
-#include "gradient_mixing.h"
+#include "method_gradient_mixing.h"
 #include "ops.h"
-#include "philox.h"
 
 using namespace distill;
 using namespace distill::testing;

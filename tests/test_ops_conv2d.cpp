@@ -1,8 +1,8 @@
 // conv2d against seven nested loops, and its gradients; conv_transpose2d as its way back.
 #include <algorithm>
 
+#include "base_error.h"
 #include "cpu_conv2d.h"
-#include "error.h"
 #include "gradcheck.h"
 #include "ops.h"
 

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core_philox.h"
 #include "gradcheck.h"
 #include "ops.h"
-#include "philox.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -1,8 +1,8 @@
 // matmul, linear and add_bias against loops in double, and their gradients.
-#include "error.h"
+#include "base_error.h"
+#include "core_work_count.h"
 #include "gradcheck.h"
 #include "ops.h"
-#include "work_count.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "error.h"
+#include "base_error.h"
 #include "gradcheck.h"
 #include "ops.h"
 

@@ -4,10 +4,10 @@
 #include <limits>
 #include <numeric>
 
-#include "error.h"
+#include "base_error.h"
+#include "core_philox.h"
 #include "gradcheck.h"
 #include "ops.h"
-#include "philox.h"
 #include "queued_backend.h"
 
 using namespace distill;

@@ -2,8 +2,8 @@
 #include <fstream>
 #include <string>
 
+#include "base_error.h"
 #include "complaints.h"
-#include "error.h"
 #include "paper.h"
 #include "testing.h"
 

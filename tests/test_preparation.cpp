@@ -2,10 +2,10 @@
 #include <cmath>
 #include <limits>
 
+#include "base_training_failed.h"
 #include "complaints.h"
 #include "queued_backend.h"
 #include "small_training.h"
-#include "training_failed.h"
 
 using namespace distill;
 using namespace distill::testing;

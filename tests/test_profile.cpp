@@ -3,16 +3,16 @@
 #include <cmath>
 #include <thread>
 
+#include "base_csv.h"
+#include "base_files.h"
+#include "bench_cpu_peak.h"
 #include "command.h"
 #include "complaints.h"
-#include "cpu_peak.h"
-#include "csv.h"
-#include "files.h"
-#include "kernels.h"
+#include "core_work_count.h"
 #include "launch.h"
+#include "launch_kernels.h"
 #include "ops.h"
-#include "optim.h"
-#include "work_count.h"
+#include "train_optim.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -1,11 +1,11 @@
 // A step recorded once and replayed: on a backend that records pointers and numbers as they are, as a GPU does.
+#include "base_files.h"
 #include "complaints.h"
-#include "files.h"
-#include "kernels.h"
+#include "core_streams.h"
+#include "launch_kernels.h"
 #include "ops.h"
 #include "queued_backend.h"
 #include "small_training.h"
-#include "streams.h"
 
 using namespace distill;
 using namespace distill::testing;

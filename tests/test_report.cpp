@@ -4,13 +4,13 @@
 #include <limits>
 #include <sstream>
 
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "cmd_report.h"
 #include "complaints.h"
-#include "csv.h"
-#include "error.h"
-#include "files.h"
 #include "markup.h"
 #include "report.h"
-#include "report_command.h"
 #include "report_html.h"
 #include "report_ktg.h"
 #include "testing.h"

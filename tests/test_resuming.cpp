@@ -1,12 +1,12 @@
 // Runs that go on elsewhere, by other means, or for longer; several at once. What a run is does not hang on where its files lie.
-#include "checkpoint.h"
+#include "base_csv.h"
+#include "base_files.h"
+#include "base_safetensors.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
 #include "data_synth.h"
-#include "files.h"
-#include "run_folder.h"
-#include "safetensors.h"
+#include "train_checkpoint.h"
+#include "train_run_folder.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -1,5 +1,5 @@
 // ReviewKD: the pyramid distance by hand, its gradients and those of the fusion, levels, ablations, λ and its ramp.
-#include "reviewkd.h"
+#include "method_reviewkd.h"
 
 #include <cmath>
 

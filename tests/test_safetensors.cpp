@@ -4,9 +4,9 @@
 #include <cstring>
 #include <limits>
 
-#include "error.h"
-#include "files.h"
-#include "safetensors.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "base_safetensors.h"
 #include "complaints.h"
 #include "testing.h"
 

@@ -1,14 +1,14 @@
 // What follows from --epochs, and what of a recipe was given by hand.
 #include <CLI/CLI.hpp>
 
+#include "cmd_feed_preset.h"
+#include "cmd_ktg.h"
+#include "cmd_mhgd_preset.h"
 #include "command.h"
 #include "complaints.h"
 #include "data_synth.h"
-#include "feed_preset.h"
-#include "ktg_commands.h"
-#include "mhgd_preset.h"
-#include "run_folder.h"
-#include "schedule.h"
+#include "train_run_folder.h"
+#include "train_schedule.h"
 
 using namespace distill;
 using namespace distill::testing;

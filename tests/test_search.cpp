@@ -9,9 +9,9 @@
 #include <random>
 #include <set>
 
+#include "base_csv.h"
+#include "base_files.h"
 #include "complaints.h"
-#include "csv.h"
-#include "files.h"
 #include "search.h"
 
 using namespace distill;

@@ -3,9 +3,9 @@
 
 #include <cmath>
 
+#include "base_files.h"
 #include "command.h"
 #include "complaints.h"
-#include "files.h"
 #include "markup.h"
 #include "search_svg.h"
 

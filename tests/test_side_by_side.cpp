@@ -5,12 +5,12 @@
 #include <chrono>
 #include <thread>
 
+#include "base_csv.h"
+#include "base_files.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
 #include "data_synth.h"
-#include "files.h"
-#include "run_folder.h"
+#include "train_run_folder.h"
 
 using namespace distill;
 using namespace distill::testing;

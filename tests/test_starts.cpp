@@ -1,13 +1,13 @@
 // Where a training begins: no two of which one learns from the other begin alike because their seeds are equal. Shown through the program,
 // by trainings that change no weight.
+#include "base_csv.h"
+#include "base_files.h"
+#include "base_safetensors.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
 #include "data_synth.h"
-#include "files.h"
-#include "options.h"
-#include "run_folder.h"
-#include "safetensors.h"
+#include "train_options.h"
+#include "train_run_folder.h"
 
 using namespace distill;
 using namespace distill::testing;

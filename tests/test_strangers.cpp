@@ -1,12 +1,12 @@
 // Weight files that others have made, met by the program: what they say of themselves, other classifiers, values that are no weights.
 #include <limits>
 
-#include "backend.h"
+#include "base_csv.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
+#include "core_backend.h"
 #include "data_synth.h"
-#include "nets.h"
+#include "net.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -1,10 +1,10 @@
 // Work beside work: forks, joins and the tape's way back over several streams, on a backend that runs them in unkind orders.
 #include "complaints.h"
+#include "core_philox.h"
+#include "core_streams.h"
 #include "gradcheck.h"
 #include "ops.h"
-#include "philox.h"
 #include "queued_backend.h"
-#include "streams.h"
 
 using namespace distill;
 using namespace distill::testing;

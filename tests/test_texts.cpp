@@ -1,11 +1,11 @@
 // Texts that others can read, whatever bytes a user's files are called by.
-#include "texts.h"
+#include "base_texts.h"
 
+#include "base_files.h"
+#include "base_svg.h"
 #include "command.h"
 #include "complaints.h"
 #include "data_synth.h"
-#include "files.h"
-#include "svg.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -2,11 +2,11 @@
 #include <cmath>
 #include <limits>
 
-#include "checkpoint.h"
+#include "base_files.h"
 #include "complaints.h"
-#include "files.h"
 #include "gradcheck.h"
 #include "small_training.h"
+#include "train_checkpoint.h"
 
 using namespace distill;
 using namespace distill::testing;

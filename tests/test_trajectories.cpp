@@ -2,10 +2,10 @@
 #include <functional>
 #include <set>
 
-#include "distillation.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
-#include "reviewkd.h"
+#include "method_kd.h"
+#include "method_reviewkd.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -1,5 +1,5 @@
 // Makers of one name at once: what is there in the end is one's or another's, whole; nobody's own files go.
-#include "unfinished.h"
+#include "base_unfinished.h"
 
 #include <signal.h>
 #include <sys/file.h>
@@ -10,13 +10,13 @@
 #include <set>
 #include <thread>
 
+#include "base_csv.h"
+#include "base_files.h"
 #include "command.h"
 #include "complaints.h"
-#include "csv.h"
 #include "data_fetch.h"
 #include "dataset.h"
-#include "files.h"
-#include "run_folder.h"
+#include "train_run_folder.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <random>
 
+#include "base_verdict.h"
 #include "testing.h"
-#include "verdict.h"
 
 using namespace distill;
 

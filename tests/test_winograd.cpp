@@ -1,4 +1,4 @@
-// winograd.h: minimal filtering against sums in double, its error beside the direct form's, its epilogue, and when it is taken.
+// cpu_winograd.h: minimal filtering against sums in double, its error beside the direct form's, its epilogue, and when it is taken.
 #include <doctest/doctest.h>
 #include <omp.h>
 
@@ -8,7 +8,7 @@
 #include <random>
 
 #include "cpu_conv2d.h"
-#include "simd.h"
+#include "cpu_simd.h"
 #include "testing.h"
 
 using namespace distill;

@@ -3,14 +3,14 @@
 
 #include <map>
 
-#include "checkpoint.h"
+#include "base_files.h"
+#include "cmd_ktg.h"
 #include "complaints.h"
 #include "data_synth.h"
-#include "files.h"
-#include "graph_run.h"
-#include "known_methods.h"
-#include "ktg_commands.h"
-#include "worker_plan.h"
+#include "ktg_graph_run.h"
+#include "ktg_known_methods.h"
+#include "ktg_worker_plan.h"
+#include "train_checkpoint.h"
 
 using namespace distill;
 using namespace distill::testing;

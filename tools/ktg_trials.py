@@ -16,7 +16,7 @@ import time
 GATES = ("through", "cutoff", "linear", "correct")
 MACHINE_OPTIONS = ("--device", "--threads")  # a worker's own; every other option is the study's
 POLL_SECONDS = 0.2
-START_KEY = 2  # what start weights and batches are drawn from: start_key_version of include/philox.h
+START_KEY = 2  # what start weights and batches are drawn from: start_key_version of include/core_philox.h
 U32, U64 = 2**32 - 1, 2**64 - 1
 LIBC = ctypes.CDLL(None)  # loaded here, so that nothing is left to load between fork and exec
 
@@ -56,7 +56,7 @@ def ask_program(distill, *words):
 # ---- graphs ---------------------------------------------------------------------------------------------------------------
 # A trial's parameters, as the dashboard shows them: model_1 … model_<n-1>, and for every edge gate_<target>_<source> (gate_i_i: the
 # label's). Node 0's network is the study's.
-# A draw is the built-in search's (include/philox.h, src/search_space.cpp): the same seed gives both the same graphs.
+# A draw is the built-in search's (include/core_philox.h, src/search_space.cpp): the same seed gives both the same graphs.
 def mix_bits(z):
     z = (z + 0x9E3779B97F4A7C15) & U64
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & U64

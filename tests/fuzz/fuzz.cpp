@@ -8,7 +8,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "error.h"
+#include "base_error.h"
 
 namespace distill::fuzz {
 namespace {

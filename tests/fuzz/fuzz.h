@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "files.h"
+#include "base_files.h"
 
 namespace distill::fuzz {
 

@@ -1,9 +1,9 @@
 // Checkpoints: the bytes as a file, and as a payload that head and checksum vouch for.
 #include <cstring>
 
-#include "checkpoint.h"
-#include "error.h"
+#include "base_error.h"
 #include "fuzz.h"
+#include "train_checkpoint.h"
 
 namespace distill::fuzz {
 namespace {

@@ -2,8 +2,8 @@
 #include <zlib.h>
 
 #include "data_import.h"
+#include "data_import_sources.h"
 #include "fuzz.h"
-#include "import_sources.h"
 
 namespace distill::fuzz {
 namespace {

@@ -8,9 +8,9 @@
 
 #include <functional>
 
-#include "error.h"
+#include "base_error.h"
+#include "data_image.h"
 #include "fuzz.h"
-#include "image.h"
 
 namespace distill::fuzz {
 namespace {

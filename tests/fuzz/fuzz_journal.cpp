@@ -1,8 +1,8 @@
 // A search's folder, journal.csv and search.csv: reading, going on with it, and everything that is told of it.
-#include "error.h"
+#include "base_error.h"
 #include "fuzz.h"
-#include "journal.h"
 #include "search_history.h"
+#include "search_journal.h"
 #include "search_svg.h"
 
 namespace distill::fuzz {

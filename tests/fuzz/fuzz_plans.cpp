@@ -1,5 +1,5 @@
 // conv_plans.csv: which plans a run's convolutions took; also that what was read and written again is the same.
-#include "conv_plan_store.h"
+#include "core_conv_plan_store.h"
 #include "fuzz.h"
 
 namespace distill::fuzz {

@@ -1,13 +1,13 @@
 // data/paper: its first row as --preset of every subcommand that has one. There is no data set, so none trains.
 #include <CLI/CLI.hpp>
 
-#include "error.h"
-#include "feed_commands.h"
+#include "base_error.h"
+#include "cmd_feed.h"
+#include "cmd_ktg.h"
+#include "cmd_mhgd.h"
+#include "cmd_training.h"
 #include "fuzz.h"
-#include "ktg_commands.h"
-#include "mhgd_commands.h"
 #include "paper.h"
-#include "training_commands.h"
 
 namespace distill::fuzz {
 namespace {

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base_error.h"
 #include "dataset.h"
 #include "dataset_writer.h"
-#include "error.h"
 #include "fuzz.h"
 
 namespace distill::fuzz {

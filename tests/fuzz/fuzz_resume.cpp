@@ -2,12 +2,12 @@
 // trains.
 #include <CLI/CLI.hpp>
 
-#include "csv.h"
-#include "error.h"
-#include "feed_commands.h"
+#include "base_csv.h"
+#include "base_error.h"
+#include "cmd_feed.h"
+#include "cmd_mhgd.h"
+#include "cmd_training.h"
 #include "fuzz.h"
-#include "mhgd_commands.h"
-#include "training_commands.h"
 
 namespace distill::fuzz {
 namespace {

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "base_safetensors.h"
 #include "fuzz.h"
-#include "safetensors.h"
 
 namespace distill::fuzz {
 namespace {

@@ -1,0 +1,31 @@
+// base_files.h: whole files in and out, never half-written; checksums.
+// defines: read_file, write_file_atomically, is_machines_fault, cannot_write, sha256_hex, sha256_of_file, md5_of_file
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace distill {
+
+namespace fs = std::filesystem;
+
+/// The file's bytes. InputError if it is missing or cannot be read.
+std::string read_file(const fs::path& path);
+
+/// Writes an UnfinishedFile beside `path` and renames it over that, so that a reader (or a kill at any moment) sees the old file or the
+/// new one, and one writer's. On failure nothing of it is left and the error names path and reason (cannot_write).
+void write_file_atomically(const fs::path& path, std::string_view bytes);
+
+/// Does errno's value `reason` say that the disk is full or broken, or memory or handles are short, rather than that the place is wrong?
+bool is_machines_fault(int reason);
+
+/// What a write that failed with errno's value `reason` throws: InputError where the place is wrong (no such folder, not allowed,
+/// read-only, a name too long), WriteError where it is the machine's fault.
+[[noreturn]] void cannot_write(const fs::path& path, int reason);
+
+/// Lower-case hexadecimal digests (OpenSSL's libcrypto).
+std::string sha256_hex(std::string_view bytes);
+std::string sha256_of_file(const fs::path& path);
+std::string md5_of_file(const fs::path& path);
+
+}  // namespace distill

@@ -1,0 +1,13 @@
+// base_output_file.h: files that a user names for what a command makes: what is wrong with such a name is said before the work.
+// defines: require_output
+#pragma once
+#include <filesystem>
+#include <string>
+
+namespace distill {
+
+/// The file can be written, and replaces nothing but one of its own kind, which `begins` so, or an empty one. InputError naming `option`
+/// for a folder, a device, a file of another kind, and a place that is not there or takes no file. An empty path: nothing was asked for.
+void require_output(const std::string& option, const std::filesystem::path& file, const std::string& begins, const std::string& kind);
+
+}  // namespace distill

@@ -1,0 +1,42 @@
+// base_svg.h: what the pictures share: coordinates, words and boxes, axes, colours.
+// defines: Point, px, at, escaped, words, box, open_picture, Axis, round_axis
+#pragma once
+#include <cmath>
+#include <string>
+#include <vector>
+
+namespace distill {
+
+struct Point {
+    double x = 0, y = 0;
+    Point operator+(Point o) const { return {x + o.x, y + o.y}; }
+    Point operator-(Point o) const { return {x - o.x, y - o.y}; }
+    Point operator*(double f) const { return {x * f, y * f}; }
+    double length() const { return std::hypot(x, y); }
+};
+
+std::string px(double value);  ///< a length or coordinate
+std::string at(Point p);       ///< "12.0 34.5", as paths have it
+/// Text as XML and HTML hold it, also between quotes; what is no UTF-8 (as_utf8), or no character of theirs, is replaced.
+std::string escaped(const std::string& raw);
+
+std::string words(Point p, const std::string& classes, const std::string& what);
+std::string box(Point centre, double width, double height, double radius, const std::string& classes);
+
+/// The <svg> of a picture that is a file by itself or stands in an HTML page, light or dark as the reader's page is. Its rules begin with
+/// `.ktg`; they have the colours --g-page, ink, soft, rule, card, ice, through, linear, correct, the texts name, figure, small, mid, end.
+std::string open_picture(double width, double height, const std::string& label, const std::string& style);
+
+/// A linear axis over round numbers: `low` and `high` are multiples of `step`.
+struct Axis {
+    double low, high, step;
+    double from, to;  ///< pixels of low and high
+    double at(double value) const { return from + (value - low) / (high - low) * (to - from); }
+    int digits() const;  ///< that its ticks need behind the point
+    std::vector<double> ticks() const;
+};
+
+/// At least from `low` to `high`, in about so many intervals.
+Axis round_axis(double low, double high, int intervals, double from, double to);
+
+}  // namespace distill

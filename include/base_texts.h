@@ -1,0 +1,24 @@
+// base_texts.h: numbers and tables as people read them.
+// defines: fixed, signed_fixed, shell_word, aligned, as_utf8, printable
+#pragma once
+#include <set>
+#include <string>
+#include <vector>
+
+namespace distill {
+
+std::string fixed(double value, int digits = 2);
+std::string signed_fixed(double value);  ///< "+1.20", "−0.31", "+0.00"
+
+/// One word of a command line to be copied into a shell: quoted where it must be ('my run').
+std::string shell_word(const std::string& word);
+
+/// Rows of equal length as lines, their columns two blanks apart; those named in `right` end together, the others begin so. UTF-8.
+std::string aligned(const std::vector<std::vector<std::string>>& rows, const std::set<size_t>& right = {});
+
+/// The same, if it is UTF-8; else U+FFFD stands for each byte that is part of no character.
+std::string as_utf8(const std::string& bytes);
+/// The same, if it is printable UTF-8; bytes that are none, and control characters, become \x1B and the like.
+std::string printable(const std::string& bytes);
+
+}  // namespace distill

@@ -1,0 +1,57 @@
+// cpu_simd.h: a vector of floats, as wide as the CPU that is compiled for has them, on GCC's own vector types.
+// defines: lanes, vfloat, load_lanes, store_lanes, broadcast
+#pragma once
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
+#include <cstdint>
+#include <cstring>
+
+#include "core_dtype.h"
+
+namespace distill {
+
+#if defined(__AVX512F__)
+constexpr int lanes = 16;
+#elif defined(__AVX__)
+constexpr int lanes = 8;
+#else
+constexpr int lanes = 4;
+#endif
+
+typedef float vfloat __attribute__((vector_size(lanes * sizeof(float))));
+
+/// Reads `lanes` neighbours, of any alignment.
+inline vfloat load_lanes(const float* p) {
+    vfloat v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+inline void store_lanes(float* p, vfloat v) { std::memcpy(p, &v, sizeof v); }
+
+inline vfloat load_lanes(const bfloat16* p) {
+    typedef uint16_t half __attribute__((vector_size(lanes * sizeof(uint16_t))));
+    typedef uint32_t word __attribute__((vector_size(lanes * sizeof(uint32_t))));
+    half h;
+    std::memcpy(&h, p, sizeof h);
+    return reinterpret_cast<vfloat>(__builtin_convertvector(h, word) << 16);
+}
+/// Rounds as bfloat16(float) does: to nearest, ties to even, a NaN stays one.
+inline void store_lanes(bfloat16* p, vfloat v) {
+#ifdef __AVX512BF16__
+    const __m256bh h = _mm512_cvtneps_pbh(v);
+#else
+    typedef uint16_t half __attribute__((vector_size(lanes * sizeof(uint16_t))));
+    typedef uint32_t word __attribute__((vector_size(lanes * sizeof(uint32_t))));
+    const word u = reinterpret_cast<word>(v);
+    const word rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+    const word nan = reinterpret_cast<word>((u & 0x7fffffffu) > 0x7f800000u);
+    const half h = __builtin_convertvector((nan & ((u >> 16) | 0x40u)) | (~nan & rounded), half);
+#endif
+    std::memcpy(p, &h, sizeof h);
+}
+
+inline vfloat broadcast(float value) { return value - vfloat{}; }  // unlike + 0, which makes 0 of −0, no instruction
+
+}  // namespace distill

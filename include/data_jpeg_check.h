@@ -1,0 +1,13 @@
+// data_jpeg_check.h: what a JPEG must hold before the decoder sees it.
+// defines: check_jpeg
+#pragma once
+#include <string_view>
+
+namespace distill {
+
+/// Walks a JPEG's segments as the decoder does; what is no JPEG passes. InputError with the reason alone (no file's name) for a Huffman
+/// table of more codes than the decoder's table has places: stb_image 2.27 would write behind it; and for a scan by a table that has not
+/// come, which is uninitialised memory to it.
+void check_jpeg(std::string_view bytes);
+
+}  // namespace distill

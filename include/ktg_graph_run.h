@@ -1,0 +1,59 @@
+// ktg_graph_run.h: trainings of graphs as folders that are prepared in one process and trained in another.
+// defines: add_graph_options, add_transfer_options, name_networks, set_start, prepare_graph_run, SharedLaboratories,
+//          GraphRunner
+#pragma once
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "graph.h"
+#include "run_experiment.h"
+
+namespace distill {
+
+/// All options of `ktg train`; and of these the losses'.
+void add_graph_options(OptionTable& table, Options& options);
+void add_transfer_options(OptionTable& table, Options& options);
+
+/// The networks of a graph as result.csv names them: student the target, teacher the others, joined by +.
+void name_networks(Options& options, const Graph& graph);
+
+/// A graph's role and generation as start_key takes them: one after the latest of the files that its nodes start from, from 1 on; one node
+/// is trained alone, from 0 on.
+void set_start(Options& options, const Graph& graph);
+
+/// Makes a run folder as `ktg train` would, graph.csv included, for a GraphRunner; `facts` are config.csv's further rows. Nothing happens
+/// where it is there already; InputError if it holds another graph.
+void prepare_graph_run(const fs::path& folder, const Graph& graph, const Options& options, const Config& facts);
+
+/// Laboratories that several threads' runners share: the data set is read once and lies in the device's memory once.
+class SharedLaboratories {
+  public:
+    static std::string key(const Options& options);  ///< what a laboratory depends on
+    /// The one with this key; opened if nobody has it open.
+    std::shared_ptr<const Laboratory> find(const std::string& key, const Options& options);
+
+  private:
+    std::mutex mutex_;
+    std::map<std::string, std::weak_ptr<const Laboratory>> open_;
+};
+
+/// Trains prepared folders one after the other, in one thread. The device and the data stay open between runs that share them.
+class GraphRunner {
+  public:
+    explicit GraphRunner(SharedLaboratories& laboratories) : laboratories_(laboratories) {}
+    /// From its checkpoint if it has one, to its end or to where `goes_on` stops it.
+    void train(const fs::path& folder, const AfterEpoch& goes_on);
+
+  private:
+    void open(const Options& options);
+    SharedLaboratories& laboratories_;
+    std::string key_;
+    std::shared_ptr<const Laboratory> shared_;
+    std::optional<Laboratory> own_;  ///< beside `shared_`
+};
+
+}  // namespace distill

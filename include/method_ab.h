@@ -1,0 +1,35 @@
+// method_ab.h: "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons" (Heo, Lee, Yun, Choi;
+// AAAI 2019), as MHGD's authors compare with it (docs/papers.md §6.7).
+// defines: Connectors, ActivationBoundary
+#pragma once
+#include <string>
+#include <vector>
+
+#include "method_initialised_student.h"
+
+namespace distill {
+
+/// Bring a student's maps, before activation (our reading), to a teacher's widths: at each sensing point a 1×1 convolution and BatchNorm.
+/// Registers NAME.<i>.conv.weight and NAME.<i>.bn.….
+class Connectors {
+  public:
+    Connectors(Parameters&, const std::string& name, const std::vector<int64_t>& in, const std::vector<int64_t>& out);
+    /// Σ over i, from the shallowest, of 3·10⁻³·2^i·boundary_loss.
+    Var loss(const std::vector<Var>& student, const std::vector<Var>& teacher) const;
+
+  private:
+    std::vector<Conv2d> convs_;
+    std::vector<BatchNorm> bns_;
+};
+
+class ActivationBoundary final : public InitialisedStudent {
+  public:
+    /// `image`: what the networks will be shown. InputError: maps that do not pair.
+    ActivationBoundary(Backend& backend, const Options& options, int classes, const Teacher& teacher, const Shape& image);
+
+  private:
+    Var transfer_loss(const Batch& batch) const override;
+    Connectors connectors_;
+};
+
+}  // namespace distill

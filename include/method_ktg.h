@@ -1,0 +1,81 @@
+// method_ktg.h: "Knowledge Transfer Graph for Deep Collaborative Learning" (Minami, Hirakawa, Yamashita, Fujiyoshi; ACCV 2020; arXiv 1909.04286;
+// docs/papers.md §2).
+// defines: EnsembleNetwork, KnowledgeTransferGraph
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graph.h"
+#include "graph_gates.h"
+#include "trainer.h"
+
+namespace distill {
+
+/// A network without parameters: its logits are the sum of its members'.
+class EnsembleNetwork final : public Network {
+  public:
+    EnsembleNetwork(const std::string& name, int classes, std::vector<const Network*> members)
+        : Network(name, classes, {}), members_(std::move(members)) {}
+    Output forward(const Var& x, Mode mode, bool pre_activation = false) const override;
+
+  private:
+    std::vector<const Network*> members_;
+};
+
+/// All nodes of a graph, trained together on the same batches.
+///
+/// The loss is L = Σ_t L_t with L_t = Σ_s gate_{s,t}(ℓ_{s,t}) (graph_gates.h). No gradient goes through a source, so that of L_t reaches node t's
+/// weights alone, and one way back of the sum gives every node exactly the gradient of its own loss.
+///
+/// Weights: node 0's lie under "student.", node k's under "node<k>."; those of frozen nodes apart, they get no gradient.
+/// If node 0 is an ensemble (docs/papers.md §2.5), its accuracy is the run's, and its members are trained.
+class KnowledgeTransferGraph final : public Method {
+  public:
+    /// Reads options.temperature, frozen_bn, epochs, batch and seed; the linear gate needs `records`, the size of the training set.
+    /// A node with weights starts from them (InputError if they are not its network's), any other at random.
+    KnowledgeTransferGraph(Backend& backend, const Graph& graph, const Options& options, int classes, int64_t records);
+
+    Parameters& parameters() override { return parameters_; }
+    const Network& student() const override { return *nodes_.front().network; }
+    std::vector<std::string> loss_names() const override;  ///< loss_<target>_<source>, after its gate
+    StepResult step(const Batch& batch) override;
+    /// Keeps the graph beside the run as graph.csv; a run that goes on must have the same. Opens edges.csv.
+    void begin_run(const RunFolder& folder, int epochs_done) override;
+    /// A row an edge that is not cut off: its weight in the mean over the epoch and at its last step, its loss, who was right.
+    void end_epoch(const RunFolder& folder, int epoch) override;
+    std::vector<OtherNetwork> others() const override;
+    std::vector<PretrainedNetwork> pretrained() const override;
+    std::vector<std::pair<std::string, Tensor>> state() const override;
+
+    const Graph& graph() const { return graph_; }
+
+  private:
+    struct Node {
+        std::unique_ptr<Network> network;
+        std::unique_ptr<Parameters> frozen;           ///< of a frozen node alone
+        std::map<std::string, std::string> metadata;  ///< of its weight file
+    };
+    /// A node's forward pass and which samples it classifies correctly.
+    struct Answer {
+        Var logits;
+        Var right;
+    };
+    void load(int i, Parameters& into, const std::string& prefix);
+    std::vector<Answer> answers(const Batch& batch) const;
+    Mode frozen_mode() const { return frozen_batchnorm_ ? Mode::train : Mode::evaluate; }
+
+    Graph graph_;
+    std::vector<GraphEdge> edges_;
+    Parameters parameters_;
+    std::vector<Node> nodes_;
+    float temperature_;
+    bool frozen_batchnorm_;  ///< frozen nodes normalise by the batch, and their running statistics drift: the authors' code
+    int64_t iterations_;     ///< K of the linear gate
+    Tensor totals_;          ///< (edges,1,1,EdgeTotals::columns) of the epoch so far
+    std::optional<CsvWriter> edges_csv_;
+};
+
+}  // namespace distill

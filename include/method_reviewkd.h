@@ -1,0 +1,64 @@
+// method_reviewkd.h: "Distilling Knowledge via Knowledge Review" (Chen, Liu, Zhao, Jia; CVPR 2021; arXiv 2104.09044; docs/papers.md §5).
+// defines: hcl, AttentionFusion, ReviewKD, review_weight, require_review_pair
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "method_kd.h"
+
+namespace distill {
+
+/// Hierarchical context loss of one level: MSE(s, t) at full size, then of both average-pooled to 4×4, 2×2, 1×1 with weights ½, ¼, ⅛
+/// in the order of the sizes used (one not smaller than the map is skipped, and takes no weight), divided by the sum of the weights used.
+/// s, t (N,H,W,C).
+Var hcl(const Var& student, const Var& teacher);
+
+/// Attention-based fusion of one level. x ← BN(conv1×1(x)); with a residual y from the deeper level, resized to x:
+/// z = sigmoid(conv1×1([x, y])), x ← x·z₀ + y·z₁ (or x + y without attention). x is handed on; BN(conv3×3(x)) meets the teacher.
+class AttentionFusion {
+  public:
+    struct Result {
+        Var output;    ///< (N,h,w,out), h and w the teacher's
+        Var residual;  ///< (N,h,w,mid)
+    };
+    /// `fuses`: takes a residual; `attends`: through attention. Registers NAME.conv1.{0,1}, NAME.conv2.{0,1}, NAME.att_conv.0.
+    AttentionFusion(Parameters&, const std::string& name, int64_t in, int64_t mid, int64_t out, bool fuses, bool attends);
+    /// x (N,H,W,in); `size`: the teacher's map at this level. `residual` undefined where the level does not fuse.
+    Result operator()(const Var& x, const Var& residual, const Shape& size) const;
+
+  private:
+    Conv2d conv1_, conv2_, attention_;
+    BatchNorm bn1_, bn2_;
+    bool fuses_, attends_;
+};
+
+/// CE + λ·min(1, epoch/warm-up)·Σ over levels of HCL. Levels go from the deepest (the pooled vector) to the shallowest (stage 1).
+/// Ablations (docs/papers.md §5.8): no_review, no_residual (the review's parts are summed before they are compared), no_abf, no_hcl.
+class ReviewKD final : public StudentMethod {
+  public:
+    ReviewKD(Backend& backend, const Options& options, int classes, const Teacher& teacher);
+    std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_reviewkd"}; }
+    void begin_epoch(int epoch) override;
+    StepResult step(const Batch& batch) override;
+
+  private:
+    std::vector<Var> review(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const;
+    std::vector<Var> review_separately(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const;
+
+    const Teacher& teacher_;
+    std::vector<AttentionFusion> fusions_;                ///< deepest first
+    std::vector<std::vector<AttentionFusion>> separate_;  ///< --no-residual: [teacher level][student level], deepest first
+    bool residual_, hcl_;
+    double weight_;
+    int warmup_;
+    Tensor scheduled_weight_;  ///< λ·min(1, epoch/warm-up), one float in device memory
+};
+
+/// λ of a pair: the authors' where docs/papers.md §5.5 has it, else 1.
+double review_weight(const std::string& teacher, const std::string& student);
+
+/// InputError unless both networks are of one family that the review path is defined for.
+void require_review_pair(const std::string& teacher, const std::string& student);
+
+}  // namespace distill

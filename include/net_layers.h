@@ -1,0 +1,90 @@
+// net_layers.h: modules with named parameters. Names are PyTorch's, so that its checkpoints fit.
+// defines: Mode, ConvInit, Conv2d, ConvTranspose2d, BatchNorm, Linear, Dropout, conv_bn
+#pragma once
+#include <memory>
+#include <string>
+
+#include "net_parameters.h"
+#include "ops.h"
+
+namespace distill {
+
+/// train: BatchNorm uses the batch's statistics and updates the running ones, dropout drops; evaluate: it uses the running ones, and
+/// dropout does nothing.
+enum class Mode { train, evaluate };
+
+/// How convolutions and classifiers start (docs/papers.md §1.4, §8).
+enum class ConvInit {
+    kaiming_normal_fan_out,  ///< N(0, 2/(k·k·out))
+    kaiming_normal_fan_in,   ///< N(0, 2/(k·k·in)), bias 0
+    kaiming_uniform_a1,      ///< U(±√(3/fan_in)): Kaiming-uniform with a = 1
+    framework_default        ///< U(±1/√fan_in), weight and bias
+};
+
+struct Conv2d {
+    Var weight, bias;  ///< bias undefined: none
+    Conv2dOptions options;
+
+    Conv2d() = default;
+    /// Square kernel of `size`, padded by ⌊size/2⌋; registers NAME.weight and, if asked, NAME.bias.
+    Conv2d(Parameters&, const std::string& name, int64_t in, int64_t out, int64_t size, int stride = 1,
+           ConvInit init = ConvInit::kaiming_normal_fan_out, bool with_bias = false);
+    /// A 3×3 kernel for each channel by itself; NAME.weight (C,1,3,3), N(0, 2/9): each input feeds nine outputs.
+    static Conv2d depthwise(Parameters&, const std::string& name, int64_t channels, int stride);
+    Var operator()(const Var& x) const { return conv2d(x, weight, options, bias); }
+};
+
+/// The reverse of a Conv2d: where that maps out→in, this maps in→out channels (PyTorch's ConvTranspose2d; stride 1, padding ⌊size/2⌋).
+struct ConvTranspose2d {
+    Var weight, bias;
+    Conv2dOptions options;
+
+    /// Registers NAME.weight (in,out,size,size) and NAME.bias. framework_default is PyTorch's, which takes `out` for the fan-in.
+    ConvTranspose2d(Parameters&, const std::string& name, int64_t in, int64_t out, int64_t size,
+                    ConvInit init = ConvInit::framework_default);
+    Var operator()(const Var& x) const { return conv_transpose2d(x, weight, options, bias); }
+};
+
+struct BatchNorm {
+    Var gamma, beta, running_mean, running_var;
+
+    BatchNorm() = default;
+    /// Registers NAME.weight (1), NAME.bias (0), NAME.running_mean (0), NAME.running_var (1).
+    BatchNorm(Parameters&, const std::string& name, int64_t channels);
+    /// [+ residual] [then ReLU], fused.
+    Var operator()(const Var& x, Mode mode, bool relu = false, const Var& residual = {}) const;
+    /// The same without gradients into it.
+    BatchNorm still() const;
+    RunningStatistics running() const { return {running_mean.value(), running_var.value()}; }
+};
+
+struct Linear {
+    Var weight, bias;
+
+    Linear() = default;
+    Linear(Parameters&, const std::string& name, int64_t in, int64_t out, Init weight_init, Init bias_init);
+    static Init default_init(int64_t in);  ///< U(±1/√in)
+    static Init scaled_init(int64_t fan);  ///< N(0, 2/fan)
+    Var operator()(const Var& x) const { return linear(x, weight, bias); }
+};
+
+/// In training y = x·m/(1 − rate), m = 0 with probability `rate`, drawn from the parameters' seed, the name, the number of updates so far
+/// and the element: the same at any number of threads, on any device, in a recorded step, and after a run goes on. In a frozen network,
+/// which is never updated and would keep one mask for ever, it does nothing in either mode.
+struct Dropout {
+    float rate = 0;
+
+    Dropout() = default;
+    Dropout(Parameters&, const std::string& name, float rate);
+    Var operator()(const Var& x, Mode mode) const;
+
+  private:
+    uint64_t name_ = 0;
+    std::shared_ptr<const Updates> updates_;  ///< null: frozen
+};
+
+/// BN(conv(x)) [+ residual] [then ReLU]. Where nothing is recorded and the mode is evaluate, BatchNorm is folded into the convolution
+/// and everything runs as one pass over the map.
+Var conv_bn(const Var& x, const Conv2d& conv, const BatchNorm& bn, Mode mode, bool relu, const Var& residual = {});
+
+}  // namespace distill

@@ -1,0 +1,102 @@
+// net_parameters.h: the named weights of a network (and of a method's helper modules), flat in memory.
+// defines: Init, Layout, Segment, Updates, Parameters
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base_safetensors.h"
+#include "op_autograd.h"
+
+namespace distill {
+
+/// How an element starts: a constant, U(−bound, bound), or N(0, std²); drawn from (start key, network, name, index) alone.
+struct Init {
+    enum class Kind { constant, uniform, normal } kind;
+    float value;
+    static Init constant(float v) { return {Kind::constant, v}; }
+    static Init uniform(float bound) { return {Kind::uniform, bound}; }
+    static Init normal(float std) { return {Kind::normal, std}; }
+};
+
+/// How a parameter lies in a weight file (PyTorch's order); in memory it is always a Shape.
+enum class Layout { convolution /* O,I,kh,kw from (K,R,S,C) */, matrix /* O,I from (O,1,1,I) */, vector /* C from (1,1,1,C) */ };
+
+/// Where a parameter lies in values(), gradients() and momenta(): elements offset … offset + size − 1.
+struct Segment {
+    int64_t offset, size;
+};
+
+/// What draws of a training step hang on: the key that the weights started from, and how often they were updated since, one float in
+/// device memory (exact up to 2²⁴).
+struct Updates {
+    uint64_t start = 0;
+    Tensor count;
+};
+
+/// Modules register what they need by name; allocate() then places all values in one buffer, all gradients in a second, all momenta in
+/// a third, in order of registration, so that an optimiser step is one launch. Buffers (running statistics) lie apart. All of them are
+/// float; where the backend's activations are bfloat16, a rounded copy of the values lies beside them for convolutions to read.
+class Parameters {
+  public:
+    explicit Parameters(Backend& backend, bool trainable = true) : backend_(&backend), trainable_(trainable) {}
+
+    Var add(const std::string& name, Shape shape, Layout layout, Init init);
+    Var add_buffer(const std::string& name, Shape shape, float value);
+    /// Says of what is added from now on which network it is of; "" is a method's helper modules. Start weights hang on it. Returns the
+    /// name before.
+    std::string belongs_to(const std::string& network);
+    /// Asks that updates are counted (before allocate()): sgd_step does it, and the count lies behind the buffers, so that a checkpoint has
+    /// it and a weight file has not.
+    std::shared_ptr<const Updates> count_updates();
+    /// `start`: Options::start().
+    void allocate(uint64_t start);
+
+    Backend& backend() const { return *backend_; }
+    bool trainable() const { return trainable_; }
+    /// Weights under `prefix`, buffers not counted.
+    int64_t count(const std::string& prefix = "") const;
+    std::vector<Segment> segments() const;  ///< of every parameter, in order; buffers are none
+    const Tensor& values() const { return values_; }
+    const Tensor& gradients() const { return gradients_; }
+    const Tensor& momenta() const { return momenta_; }
+    const Tensor& buffers() const { return buffers_; }
+    const Updates* updates() const { return updates_.get(); }  ///< null: nobody asked
+    const Tensor& rounded() const { return rounded_; }  ///< undefined unless the backend's activations are bfloat16
+    /// To be called by whoever wrote into values(): the rounded copy follows. (sgd_step and from_file do it themselves.)
+    void values_changed() const;
+
+    /// Empties the gradients and aims the next backward() at them; the second form aims at another buffer of the same size, so that
+    /// two losses of one step can be kept apart.
+    void begin_backward() { begin_backward(gradients_); }
+    void begin_backward(const Tensor& into);
+
+    /// Those under `prefix` as a file has them, names without the prefix.
+    std::map<std::string, HostTensor> to_file(const std::string& prefix = "") const;
+    /// Sets those under `prefix` from a file's names. InputError listing what is missing, what is left over, or whose shape differs;
+    /// nothing is changed then.
+    void from_file(const WeightFile& file, const std::string& path, const std::string& prefix = "");
+
+  private:
+    struct Entry {
+        std::string name, network;
+        Shape shape;
+        Layout layout;
+        Init init;
+        bool buffer;
+        int64_t offset;
+        Var var;
+    };
+    Var add(Entry entry);
+    Backend* backend_;
+    bool trainable_;
+    std::vector<Entry> entries_;
+    std::string network_;
+    int64_t value_count_ = 0, buffer_count_ = 0;
+    Tensor values_, gradients_, momenta_, buffers_, rounded_;
+    std::shared_ptr<Updates> updates_;
+};
+
+}  // namespace distill

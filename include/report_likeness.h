@@ -1,0 +1,43 @@
+// report_likeness.h: which runs may be set beside each other: what a run is by content, in what two recipes differ, who shares start and order.
+// defines: RecipeDifference, substance_of, teacher_contents, test_images, recipe_differences, told, nearest_group, share_start_and_order,
+//          compare
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base_verdict.h"
+#include "report.h"
+
+namespace distill {
+
+/// What a run is, sorted: its options but for circumstances, its precision, and the SHA-256 of its data and of its teachers' files, which
+/// stand for the paths where they are on file. Of a chain's later stages the teachers do not count: each seed has its own.
+Config substance_of(const Run& run);
+
+/// SHA-256 of each teacher's file, in order; the paths where these are not on file.
+std::vector<std::string> teacher_contents(const Run& run);
+
+/// How many images a run was tested on; empty where that is not on file.
+std::string test_images(const Run& run);
+
+/// An option of the training itself, whatever the method, or the images.
+struct RecipeDifference {
+    std::string option, ours, theirs;
+};
+/// In what both runs have on file.
+std::vector<RecipeDifference> recipe_differences(const Run& ours, const Run& theirs);
+/// "batch 128 (here 64), lr 0.1 (here 0.05)".
+std::string told(const std::vector<RecipeDifference>& differences);
+
+/// Of the groups that `fits` takes, the one whose recipe, then whose other options are nearest to the group's; null if there is none.
+const Group* nearest_group(const std::vector<Group>& groups, const Group& group, const std::function<bool(const Run&)>& fits);
+
+/// Do runs of equal seed of the two groups begin with the same weights and see the same batches? So it is for distilled students of the
+/// same network, data, batch, generation and key of the start (info.start_key, info.role, info.generation), and the same seeds, each once.
+bool share_start_and_order(const Group& a, const Group& b);
+
+/// Of the accuracies after the last epoch; paired by seed where share_start_and_order() says so, which is known before any result.
+Comparison compare(const Group& a, const Group& b);
+
+}  // namespace distill

@@ -1,0 +1,51 @@
+// run_experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
+// defines: kd_methods, Settle, require_student, run_experiment, kept_options, print_configuration, take_options_of,
+//          take_seeds_of, run_facts, with_start, side_by_side, checksum
+#pragma once
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "run_session.h"
+
+namespace distill {
+
+/// What `distill kd --method` can be; config.csv and result.csv have that as the run's method.
+inline const std::vector<std::string> kd_methods{"kd",  "ensemble", "ban",    "ft",     "soft-logits",
+                                                  "fsp", "ab",       "kd-svd", "kd-svdf"};
+
+/// Called once the options are final (a resumed run's are the ones it was started with), before anything is opened: says what is wrong
+/// with them, and sets what follows from them.
+using Settle = std::function<void(Options&)>;
+/// InputError unless the student is a network; `option` is where it is named.
+void require_student(Options& options, const char* option = "--student");
+
+/// Trains `options.runs` seeds, options.side_by_side at a time. Prints the resolved configuration first, measures the teacher before
+/// distilling (InputError below --teacher-min), keeps each run's folder, and with --resume goes on where a run stopped and skips a
+/// finished one.
+void run_experiment(const std::string& method_name, OptionTable& table, Options& options, bool distills, const MethodFactory& make_method,
+                    const Settle& settle = [](Options& o) { require_student(o); });
+
+/// What config.csv keeps of a subcommand's options, and what prints first.
+Config kept_options(const OptionTable& table);
+void print_configuration(const std::string& method_name, const Config& rows);
+/// A resumed run has the options it was started with; one given by hand must say the same (InputError). Of several runs each has its own
+/// seed. What is not part of a run may be said anew: --save, those of `free`, --threads and --device (in a line), and where files lie;
+/// places that are not said are looked for (found_again).
+void take_options_of(const RunFolder& folder, const std::string& method_name, OptionTable& table, bool one_of_many = false,
+                     const std::set<std::string>& free = {});
+/// Of a folder of several runs that go on (s0, s1, … in it, or in each of these the run `within`), unless --runs or --seed were given: as
+/// many as were started, or, where that is not on file, as there are.
+void take_seeds_of(const std::filesystem::path& base, OptionTable& table, const std::string& within = "");
+/// What config.csv says of every run beside its options: by which program, on what, with which and how many images; and what its start
+/// weights and batches are drawn from: the key's version, the role and the generation.
+Config run_facts(const Laboratory& lab);
+Config with_start(Config facts, const Options& options);
+Config run_facts(const Laboratory& lab, const Options& options);  ///< all of it
+/// --side-by-side, resolved: one small network does not fill a GPU; a CPU's threads serve one training after another best.
+int side_by_side(const Options& options, const Backend& backend);
+/// Of the images and labels that a run trains and tests on.
+std::string checksum(const Dataset& data);
+
+}  // namespace distill

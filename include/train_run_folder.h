@@ -1,0 +1,90 @@
+// train_run_folder.h: runs/<name>/ and the files in it.
+// defines: Config, read_config, value_of, numbered_folders, number_of, is_circumstance, is_checksum, names_places, may_change,
+//          found_again, ResultRow, RunFolder, catch_interruption, interruption
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base_csv.h"
+
+namespace distill {
+
+/// Option and value, in config.csv's order.
+using Config = std::vector<std::pair<std::string, std::string>>;
+Config read_config(const std::filesystem::path& file);
+std::string value_of(const Config& config, const std::string& option);  ///< "" if there is none
+/// A row's value as a number. InputError naming `file` and the option if it is none.
+double number_of(const Config::value_type& row, const std::filesystem::path& file);
+
+/// The folders `prefix`<number> in `base`, by number (s0, s1, … of seeds); none where there is no such folder.
+std::map<uint64_t, std::filesystem::path> numbered_folders(const std::filesystem::path& base, char prefix);
+
+/// Does an option say where, by what, how watchfully or as a part of what a run was made, but not what was run? (Of --data and --per-class
+/// the images count, info.data_sha256.)
+bool is_circumstance(const std::string& option);
+
+/// Does a row say what a file holds (info.…_sha256)?
+bool is_checksum(const std::string& key);
+
+/// Is the option's value a path, or several (a,b or 1=a,2=b)? Where a file lies is no part of what a run is: its checksum is.
+bool names_places(const std::string& option);
+
+/// May a run that goes on find another value in its config.csv? Places, by what it runs, and its end, which a longer one passes through.
+bool may_change(const std::string& option);
+
+/// A place that a run's `config` names, as it is to be looked for now that the run lies in `run`: where the run's process saw it; then
+/// where it is if all has moved along with the run's folder; else as from here. `value` as names_places has it.
+std::string found_again(const std::filesystem::path& run, const Config& config, const std::string& option, const std::string& value);
+
+/// result.csv, one row.
+struct ResultRow {
+    std::string id, dataset, teacher, student, method, seed;
+    double last = 0, best = 0;  ///< test accuracy in %
+    int best_epoch = 0;
+    double seconds = 0;
+    std::string device, precision, commit;
+};
+
+class RunFolder {
+  public:
+    /// Makes the folder with its config.csv, whole or not at all: `config`, and from where the run was started (info.folder) into which
+    /// folder (info.run). InputError if it exists, or another process makes it.
+    static RunFolder create(const std::filesystem::path& path, const Config& config);
+    /// A folder made before. InputError if it is not there or has no config.csv.
+    static RunFolder reopen(const std::filesystem::path& path);
+
+    /// Keeps other processes from training here as long as this object, or a process started meanwhile, lives. InputError if one already
+    /// does, and still does after `patience` seconds.
+    void lock(double patience = 0);
+
+    const std::filesystem::path& path() const { return path_; }
+    std::filesystem::path file(const char* name) const { return path_ / name; }
+    std::filesystem::path checkpoint() const { return file("checkpoint.bin"); }
+    bool finished() const { return std::filesystem::exists(file("result.csv")); }
+    Config config() const;
+    /// InputError if its starts and batches were drawn by another version's key: what goes on or is used beside it would not fit.
+    void require_start_key() const;
+    /// Changes an option's value in config.csv. The folder must be locked, and stays so.
+    void set_option(const std::string& option, const std::string& value);
+    void write_result(const ResultRow& row) const;
+
+    /// Starts a table anew, or goes on after its first `keep` rows.
+    CsvWriter table(const char* name, const std::vector<std::string>& columns, bool resume, size_t keep) const;
+
+  private:
+    explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
+    std::filesystem::path path_;
+    std::shared_ptr<void> lock_;  ///< an open file; the system gives the lock back even after kill -9
+};
+
+/// From now on SIGINT, SIGTERM and SIGHUP (a closed terminal; ignored where nohup ignores it) only set a flag, which the training loop
+/// looks at after each step; a second SIGINT or SIGTERM ends at once.
+void catch_interruption();
+bool interruption();
+
+}  // namespace distill

@@ -1,0 +1,31 @@
+#include "base_output_file.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "base_error.h"
+#include "base_files.h"
+
+namespace distill {
+
+void require_output(const std::string& option, const fs::path& file, const std::string& begins, const std::string& kind) {
+    if (file.empty()) return;
+    const std::string name = option + " " + file.string();
+    const fs::path folder = fs::absolute(file).parent_path();
+    std::error_code unknown;
+    if (file.filename().empty() || fs::is_directory(file, unknown)) input_error(name, ": is a folder; name a file in it");
+    if (!fs::is_directory(folder, unknown)) input_error(name, ": the folder ", folder.string(), " is not there; make it first");
+    if (::access(folder.c_str(), W_OK | X_OK) != 0)
+        input_error(name, ": cannot be written (", std::strerror(errno), "); choose another folder");
+    if (!fs::exists(file, unknown)) return;
+    if (!fs::is_regular_file(file, unknown)) input_error(name, ": is no regular file, which would be replaced; name another");
+    if (fs::file_size(file, unknown) == 0) return;
+    std::string head(begins.size(), '\0');
+    std::ifstream(file, std::ios::binary).read(head.data(), static_cast<std::streamsize>(head.size()));
+    if (head != begins) input_error(name, ": is there and is no ", kind, ", which alone would be replaced; name another file or remove it");
+}
+
+}  // namespace distill

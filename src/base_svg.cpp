@@ -1,0 +1,74 @@
+#include "base_svg.h"
+
+#include <algorithm>
+
+#include "base_texts.h"
+
+namespace distill {
+namespace {
+
+// Okabe and Ito's palette, as in the report's pages.
+const char* const common_style = R"(
+.ktg { --g-page: #fff; --g-ink: #1b1f24; --g-soft: #5b6570; --g-rule: #c4cbd2; --g-card: #f7f9fb; --g-ice: #eaf3fa;
+  --g-through: #0072b2; --g-linear: #d55e00; --g-correct: #008a64; background: var(--g-page); }
+@media (prefers-color-scheme: dark) { .ktg { --g-page: #14171b; --g-ink: #e8ebee; --g-soft: #9aa5b0; --g-rule: #4a535d; --g-card: #1c2127;
+  --g-ice: #1b2a36; --g-through: #4aa8e0; --g-linear: #ff8a45; --g-correct: #2cc295; } }
+@media print { .ktg { --g-page: #fff; --g-ink: #000; --g-soft: #4a545e; --g-rule: #c4cbd2; --g-card: #f7f9fb; --g-ice: #eaf3fa;
+  --g-through: #0072b2; --g-linear: #d55e00; --g-correct: #008a64; } }
+.ktg text { font: 13px system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; fill: var(--g-soft);
+  font-variant-numeric: tabular-nums; }
+.ktg .name { font-size: 15px; font-weight: 650; fill: var(--g-ink); } .ktg .figure { font-weight: 600; fill: var(--g-ink); }
+.ktg .small { font-size: 11.5px; } .ktg .mid { text-anchor: middle; } .ktg .end { text-anchor: end; }
+)";
+
+}  // namespace
+
+std::string px(double value) { return fixed(value, 1); }
+std::string at(Point p) { return px(p.x) + " " + px(p.y); }
+
+std::string escaped(const std::string& raw) {
+    std::string out;
+    for (const char c : as_utf8(raw)) {
+        if (c == '&') out += "&amp;";
+        else if (c == '<') out += "&lt;";
+        else if (c == '>') out += "&gt;";
+        else if (c == '"') out += "&quot;";
+        else if (const auto u = static_cast<unsigned char>(c); u == 0x7F || (u < 0x20 && c != '\t' && c != '\n' && c != '\r'))
+            out += "\uFFFD";
+        else out += c;
+    }
+    return out;
+}
+
+std::string words(Point p, const std::string& classes, const std::string& what) {
+    return "<text class=\"" + classes + "\" x=\"" + px(p.x) + "\" y=\"" + px(p.y) + "\">" + escaped(what) + "</text>";
+}
+
+std::string box(Point centre, double width, double height, double radius, const std::string& classes) {
+    const Point corner = centre - Point{width / 2, height / 2};
+    return "<rect class=\"" + classes + "\" x=\"" + px(corner.x) + "\" y=\"" + px(corner.y) + "\" width=\"" + px(width) + "\" height=\"" +
+           px(height) + "\" rx=\"" + px(radius) + "\"/>";
+}
+
+std::string open_picture(double width, double height, const std::string& label, const std::string& style) {
+    return "<svg class=\"ktg\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + px(width) + ' ' + px(height) + "\" width=\"" +
+           px(width) + "\" height=\"" + px(height) + "\" role=\"img\" aria-label=\"" + escaped(label) + "\"><style>" + common_style +
+           style + "</style>\n";
+}
+
+int Axis::digits() const { return std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9))); }
+
+std::vector<double> Axis::ticks() const {
+    std::vector<double> all;
+    for (double i = std::round(low / step); i <= std::round(high / step); ++i) all.push_back(i * step);
+    return all;
+}
+
+Axis round_axis(double low, double high, int intervals, double from, double to) {
+    const double raw = std::max(high - low, 1e-6) / intervals, power = std::pow(10, std::floor(std::log10(raw)));
+    const double step = power * (raw <= power ? 1 : raw <= 2 * power ? 2 : raw <= 5 * power ? 5 : 10);
+    low = std::floor(low / step + 1e-9) * step;
+    return {low, std::max(std::ceil(high / step - 1e-9) * step, low + step), step, from, to};
+}
+
+}  // namespace distill

@@ -1,0 +1,50 @@
+#include "cmd_feed_preset.h"
+
+#include <algorithm>
+
+#include "base_error.h"
+#include "base_nearest.h"
+#include "cmd_preset.h"
+#include "run_experiment.h"
+
+namespace distill {
+namespace {
+
+bool is_kin_of_kd(const std::string& method) { return std::count(kd_methods.begin(), kd_methods.end(), method) > 0; }
+
+std::string subcommand_of(const std::string& method) {
+    if (method == "teacher" || method == "student") return "train";
+    if (method == "feed") return "feed parallel";
+    if (method == "feed-sequential") return "feed sequential";
+    return is_kin_of_kd(method) ? "kd" : "";
+}
+
+}  // namespace
+
+Options feed_defaults() {
+    Options o;
+    o.epochs = 200;
+    o.lr_steps = "100,150";
+    o.nesterov = false;
+    return o;
+}
+
+bool is_feed_preset(const std::string& id) { return id.compare(0, 5, "feed-") == 0; }
+
+void apply_feed_preset(const std::string& subcommand, OptionTable& table, Options& options) {
+    Preset preset(table, options.preset);
+    const PaperRow& row = preset.row();
+    preset.require(subcommand, subcommand_of(row.method));
+    preset.set_schedule(feed_defaults());
+    preset.set_subject();
+    if (is_kin_of_kd(row.method)) preset.set("method", row.method);
+    if (row.method == "kd" || row.method == "ft" || row.method == "ban") preset.set("teacher", row.teacher);
+    if ((row.method == "feed" || row.method == "ensemble") && !table.given("teachers")) {
+        const std::vector<std::string> teachers = split(row.teacher, '+');
+        if (teachers.empty()) input_error("--preset ", row.id, ": its row in data/paper names no teacher, expected one or more, with a +");
+        preset.set("train-teachers", std::to_string(teachers.size()));
+        preset.set("teacher-nets", teachers.front());
+    }
+}
+
+}  // namespace distill

@@ -1,0 +1,163 @@
+#include "cmd_ktg.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include "base_error.h"
+#include "base_files.h"
+#include "base_nearest.h"
+#include "cmd_ktg_search.h"
+#include "cmd_preset.h"
+#include "graph_show.h"
+#include "ktg_graph_run.h"
+#include "method_ktg.h"
+#include "run_experiment.h"
+#include "search_svg.h"
+
+namespace distill {
+namespace {
+
+struct TrainCommand {
+    Options options = ktg_defaults(false);
+    std::unique_ptr<OptionTable> table;
+};
+
+/// The graph that the options name, with their networks and weights; sound, but perhaps still without weights for a frozen node.
+Graph named_graph(const Options& o) {
+    if (o.graph.empty()) input_error("--graph: no graph named; give a shipped one's name (distill ktg show lists them) or a .csv file");
+    const std::filesystem::path file = find_graph(o.graph);
+    Graph graph = read_graph(file);
+    set_models(graph, o.models, "--models");
+    set_weights(graph, o.weights, "--weights");
+    require_sound(graph, file.string());
+    return graph;
+}
+
+/// --preset: a shipped graph, a file, or a row of data/paper; what was given by hand wins. A row's method is ktg-<graph>.
+void apply_preset(TrainCommand& c) {
+    const std::string& preset = c.options.preset;
+    if (preset.empty()) return;
+    const std::string origin = "--preset " + preset;
+    const bool file = preset.find('/') != std::string::npos || std::filesystem::path(preset).extension() == ".csv";
+    if (file || preset.compare(0, 4, "ktg-") != 0) return c.table->set("graph", preset, origin);
+    Preset row_preset(*c.table, preset);
+    const PaperRow& row = row_preset.row();
+    if (row.method == "student") input_error(origin, ": is a network trained alone; use it with: distill train");
+    if (row.method == "ktg-search")
+        input_error(origin, ": which graph the search found is not on file; the number is there for the report only");
+    if (row.method.compare(0, 4, "ktg-") != 0)
+        input_error(origin, ": found method '", row.method, "' in data/paper, expected ktg- and the name of a graph");
+    row_preset.set("id", row.id);
+    row_preset.set("dataset", row.dataset);
+    row_preset.set("graph", row.method.substr(4));
+    if (row.method == "ktg-kd") row_preset.set("temperature", "2");
+    std::string models = "0=" + row.student;
+    const std::vector<std::string> others = split(row.teacher, '+');
+    for (size_t i = 0; i < others.size(); ++i) models += "," + std::to_string(i + 1) + "=" + others[i];
+    row_preset.set("models", models);
+}
+
+/// What follows from the graph: the networks' names, as result.csv has them.
+void settle(Options& o, Graph& graph) {
+    graph = named_graph(o);
+    require_weights(graph, find_graph(o.graph).string());
+    name_networks(o, graph);
+    set_start(o, graph);
+    if (graph.node(0).is_ensemble() && !o.save.empty())
+        input_error("--save ", o.save, ": node 0 is an ensemble without weights of its own; its members' are kept in the run's folder");
+    std::printf("%s", graph_text(graph).c_str());
+}
+
+void train(TrainCommand& c) {
+    Options& o = c.options;
+    apply_preset(c);
+    if (!o.graph.empty()) {
+        const Options defaults = ktg_defaults(named_graph(o).size() == 1);
+        c.table->set("batch", std::to_string(defaults.batch), "the default");
+        if (o.run.empty()) o.run = "runs/ktg-" + o.dataset + "-" + std::filesystem::path(o.graph).stem().string();
+    }
+    const auto graph = std::make_shared<Graph>();
+    const auto make = [graph](Laboratory& lab, const Options& settled) {
+        return std::make_unique<KnowledgeTransferGraph>(*lab.backend, *graph, settled, lab.data->classes, lab.data->train.records);
+    };
+    run_experiment("ktg", *c.table, o, false, make, [graph](Options& settled) { settle(settled, *graph); });
+}
+
+void add_train(CLI::App& ktg) {
+    auto* sub = ktg.add_subcommand("train", "train the nodes of a graph together");
+    auto c = std::make_shared<TrainCommand>();
+    c->table = std::make_unique<OptionTable>(*sub);
+    add_graph_options(*c->table, c->options);
+    sub->callback([c] { train(*c); });
+}
+
+void list_graphs() {
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::directory_iterator(graph_folder()))
+        if (entry.path().extension() == ".csv") files.push_back(entry.path());
+    std::sort(files.begin(), files.end());
+    for (const auto& file : files) std::printf("%s\n%s\n", file.stem().c_str(), graph_text(read_graph(file)).c_str());
+}
+
+/// A search's folder or its journal.
+bool is_search(const std::filesystem::path& path) {
+    return std::filesystem::exists(path / "journal.csv") || path.filename() == "journal.csv";
+}
+
+void show_search(const std::string& path, const std::string& svg) {
+    const SearchHistory history = read_search(path);
+    if (!svg.empty()) write_file_atomically(svg, search_svg(history));
+    std::printf("%s", search_text(history).c_str());
+}
+
+void add_show(CLI::App& ktg) {
+    auto* sub = ktg.add_subcommand("show", "a graph as text and picture, alone or with what a run made of it; a search as both");
+    struct Asked {
+        std::string graph, run, svg;
+    };
+    auto asked = std::make_shared<Asked>();
+    sub->add_option("GRAPH", asked->graph,
+                    "a shipped graph's name, a .csv file, or a search's folder; by default the run's; without either, all shipped graphs");
+    sub->add_option("--run", asked->run, "a run's folder: its accuracies and what went over the edges");
+    sub->add_option("--svg", asked->svg, "write the picture here");
+    sub->callback([asked] {
+        if (asked->graph.empty() && asked->run.empty()) {
+            if (!asked->svg.empty()) input_error("--svg ", asked->svg, ": of which graph? Name one, or a run with --run");
+            return list_graphs();
+        }
+        if (asked->run.empty() && is_search(asked->graph)) return show_search(asked->graph, asked->svg);
+        const std::filesystem::path run = asked->run;
+        const std::filesystem::path file = asked->graph.empty() ? run / "graph.csv" : find_graph(asked->graph);
+        const Graph graph = read_graph(file);
+        require_sound(graph, file.string());
+        const GraphOutcome outcome = run.empty() ? GraphOutcome() : read_graph_outcome(graph, run);
+        if (!asked->svg.empty()) write_file_atomically(asked->svg, graph_svg(graph, outcome));
+        std::printf("%s", graph_text(graph, outcome).c_str());
+    });
+}
+
+}  // namespace
+
+Options ktg_defaults(bool alone) {
+    Options o;
+    o.epochs = 200;
+    o.batch = alone ? 128 : 64;
+    o.lr_steps = "59,119,179";
+    o.drop_last = true;
+    o.crop_pad = "reflect";
+    o.normalize_auto = "none";
+    o.temperature = 1;
+    return o;
+}
+
+void add_ktg_commands(CLI::App& app) {
+    auto* ktg = app.add_subcommand("ktg", "Knowledge Transfer Graph for Deep Collaborative Learning (ACCV 2020)");
+    ktg->require_subcommand(1);
+    add_train(*ktg);
+    add_show(*ktg);
+    add_search_commands(*ktg);
+}
+
+}  // namespace distill

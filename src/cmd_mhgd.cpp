@@ -1,0 +1,145 @@
+#include "cmd_mhgd.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "base_nearest.h"
+#include "cmd_mhgd_preset.h"
+#include "method_mhgd.h"
+#include "report.h"
+#include "run_experiment.h"
+
+namespace distill {
+namespace {
+
+constexpr const char* method_name = "mhgd";
+
+/// --heads: a number, or several for a training each.
+struct Command {
+    Options options = mhgd_defaults();
+    std::string heads = std::to_string(options.heads);
+    std::unique_ptr<OptionTable> table;
+};
+
+std::vector<int> parse_heads(const std::string& text) {
+    constexpr int most = 1024;
+    std::vector<int> all;
+    for (const std::string& part : split(text, ',')) {
+        const int64_t heads = parsed_whole(part).value_or(0);
+        if (heads < 1 || heads > most)
+            input_error("--heads: found '", text, "', expected a whole number from 1 to ", most, ", or several (1,2,4,8,16) for a table");
+        all.push_back(static_cast<int>(heads));
+    }
+    return all;
+}
+
+std::unique_ptr<Method> make_mhgd(Laboratory& lab, const Options& o) {
+    const int64_t records = lab.data->train.records, last = records % o.batch;
+    if (o.batch == 1 || (last == 1 && !o.drop_last))
+        input_error("--batch ", o.batch, ": ", o.batch == 1 ? "a" : "the last", " batch of the ", records,
+                    " training images has one image, and MHGD's graphs are between images; take another size",
+                    o.batch == 1 ? "" : ", or --drop-last on");
+    return std::make_unique<Mhgd>(*lab.backend, o, lab.data->classes, *lab.teachers.front());
+}
+
+void apply_preset(Command& c) {
+    const std::string& preset = c.options.preset;
+    if (preset.empty()) return;
+    if (!is_mhgd_preset(preset)) input_error("--preset ", preset, ": is no row of MHGD's; those are in data/paper/mhgd.csv");
+    apply_mhgd_preset(method_name, *c.table, c.options);
+}
+
+void train(Command& c, int heads) {
+    c.heads = std::to_string(heads);
+    run_experiment(method_name, *c.table, c.options, true, make_mhgd, [&c](Options& o) {
+        require_student(o);
+        o.heads = parse_heads(c.heads).front();  // a resumed run's may be others
+        if (o.mha_epochs == 0 && o.mha.empty() && o.init.empty())
+            input_error("--mha-epochs 0: needs trained attention networks; name the mha.safetensors that has them with --mha, or an --init");
+    });
+}
+
+/// heads.csv: a row for each number of heads, over its seeds.
+void write_table(const fs::path& base, const std::vector<int>& all, const Options& o) {
+    std::vector<std::vector<std::string>> rows;
+    std::printf("\n%8s %3s %18s %18s\n", "heads", "n", "last %", "best %");
+    for (const int heads : all) {
+        std::vector<double> last, best;
+        for (int i = 0; i < o.runs; ++i) {
+            fs::path folder = base / ("heads" + std::to_string(heads));
+            if (o.runs > 1) folder /= "s" + std::to_string(o.seed + static_cast<uint64_t>(i));
+            const CsvTable result = read_csv(folder / "result.csv");
+            last.push_back(result.cell_number(0, "last"));
+            best.push_back(result.cell_number(0, "best"));
+        }
+        const Spread l = spread(last), b = spread(best);
+        std::vector<std::string>& row = rows.emplace_back();
+        row = {std::to_string(heads), std::to_string(o.runs)};
+        for (const double v : {l.mean, l.deviation, b.mean, b.deviation}) row.push_back(number(v));
+        std::printf("%8d %3d %9.2f ± %6.2f %9.2f ± %6.2f\n", heads, o.runs, l.mean, l.deviation, b.mean, b.deviation);
+    }
+    write_file_atomically(base / "heads.csv", csv_text({"heads", "n", "last", "last_std", "best", "best_std"}, rows));
+}
+
+/// One training after the other, in heads<A>/; what is finished is skipped.
+void sweep(Command& c, const std::vector<int>& all) {
+    Options& o = c.options;
+    if (!o.mha.empty()) input_error("--mha ", o.mha, ": is of one number of heads, --heads asks for ", all.size());
+    if (!o.preset.empty()) input_error("--preset ", o.preset, ": a row has one number of heads, --heads asks for ", all.size());
+    if (!o.save.empty()) input_error("--save ", o.save, ": is one file for ", all.size(), " trainings; each keeps its own student");
+    if (o.run.empty()) o.run = "runs/mhgd-heads-" + o.dataset + "-" + o.teacher + "-" + o.student;
+    const fs::path base = o.run;
+    if (fs::exists(base) && !o.resume)
+        input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+    for (const int heads : all)
+        if (o.resume) take_seeds_of(base / ("heads" + std::to_string(heads)), *c.table);
+    const Options asked = o;
+    const OptionTable as_asked = *c.table;  // a training that goes on changes what its table has for options that are not given
+    try {
+        for (const int heads : all) {
+            o = asked;
+            *c.table = as_asked;
+            o.run = (base / ("heads" + std::to_string(heads))).string();
+            o.resume = fs::exists(o.run);
+            std::printf("%d heads\n", heads);
+            train(c, heads);
+        }
+    } catch (const Interrupted&) {
+        throw Interrupted(text("interrupted in ", o.run, "; go on with the same command and --resume"));
+    }
+    write_table(base, all, asked);
+}
+
+}  // namespace
+
+void add_mixing_option(OptionTable& t, Options& o) {
+    t.add("--mixing", o.mixing, {"clip", "scale"},
+          "a parameter's transfer gradient is clipped to its cross-entropy's norm, times sigmoid(epoch); or scaled by 1/(1+e^-r), r the "
+          "norms' ratio, at least 1");
+}
+
+void add_mhgd_command(CLI::App& app) {
+    auto* sub = app.add_subcommand("mhgd", "Graph-based Knowledge Distillation by Multi-head Attention Network (BMVC 2019)");
+    auto c = std::make_shared<Command>();
+    c->table = std::make_unique<OptionTable>(*sub);
+    Options& o = c->options;
+    OptionTable& t = *c->table;
+    add_training_options(t, o, true);
+    t.add("--heads", c->heads, "attention heads; several (1,2,4,8,16): a training each in heads<A>/, and their table, heads.csv");
+    t.add("--mha", o.mha, "attention networks trained before, on the same teacher (a run's mha.safetensors); they are not trained again");
+    t.add("--mha-epochs", o.mha_epochs, {0}, "the attention networks are trained so long first, on the teacher alone (0: as they are)");
+    t.add("--mha-bn", o.mha_bn, {"running", "batch"}, "statistics of their BatchNorm in the transfer");
+    t.add_on_off("--head-dropping", o.head_dropping, "while they are trained, each sample keeps the heads whose noise is above its mean");
+    add_mixing_option(t, o);
+    sub->callback([c] {
+        apply_preset(*c);
+        const std::vector<int> heads = parse_heads(c->heads);
+        heads.size() == 1 ? train(*c, heads.front()) : sweep(*c, heads);
+    });
+}
+
+}  // namespace distill

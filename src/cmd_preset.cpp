@@ -1,0 +1,26 @@
+#include "cmd_preset.h"
+
+#include "base_error.h"
+
+namespace distill {
+
+Preset::Preset(OptionTable& table, const std::string& id)
+    : table_(table), row_(find_paper_row(load_paper(paper_folder()), id)), origin_("--preset " + id) {}
+
+void Preset::require(const std::string& subcommand, const std::string& belongs) const {
+    if (belongs.empty())
+        input_error(origin_, ": the number of method ", row_.method, " is on file for the report only; this program does not train it");
+    if (belongs != subcommand) input_error(origin_, ": is a row of method ", row_.method, "; use it with: distill ", belongs);
+}
+
+void Preset::set(const std::string& option, const std::string& value) { table_.set(option, value, origin_); }
+
+void Preset::set_schedule(const Options& paper) { distill::set_schedule(table_, paper, origin_); }
+
+void Preset::set_subject() {
+    set("id", row_.id);
+    set("dataset", row_.dataset);
+    set("student", row_.method == "teacher" ? row_.teacher : row_.student);
+}
+
+}  // namespace distill

@@ -1,0 +1,99 @@
+#include "data_jpeg_check.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+
+#include "base_error.h"
+
+namespace distill {
+namespace {
+
+constexpr uint8_t baseline_frame = 0xC0, progressive_frame = 0xC2, huffman_tables = 0xC4, start_of_image = 0xD8, end_of_image = 0xD9,
+                  start_of_scan = 0xDA, quantization_tables = 0xDB;
+constexpr size_t most_codes = 255;  // of 256 places, the last is the decoder's mark for a long code
+
+uint8_t byte(std::string_view bytes, size_t at) { return static_cast<uint8_t>(bytes[at]); }
+
+/// Neither data that looks like a marker nor a marker that stands alone.
+bool has_segment(uint8_t marker) { return marker > 1 && (marker < 0xD0 || marker > 0xD8); }
+
+/// Which tables have come: a bit for each number, Huffman's for both classes; and by which a component of the frame is quantized.
+struct Tables {
+    unsigned dc = 0, ac = 0, quantization = 0;
+    std::map<uint8_t, uint8_t> quantization_of;
+};
+
+/// A table is its class and number, 16 counts of codes by their length, then a byte for each code. The decoder begins one before `end`, the
+/// segment's, and reads on behind it; behind the file it reads zeros.
+void check_huffman_tables(std::string_view bytes, size_t at, size_t end, Tables& tables) {
+    constexpr size_t head = 17;
+    while (at < std::min(end, bytes.size())) {
+        size_t codes = 0;
+        for (size_t i = at + 1; i < std::min(at + head, bytes.size()); ++i) codes += byte(bytes, i);
+        if (codes > most_codes)
+            input_error("JPEG, byte ", at, ": found a Huffman table of ", codes, " codes, expected at most ", most_codes);
+        (byte(bytes, at) >> 4 == 0 ? tables.dc : tables.ac) |= 1u << (byte(bytes, at) & 15);
+        at += head + codes;
+    }
+}
+
+/// A table is its precision and number, then 64 values of one or two bytes.
+void note_quantization_tables(std::string_view bytes, size_t at, size_t end, Tables& tables) {
+    for (; at < std::min(end, bytes.size()); at += byte(bytes, at) >> 4 ? 129 : 65) tables.quantization |= 1u << (byte(bytes, at) & 15);
+}
+
+/// A frame is the samples' depth, height and width, a number of components, of each its name, sampling and quantization table.
+void note_components(std::string_view bytes, size_t at, size_t end, Tables& tables) {
+    constexpr size_t head = 6, each = 3;
+    for (at += head; at + each <= std::min(end, bytes.size()); at += each)
+        tables.quantization_of.emplace(byte(bytes, at), byte(bytes, at + 2));  // of two of one name the decoder takes the first
+}
+
+/// A scan is a number of components, of each its name and which tables it goes by, then the first and last coefficient and the bits'
+/// places. A table that has not come is uninitialised memory to the decoder.
+void check_scan(std::string_view bytes, size_t at, size_t end, bool progressive, const Tables& tables) {
+    end = std::min(end, bytes.size());
+    const size_t components = at < end ? byte(bytes, at) : 0, rest = at + 1 + 2 * components;
+    if (rest + 3 > end) return;  // the decoder says so
+    const bool begins_at_dc = byte(bytes, rest) == 0, refines = byte(bytes, rest + 2) >> 4 != 0;
+    for (size_t i = 0; i < components; ++i) {
+        const size_t place = at + 2 + 2 * i;
+        const unsigned dc = byte(bytes, place) >> 4, ac = byte(bytes, place) & 15;
+        const bool needs_dc = !progressive || (begins_at_dc && !refines), needs_ac = !progressive || !begins_at_dc;
+        if ((needs_dc && !(tables.dc >> dc & 1)) || (needs_ac && !(tables.ac >> ac & 1)))
+            input_error("JPEG, byte ", place, ": found a scan by the Huffman tables ", dc, " and ", ac,
+                        ", expected such as are given before it");
+        const auto component = tables.quantization_of.find(byte(bytes, place - 1));
+        if (component != tables.quantization_of.end() && (component->second > 15 || !(tables.quantization >> component->second & 1)))
+            input_error("JPEG, byte ", place - 1, ": found a scan by the quantization table ", int{component->second},
+                        ", expected one that is given before it");
+    }
+}
+
+}  // namespace
+
+void check_jpeg(std::string_view bytes) {
+    const size_t start = bytes.find_first_not_of('\xFF');  // here, too, any number of them
+    if (start == 0 || start == std::string_view::npos || byte(bytes, start) != start_of_image) return;
+    Tables tables;
+    bool progressive = false;
+    for (size_t at = bytes.find('\xFF', start); at != std::string_view::npos; at = bytes.find('\xFF', at)) {
+        while (at < bytes.size() && byte(bytes, at) == 0xFF) ++at;  // any number of them may precede a marker
+        if (at == bytes.size() || byte(bytes, at) == end_of_image) return;
+        const uint8_t marker = byte(bytes, at++);
+        if (!has_segment(marker)) continue;
+        if (bytes.size() - at < 2) return;
+        const size_t length = size_t{byte(bytes, at)} << 8 | byte(bytes, at + 1);  // these two bytes count
+        if (marker == progressive_frame) progressive = true;
+        if (marker >= baseline_frame && marker <= progressive_frame) note_components(bytes, at + 2, at + length, tables);
+        if (marker == quantization_tables) note_quantization_tables(bytes, at + 2, at + length, tables);
+        if (marker == huffman_tables) check_huffman_tables(bytes, at + 2, at + length, tables);
+        if (marker == start_of_scan) check_scan(bytes, at + 2, at + length, progressive, tables);
+        if (length < 2 || length > bytes.size() - at) return;  // the decoder says so
+        at += length;
+    }
+}
+
+}  // namespace distill

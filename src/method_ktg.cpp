@@ -1,0 +1,180 @@
+#include "method_ktg.h"
+
+#include "base_error.h"
+#include "base_files.h"
+#include "core_streams.h"
+#include "method_kd.h"
+
+namespace distill {
+namespace {
+
+std::string prefix_of(int node) { return node == 0 ? student_prefix : "node" + std::to_string(node) + "."; }
+
+/// Where its files lie is no part of a graph; config.csv has their checksums.
+Graph without_places(Graph graph) {
+    for (GraphNode& node : graph.nodes) node.weights.clear();
+    return graph;
+}
+
+}  // namespace
+
+Output EnsembleNetwork::forward(const Var& x, Mode mode, bool) const {
+    Output sum;
+    for (const Network* member : members_) {
+        const Var logits = member->forward(x, mode).logits;
+        sum.logits = sum.logits.defined() ? add(sum.logits, logits) : logits;
+    }
+    return sum;
+}
+
+KnowledgeTransferGraph::KnowledgeTransferGraph(Backend& backend, const Graph& graph, const Options& o, int classes, int64_t records)
+    : graph_(graph),
+      edges_(graph.edges()),
+      parameters_(backend),
+      nodes_(graph.nodes.size()),
+      temperature_(static_cast<float>(o.temperature)),
+      frozen_batchnorm_(o.frozen_bn == "batch"),
+      iterations_(o.epochs * (records / o.batch + 1)),  // ⌊records/batch⌋ + 1 an epoch: the authors' code
+      totals_(Tensor::zeros(backend, {static_cast<int64_t>(edges_.size()), 1, 1, EdgeTotals::columns})) {
+    require_sound(graph_, "graph");
+    for (int i = 0; i < graph_.size(); ++i) {
+        Node& node = nodes_[static_cast<size_t>(i)];
+        if (graph_.is_trained(i)) {
+            node.network = make_network(graph_.node(i).model, classes, parameters_, prefix_of(i));
+        } else if (graph_.is_frozen(i)) {
+            node.frozen = std::make_unique<Parameters>(backend, false);
+            node.network = make_network(graph_.node(i).model, classes, *node.frozen);
+            node.frozen->allocate(o.start());
+            load(i, *node.frozen, "");
+        }
+    }
+    parameters_.allocate(o.start());
+    for (int i = 0; i < graph_.size(); ++i) {
+        if (graph_.is_trained(i)) load(i, parameters_, prefix_of(i));
+        if (!graph_.node(i).is_ensemble()) continue;
+        std::vector<const Network*> members;
+        for (const int member : graph_.node(i).members) members.push_back(nodes_[static_cast<size_t>(member)].network.get());
+        nodes_[static_cast<size_t>(i)].network = std::make_unique<EnsembleNetwork>(graph_.node(i).model, classes, members);
+    }
+}
+
+void KnowledgeTransferGraph::load(int i, Parameters& into, const std::string& prefix) {
+    const fs::path& weights = graph_.node(i).weights;
+    if (weights.empty()) return;
+    const WeightFile file = read_safetensors(weights);
+    require_network(weights.string(), file.metadata, graph_.node(i).model, nodes_[static_cast<size_t>(i)].network->classes());
+    into.from_file(file, weights.string(), prefix);
+    nodes_[static_cast<size_t>(i)].metadata = file.metadata;
+}
+
+std::vector<std::string> KnowledgeTransferGraph::loss_names() const {
+    std::vector<std::string> names;
+    for (const GraphEdge& edge : edges_) names.push_back(text("loss_", edge.target, "_", edge.source));
+    return names;
+}
+
+/// One forward pass of every node that is needed, each on a stream of its own; ensembles follow from it.
+std::vector<KnowledgeTransferGraph::Answer> KnowledgeTransferGraph::answers(const Batch& batch) const {
+    std::vector<Answer> all(nodes_.size());
+    for (size_t i = 0; i < all.size(); ++i) {
+        const int node = static_cast<int>(i);
+        const OnStream beside(batch.images.backend(), node + 1);
+        if (graph_.is_trained(node)) {
+            all[i].logits = nodes_[i].network->forward(batch.images, Mode::train).logits;
+        } else if (graph_.is_frozen(node) && graph_.is_needed(node)) {
+            const Recording off(nullptr);
+            all[i].logits = nodes_[i].network->forward(batch.images, frozen_mode()).logits;
+        }
+    }
+    join(batch.images.backend());
+    for (size_t i = 0; i < all.size(); ++i) {
+        if (!graph_.is_needed(static_cast<int>(i))) continue;
+        const Recording off(nullptr);  // an ensemble's sum goes on no tape: its members learn nothing through it
+        for (const int member : graph_.nodes[i].members) {
+            const Var& logits = all[static_cast<size_t>(member)].logits;
+            all[i].logits = all[i].logits.defined() ? add(all[i].logits, logits) : logits;
+        }
+        all[i].right = Var(correct_rows(all[i].logits.value(), batch.labels));
+    }
+    return all;
+}
+
+StepResult KnowledgeTransferGraph::step(const Batch& batch) {
+    const std::vector<Answer> all = answers(batch);
+    StepResult result;
+    result.logits = all.front().logits;
+    for (size_t first = 0, end; first < edges_.size(); first = end) {
+        const Answer& target = all[static_cast<size_t>(edges_[first].target)];
+        std::vector<IncomingEdge> incoming;
+        for (end = first; end < edges_.size() && edges_[end].target == edges_[first].target; ++end) {
+            const Answer& source = all[static_cast<size_t>(edges_[end].source)];
+            incoming.push_back(edges_[end].from_label() ? IncomingEdge{edges_[end].gate, {}, {}}
+                                                        : IncomingEdge{edges_[end].gate, source.logits, source.right});
+        }
+        const auto count = static_cast<int64_t>(incoming.size());
+        const Tensor totals = totals_.view(static_cast<int64_t>(first) * EdgeTotals::columns, {count, 1, 1, EdgeTotals::columns});
+        const NodeLoss loss =
+            node_loss(target.logits, batch.labels, incoming, temperature_, {batch.step, iterations_}, target.right.value(), totals);
+        result.loss = result.loss.defined() ? add(result.loss, loss.total) : loss.total;
+        for (int64_t e = 0; e < count; ++e) result.named.emplace_back(loss.edges.view(e, {}));
+    }
+    return result;
+}
+
+void KnowledgeTransferGraph::begin_run(const RunFolder& folder, int epochs_done) {
+    const fs::path file = folder.file("graph.csv");
+    if (!fs::exists(file)) write_file_atomically(file, graph_csv(graph_, folder.path()));
+    if (graph_csv(without_places(read_graph(file)), "") != graph_csv(without_places(graph_), ""))
+        input_error(file.string(), ": the run was started with this graph, the one named now is another; name that, or start anew in ",
+                    "another folder");
+    edges_csv_.emplace(folder.table("edges.csv",
+                                    {"epoch", "target", "source", "gate", "weight", "last_weight", "loss", "both_right", "source_only",
+                                     "target_only", "none_right"},
+                                    epochs_done > 0, static_cast<size_t>(epochs_done) * edges_.size()));
+}
+
+void KnowledgeTransferGraph::end_epoch(const RunFolder&, int epoch) {
+    const std::vector<float> totals = totals_.to_host();
+    for (size_t e = 0; e < edges_.size(); ++e) {
+        const auto column = [&](EdgeTotals::Column c) {
+            return static_cast<double>(totals[e * static_cast<size_t>(EdgeTotals::columns) + static_cast<size_t>(c)]);
+        };
+        const double images = column(EdgeTotals::images);
+        std::vector<std::string> cells = {std::to_string(epoch), std::to_string(edges_[e].target), std::to_string(edges_[e].source),
+                                          to_string(edges_[e].gate)};
+        for (const double value : {column(EdgeTotals::weight) / images, column(EdgeTotals::last_weight), column(EdgeTotals::loss) / images,
+                                   column(EdgeTotals::both_right), column(EdgeTotals::source_only), column(EdgeTotals::target_only),
+                                   column(EdgeTotals::none_right)})
+            cells.push_back(number(value));
+        edges_csv_->row(cells);
+    }
+    edges_csv_->sync();
+    totals_.zero();
+}
+
+std::vector<OtherNetwork> KnowledgeTransferGraph::others() const {
+    std::vector<OtherNetwork> networks;
+    for (int i = 1; i < graph_.size(); ++i)
+        if (!graph_.is_frozen(i) || (frozen_batchnorm_ && graph_.is_needed(i)))  // the others stay as they are
+            networks.push_back({std::to_string(i), nodes_[static_cast<size_t>(i)].network.get(), graph_.is_trained(i) ? prefix_of(i) : ""});
+    return networks;
+}
+
+std::vector<PretrainedNetwork> KnowledgeTransferGraph::pretrained() const {
+    std::vector<PretrainedNetwork> networks;
+    for (int i = 0; i < graph_.size(); ++i) {
+        const Node& node = nodes_[static_cast<size_t>(i)];
+        if (graph_.is_frozen(i)) networks.push_back({"node" + std::to_string(i), *node.network, graph_.node(i).weights, node.metadata});
+    }
+    return networks;
+}
+
+std::vector<std::pair<std::string, Tensor>> KnowledgeTransferGraph::state() const {
+    std::vector<std::pair<std::string, Tensor>> tensors = {{"edges", totals_}};
+    for (size_t i = 0; i < nodes_.size(); ++i)
+        if (frozen_batchnorm_ && nodes_[i].frozen)
+            tensors.emplace_back("node" + std::to_string(i) + ".buffers", nodes_[i].frozen->buffers());
+    return tensors;
+}
+
+}  // namespace distill

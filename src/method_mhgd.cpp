@@ -1,0 +1,182 @@
+#include "method_mhgd.h"
+
+#include "base_error.h"
+#include "base_files.h"
+#include "core_philox.h"
+#include "core_streams.h"
+#include "method_singular_vectors.h"
+
+namespace distill {
+namespace {
+
+// The authors add 5e-4·‖w‖² to the attention network's loss.
+constexpr float attention_weight_decay = 1e-3f;
+
+std::string name_of(size_t pair) { return "mha." + std::to_string(pair); }
+
+}  // namespace
+
+// ---- the attention network ----------------------------------------------------------------------------------------------------
+
+AttentionNetwork::Projection::Projection(Parameters& p, const std::string& name, int64_t in, int64_t out)
+    : weight(p.add(name + ".fc.weight", {out, 1, 1, in}, Layout::matrix, Linear::scaled_init(out))), bn(p, name + ".bn", out) {}
+
+Var AttentionNetwork::Projection::operator()(const Var& x, Statistics statistics, bool relu) const {
+    const Var y = linear(x, weight);
+    if (statistics == Statistics::running) return bn(y, Mode::evaluate, relu);
+    BatchNormOptions options;
+    options.relu = relu;
+    return batchnorm(y, bn.gamma, bn.beta, statistics == Statistics::batch ? RunningStatistics{} : bn.running(), options);
+}
+
+AttentionNetwork::Projection AttentionNetwork::Projection::still() const {
+    Projection copy = *this;
+    copy.weight = weight.detached();
+    copy.bn = bn.still();
+    return copy;
+}
+
+AttentionNetwork::AttentionNetwork(Parameters& p, const std::string& name, int64_t front, int64_t back, int heads)
+    : heads_(heads),
+      theta_(p, name + ".theta", back, heads * ((front + back) / 2)),
+      phi_(p, name + ".phi", front, heads * ((front + back) / 2)),
+      f1_(p, name + ".f1", front, (front + back) / 2),
+      f2_(p, name + ".f2.fc", heads * ((front + back) / 2), back, Linear::scaled_init(back), Init::constant(0)) {}
+
+Var AttentionNetwork::scores(const Var& front, const Var& back, Statistics statistics) const {
+    return head_products(theta_(back, statistics), phi_(front, statistics), heads_);
+}
+
+Var AttentionNetwork::estimate(const Var& scores, const Var& front, const Tensor& kept) const {
+    const Var attended = matmul(softmax(scores), f1_(front, Statistics::batch_remembered, true));
+    return f2_(concat_heads(attended, heads_, kept));
+}
+
+AttentionNetwork AttentionNetwork::still() const {
+    AttentionNetwork copy = *this;
+    for (Projection* projection : {&copy.theta_, &copy.phi_, &copy.f1_}) *projection = projection->still();
+    copy.f2_.weight = f2_.weight.detached();
+    copy.f2_.bias = f2_.bias.detached();
+    return copy;
+}
+
+// ---- the method ---------------------------------------------------------------------------------------------------------------
+
+Mhgd::Mhgd(Backend& backend, const Options& o, int classes, const Teacher& teacher)
+    : StudentMethod(backend, o, classes),
+      teacher_(teacher),
+      options_(o),
+      statistics_(o.mha_bn == "batch" ? Statistics::batch : Statistics::running),
+      attention_(backend),
+      mixing_(allocated(o.start()), GradientMixing::rule_of(o.mixing)) {
+    require_paired_points(*student_, teacher.network());
+    const std::vector<int64_t>& channels = teacher.network().sensing_channels();
+    for (size_t p = 0; p + 1 < channels.size(); ++p)
+        networks_.emplace_back(attention_, name_of(p), channels[p], channels[p + 1], o.heads);
+    attention_.allocate(o.start());
+    for (const AttentionNetwork& network : networks_) still_.push_back(network.still());
+    if (!o.mha.empty()) load_attention(o.mha);
+}
+
+Var Mhgd::attention_loss(const Batch& batch) const {
+    const Output shown = teacher_(batch.images);
+    join(batch.images.backend());
+    const std::vector<Var> v = teacher_vectors(shown.sensing);
+    Var loss;
+    for (size_t p = 0; p < networks_.size(); ++p) {
+        const Var &front = v[p], &back = v[p + 1];
+        const uint64_t key = random_key(options_.start(), Purpose::dropout, hash_name(name_of(p)));
+        Tensor kept;
+        if (options_.head_dropping) kept = draw_kept_heads(front.backend(), batch.size(), options_.heads, key, batch.step);
+        const Var scores = networks_[p].scores(front, back, Statistics::batch_remembered);
+        const Var distance = cosine_loss(networks_[p].estimate(scores, front, kept), back.value());
+        loss = loss.defined() ? add(loss, distance) : distance;
+    }
+    return loss;
+}
+
+Preparation Mhgd::preparation() {
+    if (!options_.mha.empty()) return {};
+    Preparation p;
+    p.epochs = options_.mha_epochs;
+    p.parameters = &attention_;
+    p.loss = "loss_mha";
+    p.step = [this](const Batch& batch) { return attention_loss(batch); };
+    p.sgd = sgd_options(options_);
+    p.sgd->weight_decay = attention_weight_decay;
+    p.in_steps_csv = true;
+    p.keep = [this](const RunFolder& folder) { save_attention(folder.file("mha.safetensors")); };
+    return p;
+}
+
+/// G of each pair.
+std::vector<Var> Mhgd::graphs(const std::vector<Var>& v) const {
+    std::vector<Var> all;
+    for (size_t p = 0; p < still_.size(); ++p) all.push_back(tanh(still_[p].scores(v[p], v[p + 1], statistics_)));
+    return all;
+}
+
+StepResult Mhgd::step(const Batch& batch) {
+    const Output shown = teacher_(batch.images);
+    std::vector<Var> v_t, graphs_t;
+    {
+        const OnStream beside(batch.images.backend(), teacher_.stream());
+        v_t = teacher_vectors(shown.sensing);
+        graphs_t = graphs(v_t);
+    }
+    const Output own = student_->forward(batch.images, Mode::train);
+    join(batch.images.backend());
+    const std::vector<Var> graphs_s = graphs(student_vectors(own.sensing, v_t));
+    Var transfer;
+    for (size_t p = 0; p < graphs_s.size(); ++p) {
+        const Var divergence = graph_divergence(graphs_s[p], graphs_t[p].value());
+        transfer = p == 0 ? divergence : add(transfer, divergence);
+    }
+    const Var ce = cross_entropy(own.logits, batch.labels);
+    return {add(ce, transfer), {ce, transfer}, own.logits};
+}
+
+void Mhgd::backward(Tape& tape, const StepResult& result) { mixing_.backward(tape, result.named[0], result.named[1]); }
+
+/// The attention networks, where no preparation has them.
+std::vector<std::pair<std::string, Tensor>> Mhgd::state() const {
+    auto all = mixing_.state();
+    if (options_.mha.empty()) return all;
+    all.emplace_back("attention.values", attention_.values());
+    all.emplace_back("attention.buffers", attention_.buffers());
+    return all;
+}
+
+// ---- mha.safetensors ----------------------------------------------------------------------------------------------------------
+
+std::map<std::string, std::string> Mhgd::attention_metadata() const {
+    return {{"method", "mhgd"},
+            {"heads", std::to_string(options_.heads)},
+            {"teacher", teacher_.network().name()},
+            {"teacher_sha256", teacher_.file().empty() ? "" : sha256_of_file(teacher_.file())},
+            {"classes", std::to_string(teacher_.network().classes())},
+            {"dataset", options_.dataset},
+            {"normalization", options_.normalize},
+            {"seed", std::to_string(options_.seed)}};
+}
+
+void Mhgd::save_attention(const fs::path& path) const { write_safetensors(path, {attention_.to_file(), attention_metadata()}); }
+
+void Mhgd::load_attention(const std::string& path) {
+    const WeightFile file = read_safetensors(path);
+    const auto here = attention_metadata();
+    for (const char* key : {"heads", "teacher", "teacher_sha256"}) {
+        const auto said = file.metadata.find(key);
+        if (said == file.metadata.end() || said->second == here.at(key)) continue;
+        const auto whole = [&](const std::map<std::string, std::string>& of) {
+            const auto teacher = of.find("teacher"), sum = of.find("teacher_sha256"), heads = of.find("heads");
+            const auto value = [&](auto found) { return found == of.end() ? "?" : found->second; };
+            return text("teacher ", value(teacher), " (SHA-256 ", value(sum).substr(0, 12), "…) and ", value(heads), " heads");
+        };
+        input_error("--mha ", path, ": was trained for ", whole(file.metadata), ", expected ", whole(here),
+                    "; name that teacher and --heads, or train anew without --mha");
+    }
+    attention_.from_file(file, path);
+}
+
+}  // namespace distill

@@ -1,0 +1,179 @@
+// Operations on the channels of each pixel: joined, cut, padded, weighted by one channel of another tensor.
+#include "base_error.h"
+#include "launch.h"
+#include "ops.h"
+
+namespace distill {
+namespace {
+
+/// y[p, to + j] = x[p, from + j] for j < count; with `clear` the other channels of y become 0. A row is an image line.
+template <class T>
+struct CopyChannels {
+    int pixels, count;
+    int x_channels, from, y_channels, to;
+    bool clear;
+    const T* x;
+    T* y;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t line, const Lane& lane) const {
+        const int xc = x_channels, yc = y_channels, after = to + count;
+        const T* in = x + line * pixels * xc + from;
+        T* out = y + line * pixels * yc;
+        T* part = out + to;
+        lane.grid(pixels, count, [=](int i, int j) { part[i * yc + j] = in[i * xc + j]; });
+        if (!clear) return;
+        lane.grid(pixels, to, [=](int i, int j) { out[i * yc + j] = 0; });
+        lane.grid(pixels, yc - after, [=](int i, int j) { out[i * yc + after + j] = 0; });
+    }
+};
+
+enum class Others { keep, clear };
+
+void copy_channels(const Tensor& x, int64_t from, const Tensor& y, int64_t to, int64_t count, Others others) {
+    const Shape &xs = x.shape(), &ys = y.shape();
+    const bool clear = others == Others::clear;
+    const auto as_int = [](int64_t v) { return static_cast<int>(v); };
+    with_type(x.type(), [&](auto t) {
+        using T = decltype(t);
+        const CopyChannels<T> copy{as_int(ys.w), as_int(count), as_int(xs.c), as_int(from), as_int(ys.c),
+                                   as_int(to),   clear,         x.as<T>(),    y.as<T>()};
+        for_each_row(y.backend(), ys.n * ys.h, ys.w * (clear ? ys.c : count), copy);
+    });
+}
+
+bool same_pixels(const Shape& a, const Shape& b) { return a.n == b.n && a.h == b.h && a.w == b.w; }
+
+/// y[p, j] = x[p, j]·gate[p, channel]. A row is an image line.
+template <class T>
+struct MulChannel {
+    int pixels, channels, gates, channel;
+    const T *x, *gate;
+    T* y;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t line, const Lane& lane) const {
+        const int c = channels, g = gates;
+        const T *in = x + line * pixels * c, *weight = gate + line * pixels * g + channel;
+        T* out = y + line * pixels * c;
+        lane.grid(pixels, c, [=](int i, int j) { out[i * c + j] = in[i * c + j] * weight[i * g]; });
+    }
+};
+/// dgate[p, channel] = Σ_j dy[p, j]·x[p, j], 0 in the gate's other channels. A row is a pixel.
+template <class T>
+struct MulChannelBackwardGate {
+    int channels, gates, channel;
+    const T *x, *dy;
+    T* dgate;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t pixel, const Lane& lane) const {
+        const T *in = x + pixel * channels, *dout = dy + pixel * channels;
+        T* dg = dgate + pixel * gates;
+        const int own = channel;
+        const float sum = lane.sum(channels, [=](int64_t j) { return dout[j] * in[j]; });
+        lane.each(gates, [=](int64_t g) { dg[g] = g == own ? sum : 0.0f; });
+    }
+};
+
+void mul_channel(const Tensor& x, const Tensor& gate, int64_t channel, const Tensor& y) {
+    const Shape& s = x.shape();
+    const int w = static_cast<int>(s.w), c = static_cast<int>(s.c);
+    const int gates = static_cast<int>(gate.shape().c), own = static_cast<int>(channel);
+    with_type(x.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_row(x.backend(), s.n * s.h, s.w * s.c, MulChannel<T>{w, c, gates, own, x.as<T>(), gate.as<T>(), y.as<T>()});
+    });
+}
+
+void mul_channel_backward_gate(const Tensor& x, const Tensor& dy, int64_t channel, const Tensor& dgate) {
+    const Shape& s = x.shape();
+    const int c = static_cast<int>(s.c), gates = static_cast<int>(dgate.shape().c), own = static_cast<int>(channel);
+    with_type(x.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_row(x.backend(), s.pixels(), c, MulChannelBackwardGate<T>{c, gates, own, x.as<T>(), dy.as<T>(), dgate.as<T>()});
+    });
+}
+
+}  // namespace
+
+Var concat_channels(const Var& a, const Var& b) {
+    const Shape sa = a.shape(), sb = b.shape();
+    if (!same_pixels(sa, sb))
+        failure("concat_channels: shapes ", to_string(sa), " and ", to_string(sb),
+                " must agree in all but the last extent ---> resize_nearest or adaptive_avg_pool one of them");
+    if (a.type() != b.type()) return concat_channels(to_float(a), to_float(b));
+    const Shape sy{sa.n, sa.h, sa.w, sa.c + sb.c};
+    Var y = result_of(Tensor(a.backend(), sy, a.type()), a, b);
+    copy_channels(a.value(), 0, y.value(), 0, sa.c, Others::keep);
+    copy_channels(b.value(), 0, y.value(), sa.c, sb.c, Others::keep);
+    record(y, [a, b, y] {
+        const Tensor dy = take_gradient(y);
+        const int64_t in_a = a.shape().c, in_b = b.shape().c;
+        {
+            const GradTarget da(a);
+            if (da.wanted()) copy_channels(dy, 0, da.tensor(), 0, in_a, Others::keep);
+        }
+        const GradTarget db(b);
+        if (db.wanted()) copy_channels(dy, in_a, db.tensor(), 0, in_b, Others::keep);
+    });
+    return y;
+}
+
+Var slice_channels(const Var& x, int64_t first, int64_t count) {
+    const Shape s = x.shape(), sy{s.n, s.h, s.w, count};
+    if (first < 0 || count < 1 || first + count > s.c)
+        failure("slice_channels: channels ", first, " to ", first + count, " for shape ", to_string(sy), " do not lie in ", to_string(s),
+                " ---> expected 0 <= first, 1 <= count and first + count <= ", s.c);
+    if (count == s.c) return x;
+    Var y = result_of(Tensor(x.backend(), sy, x.type()), x);
+    copy_channels(x.value(), first, y.value(), 0, count, Others::keep);
+    record(y, [x, y, first] {
+        const Tensor dy = take_gradient(y);
+        const GradTarget dx(x);
+        if (dx.wanted()) copy_channels(dy, 0, dx.tensor(), first, y.shape().c, Others::clear);
+    });
+    return y;
+}
+
+Var pad_channels(const Var& x, int64_t before, int64_t after) {
+    const Shape s = x.shape(), sy{s.n, s.h, s.w, before + s.c + after};
+    if (before < 0 || after < 0)
+        failure("pad_channels: shape ", to_string(s), " cannot become ", to_string(sy), " ---> slice_channels takes channels away");
+    if (before + after == 0) return x;
+    Var y = result_of(Tensor(x.backend(), sy, x.type()), x);
+    copy_channels(x.value(), 0, y.value(), before, s.c, Others::clear);
+    record(y, [x, y, before] {
+        const Tensor dy = take_gradient(y);
+        const GradTarget dx(x);
+        if (dx.wanted()) copy_channels(dy, before, dx.tensor(), 0, x.shape().c, Others::keep);
+    });
+    return y;
+}
+
+Var mul_channel(const Var& x, const Var& gate, int64_t channel) {
+    const Shape s = x.shape(), g = gate.shape();
+    if (!same_pixels(s, g))
+        failure("mul_channel: shapes ", to_string(s), " and ", to_string(g), " must agree in all but the last extent ---> resize the gate");
+    if (channel < 0 || channel >= g.c)
+        failure("mul_channel: shapes ", to_string(s), " and ", to_string(g), ": the gate has no channel ", channel, " ---> it has ", g.c);
+    if (x.type() != gate.type()) return mul_channel(to_float(x), to_float(gate), channel);
+    Var y = result_of(Tensor::like(x.value()), x, gate);
+    mul_channel(x.value(), gate.value(), channel, y.value());
+    record(y, [x, gate, y, channel] {
+        const Tensor dy = take_gradient(y);
+        {
+            const GradTarget dgate(gate);
+            if (dgate.wanted()) mul_channel_backward_gate(x.value(), dy, channel, dgate.tensor());
+        }
+        const GradTarget dx(x, dy);
+        if (dx.wanted()) mul_channel(dy, gate.value(), channel, dx.tensor());
+    });
+    return y;
+}
+
+Var flatten(const Var& x) {
+    const Shape s = x.shape();
+    Var y = result_of(x.value().reshaped({s.n, 1, 1, s.per_sample()}), x);
+    record(y, [x, y] { give_gradient(x, take_gradient(y).reshaped(x.shape())); });
+    return y;
+}
+
+}  // namespace distill

@@ -1,0 +1,129 @@
+#include "report_likeness.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base_error.h"
+#include "base_nearest.h"
+
+namespace distill {
+namespace {
+
+bool ends_with(const std::string& all, const std::string& end) {
+    return all.size() >= end.size() && all.compare(all.size() - end.size(), end.size(), end) == 0;
+}
+
+bool is_content(const std::string& option) { return option.rfind("info.", 0) == 0 && ends_with(option, "_sha256"); }
+
+bool has(const Config& config, const std::string& option) {
+    return std::any_of(config.begin(), config.end(), [&](const auto& o) { return o.first == option; });
+}
+
+/// Is the option a path to what the run has on file by content?
+bool is_known_by_content(const Run& run, const std::string& option, const std::string& value) {
+    const auto on_file = [&](const char* name) { return !value_of(run.config, name).empty(); };
+    if (option == "teacher-weights") return on_file("info.teacher_sha256");
+    if (option == "teachers") return on_file("info.teacher0_sha256");
+    if (option == "init" || option == "mha") return on_file(("info." + option + "_sha256").c_str());
+    if (option != "weights") return false;
+    // Of a graph's nodes the frozen ones alone are on file.
+    const auto parts = split(value, ',');
+    return std::all_of(parts.begin(), parts.end(), [&](const std::string& part) {
+        return on_file(("info.node" + part.substr(0, part.find('=')) + "_sha256").c_str());
+    });
+}
+
+bool is_later_stage(const Run& run) { return !run.stage.empty() && run.stage != "1"; }
+
+/// Options of every method's training; the rest is the method's own.
+const char* const recipe_options[] = {"epochs",   "batch",   "lr",       "lr-steps", "momentum",  "weight-decay", "nesterov", "normalize",
+                                      "augment",  "crop-pad", "shuffle", "drop-last", "max-steps", "val"};
+
+}  // namespace
+
+Config substance_of(const Run& run) {
+    Config config;
+    for (const auto& [option, value] : run.config) {
+        const bool of_teachers =
+            option == "teachers" || option == "teacher-weights" || (is_content(option) && option != "info.data_sha256");
+        const bool of_graph = run.graph && (option == "graph" || option == "models");
+        if (of_graph || (of_teachers && is_later_stage(run)) || is_known_by_content(run, option, value)) continue;
+        if (is_content(option) || !is_circumstance(option)) config.emplace_back(option, value);
+    }
+    std::sort(config.begin(), config.end());
+    config.emplace_back("precision", run.precision);
+    return config;
+}
+
+std::vector<std::string> teacher_contents(const Run& run) {
+    std::vector<std::string> contents;
+    for (size_t i = 0;; ++i) {
+        const std::string sum = value_of(run.config, text("info.teacher", i, "_sha256"));
+        if (sum.empty()) break;
+        contents.push_back(sum);
+    }
+    return contents.empty() ? split(value_of(run.config, "teachers"), ',') : contents;
+}
+
+std::string test_images(const Run& run) { return value_of(run.config, "info.test_images"); }
+
+std::vector<RecipeDifference> recipe_differences(const Run& ours, const Run& theirs) {
+    std::vector<RecipeDifference> all;
+    const auto add = [&](const std::string& option, const std::string& mine, const std::string& other) {
+        if (mine != other) all.push_back({option, mine.empty() ? "–" : mine, other.empty() ? "–" : other});
+    };
+    for (const char* option : recipe_options)
+        if (has(ours.config, option) && has(theirs.config, option))
+            add(option, value_of(ours.config, option), value_of(theirs.config, option));
+    add("precision", ours.precision, theirs.precision);
+    if (all.empty() && !ours.epochs.empty() && !theirs.epochs.empty())
+        add("epochs trained", std::to_string(ours.epochs.size()), std::to_string(theirs.epochs.size()));
+    const std::string mine = value_of(ours.config, "info.data_sha256"), other = value_of(theirs.config, "info.data_sha256");
+    if (!mine.empty() && !other.empty()) add("images of SHA-256", mine.substr(0, 8), other.substr(0, 8));
+    return all;
+}
+
+std::string told(const std::vector<RecipeDifference>& differences) {
+    std::vector<std::string> words;
+    for (const RecipeDifference& d : differences) words.push_back(text(d.option, " ", d.theirs, " (here ", d.ours, ")"));
+    return joined(words);
+}
+
+const Group* nearest_group(const std::vector<Group>& groups, const Group& group, const std::function<bool(const Run&)>& fits) {
+    const Group* nearest = nullptr;
+    std::pair<size_t, size_t> fewest;
+    const Config ours = substance_of(group.any());
+    for (const Group& other : groups) {
+        if (!fits(other.any())) continue;
+        size_t options = 0;
+        for (const auto& [option, value] : ours)
+            for (const auto& [their_option, their_value] : substance_of(other.any()))
+                options += option == their_option && value != their_value;
+        const std::pair<size_t, size_t> differing(recipe_differences(group.any(), other.any()).size(), options);
+        if (!nearest || differing < fewest) nearest = &other, fewest = differing;
+    }
+    return nearest;
+}
+
+bool share_start_and_order(const Group& a, const Group& b) {
+    if (a.runs.size() != b.runs.size()) return false;
+    for (size_t i = 0; i < a.runs.size(); ++i) {
+        const Run &x = a.runs[i], &y = b.runs[i];  // both ordered by seed
+        if (x.seed != y.seed || (i > 0 && x.seed == a.runs[i - 1].seed) || x.student != y.student) return false;
+        for (const Run* run : {&x, &y})
+            if (value_of(run->config, "info.role") != "student" || !value_of(run->config, "init").empty()) return false;
+        for (const char* option : {"info.start_key", "info.generation", "info.data_sha256", "batch", "shuffle"})
+            if (const std::string value = value_of(x.config, option); value.empty() || value != value_of(y.config, option)) return false;
+    }
+    return true;
+}
+
+Comparison compare(const Group& a, const Group& b) {
+    if (!share_start_and_order(a, b)) return compare_independent(a.last, b.last);
+    std::vector<double> ours, theirs;
+    for (const Run& run : a.runs) ours.push_back(run.last);
+    for (const Run& run : b.runs) theirs.push_back(run.last);
+    return compare_paired(ours, theirs);
+}
+
+}  // namespace distill

@@ -1,0 +1,308 @@
+#include "run_experiment.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "base_nearest.h"
+#include "base_safetensors.h"
+#include "base_version.h"
+#include "core_backend.h"
+#include "run_many.h"
+#include "train_schedule.h"
+
+namespace distill {
+namespace {
+
+/// Options that say how this process goes about it, not what the run is: not kept.
+bool drives_only(const std::string& name) {
+    return name == "resume" || name == "quiet" || name == "runs" || name == "side-by-side" || name == "run";
+}
+
+/// Six numbers of --normalize count by their values: a run keeps them rounded to floats.
+bool same_floats(const std::string& a, const std::string& b) {
+    const std::vector<std::string> ours = split(a, ','), theirs = split(b, ',');
+    return std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(), [](const std::string& one, const std::string& other) {
+        const auto x = parsed_number(one), y = parsed_number(other);
+        return x && y && static_cast<float>(*x) == static_cast<float>(*y);
+    });
+}
+
+/// The subcommand that trains by a method.
+std::string command_of(const std::string& method) {
+    if (method == "ktg") return "ktg train";
+    if (method == "ktg-search") return "ktg search";
+    if (method == "ktg-transfer") return "ktg search --transfer";
+    return method;
+}
+
+/// What stands for "choose for me", and was chosen when the run began.
+bool left_open(const std::string& name, const std::string& value) { return value == "auto" || (name == "threads" && value == "0"); }
+
+std::string default_run(const std::string& method, const Options& o) {
+    std::string name = "runs/" + method + "-" + o.dataset;
+    if (!o.teacher.empty()) name += "-" + o.teacher;
+    return name + "-" + o.student;
+}
+
+/// Tests each of the method's pre-trained networks once. Returns what config.csv says of them.
+Config measure_pretrained(Laboratory& lab, const Loader& loader, const Options& o, const Method& method) {
+    Config facts;
+    for (const PretrainedNetwork& p : method.pretrained()) {
+        require_same_classes(p.file.string(), p.metadata, o, *lab.data);
+        warn_if_trained_otherwise(p.file.string(), p.metadata, o, *lab.data);
+        const Evaluation e = evaluate(*lab.backend, loader, p.network);
+        std::printf("%s %s, pre-trained: test accuracy %.2f %%, loss %.4f\n", p.name.c_str(), p.network.name().c_str(), e.accuracy, e.loss);
+        facts.emplace_back("info." + p.name + "_sha256", sha256_of_file(p.file));
+        facts.emplace_back("info." + p.name + "_accuracy", number(e.accuracy));
+    }
+    std::fflush(stdout);
+    return facts;
+}
+
+std::string extents(const Network& network, Laboratory& lab) {
+    const Recording off(nullptr);
+    const Var image(Tensor::zeros(*lab.backend, {1, lab.data->height, lab.data->width, 3}));
+    const Shape map = network.forward(image, Mode::evaluate).map.shape();
+    return text(map.h, "x", map.w, "x", map.c);
+}
+
+/// Tests each teacher once. Of several, config.csv says what their last maps are, and the student's.
+Config measure_teachers(Laboratory& lab, const Loader& loader, const Options& o, const Network& student) {
+    Config facts;
+    const bool numbered = !o.teachers.empty();
+    for (size_t i = 0; i < lab.teachers.size(); ++i) {
+        const Teacher& teacher = *lab.teachers[i];
+        const std::string name = numbered ? "teacher" + std::to_string(i) : "teacher";
+        require_same_classes(teacher.file(), teacher.metadata(), o, *lab.data);
+        warn_if_trained_otherwise(teacher.file(), teacher.metadata(), o, *lab.data);
+        const Evaluation e = evaluate(*lab.backend, loader, teacher.network());
+        std::printf("%s %s: test accuracy %.2f %%, loss %.4f (%lld images)\n", name.c_str(), teacher.network().name().c_str(), e.accuracy,
+                    e.loss, static_cast<long long>(loader.test_records()));
+        std::fflush(stdout);
+        if (e.accuracy < o.teacher_min)
+            input_error(teacher.file(), ": the teacher's test accuracy is ", number(e.accuracy), " %, --teacher-min asks for ",
+                        number(o.teacher_min), " %; train it longer or lower the minimum");
+        facts.emplace_back("info." + name + "_sha256", sha256_of_file(teacher.file()));
+        facts.emplace_back("info." + name + "_accuracy", number(e.accuracy));
+        if (numbered) facts.emplace_back("info." + name + "_map", extents(teacher.network(), lab));
+    }
+    if (numbered) facts.emplace_back("info.student_map", extents(student, lab));
+    return facts;
+}
+
+/// Both, on images that none of them can have been trained on: what --val holds out of the training part is new to the student alone.
+Config measure_trained(Laboratory& lab, const Loader& loader, const Options& o, const Method& method) {
+    std::optional<Loader> test_part;
+    if (o.validation > 0 && !(lab.teachers.empty() && method.pretrained().empty()))
+        test_part.emplace(*lab.backend, load_dataset(o.data, o.dataset), lab.loader_options(o));
+    const Loader& unseen = test_part ? *test_part : loader;
+    Config facts = measure_teachers(lab, unseen, o, method.student());
+    for (auto& fact : measure_pretrained(lab, unseen, o, method)) facts.push_back(std::move(fact));
+    return facts;
+}
+
+/// --save: what cannot work is found before there is a run, and no file of another kind is replaced.
+void require_savable(const fs::path& path) {
+    std::error_code unused;
+    if (!fs::is_directory(fs::absolute(path).parent_path()))
+        input_error("--save ", path.string(), ": the folder is not there; make it first");
+    if (fs::exists(path, unused) && !is_weight_file(path))
+        input_error("--save ", path.string(), ": is there and is no weight file, so it is not replaced; name another, or move it away");
+    std::string trial = path.string() + ".XXXXXX";
+    const int fd = ::mkstemp(trial.data());
+    if (fd < 0) cannot_write(path, errno);
+    ::close(fd);
+    ::unlink(trial.c_str());
+}
+
+/// --resume --epochs N makes a run longer; what that does to its schedule is said.
+void require_longer(const RunFolder& folder, const OptionTable& table, const Options& o) {
+    const int before = epochs_of(folder);
+    if (!table.given("epochs") || o.epochs == before) return;
+    const std::string name = folder.path().string();
+    if (o.epochs < before)
+        input_error("--epochs ", o.epochs, ": ", name, " was started with ", before, ", and a run can be made longer, not shorter; resume ",
+                    "without it, or start anew in another folder");
+    if (o.max_steps > 0)
+        input_error("--epochs ", o.epochs, ": ", name, " ends by --max-steps ", o.max_steps, "; start anew in another folder");
+    const std::vector<int> steps = parse_lr_steps(o.lr_steps);
+    std::string falls;
+    for (const int epoch : steps)
+        if (epoch >= before && epoch < o.epochs) falls += (falls.empty() ? ", a tenth from epoch " : " and ") + std::to_string(epoch);
+    std::printf("note: %s goes on from %d to %d epochs; --lr-steps %s stays: the added epochs begin at rate %s%s%s\n", name.c_str(), before,
+                o.epochs, o.lr_steps.empty() ? "(none)" : o.lr_steps.c_str(), number(learning_rate(o.lr, steps, before)).c_str(),
+                falls.c_str(), table.has("graph") ? "; linear gates rise to the new end" : "");
+}
+
+}  // namespace
+
+Config kept_options(const OptionTable& table) {
+    Config rows = table.values();
+    rows.erase(std::remove_if(rows.begin(), rows.end(), [](const auto& row) { return drives_only(row.first); }), rows.end());
+    return rows;
+}
+
+void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many,
+                     const std::set<std::string>& free) {
+    const Config now = table.values(), then = folder.config();
+    const auto as_many = [](const std::string& a, const std::string& b) {  // places of the same files; what they hold is compared later
+        return !b.empty() && std::count(a.begin(), a.end(), ',') == std::count(b.begin(), b.end(), ',');
+    };
+    for (const auto& [name, value] : then) {
+        const bool of_kd = table.has("method") && std::count(kd_methods.begin(), kd_methods.end(), value) > 0;
+        if (name == "method" && !of_kd && value != method)
+            input_error(folder.path().string(), ": was started with: distill ", command_of(value),
+                        "; resume it with that, or start anew in another folder");
+        if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
+        const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
+        const bool open = left_open(name, own->second);
+        const bool differs = table.given(name) && !open && own->second != value && !(name == "normalize" && same_floats(own->second, value));
+        const bool said_anew = !differs || name == "save" || free.count(name) > 0 || (names_places(name) && as_many(own->second, value));
+        if (!said_anew && (name == "threads" || name == "device"))
+            std::printf("note: --%s %s: %s was started with %s; from here on its bits are not those of a run left alone\n", name.c_str(),
+                        own->second.c_str(), folder.path().c_str(), value.c_str());
+        else if (!said_anew)
+            input_error("--", name, " ", own->second, ": ", folder.path().string(), " was started with ", value,
+                        "; resume without it, or start anew in another folder");
+        table.set(name, found_again(folder.path(), then, name, value), folder.file("config.csv").string(), open);
+    }
+    folder.require_start_key();
+}
+
+Config run_facts(const Laboratory& lab) {
+    return {{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)},
+            {"info.train_images", std::to_string(lab.data->train.records)}, {"info.test_images", std::to_string(lab.data->test.records)}};
+}
+
+Config run_facts(const Laboratory& lab, const Options& o) { return with_start(run_facts(lab), o); }
+
+Config with_start(Config facts, const Options& o) {
+    facts.emplace_back("info.start_key", std::to_string(start_key_version));
+    facts.emplace_back("info.role", o.role);
+    facts.emplace_back("info.generation", std::to_string(o.generation));
+    return facts;
+}
+
+int side_by_side(const Options& o, const Backend& backend) {
+    constexpr int most_on_gpu = 8;
+    if (o.side_by_side > 0) return o.side_by_side;
+    return backend.device() == Device::cuda ? std::min(o.runs, most_on_gpu) : 1;
+}
+
+std::string checksum(const Dataset& data) {
+    std::string digests;
+    for (const Split* part : {&data.train, &data.test}) {
+        digests += sha256_hex({reinterpret_cast<const char*>(part->pixels.data()), part->pixels.size()});
+        digests += sha256_hex({reinterpret_cast<const char*>(part->labels.data()), part->labels.size() * sizeof(int32_t)});
+    }
+    return sha256_hex(digests);
+}
+
+void take_seeds_of(const fs::path& base, OptionTable& table, const std::string& within) {
+    if (table.given("runs") || table.given("seed") || fs::exists(base / "config.csv")) return;
+    std::map<uint64_t, fs::path> begun;
+    for (const auto& [seed, folder] : numbered_folders(base, 's'))
+        if (const fs::path config = folder / within / "config.csv"; fs::exists(config)) begun[seed] = config;
+    if (begun.empty()) return;
+    uint64_t first = begun.begin()->first, end = begun.rbegin()->first + 1;
+    for (const auto& [seed, file] : begun) {
+        const Config config = read_config(file);
+        const uint64_t began = std::strtoull(value_of(config, "info.first_seed").c_str(), nullptr, 10);
+        const uint64_t runs = std::strtoull(value_of(config, "info.runs").c_str(), nullptr, 10);
+        if (runs > 0) first = std::min(first, began), end = std::max(end, began + runs);
+    }
+    table.set("seed", std::to_string(first), base.string());
+    table.set("runs", std::to_string(end - first), base.string());
+}
+
+void print_configuration(const std::string& method, const Config& rows) {
+    std::printf("distill %s\n", command_of(method).c_str());
+    for (const auto& [name, value] : rows)
+        if (!value.empty()) std::printf("  %-16s %s\n", name.c_str(), value.c_str());
+    if (const std::string normalize = value_of(rows, "normalize"); !normalize.empty() && normalize != "auto")
+        warn_of_normalization(normalize);
+    std::fflush(stdout);
+}
+
+void require_student(Options& o, const char* option) {
+    if (o.student.empty()) input_error(option, ": no network named; there are: ", network_names());
+    family_of(o.student);  // throws for an unknown name
+}
+
+void run_experiment(const std::string& method_name, OptionTable& table, Options& o, bool distills, const MethodFactory& make_method,
+                    const Settle& settle) {
+    // A subcommand of several methods says with an option which it is.
+    const auto method = [&] { return table.has("method") ? o.kd_method : method_name; };
+    const fs::path base = o.run.empty() ? default_run(method(), o) : o.run;
+    if (o.resume) take_seeds_of(base, table);
+    const bool many = o.runs > 1 || (o.resume && !fs::exists(base / "config.csv") && fs::exists(base / ("s" + std::to_string(o.seed))));
+    const auto seed_of = [first = o.seed](int i) { return first + static_cast<uint64_t>(i); };
+    const auto folder_of = [&](int i) { return many ? base / ("s" + std::to_string(seed_of(i))) : base; };
+    for (int i = 0; i < o.runs; ++i) {
+        const bool known = fs::exists(folder_of(i));
+        if (known && !o.resume)
+            input_error(folder_of(i).string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+        if (!o.resume || (many && !known)) continue;
+        const RunFolder folder = RunFolder::reopen(folder_of(i));
+        take_options_of(folder, method_name, table, many, {"epochs"});
+        require_longer(folder, table, o);
+        o.by_hand = told_before(folder.config());
+    }
+    // A run that goes on has its own schedule, made longer or not.
+    const std::string scaled = o.by_hand ? "" : scale_with_epochs(table, o);
+    const std::string by_hand = o.by_hand ? *o.by_hand : told_by_hand(table, o);
+    if (many && !o.save.empty())
+        input_error("--save ", o.save, ": is one file for ", o.runs, " runs; each keeps its own student.safetensors");
+    // All that can be wrong with the input is found before a folder is made; settling may train teachers, so it comes after what is quick.
+    if (!o.save.empty()) require_savable(o.save);
+    parse_lr_steps(o.lr_steps);
+    settle(o);
+
+    Laboratory lab = open_laboratory(o);
+    if (distills) {
+        lab.teachers = load_teachers(*lab.backend, o, lab.data->classes);
+        o.role = "student";
+        for (const auto& teacher : lab.teachers) o.generation = std::max(o.generation, generation_after(teacher->metadata()));
+    }
+    if (!o.init.empty()) {
+        const std::map<std::string, std::string> metadata = read_safetensors(o.init).metadata;
+        warn_if_trained_otherwise(o.init, metadata, o, *lab.data);
+        o.generation = std::max(o.generation, generation_after(metadata));
+    }
+    const Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
+    std::unique_ptr<Method> first = start_method(lab, o, make_method);
+    print_configuration(method_name, kept_options(table));
+    std::printf("%s", scaled.c_str());
+    note_late_milestones(o);
+    Config facts = run_facts(lab, o);
+    for (auto& fact : measure_trained(lab, loader, o, *first)) facts.push_back(std::move(fact));
+    if (!o.init.empty()) facts.emplace_back("info.init_sha256", sha256_of_file(o.init));
+    if (!o.mha.empty()) facts.emplace_back("info.mha_sha256", sha256_of_file(o.mha));
+    facts.emplace_back("info.by_hand", by_hand);
+    if (o.stage > 0) facts.emplace_back("info.stage", std::to_string(o.stage));
+    if (many) facts.emplace_back("info.first_seed", std::to_string(o.seed)), facts.emplace_back("info.runs", std::to_string(o.runs));
+    first.reset();  // its memory is the trainings'
+
+    std::vector<PlannedRun> planned;
+    for (int i = 0; i < o.runs; ++i) {
+        if (many) o.seed = seed_of(i);
+        Config config{{"method", method()}};
+        for (auto& row : kept_options(table)) config.push_back(row);
+        config.insert(config.end(), facts.begin(), facts.end());
+        planned.push_back({folder_of(i), method(), o, std::move(config)});
+        if (o.resume && !table.given("epochs") && fs::exists(folder_of(i)))  // each its own
+            planned.back().options.epochs = epochs_of(RunFolder::reopen(folder_of(i)));
+    }
+    if (!interruption()) catch_interruption();  // a signal since the experiment before this one, of a chain, still counts
+    train_runs(lab, planned, side_by_side(o, *lab.backend), make_method);
+}
+
+}  // namespace distill

@@ -1,0 +1,190 @@
+#include "run_many.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_safetensors.h"
+#include "base_version.h"
+#include "core_backend.h"
+#include "data_class_order.h"
+#include "train_progress.h"
+
+namespace distill {
+namespace {
+
+/// A network that has no weights of its own (a graph's ensemble) gets no file.
+void save_network(const fs::path& path, const Parameters& parameters, const std::string& prefix, const Network& network,
+                  const std::string& method, const Options& o, const std::string& class_names, double accuracy) {
+    WeightFile file;
+    file.tensors = parameters.to_file(prefix);
+    file.metadata = {{"network", network.name()}, {"classes", std::to_string(network.classes())}, {"dataset", o.dataset},
+                     {"normalization", o.normalize}, {"method", method}, {"seed", std::to_string(o.seed)}, {"role", o.role},
+                     {"generation", std::to_string(o.generation)}, {"accuracy", number(accuracy)}};
+    if (!class_names.empty()) file.metadata["class_names"] = class_names;
+    if (!file.tensors.empty()) write_safetensors(path, file);
+}
+
+/// Everything that is no network's: the method's helper modules, those that it prepared apart among them.
+void save_helpers(const fs::path& path, Method& method) {
+    std::vector<std::string> networks = {student_prefix};
+    for (const OtherNetwork& other : method.others())
+        if (!other.prefix.empty()) networks.push_back(other.prefix);
+    WeightFile file;
+    for (auto& [name, tensor] : method.parameters().to_file())
+        if (std::none_of(networks.begin(), networks.end(), [n = name](const auto& p) { return n.compare(0, p.size(), p) == 0; }))
+            file.tensors[name] = std::move(tensor);
+    if (const Parameters* prepared = method.preparation().parameters; prepared && prepared != &method.parameters())
+        file.tensors.merge(prepared->to_file());
+    if (!file.tensors.empty()) write_safetensors(path, file);
+}
+
+/// A run that is to become longer is unfinished again.
+void extend(RunFolder& folder, const Options& o) {
+    if (folder.finished() && !fs::exists(folder.checkpoint()))
+        input_error(folder.checkpoint().string(), ": is gone, and without it the finished run cannot go on to --epochs ", o.epochs,
+                    "; restore it, or start anew in another folder");
+    fs::remove(folder.file("result.csv"));
+    folder.set_option("epochs", std::to_string(o.epochs));
+}
+
+/// Of the files that a graph's nodes start from the frozen nodes' alone are known by content: another may draw other batches.
+void require_same_start(const RunFolder& folder, const Config& config) {
+    const Config then = folder.config();
+    for (const char* key : {"info.role", "info.generation"})
+        if (const std::string before = value_of(then, key), now = value_of(config, key); before != now)
+            input_error(folder.path().string(), ": was started with ", key + 5, " ", before, ", from the files named now follows ", now,
+                        ", by which other batches are drawn; name those that it was started with, or start anew in another folder");
+}
+
+/// `name`: of the run among several at work, else empty.
+void train_run(Laboratory& lab, const PlannedRun& run, const std::string& name, const MethodFactory& make) {
+    const Options& o = run.options;
+    const bool known = o.resume && fs::exists(run.folder);  // else create() refuses a folder that appeared meanwhile
+    if (known && RunFolder::reopen(run.folder).finished() && epochs_of(RunFolder::reopen(run.folder)) >= o.epochs) {
+        std::printf("%s: finished before, skipped\n", run.folder.c_str());
+        return;
+    }
+    RunFolder folder = known ? RunFolder::reopen(run.folder) : RunFolder::create(run.folder, run.config);
+    folder.lock();
+    if (known) require_same_input(folder, run.config), require_same_start(folder, run.config);
+    if (known && epochs_of(folder) < o.epochs) extend(folder, o);
+
+    Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
+    const TrainingResult r = *train_in_folder(run.method, lab, loader, o, folder, make, {}, name);
+    std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", run.folder.c_str(), r.last, r.best, r.best_epoch,
+                duration(r.seconds).c_str());
+    std::fflush(stdout);
+}
+
+/// What went wrong in trainings side by side.
+class Complaints {
+  public:
+    /// Call it in a handler: `where` failed with the exception in flight.
+    void add(const std::string& where) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        try {
+            throw;
+        } catch (const Interrupted&) {
+            ++interrupted_;
+        } catch (const InputError& e) {
+            failed_.push_back(where + ": " + e.what());
+            ++input_errors_;
+        } catch (const std::exception& e) {
+            failed_.push_back(where + ": " + e.what());
+        }
+    }
+    /// Throws what there is, if any; `all_begun`: no run of `runs` was left out.
+    void rethrow(size_t runs, bool all_begun) const {
+        if (!failed_.empty()) {
+            std::string all = text(failed_.size(), " failure(s) in ", runs, " runs: ");
+            for (const std::string& f : failed_) all += (&f == &failed_.front() ? "" : " | ") + f;
+            input_errors_ == failed_.size() ? input_error(all) : failure(all);
+        }
+        if (interrupted_ > 0 || !all_begun)
+            throw Interrupted(
+                text("interrupted; ", interrupted_, " runs under way wrote checkpoints; go on with the same command and --resume"));
+    }
+
+  private:
+    std::mutex mutex_;
+    std::vector<std::string> failed_;
+    size_t input_errors_ = 0, interrupted_ = 0;
+};
+
+}  // namespace
+
+int epochs_of(const RunFolder& folder) { return std::atoi(value_of(folder.config(), "epochs").c_str()); }
+
+void require_same_input(const RunFolder& folder, const Config& config) {
+    for (const auto& [name, value] : folder.config())
+        for (const auto& [key, now] : config)
+            if (key == name && value != now && is_checksum(key))
+                input_error(folder.path().string(), ": the ",
+                            key == "info.data_sha256" ? "data set" : key.substr(5, key.size() - 12) + "'s file",
+                            " is not the one this run was started with (SHA-256 ", now.substr(0, 12), "…, expected ", value.substr(0, 12),
+                            "…); restore it, or start anew in another folder");
+}
+
+std::optional<TrainingResult> train_in_folder(const std::string& method_name, Laboratory& lab, Loader& loader, const Options& o,
+                                              const RunFolder& folder, const MethodFactory& make, const AfterEpoch& goes_on,
+                                              const std::string& name) {
+    const std::unique_ptr<Method> method = start_method(lab, o, make);
+    bool stopped = false;
+    const TrainingResult r = Trainer(*lab.backend, loader, *method, o, folder, name).run([&](int epochs, double accuracy) {
+        return !(stopped = goes_on && !goes_on(epochs, accuracy));
+    });
+    if (stopped) return std::nullopt;
+    const auto save = [&](const fs::path& path, const std::string& prefix, const Network& network, double accuracy) {
+        save_network(path, method->parameters(), prefix, network, method_name, o, class_names_text(lab.data->class_names), accuracy);
+    };
+    save(folder.file("student.safetensors"), student_prefix, method->student(), r.last);
+    const std::vector<OtherNetwork> others = method->others();
+    for (size_t i = 0; i < others.size(); ++i)  // "node1." is kept in node1.safetensors
+        if (const std::string& prefix = others[i].prefix; !prefix.empty())
+            save(folder.path() / (prefix + "safetensors"), prefix, *others[i].network, r.others[i]);
+    save_helpers(folder.file("helpers.safetensors"), *method);
+    folder.write_result({o.id, o.dataset, o.teacher, o.student, method_name, std::to_string(o.seed), r.last, r.best, r.best_epoch,
+                         r.seconds, o.device, o.precision, commit()});
+    if (!o.save.empty()) save(o.save, student_prefix, method->student(), r.last);  // the run is whole, whatever becomes of the copy
+    return r;
+}
+
+void train_runs(Laboratory& lab, const std::vector<PlannedRun>& runs, int side_by_side, const MethodFactory& make) {
+    const size_t workers = std::min(runs.size(), static_cast<size_t>(side_by_side));
+    if (workers <= 1) {
+        for (const PlannedRun& run : runs) train_run(lab, run, "", make);
+        return;
+    }
+    std::atomic<size_t> next{0};
+    Complaints complaints;
+    const auto work = [&] {
+        try {
+            Laboratory own = lab.beside(runs.front().options);
+            while (!interruption()) {
+                const size_t i = next++;
+                if (i >= runs.size()) break;
+                const std::string name = runs[i].folder.filename().string();
+                try {
+                    train_run(own, runs[i], name, make);
+                } catch (...) {
+                    complaints.add(name);
+                }
+            }
+        } catch (...) {
+            complaints.add("a laboratory beside the others");  // the runs it would have taken fall to the others
+        }
+    };
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < workers; ++i) threads.emplace_back(work);
+    for (std::thread& thread : threads) thread.join();
+    complaints.rethrow(runs.size(), next >= runs.size());
+}
+
+}  // namespace distill

@@ -1,0 +1,161 @@
+#include "run_session.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base_error.h"
+#include "base_safetensors.h"
+#include "core_backend.h"
+#include "data_class_order.h"
+
+namespace distill {
+namespace {
+
+bool of_student(const std::string& name) { return name.compare(0, student_prefix.size(), student_prefix) == 0; }
+
+/// Hands to what a method prepares apart its share of a file, and takes it out there; whether there was any.
+bool take_prepared(const Preparation& first, const Parameters& trained_later, WeightFile& file, const std::string& path) {
+    if (!first.parameters || first.parameters == &trained_later) return false;
+    WeightFile theirs;
+    for (const auto& [name, unused] : first.parameters->to_file())
+        if (auto found = file.tensors.extract(name)) theirs.tensors.insert(std::move(found));
+    if (!theirs.tensors.empty()) return first.parameters->from_file(theirs, path), true;
+    if (first.epochs == 0)
+        input_error(path, ": nothing of ", first.parameters->to_file().begin()->first, " and its kin is in it, and no epochs are given to ",
+                    "train them first; name the helpers.safetensors of a run that did, or give it epochs");
+    return false;
+}
+
+/// A classifier of another number of classes stays as it was drawn; what comes before it is worth starting from all the same.
+void leave_other_classifier(const std::map<std::string, HostTensor>& own, WeightFile& file, const std::string& prefix,
+                            const std::string& path) {
+    std::vector<std::pair<HostTensor*, const HostTensor*>> theirs_and_ours;
+    for (const char* name : {"fc.weight", "fc.bias"}) {
+        const auto theirs = file.tensors.find(prefix + name);
+        const auto ours = own.find(student_prefix + name);
+        if (theirs == file.tensors.end() || ours == own.end()) return;
+        const std::vector<int64_t>&found = theirs->second.shape, &here = ours->second.shape;
+        if (found.size() != here.size() || found[0] == here[0] || !std::equal(found.begin() + 1, found.end(), here.begin() + 1)) return;
+        theirs_and_ours.emplace_back(&theirs->second, &ours->second);
+    }
+    std::printf("note: %s: its classifier is one of %lld classes, here there are %lld: all but the classifier (fc) is taken from it\n",
+                path.c_str(), static_cast<long long>(theirs_and_ours[0].first->shape[0]),
+                static_cast<long long>(theirs_and_ours[0].second->shape[0]));
+    for (auto& [theirs, ours] : theirs_and_ours) *theirs = *ours;
+}
+
+/// `network`: the student's.
+void set_start_weights(Parameters& parameters, WeightFile file, const std::string& path, const std::string& network) {
+    require_network(path, file.metadata, network, 0);
+    const auto own = parameters.to_file();
+    bool has_student = false, has_helpers = false;
+    for (const auto& [name, unused] : file.tensors) {
+        has_student |= of_student(name);
+        has_helpers |= !of_student(name) && own.count(name) > 0;
+    }
+    if (has_helpers && !has_student)  // the student stays as it is
+        for (const auto& [name, tensor] : own)
+            if (of_student(name)) file.tensors[name] = tensor;
+    const bool plain = !has_student && !has_helpers;
+    leave_other_classifier(own, file, plain ? "" : student_prefix, path);
+    parameters.from_file(file, path, plain ? student_prefix : "");
+}
+
+}  // namespace
+
+LoaderOptions Laboratory::loader_options(const Options& o) const {
+    LoaderOptions l;
+    l.batch = o.batch;
+    l.shuffle = o.shuffle;
+    l.drop_last = o.drop_last;
+    l.start = o.start();
+    l.augmentation.crop_flip = o.augment == "crop-flip";
+    l.augmentation.reflect = o.crop_pad == "reflect";
+    l.normalization = normalization;
+    return l;
+}
+
+Laboratory Laboratory::beside(const Options& o) const {
+    Laboratory lab;
+    lab.backend = make_backend(o.device, device_options(o));  // also this thread's number of OpenMP threads
+    lab.data = data;
+    lab.on_device = on_device;
+    lab.normalization = normalization;
+    if (!teachers.empty()) lab.teachers = load_teachers(*lab.backend, o, data->classes);
+    return lab;
+}
+
+Laboratory open_laboratory(Options& o) {
+    Laboratory lab;
+    lab.backend = make_backend(o.device, device_options(o));
+    o.device = lab.backend->device() == Device::cpu ? "cpu" : "cuda";
+    o.threads = omp_get_max_threads();
+    auto data = std::make_shared<Dataset>(load_dataset(o.data, o.dataset));
+    lab.normalization = resolve_normalization(o.normalize, *data, o.normalize_auto);
+    o.normalize = to_string(lab.normalization);
+    constexpr uint64_t split_seed = 0;  // the same split for every seed of a run, so that validation accuracies compare
+    if (o.per_class > 0) keep_per_class(*data, o.per_class);
+    if (o.validation > 0) hold_out_validation(*data, o.validation, split_seed);
+    lab.on_device = std::make_shared<DeviceData>(*lab.backend, *data);
+    lab.data = std::move(data);
+    return lab;
+}
+
+std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const MethodFactory& make) {
+    std::unique_ptr<Method> method = make(lab, o);
+    const auto require_fit = [&](const Network& network) { network.require_images(lab.data->height, lab.data->width); };
+    require_fit(method->student());
+    for (const OtherNetwork& other : method->others()) require_fit(*other.network);
+    if (o.init.empty()) return method;
+    WeightFile file = read_safetensors(o.init);
+    const bool took = take_prepared(method->preparation(), method->parameters(), file, o.init);
+    if (!took || !file.tensors.empty()) set_start_weights(method->parameters(), std::move(file), o.init, method->student().name());
+    return method;
+}
+
+std::map<std::string, std::string> load_weights(Parameters& parameters, const std::string& path, const Network& network) {
+    WeightFile file = read_safetensors(path);
+    require_network(path, file.metadata, network.name(), network.classes());
+    const bool beside_helpers = std::any_of(file.tensors.begin(), file.tensors.end(), [](const auto& t) { return of_student(t.first); });
+    parameters.from_file(file, path, beside_helpers ? "" : student_prefix);
+    return file.metadata;
+}
+
+void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& o,
+                               const Dataset& data) {
+    for (const auto& [key, here] : {std::pair<std::string, std::string>{"dataset", o.dataset}, {"normalization", o.normalize}}) {
+        const auto found = metadata.find(key);
+        if (found != metadata.end() && found->second != here)
+            std::printf("warning: %s was trained with %s %s, here it meets %s\n", path.c_str(), key.c_str(), found->second.c_str(),
+                        here.c_str());
+    }
+    if (const std::string difference = compare_classes(metadata, data).difference; !difference.empty())
+        std::printf("warning: %s was trained on other classes, or in another order: %s\n", path.c_str(), difference.c_str());
+}
+
+void require_same_classes(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& o,
+                          const Dataset& data) {
+    constexpr const char* remedy = "; name a network that was trained on these, or add --other-classes if that is meant";
+    const ClassOrder classes = compare_classes(metadata, data);
+    if (o.other_classes) return;
+    if (!classes.difference.empty()) input_error(path, ": was trained on other classes, or in another order: ", classes.difference, remedy);
+    const auto dataset = metadata.find("dataset");
+    if (!classes.known && dataset != metadata.end() && dataset->second != o.dataset)
+        input_error(path, ": was trained on data set ", dataset->second, ", here is ", o.dataset,
+                    ", and whether the classes are the same is not ", "on file", remedy);
+}
+
+void warn_of_normalization(const std::string& six_numbers) {
+    Normalization n = resolve_normalization(six_numbers, {}, "none");
+    for (float* v : {n.mean, n.std})
+        for (int c = 0; c < 3; ++c) {
+            if (v[c] > 1) return;
+            v[c] *= 255;
+        }
+    std::printf("warning: --normalize %s: all six numbers are at most 1, but they are of 255; is %s meant?\n", six_numbers.c_str(),
+                to_string(n).c_str());
+}
+
+}  // namespace distill

@@ -1,0 +1,99 @@
+#include "run_teachers.h"
+
+#include <cstdio>
+
+#include "base_error.h"
+#include "run_experiment.h"
+#include "run_many.h"
+
+namespace distill {
+namespace {
+
+/// The options of `distill train` for these teachers, without a command line.
+struct TeacherTraining {
+    explicit TeacherTraining(const Options& asked) : options(asked) {
+        for (std::string* own : {&options.teacher, &options.teachers, &options.teacher_weights, &options.init, &options.save, &options.id,
+                                 &options.preset})
+            own->clear();
+        options.student = asked.teacher_nets;
+        options.runs = asked.train_teachers;
+        options.log_steps = false;
+        options.role = "teacher";
+        options.generation = 0;
+        options.resume = true;
+        options.run = asked.teachers_run.empty() ? "runs/teachers-" + asked.dataset + "-" + options.student : asked.teachers_run;
+        add_training_options(table, options, false);
+    }
+    fs::path folder(int seed) const { return fs::path(options.run) / ("s" + std::to_string(seed)); }
+    Options options;
+    OptionTable table;
+};
+
+/// A teacher that is there must be the one that would be trained now.
+void require_same_training(const RunFolder& there, const Config& wanted) {
+    there.require_start_key();
+    const Config theirs = there.config();
+    // Other images under the same name have another normalisation, too: the images are the better complaint.
+    if (value_of(theirs, "dataset") == value_of(wanted, "dataset")) require_same_input(there, wanted);
+    for (const auto& [name, value] : wanted) {
+        const bool counts = name == "seed" || (name != "id" && !is_circumstance(name));
+        if (const std::string found = value_of(theirs, name); counts && found != value)
+            input_error(there.path().string(), ": this teacher was trained with ", name, " ", found.empty() ? "(nothing)" : found,
+                        ", asked for is ", value.empty() ? "(nothing)" : value,
+                        "; ask for the same, or name another folder with --teachers-run");
+    }
+}
+
+void train_teachers(const Options& asked) {
+    TeacherTraining t(asked);
+    Options& o = t.options;
+    require_student(o);
+    parse_lr_steps(o.lr_steps);
+    Laboratory lab = open_laboratory(o);
+    Loader(*lab.backend, lab.on_device, lab.loader_options(o));  // says what is wrong with the batch before there is a folder
+    const Config facts = run_facts(lab, o);
+    std::vector<PlannedRun> planned;
+    int left = 0;
+    for (int seed = 0; seed < o.runs; ++seed) {
+        o.seed = static_cast<uint64_t>(seed);
+        Config config{{"method", "train"}};
+        for (auto& row : kept_options(t.table)) config.push_back(std::move(row));
+        config.insert(config.end(), facts.begin(), facts.end());
+        const fs::path folder = t.folder(seed);
+        if (fs::exists(folder)) require_same_training(RunFolder::reopen(folder), config);
+        left += !fs::exists(folder / "result.csv");
+        planned.push_back({folder, "train", o, std::move(config)});
+    }
+    std::printf("%d teacher(s), %s, in %s: %d to train\n", o.runs, o.student.c_str(), o.run.c_str(), left);
+    if (left == 0) return;
+    o.seed = 0;
+    print_configuration("train", kept_options(t.table));
+    if (!interruption()) catch_interruption();
+    try {
+        train_runs(lab, planned, side_by_side(o, *lab.backend), [](Laboratory& own, const Options& settled) {
+            return std::make_unique<Supervised>(*own.backend, settled, own.data->classes);
+        });
+    } catch (const Interrupted&) {
+        throw Interrupted(text("interrupted in the training of the teachers in ", o.run, "; go on with the same command"));
+    }
+}
+
+}  // namespace
+
+void settle_or_train_teachers(const OptionTable& table, Options& o) {
+    if (o.train_teachers == 0) return settle_teachers(o);
+    if (table.given("teachers"))
+        input_error("--train-teachers ", o.train_teachers, ": --teachers ", o.teachers, " names teachers; give one or the other");
+    if (o.teacher_nets.empty())
+        input_error("--train-teachers ", o.train_teachers, ": which network? Name it with --teacher-nets; there are: ", network_names());
+    if (o.teacher_nets.find(',') != std::string::npos)
+        input_error("--teacher-nets ", o.teacher_nets, ": --train-teachers trains teachers of one network; name one");
+    train_teachers(o);
+    const TeacherTraining t(o);
+    o.teachers.clear();
+    for (int seed = 0; seed < o.train_teachers; ++seed)
+        o.teachers += (seed == 0 ? "" : ",") + (t.folder(seed) / "student.safetensors").string();
+    settle_teachers(o);
+}
+
+}  // namespace distill

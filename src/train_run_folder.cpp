@@ -1,0 +1,209 @@
+#include "train_run_folder.h"
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <set>
+#include <thread>
+
+#include "base_error.h"
+#include "base_files.h"
+#include "base_nearest.h"
+#include "base_unfinished.h"
+#include "core_philox.h"
+
+namespace distill {
+namespace {
+
+std::atomic<int> interrupted{0};  // read by every training's thread
+static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch nothing else");
+
+void on_signal(int signal) {
+    if (interrupted && signal != SIGHUP) {  // asked twice: let the default action end the process; a shell repeats SIGHUP by itself
+        std::signal(signal, SIG_DFL);
+        std::raise(signal);
+    }
+    interrupted = 1;
+}
+
+}  // namespace
+
+void catch_interruption() {
+    interrupted = 0;
+    std::signal(SIGINT, on_signal);
+    std::signal(SIGTERM, on_signal);
+    if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup's wish
+}
+
+bool interruption() { return interrupted != 0; }
+
+Config read_config(const fs::path& file) {
+    const CsvTable table = read_csv(file);
+    Config rows;
+    for (size_t i = 0; i < table.rows.size(); ++i) rows.emplace_back(table.cell(i, "option"), table.cell(i, "value"));
+    return rows;
+}
+
+std::string value_of(const Config& config, const std::string& option) {
+    for (const auto& [name, value] : config)
+        if (name == option) return value;
+    return "";
+}
+
+std::map<uint64_t, fs::path> numbered_folders(const fs::path& base, char prefix) {
+    std::map<uint64_t, fs::path> found;
+    std::error_code none;
+    for (const fs::directory_entry& entry : fs::directory_iterator(base, none)) {
+        const std::string name = entry.path().filename().string();
+        const auto number = name[0] == prefix ? parsed_whole(name.substr(1)) : std::nullopt;
+        if (number && *number >= 0 && entry.is_directory()) found[static_cast<uint64_t>(*number)] = entry.path();
+    }
+    return found;
+}
+
+double number_of(const Config::value_type& row, const fs::path& file) {
+    const auto number = parsed_number(row.second);
+    if (!number) input_error(file.string(), ": option '", row.first, "': found '", row.second, "', expected a number");
+    return *number;
+}
+
+bool is_circumstance(const std::string& option) {
+    static const std::set<std::string> names = {"seed", "data", "per-class", "device", "threads", "winograd", "save", "log-steps", "preset",
+                                                "teacher-min", "other-classes", "teacher-nets", "train-teachers", "teachers-run",
+                                                "numbers", "stages", "by"};
+    return names.count(option) > 0 || option.rfind("info.", 0) == 0;
+}
+
+namespace {
+
+constexpr const char* started_in = "info.folder";
+constexpr const char* started_as = "info.run";
+
+/// One path, as found_again says.
+std::string place_now(const fs::path& run, const Config& config, const std::string& value) {
+    const fs::path from = value_of(config, started_in), before = value_of(config, started_as);
+    if (value.empty() || from.empty() || before.empty()) return value;
+    const fs::path old = (from / value).lexically_normal();  // an absolute value stays what it is
+    std::error_code ignored;
+    if (fs::exists(old, ignored)) return value == old || fs::equivalent(old, value, ignored) ? value : old.string();
+    const fs::path along = (fs::absolute(run) / old.lexically_relative(before)).lexically_normal();
+    return fs::exists(along, ignored) ? along.string() : value;
+}
+
+void write_config(const fs::path& file, const Config& config) {
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& [option, value] : config) rows.push_back({option, value});
+    write_file_atomically(file, csv_text({"option", "value"}, rows));
+}
+
+}  // namespace
+
+bool names_places(const std::string& option) {
+    static const std::set<std::string> names = {"data",  "teacher-weights", "teachers", "students", "init", "mha", "weights",
+                                                "graph", "transfer"};
+    return names.count(option) > 0;
+}
+
+std::string found_again(const fs::path& run, const Config& config, const std::string& option, const std::string& value) {
+    if (!names_places(option)) return value;
+    if ((option == "graph" || option == "transfer") && fs::path(value).extension() != ".csv") return value;  // a shipped one's name
+    std::string all;
+    for (const std::string& item : split(value, ',')) {
+        const size_t path_at = option == "weights" || option == "students" ? item.find('=') + 1 : 0;  // npos + 1 == 0
+        all += (all.empty() ? "" : ",") + item.substr(0, path_at) + place_now(run, config, item.substr(path_at));
+    }
+    return all;
+}
+
+bool may_change(const std::string& option) {
+    static const std::set<std::string> names = {"epochs", "threads", "device", "save", started_in, started_as};
+    return names.count(option) > 0 || names_places(option);
+}
+
+bool is_checksum(const std::string& key) { return key.size() > 7 && key.compare(key.size() - 7, 7, "_sha256") == 0; }
+
+RunFolder RunFolder::create(const fs::path& path, const Config& config) {
+    if (fs::exists(path))
+        input_error(path.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+    std::error_code ignored;
+    Config all = config;
+    all.emplace_back(started_in, fs::current_path(ignored).string());
+    all.emplace_back(started_as, fs::absolute(path / "", ignored).parent_path().lexically_normal().string());
+    try {
+        UnfinishedFolder unfinished(path);  // a kill leaves no folder that can neither be started nor resumed
+        write_config(unfinished.path() / "config.csv", all);
+        if (!unfinished.place())
+            input_error(path.string(), ": another process has made this run folder meanwhile; name another with --run, or wait for it");
+    } catch (const fs::filesystem_error& error) {
+        if (is_machines_fault(error.code().value())) cannot_write(path, error.code().value());
+        input_error(path.string(), ": the run folder cannot be made (", error.code().message(), "); name another with --run");
+    }
+    return RunFolder(path);
+}
+
+RunFolder RunFolder::reopen(const fs::path& path) {
+    RunFolder folder(path);
+    if (!fs::exists(folder.file("config.csv")))
+        input_error(path.string(), ": no run to resume here (config.csv is missing); start it without --resume");
+    return folder;
+}
+
+void RunFolder::lock(double patience) {
+    constexpr std::chrono::milliseconds pause(20);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(patience);
+    for (;;) {
+        std::FILE* config = std::fopen(file("config.csv").c_str(), "r");
+        if (!config) input_error(file("config.csv").string(), ": cannot be read");
+        std::shared_ptr<void> opened(config, [](void* f) { std::fclose(static_cast<std::FILE*>(f)); });
+        struct stat locked, there;
+        if (::flock(::fileno(config), LOCK_EX | LOCK_NB) == 0) {
+            const bool same = ::fstat(::fileno(config), &locked) == 0 && ::stat(file("config.csv").c_str(), &there) == 0 &&
+                              locked.st_ino == there.st_ino && locked.st_dev == there.st_dev;
+            if (!same) continue;  // set_option has replaced it meanwhile
+            lock_ = std::move(opened);
+            return;
+        }
+        if (std::chrono::steady_clock::now() < deadline) {
+            std::this_thread::sleep_for(pause);
+            continue;
+        }
+        input_error(path_.string(), ": another process is training in this run folder; wait for it, or name another with --run");
+    }
+}
+
+void RunFolder::set_option(const std::string& option, const std::string& value) {
+    Config rows = config();
+    for (auto& [name, old] : rows)
+        if (name == option) old = value;
+    write_config(file("config.csv"), rows);
+    lock();  // the lock is the file's that was replaced
+}
+
+Config RunFolder::config() const { return read_config(file("config.csv")); }
+
+void RunFolder::require_start_key() const {
+    const std::string found = value_of(config(), "info.start_key");
+    if (found != std::to_string(start_key_version))
+        input_error(path_.string(), ": its start weights and batches were drawn by version ", found.empty() ? "1" : found,
+                    " of the key, this program draws by version ", start_key_version,
+                    "; start anew in another folder, or go on with the program that began it (config.csv, info.commit)");
+}
+
+void RunFolder::write_result(const ResultRow& r) const {
+    const std::vector<std::string> columns = {"id", "dataset", "teacher", "student", "method", "seed", "last", "best", "best_epoch",
+                                              "seconds", "device", "precision", "commit"};
+    const std::vector<std::string> row = {r.id, r.dataset, r.teacher, r.student, r.method, r.seed, number(r.last), number(r.best),
+                                          std::to_string(r.best_epoch), number(r.seconds), r.device, r.precision, r.commit};
+    write_file_atomically(file("result.csv"), csv_text(columns, {row}));
+}
+
+CsvWriter RunFolder::table(const char* name, const std::vector<std::string>& columns, bool resume, size_t keep) const {
+    if (!resume) return CsvWriter(file(name), columns);
+    keep_csv_rows(file(name), keep);
+    return CsvWriter(file(name), columns, CsvWriter::Open::append);
+}
+
+}  // namespace distill
