@@ -22,6 +22,7 @@ struct Batch {
     Var images;     ///< (N,H,W,3), normalised, of the backend's activation type
     Tensor labels;  ///< N int32
     Tensor step{};  ///< int32 in device memory, read when the step runs: the training steps before this one, of all epochs
+    Tensor records{};  ///< N int32: where the images lie in their part of the data set, from 0
     int64_t size() const { return images.shape().n; }
 };
 

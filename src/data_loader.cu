@@ -22,7 +22,7 @@ struct GatherLine {
     uint64_t start;
     float scale[3], shift[3];  ///< value = byte·scale + shift
     T* images;
-    int32_t* batch_labels;
+    int32_t *batch_labels, *batch_records;
 
     /// Index into the image of a coordinate of its padded form; −1: padding.
     DISTILL_HD static int64_t source(int64_t at, int64_t extent, bool reflect) {
@@ -56,7 +56,10 @@ struct GatherLine {
             to[3 * i + 1] = seen * static_cast<float>(from[plane + at]) * s1 + t1;
             to[3 * i + 2] = seen * static_cast<float>(from[2 * plane + at]) * s2 + t2;
         });
-        if (line == 0 && lane.first()) batch_labels[n] = labels[record];
+        if (line == 0 && lane.first()) {
+            batch_labels[n] = labels[record];
+            batch_records[n] = static_cast<int32_t>(record);
+        }
     }
 };
 
@@ -153,7 +156,7 @@ Batch Loader::gather(const DeviceData::Part& from, int64_t images, const int32_t
                      const Augmentation& augmentation) const {
     const int64_t height = data_->height, width = data_->width;
     Batch batch{Var(Tensor(*backend_, {images, height, width, 3}, backend_->activation_type())),
-                Tensor::integers(*backend_, {images, 1, 1, 1}), position_.view(2, {})};
+                Tensor::integers(*backend_, {images, 1, 1, 1}), position_.view(2, {}), Tensor::integers(*backend_, {images, 1, 1, 1})};
     with_type(batch.images.type(), [&](auto t) {
         using T = decltype(t);
         GatherLine<T> g{};
@@ -172,6 +175,7 @@ Batch Loader::gather(const DeviceData::Part& from, int64_t images, const int32_t
         }
         g.images = batch.images.as<T>();
         g.batch_labels = batch.labels.ints();
+        g.batch_records = batch.records.ints();
         for_each_row(*backend_, images * height, width * 3, g);
     });
     return batch;

@@ -56,8 +56,10 @@ LoaderOptions raw(bool crop_flip, bool shuffle = true) {
 struct Seen {
     int64_t n;
     std::vector<float> images;
-    std::vector<int32_t> labels;
-    explicit Seen(const Batch& b) : n(b.size()), images(b.images.value().to_host()), labels(b.labels.ints(), b.labels.ints() + n) {
+    std::vector<int32_t> labels, records;
+    explicit Seen(const Batch& b)
+        : n(b.size()), images(b.images.value().to_host()), labels(b.labels.ints(), b.labels.ints() + n),
+          records(b.records.ints(), b.records.ints() + n) {
         REQUIRE(b.images.shape() == Shape{n, kSide, kSide, 3});
     }
     int at(int64_t image, int y, int x, int channel) const {
@@ -129,6 +131,15 @@ TEST_CASE("loader: an epoch's order is a permutation, another one for every epoc
 
     Loader consecutive(*backend, data, raw(true, false));
     CHECK(order_of(epoch_of(consecutive, 3)) == all);
+}
+
+TEST_CASE("loader: a batch tells which records its images are, in training and in testing") {
+    const auto backend = make_backend("cpu");
+    Loader loader(*backend, signposted(40, 20), raw(true));
+    for (const Seen& b : epoch_of(loader, 3))
+        for (int64_t i = 0; i < b.n; ++i) CHECK(b.records[static_cast<size_t>(i)] == b.record(i));
+    const Seen last(loader.test_batch(1));
+    CHECK(last.records == std::vector<int32_t>{16, 17, 18, 19});
 }
 
 TEST_CASE("loader: the last batch is smaller, or left out") {
