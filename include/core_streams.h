@@ -1,6 +1,8 @@
 // core_streams.h: work on a side stream, beside stream 0. On a device that runs in order all of this is free.
-// defines: OnStream, join
+// defines: OnStream, join, Beside
 #pragma once
+#include <utility>
+
 #include "base_error.h"
 #include "core_backend.h"
 
@@ -24,5 +26,34 @@ class OnStream {
 
 /// Stream 0 waits for all side streams used since the last join.
 inline void join(Backend& backend) { backend.join(); }
+
+/// What side streams are making. Stream 0 waits for them where it is first looked at, so what is queued before that runs beside them.
+template <class T>
+class Beside {
+  public:
+    Beside(Backend& backend, int side, T made) : backend_(&backend), side_(side), made_(std::move(made)) {}
+    /// From stream 0.
+    const T& get() const {
+        if (!joined_) join(*backend_);
+        joined_ = true;
+        return made_;
+    }
+    const T* operator->() const { return &get(); }
+    const T& operator*() const { return get(); }
+    /// Without waiting: for shapes, which are known at once, and to hand on what is still being made; never for values.
+    const T& unjoined() const { return made_; }
+    /// What `make` makes of it, queued behind it on its side stream.
+    template <class Make>
+    auto then(const Make& make) const -> Beside<decltype(make(std::declval<const T&>()))> {
+        const OnStream beside(*backend_, side_);
+        return {*backend_, side_, make(made_)};
+    }
+
+  private:
+    Backend* backend_;
+    int side_;
+    T made_;
+    mutable bool joined_ = false;
+};
 
 }  // namespace distill

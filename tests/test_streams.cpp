@@ -90,6 +90,21 @@ TEST_CASE("streams: what is not joined goes wrong on the stand-in, so it does fi
     CHECK(sum(Order::main_first, false) != expected);
 }
 
+TEST_CASE("streams: what is made beside is waited for where it is first looked at, and what follows from it stays beside") {
+    check_like_cpu([](Backend& backend) {
+        const Var x(Tensor::from_host(backend, shape, off_zero_input("a", shape).values));
+        const auto made = [&] {
+            const OnStream beside(backend, 1);
+            return Beside<Var>(backend, 1, tanh(x));
+        }();
+        const auto squared = made.then([](const Var& y) { return mul(y, y); });
+        const Var meanwhile = relu(x);
+        CHECK(made.unjoined().shape() == shape);
+        return Results{add(meanwhile, squared.get()).value().to_host(), add(*made, made.get()).value().to_host(),
+                       squared->value().to_host()};
+    });
+}
+
 TEST_CASE("streams: scopes do not nest, and streams count from 0") {
     const auto backend = make_backend("cpu");
     {
