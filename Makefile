@@ -214,7 +214,8 @@ emulated:       ## builds the tests with the GPU's kernels run on the CPU, threa
 # and again, and what compares recorded steps to the bit: those run functors as the CPU does, whose sums have another order.
 NO_KERNELS := safetensors*,checkpoint*,interruption*,command line*,bad input*,data*,image*,report*,paper*,*interrupted at any step*,\
               arena*,streams*,replay*,side by side*,workers*,search*,journal*,halving*,\
-              feed commands*,feed: a run*,feed: bad input*,kd: ensemble and ft *,kd: soft-logits*,kd-svd: by the*,mhgd: a run*,mhgd: a sweep*,mhgd: bad*,mhgd: steps rec*,\
+              feed commands*,feed: a run*,feed: bad input*,kd: ensemble and ft *,kd: soft-logits*,kd-svd: by the*,mhgd: a run*,mhgd: a sweep*,mhgd: bad*,\
+              methods: e*,methods: -*,methods: fin*,methods: in any*,methods: two*,\
               mhgd presets*,mhgd nets: images*,fsp?*ab: stopped*,dropout: a stopped*,reconstruct: a row*,reconstruct: bad*,\
               starts*,resuming*,strangers*,unfinished*,files*,texts*,class order*,eval*,answers*,normalize: six*,compare*,likeness*,verdict*,\
               schedule*,known methods*,foreign bytes*,winograd*,ktg search*,not finite: an epoch*,conv plans*,compute capability*

@@ -8,17 +8,17 @@
 #include "core_backend.h"
 #include "core_profile.h"
 #include "data_loader.h"
-#include "graph.h"
-#include "method_kd.h"
+#include "method_table.h"
+#include "method_teacher.h"
 #include "train_options.h"
 
 namespace distill {
 
 struct BenchOptions {
-    std::string method;  ///< train, kd, reviewkd, feed, mhgd, ktg, or teacher: no training, the teachers' forward passes alone
+    std::string method;  ///< a method's, or "teacher": no training, the teachers' forward passes alone
+    std::shared_ptr<MethodOptions> own;  ///< the method's; none: its defaults
     std::string csv, profile_csv;
     Options training;
-    Graph graph;  ///< of ktg. Its frozen nodes get random weights, too
     int steps = 20, warmup = 3, size = 32, classes = 100, runs = 8, teachers = 1;  ///< teachers: of feed and teacher, all of one network
     bool profile = false, augment = false;
 };

@@ -1,7 +1,10 @@
 // cmd_feed_reconstruct.h: how much of the teachers' last maps can be told from a student's (docs/papers.md §3.5).
-// defines: MapDecoder, add_reconstruct_command
+// defines: ReconstructOptions, MapDecoder, add_reconstruct_command
 #pragma once
-#include "method_feed.h"
+#include "data_loader.h"
+#include "method_features.h"
+#include "method_teacher.h"
+#include "train_options.h"
 
 namespace CLI {
 class App;
@@ -9,14 +12,21 @@ class App;
 
 namespace distill {
 
+struct ReconstructOptions {
+    std::string students;  ///< a list, as --teachers
+    int depth = 3;         ///< of a decoder
+    double slope = 0.1;
+};
+
 /// A small decoder from a frozen student's last map to a frozen teacher's, both in evaluation mode. It has the shape of FEED's
 /// transformation layer, 3×3 convolutions C_s→C_t→…→C_t with a LeakyReLU between them, but the last one is linear. Where the maps differ
 /// in size, the larger one is pooled (as feature_loss does). It is trained on the images of the training set, with the run's
 /// augmentation, to the least mean squared error; errors are then taken on the test images.
 class MapDecoder {
   public:
-    /// Of the options --decoder-depth, --decoder-slope, the schedule and the seed count. `loader` gives the test images.
-    MapDecoder(Backend& backend, const Loader& loader, const Teacher& student, const Teacher& teacher, const Options& options);
+    /// Of the options the schedule and the seed count. `loader` gives the test images.
+    MapDecoder(Backend& backend, const Loader& loader, const Teacher& student, const Teacher& teacher, const Options& options,
+               const ReconstructOptions& own);
 
     struct Error {
         double relative_mse = 0;   ///< mean (decoded − map)² / the map's variance: 0 is perfect, 1 what the channels' means achieve

@@ -1,15 +1,11 @@
-// cmd_mhgd_preset.h: MHGD's training, and --preset for the rows of data/paper/mhgd.csv.
-// defines: mhgd_defaults, is_mhgd_preset, apply_mhgd_preset
+// cmd_mhgd_preset.h: --preset for the rows of data/paper/mhgd.csv.
+// defines: is_mhgd_preset, apply_mhgd_preset
 #pragma once
 #include <string>
 
 #include "train_options.h"
 
 namespace distill {
-
-/// docs/papers.md §4.8: 100 epochs, a tenth of the rate from 30, 60 and 80 on, Nesterov, a crop's border reflected, the authors'
-/// normalisation.
-Options mhgd_defaults();
 
 /// Does the id name a row of MHGD's tables?
 bool is_mhgd_preset(const std::string& id);

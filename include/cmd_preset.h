@@ -4,7 +4,7 @@
 #include <string>
 
 #include "paper.h"
-#include "train_options.h"
+#include "train_recipes.h"
 
 namespace distill {
 
@@ -14,11 +14,12 @@ class Preset {
     Preset(OptionTable& table, const std::string& id);
     const PaperRow& row() const { return row_; }
 
-    /// InputError unless the row belongs to this subcommand; `belongs` is empty for a number that is on file only.
+    /// InputError unless the row belongs to this subcommand; `belongs` is empty for a number that is on file only. A row of `kd`'s kin
+    /// belongs to the subcommand of its method, too.
     void require(const std::string& subcommand, const std::string& belongs) const;
 
     void set(const std::string& option, const std::string& value);  ///< unless it was given by hand
-    void set_schedule(const Options& paper);
+    void set_recipe(Options& options, const std::string& recipe);
     void set_subject();  ///< id, data set and the network to train: of a row of method `teacher` the teacher
 
   private:

@@ -1,6 +1,5 @@
 // ktg_graph_run.h: trainings of graphs as folders that are prepared in one process and trained in another.
-// defines: add_graph_options, add_transfer_options, name_networks, set_start, prepare_graph_run, SharedLaboratories,
-//          GraphRunner
+// defines: add_graph_options, prepare_graph_run, SharedLaboratories, GraphRunner
 #pragma once
 #include <filesystem>
 #include <map>
@@ -9,25 +8,18 @@
 #include <optional>
 #include <string>
 
-#include "graph.h"
+#include "method_ktg.h"
 #include "run_experiment.h"
+#include "trainer.h"
 
 namespace distill {
 
-/// All options of `ktg train`; and of these the losses'.
-void add_graph_options(OptionTable& table, Options& options);
-void add_transfer_options(OptionTable& table, Options& options);
-
-/// The networks of a graph as result.csv names them: student the target, teacher the others, joined by +.
-void name_networks(Options& options, const Graph& graph);
-
-/// A graph's role and generation as start_key takes them: one after the latest of the files that its nodes start from, from 1 on; one node
-/// is trained alone, from 0 on.
-void set_start(Options& options, const Graph& graph);
+/// All options of `ktg train`.
+void add_graph_options(OptionTable& table, Options& options, KtgOptions& own);
 
 /// Makes a run folder as `ktg train` would, graph.csv included, for a GraphRunner; `facts` are config.csv's further rows. Nothing happens
 /// where it is there already; InputError if it holds another graph.
-void prepare_graph_run(const fs::path& folder, const Graph& graph, const Options& options, const Config& facts);
+void prepare_graph_run(const fs::path& folder, const Graph& graph, const Options& options, const KtgOptions& own, const Config& facts);
 
 /// Laboratories that several threads' runners share: the data set is read once and lies in the device's memory once.
 class SharedLaboratories {

@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 
+#include "method_ktg.h"
 #include "search_space.h"
 #include "train_options.h"
 
@@ -11,6 +12,7 @@ namespace distill {
 /// What `ktg search` can be told beside how to train.
 struct SearchOptions {
     Options training;
+    KtgOptions losses;  ///< of the graphs: temperature and frozen BatchNorm
     int nodes = 3;
     std::string target = "resnet32a", models = "resnet32a,resnet110a,wrn-28-2";
     std::string sampler = "random", score = "validation", devices = "auto", transfer;

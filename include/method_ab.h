@@ -1,11 +1,12 @@
 // method_ab.h: "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons" (Heo, Lee, Yun, Choi;
 // AAAI 2019), as MHGD's authors compare with it (docs/papers.md §6.7).
-// defines: Connectors, ActivationBoundary
+// defines: Connectors, AbOptions, ActivationBoundary, ab_row
 #pragma once
 #include <string>
 #include <vector>
 
 #include "method_initialised_student.h"
+#include "net_layers.h"
 
 namespace distill {
 
@@ -22,14 +23,20 @@ class Connectors {
     std::vector<BatchNorm> bns_;
 };
 
+struct AbOptions final : InitialisedOptions {
+    std::unique_ptr<Method> make(const Setting&, const Options&) const override;
+};
+
 class ActivationBoundary final : public InitialisedStudent {
   public:
-    /// `image`: what the networks will be shown. InputError: maps that do not pair.
-    ActivationBoundary(Backend& backend, const Options& options, int classes, const Teacher& teacher, const Shape& image);
+    /// InputError: maps that do not pair.
+    ActivationBoundary(const Setting& setting, const Options& options, const AbOptions& own);
 
   private:
     Var transfer_loss(const Batch& batch) const override;
     Connectors connectors_;
 };
+
+extern const MethodRow ab_row;
 
 }  // namespace distill

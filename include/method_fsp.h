@@ -1,5 +1,5 @@
 // method_fsp.h: "A Gift from Knowledge Distillation" (Yim, Joo, Bae, Kim; CVPR 2017), as MHGD's authors compare with it (docs/papers.md §6.6).
-// defines: fsp_loss, Fsp
+// defines: fsp_loss, FspOptions, Fsp, fsp_row
 #pragma once
 #include <vector>
 
@@ -11,13 +11,19 @@ namespace distill {
 /// until both have one size (the paper's differ by one pooling). Gradient into the student alone.
 Var fsp_loss(const std::vector<Var>& student, const std::vector<Var>& teacher);
 
+struct FspOptions final : InitialisedOptions {
+    std::unique_ptr<Method> make(const Setting&, const Options&) const override;
+};
+
 class Fsp final : public InitialisedStudent {
   public:
-    /// `image`: what the networks will be shown. InputError: maps that do not pair.
-    Fsp(Backend& backend, const Options& options, int classes, const Teacher& teacher, const Shape& image);
+    /// InputError: maps that do not pair.
+    Fsp(const Setting& setting, const Options& options, const FspOptions& own);
 
   private:
     Var transfer_loss(const Batch& batch) const override;
 };
+
+extern const MethodRow fsp_row;
 
 }  // namespace distill

@@ -1,6 +1,6 @@
 // method_gradient_mixing.h: two losses of one forward pass whose gradients are kept apart, then mixed parameter by parameter, as MHGD does
 // (arXiv 1907.02226; docs/papers.md §4.7).
-// defines: GradientMixing
+// defines: GradientMixing, add_mixing_option
 #pragma once
 #include <string>
 #include <utility>
@@ -8,9 +8,12 @@
 
 #include "net_parameters.h"
 #include "op_autograd.h"
-#include "train_run_folder.h"
+
 
 namespace distill {
+
+class OptionTable;  // train_option_table.h
+class RunFolder;    // train_run_folder.h
 
 /// With m, t the main and the transfer loss's gradient of one parameter (a tensor), the step goes along m + factor·t:
 ///     clip (the authors' code):  factor = sigmoid(epoch)·min(1, ‖m‖/‖t‖)
@@ -42,5 +45,7 @@ class GradientMixing {
     Tensor squares_, factors_;          ///< (chunks; m², t²), (segments)
     Tensor weight_, sums_;              ///< one float; of ‖m‖, ‖t‖, factor, steps
 };
+
+void add_mixing_option(OptionTable& table, std::string& mixing);  ///< --mixing
 
 }  // namespace distill

@@ -1,12 +1,17 @@
 // method_initialised_student.h: a student that is trained on its teacher's maps alone first, and then on the labels alone.
-// defines: InitialisedStudent
+// defines: InitialisedOptions, InitialisedStudent
 #pragma once
 #include <string>
 #include <vector>
 
-#include "method_kd.h"
+#include "method.h"
 
 namespace distill {
+
+struct InitialisedOptions : MethodOptions {
+    int init_epochs = 40;
+    void add_to(OptionTable& table) override;
+};
 
 /// For --init-epochs the loss is a transfer loss, with weight decay; then momentum is cleared, and it is plain cross-entropy
 /// (docs/papers.md §6.6).
@@ -19,7 +24,7 @@ class InitialisedStudent : public StudentMethod {
 
   protected:
     /// `loss`: the transfer loss's column in preparation.csv.
-    InitialisedStudent(Backend& backend, const Options& options, int classes, const Teacher& teacher, std::string loss);
+    InitialisedStudent(const Setting& setting, const Options& options, const InitialisedOptions& own, std::string loss);
     virtual Var transfer_loss(const Batch& batch) const = 0;
     const Teacher& teacher_;
 

@@ -1,23 +1,35 @@
 // method_kd_svd.h: KD-SVD, the same group's earlier method and MHGD's baseline, and its variant KD-SVDF (docs/papers.md §6.8).
-// defines: KdSvd
+// defines: relation_loss, vector_loss, KdSvdOptions, KdSvd, kd_svd_row, kd_svdf_row
 #pragma once
 #include <string>
 #include <vector>
 
+#include "method.h"
 #include "method_gradient_mixing.h"
-#include "method_kd.h"
 
 namespace distill {
 
-/// CE and the transfer loss, their gradients mixed as MHGD's (GradientMixing). With MHGD's singular vectors v of teacher and student:
-///     kd-svd:   Σ over neighbouring points F, B of Σ (R_s − R_t)², R = exp(−(v_B,i − v_F,j)²/8) for all components i, j
-///     kd-svdf:  Σ over points of Σ (v_s − v_t)²: the vectors themselves. A third party writes "L2 norm"; squared is our
-///               reading.
-/// Both summed over the batch.
+// Of MHGD's singular vectors v of student and teacher at each sensing point, shallow to deep; both summed over the batch.
+
+/// kd-svd: Σ over neighbouring points F, B of Σ (R_s − R_t)², R = exp(−(v_B,i − v_F,j)²/8) for all components i, j.
+Var relation_loss(const std::vector<Var>& student, const std::vector<Var>& teacher);
+/// kd-svdf: Σ over points of Σ (v_s − v_t)²: the vectors themselves. A third party writes "L2 norm"; squared is our reading.
+Var vector_loss(const std::vector<Var>& student, const std::vector<Var>& teacher);
+
+struct KdSvdOptions final : MethodOptions {
+    using Loss = Var (*)(const std::vector<Var>& student, const std::vector<Var>& teacher);
+    explicit KdSvdOptions(Loss which = relation_loss) : loss(which) {}
+    Loss loss;  ///< not an option: each has a row
+    std::string mixing = "clip";
+    void add_to(OptionTable& table) override { add_mixing_option(table, mixing); }
+    std::unique_ptr<Method> make(const Setting&, const Options&) const override;
+};
+
+/// CE and the transfer loss, their gradients mixed as MHGD's (GradientMixing).
 class KdSvd final : public StudentMethod {
   public:
     /// InputError if the sensing points do not pair.
-    KdSvd(Backend& backend, const Options& options, int classes, const Teacher& teacher);
+    KdSvd(const Setting& setting, const Options& options, const KdSvdOptions& own);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_transfer"}; }
     void begin_epoch(int epoch) override { mixing_.begin_epoch(epoch); }
     StepResult step(const Batch& batch) override;
@@ -27,8 +39,10 @@ class KdSvd final : public StudentMethod {
 
   private:
     const Teacher& teacher_;
-    bool relations_;  ///< kd-svd; else kd-svdf
+    KdSvdOptions::Loss loss_;
     GradientMixing mixing_;
 };
+
+extern const MethodRow kd_svd_row, kd_svdf_row;
 
 }  // namespace distill

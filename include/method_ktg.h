@@ -1,6 +1,6 @@
 // method_ktg.h: "Knowledge Transfer Graph for Deep Collaborative Learning" (Minami, Hirakawa, Yamashita, Fujiyoshi; ACCV 2020; arXiv 1909.04286;
 // docs/papers.md §2).
-// defines: EnsembleNetwork, KnowledgeTransferGraph
+// defines: KtgOptions, EnsembleNetwork, KnowledgeTransferGraph, ktg_row
 #pragma once
 #include <map>
 #include <memory>
@@ -8,11 +8,34 @@
 #include <string>
 #include <vector>
 
+#include "base_csv.h"
 #include "graph.h"
 #include "graph_gates.h"
-#include "trainer.h"
+#include "method.h"
+#include "net.h"
 
 namespace distill {
+
+struct KtgOptions final : MethodOptions {
+    std::string file, models, weights;  ///< what names the graph
+    double temperature = 1;
+    std::string frozen_bn = "running";
+    Graph graph;  ///< what they name; settle() reads it
+    void add_to(OptionTable& table) override;
+    void add_naming_to(OptionTable& table);    ///< --graph, --models, --weights
+    void add_transfer_to(OptionTable& table);  ///< --temperature, --frozen-bn
+    /// Reads the graph. InputError for one that is not sound or lacks weights.
+    void settle(Options& options) override;
+    std::unique_ptr<Method> make(const Setting&, const Options&) const override;
+};
+
+/// The graph that options name, with their networks and weights; sound, but perhaps still without weights for a frozen node.
+Graph named_graph(const KtgOptions& own);
+/// The networks of a graph as result.csv names them: student the target, teacher the others, joined by +.
+void name_networks(Options& options, const Graph& graph);
+/// A graph's role and generation as start_key takes them: one after the latest of the files that its nodes start from, from 1 on; one node
+/// is trained alone, from 0 on.
+void set_start(Options& options, const Graph& graph);
 
 /// A network without parameters: its logits are the sum of its members'.
 class EnsembleNetwork final : public Network {
@@ -34,9 +57,8 @@ class EnsembleNetwork final : public Network {
 /// If node 0 is an ensemble (docs/papers.md §2.5), its accuracy is the run's, and its members are trained.
 class KnowledgeTransferGraph final : public Method {
   public:
-    /// Reads options.temperature, frozen_bn, epochs, batch and seed; the linear gate needs `records`, the size of the training set.
-    /// A node with weights starts from them (InputError if they are not its network's), any other at random.
-    KnowledgeTransferGraph(Backend& backend, const Graph& graph, const Options& options, int classes, int64_t records);
+    /// own.graph's. A node with weights starts from them (InputError if they are not its network's), any other at random.
+    KnowledgeTransferGraph(const Setting& setting, const Options& options, const KtgOptions& own);
 
     Parameters& parameters() override { return parameters_; }
     const Network& student() const override { return *nodes_.front().network; }
@@ -77,5 +99,7 @@ class KnowledgeTransferGraph final : public Method {
     Tensor totals_;          ///< (edges,1,1,EdgeTotals::columns) of the epoch so far
     std::optional<CsvWriter> edges_csv_;
 };
+
+extern const MethodRow ktg_row;
 
 }  // namespace distill

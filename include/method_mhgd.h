@@ -1,14 +1,28 @@
 // method_mhgd.h: Graph-based Knowledge Distillation by Multi-head Attention Network (Lee, Song; BMVC 2019; arXiv 1907.02226).
 // The equations and their sources: docs/papers.md §4.
-// defines: AttentionNetwork, Mhgd
+// defines: MhgdOptions, AttentionNetwork, Mhgd, mhgd_row
 #pragma once
 #include <string>
 #include <vector>
 
+#include "method.h"
 #include "method_gradient_mixing.h"
-#include "method_kd.h"
+#include "net_layers.h"
+#include "train_options.h"
 
 namespace distill {
+
+struct MhgdOptions final : MethodOptions {
+    int heads = 8;
+    int mha_epochs = 40;
+    std::string mha, mha_bn = "running", mixing = "clip";
+    bool head_dropping = true;
+    void add_to(OptionTable& table) override;
+    void add_all_but_heads_to(OptionTable& table);
+    void settle(Options& options) override;
+    std::vector<std::pair<std::string, std::string>> files() const override;
+    std::unique_ptr<Method> make(const Setting&, const Options&) const override;
+};
 
 /// Whose statistics a BatchNorm takes: the batch's, remembered or not, or the remembered ones.
 enum class Statistics { batch_remembered, batch, running };
@@ -45,8 +59,8 @@ class AttentionNetwork {
 /// their gradients mixed (GradientMixing). The networks are kept in mha.safetensors.
 class Mhgd final : public StudentMethod {
   public:
-    /// InputError: sensing points that do not pair; options.mha of another teacher or other heads.
-    Mhgd(Backend& backend, const Options& options, int classes, const Teacher& teacher);
+    /// InputError: sensing points that do not pair; attention networks (own.mha) of another teacher or other heads.
+    Mhgd(const Setting& setting, const Options& options, const MhgdOptions& own);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_transfer"}; }
     Preparation preparation() override;
     void begin_epoch(int epoch) override { mixing_.begin_epoch(epoch); }
@@ -64,10 +78,13 @@ class Mhgd final : public StudentMethod {
 
     const Teacher& teacher_;
     const Options options_;
+    const MhgdOptions own_;
     Statistics statistics_;  ///< in the transfer
     Parameters attention_;
     std::vector<AttentionNetwork> networks_, still_;  ///< one a pair
     GradientMixing mixing_;
 };
+
+extern const MethodRow mhgd_row;
 
 }  // namespace distill

@@ -1,13 +1,17 @@
 // method_reviewkd.h: "Distilling Knowledge via Knowledge Review" (Chen, Liu, Zhao, Jia; CVPR 2021; arXiv 2104.09044; docs/papers.md §5).
-// defines: hcl, AttentionFusion, ReviewKD, review_weight, require_review_pair
+// defines: hcl, AttentionFusion, ReviewOptions, ReviewKD, reviewkd_row, review_weight, require_review_pair
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "method_kd.h"
+#include "method.h"
+#include "net_layers.h"
 
 namespace distill {
+
+struct Feature;  // net.h
 
 /// Hierarchical context loss of one level: MSE(s, t) at full size, then of both average-pooled to 4×4, 2×2, 1×1 with weights ½, ¼, ⅛
 /// in the order of the sizes used (one not smaller than the map is skipped, and takes no weight), divided by the sum of the weights used.
@@ -33,11 +37,21 @@ class AttentionFusion {
     bool fuses_, attends_;
 };
 
+struct ReviewOptions final : MethodOptions {
+    std::optional<double> kd_weight;  ///< λ; by pair if not given
+    int kd_warmup = 20;
+    std::string teacher_bn = "running";
+    bool no_review = false, no_residual = false, no_abf = false, no_hcl = false;
+    void add_to(OptionTable& table) override;
+    void settle(Options& options) override;
+    std::unique_ptr<Method> make(const Setting&, const Options&) const override;
+};
+
 /// CE + λ·min(1, epoch/warm-up)·Σ over levels of HCL. Levels go from the deepest (the pooled vector) to the shallowest (stage 1).
 /// Ablations (docs/papers.md §5.8): no_review, no_residual (the review's parts are summed before they are compared), no_abf, no_hcl.
 class ReviewKD final : public StudentMethod {
   public:
-    ReviewKD(Backend& backend, const Options& options, int classes, const Teacher& teacher);
+    ReviewKD(const Setting& setting, const Options& options, const ReviewOptions& own);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_reviewkd"}; }
     void begin_epoch(int epoch) override;
     StepResult step(const Batch& batch) override;
@@ -47,6 +61,7 @@ class ReviewKD final : public StudentMethod {
     std::vector<Var> review_separately(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const;
 
     const Teacher& teacher_;
+    Mode teacher_mode_;
     std::vector<AttentionFusion> fusions_;                ///< deepest first
     std::vector<std::vector<AttentionFusion>> separate_;  ///< --no-residual: [teacher level][student level], deepest first
     bool residual_, hcl_;
@@ -54,6 +69,8 @@ class ReviewKD final : public StudentMethod {
     int warmup_;
     Tensor scheduled_weight_;  ///< λ·min(1, epoch/warm-up), one float in device memory
 };
+
+extern const MethodRow reviewkd_row;
 
 /// λ of a pair: the authors' where docs/papers.md §5.5 has it, else 1.
 double review_weight(const std::string& teacher, const std::string& student);

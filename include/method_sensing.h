@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "method_kd.h"
+#include "method_teacher.h"
 
 namespace distill {
 

@@ -1,5 +1,5 @@
 // run_experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
-// defines: kd_methods, Settle, require_student, run_experiment, kept_options, print_configuration, take_options_of,
+// defines: Chooser, Settle, require_student, run_experiment, kept_options, print_configuration, take_options_of,
 //          take_seeds_of, run_facts, with_start, side_by_side, checksum
 #pragma once
 #include <functional>
@@ -7,13 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "method_table.h"
 #include "run_session.h"
+#include "train_run_folder.h"
 
 namespace distill {
 
-/// What `distill kd --method` can be; config.csv and result.csv have that as the run's method.
-inline const std::vector<std::string> kd_methods{"kd",  "ensemble", "ban",    "ft",     "soft-logits",
-                                                  "fsp", "ab",       "kd-svd", "kd-svdf"};
+/// What is trained by; asked for again once a resumed run's options are known.
+using Chooser = std::function<ChosenMethod()>;
 
 /// Called once the options are final (a resumed run's are the ones it was started with), before anything is opened: says what is wrong
 /// with them, and sets what follows from them.
@@ -21,17 +22,18 @@ using Settle = std::function<void(Options&)>;
 /// InputError unless the student is a network; `option` is where it is named.
 void require_student(Options& options, const char* option = "--student");
 
-/// Trains `options.runs` seeds, options.side_by_side at a time. Prints the resolved configuration first, measures the teacher before
-/// distilling (InputError below --teacher-min), keeps each run's folder, and with --resume goes on where a run stopped and skips a
-/// finished one.
-void run_experiment(const std::string& method_name, OptionTable& table, Options& options, bool distills, const MethodFactory& make_method,
-                    const Settle& settle = [](Options& o) { require_student(o); });
+/// Trains `options.runs` seeds, options.side_by_side at a time. Prints the resolved configuration first, measures the teachers, if the
+/// method has some (InputError below --teacher-min), keeps each run's folder, and with --resume goes on where a run stopped and skips a
+/// finished one. `command` is what it goes on with ("kd", "ktg"); `facts` are further rows of config.csv.
+void run_experiment(const std::string& command, const Chooser& chosen, OptionTable& table, Options& options, const Settle& settle,
+                    const Config& facts = {});
 
 /// What config.csv keeps of a subcommand's options, and what prints first.
 Config kept_options(const OptionTable& table);
 void print_configuration(const std::string& method_name, const Config& rows);
 /// A resumed run has the options it was started with; one given by hand must say the same (InputError). Of several runs each has its own
-/// seed. What is not part of a run may be said anew: --save, those of `free`, --threads and --device (in a line), and where files lie;
+/// seed. What is not part of a run may be said anew: what its option says so of, those of `free`, --threads and --device (in a line), and
+/// where files lie;
 /// places that are not said are looked for (found_again).
 void take_options_of(const RunFolder& folder, const std::string& method_name, OptionTable& table, bool one_of_many = false,
                      const std::set<std::string>& free = {});

@@ -8,6 +8,7 @@
 
 #include "run_session.h"
 #include "train_run_folder.h"
+#include "trainer.h"
 
 namespace distill {
 

@@ -7,7 +7,9 @@
 #include <memory>
 #include <string>
 
-#include "method_kd.h"
+#include "data_loader.h"
+#include "method.h"
+#include "method_teacher.h"
 
 namespace distill {
 
@@ -24,6 +26,7 @@ struct Laboratory {
     Teachers teachers;  ///< none for plain training
 
     LoaderOptions loader_options(const Options& options) const;
+    Setting setting() const;  ///< for its methods
     /// Another one on the same device, with a backend and teachers of its own, for the thread that calls this. This one must stay,
     /// and stay as it is, as long as the other is there.
     Laboratory beside(const Options& options) const;

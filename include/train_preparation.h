@@ -1,34 +1,18 @@
 // train_preparation.h: what is trained by itself, on the run's batches: a method's helper before the student, or the student on another loss.
-// defines: Preparation, sgd_options, PreparationPhase
+// defines: sgd_options, PreparationPhase
 #pragma once
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "data_loader.h"
-#include "net_parameters.h"
-#include "train_checkpoint.h"
-#include "train_optim.h"
+#include "method.h"
 #include "train_options.h"
+#include "train_checkpoint.h"
 #include "train_run_folder.h"
 #include "train_step_replay.h"
 
 namespace distill {
-
-/// `epochs` passes of SGD over `parameters`, the method's own: apart from those that it trains with the student, or these themselves,
-/// which then begin their training with these values and without momentum.
-struct Preparation {
-    int epochs = 0;                           ///< 0: none
-    Parameters* parameters = nullptr;
-    std::string loss{};                       ///< the loss as tables and lines name it
-    std::function<Var(const Batch&)> step{};  ///< returns the loss; bound by the same rules as Method::step
-    std::function<double(int epoch)> rate{};  ///< learning rate of an epoch (counted from 0); none: the run's first, throughout
-    std::optional<SgdOptions> sgd{};          ///< none: the run's
-    std::string name = "preparation";         ///< what tables and lines call it
-    bool in_steps_csv = false;                ///< with --log-steps: its steps stand there before the student's, in a column of their own
-    std::function<void(const RunFolder&)> keep{};  ///< called at its end: the place for a file of its own
-};
 
 /// The SGD that --momentum, --weight-decay and --nesterov ask for.
 SgdOptions sgd_options(const Options& options);

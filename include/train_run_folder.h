@@ -1,5 +1,5 @@
 // train_run_folder.h: runs/<name>/ and the files in it.
-// defines: Config, read_config, value_of, numbered_folders, number_of, is_circumstance, is_checksum, names_places, may_change,
+// defines: Config, read_config, value_of, numbered_folders, number_of, is_checksum, names_places, may_change,
 //          found_again, ResultRow, RunFolder, catch_interruption, interruption
 #pragma once
 #include <cstdint>
@@ -23,10 +23,6 @@ double number_of(const Config::value_type& row, const std::filesystem::path& fil
 
 /// The folders `prefix`<number> in `base`, by number (s0, s1, … of seeds); none where there is no such folder.
 std::map<uint64_t, std::filesystem::path> numbered_folders(const std::filesystem::path& base, char prefix);
-
-/// Does an option say where, by what, how watchfully or as a part of what a run was made, but not what was run? (Of --data and --per-class
-/// the images count, info.data_sha256.)
-bool is_circumstance(const std::string& option);
 
 /// Does a row say what a file holds (info.…_sha256)?
 bool is_checksum(const std::string& key);

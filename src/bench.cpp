@@ -25,6 +25,8 @@
 #include "core_profile.h"
 #include "core_work_count.h"
 #include "launch_kernels.h"
+#include "method_ktg.h"
+#include "method_mhgd.h"
 
 namespace distill {
 namespace {
@@ -166,41 +168,41 @@ void run_several(BenchOptions o) {
 }
 
 /// The graph that --graph and --models name; weights that it names are not wanted here.
-void read_bench_graph(BenchOptions& o) {
-    const std::filesystem::path file = find_graph(o.training.graph);
-    o.graph = read_graph(file);
-    set_models(o.graph, o.training.models, "--models");
-    require_sound(o.graph, file.string());
-    for (GraphNode& node : o.graph.nodes) node.weights.clear();
+void read_bench_graph(const BenchOptions& o) {
+    auto& own = static_cast<KtgOptions&>(*o.own);
+    own.graph = named_graph(own);
+    for (GraphNode& node : own.graph.nodes) node.weights.clear();
 }
 
 /// What a node costs where there is no graph: a training of its own, of a frozen one the forward pass. Ensembles and nodes that nobody
 /// uses cost nothing.
-std::vector<BenchOptions> nodes_alone(const BenchOptions& o) {
+std::vector<BenchOptions> nodes_alone(const BenchOptions& o, const Graph& graph) {
     std::vector<BenchOptions> alone;
-    for (int i = 0; i < o.graph.size(); ++i) {
-        if (o.graph.node(i).is_ensemble() || !o.graph.is_needed(i)) continue;
+    for (int i = 0; i < graph.size(); ++i) {
+        if (graph.node(i).is_ensemble() || !graph.is_needed(i)) continue;
         alone.push_back(o);
-        const bool trained = o.graph.is_trained(i);
+        const bool trained = graph.is_trained(i);
         alone.back().method = trained ? "train" : "teacher";
-        (trained ? alone.back().training.student : alone.back().training.teacher) = o.graph.node(i).model;
+        alone.back().own = nullptr;
+        (trained ? alone.back().training.student : alone.back().training.teacher) = graph.node(i).model;
     }
     return alone;
 }
 
 /// A graph's step beside the sum of its nodes' single ones, taken in turns.
-void run_ktg(BenchOptions o) {
+void run_ktg(const BenchOptions& o) {
     read_bench_graph(o);
+    const auto& own = static_cast<const KtgOptions&>(*o.own);
     std::vector<std::unique_ptr<BenchTraining>> timed;  // the graph, then its nodes
     timed.push_back(std::make_unique<BenchTraining>(o));
     std::vector<std::string> names;
-    for (const GraphNode& node : o.graph.nodes) names.push_back(node.model);
-    const std::vector<BenchOptions> alone = nodes_alone(o);
+    for (const GraphNode& node : own.graph.nodes) names.push_back(node.model);
+    const std::vector<BenchOptions> alone = nodes_alone(o, own.graph);
     for (const BenchOptions& node : alone) timed.push_back(std::make_unique<BenchTraining>(node));
     const std::vector<double> times = ms_in_turns(timed, o.warmup, o.steps);
 
     Backend& backend = timed.front()->backend();
-    const std::string name = "ktg " + std::filesystem::path(o.training.graph).stem().string() + " " + joined(names, "+");
+    const std::string name = "ktg " + std::filesystem::path(own.file).stem().string() + " " + joined(names, "+");
     const double ms = times.front(), images = 1000.0 * static_cast<double>(o.training.batch) / ms;
     double sum = 0;
     std::string addends;
@@ -228,6 +230,7 @@ void run_mhgd(const BenchOptions& o) {
     for (const char* method : {"mhgd", "train", "teacher", "kd"}) {
         BenchOptions one = o;
         one.method = method;
+        if (one.method != o.method) one.own = nullptr;
         if (one.method == "train") one.training.teacher.clear();
         timed.push_back(std::make_unique<BenchTraining>(one));
     }
@@ -240,23 +243,27 @@ void run_mhgd(const BenchOptions& o) {
 struct BenchCommand {
     BenchOptions options;
     OptionTable table;
-    explicit BenchCommand(CLI::App& app) : table(app) {}
 };
 
 std::shared_ptr<BenchCommand> add_bench(CLI::App& bench, const std::string& name, const std::string& help, const std::string& method,
                                         CLI::App*& sub) {
     sub = bench.add_subcommand(name, help);
-    auto command = std::make_shared<BenchCommand>(*sub);
+    auto command = std::make_shared<BenchCommand>();
     BenchOptions& o = command->options;
     OptionTable& t = command->table;
     o.method = method;
-    o.training.kd_weight = 1.0;
+    const MethodRow& row = *find_method(method);
+    o.own = choose(row).options;
+    OptionTable of_method;
+    o.own->add_to(of_method);
+    if (of_method.has("kd-weight")) of_method.set("kd-weight", "1", "bench");  // which random weights stay finite with
     if (method == "ktg") {
-        t.add("--graph", o.training.graph, "the graph: a shipped one's name, or a .csv file; frozen nodes get random weights")->required();
-        t.add("--models", o.training.models, "other networks on its nodes: 0=resnet20,1=wrn-16-2");
+        auto& own = static_cast<KtgOptions&>(*o.own);
+        t.add("--graph", own.file, "the graph: a shipped one's name, or a .csv file; frozen nodes get random weights").required();
+        t.add("--models", own.models, "other networks on its nodes: 0=resnet20,1=wrn-16-2");
     } else {
-        if (method != "train") t.add("--teacher", o.training.teacher, "teacher network, with random weights")->required();
-        t.add(method == "train" ? "--student,--net" : "--student", o.training.student, "network to train")->required();
+        if (row.teachers != Teaching::none) t.add("--teacher", o.training.teacher, "teacher network, with random weights").required();
+        t.add(row.teachers == Teaching::none ? "--student,--net" : "--student", o.training.student, "network to train").required();
     }
     t.add("--batch", o.training.batch, {1}, "images a step");
     t.add("--steps", o.steps, {1}, "timed steps");
@@ -277,23 +284,30 @@ void add_bench_command(CLI::App& app) {
     auto* bench = app.add_subcommand("bench", "time a training step beside the machine's lower bounds");
     bench->require_subcommand(1);
     CLI::App* sub = nullptr;
-    for (const char* method : {"train", "kd", "reviewkd"}) {
-        auto c = add_bench(*bench, method, std::string("a step of distill ") + method, method, sub);
+    for (const MethodRow* row : methods()) {
+        const std::string method = row->name;
+        if (method == "feed" || method == "mhgd" || method == "ktg") continue;  // those come with their parts, below
+        auto c = add_bench(*bench, method, "a step of distill " + method, method, sub);
         c->table.add_switch("--profile", c->options.profile, "also print the time of each kind of operation");
         c->table.add("--profile-csv", c->options.profile_csv, "write that table here");
+        c->table.attach(*sub);
         sub->callback([c] { run_bench(c->options); });
     }
     auto feed = add_bench(*bench, "feed", "a step with several teachers beside its parts, and what each adds to the memory", "feed", sub);
     feed->table.add("--teachers-count", feed->options.teachers, {1, 64}, "teachers, all of one network");
+    feed->table.attach(*sub);
     sub->callback([feed] { bench_feed(feed->options); });
     auto mhgd = add_bench(*bench, "mhgd", "a step of distill mhgd beside its student's plain step and its teacher's forward pass", "mhgd", sub);
-    mhgd->table.add("--heads", mhgd->options.training.heads, {1}, "attention heads");
+    mhgd->table.add("--heads", static_cast<MhgdOptions&>(*mhgd->options.own).heads, {1}, "attention heads");
     mhgd->table.add_switch("--profile", mhgd->options.profile, "also print the time of each kind of operation");
+    mhgd->table.attach(*sub);
     sub->callback([mhgd] { run_mhgd(mhgd->options); });
     auto graph = add_bench(*bench, "ktg", "a step of a graph beside the sum of its nodes' single steps", "ktg", sub);
+    graph->table.attach(*sub);
     sub->callback([graph] { run_ktg(graph->options); });
     auto c = add_bench(*bench, "several", "trainings at once beside one alone (distill train), in images a second", "train", sub);
     c->table.add("--runs", c->options.runs, {1, 64}, "trainings at once, which share the CPU's threads");
+    c->table.attach(*sub);
     sub->callback([c] { run_several(c->options); });
     add_bench_svd(*bench);
 }

@@ -31,8 +31,8 @@ class LayersAlone {
         const auto elsewhere = make_backend(o.training.device, device_options(o.training));  // a network would count as memory here
         const Shape in = last_map(*elsewhere, o.training.student, o), out = last_map(*elsewhere, o.training.teacher, o);
         for (int n = 0; n < o.teachers; ++n)
-            layers_.emplace_back(parameters_, "ntl." + std::to_string(n), in.c, out.c, out.c, o.training.ntl_depth,
-                                 static_cast<float>(o.training.ntl_slope));
+            layers_.emplace_back(parameters_, "ntl." + std::to_string(n), in.c, out.c, out.c, FeedOptions().ntl_depth,
+                                 static_cast<float>(FeedOptions().ntl_slope));
         parameters_.allocate(o.training.start());
         map_ = Tensor(*backend_, in, backend_->activation_type());
         std::vector<float> values(static_cast<size_t>(in.size()));
@@ -68,6 +68,7 @@ class LayersAlone {
 };
 
 BenchOptions as(BenchOptions o, const std::string& method, int teachers) {
+    if (method != o.method) o.own = nullptr;
     o.method = method;
     o.teachers = teachers;
     return o;
@@ -103,8 +104,7 @@ Memory measure_memory(const BenchOptions& o) {
     m.map = static_cast<double>(last_map(*elsewhere, o.training.teacher, o).size() * bytes_of(backend->activation_type())) / mib;
     const Tensor images(*backend, {o.training.batch, o.size, o.size, 3}, backend->activation_type());
     const double still = arena_mib(*backend);
-    teacher(Var(images));
-    backend->join();
+    teacher(Var(images)).get();
     m.scratch = arena_mib(*backend) - still - m.map;
     return m;
 }

@@ -123,14 +123,13 @@ void run_svd(const SvdBench& o) {
 struct SvdCommand {
     SvdBench options;
     OptionTable table;
-    explicit SvdCommand(CLI::App& app) : table(app) {}
 };
 
 }  // namespace
 
 void add_bench_svd(CLI::App& bench) {
     CLI::App* sub = bench.add_subcommand("svd", "leading singular vectors of maps beside LAPACK's full SVD");
-    const auto command = std::make_shared<SvdCommand>(*sub);
+    const auto command = std::make_shared<SvdCommand>();
     SvdBench& o = command->options;
     OptionTable& t = command->table;
     t.add("--count", o.count, {1, 64}, "vectors of each map");
@@ -139,6 +138,7 @@ void add_bench_svd(CLI::App& bench) {
     t.add("--device", o.training.device, {"auto", "cpu", "cuda"}, "where to compute");
     t.add("--threads", o.training.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
     t.add("--csv", o.csv, "also write the figures here");
+    t.attach(*sub);
     sub->callback([command] { run_svd(command->options); });
 }
 

@@ -5,10 +5,7 @@
 #include "base_error.h"
 #include "core_conv_plan_store.h"
 #include "core_philox.h"
-#include "method_feed.h"
-#include "method_ktg.h"
-#include "method_mhgd.h"
-#include "method_reviewkd.h"
+#include "method_features.h"
 
 namespace distill {
 namespace {
@@ -57,19 +54,16 @@ BenchTraining::BenchTraining(const BenchOptions& o, const Dataset& data)
     for (int i = 0; i < o.teachers && !o.training.teacher.empty(); ++i)
         teachers_.push_back(std::make_unique<Teacher>(*backend_, o.training, o.classes, i + 1));
     recall_machine_conv_plans(*backend_);
-    if (o.method == "train") method_ = std::make_unique<Supervised>(*backend_, o.training, o.classes);
-    if (o.method == "kd") method_ = std::make_unique<KnowledgeDistillation>(*backend_, o.training, o.classes, *teachers_.front());
-    if (o.method == "reviewkd") method_ = std::make_unique<ReviewKD>(*backend_, o.training, o.classes, *teachers_.front());
-    if (o.method == "feed") method_ = std::make_unique<Feed>(*backend_, o.training, o.classes, teachers_);
-    if (o.method == "mhgd") method_ = std::make_unique<Mhgd>(*backend_, o.training, o.classes, *teachers_.front());
-    if (o.method == "ktg")
-        method_ = std::make_unique<KnowledgeTransferGraph>(*backend_, o.graph, o.training, o.classes, data.train.records);
+    if (const MethodRow* row = find_method(o.method)) {
+        const Setting setting{*backend_, {1, data.height, data.width, 3}, o.classes, data.train.records, pointers(teachers_)};
+        method_ = (o.own ? o.own : choose(*row).options)->make(setting, o.training);
+    }
     loader_.begin_epoch(0);
     batch_ = loader_.train_batch(o.training.batch);
     for (const auto& teacher : teachers_) settle(teacher->network(), batch_);
     if (!method_) return;
     for (const PretrainedNetwork& frozen : method_->pretrained()) settle(frozen.network, batch_);
-    method_->begin_epoch(o.training.kd_warmup);  // the full weight of the transfer loss
+    method_->begin_epoch(o.training.epochs);  // the full weight of the transfer loss
 }
 
 void BenchTraining::step() {
@@ -91,8 +85,7 @@ void BenchTraining::require_finite() const {
 void BenchTraining::queue() {
     const Batch batch = augment_ ? loader_.train_batch(batch_.size()) : batch_;
     if (!method_) {
-        look(teachers_, batch.images);
-        backend_->join();
+        answers_of(pointers(teachers_), batch.images).get();
         return;
     }
     StepResult r;

@@ -1,16 +1,12 @@
 #include "cmd_feed_preset.h"
 
-#include <algorithm>
-
 #include "base_error.h"
 #include "base_nearest.h"
+#include "cmd_kd.h"
 #include "cmd_preset.h"
-#include "run_experiment.h"
 
 namespace distill {
 namespace {
-
-bool is_kin_of_kd(const std::string& method) { return std::count(kd_methods.begin(), kd_methods.end(), method) > 0; }
 
 std::string subcommand_of(const std::string& method) {
     if (method == "teacher" || method == "student") return "train";
@@ -21,23 +17,15 @@ std::string subcommand_of(const std::string& method) {
 
 }  // namespace
 
-Options feed_defaults() {
-    Options o;
-    o.epochs = 200;
-    o.lr_steps = "100,150";
-    o.nesterov = false;
-    return o;
-}
-
 bool is_feed_preset(const std::string& id) { return id.compare(0, 5, "feed-") == 0; }
 
 void apply_feed_preset(const std::string& subcommand, OptionTable& table, Options& options) {
     Preset preset(table, options.preset);
     const PaperRow& row = preset.row();
     preset.require(subcommand, subcommand_of(row.method));
-    preset.set_schedule(feed_defaults());
+    preset.set_recipe(options, "feed");
     preset.set_subject();
-    if (is_kin_of_kd(row.method)) preset.set("method", row.method);
+    if (is_kin_of_kd(row.method) && table.has("method")) preset.set("method", row.method);
     if (row.method == "kd" || row.method == "ft" || row.method == "ban") preset.set("teacher", row.teacher);
     if ((row.method == "feed" || row.method == "ensemble") && !table.given("teachers")) {
         const std::vector<std::string> teachers = split(row.teacher, '+');

@@ -9,14 +9,14 @@
 #include "base_safetensors.h"
 #include "base_version.h"
 #include "core_conv_plan_store.h"
-#include "core_streams.h"
 #include "run_experiment.h"
 #include "run_many.h"
 #include "train_schedule.h"
 
 namespace distill {
 
-MapDecoder::MapDecoder(Backend& backend, const Loader& loader, const Teacher& student, const Teacher& teacher, const Options& o)
+MapDecoder::MapDecoder(Backend& backend, const Loader& loader, const Teacher& student, const Teacher& teacher, const Options& o,
+                       const ReconstructOptions& own)
     : backend_(backend),
       loader_(loader),
       student_(student),
@@ -25,16 +25,15 @@ MapDecoder::MapDecoder(Backend& backend, const Loader& loader, const Teacher& st
       lr_steps_(parse_lr_steps(o.lr_steps)),
       parameters_(backend),
       decoder_(parameters_, "decoder", student.network().feature_channels().back(), teacher.network().feature_channels().back(),
-               teacher.network().feature_channels().back(), o.ntl_depth, static_cast<float>(o.ntl_slope), ChainEnd::linear) {
+               teacher.network().feature_channels().back(), own.depth, static_cast<float>(own.slope), ChainEnd::linear) {
     parameters_.allocate(o.start());
     variance_ = test_variance();
 }
 
 MapDecoder::Pair MapDecoder::look(const Batch& batch) const {
-    const Var seen = student_(batch.images).map, map = teacher_(batch.images).map;
-    join(backend_);
-    const Var decoded = decoder_(seen);
-    return {pooled_like(decoded, map), pooled_like(map, decoded)};
+    const Beside<Output> s = student_(batch.images), t = teacher_(batch.images);
+    const Var decoded = decoder_(s->map);
+    return {pooled_like(decoded, t->map), pooled_like(t->map, decoded)};
 }
 
 double MapDecoder::test_variance() const {
@@ -109,15 +108,15 @@ std::vector<fs::path> students_in(const fs::path& folder) {
 }
 
 /// --students as files with names: those given (name=…), else the method that the file says.
-std::vector<Subject> named_students(const Options& o) {
-    if (o.students.empty())
+std::vector<Subject> named_students(const std::string& students) {
+    if (students.empty())
         input_error("--students: no student; name weight files or run folders, with a name for the table where they need one: ",
                     "feed=runs/feed,runs/kd/student.safetensors");
     std::vector<Subject> all;
-    for (const std::string& item : split(o.students, ',')) {
+    for (const std::string& item : split(students, ',')) {
         const size_t sign = item.find('=');
         const fs::path path = sign == std::string::npos ? item : item.substr(sign + 1);
-        if (path.empty()) input_error("--students ", o.students, ": '", item, "' names no file; write name=file or file, with commas between");
+        if (path.empty()) input_error("--students ", students, ": '", item, "' names no file; write name=file or file, with commas between");
         for (const fs::path& file : fs::is_directory(path) ? students_in(path) : std::vector<fs::path>{path}) {
             const WeightFile weights = read_safetensors(file);
             const auto said = [&](const char* key) {
@@ -158,9 +157,9 @@ Teachers load_alone(Backend& backend, const Options& o, int classes) {
 }
 
 /// One pair, to its row.
-std::vector<std::string> reconstruct(Laboratory& lab, Loader& loader, const Options& o, const RunFolder& folder, const Subject& subject,
+std::vector<std::string> reconstruct(Laboratory& lab, Loader& loader, const Options& o, const ReconstructOptions& own, const RunFolder& folder, const Subject& subject,
                                      const Teacher& student, const Teacher& teacher, size_t index, bool resume) {
-    MapDecoder decoder(*lab.backend, loader, student, teacher, o);
+    MapDecoder decoder(*lab.backend, loader, student, teacher, o, own);
     PreparationPhase training(*lab.backend, loader, decoder.preparation("decoder" + std::to_string(index)), o);
     if (resume) training.take_from(read_checkpoint(folder.checkpoint()), folder.checkpoint());
     training.run(folder, [&] {
@@ -184,7 +183,7 @@ void print_rows(const CsvTable& table) {
                     table.cell_number(r, "feed_distance"));
 }
 
-void run_reconstruction(OptionTable& table, Options& o) {
+void run_reconstruction(OptionTable& table, Options& o, const ReconstructOptions& own) {
     const fs::path base = o.run.empty() ? "runs/reconstruct-" + o.dataset : o.run;
     const bool known = fs::exists(base);
     if (known && !o.resume)
@@ -192,7 +191,7 @@ void run_reconstruction(OptionTable& table, Options& o) {
     if (o.resume) take_options_of(RunFolder::reopen(base), method_name, table);
     const std::string scaled = scale_with_epochs(table, o);
     settle_teachers(o);
-    const std::vector<Subject> subjects = named_students(o);
+    const std::vector<Subject> subjects = named_students(own.students);
     parse_lr_steps(o.lr_steps);
 
     Laboratory lab = open_laboratory(o);
@@ -237,7 +236,7 @@ void run_reconstruction(OptionTable& table, Options& o) {
         if (!o.quiet)
             std::printf("%s (%s) -> %s, pair %zu of %zu\n", subjects[s].method.c_str(), subjects[s].file.c_str(), teachers[t]->file().c_str(),
                         pair + 1, students.size() * teachers.size());
-        rows.row(reconstruct(lab, loader, o, folder, subjects[s], *students[s], *teachers[t], pair, begun && pair == done));
+        rows.row(reconstruct(lab, loader, o, own, folder, subjects[s], *students[s], *teachers[t], pair, begun && pair == done));
         rows.sync();
     }
     print_rows(read_csv(file));
@@ -248,29 +247,31 @@ void run_reconstruction(OptionTable& table, Options& o) {
 void add_reconstruct_command(CLI::App& feed) {
     struct Command {
         Options options;
+        ReconstructOptions own;
         OptionTable table;
-        explicit Command(CLI::App& app) : table(app) {}
     };
     auto* sub = feed.add_subcommand("reconstruct", "how well a decoder tells each teacher's last map from each student's");
-    auto c = std::make_shared<Command>(*sub);
+    auto c = std::make_shared<Command>();
     Options& o = c->options;
     o.epochs = 20;
     o.lr_steps = "10,15";
     o.nesterov = false;
     OptionTable& t = c->table;
-    t.add("--students", o.students, "files or run folders (of one run, or of s0, s1, ...) as [name=]path, separated by commas");
-    t.add("--student", o.student, "the students' network, where a file does not say");
-    t.add("--teachers", o.teachers, "the teachers' files, separated by commas (.safetensors)");
-    t.add("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all");
-    t.add("--decoder-depth", o.ntl_depth, {1}, "3x3 convolutions of a decoder");
-    t.add("--decoder-slope", o.ntl_slope, {0}, "of the leaky ReLU between them, below 0");
+    t.add("--students", c->own.students, "files or run folders (of one run, or of s0, s1, ...) as [name=]path, separated by commas")
+        .subject();
+    t.add("--student", o.student, "the students' network, where a file does not say").subject();
+    t.add("--teachers", o.teachers, "the teachers' files, separated by commas (.safetensors)").subject();
+    t.add("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all").circumstance();
+    t.add("--decoder-depth", c->own.depth, {1}, "3x3 convolutions of a decoder");
+    t.add("--decoder-slope", c->own.slope, {0}, "of the leaky ReLU between them, below 0");
     add_data_options(t, o);
     add_schedule_options(t, o);
-    t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
-    t.add("--run", o.run, "the folder of its tables; by default under runs/");
-    t.add_switch("--resume", o.resume, "go on where it stopped, with its options");
-    t.add_switch("--quiet", o.quiet, "no progress");
-    sub->callback([c] { run_reconstruction(c->table, c->options); });
+    t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute").circumstance().open("auto");
+    t.add("--run", o.run, "the folder of its tables; by default under runs/").driver();
+    t.add_switch("--resume", o.resume, "go on where it stopped, with its options").driver();
+    t.add_switch("--quiet", o.quiet, "no progress").driver();
+    t.attach(*sub);
+    sub->callback([c] { run_reconstruction(c->table, c->options, c->own); });
 }
 
 }  // namespace distill

@@ -80,7 +80,7 @@ void finish(const fs::path& base) {
 
 }  // namespace
 
-void run_sweep(OptionTable& table, Options& o, const std::function<void()>& parallel) {
+void run_sweep(OptionTable& table, Options& o, const FeedSeries& series, const std::function<void()>& parallel) {
     if (!o.preset.empty()) input_error("--preset ", o.preset, ": a row has one number of teachers; use it with: distill feed parallel");
     if (!o.save.empty()) input_error("--save ", o.save, ": is one file for all runs of a sweep; each keeps its own student.safetensors");
     const fs::path base = o.run.empty() ? "runs/feed-sweep-" + o.dataset + "-" + o.student : o.run;
@@ -90,7 +90,7 @@ void run_sweep(OptionTable& table, Options& o, const std::function<void()>& para
     scale_with_epochs(table, o);
     require_student(o);
     const int teachers = o.train_teachers > 0 ? o.train_teachers : static_cast<int>(o.teachers.empty() ? 0 : split(o.teachers, ',').size());
-    const std::set<int> numbers = numbers_of(o.numbers, teachers);
+    const std::set<int> numbers = numbers_of(series.numbers, teachers);
     settle_or_train_teachers(table, o);
     const Options asked = o;
     try {

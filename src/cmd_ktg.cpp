@@ -15,25 +15,16 @@
 #include "method_ktg.h"
 #include "run_experiment.h"
 #include "search_svg.h"
+#include "train_recipes.h"
 
 namespace distill {
 namespace {
 
 struct TrainCommand {
-    Options options = ktg_defaults(false);
-    std::unique_ptr<OptionTable> table;
+    Options options = options_of(find_recipe("ktg"));
+    std::shared_ptr<KtgOptions> own = std::make_shared<KtgOptions>();
+    OptionTable table;
 };
-
-/// The graph that the options name, with their networks and weights; sound, but perhaps still without weights for a frozen node.
-Graph named_graph(const Options& o) {
-    if (o.graph.empty()) input_error("--graph: no graph named; give a shipped one's name (distill ktg show lists them) or a .csv file");
-    const std::filesystem::path file = find_graph(o.graph);
-    Graph graph = read_graph(file);
-    set_models(graph, o.models, "--models");
-    set_weights(graph, o.weights, "--weights");
-    require_sound(graph, file.string());
-    return graph;
-}
 
 /// --preset: a shipped graph, a file, or a row of data/paper; what was given by hand wins. A row's method is ktg-<graph>.
 void apply_preset(TrainCommand& c) {
@@ -41,8 +32,8 @@ void apply_preset(TrainCommand& c) {
     if (preset.empty()) return;
     const std::string origin = "--preset " + preset;
     const bool file = preset.find('/') != std::string::npos || std::filesystem::path(preset).extension() == ".csv";
-    if (file || preset.compare(0, 4, "ktg-") != 0) return c.table->set("graph", preset, origin);
-    Preset row_preset(*c.table, preset);
+    if (file || preset.compare(0, 4, "ktg-") != 0) return c.table.set("graph", preset, origin);
+    Preset row_preset(c.table, preset);
     const PaperRow& row = row_preset.row();
     if (row.method == "student") input_error(origin, ": is a network trained alone; use it with: distill train");
     if (row.method == "ktg-search")
@@ -59,37 +50,25 @@ void apply_preset(TrainCommand& c) {
     row_preset.set("models", models);
 }
 
-/// What follows from the graph: the networks' names, as result.csv has them.
-void settle(Options& o, Graph& graph) {
-    graph = named_graph(o);
-    require_weights(graph, find_graph(o.graph).string());
-    name_networks(o, graph);
-    set_start(o, graph);
-    if (graph.node(0).is_ensemble() && !o.save.empty())
-        input_error("--save ", o.save, ": node 0 is an ensemble without weights of its own; its members' are kept in the run's folder");
-    std::printf("%s", graph_text(graph).c_str());
-}
-
 void train(TrainCommand& c) {
     Options& o = c.options;
     apply_preset(c);
-    if (!o.graph.empty()) {
-        const Options defaults = ktg_defaults(named_graph(o).size() == 1);
-        c.table->set("batch", std::to_string(defaults.batch), "the default");
-        if (o.run.empty()) o.run = "runs/ktg-" + o.dataset + "-" + std::filesystem::path(o.graph).stem().string();
+    if (!c.own->file.empty()) {
+        const bool alone = named_graph(*c.own).size() == 1;
+        c.table.set("batch", std::to_string(find_recipe(alone ? "ktg-alone" : "ktg").batch), "the default");
+        if (o.run.empty()) o.run = "runs/ktg-" + o.dataset + "-" + std::filesystem::path(c.own->file).stem().string();
     }
-    const auto graph = std::make_shared<Graph>();
-    const auto make = [graph](Laboratory& lab, const Options& settled) {
-        return std::make_unique<KnowledgeTransferGraph>(*lab.backend, *graph, settled, lab.data->classes, lab.data->train.records);
-    };
-    run_experiment("ktg", *c.table, o, false, make, [graph](Options& settled) { settle(settled, *graph); });
+    run_experiment("ktg", [&c] { return ChosenMethod{&ktg_row, c.own}; }, c.table, o, [&c](Options& settled) {
+        c.own->settle(settled);
+        std::printf("%s", graph_text(c.own->graph).c_str());
+    });
 }
 
 void add_train(CLI::App& ktg) {
     auto* sub = ktg.add_subcommand("train", "train the nodes of a graph together");
-    auto c = std::make_shared<TrainCommand>();
-    c->table = std::make_unique<OptionTable>(*sub);
-    add_graph_options(*c->table, c->options);
+    const auto c = std::make_shared<TrainCommand>();
+    add_graph_options(c->table, c->options, *c->own);
+    c->table.attach(*sub);
     sub->callback([c] { train(*c); });
 }
 
@@ -140,20 +119,8 @@ void add_show(CLI::App& ktg) {
 
 }  // namespace
 
-Options ktg_defaults(bool alone) {
-    Options o;
-    o.epochs = 200;
-    o.batch = alone ? 128 : 64;
-    o.lr_steps = "59,119,179";
-    o.drop_last = true;
-    o.crop_pad = "reflect";
-    o.normalize_auto = "none";
-    o.temperature = 1;
-    return o;
-}
-
 void add_ktg_commands(CLI::App& app) {
-    auto* ktg = app.add_subcommand("ktg", "Knowledge Transfer Graph for Deep Collaborative Learning (ACCV 2020)");
+    auto* ktg = app.add_subcommand(ktg_row.name, ktg_row.title);
     ktg->require_subcommand(1);
     add_train(*ktg);
     add_show(*ktg);

@@ -5,16 +5,17 @@
 
 #include "base_error.h"
 #include "cmd_ktg.h"
-#include "ktg_graph_run.h"
 #include "ktg_search.h"
 #include "ktg_worker.h"
+#include "run_experiment.h"
+#include "train_recipes.h"
 
 namespace distill {
 namespace {
 
 struct SearchCommand {
     SearchOptions options;
-    std::unique_ptr<OptionTable> table;
+    OptionTable table;
 };
 
 /// A folder that --resume names tells whether a transfer is to go on there.
@@ -32,10 +33,9 @@ void go_on_with_transfer(SearchOptions& s) {
 void add_search(CLI::App& ktg) {
     auto* sub = ktg.add_subcommand("search", "search for the best graph: random gates and networks, successive halving");
     auto c = std::make_shared<SearchCommand>();
-    c->table = std::make_unique<OptionTable>(*sub);
-    OptionTable& t = *c->table;
+    OptionTable& t = c->table;
     SearchOptions& s = c->options;
-    Options& o = s.training = ktg_defaults(false);
+    Options& o = s.training = options_of(find_recipe("ktg"));
     add_data_options(t, o);
     t.add("--nodes", s.nodes, {2, max_nodes}, "of each graph");
     t.add("--target", s.target, "network of node 0");
@@ -44,23 +44,25 @@ void add_search(CLI::App& ktg) {
     t.add("--trials", s.trials, {0}, "graphs to try, rejected ones included (0: 1500, or all of the grid)");
     t.add("--score", s.score, {"validation", "test"}, "images that trials are scored on; test is the authors' way");
     t.add("--val", o.validation, {0}, "training records held out for the score (0: a fifth)");
-    t.add("--jobs", s.jobs, {1}, "trials side by side; they share --threads; only 1 repeats exactly");
-    t.add("--devices", s.devices, "auto, cpu, or the GPUs to use: 0,1,…");
+    t.add("--jobs", s.jobs, {1}, "trials side by side; they share --threads; only 1 repeats exactly").said_anew();
+    t.add("--devices", s.devices, "auto, cpu, or the GPUs to use: 0,1,…").said_anew().open("auto");
     t.add("--best", s.best, {1}, "graphs to train again on all training data");
     t.add("--retrain-seeds", s.retrain_seeds, {1}, "how often");
     t.add("--alone-batch", s.alone_batch, {1}, "images a step of a network that trains alone");
     t.add("--transfer", s.transfer, "do not search: train this graph (.csv) on --dataset as the best of a search is");
-    add_transfer_options(t, o);
+    s.losses.add_transfer_to(t);
     add_schedule_options(t, o);
-    t.add("--run", o.run, "the search's folder");
-    t.add_switch("--resume", o.resume, "go on where the search was, with its options");
-    t.add_switch("--quiet", o.quiet, "no progress");
+    t.at("threads").said_anew();
+    t.add("--run", o.run, "the search's folder").driver();
+    t.add_switch("--resume", o.resume, "go on where the search was, with its options").driver();
+    t.add_switch("--quiet", o.quiet, "no progress").driver();
+    t.attach(*sub);
     sub->callback([c] {
         go_on_with_transfer(c->options);
-        if (c->options.transfer.empty()) return run_ktg_search(c->options, *c->table);
+        if (c->options.transfer.empty()) return run_ktg_search(c->options, c->table);
         for (const char* name : {"nodes", "target", "models", "sampler", "trials", "score", "val", "best"})
-            if (c->table->given(name)) input_error("--", name, ": has no meaning with --transfer, which trains one given graph");
-        run_ktg_transfer(c->options, *c->table);
+            if (c->table.given(name)) input_error("--", name, ": has no meaning with --transfer, which trains one given graph");
+        run_ktg_transfer(c->options, c->table);
     });
 }
 

@@ -8,10 +8,12 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_nearest.h"
+#include "cmd_method.h"
 #include "cmd_mhgd_preset.h"
 #include "method_mhgd.h"
 #include "report.h"
 #include "run_experiment.h"
+#include "train_recipes.h"
 
 namespace distill {
 namespace {
@@ -20,9 +22,10 @@ constexpr const char* method_name = "mhgd";
 
 /// --heads: a number, or several for a training each.
 struct Command {
-    Options options = mhgd_defaults();
-    std::string heads = std::to_string(options.heads);
-    std::unique_ptr<OptionTable> table;
+    Options options = options_of(find_recipe(mhgd_row.recipe));
+    std::shared_ptr<MhgdOptions> own = std::make_shared<MhgdOptions>();
+    std::string heads = std::to_string(own->heads);
+    OptionTable table;
 };
 
 std::vector<int> parse_heads(const std::string& text) {
@@ -37,29 +40,18 @@ std::vector<int> parse_heads(const std::string& text) {
     return all;
 }
 
-std::unique_ptr<Method> make_mhgd(Laboratory& lab, const Options& o) {
-    const int64_t records = lab.data->train.records, last = records % o.batch;
-    if (o.batch == 1 || (last == 1 && !o.drop_last))
-        input_error("--batch ", o.batch, ": ", o.batch == 1 ? "a" : "the last", " batch of the ", records,
-                    " training images has one image, and MHGD's graphs are between images; take another size",
-                    o.batch == 1 ? "" : ", or --drop-last on");
-    return std::make_unique<Mhgd>(*lab.backend, o, lab.data->classes, *lab.teachers.front());
-}
-
 void apply_preset(Command& c) {
     const std::string& preset = c.options.preset;
-    if (preset.empty()) return;
-    if (!is_mhgd_preset(preset)) input_error("--preset ", preset, ": is no row of MHGD's; those are in data/paper/mhgd.csv");
-    apply_mhgd_preset(method_name, *c.table, c.options);
+    if (!preset.empty() && !is_mhgd_preset(preset)) input_error("--preset ", preset, ": is no row of MHGD's; those are in data/paper/mhgd.csv");
+    set_untold(method_name, c.table, c.options, method_name);
 }
 
 void train(Command& c, int heads) {
     c.heads = std::to_string(heads);
-    run_experiment(method_name, *c.table, c.options, true, make_mhgd, [&c](Options& o) {
-        require_student(o);
-        o.heads = parse_heads(c.heads).front();  // a resumed run's may be others
-        if (o.mha_epochs == 0 && o.mha.empty() && o.init.empty())
-            input_error("--mha-epochs 0: needs trained attention networks; name the mha.safetensors that has them with --mha, or an --init");
+    run_experiment(method_name, [&c] { return ChosenMethod{&mhgd_row, c.own}; }, c.table, c.options, [&c](Options& o) {
+        settle_networks(c.table, o, mhgd_row.teachers);
+        c.own->heads = parse_heads(c.heads).front();  // a resumed run's may be others
+        c.own->settle(o);
     });
 }
 
@@ -88,7 +80,7 @@ void write_table(const fs::path& base, const std::vector<int>& all, const Option
 /// One training after the other, in heads<A>/; what is finished is skipped.
 void sweep(Command& c, const std::vector<int>& all) {
     Options& o = c.options;
-    if (!o.mha.empty()) input_error("--mha ", o.mha, ": is of one number of heads, --heads asks for ", all.size());
+    if (!c.own->mha.empty()) input_error("--mha ", c.own->mha, ": is of one number of heads, --heads asks for ", all.size());
     if (!o.preset.empty()) input_error("--preset ", o.preset, ": a row has one number of heads, --heads asks for ", all.size());
     if (!o.save.empty()) input_error("--save ", o.save, ": is one file for ", all.size(), " trainings; each keeps its own student");
     if (o.run.empty()) o.run = "runs/mhgd-heads-" + o.dataset + "-" + o.teacher + "-" + o.student;
@@ -96,13 +88,15 @@ void sweep(Command& c, const std::vector<int>& all) {
     if (fs::exists(base) && !o.resume)
         input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
     for (const int heads : all)
-        if (o.resume) take_seeds_of(base / ("heads" + std::to_string(heads)), *c.table);
+        if (o.resume) take_seeds_of(base / ("heads" + std::to_string(heads)), c.table);
     const Options asked = o;
-    const OptionTable as_asked = *c.table;  // a training that goes on changes what its table has for options that are not given
+    const MhgdOptions own_asked = *c.own;
+    const OptionTable as_asked = c.table;  // a training that goes on changes what its table has for options that are not given
     try {
         for (const int heads : all) {
             o = asked;
-            *c.table = as_asked;
+            *c.own = own_asked;
+            c.table = as_asked;
             o.run = (base / ("heads" + std::to_string(heads))).string();
             o.resume = fs::exists(o.run);
             std::printf("%d heads\n", heads);
@@ -116,25 +110,14 @@ void sweep(Command& c, const std::vector<int>& all) {
 
 }  // namespace
 
-void add_mixing_option(OptionTable& t, Options& o) {
-    t.add("--mixing", o.mixing, {"clip", "scale"},
-          "a parameter's transfer gradient is clipped to its cross-entropy's norm, times sigmoid(epoch); or scaled by 1/(1+e^-r), r the "
-          "norms' ratio, at least 1");
-}
-
 void add_mhgd_command(CLI::App& app) {
-    auto* sub = app.add_subcommand("mhgd", "Graph-based Knowledge Distillation by Multi-head Attention Network (BMVC 2019)");
-    auto c = std::make_shared<Command>();
-    c->table = std::make_unique<OptionTable>(*sub);
-    Options& o = c->options;
-    OptionTable& t = *c->table;
-    add_training_options(t, o, true);
+    auto* sub = app.add_subcommand(mhgd_row.name, mhgd_row.title);
+    const auto c = std::make_shared<Command>();
+    OptionTable& t = c->table;
+    add_networks(t, c->options, mhgd_row.teachers);
     t.add("--heads", c->heads, "attention heads; several (1,2,4,8,16): a training each in heads<A>/, and their table, heads.csv");
-    t.add("--mha", o.mha, "attention networks trained before, on the same teacher (a run's mha.safetensors); they are not trained again");
-    t.add("--mha-epochs", o.mha_epochs, {0}, "the attention networks are trained so long first, on the teacher alone (0: as they are)");
-    t.add("--mha-bn", o.mha_bn, {"running", "batch"}, "statistics of their BatchNorm in the transfer");
-    t.add_on_off("--head-dropping", o.head_dropping, "while they are trained, each sample keeps the heads whose noise is above its mean");
-    add_mixing_option(t, o);
+    c->own->add_all_but_heads_to(t);
+    t.attach(*sub);
     sub->callback([c] {
         apply_preset(*c);
         const std::vector<int> heads = parse_heads(c->heads);

@@ -1,9 +1,7 @@
 #include "cmd_mhgd_preset.h"
 
-#include <algorithm>
-
+#include "cmd_kd.h"
 #include "cmd_preset.h"
-#include "run_experiment.h"
 
 namespace distill {
 namespace {
@@ -15,19 +13,10 @@ bool is_mhgd(const std::string& method) { return method == "mhgd" || method.comp
 std::string subcommand_of(const std::string& method) {
     if (method == "teacher" || method == "student") return "train";
     if (is_mhgd(method)) return "mhgd";
-    return std::count(kd_methods.begin(), kd_methods.end(), method) > 0 ? "kd" : "";
+    return is_kin_of_kd(method) ? "kd" : "";
 }
 
 }  // namespace
-
-Options mhgd_defaults() {
-    Options o;
-    o.epochs = 100;
-    o.lr_steps = "30,60,80";
-    o.crop_pad = "reflect";
-    o.normalize_auto = "112.4776,124.1058,129.3773,70.4587,65.4312,68.2094";
-    return o;
-}
 
 bool is_mhgd_preset(const std::string& id) { return id.compare(0, 5, "mhgd-") == 0; }
 
@@ -36,11 +25,10 @@ void apply_mhgd_preset(const std::string& subcommand, OptionTable& table, Option
     const PaperRow& row = preset.row();
     const std::string belongs = subcommand_of(row.method);
     preset.require(subcommand, belongs);
-    preset.set_schedule(mhgd_defaults());
-    options.normalize_auto = mhgd_defaults().normalize_auto;
+    preset.set_recipe(options, "mhgd");
     preset.set_subject();
     if (belongs != "train") preset.set("teacher", row.teacher);
-    if (belongs == "kd") preset.set("method", row.method);
+    if (belongs == "kd" && table.has("method")) preset.set("method", row.method);
     if (belongs == "mhgd" && row.method != "mhgd") preset.set("heads", row.method.substr(with_heads.size()));
 }
 

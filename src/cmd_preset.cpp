@@ -10,12 +10,14 @@ Preset::Preset(OptionTable& table, const std::string& id)
 void Preset::require(const std::string& subcommand, const std::string& belongs) const {
     if (belongs.empty())
         input_error(origin_, ": the number of method ", row_.method, " is on file for the report only; this program does not train it");
-    if (belongs != subcommand) input_error(origin_, ": is a row of method ", row_.method, "; use it with: distill ", belongs);
+    if (belongs != subcommand && !(belongs == "kd" && subcommand == row_.method)) input_error(origin_, ": is a row of method ", row_.method, "; use it with: distill ", belongs);
 }
 
 void Preset::set(const std::string& option, const std::string& value) { table_.set(option, value, origin_); }
 
-void Preset::set_schedule(const Options& paper) { distill::set_schedule(table_, paper, origin_); }
+void Preset::set_recipe(Options& options, const std::string& recipe) {
+    distill::set_recipe(table_, options, find_recipe(recipe), row_.method, origin_);
+}
 
 void Preset::set_subject() {
     set("id", row_.id);

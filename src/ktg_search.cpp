@@ -21,8 +21,6 @@ namespace distill {
 namespace {
 
 constexpr int64_t authors_trials = 1500;
-/// How a search goes about it, not what it is: a search that goes on may have others.
-const std::set<std::string> drives_search = {"jobs", "devices", "threads"};
 constexpr double lock_patience = 10;  // seconds that the workers of a search killed just now may take to end
 
 std::set<std::string> frozen_networks(const Graph& graph) {
@@ -59,7 +57,7 @@ class Undertaking {
     SearchOptions& s_;
     Options& o_;
     fs::path base_;
-    Config study_, facts_;
+    Config study_, facts_;  ///< what the journal begins with; of every run
     std::optional<RunFolder> folder_;
     std::unique_ptr<WorkerCrew> crew_;
 };
@@ -69,7 +67,7 @@ Undertaking::Undertaking(const std::string& method, SearchOptions& options, Opti
     const bool known = fs::exists(base_);
     if (known && !o_.resume)
         input_error(base_.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
-    if (o_.resume) take_options_of(RunFolder::reopen(base_), method, table, false, drives_search);
+    if (o_.resume) take_options_of(RunFolder::reopen(base_), method, table);
     if (s_.transfer.empty()) {
         const SearchSpace space = search_space_of(s_);
         const std::optional<int64_t> all = space.size();
@@ -83,8 +81,10 @@ Undertaking::Undertaking(const std::string& method, SearchOptions& options, Opti
     parse_lr_steps(o_.lr_steps);
     require_fitting_data();
     const WorkerPlan workers = plan_workers(o_.device, s_.devices, s_.jobs);
-    study_ = kept_options(table);
-    print_configuration(method, study_);
+    const Config kept = kept_options(table);
+    for (const auto& row : kept)  // a search that goes on may have others
+        if (!table.at(row.first).may_be_said_anew) study_.push_back(row);
+    print_configuration(method, kept);
     std::printf("%s", scaled.c_str());
     note_late_milestones(o_);
     if (s_.jobs > 1) std::printf("note: who reports first is promoted first: only --jobs 1 repeats exactly\n");
@@ -93,7 +93,7 @@ Undertaking::Undertaking(const std::string& method, SearchOptions& options, Opti
     if (s_.transfer.empty() && s_.score == "test")
         std::printf("note: trials are scored on the test set, as the authors do: the best was chosen by the images that it is tested on\n");
     Config config{{"method", method}};
-    config.insert(config.end(), study_.begin(), study_.end());
+    config.insert(config.end(), kept.begin(), kept.end());
     config.insert(config.end(), facts_.begin(), facts_.end());
     config.emplace_back("info.start_key", std::to_string(start_key_version));
     folder_ = known ? RunFolder::reopen(base_) : RunFolder::create(base_, config);
@@ -149,7 +149,7 @@ void Undertaking::train_folders(const std::string& what, const std::vector<std::
 void Undertaking::train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation) {
     std::vector<std::string> folders;
     for (const std::string& network : networks) {
-        prepare_graph_run(into / network, mutual_learning({network}), training(Trains::teacher, validation), facts_);
+        prepare_graph_run(into / network, mutual_learning({network}), training(Trains::teacher, validation), s_.losses, facts_);
         folders.push_back((into / network).string());
     }
     train_folders("networks trained alone, for frozen nodes", folders, true);
@@ -166,9 +166,8 @@ Graph Undertaking::with_weights(Graph graph, const fs::path& from) const {
 Journal Undertaking::open_journal(std::vector<JournalRow>& before) const {
     const fs::path path = base_ / "journal.csv";
     Config study{{"format", "1"}, {"start_key", std::to_string(start_key_version)}};
-    for (const auto& row : study_)
-        if (drives_search.count(row.first) == 0)  // what names a place is as the search began, wherever that has moved
-            study.emplace_back(row.first, names_places(row.first) ? value_of(folder_->config(), row.first) : row.second);
+    for (const auto& row : study_)  // what names a place is as the search began, wherever that has moved
+        study.emplace_back(row.first, names_places(row.first) ? value_of(folder_->config(), row.first) : row.second);
     study.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
     if (!fs::exists(path)) {
         if (fs::exists(base_ / "trials"))
@@ -200,7 +199,7 @@ void Undertaking::search(const SearchSpace& space) {
     };
     plan.prepare = [&](int64_t trial) {
         const Graph graph = with_weights(graph_of(trial), base_ / "pretrained");
-        prepare_graph_run(folder_of(trial), graph, training(Trains::graph, o_.validation), facts_);
+        prepare_graph_run(folder_of(trial), graph, training(Trains::graph, o_.validation), s_.losses, facts_);
         return folder_of(trial).string();
     };
     plan.tidy = [&](int64_t trial, bool keep_weights) {
@@ -250,7 +249,7 @@ void Undertaking::compare(std::vector<Contender> contenders) {
             Options options = training(c.as_alone ? Trains::alone : Trains::graph, 0);
             options.seed += static_cast<uint64_t>(i);
             folders.push_back(seed_folder(c, i).string());
-            prepare_graph_run(folders.back(), graph, options, facts_);
+            prepare_graph_run(folders.back(), graph, options, s_.losses, facts_);
         }
     }
     train_alone(teachers, frozen, 0);

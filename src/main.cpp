@@ -14,9 +14,6 @@
 #include "base_version.h"
 #include "bench.h"
 #include "cmd_data.h"
-#include "cmd_feed.h"
-#include "cmd_ktg.h"
-#include "cmd_mhgd.h"
 #include "cmd_report.h"
 #include "cmd_training.h"
 #include "cmd_usage.h"
@@ -56,9 +53,6 @@ int main(int argc, char** argv) {
     app.set_version_flag("--version", "distill " + distill::commit());
     distill::add_data_commands(app);
     distill::add_training_commands(app);
-    distill::add_feed_commands(app);
-    distill::add_ktg_commands(app);
-    distill::add_mhgd_command(app);
     distill::add_report_commands(app);
     distill::add_bench_command(app);
     try {

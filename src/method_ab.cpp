@@ -4,8 +4,10 @@
 #include <cmath>
 
 #include "base_error.h"
-#include "core_streams.h"
+#include "data_loader.h"
 #include "method_sensing.h"
+#include "method_teacher.h"
+#include "train_options.h"
 
 namespace distill {
 
@@ -27,11 +29,11 @@ Var Connectors::loss(const std::vector<Var>& student, const std::vector<Var>& te
     return sum;
 }
 
-ActivationBoundary::ActivationBoundary(Backend& backend, const Options& o, int classes, const Teacher& teacher, const Shape& image)
-    : InitialisedStudent(backend, o, classes, teacher, "loss_ab"),
-      connectors_(parameters_, "connector", student_->sensing_channels(), teacher.network().sensing_channels()) {
+ActivationBoundary::ActivationBoundary(const Setting& setting, const Options& o, const AbOptions& own)
+    : InitialisedStudent(setting, o, own, "loss_ab"),
+      connectors_(parameters_, "connector", student_->sensing_channels(), teacher_.network().sensing_channels()) {
     parameters_.allocate(o.start());
-    const Sensing sensing("ab", teacher, *student_, backend, image);
+    const Sensing sensing("ab", teacher_, *student_, setting.backend, setting.image);
     for (size_t i = 0; i < sensing.points(); ++i) {
         const Shape &t = sensing.teacher[i], &s = sensing.student[i];
         if (t.h != s.h || t.w != s.w)
@@ -41,9 +43,14 @@ ActivationBoundary::ActivationBoundary(Backend& backend, const Options& o, int c
 }
 
 Var ActivationBoundary::transfer_loss(const Batch& batch) const {
-    const Output shown = teacher_(batch.images, true), own = student_->forward(batch.images, Mode::train, true);
-    join(batch.images.backend());
-    return connectors_.loss(own.sensing_pre_activation, shown.sensing_pre_activation);
+    const Beside<Output> t = teacher_(batch.images, true);
+    const Output s = student_->forward(batch.images, Mode::train, true);
+    return connectors_.loss(s.sensing_pre_activation, t->sensing_pre_activation);
 }
+
+std::unique_ptr<Method> AbOptions::make(const Setting& s, const Options& o) const { return std::make_unique<ActivationBoundary>(s, o, *this); }
+
+const MethodRow ab_row = {"ab", "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons (AAAI 2019)",
+                          "1811.03233", Teaching::one, "mhgd", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<AbOptions>(); }};
 
 }  // namespace distill

@@ -1,75 +1,62 @@
 #include "method_feed.h"
 
-#include <algorithm>
-
-#include "base_error.h"
-#include "core_streams.h"
+#include "method_teacher.h"
+#include "train_options.h"
 
 namespace distill {
+namespace {
 
-FeatureLoss FeatureLoss::of(const Options& o) { return {o.feed_norm == "l2", o.feed_reduction == "sample"}; }
-
-Var pooled_like(const Var& map, const Var& other) {
-    const Shape& s = map.shape();
-    const int64_t h = std::min(s.h, other.shape().h), w = std::min(s.w, other.shape().w);
-    return s.h == h && s.w == w ? map : adaptive_avg_pool(map, h, w);
+std::vector<std::string> names_of(size_t teachers) {
+    std::vector<std::string> names;
+    for (size_t n = 0; n < teachers; ++n) names.push_back("loss_feed_" + std::to_string(n));
+    return names;
 }
 
-Var feature_loss(const Var& student, const Var& teacher, const FeatureLoss& loss) {
-    const Shape &s = student.shape(), &t = teacher.shape();
-    if (s.n != t.n || s.c != t.c)
-        failure("feature_loss: maps ", to_string(s), " and ", to_string(t), " ---> let the layer end in the teacher's channels");
-    const Var a = l2_normalize(pooled_like(student, teacher)), b = l2_normalize(pooled_like(teacher, student));
-    const Var distance = loss.squared ? mse(a, b) : l1(a, b);
-    return loss.over_batch ? scale(distance, static_cast<float>(a.shape().per_sample())) : distance;
+Kept last_map() {
+    Kept kept;
+    kept.map = true;
+    return kept;
 }
 
-ConvChain::ConvChain(Parameters& p, const std::string& name, int64_t in, int64_t width, int64_t out, int depth, float slope,
-                     ChainEnd end)
-    : slope_(slope), end_(end) {
-    for (int k = 0; k < depth; ++k, in = width) {
-        const int64_t to = k + 1 == depth ? out : width;
-        convs_.emplace_back(p, name + ".conv" + std::to_string(k), in, to, 3, 1, ConvInit::framework_default, true);
-    }
-}
+}  // namespace
 
-Var ConvChain::operator()(const Var& x) const {
-    Var y = x;
-    for (const Conv2d& conv : convs_) {
-        y = conv(y);
-        if (end_ == ChainEnd::leaky || &conv != &convs_.back()) y = leaky_relu(y, slope_);
-    }
-    return y;
-}
-
-Feed::Feed(Backend& backend, const Options& o, int classes, const Teachers& teachers)
-    : StudentMethod(backend, o, classes), teachers_(teachers), loss_(FeatureLoss::of(o)), beta_(static_cast<float>(o.beta)) {
+Feed::Feed(const Setting& setting, const Options& o, const FeedOptions& own)
+    : FeatureDistillation(setting, o, {1, 0, 1, true, own.beta}, names_of(setting.teachers.size()), last_map()), loss_(own.loss()) {
     const int64_t in = student_->feature_channels().back();
-    for (size_t n = 0; n < teachers.size(); ++n) {
-        const int64_t out = teachers[n]->network().feature_channels().back(), width = o.ntl_width > 0 ? o.ntl_width : out;
-        layers_.emplace_back(parameters_, "ntl." + std::to_string(n), in, width, out, o.ntl_depth, static_cast<float>(o.ntl_slope));
+    for (size_t n = 0; n < teachers_.size(); ++n) {
+        const int64_t out = teachers_[n]->network().feature_channels().back(), width = own.ntl_width > 0 ? own.ntl_width : out;
+        layers_.emplace_back(parameters_, "ntl." + std::to_string(n), in, width, out, own.ntl_depth, static_cast<float>(own.ntl_slope));
     }
     parameters_.allocate(o.start());
 }
 
-std::vector<std::string> Feed::loss_names() const {
-    std::vector<std::string> names{"loss_ce"};
-    for (size_t n = 0; n < layers_.size(); ++n) names.push_back("loss_feed_" + std::to_string(n));
-    return names;
+std::vector<Var> Feed::losses(const Batch&, const Output& s, const Answers& t) {
+    std::vector<Var> all;
+    for (size_t n = 0; n < layers_.size(); ++n) all.push_back(feature_loss(layers_[n](s.map), t->at(n).map, loss_));
+    return all;
 }
 
-StepResult Feed::step(const Batch& batch) {
-    const std::vector<Output> shown = look(teachers_, batch.images);
-    const Output own = student_->forward(batch.images, Mode::train);
-    join(batch.images.backend());
-    const Var ce = cross_entropy(own.logits, batch.labels);
-    StepResult r{ce, {ce}, own.logits};
-    for (size_t n = 0; n < layers_.size(); ++n) {
-        const Var weighted = scale(feature_loss(layers_[n](own.map), shown[n].map, loss_), beta_);
-        r.loss = add(r.loss, weighted);
-        r.named.push_back(weighted);
-    }
-    return r;
+void FeedOptions::add_to(OptionTable& t) {
+    t.add("--beta", beta, {0}, "weight of each teacher's distance");
+    t.add("--feed-norm", norm, {"l1", "l2"}, "distance of normalised maps: of absolute, or of squared differences");
+    t.add("--feed-reduction", reduction, {"mean", "sample"}, "over all elements: their mean; or their sum, mean over samples");
+    t.add("--ntl-depth", ntl_depth, {1}, "3x3 convolutions of a transformation layer");
+    t.add("--ntl-width", ntl_width, {0}, "channels between them (0: the teacher's)");
+    t.add("--ntl-slope", ntl_slope, {0}, "of the leaky ReLU after each, below 0");
 }
+
+void FeedSeries::add_chain_to(OptionTable& t) {
+    t.add("--stages", stages, {1}, "students, one after another, beginning with the teacher's").circumstance();
+    t.add("--by", by, {"feed", "ban"}, "each teaches by FEED, or is born again: CE + KL at T = 1").circumstance();
+}
+
+void FeedSeries::add_sweep_to(OptionTable& t) {
+    t.add("--numbers", numbers, "of teachers, e.g. 1,3,5; by default from 1 to all of them").circumstance();
+}
+
+std::unique_ptr<Method> FeedOptions::make(const Setting& s, const Options& o) const { return std::make_unique<Feed>(s, o, *this); }
+
+const MethodRow feed_row = {"feed", "FEED: an ensemble of teachers at the feature-map level (ECAI 2020)", "1909.10754", Teaching::several,
+                            "feed", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<FeedOptions>(); }};
 
 }  // namespace distill

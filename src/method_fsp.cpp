@@ -1,8 +1,10 @@
 #include "method_fsp.h"
 
 #include "base_error.h"
-#include "core_streams.h"
+#include "data_loader.h"
 #include "method_sensing.h"
+#include "method_teacher.h"
+#include "train_options.h"
 
 namespace distill {
 namespace {
@@ -41,22 +43,26 @@ Var fsp_loss(const std::vector<Var>& student, const std::vector<Var>& teacher) {
     return scale(sum, weight);
 }
 
-Fsp::Fsp(Backend& backend, const Options& o, int classes, const Teacher& teacher, const Shape& image)
-    : InitialisedStudent(backend, o, classes, teacher, "loss_fsp") {
+Fsp::Fsp(const Setting& setting, const Options& o, const FspOptions& own) : InitialisedStudent(setting, o, own, "loss_fsp") {
     parameters_.allocate(o.start());
-    const Sensing sensing("fsp", teacher, *student_, backend, image);
+    const Sensing sensing("fsp", teacher_, *student_, setting.backend, setting.image);
     for (size_t i = 0; i < sensing.points(); ++i)
         if (sensing.teacher[i].c != sensing.student[i].c)
             input_error("fsp: ", sensing.pair, " do not pair: at sensing point ", i, " (counted from 0) they have ", sensing.teacher[i].c,
                         " and ", sensing.student[i].c, " channels, and their products would differ in size; name networks of one width");
-    require_flow(teacher.network().name(), sensing.teacher);
+    require_flow(teacher_.network().name(), sensing.teacher);
     require_flow(student_->name(), sensing.student);
 }
 
 Var Fsp::transfer_loss(const Batch& batch) const {
-    const Output shown = teacher_(batch.images), own = student_->forward(batch.images, Mode::train);
-    join(batch.images.backend());
-    return fsp_loss(own.sensing, shown.sensing);
+    const Beside<Output> t = teacher_(batch.images);
+    const Output s = student_->forward(batch.images, Mode::train);
+    return fsp_loss(s.sensing, t->sensing);
 }
+
+std::unique_ptr<Method> FspOptions::make(const Setting& s, const Options& o) const { return std::make_unique<Fsp>(s, o, *this); }
+
+const MethodRow fsp_row = {"fsp", "A Gift from Knowledge Distillation: the flow of the solution procedure (CVPR 2017)", "CVPR 2017",
+                           Teaching::one, "mhgd", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<FspOptions>(); }};
 
 }  // namespace distill

@@ -7,6 +7,8 @@
 
 #include "base_error.h"
 #include "launch.h"
+#include "train_option_table.h"
+#include "train_run_folder.h"
 
 namespace distill {
 namespace {
@@ -137,6 +139,12 @@ void GradientMixing::end_epoch(const RunFolder& folder, int epoch) {
     rows.row({std::to_string(epoch), mean(0), mean(1), number(static_cast<double>(weight_.item())), mean(2)});
     rows.sync();
     sums_.zero();
+}
+
+void add_mixing_option(OptionTable& t, std::string& mixing) {
+    t.add("--mixing", mixing, {"clip", "scale"},
+          "a parameter's transfer gradient is clipped to its cross-entropy's norm, times sigmoid(epoch); or scaled by 1/(1+e^-r), r the "
+          "norms' ratio, at least 1");
 }
 
 }  // namespace distill

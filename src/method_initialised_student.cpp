@@ -1,9 +1,17 @@
 #include "method_initialised_student.h"
 
+#include "data_loader.h"
+#include "method_teacher.h"
+#include "train_options.h"
+
 namespace distill {
 
-InitialisedStudent::InitialisedStudent(Backend& backend, const Options& o, int classes, const Teacher& teacher, std::string loss)
-    : StudentMethod(backend, o, classes), teacher_(teacher), loss_(std::move(loss)), epochs_(o.init_epochs) {}
+void InitialisedOptions::add_to(OptionTable& t) {
+    t.add("--init-epochs", init_epochs, {1}, "fsp, ab: the student is trained so long on the teacher's maps alone first");
+}
+
+InitialisedStudent::InitialisedStudent(const Setting& setting, const Options& o, const InitialisedOptions& own, std::string loss)
+    : StudentMethod(setting, o), teacher_(setting.teacher()), loss_(std::move(loss)), epochs_(own.init_epochs) {}
 
 Preparation InitialisedStudent::preparation() {
     return {epochs_, &parameters_, loss_, [this](const Batch& batch) { return transfer_loss(batch); }};

@@ -1,162 +1,34 @@
 #include "method_kd.h"
 
-#include <algorithm>
-#include <cstdlib>
-
-#include "base_error.h"
-#include "base_nearest.h"
-#include "base_safetensors.h"
-#include "core_streams.h"
+#include "method_teacher.h"
+#include "train_options.h"
 
 namespace distill {
-namespace {
 
-std::vector<const Teacher*> pointers(const Teachers& teachers) {
-    std::vector<const Teacher*> all;
-    for (const auto& teacher : teachers) all.push_back(teacher.get());
-    return all;
-}
-
-Var mean_of(const std::vector<Var>& logits) {
-    const Recording off(nullptr);
-    Var sum = logits.front();
-    for (size_t i = 1; i < logits.size(); ++i) sum = add(sum, logits[i]);
-    return logits.size() == 1 ? sum : scale(sum, 1.0f / static_cast<float>(logits.size()));
-}
-
-}  // namespace
-
-Supervised::Supervised(Backend& backend, const Options& options, int classes) : StudentMethod(backend, options, classes) {
-    parameters_.allocate(options.start());
-}
-
-StepResult Supervised::step(const Batch& batch) {
-    const Var logits = student_->forward(batch.images, Mode::train).logits;
-    const Var ce = cross_entropy(logits, batch.labels);
-    return {ce, {ce}, logits};
-}
-
-Teacher::Teacher(Backend& backend, const Options& options, int classes, int stream)
-    : parameters_(backend, false), mode_(options.teacher_bn == "batch" ? Mode::train : Mode::evaluate), stream_(stream) {
-    if (options.teacher.empty()) input_error("--teacher: no network named; there are: ", network_names());
-    network_ = make_network(options.teacher, classes, parameters_);
-    parameters_.allocate(options.start());
-}
-
-std::unique_ptr<Teacher> Teacher::load(Backend& backend, const Options& options, int classes, int stream) {
-    auto teacher = std::make_unique<Teacher>(backend, options, classes, stream);
-    if (options.teacher_weights.empty())
-        input_error("--teacher-weights: the teacher's file is missing; train one with: distill train --net ", options.teacher,
-                    " --dataset ", options.dataset, " --save teacher.safetensors");
-    const WeightFile file = read_safetensors(options.teacher_weights);
-    require_network(options.teacher_weights, file.metadata, options.teacher, classes);
-    teacher->parameters_.from_file(file, options.teacher_weights);
-    teacher->file_ = options.teacher_weights;
-    teacher->metadata_ = file.metadata;
-    return teacher;
-}
-
-void require_network(const std::string& file, const std::map<std::string, std::string>& metadata, const std::string& network, int classes) {
-    const std::pair<std::string, std::string> expected[] = {{"network", network}, {"classes", classes > 0 ? std::to_string(classes) : ""}};
-    for (const auto& [key, here] : expected)
-        if (const std::string said = own_word(metadata, key); !said.empty() && !here.empty() && said != here)
-            input_error(file, ": the network's ", key, ": the file says ", said, ", expected ", here,
-                        "; name one that was trained for this");
-}
-
-Output Teacher::operator()(const Var& images, bool pre_activation) const {
-    const OnStream beside(images.backend(), stream_);
-    const Recording off(nullptr);
-    return network_->forward(images, mode_, pre_activation);
-}
-
-int generation_after(const std::map<std::string, std::string>& metadata) {
-    constexpr long most = 1000;
-    const auto said = metadata.find("generation");
-    const long generation = said == metadata.end() ? 0 : std::strtol(said->second.c_str(), nullptr, 10);
-    return static_cast<int>(std::clamp(generation, 0L, most)) + 1;
-}
-
-void settle_teachers(Options& o) {
-    if (o.teachers.empty())
-        input_error("--teachers: no teacher; name their files (one.safetensors,two.safetensors); distill train --net NAME --dataset ",
-                    o.dataset, " --save one.safetensors makes one, and --train-teachers 3 --teacher-nets NAME three");
-    const std::vector<std::string> files = split(o.teachers, ',');
-    std::vector<std::string> nets = o.teacher_nets.empty() ? std::vector<std::string>(files.size()) : split(o.teacher_nets, ',');
-    if (nets.size() == 1) nets.resize(files.size(), nets.front());
-    if (nets.size() != files.size())
-        input_error("--teacher-nets ", o.teacher_nets, ": ", nets.size(), " networks for the ", files.size(),
-                    " files of --teachers; name one for each, or one for all");
-    o.teacher.clear();
-    for (size_t i = 0; i < files.size(); ++i) {
-        if (files[i].empty()) input_error("--teachers ", o.teachers, ": file ", i, " (counted from 0) has no name; take out the comma");
-        if (nets[i].empty()) {
-            nets[i] = own_word(read_safetensors(files[i]).metadata, "network");
-            if (nets[i].empty())
-                input_error(files[i], ": does not say which network it is; name it with --teacher-nets; there are: ", network_names());
-        }
-        o.teacher += (i == 0 ? "" : "+") + nets[i];
-    }
-    if (o.teacher_nets.empty()) o.teacher_nets = joined(nets, ",");  // else it stays as it was given, and as a resumed run finds it
-}
-
-Teachers load_teachers(Backend& backend, const Options& options, int classes) {
-    Teachers teachers;
-    if (options.teachers.empty()) {
-        teachers.push_back(Teacher::load(backend, options, classes));
-        return teachers;
-    }
-    const std::vector<std::string> files = split(options.teachers, ','), nets = split(options.teacher, '+');
-    Options one = options;
-    for (size_t i = 0; i < files.size(); ++i) {
-        one.teacher = nets[i];
-        one.teacher_weights = files[i];
-        teachers.push_back(Teacher::load(backend, one, classes, static_cast<int>(i) + 1));
-    }
-    return teachers;
-}
-
-std::vector<Output> look(const Teachers& teachers, const Var& images) {
-    std::vector<Output> shown;
-    for (const auto& teacher : teachers) {
-        shown.push_back((*teacher)(images));
-        shown.back().features.clear();
-        shown.back().sensing.clear();
-        shown.back().sensing_pre_activation.clear();
-    }
-    return shown;
-}
-
-Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float temperature) {
-    return scale(kl_divergence(student_logits, teacher_logits, temperature), temperature * temperature);
-}
-
-KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& o, int classes, std::vector<const Teacher*> teachers)
-    : StudentMethod(backend, o, classes),
-      teachers_(std::move(teachers)),
-      temperature_(static_cast<float>(o.temperature)),
-      alpha_(static_cast<float>(o.alpha)),
-      gamma_(static_cast<float>(o.gamma)),
-      squared_(o.kd_method != "soft-logits") {
+KnowledgeDistillation::KnowledgeDistillation(const Setting& setting, const Options& o, const KdOptions& own)
+    : FeatureDistillation(setting, o, {own.gamma, own.alpha, own.temperature, own.squared}, {}) {
     parameters_.allocate(o.start());
 }
 
-KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& o, int classes, const Teacher& teacher)
-    : KnowledgeDistillation(backend, o, classes, std::vector<const Teacher*>{&teacher}) {}
-
-KnowledgeDistillation::KnowledgeDistillation(Backend& backend, const Options& o, int classes, const Teachers& teachers)
-    : KnowledgeDistillation(backend, o, classes, pointers(teachers)) {}
-
-StepResult KnowledgeDistillation::step(const Batch& batch) {
-    std::vector<Var> taught;
-    for (const Teacher* teacher : teachers_) taught.push_back((*teacher)(batch.images).logits);
-    const Var logits = student_->forward(batch.images, Mode::train).logits;
-    join(logits.backend());
-    const Var ce = scale(cross_entropy(logits, batch.labels), gamma_);
-    const Tensor target = mean_of(taught).value();
-    const Var kl = squared_ ? kd_loss(logits, target, temperature_) : kl_divergence(logits, target, temperature_);
-    const Var kd = scale(kl, alpha_);
-    return {add(ce, kd), {ce, kd}, logits};
+void KdOptions::add_to(OptionTable& t) {
+    t.add("--temperature", temperature, {0, Range().high, true}, "T of both softmaxes");
+    t.add("--alpha", alpha, {0}, "weight of T^2*KL(teacher || student)");
+    t.add("--gamma", gamma, {0}, "weight of the cross-entropy");
 }
+
+std::unique_ptr<Method> KdOptions::make(const Setting& s, const Options& o) const {
+    return std::make_unique<KnowledgeDistillation>(s, o, *this);
+}
+
+const MethodRow kd_row = {"kd", "distil a teacher's logits: gamma*CE + alpha*T^2*KL", "1503.02531", Teaching::one, "kd",
+                          []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdOptions>(); }};
+const MethodRow ensemble_row = {"ensemble", "distil the mean of several teachers' logits", "as FEED compares with it (1909.10754)",
+                                Teaching::several, "feed",
+                                []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdOptions>(); }};
+const MethodRow ban_row = {"ban", "Born Again Neural Networks (ICML 2018): CE + KL at T = 1", "1805.04770", Teaching::one, "feed",
+                           []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdOptions>(1, 1, 1); }};
+const MethodRow soft_logits_row = {"soft-logits", "0.7*CE + 0.3*KL at T = 4, as MHGD compares with it", "as MHGD compares with it (1907.02226)",
+                                   Teaching::one, "mhgd",
+                                   []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdOptions>(0.7, 0.3, 4, false); }};
 
 }  // namespace distill

@@ -1,41 +1,49 @@
 #include "method_kd_svd.h"
 
-#include "core_streams.h"
+#include "data_loader.h"
+#include "method_features.h"
 #include "method_singular_vectors.h"
+#include "method_teacher.h"
+#include "train_options.h"
 
 namespace distill {
-namespace {
 
-Var squared_distance(const Var& a, const Var& b) { return scale(mse(a, b), static_cast<float>(a.shape().size())); }
+Var relation_loss(const std::vector<Var>& s, const std::vector<Var>& t) {
+    std::vector<Var> distances;
+    for (size_t back = 1; back < s.size(); ++back)
+        distances.push_back(kernel_distance(s[back], s[back - 1], t[back].value(), t[back - 1].value()));
+    return sum(distances);
+}
 
-}  // namespace
+Var vector_loss(const std::vector<Var>& s, const std::vector<Var>& t) {
+    std::vector<Var> distances;
+    for (size_t i = 0; i < s.size(); ++i) distances.push_back(scale(mse(s[i], t[i]), static_cast<float>(s[i].shape().size())));
+    return sum(distances);
+}
 
-KdSvd::KdSvd(Backend& backend, const Options& o, int classes, const Teacher& teacher)
-    : StudentMethod(backend, o, classes),
-      teacher_(teacher),
-      relations_(o.kd_method == "kd-svd"),
-      mixing_(allocated(o.start()), GradientMixing::rule_of(o.mixing)) {
-    require_paired_points(*student_, teacher.network());
+KdSvd::KdSvd(const Setting& setting, const Options& o, const KdSvdOptions& own)
+    : StudentMethod(setting, o),
+      teacher_(setting.teacher()),
+      loss_(own.loss),
+      mixing_(allocated(o.start()), GradientMixing::rule_of(own.mixing)) {
+    require_paired_points(*student_, teacher_.network());
 }
 
 StepResult KdSvd::step(const Batch& batch) {
-    const Output shown = teacher_(batch.images);
-    std::vector<Var> v_t;
-    {
-        const OnStream beside(batch.images.backend(), teacher_.stream());
-        v_t = teacher_vectors(shown.sensing);
-    }
-    const Output own = student_->forward(batch.images, Mode::train);
-    join(batch.images.backend());
-    const std::vector<Var> v = student_vectors(own.sensing, v_t);
-    Var transfer;
-    for (size_t back = relations_ ? 1 : 0; back < v.size(); ++back) {
-        const Var distance = relations_ ? kernel_distance(v[back], v[back - 1], v_t[back].value(), v_t[back - 1].value())
-                                        : squared_distance(v[back], v_t[back]);
-        transfer = transfer.defined() ? add(transfer, distance) : distance;
-    }
-    const Var ce = cross_entropy(own.logits, batch.labels);
-    return {add(ce, transfer), {ce, transfer}, own.logits};
+    const Beside<Output> t = teacher_(batch.images);
+    const auto v_t = t.then([](const Output& shown) { return teacher_vectors(shown.sensing); });
+    const Output s = student_->forward(batch.images, Mode::train);
+    const Var transfer = loss_(student_vectors(s.sensing, *v_t), *v_t);
+    const Var ce = cross_entropy(s.logits, batch.labels);
+    return {add(ce, transfer), {ce, transfer}, s.logits};
 }
+
+std::unique_ptr<Method> KdSvdOptions::make(const Setting& s, const Options& o) const { return std::make_unique<KdSvd>(s, o, *this); }
+
+const MethodRow kd_svd_row = {"kd-svd", "Self-supervised Knowledge Distillation Using Singular Value Decomposition (ECCV 2018)", "1807.06819",
+                              Teaching::one, "mhgd", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdSvdOptions>(); }};
+const MethodRow kd_svdf_row = {"kd-svdf", "KD-SVD of the singular vectors themselves, as MHGD compares with it",
+                               "as MHGD compares with it (1907.02226)", Teaching::one, "mhgd",
+                               []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdSvdOptions>(vector_loss); }};
 
 }  // namespace distill

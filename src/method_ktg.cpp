@@ -1,9 +1,17 @@
 #include "method_ktg.h"
 
+#include <algorithm>
+#include <cstdio>
+
 #include "base_error.h"
 #include "base_files.h"
+#include "base_nearest.h"
+#include "base_safetensors.h"
 #include "core_streams.h"
-#include "method_kd.h"
+#include "data_loader.h"
+#include "method_teacher.h"
+#include "train_options.h"
+#include "train_run_folder.h"
 
 namespace distill {
 namespace {
@@ -27,22 +35,23 @@ Output EnsembleNetwork::forward(const Var& x, Mode mode, bool) const {
     return sum;
 }
 
-KnowledgeTransferGraph::KnowledgeTransferGraph(Backend& backend, const Graph& graph, const Options& o, int classes, int64_t records)
-    : graph_(graph),
-      edges_(graph.edges()),
-      parameters_(backend),
-      nodes_(graph.nodes.size()),
-      temperature_(static_cast<float>(o.temperature)),
-      frozen_batchnorm_(o.frozen_bn == "batch"),
-      iterations_(o.epochs * (records / o.batch + 1)),  // ⌊records/batch⌋ + 1 an epoch: the authors' code
-      totals_(Tensor::zeros(backend, {static_cast<int64_t>(edges_.size()), 1, 1, EdgeTotals::columns})) {
+KnowledgeTransferGraph::KnowledgeTransferGraph(const Setting& setting, const Options& o, const KtgOptions& own)
+    : graph_(own.graph),
+      edges_(graph_.edges()),
+      parameters_(setting.backend),
+      nodes_(graph_.nodes.size()),
+      temperature_(static_cast<float>(own.temperature)),
+      frozen_batchnorm_(own.frozen_bn == "batch"),
+      iterations_(o.epochs * (setting.records / o.batch + 1)),  // ⌊records/batch⌋ + 1 an epoch: the authors' code
+      totals_(Tensor::zeros(setting.backend, {static_cast<int64_t>(edges_.size()), 1, 1, EdgeTotals::columns})) {
+    const int classes = setting.classes;
     require_sound(graph_, "graph");
     for (int i = 0; i < graph_.size(); ++i) {
         Node& node = nodes_[static_cast<size_t>(i)];
         if (graph_.is_trained(i)) {
             node.network = make_network(graph_.node(i).model, classes, parameters_, prefix_of(i));
         } else if (graph_.is_frozen(i)) {
-            node.frozen = std::make_unique<Parameters>(backend, false);
+            node.frozen = std::make_unique<Parameters>(setting.backend, false);
             node.network = make_network(graph_.node(i).model, classes, *node.frozen);
             node.frozen->allocate(o.start());
             load(i, *node.frozen, "");
@@ -176,5 +185,62 @@ std::vector<std::pair<std::string, Tensor>> KnowledgeTransferGraph::state() cons
             tensors.emplace_back("node" + std::to_string(i) + ".buffers", nodes_[i].frozen->buffers());
     return tensors;
 }
+
+// ---- its options --------------------------------------------------------------------------------------------------------------
+
+void KtgOptions::add_naming_to(OptionTable& t) {
+    t.add("--graph", file, "the graph: a shipped one's name, or a .csv file");
+    t.add("--models", models, "other networks on its nodes: 0=resnet20,1=wrn-16-2").subject();
+    t.add("--weights", weights, "files that nodes start from, paths from here: 1=teacher.safetensors; a frozen node needs one").subject();
+}
+
+void KtgOptions::add_transfer_to(OptionTable& t) {
+    t.add("--temperature", temperature, {0, Range().high, true}, "T of the softmaxes on transfer edges");
+    t.add("--frozen-bn", frozen_bn, {"running", "batch"}, "statistics of frozen nodes' BatchNorm; batch is the authors' code");
+}
+
+void KtgOptions::add_to(OptionTable& t) {
+    add_naming_to(t);
+    add_transfer_to(t);
+}
+
+Graph named_graph(const KtgOptions& own) {
+    if (own.file.empty()) input_error("--graph: no graph named; give a shipped one's name (distill ktg show lists them) or a .csv file");
+    const fs::path file = find_graph(own.file);
+    Graph graph = read_graph(file);
+    set_models(graph, own.models, "--models");
+    set_weights(graph, own.weights, "--weights");
+    require_sound(graph, file.string());
+    return graph;
+}
+
+void name_networks(Options& o, const Graph& graph) {
+    o.student = graph.node(0).model;
+    std::vector<std::string> others;
+    for (int i = 1; i < graph.size(); ++i) others.push_back(graph.node(i).model);
+    o.teacher = joined(others, "+");
+}
+
+void set_start(Options& o, const Graph& graph) {
+    if (graph.size() > 1) o.role = "graph", o.generation = 1;  // else a network alone
+    for (const GraphNode& node : graph.nodes)
+        if (!node.weights.empty()) o.generation = std::max(o.generation, generation_after(read_safetensors(node.weights).metadata));
+}
+
+void KtgOptions::settle(Options& o) {
+    graph = named_graph(*this);
+    require_weights(graph, find_graph(file).string());
+    name_networks(o, graph);
+    set_start(o, graph);
+    if (graph.node(0).is_ensemble() && !o.save.empty())
+        input_error("--save ", o.save, ": node 0 is an ensemble without weights of its own; its members' are kept in the run's folder");
+}
+
+std::unique_ptr<Method> KtgOptions::make(const Setting& s, const Options& o) const {
+    return std::make_unique<KnowledgeTransferGraph>(s, o, *this);
+}
+
+const MethodRow ktg_row = {"ktg", "Knowledge Transfer Graph for Deep Collaborative Learning (ACCV 2020)", "1909.04286", Teaching::none, "ktg",
+                           []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KtgOptions>(); }};
 
 }  // namespace distill

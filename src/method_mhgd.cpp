@@ -2,9 +2,15 @@
 
 #include "base_error.h"
 #include "base_files.h"
+#include "base_safetensors.h"
 #include "core_philox.h"
-#include "core_streams.h"
+#include "data_loader.h"
+#include "method_features.h"
 #include "method_singular_vectors.h"
+#include "method_teacher.h"
+#include "train_options.h"
+#include "train_preparation.h"
+#include "train_run_folder.h"
 
 namespace distill {
 namespace {
@@ -62,43 +68,42 @@ AttentionNetwork AttentionNetwork::still() const {
 
 // ---- the method ---------------------------------------------------------------------------------------------------------------
 
-Mhgd::Mhgd(Backend& backend, const Options& o, int classes, const Teacher& teacher)
-    : StudentMethod(backend, o, classes),
-      teacher_(teacher),
+Mhgd::Mhgd(const Setting& setting, const Options& o, const MhgdOptions& own)
+    : StudentMethod(setting, o),
+      teacher_(setting.teacher()),
       options_(o),
-      statistics_(o.mha_bn == "batch" ? Statistics::batch : Statistics::running),
-      attention_(backend),
-      mixing_(allocated(o.start()), GradientMixing::rule_of(o.mixing)) {
-    require_paired_points(*student_, teacher.network());
-    const std::vector<int64_t>& channels = teacher.network().sensing_channels();
+      own_(own),
+      statistics_(own.mha_bn == "batch" ? Statistics::batch : Statistics::running),
+      attention_(setting.backend),
+      mixing_(allocated(o.start()), GradientMixing::rule_of(own.mixing)) {
+    require_paired_points(*student_, teacher_.network());
+    const std::vector<int64_t>& channels = teacher_.network().sensing_channels();
     for (size_t p = 0; p + 1 < channels.size(); ++p)
-        networks_.emplace_back(attention_, name_of(p), channels[p], channels[p + 1], o.heads);
+        networks_.emplace_back(attention_, name_of(p), channels[p], channels[p + 1], own.heads);
     attention_.allocate(o.start());
     for (const AttentionNetwork& network : networks_) still_.push_back(network.still());
-    if (!o.mha.empty()) load_attention(o.mha);
+    if (!own.mha.empty()) load_attention(own.mha);
 }
 
 Var Mhgd::attention_loss(const Batch& batch) const {
-    const Output shown = teacher_(batch.images);
-    join(batch.images.backend());
-    const std::vector<Var> v = teacher_vectors(shown.sensing);
-    Var loss;
+    const Beside<Output> t = teacher_(batch.images);
+    const std::vector<Var> v = teacher_vectors(t->sensing);
+    std::vector<Var> distances;
     for (size_t p = 0; p < networks_.size(); ++p) {
         const Var &front = v[p], &back = v[p + 1];
         const uint64_t key = random_key(options_.start(), Purpose::dropout, hash_name(name_of(p)));
         Tensor kept;
-        if (options_.head_dropping) kept = draw_kept_heads(front.backend(), batch.size(), options_.heads, key, batch.step);
+        if (own_.head_dropping) kept = draw_kept_heads(front.backend(), batch.size(), own_.heads, key, batch.step);
         const Var scores = networks_[p].scores(front, back, Statistics::batch_remembered);
-        const Var distance = cosine_loss(networks_[p].estimate(scores, front, kept), back.value());
-        loss = loss.defined() ? add(loss, distance) : distance;
+        distances.push_back(cosine_loss(networks_[p].estimate(scores, front, kept), back.value()));
     }
-    return loss;
+    return sum(distances);
 }
 
 Preparation Mhgd::preparation() {
-    if (!options_.mha.empty()) return {};
+    if (!own_.mha.empty()) return {};
     Preparation p;
-    p.epochs = options_.mha_epochs;
+    p.epochs = own_.mha_epochs;
     p.parameters = &attention_;
     p.loss = "loss_mha";
     p.step = [this](const Batch& batch) { return attention_loss(batch); };
@@ -117,23 +122,15 @@ std::vector<Var> Mhgd::graphs(const std::vector<Var>& v) const {
 }
 
 StepResult Mhgd::step(const Batch& batch) {
-    const Output shown = teacher_(batch.images);
-    std::vector<Var> v_t, graphs_t;
-    {
-        const OnStream beside(batch.images.backend(), teacher_.stream());
-        v_t = teacher_vectors(shown.sensing);
-        graphs_t = graphs(v_t);
-    }
-    const Output own = student_->forward(batch.images, Mode::train);
-    join(batch.images.backend());
-    const std::vector<Var> graphs_s = graphs(student_vectors(own.sensing, v_t));
-    Var transfer;
-    for (size_t p = 0; p < graphs_s.size(); ++p) {
-        const Var divergence = graph_divergence(graphs_s[p], graphs_t[p].value());
-        transfer = p == 0 ? divergence : add(transfer, divergence);
-    }
-    const Var ce = cross_entropy(own.logits, batch.labels);
-    return {add(ce, transfer), {ce, transfer}, own.logits};
+    const Beside<Output> t = teacher_(batch.images);
+    const auto v_t = t.then([](const Output& shown) { return teacher_vectors(shown.sensing); });
+    const auto graphs_t = v_t.then([this](const std::vector<Var>& v) { return graphs(v); });
+    const Output s = student_->forward(batch.images, Mode::train);
+    const std::vector<Var> graphs_s = graphs(student_vectors(s.sensing, *v_t));
+    std::vector<Var> divergences;
+    for (size_t p = 0; p < graphs_s.size(); ++p) divergences.push_back(graph_divergence(graphs_s[p], graphs_t->at(p).value()));
+    const Var transfer = sum(divergences), ce = cross_entropy(s.logits, batch.labels);
+    return {add(ce, transfer), {ce, transfer}, s.logits};
 }
 
 void Mhgd::backward(Tape& tape, const StepResult& result) { mixing_.backward(tape, result.named[0], result.named[1]); }
@@ -141,7 +138,7 @@ void Mhgd::backward(Tape& tape, const StepResult& result) { mixing_.backward(tap
 /// The attention networks, where no preparation has them.
 std::vector<std::pair<std::string, Tensor>> Mhgd::state() const {
     auto all = mixing_.state();
-    if (options_.mha.empty()) return all;
+    if (own_.mha.empty()) return all;
     all.emplace_back("attention.values", attention_.values());
     all.emplace_back("attention.buffers", attention_.buffers());
     return all;
@@ -151,7 +148,7 @@ std::vector<std::pair<std::string, Tensor>> Mhgd::state() const {
 
 std::map<std::string, std::string> Mhgd::attention_metadata() const {
     return {{"method", "mhgd"},
-            {"heads", std::to_string(options_.heads)},
+            {"heads", std::to_string(own_.heads)},
             {"teacher", teacher_.network().name()},
             {"teacher_sha256", teacher_.file().empty() ? "" : sha256_of_file(teacher_.file())},
             {"classes", std::to_string(teacher_.network().classes())},
@@ -178,5 +175,44 @@ void Mhgd::load_attention(const std::string& path) {
     }
     attention_.from_file(file, path);
 }
+
+// ---- its options --------------------------------------------------------------------------------------------------------------
+
+void MhgdOptions::add_to(OptionTable& t) {
+    constexpr int most = 1024;
+    t.add("--heads", heads, {1, most}, "attention heads");
+    add_all_but_heads_to(t);
+}
+
+void MhgdOptions::add_all_but_heads_to(OptionTable& t) {
+    t.add("--mha", mha, "attention networks trained before, on the same teacher (a run's mha.safetensors); they are not trained again");
+    t.add("--mha-epochs", mha_epochs, {0}, "the attention networks are trained so long first, on the teacher alone (0: as they are)");
+    t.add("--mha-bn", mha_bn, {"running", "batch"}, "statistics of their BatchNorm in the transfer");
+    t.add_on_off("--head-dropping", head_dropping, "while they are trained, each sample keeps the heads whose noise is above its mean");
+    add_mixing_option(t, mixing);
+}
+
+void MhgdOptions::settle(Options& o) {
+    if (mha_epochs == 0 && mha.empty() && o.init.empty())
+        input_error("--mha-epochs 0: needs trained attention networks; name the mha.safetensors that has them with --mha, or an --init");
+}
+
+std::vector<std::pair<std::string, std::string>> MhgdOptions::files() const {
+    std::vector<std::pair<std::string, std::string>> named;
+    if (!mha.empty()) named.emplace_back("mha", mha);
+    return named;
+}
+
+std::unique_ptr<Method> MhgdOptions::make(const Setting& s, const Options& o) const {
+    const int64_t last = s.records % o.batch;
+    if (o.batch == 1 || (last == 1 && !o.drop_last))
+        input_error("--batch ", o.batch, ": ", o.batch == 1 ? "a" : "the last", " batch of the ", s.records,
+                    " training images has one image, and MHGD's graphs are between images; take another size",
+                    o.batch == 1 ? "" : ", or --drop-last on");
+    return std::make_unique<Mhgd>(s, o, *this);
+}
+
+const MethodRow mhgd_row = {"mhgd", "Graph-based Knowledge Distillation by Multi-head Attention Network (BMVC 2019)", "1907.02226",
+                            Teaching::one, "mhgd", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<MhgdOptions>(); }};
 
 }  // namespace distill

@@ -3,7 +3,10 @@
 #include <algorithm>
 
 #include "base_error.h"
-#include "core_streams.h"
+#include "data_loader.h"
+#include "method_features.h"
+#include "method_teacher.h"
+#include "train_options.h"
 
 namespace distill {
 namespace {
@@ -56,22 +59,23 @@ AttentionFusion::Result AttentionFusion::operator()(const Var& features, const V
     return {conv_bn(x, conv2_, bn2_, Mode::train, false), x};
 }
 
-ReviewKD::ReviewKD(Backend& backend, const Options& o, int classes, const Teacher& teacher)
-    : StudentMethod(backend, o, classes),
-      teacher_(teacher),
-      residual_(!o.no_residual),
-      hcl_(!o.no_hcl),
-      weight_(o.kd_weight.value_or(review_weight(o.teacher, o.student))),
-      warmup_(o.kd_warmup),
-      scheduled_weight_(Tensor::zeros(backend, {})) {
+ReviewKD::ReviewKD(const Setting& setting, const Options& o, const ReviewOptions& own)
+    : StudentMethod(setting, o),
+      teacher_(setting.teacher()),
+      teacher_mode_(own.teacher_bn == "batch" ? Mode::train : Mode::evaluate),
+      residual_(!own.no_residual),
+      hcl_(!own.no_hcl),
+      weight_(own.kd_weight.value_or(review_weight(o.teacher, o.student))),
+      warmup_(own.kd_warmup),
+      scheduled_weight_(Tensor::zeros(setting.backend, {})) {
     require_review_pair(o.teacher, o.student);
-    const std::vector<int64_t> in = student_->feature_channels(), out = teacher.network().feature_channels();
+    const std::vector<int64_t> in = student_->feature_channels(), out = teacher_.network().feature_channels();
     const int64_t mid = std::min(widest_middle, in.back());
     for (size_t k = 0; k < levels; ++k) {
         const std::string name = "abfs." + std::to_string(k);
         const int64_t to = out[levels - 1 - k];
-        if (o.no_review || residual_) {
-            fusions_.emplace_back(parameters_, name, in[levels - 1 - k], mid, to, !o.no_review && k > 0, !o.no_abf);
+        if (own.no_review || residual_) {
+            fusions_.emplace_back(parameters_, name, in[levels - 1 - k], mid, to, !own.no_review && k > 0, !own.no_abf);
             continue;
         }
         auto& row = separate_.emplace_back();
@@ -114,21 +118,37 @@ std::vector<Var> ReviewKD::review_separately(const std::vector<Feature>& student
 }
 
 StepResult ReviewKD::step(const Batch& batch) {
-    const Output shown = teacher_(batch.images, true);
-    const Output own = student_->forward(batch.images, Mode::train);
-    const std::vector<Var> outputs =
-        separate_.empty() ? review(own.features, shown.features) : review_separately(own.features, shown.features);
-    join(batch.images.backend());
-    Var distance;
+    const Beside<Output> t = teacher_(batch.images, true, teacher_mode_);
+    const Output s = student_->forward(batch.images, Mode::train);
+    const std::vector<Feature>& sizes = t.unjoined().features;
+    const std::vector<Var> outputs = separate_.empty() ? review(s.features, sizes) : review_separately(s.features, sizes);
+    std::vector<Var> distances;
     for (size_t k = 0; k < levels; ++k) {
-        const Var& target = level(shown.features, k).pre_activation;
-        const Var d = hcl_ ? hcl(outputs[k], target) : mse(outputs[k], target);
-        distance = k == 0 ? d : add(distance, d);
+        const Var& target = level(t->features, k).pre_activation;
+        distances.push_back(hcl_ ? hcl(outputs[k], target) : mse(outputs[k], target));
     }
-    const Var ce = cross_entropy(own.logits, batch.labels);
-    const Var weighted = scale(distance, scheduled_weight_);
-    return {add(ce, weighted), {ce, weighted}, own.logits};
+    const Var ce = cross_entropy(s.logits, batch.labels);
+    const Var weighted = scale(sum(distances), scheduled_weight_);
+    return {add(ce, weighted), {ce, weighted}, s.logits};
 }
+
+void ReviewOptions::add_to(OptionTable& t) {
+    t.add("--kd-weight", kd_weight, {0}, "weight of the review loss; by default the authors' for the pair, else 1");
+    t.add("--kd-warmup", kd_warmup, {0}, "epochs over which that weight rises from 0 (0: full at once)").in_epochs();
+    t.add("--teacher-bn", teacher_bn, {"running", "batch"}, "statistics of the teacher's BatchNorm; batch is the authors' code");
+    t.add_switch("--no-review", no_review, "ablation: each level by itself");
+    t.add_switch("--no-residual", no_residual, "ablation: levels transformed separately and summed");
+    t.add_switch("--no-abf", no_abf, "ablation: the residual is added, without attention");
+    t.add_switch("--no-hcl", no_hcl, "ablation: plain MSE at full size");
+}
+
+void ReviewOptions::settle(Options& o) {
+    if (o.teacher.empty()) return;  // which the teacher's own complaint says better
+    require_review_pair(o.teacher, o.student);
+    if (!kd_weight) kd_weight = review_weight(o.teacher, o.student);
+}
+
+std::unique_ptr<Method> ReviewOptions::make(const Setting& s, const Options& o) const { return std::make_unique<ReviewKD>(s, o, *this); }
 
 double review_weight(const std::string& teacher, const std::string& student) {
     if (teacher == "resnet56" && student == "resnet20") return 0.6;
@@ -147,5 +167,8 @@ void require_review_pair(const std::string& teacher, const std::string& student)
     input_error("reviewkd: teacher ", teacher, " and student ", student, " cannot be paired; pairs are resnet<d> or resnet<d>x4 with "
                 "resnet<d> or resnet<d>x4, and wrn-<d>-<r> with wrn-<d>-<r>");
 }
+
+const MethodRow reviewkd_row = {"reviewkd", "Distilling Knowledge via Knowledge Review (CVPR 2021)", "2104.09044", Teaching::one, "reviewkd",
+                                []() -> std::unique_ptr<MethodOptions> { return std::make_unique<ReviewOptions>(); }};
 
 }  // namespace distill

@@ -9,6 +9,7 @@
 #include "base_error.h"
 #include "base_nearest.h"
 #include "base_svg.h"
+#include "method_table.h"
 #include "report_likeness.h"
 
 namespace distill {

@@ -5,6 +5,7 @@
 
 #include "base_error.h"
 #include "base_nearest.h"
+#include "method_table.h"
 
 namespace distill {
 namespace {

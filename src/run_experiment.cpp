@@ -17,14 +17,10 @@
 #include "core_backend.h"
 #include "run_many.h"
 #include "train_schedule.h"
+#include "trainer.h"
 
 namespace distill {
 namespace {
-
-/// Options that say how this process goes about it, not what the run is: not kept.
-bool drives_only(const std::string& name) {
-    return name == "resume" || name == "quiet" || name == "runs" || name == "side-by-side" || name == "run";
-}
 
 /// Six numbers of --normalize count by their values: a run keeps them rounded to floats.
 bool same_floats(const std::string& a, const std::string& b) {
@@ -42,9 +38,6 @@ std::string command_of(const std::string& method) {
     if (method == "ktg-transfer") return "ktg search --transfer";
     return method;
 }
-
-/// What stands for "choose for me", and was chosen when the run began.
-bool left_open(const std::string& name, const std::string& value) { return value == "auto" || (name == "threads" && value == "0"); }
 
 std::string default_run(const std::string& method, const Options& o) {
     std::string name = "runs/" + method + "-" + o.dataset;
@@ -145,32 +138,34 @@ void require_longer(const RunFolder& folder, const OptionTable& table, const Opt
 }  // namespace
 
 Config kept_options(const OptionTable& table) {
-    Config rows = table.values();
-    rows.erase(std::remove_if(rows.begin(), rows.end(), [](const auto& row) { return drives_only(row.first); }), rows.end());
+    Config rows;
+    for (const TableOption& option : table.options())
+        if (option.role != Role::driver) rows.emplace_back(option.name, option.get());
     return rows;
 }
 
 void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many,
                      const std::set<std::string>& free) {
-    const Config now = table.values(), then = folder.config();
+    const Config then = folder.config();
     const auto as_many = [](const std::string& a, const std::string& b) {  // places of the same files; what they hold is compared later
         return !b.empty() && std::count(a.begin(), a.end(), ',') == std::count(b.begin(), b.end(), ',');
     };
     for (const auto& [name, value] : then) {
-        const bool of_kd = table.has("method") && std::count(kd_methods.begin(), kd_methods.end(), value) > 0;
-        if (name == "method" && !of_kd && value != method)
+        const bool of_kin = name == "method" && table.has(name) && std::count(table.at(name).choices.begin(), table.at(name).choices.end(), value);
+        if (name == "method" && !of_kin && value != method)
             input_error(folder.path().string(), ": was started with: distill ", command_of(value),
                         "; resume it with that, or start anew in another folder");
-        if (!table.has(name) || drives_only(name) || (one_of_many && name == "seed")) continue;
-        const auto own = std::find_if(now.begin(), now.end(), [&, n = name](const auto& row) { return row.first == n; });
-        const bool open = left_open(name, own->second);
-        const bool differs = table.given(name) && !open && own->second != value && !(name == "normalize" && same_floats(own->second, value));
-        const bool said_anew = !differs || name == "save" || free.count(name) > 0 || (names_places(name) && as_many(own->second, value));
+        if (!table.has(name) || table.at(name).role == Role::driver || (one_of_many && name == "seed")) continue;
+        const TableOption& option = table.at(name);
+        const std::string now = option.get();
+        const bool open = option.left_open(now);
+        const bool differs = option.given() && !open && now != value && !(name == "normalize" && same_floats(now, value));
+        const bool said_anew = !differs || option.may_be_said_anew || free.count(name) > 0 || (names_places(name) && as_many(now, value));
         if (!said_anew && (name == "threads" || name == "device"))
             std::printf("note: --%s %s: %s was started with %s; from here on its bits are not those of a run left alone\n", name.c_str(),
-                        own->second.c_str(), folder.path().c_str(), value.c_str());
+                        now.c_str(), folder.path().c_str(), value.c_str());
         else if (!said_anew)
-            input_error("--", name, " ", own->second, ": ", folder.path().string(), " was started with ", value,
+            input_error("--", name, " ", now, ": ", folder.path().string(), " was started with ", value,
                         "; resume without it, or start anew in another folder");
         table.set(name, found_again(folder.path(), then, name, value), folder.file("config.csv").string(), open);
     }
@@ -237,10 +232,10 @@ void require_student(Options& o, const char* option) {
     family_of(o.student);  // throws for an unknown name
 }
 
-void run_experiment(const std::string& method_name, OptionTable& table, Options& o, bool distills, const MethodFactory& make_method,
-                    const Settle& settle) {
-    // A subcommand of several methods says with an option which it is.
-    const auto method = [&] { return table.has("method") ? o.kd_method : method_name; };
+void run_experiment(const std::string& command, const Chooser& chosen, OptionTable& table, Options& o, const Settle& settle,
+                    const Config& further) {
+    const auto method = [&] { return std::string(chosen().row->name); };
+    const MethodFactory make_method = [&](Laboratory& lab, const Options& options) { return chosen().options->make(lab.setting(), options); };
     const fs::path base = o.run.empty() ? default_run(method(), o) : o.run;
     if (o.resume) take_seeds_of(base, table);
     const bool many = o.runs > 1 || (o.resume && !fs::exists(base / "config.csv") && fs::exists(base / ("s" + std::to_string(o.seed))));
@@ -252,7 +247,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
             input_error(folder_of(i).string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
         if (!o.resume || (many && !known)) continue;
         const RunFolder folder = RunFolder::reopen(folder_of(i));
-        take_options_of(folder, method_name, table, many, {"epochs"});
+        take_options_of(folder, command, table, many, {"epochs"});
         require_longer(folder, table, o);
         o.by_hand = told_before(folder.config());
     }
@@ -267,7 +262,7 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     settle(o);
 
     Laboratory lab = open_laboratory(o);
-    if (distills) {
+    if (chosen().row->teachers != Teaching::none) {
         lab.teachers = load_teachers(*lab.backend, o, lab.data->classes);
         o.role = "student";
         for (const auto& teacher : lab.teachers) o.generation = std::max(o.generation, generation_after(teacher->metadata()));
@@ -279,15 +274,15 @@ void run_experiment(const std::string& method_name, OptionTable& table, Options&
     }
     const Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
     std::unique_ptr<Method> first = start_method(lab, o, make_method);
-    print_configuration(method_name, kept_options(table));
+    print_configuration(command, kept_options(table));
     std::printf("%s", scaled.c_str());
     note_late_milestones(o);
     Config facts = run_facts(lab, o);
     for (auto& fact : measure_trained(lab, loader, o, *first)) facts.push_back(std::move(fact));
     if (!o.init.empty()) facts.emplace_back("info.init_sha256", sha256_of_file(o.init));
-    if (!o.mha.empty()) facts.emplace_back("info.mha_sha256", sha256_of_file(o.mha));
+    for (const auto& [name, file] : chosen().options->files()) facts.emplace_back("info." + name + "_sha256", sha256_of_file(file));
     facts.emplace_back("info.by_hand", by_hand);
-    if (o.stage > 0) facts.emplace_back("info.stage", std::to_string(o.stage));
+    facts.insert(facts.end(), further.begin(), further.end());
     if (many) facts.emplace_back("info.first_seed", std::to_string(o.seed)), facts.emplace_back("info.runs", std::to_string(o.runs));
     first.reset();  // its memory is the trainings'
 

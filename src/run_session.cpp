@@ -77,6 +77,10 @@ LoaderOptions Laboratory::loader_options(const Options& o) const {
     return l;
 }
 
+Setting Laboratory::setting() const {
+    return {*backend, {1, data->height, data->width, 3}, data->classes, data->train.records, pointers(teachers)};
+}
+
 Laboratory Laboratory::beside(const Options& o) const {
     Laboratory lab;
     lab.backend = make_backend(o.device, device_options(o));  // also this thread's number of OpenMP threads

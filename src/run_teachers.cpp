@@ -3,26 +3,25 @@
 #include <cstdio>
 
 #include "base_error.h"
+#include "method_supervised.h"
 #include "run_experiment.h"
 #include "run_many.h"
 
 namespace distill {
 namespace {
 
-/// The options of `distill train` for these teachers, without a command line.
+/// The options of `distill train` for these teachers: what was asked for, but for what is the asking training's own.
 struct TeacherTraining {
-    explicit TeacherTraining(const Options& asked) : options(asked) {
-        for (std::string* own : {&options.teacher, &options.teachers, &options.teacher_weights, &options.init, &options.save, &options.id,
-                                 &options.preset})
-            own->clear();
-        options.student = asked.teacher_nets;
-        options.runs = asked.train_teachers;
-        options.log_steps = false;
-        options.role = "teacher";
-        options.generation = 0;
-        options.resume = true;
-        options.run = asked.teachers_run.empty() ? "runs/teachers-" + asked.dataset + "-" + options.student : asked.teachers_run;
+    TeacherTraining(const OptionTable& asked, const Options& o) {
         add_training_options(table, options, false);
+        for (const auto& [name, value] : asked.values())
+            if (table.has(name) && !table.at(name).is_own) table.set(name, value, "--" + name);
+        options.normalize_auto = o.normalize_auto;
+        options.student = o.teacher_nets;
+        options.runs = o.train_teachers;
+        options.role = "teacher";
+        options.resume = true;
+        options.run = o.teachers_run.empty() ? "runs/teachers-" + o.dataset + "-" + options.student : o.teachers_run;
     }
     fs::path folder(int seed) const { return fs::path(options.run) / ("s" + std::to_string(seed)); }
     Options options;
@@ -44,8 +43,8 @@ void require_same_training(const RunFolder& there, const Config& wanted) {
     }
 }
 
-void train_teachers(const Options& asked) {
-    TeacherTraining t(asked);
+void train_teachers(const OptionTable& table, const Options& asked) {
+    TeacherTraining t(table, asked);
     Options& o = t.options;
     require_student(o);
     parse_lr_steps(o.lr_steps);
@@ -71,7 +70,7 @@ void train_teachers(const Options& asked) {
     if (!interruption()) catch_interruption();
     try {
         train_runs(lab, planned, side_by_side(o, *lab.backend), [](Laboratory& own, const Options& settled) {
-            return std::make_unique<Supervised>(*own.backend, settled, own.data->classes);
+            return std::make_unique<Supervised>(own.setting(), settled);
         });
     } catch (const Interrupted&) {
         throw Interrupted(text("interrupted in the training of the teachers in ", o.run, "; go on with the same command"));
@@ -88,8 +87,8 @@ void settle_or_train_teachers(const OptionTable& table, Options& o) {
         input_error("--train-teachers ", o.train_teachers, ": which network? Name it with --teacher-nets; there are: ", network_names());
     if (o.teacher_nets.find(',') != std::string::npos)
         input_error("--teacher-nets ", o.teacher_nets, ": --train-teachers trains teachers of one network; name one");
-    train_teachers(o);
-    const TeacherTraining t(o);
+    train_teachers(table, o);
+    const TeacherTraining t(table, o);
     o.teachers.clear();
     for (int seed = 0; seed < o.train_teachers; ++seed)
         o.teachers += (seed == 0 ? "" : ",") + (t.folder(seed) / "student.safetensors").string();

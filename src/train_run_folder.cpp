@@ -70,13 +70,6 @@ double number_of(const Config::value_type& row, const fs::path& file) {
     return *number;
 }
 
-bool is_circumstance(const std::string& option) {
-    static const std::set<std::string> names = {"seed", "data", "per-class", "device", "threads", "winograd", "save", "log-steps", "preset",
-                                                "teacher-min", "other-classes", "teacher-nets", "train-teachers", "teachers-run",
-                                                "numbers", "stages", "by"};
-    return names.count(option) > 0 || option.rfind("info.", 0) == 0;
-}
-
 namespace {
 
 constexpr const char* started_in = "info.folder";

@@ -31,31 +31,23 @@ std::string scaled_steps(const std::string& usual_steps, int usual, int epochs) 
     return joined(words, ",");
 }
 
-/// What a run is of, not how it is trained; and what the report looks at by itself.
-bool is_subject(const std::string& option) {
-    static const std::set<std::string> names = {"student", "teacher", "dataset",   "id",      "teacher-weights", "teachers",
-                                                "models",  "weights", "max-steps", "val",     "deterministic",   "run",
-                                                "resume",  "quiet",   "runs",      "students", "side-by-side"};
-    return names.count(option) > 0 || is_circumstance(option);
+std::string scaled_warmup(int warmup, int usual, int epochs) {
+    return std::to_string(warmup > 0 ? std::min(std::max(1, scaled(warmup, usual, epochs)), epochs - 1) : 0);
 }
 
 }  // namespace
 
-std::string scale_with_epochs(const OptionTable& table, Options& o) {
+std::string scale_with_epochs(OptionTable& table, const Options& o) {
     const int usual = whole(table, "epochs");
     if (usual == o.epochs || usual < 1) return "";
     std::vector<std::string> changes;
-    const auto changed = [&](const char* option, const std::string& before, const std::string& after) {
-        if (before != after) changes.push_back(text("--", option, " ", before, " to ", after.empty() ? "none" : after));
-    };
-    if (const std::string steps = table.otherwise("lr-steps"); !table.given("lr-steps") && !steps.empty()) {
-        o.lr_steps = scaled_steps(steps, usual, o.epochs);
-        changed("lr-steps", steps, o.lr_steps);
-    }
-    if (table.has("kd-warmup") && !table.given("kd-warmup")) {
-        const int warmup = whole(table, "kd-warmup");
-        o.kd_warmup = warmup > 0 ? std::min(std::max(1, scaled(warmup, usual, o.epochs)), o.epochs - 1) : 0;
-        changed("kd-warmup", std::to_string(warmup), std::to_string(o.kd_warmup));
+    for (const TableOption& option : table.options()) {
+        const std::string before = option.otherwise;
+        if (!option.counts_epochs || option.given() || before.empty()) continue;
+        const std::string after = option.name == "lr-steps" ? scaled_steps(before, usual, o.epochs)
+                                                            : scaled_warmup(whole(table, option.name), usual, o.epochs);
+        table.follow(option.name, after);
+        if (before != after) changes.push_back(text("--", option.name, " ", before, " to ", after.empty() ? "none" : after));
     }
     if (changes.empty()) return "";
     return text("note: --epochs ", o.epochs, " instead of ", usual, ": scaled ", joined(changes), "; give them by hand to have others\n");
@@ -72,12 +64,13 @@ void note_late_milestones(const Options& o) {
 
 std::string told_by_hand(const OptionTable& table, const Options& o) {
     std::vector<std::string> differing;
-    for (const auto& [option, value] : table.values()) {
-        const bool may_differ = table.given(option) || option == "lr-steps" || option == "kd-warmup";
+    for (const TableOption& option : table.options()) {
+        const std::string value = option.get(), &usual = option.otherwise;
+        const bool of_recipe = option.role == Role::substance && !option.is_subject;
         // Without a preset every graph is named by hand.
-        if (!may_differ || is_subject(option) || (option == "graph" && o.preset.empty())) continue;
-        if (const std::string usual = table.otherwise(option); usual != value)
-            differing.push_back(text(option, "=", value.empty() ? "–" : value, " (", usual.empty() ? "–" : usual, ")"));
+        if (!of_recipe || !(option.given() || option.counts_epochs) || (option.name == "graph" && o.preset.empty())) continue;
+        if (usual != value)
+            differing.push_back(text(option.name, "=", value.empty() ? "–" : value, " (", usual.empty() ? "–" : usual, ")"));
     }
     return joined(differing, "; ");
 }

@@ -46,10 +46,6 @@ Evaluation evaluate(Backend& backend, const Loader& loader, const Network& netwo
     return {static_cast<double>(totals[0]) / records, 100.0 * static_cast<double>(totals[1]) / records};
 }
 
-StudentMethod::StudentMethod(Backend& backend, const Options& options, int classes) : parameters_(backend) {
-    student_ = make_network(options.student, classes, parameters_, student_prefix);
-}
-
 Trainer::Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder, std::string name)
     : backend_(backend),
       loader_(loader),

@@ -10,18 +10,25 @@
 #include "base_csv.h"
 #include "core_backend.h"
 #include "data_synth.h"
+#include "method_kd.h"
 #include "method_reviewkd.h"
+#include "method_supervised.h"
+#include "method_teacher.h"
 #include "testing.h"
+#include "trainer.h"
 
 namespace distill::testing {
 
-using Make = std::function<std::unique_ptr<Method>(Backend&, const Options&, const Teacher&)>;
+using Make = std::function<std::unique_ptr<Method>(const Setting&, const Options&)>;
 
-inline std::unique_ptr<Method> supervised(Backend& b, const Options& o, const Teacher&) { return std::make_unique<Supervised>(b, o, 4); }
-inline std::unique_ptr<Method> kd(Backend& b, const Options& o, const Teacher& t) {
-    return std::make_unique<KnowledgeDistillation>(b, o, 4, t);
+inline std::unique_ptr<Method> supervised(const Setting& s, const Options& o) { return std::make_unique<Supervised>(s, o); }
+inline std::unique_ptr<Method> kd(const Setting& s, const Options& o) { return std::make_unique<KnowledgeDistillation>(s, o, KdOptions()); }
+inline std::unique_ptr<Method> reviewkd(const Setting& s, const Options& o) {
+    ReviewOptions own;
+    own.kd_warmup = 2;
+    own.kd_weight = 1.0;
+    return std::make_unique<ReviewKD>(s, o, own);
 }
-inline std::unique_ptr<Method> reviewkd(Backend& b, const Options& o, const Teacher& t) { return std::make_unique<ReviewKD>(b, o, 4, t); }
 
 /// Runs another method and does something at one of its steps (counted from 0).
 class Disturbed final : public Method {
@@ -83,25 +90,23 @@ struct Outcome {
     }
 };
 
-/// A data set of four textures, 16x16 unless said otherwise: 100 training and 40 test images, batches of 32, so 4 steps an epoch, the last
+/// A data set of four textures, 16x16 and 100 for training unless said otherwise, 40 to test on, batches of 32, so 4 steps an epoch, the last
 /// with 4 images. One thread: what is tested here does not hang on their number, and busy cores make several slow.
 class SmallTraining {
   public:
     SmallTraining() : SmallTraining(nullptr) {}
     /// On another backend than the CPU's.
-    explicit SmallTraining(std::unique_ptr<Backend> backend, int side = 16)
+    explicit SmallTraining(std::unique_ptr<Backend> backend, int side = 16, int images = 100)
         : threads_(omp_get_max_threads()), backend_(std::move(backend)) {
         omp_set_num_threads(1);
         if (!backend_) backend_ = make_backend("cpu", {1});
-        synthesize(folder_ / "data", {"synth", 4, side, 100, 40});
+        synthesize(folder_ / "data", {"synth", 4, side, images, 40});
         data_ = load_dataset(folder_ / "data", "synth");
         options.student = options.teacher = "resnet8";
         options.epochs = 3;
         options.batch = 32;
         options.lr = 0.05;
         options.lr_steps = "2";
-        options.kd_warmup = 2;
-        options.kd_weight = 1.0;
         options.seed = 1;
         options.quiet = true;
         options.log_steps = true;
@@ -118,6 +123,10 @@ class SmallTraining {
     Backend& backend() { return *backend_; }
     const Dataset& data() const { return data_; }
     const Teacher& teacher() const { return *teacher_; }
+    Setting setting() const { return setting(*teacher_); }
+    Setting setting(const Teacher& teacher) const {
+        return {*backend_, {1, data_.height, data_.width, 3}, 4, data_.train.records, {&teacher}};
+    }
     /// Running statistics for a teacher's random weights: without them its maps are huge.
     void settle(const Teacher& teacher) {
         Loader l = loader();
@@ -144,7 +153,7 @@ class SmallTraining {
         return Trainer(*backend_, l, method, o, folder).run();
     }
     Outcome outcome(const std::string& run, const Make& make, bool resume = false) {
-        const auto method = make(*backend_, options, *teacher_);
+        const auto method = make(setting(), options);
         const TrainingResult result = train(run, *method, resume);
         const Parameters& p = method->parameters();
         CsvTable epochs = read_csv(path(run) / "epochs.csv");
@@ -154,7 +163,7 @@ class SmallTraining {
     /// Trains until `disturb` at that step of this process.
     void disturbed(const std::string& run, const Make& make, int64_t at, const std::function<void(StepResult&)>& disturb,
                    bool resume = false) {
-        Disturbed method(make(*backend_, options, *teacher_), at, disturb);
+        Disturbed method(make(setting(), options), at, disturb);
         train(run, method, resume);
     }
 

@@ -8,7 +8,10 @@
 #include "data_synth.h"
 #include "gradcheck.h"
 #include "launch_kernels.h"
+#include "method_kd.h"
 #include "method_reviewkd.h"
+#include "method_supervised.h"
+#include "setting.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -164,8 +167,9 @@ TEST_CASE("bf16: training steps stay near the float ones, the loss falls alike, 
     if (!backend) return;
     const OneThread alone;
     Options o;
-    o.kd_warmup = 0;
-    o.kd_weight = 1.0;
+    ReviewOptions review;
+    review.kd_warmup = 0;
+    review.kd_weight = 1.0;
     for (const std::string method : {"train", "kd", "reviewkd", "reviewkd of wrn"}) {
         CAPTURE(method);
         const bool wide = method.size() > 8;
@@ -175,9 +179,9 @@ TEST_CASE("bf16: training steps stay near the float ones, the loss falls alike, 
             Teacher teacher(on, o, 10);
             for (int pass = 0; pass < 10; ++pass) teacher.network().forward(batch_on(on, 32, 16).images, Mode::train);
             std::unique_ptr<Method> m;
-            if (method == "train") m = std::make_unique<Supervised>(on, o, 10);
-            else if (method == "kd") m = std::make_unique<KnowledgeDistillation>(on, o, 10, teacher);
-            else m = std::make_unique<ReviewKD>(on, o, 10, teacher);
+            if (method == "train") m = std::make_unique<Supervised>(setting(on, 10), o);
+            else if (method == "kd") m = std::make_unique<KnowledgeDistillation>(setting(on, 10, {&teacher}), o, KdOptions());
+            else m = std::make_unique<ReviewKD>(setting(on, 10, {&teacher}), o, review);
             return train(on, *m, 20);
         };
         const Trained whole = run(cpu()), half = run(*backend);

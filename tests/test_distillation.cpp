@@ -7,6 +7,9 @@
 #include "core_backend.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
+#include "method_supervised.h"
+#include "setting.h"
+#include "train_optim.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -72,14 +75,11 @@ TEST_CASE("kd: gamma weighs the cross-entropy, alpha the teacher") {
     Options o = pair("resnet14", "resnet8");
     const Batch batch = batch_of(6, 16);
     const Teacher teacher(cpu(), o, 10);
-    Supervised plain(cpu(), o, 10);
+    Supervised plain(setting(cpu(), 10), o);
     const double ce = plain.step(batch).loss.value().item();
-    const Tensor teacher_logits = teacher(batch.images).logits.value();
+    const Tensor teacher_logits = teacher(batch.images)->logits.value();
     for (const auto& [gamma, alpha, temperature] : {std::tuple{0.1, 0.9, 4.0}, {1.0, 0.5, 2.0}, {0.0, 1.0, 1.0}}) {
-        o.gamma = gamma;
-        o.alpha = alpha;
-        o.temperature = temperature;
-        KnowledgeDistillation kd(cpu(), o, 10, teacher);
+        KnowledgeDistillation kd(setting(cpu(), 10, {&teacher}), o, {gamma, alpha, temperature});
         CHECK(kd.loss_names() == std::vector<std::string>{"loss_ce", "loss_kd"});
         const StepResult r = kd.step(batch);
         REQUIRE(r.named.size() == 2);
@@ -94,16 +94,14 @@ TEST_CASE("kd: gamma weighs the cross-entropy, alpha the teacher") {
 TEST_CASE("teacher: frozen, and seen by no tape") {
     Options o = pair("resnet14", "resnet8");
     const Batch batch = batch_of(6, 16);
-    for (const char* statistics : {"running", "batch"}) {
-        o.teacher_bn = statistics;
-        const bool drifts = o.teacher_bn == "batch";
+    for (const Mode mode : {Mode::evaluate, Mode::train}) {
+        const bool drifts = mode == Mode::train;
         const Teacher teacher(cpu(), o, 10);
-        CHECK(teacher.mode() == (drifts ? Mode::train : Mode::evaluate));
         const std::vector<float> before = evaluated(teacher, batch);
         Tape tape;
         {
             const Recording on(&tape);
-            const Output shown = teacher(Var(batch.images.value(), true), true);  // though somebody wants the images' gradient
+            const Output shown = *teacher(Var(batch.images.value(), true), true, mode);  // though somebody wants the images' gradient
             CHECK(tape.steps() == 0);
             CHECK(!shown.logits.needs_gradient());
             for (const Feature& f : shown.features) CHECK(!f.value.needs_gradient());
@@ -111,9 +109,9 @@ TEST_CASE("teacher: frozen, and seen by no tape") {
         // Batch statistics leave their trace in the running ones, as in the authors' code; else nothing moves.
         CHECK((evaluated(teacher, batch) != before) == drifts);
 
-        KnowledgeDistillation kd(cpu(), o, 10, teacher);
+        KnowledgeDistillation kd(setting(cpu(), 10, {&teacher}), o, {});
         for (const auto& [name, t] : kd.parameters().to_file()) CHECK(name.rfind("student.", 0) == 0);
-        const std::vector<float> shown = teacher(batch.images).logits.value().to_host();
+        const std::vector<float> shown = teacher(batch.images)->logits.value().to_host();
         const Tensor lr = Tensor::from_host(cpu(), {}, {0.05f});
         for (int step = 0; step < 3; ++step) {
             StepResult r;
@@ -126,7 +124,7 @@ TEST_CASE("teacher: frozen, and seen by no tape") {
             sgd_step(kd.parameters(), lr, {});
         }
         // Its weights are what they were: the same logits to the bit.
-        CHECK(teacher(batch.images).logits.value().to_host() == shown);
+        CHECK(teacher(batch.images)->logits.value().to_host() == shown);
     }
 }
 
@@ -165,7 +163,7 @@ TEST_CASE("teacher: needs a network and, for a training, its file") {
 TEST_CASE("supervised: resnet8 learns sixteen images by heart") {
     Options o;
     o.student = "resnet8";
-    Supervised method(cpu(), o, 10);
+    Supervised method(setting(cpu(), 10), o);
     const Batch batch = batch_of(16, 16);
     const Tensor lr = Tensor::from_host(cpu(), {}, {0.05f});
     Tape tape;

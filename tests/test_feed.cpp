@@ -6,9 +6,12 @@
 #include "command.h"
 #include "complaints.h"
 #include "feed_workplace.h"
+#include "method_feed.h"
 #include "method_ft.h"
+#include "method_kd.h"
 #include "parameter_inputs.h"
 #include "run_session.h"
+#include "setting.h"
 #include "small_training.h"
 
 using namespace distill;
@@ -32,8 +35,10 @@ void check_equal(const fs::path& a, const fs::path& b) {
         CHECK_MESSAGE(read_file(a / file) == read_file(b / file), file, " of ", a.string(), " and ", b.string());
 }
 
-std::unique_ptr<Method> factor_transfer(Backend& b, const Options& o, const Teacher& t) {
-    return std::make_unique<FactorTransfer>(b, o, 4, t);
+std::unique_ptr<Method> factor_transfer(const Setting& s, const Options& o) {
+    FtOptions own;
+    own.paraphraser_epochs = 2;
+    return std::make_unique<FactorTransfer>(s, o, own);
 }
 
 std::string preparation_of(const fs::path& run) { return without_seconds(run / "preparation.csv"); }
@@ -59,7 +64,7 @@ TEST_CASE("feed: the sum of its parts, a layer for each teacher, any widths and 
         o.teacher = name;
         teachers.push_back(std::make_unique<Teacher>(cpu(), o, 10, static_cast<int>(teachers.size()) + 1));
     }
-    Feed feed(cpu(), o, 10, teachers);
+    Feed feed(setting(cpu(), 10, pointers(teachers)), o, {});
     CHECK(feed.loss_names() == std::vector<std::string>{"loss_ce", "loss_feed_0", "loss_feed_1", "loss_feed_2"});
     const auto file = feed.parameters().to_file();
     CHECK(file.at("ntl.0.conv0.weight").shape == std::vector<int64_t>{64, 64, 3, 3});
@@ -92,7 +97,7 @@ TEST_CASE("feed: the sum of its parts, a layer for each teacher, any widths and 
     write_safetensors(whole, {file, {}});
     write_safetensors(plain, {feed.parameters().to_file(student_prefix), {}});
     o.seed = 7;
-    Feed other(cpu(), o, 10, teachers);
+    Feed other(setting(cpu(), 10, pointers(teachers)), o, {});
     CHECK(other.parameters().values().to_host() != feed.parameters().values().to_host());
     load_weights(other.parameters(), whole, other.student());
     CHECK(other.parameters().values().to_host() == feed.parameters().values().to_host());
@@ -102,8 +107,6 @@ TEST_CASE("feed: the sum of its parts, a layer for each teacher, any widths and 
 TEST_CASE("kd: of several teachers the mean of the logits teaches") {
     Options o;
     o.student = o.teacher = "resnet8";
-    o.alpha = 1;
-    o.gamma = 0;
     Teachers teachers;
     for (const uint64_t seed : {1, 2, 3}) {
         o.seed = seed;
@@ -113,17 +116,16 @@ TEST_CASE("kd: of several teachers the mean of the logits teaches") {
     const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), labels_on(cpu(), {1, 2, 3, 4})};
     std::vector<float> mean(40);
     for (const auto& teacher : teachers) {
-        const std::vector<float> logits = (*teacher)(batch.images).logits.value().to_host();
+        const std::vector<float> logits = (*teacher)(batch.images)->logits.value().to_host();
         for (size_t i = 0; i < mean.size(); ++i) mean[i] += logits[i] / 3;
     }
-    const StepResult r = KnowledgeDistillation(cpu(), o, 10, teachers).step(batch);
+    const StepResult r = KnowledgeDistillation(setting(cpu(), 10, pointers(teachers)), o, {0, 1, 4}).step(batch);
     const Tensor expected = Tensor::from_host(cpu(), {4, 1, 1, 10}, mean);
     CHECK(r.loss.value().item() == doctest::Approx(kd_loss(r.logits, expected, 4).value().item()).epsilon(1e-5));
 }
 
 TEST_CASE("factor transfer: trained first, then still; stopped at any step of either, it goes on to the bit") {
     SmallTraining t;
-    t.options.paraphraser_epochs = 2;
     t.options.lr = 0.01;
     t.options.epochs = 2;
     const Outcome whole = t.outcome("whole", factor_transfer);
@@ -133,7 +135,7 @@ TEST_CASE("factor transfer: trained first, then still; stopped at any step of ei
     CHECK(rows.cell_number(1, "loss_paraphraser") != rows.cell_number(0, "loss_paraphraser"));
     const auto resumed = [&](const std::string& run, int at) {
         {
-            DisturbedPreparation method(factor_transfer(t.backend(), t.options, t.teacher()), at, [] { std::raise(SIGTERM); });
+            DisturbedPreparation method(factor_transfer(t.setting(), t.options), at, [] { std::raise(SIGTERM); });
             CHECK_THROWS_AS(t.train(run, method), Interrupted);
         }
         CHECK(t.outcome(run, factor_transfer, true) == whole);
@@ -144,7 +146,7 @@ TEST_CASE("factor transfer: trained first, then still; stopped at any step of ei
     resumed("in the second", 6);
     // Like kill -9 in the second epoch: back to the checkpoint after the first.
     {
-        DisturbedPreparation method(factor_transfer(t.backend(), t.options, t.teacher()), 6, [] { throw PowerCut(); });
+        DisturbedPreparation method(factor_transfer(t.setting(), t.options), 6, [] { throw PowerCut(); });
         CHECK_THROWS_AS(t.train("cut", method), PowerCut);
     }
     CHECK(t.outcome("cut", factor_transfer, true) == whole);
@@ -155,22 +157,23 @@ TEST_CASE("factor transfer: trained first, then still; stopped at any step of ei
 TEST_CASE("factor transfer: the paraphraser learns, where the best constant answer is no place to stay") {
     SmallTraining t;
     t.options.epochs = 15;
-    Supervised taught(t.backend(), t.options, 4);
+    Supervised taught(t.setting(), t.options);
     t.train("teacher", taught);
     const std::string file = t.path("teacher.safetensors").string();
     write_safetensors(file, {taught.parameters().to_file(student_prefix), {}});
     t.options.teacher_weights = file;
     const auto teacher = Teacher::load(t.backend(), t.options, 4);
-    t.options.paraphraser_epochs = 150;
-    t.options.paraphraser_lr = 0.3;  // so few images are few steps
+    FtOptions own;
+    own.paraphraser_epochs = 150;
+    own.paraphraser_lr = 0.3;  // so few images are few steps
     Loader loader = t.loader();
     double zero = 0;  // mean |map|: what the answer 0 costs
     for (int64_t step = 0; step < loader.test_steps(); ++step) {
         const Batch batch = loader.test_batch(step);
-        const Var map = (*teacher)(batch.images).map;
+        const Var map = (*teacher)(batch.images)->map;
         zero += l1(map, scale(map, 0)).value().item() * static_cast<double>(batch.size()) / static_cast<double>(loader.test_records());
     }
-    FactorTransfer method(t.backend(), t.options, 4, *teacher);
+    FactorTransfer method(t.setting(*teacher), t.options, own);
     PreparationPhase phase(t.backend(), loader, method.preparation(), t.options);
     phase.run(RunFolder::create(t.path("run"), t.config()), [] {});
     const CsvTable rows = read_csv(t.path("run") / "preparation.csv");

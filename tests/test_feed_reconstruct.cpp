@@ -41,9 +41,10 @@ std::vector<std::vector<std::string>> rows_of(const fs::path& run) {
 
 TEST_CASE("reconstruct: 0 for the map itself, 1 for the means of its channels") {
     SmallTraining t;
-    t.options.ntl_depth = 1;
+    ReconstructOptions shallow;
+    shallow.depth = 1;
     const Loader loader = t.loader();
-    MapDecoder decoder(t.backend(), loader, t.teacher(), t.teacher(), t.options);
+    MapDecoder decoder(t.backend(), loader, t.teacher(), t.teacher(), t.options, shallow);
     CHECK(decoder.count() == 64 * 64 * 9 + 64);
     const Preparation p = decoder.preparation("decoder");
     set_decoder(p, 1, std::vector<float>(64));
@@ -56,7 +57,7 @@ TEST_CASE("reconstruct: 0 for the map itself, 1 for the means of its channels") 
     std::vector<float> means(64);
     double squares = 0, rows = 0;
     for (int64_t step = 0; step < loader.test_steps(); ++step) {
-        const std::vector<float> map = t.teacher()(loader.test_batch(step).images).map.value().to_host();
+        const std::vector<float> map = t.teacher()(loader.test_batch(step).images)->map.value().to_host();
         for (size_t i = 0; i < map.size(); ++i) means[i % 64] += map[i], squares += static_cast<double>(map[i]) * map[i];
         rows += static_cast<double>(map.size()) / 64;
     }
@@ -70,7 +71,8 @@ TEST_CASE("reconstruct: 0 for the map itself, 1 for the means of its channels") 
 TEST_CASE("reconstruct: a decoder learns, its own map better than a stranger's") {
     SmallTraining t;
     t.options.epochs = 60;
-    t.options.ntl_depth = 1;
+    ReconstructOptions shallow;
+    shallow.depth = 1;
     t.options.lr = 0.1;
     t.options.lr_steps = "50";
     Options other = t.options;
@@ -81,7 +83,7 @@ TEST_CASE("reconstruct: a decoder learns, its own map better than a stranger's")
     double errors[2];
     for (const bool own : {true, false}) {
         Loader loader = t.loader();
-        MapDecoder decoder(t.backend(), loader, t.teacher(), own ? t.teacher() : stranger, t.options);
+        MapDecoder decoder(t.backend(), loader, t.teacher(), own ? t.teacher() : stranger, t.options, shallow);
         const double before = decoder.test().relative_mse;
         PreparationPhase phase(t.backend(), loader, decoder.preparation("decoder"), t.options);
         phase.run(RunFolder::create(t.path(own ? "own" : "other"), t.config()), [] {});

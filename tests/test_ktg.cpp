@@ -8,7 +8,6 @@
 #include <cmath>
 #include <thread>
 
-#include "cmd_ktg.h"
 #include "command.h"
 #include "complaints.h"
 #include "core_backend.h"
@@ -17,6 +16,10 @@
 #include "golden_formula.h"
 #include "gradcheck.h"
 #include "method_kd.h"
+#include "method_supervised.h"
+#include "setting.h"
+#include "train_recipes.h"
+#include "trainer.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -115,14 +118,15 @@ Batch ktg_batch(int32_t step) {
 }
 
 Options ktg_options() {
-    Options o = ktg_defaults(false);
+    Options o = options_of(find_recipe("ktg"));
     o.epochs = 2;
     o.batch = 16;
     return o;
 }
 
-std::unique_ptr<KnowledgeTransferGraph> make(const Graph& graph, const Options& o) {
-    return std::make_unique<KnowledgeTransferGraph>(cpu(), graph, o, 4, 80);
+std::unique_ptr<KnowledgeTransferGraph> make(const Graph& graph, const Options& o, KtgOptions own = {}) {
+    own.graph = graph;
+    return std::make_unique<KnowledgeTransferGraph>(setting(cpu(), 4, {}, 16, 80), o, own);
 }
 
 /// A teacher's file of formula weights.
@@ -223,7 +227,7 @@ TEST_CASE("ktg: the linear gate rises from 1/K to 1 with the configured epochs")
 
     // K = epochs·(⌊N/B⌋ + 1): 2·(80/16 + 1) = 12, of which the 2·5 steps that are made reach 10.
     const auto method = make(graph_of({"resnet8a", "resnet8a"}, {{L, X}, {X, T}}), ktg_options());
-    const Supervised plain(cpu(), [] { Options o; o.student = "resnet8a"; return o; }(), 4);
+    const Supervised plain(setting(cpu(), 4), [] { Options o; o.student = "resnet8a"; return o; }());
     for (const int32_t step : {0, 4, 9}) {
         const StepResult r = method->step(ktg_batch(step));
         const Var logits = method->student().forward(ktg_batch(step).images, Mode::train).logits;
@@ -286,11 +290,12 @@ TEST_CASE("golden: steps of knowledge transfer graphs like PyTorch's") {
         CAPTURE(c.name);
         const TempFolder folder;
         Options o = ktg_options();
-        o.temperature = c.temperature;
-        if (c.name.find("bn-batch") != std::string::npos) o.frozen_bn = "batch";
+        KtgOptions own;
+        own.temperature = c.temperature;
+        if (c.name.find("bn-batch") != std::string::npos) own.frozen_bn = "batch";
         for (int i = 0; i < c.graph.size(); ++i)
             if (c.graph.is_frozen(i)) c.graph.nodes[static_cast<size_t>(i)].weights = golden_teacher(folder, c.graph.node(i).model);
-        const auto method = make(c.graph, o);
+        const auto method = make(c.graph, o, own);
         method->parameters().from_file(golden_weights(method->parameters(), "", ""), "the formula");
         const std::vector<std::string> names = method->loss_names();
 
@@ -330,16 +335,16 @@ TEST_CASE("golden: steps of knowledge transfer graphs like PyTorch's") {
 TEST_CASE("ktg: KD is a graph, and an edge that is cut off costs nothing") {
     const TempFolder folder;
     Options o = ktg_options();
-    o.temperature = 4;
+    KtgOptions own;
+    own.temperature = 4;
     o.student = "resnet8";
     o.teacher = "resnet14";
     o.teacher_weights = golden_teacher(folder, "resnet14").string();
-    o.alpha = o.gamma = 1;
     Graph kd = graph_of({"resnet8", "resnet14"}, {{T, T}, {X, X}});
     kd.nodes[1].weights = o.teacher_weights;
     const auto teacher = Teacher::load(cpu(), o, 4);
-    KnowledgeDistillation reference(cpu(), o, 4, *teacher);
-    const auto method = make(kd, o);
+    KnowledgeDistillation reference(setting(cpu(), 4, {teacher.get()}), o, {1, 1, 4});
+    const auto method = make(kd, o, own);
     for (int32_t step = 0; step < 3; ++step) {
         const StepResult a = train_step(*method, ktg_batch(step), 0.01f), b = train_step(reference, ktg_batch(step), 0.01f);
         CHECK(a.named[0].value().item() == doctest::Approx(b.named[0].value().item()).epsilon(1e-5));
@@ -368,9 +373,9 @@ TEST_CASE("ktg: a frozen node stays as it is; with its authors' BatchNorm its ru
     kd.nodes[1].weights = golden_teacher(folder, "resnet14");
     const Batch seen = ktg_batch(0);
     for (const std::string bn : {"running", "batch"}) {
-        Options o = ktg_options();
-        o.frozen_bn = bn;
-        const auto method = make(kd, o);
+        KtgOptions own;
+        own.frozen_bn = bn;
+        const auto method = make(kd, ktg_options(), own);
         CHECK(method->parameters().count("node1.") == 0);
         const std::vector<PretrainedNetwork> frozen = method->pretrained();
         REQUIRE(frozen.size() == 1);

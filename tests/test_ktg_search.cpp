@@ -320,7 +320,7 @@ TEST_CASE("command line: ktg search: a worker with two slots trains two runs at 
         std::vector<std::string> folders;
         for (const int64_t graph : {0, 1 + 256, 2 * 64 + 3 * 4 + 256}) {
             folders.push_back((folder / name / std::to_string(graph)).string());
-            prepare_graph_run(folders.back(), space.at(graph), options, {});
+            prepare_graph_run(folders.back(), space.at(graph), options, {}, {});
         }
         WorkerPlan plan;
         plan.program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();

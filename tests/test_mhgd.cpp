@@ -9,8 +9,8 @@
 #include "method_kd_svd.h"
 #include "method_mhgd.h"
 #include "parameter_inputs.h"
-#include "queued_backend.h"
 #include "run_session.h"
+#include "setting.h"
 #include "small_training.h"
 
 using namespace distill;
@@ -18,14 +18,12 @@ using namespace distill::testing;
 
 namespace {
 
-std::unique_ptr<Method> mhgd(Backend& b, const Options& o, const Teacher& t) { return std::make_unique<Mhgd>(b, o, 4, t); }
-std::unique_ptr<Method> kd_svd(Backend& b, Options o, const Teacher& t) {
-    o.kd_method = "kd-svd";
-    return std::make_unique<KdSvd>(b, o, 4, t);
-}
-std::unique_ptr<Method> kd_svdf(Backend& b, Options o, const Teacher& t) {
-    o.kd_method = "kd-svdf";
-    return std::make_unique<KdSvd>(b, o, 4, t);
+Make mhgd_for(int epochs) {
+    return [epochs](const Setting& s, const Options& o) {
+        MhgdOptions own;
+        own.mha_epochs = epochs;
+        return std::make_unique<Mhgd>(s, o, own);
+    };
 }
 
 // ---- beside PyTorch -----------------------------------------------------------------------------------------------------------
@@ -36,13 +34,15 @@ constexpr int classes = 100;
 struct GoldenRun {
     TempFolder folder;
     Options options;
+    MhgdOptions own;
     std::unique_ptr<Teacher> teacher;
 
+    Setting setting() const { return distill::testing::setting(exact_cpu(), classes, {teacher.get()}); }
     GoldenRun() {
         options.teacher = "resnet14";
         options.student = "resnet8";
-        options.head_dropping = false;
-        options.mha_epochs = 1;
+        own.head_dropping = false;
+        own.mha_epochs = 1;
         Parameters shapes(exact_cpu(), false);
         make_network(options.teacher, classes, shapes);
         shapes.allocate(0);
@@ -133,24 +133,23 @@ const std::string mhgd_a = "mhgd " + teacher_a + training;
 }  // namespace
 
 TEST_CASE("mhgd: three steps like PyTorch's") {
-    const std::vector<std::pair<std::string, std::function<void(Options&)>>> runs = {
-        {"mhgd_resnet14_resnet8", [](Options&) {}},
-        {"mhgd_resnet14_resnet8_mixing-scale", [](Options& o) { o.mixing = "scale"; }},
-        {"mhgd_resnet14_resnet8_mha-bn-batch", [](Options& o) { o.mha_bn = "batch"; }},
+    const std::vector<std::pair<std::string, std::function<void(MhgdOptions&)>>> runs = {
+        {"mhgd_resnet14_resnet8", [](MhgdOptions&) {}},
+        {"mhgd_resnet14_resnet8_mixing-scale", [](MhgdOptions& o) { o.mixing = "scale"; }},
+        {"mhgd_resnet14_resnet8_mha-bn-batch", [](MhgdOptions& o) { o.mha_bn = "batch"; }},
     };
     for (const auto& [name, set] : runs) {
         GoldenRun run;
-        set(run.options);
-        Mhgd method(exact_cpu(), run.options, classes, *run.teacher);
+        set(run.own);
+        Mhgd method(run.setting(), run.options, run.own);
         run.start(method);
         const auto before = method.preparation().parameters->to_file();
-        compare(name, method, run.options.mixing == "scale" ? 1e-4 : 2e-5);
+        compare(name, method, run.own.mixing == "scale" ? 1e-4 : 2e-5);
         for (const auto& [parameter, tensor] : method.preparation().parameters->to_file()) CHECK(tensor.data == before.at(parameter).data);
     }
-    for (const char* method_name : {"kd-svd", "kd-svdf"}) {
+    for (const auto& [method_name, loss] : {std::pair{"kd-svd", relation_loss}, {"kd-svdf", vector_loss}}) {
         GoldenRun run;
-        run.options.kd_method = method_name;
-        KdSvd method(exact_cpu(), run.options, classes, *run.teacher);
+        KdSvd method(run.setting(), run.options, KdSvdOptions(loss));
         run.start(method);
         compare(std::string(method_name) + "_resnet14_resnet8", method);
     }
@@ -158,7 +157,7 @@ TEST_CASE("mhgd: three steps like PyTorch's") {
 
 TEST_CASE("mhgd: three steps of the attention networks' own training like PyTorch's") {
     GoldenRun run;
-    Mhgd method(exact_cpu(), run.options, classes, *run.teacher);
+    Mhgd method(run.setting(), run.options, run.own);
     run.start(method);
     const CsvTable expected = read_csv(golden("mhan_resnet14.csv"));
     const Preparation preparation = method.preparation();
@@ -189,8 +188,8 @@ TEST_CASE("mhgd: three steps of the attention networks' own training like PyTorc
 
 TEST_CASE("mhgd: the attention networks and their names") {
     GoldenRun run;
-    run.options.heads = 3;
-    Mhgd method(exact_cpu(), run.options, classes, *run.teacher);
+    run.own.heads = 3;
+    Mhgd method(run.setting(), run.options, run.own);
     CHECK(method.loss_names() == std::vector<std::string>{"loss_ce", "loss_transfer"});
     const auto file = method.preparation().parameters->to_file();
     CHECK(file.size() == 2 * (3 * 5 + 2));
@@ -209,16 +208,17 @@ TEST_CASE("mhgd: the estimator learns a trained teacher's embedding") {
     SmallTraining t;
     t.options.epochs = 4;
     t.options.student = "resnet8";
-    const auto plain = supervised(t.backend(), t.options, t.teacher());
+    const auto plain = supervised(t.setting(), t.options);
     t.train("teacher", *plain);
     const fs::path file = t.path("teacher.safetensors");
     write_safetensors(file, {plain->parameters().to_file(student_prefix), {}});
     t.options.teacher_weights = file.string();
     const auto teacher = Teacher::load(t.backend(), t.options, 4);
-    t.options.mha_epochs = 12;
     t.options.epochs = 1;
     t.options.lr = 0.1;
-    Mhgd method(t.backend(), t.options, 4, *teacher);
+    MhgdOptions own;
+    own.mha_epochs = 12;
+    Mhgd method(t.setting(*teacher), t.options, own);
     t.train("mhgd", method);
     const CsvTable rows = read_csv(t.path("mhgd") / "preparation.csv");
     REQUIRE(rows.rows.size() == 12);
@@ -228,7 +228,7 @@ TEST_CASE("mhgd: the estimator learns a trained teacher's embedding") {
 
 TEST_CASE("mhgd: stopped at any step of either training, it goes on to the bit") {
     SmallTraining t;
-    t.options.mha_epochs = 2;
+    const Make mhgd = mhgd_for(2);
     t.options.lr = 0.01;
     t.options.epochs = 2;
     const auto tables = [&](const std::string& run) {
@@ -262,7 +262,7 @@ TEST_CASE("mhgd: stopped at any step of either training, it goes on to the bit")
             void end_epoch(const RunFolder& folder, int epoch) override { inner->end_epoch(folder, epoch); }
             std::vector<std::pair<std::string, Tensor>> state() const override { return inner->state(); }
         } stopped;
-        stopped.inner = mhgd(t.backend(), t.options, t.teacher());
+        stopped.inner = mhgd(t.setting(), t.options);
         stopped.preparation_step = preparation_step;
         stopped.at = step;
         CHECK_THROWS_AS(t.train(run, stopped), Interrupted);
@@ -277,29 +277,13 @@ TEST_CASE("mhgd: stopped at any step of either training, it goes on to the bit")
     resumed("in the second epoch", -1, 5);
 }
 
-TEST_CASE("mhgd: steps recorded and replayed on side streams, in any order that streams allow") {
-    const auto outcome = [](std::unique_ptr<Backend> backend, const Make& make) {
-        SmallTraining t(std::move(backend));
-        t.options.mha_epochs = 1;
-        t.options.epochs = 1;
-        t.options.lr = 0.01;
-        return t.outcome("run", make);
-    };
-    for (const Make& make : {Make(mhgd), Make(kd_svd), Make(kd_svdf)}) {
-        const Outcome expected = outcome(nullptr, make);
-        for (const Order order : {Order::main_first, Order::sides_first, Order::shuffled})
-            CHECK(outcome(std::make_unique<QueuedBackend>(order), make) == expected);
-    }
-}
-
 TEST_CASE("mhgd: bfloat16 near float") {
     if (!bf16_cpu_or_skip()) return;
     const auto losses = [](Precision precision) {
         SmallTraining t(make_backend("cpu", {1, precision}));
         t.options.epochs = 2;
-        t.options.mha_epochs = 2;
         t.options.lr = 0.01;
-        t.outcome("run", mhgd);
+        t.outcome("run", mhgd_for(2));
         const CsvTable epochs = read_csv(t.path("run") / "epochs.csv"), mha = read_csv(t.path("run") / "preparation.csv");
         return std::vector<double>{mha.cell_number(1, "loss_mha"), epochs.cell_number(1, "loss_ce"),
                                    epochs.cell_number(1, "loss_transfer")};

@@ -9,6 +9,7 @@
 #include "method_fsp.h"
 #include "parameter_inputs.h"
 #include "queued_backend.h"
+#include "setting.h"
 #include "small_training.h"
 
 using namespace distill;
@@ -16,12 +17,16 @@ using namespace distill::testing;
 
 namespace {
 
-const Shape small{1, 16, 16, 3};
-
-std::unique_ptr<Method> fsp(Backend& b, const Options& o, const Teacher& t) { return std::make_unique<Fsp>(b, o, 4, t, small); }
-std::unique_ptr<Method> ab(Backend& b, const Options& o, const Teacher& t) {
-    return std::make_unique<ActivationBoundary>(b, o, 4, t, small);
+template <class M, class Own>
+Make initialised(int epochs) {
+    return [epochs](const Setting& s, const Options& o) {
+        Own own;
+        own.init_epochs = epochs;
+        return std::make_unique<M>(s, o, own);
+    };
 }
+Make fsp(int epochs) { return initialised<Fsp, FspOptions>(epochs); }
+Make ab(int epochs) { return initialised<ActivationBoundary, AbOptions>(epochs); }
 
 Var map(Shape s, const std::vector<float>& values) { return Var(Tensor::from_host(cpu(), s, values)); }
 
@@ -46,13 +51,13 @@ OpCase boundary_case(float largest) {
 }
 
 /// The complaint of a method about a pair of networks.
-template <class M>
+template <class M, class Own>
 std::string refusal(const std::string& teacher_name, const std::string& student_name, int64_t side) {
     Options o;
     o.teacher = teacher_name;
     o.student = student_name;
     const Teacher teacher(cpu(), o, 4);
-    return complaint([&] { M(cpu(), o, 4, teacher, {1, side, side, 3}); });
+    return complaint([&] { M(setting(cpu(), 4, {&teacher}, side), o, Own()); });
 }
 
 }  // namespace
@@ -92,39 +97,35 @@ TEST_CASE("soft-logits: KL without the square of the temperature") {
     const Teacher teacher(cpu(), o, 10);
     const auto images = uniform_input("soft images", {4, 16, 16, 3});
     const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), labels_on(cpu(), {1, 2, 3, 4})};
-    o.alpha = 0.3;
-    o.gamma = 0.7;
-    const auto parts = [&](const char* method) {
-        o.kd_method = method;
-        const StepResult r = KnowledgeDistillation(cpu(), o, 10, teacher).step(batch);
+    const auto parts = [&](bool squared) {
+        const StepResult r = KnowledgeDistillation(setting(cpu(), 10, {&teacher}), o, {0.7, 0.3, 4, squared}).step(batch);
         CHECK(r.loss.value().item() == doctest::Approx(r.named[0].value().item() + r.named[1].value().item()));
         return std::pair(r.named[0].value().item(), r.named[1].value().item());
     };
-    const auto kd_parts = parts("kd"), soft = parts("soft-logits");
+    const auto kd_parts = parts(true), soft = parts(false);
     CHECK(soft.first == kd_parts.first);
     CHECK(soft.second * 16 == doctest::Approx(kd_parts.second));
 }
 
 TEST_CASE("fsp, ab: networks that do not pair are refused, in one line") {
-    CHECK(says(refusal<Fsp>("vgg7-mhgd", "vggm-mhgd", 32), {"fsp: teacher vgg7-mhgd and student vggm-mhgd do not pair", "5 and 3"}));
-    CHECK(says(refusal<Fsp>("resnet8x4", "resnet8", 32), {"fsp:", "sensing point 0", "64 and 16 channels", "one width"}));
-    CHECK(says(refusal<Fsp>("resnet8", "resnet8", 18), {"fsp: resnet8:", "points 1 and 2", "9x9 and 5x5"}));
-    CHECK(refusal<Fsp>("wrn-10-4-tiny", "vggm-mhgd", 32).empty());  // a product is of no size
-    CHECK(says(refusal<ActivationBoundary>("resnet8", "vgg7-mhgd", 32), {"ab:", "3 and 5 sensing"}));
-    CHECK(says(refusal<ActivationBoundary>("resnet8", "wrn-10-1-tiny", 32), {"ab:", "sensing point 0", "32x32 and 16x16", "-tiny"}));
-    CHECK(refusal<ActivationBoundary>("resnet8x4", "wrn-10-1", 18).empty());
-    CHECK(says(refusal<ActivationBoundary>("vgg7-mhgd", "vgg7-mhgd", 64), {"vgg7-mhgd: the images are 64x64"}));
+    CHECK(says(refusal<Fsp, FspOptions>("vgg7-mhgd", "vggm-mhgd", 32), {"fsp: teacher vgg7-mhgd and student vggm-mhgd do not pair", "5 and 3"}));
+    CHECK(says(refusal<Fsp, FspOptions>("resnet8x4", "resnet8", 32), {"fsp:", "sensing point 0", "64 and 16 channels", "one width"}));
+    CHECK(says(refusal<Fsp, FspOptions>("resnet8", "resnet8", 18), {"fsp: resnet8:", "points 1 and 2", "9x9 and 5x5"}));
+    CHECK(refusal<Fsp, FspOptions>("wrn-10-4-tiny", "vggm-mhgd", 32).empty());  // a product is of no size
+    CHECK(says(refusal<ActivationBoundary, AbOptions>("resnet8", "vgg7-mhgd", 32), {"ab:", "3 and 5 sensing"}));
+    CHECK(says(refusal<ActivationBoundary, AbOptions>("resnet8", "wrn-10-1-tiny", 32), {"ab:", "sensing point 0", "32x32 and 16x16", "-tiny"}));
+    CHECK(refusal<ActivationBoundary, AbOptions>("resnet8x4", "wrn-10-1", 18).empty());
+    CHECK(says(refusal<ActivationBoundary, AbOptions>("vgg7-mhgd", "vgg7-mhgd", 64), {"vgg7-mhgd: the images are 64x64"}));
 }
 
 TEST_CASE("fsp, ab: what learns when, and the loss that is logged falls") {
-    for (const auto& [name, make] : {std::pair<std::string, Make>{"fsp", fsp}, {"ab", ab}}) {
+    for (const auto& [name, make] : {std::pair<std::string, Make>{"fsp", fsp(6)}, {"ab", ab(6)}}) {
         CAPTURE(name);
         SmallTraining t;
-        t.options.init_epochs = 6;
         t.options.epochs = 1;
         t.options.student = "wrn-10-1";
         t.options.lr = name == "fsp" ? 0.1 : 0.01;
-        const auto method = make(t.backend(), t.options, t.teacher());
+        const auto method = make(t.setting(), t.options);
         CHECK(method->loss_names() == std::vector<std::string>{"loss_ce"});
         const Preparation first = method->preparation();
         CHECK(first.epochs == 6);
@@ -161,10 +162,9 @@ TEST_CASE("fsp, ab: what learns when, and the loss that is logged falls") {
 }
 
 TEST_CASE("fsp, ab: stopped at any step of initialisation or training, they go on to the bit; recorded steps too") {
-    for (const auto& [name, make] : {std::pair<std::string, Make>{"fsp", fsp}, {"ab", ab}}) {
+    for (const auto& [name, make] : {std::pair<std::string, Make>{"fsp", fsp(2)}, {"ab", ab(2)}}) {
         CAPTURE(name);
         const auto prepare = [](SmallTraining& t) {
-            t.options.init_epochs = 2;
             t.options.epochs = 2;
             t.options.lr = 0.01;
         };
@@ -174,7 +174,7 @@ TEST_CASE("fsp, ab: stopped at any step of initialisation or training, they go o
         for (const int at : {1, 3, 6}) {
             const std::string run = "cut" + std::to_string(at);
             {
-                DisturbedPreparation method(make(t.backend(), t.options, t.teacher()), at, [] { std::raise(SIGTERM); });
+                DisturbedPreparation method(make(t.setting(), t.options), at, [] { std::raise(SIGTERM); });
                 CHECK_THROWS_AS(t.train(run, method), Interrupted);
             }
             CHECK(t.outcome(run, make, true) == whole);

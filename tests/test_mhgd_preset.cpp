@@ -9,6 +9,7 @@
 #include "net.h"
 #include "paper.h"
 #include "report.h"
+#include "train_recipes.h"
 #include "train_run_folder.h"
 
 using namespace distill;
@@ -78,7 +79,7 @@ TEST_CASE("mhgd presets: a row sets networks, method, heads and the paper's trai
     CHECK(folder.option("t", "lr") == "0.1");
     CHECK(folder.option("t", "batch") == "32");  // by hand
     const std::string imported = folder.option("t", "normalize");
-    CHECK(imported != mhgd_defaults().normalize_auto);  // the set's own
+    CHECK(imported != find_recipe("mhgd").normalize);  // the set's own
 
     folder.train("kd --preset mhgd-c100-wrn-22-4-wrn-10-4-kd-svd --run svd" + pair);
     CHECK(folder.option("svd", "method") == "kd-svd");

@@ -12,6 +12,7 @@
 #include "golden_formula.h"
 #include "gradcheck.h"
 #include "queued_backend.h"
+#include "setting.h"
 #include "small_training.h"
 
 using namespace distill;
@@ -78,7 +79,7 @@ void compare_training(const std::function<bool(const std::string&)>& wanted, int
         Options options;
         options.student = csv.cell(row, "network");
         if (!wanted(options.student)) continue;
-        Supervised method(exact_cpu(), options, 100);
+        Supervised method(setting(exact_cpu(), 100), options);
         method.parameters().allocate(0);  // the fixtures' dropout is drawn from key 0
         method.parameters().from_file(golden_weights(method.parameters(), "student.", ""), "the formula", "student.");
         Tape tape;
@@ -102,7 +103,7 @@ void compare_training(const std::function<bool(const std::string&)>& wanted, int
     CHECK(compared == expected);
 }
 
-std::unique_ptr<Method> plain(Backend& b, const Options& o, const Teacher&) { return std::make_unique<Supervised>(b, o, 4); }
+std::unique_ptr<Method> plain(const Setting& s, const Options& o) { return std::make_unique<Supervised>(s, o); }
 
 }  // namespace
 

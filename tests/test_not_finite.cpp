@@ -78,7 +78,7 @@ TEST_CASE("not finite: an epoch whose last step spoils a weight leaves no row an
     for (const size_t epoch : {0, 1}) {
         CAPTURE(epoch);
         const std::string run = "run" + std::to_string(epoch);
-        auto inner = supervised(t.backend(), t.options, t.teacher());
+        auto inner = supervised(t.setting(), t.options);
         Parameters& parameters = inner->parameters();
         Disturbed method(std::move(inner), static_cast<int64_t>(4 * epoch + 3),
                          [&](StepResult&) { parameters.momenta().view(0, {}).upload(&nan_value); });

@@ -3,11 +3,13 @@
 #include <cmath>
 #include <set>
 
+#include "base_csv.h"
 #include "base_error.h"
 #include "core_philox.h"
 #include "gradcheck.h"
 #include "method_gradient_mixing.h"
 #include "ops.h"
+#include "train_run_folder.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -15,8 +15,8 @@ namespace {
 /// Prepares the student's own parameters, as FSP and AB do: first its last map shall be the teacher's, times `weight`. Then cross-entropy.
 class MapFirst final : public StudentMethod {
   public:
-    MapFirst(Backend& backend, const Options& o, const Teacher& teacher, float map_weight = 1)
-        : StudentMethod(backend, o, 4), weight(map_weight), teacher_(teacher) {
+    MapFirst(const Setting& setting, const Options& o, float map_weight = 1)
+        : StudentMethod(setting, o), weight(map_weight), teacher_(setting.teacher()) {
         parameters_.allocate(o.seed);
     }
     std::vector<std::string> loss_names() const override { return {"loss_ce"}; }
@@ -28,10 +28,9 @@ class MapFirst final : public StudentMethod {
         p.rate = [](int epoch) { return epoch < 2 ? 0.1 : 0.01; };
         p.sgd = {0.5f, 0.25f, false};
         p.step = [this](const Batch& batch) {
-            const Var shown = teacher_(batch.images).map;
+            const Beside<Output> shown = teacher_(batch.images);
             const Var own = student_->forward(batch.images, Mode::train).map;
-            batch.images.backend().join();
-            return scale(mse(own, shown), weight);
+            return scale(mse(own, shown->map), weight);
         };
         return p;
     }
@@ -48,7 +47,7 @@ class MapFirst final : public StudentMethod {
     const Teacher& teacher_;
 };
 
-std::unique_ptr<Method> map_first(Backend& b, const Options& o, const Teacher& t) { return std::make_unique<MapFirst>(b, o, t); }
+std::unique_ptr<Method> map_first(const Setting& s, const Options& o) { return std::make_unique<MapFirst>(s, o); }
 
 constexpr float infinite = std::numeric_limits<float>::infinity();
 
@@ -57,7 +56,7 @@ constexpr float infinite = std::numeric_limits<float>::infinity();
 TEST_CASE("preparation: its own rates and SGD; the student begins with its weights and without momentum") {
     SmallTraining t;
     t.options.epochs = 1;
-    MapFirst method(t.backend(), t.options, t.teacher(), 0);  // no gradient but the decay's
+    MapFirst method(t.setting(), t.options, 0);  // no gradient but the decay's
     const std::vector<float> start = method.parameters().values().to_host();
     t.train("run", method);
     const CsvTable rows = read_csv(t.path("run") / "preparation.csv");
@@ -84,7 +83,7 @@ TEST_CASE("preparation: of the student's own parameters, stopped at any step, it
     for (const int at : {1, 3, 6, 11}) {  // in an epoch, at its end, in another, at the end of all
         const std::string run = "cut" + std::to_string(at);
         {
-            DisturbedPreparation method(map_first(t.backend(), t.options, t.teacher()), at, [] { std::raise(SIGTERM); });
+            DisturbedPreparation method(map_first(t.setting(), t.options), at, [] { std::raise(SIGTERM); });
             const std::string message = complaint<Interrupted>([&] { t.train(run, method); });
             CHECK(says(message, {text("interrupted in epoch ", at / 4, " of the preparation"), "--resume --run", run}));
         }
@@ -105,7 +104,7 @@ TEST_CASE("preparation: --max-steps holds for it by itself") {
 TEST_CASE("preparation: a loss that is not finite is noticed at once on the CPU, elsewhere at the epoch's end; weights stay sound") {
     {
         SmallTraining t;
-        auto inner = std::make_unique<MapFirst>(t.backend(), t.options, t.teacher());
+        auto inner = std::make_unique<MapFirst>(t.setting(), t.options);
         float& weight = inner->weight;
         DisturbedPreparation method(std::move(inner), 5, [&weight] { weight = infinite; });
         const std::string message = complaint<TrainingFailed>([&] { t.train("run", method); });
@@ -115,7 +114,7 @@ TEST_CASE("preparation: a loss that is not finite is noticed at once on the CPU,
     }
     {  // a finite loss, and an update that is not
         SmallTraining t;
-        auto inner = map_first(t.backend(), t.options, t.teacher());
+        auto inner = map_first(t.setting(), t.options);
         const Parameters* p = inner->preparation().parameters;
         const float spoilt = std::numeric_limits<float>::quiet_NaN();
         DisturbedPreparation method(std::move(inner), 7, [&] { p->momenta().view(0, {}).upload(&spoilt); });
@@ -124,7 +123,7 @@ TEST_CASE("preparation: a loss that is not finite is noticed at once on the CPU,
         CHECK(read_csv(t.path("spoilt") / "preparation.csv").rows.size() == 1);
     }
     SmallTraining queued(std::make_unique<QueuedBackend>(Order::shuffled));
-    MapFirst method(queued.backend(), queued.options, queued.teacher(), infinite);
+    MapFirst method(queued.setting(), queued.options, infinite);
     const std::string message = complaint<TrainingFailed>([&] { queued.train("run", method); });
     CHECK(says(message, {"preparation, epoch 0, step 0 (counted from 0): loss_map is"}));
     CHECK_FALSE(fs::exists(queued.path("run") / "checkpoint.bin"));

@@ -136,8 +136,8 @@ TEST_CASE("replay: a number that the host changes from step to step would be see
         std::unique_ptr<Method> inner;
         float factor = 1;
     };
-    const auto drifting = [](Backend& b, const Options& o, const Teacher& t) -> std::unique_ptr<Method> {
-        return std::make_unique<Drifting>(supervised(b, o, t));
+    const auto drifting = [](const Setting& s, const Options& o) -> std::unique_ptr<Method> {
+        return std::make_unique<Drifting>(supervised(s, o));
     };
     SmallTraining plain, queued(std::make_unique<QueuedBackend>(Order::main_first));
     CHECK_FALSE(queued.outcome("run", drifting) == plain.outcome("run", drifting));
@@ -146,7 +146,7 @@ TEST_CASE("replay: a number that the host changes from step to step would be see
 TEST_CASE("replay: a loss that is not finite is told at the epoch's end") {
     SmallTraining queued(std::make_unique<QueuedBackend>(Order::main_first));
     queued.options.lr = 1e38;
-    const auto method = supervised(queued.backend(), queued.options, queued.teacher());
+    const auto method = supervised(queued.setting(), queued.options);
     const std::string said = complaint<std::runtime_error>([&] { queued.train("run", *method); });
     CHECK(says(said, {"epoch 0, step 1 ", "the loss is ", "loss_ce ", "try a smaller --lr", "No checkpoint had been written"}));
 }

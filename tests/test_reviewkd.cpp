@@ -7,6 +7,7 @@
 #include "golden_formula.h"
 #include "gradcheck.h"
 #include "parameter_inputs.h"
+#include "setting.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -38,7 +39,7 @@ Options pair(const std::string& teacher, const std::string& student) {
 struct Case {
     Teacher teacher;
     ReviewKD method;
-    explicit Case(const Options& o) : teacher(cpu(), o, 10), method(cpu(), o, 10, teacher) {}
+    explicit Case(const Options& o, const ReviewOptions& own = {}) : teacher(cpu(), o, 10), method(setting(cpu(), 10, {&teacher}), o, own) {}
     double loss_at(int epoch, const Batch& batch) {
         method.begin_epoch(epoch);
         return method.step(batch).named[1].value().item();
@@ -202,13 +203,13 @@ TEST_CASE("reviewkd: the middle width is at most 512") {
 
 TEST_CASE("reviewkd: ablations have the modules they need, and the student starts alike") {
     Options o = pair("resnet14", "resnet8x4");
-    Case full(o);
-    o.no_review = true;
-    Case no_review(o);
-    o.no_review = false, o.no_residual = true;
-    Case no_residual(o);
-    o.no_residual = false, o.no_abf = true;
-    Case no_abf(o);
+    const auto without = [](bool ReviewOptions::*part) {
+        ReviewOptions own;
+        own.*part = true;
+        return own;
+    };
+    Case full(o), no_review(o, without(&ReviewOptions::no_review)), no_residual(o, without(&ReviewOptions::no_residual)),
+        no_abf(o, without(&ReviewOptions::no_abf));
     CHECK(full.modules() == 4);
     CHECK(no_review.modules() == 4);
     CHECK(no_abf.modules() == 4);
@@ -274,10 +275,11 @@ TEST_CASE("reviewkd: pairs that the review path is not defined for") {
 
 TEST_CASE("reviewkd: the weight rises from 0 over the warm-up and stays") {
     const Batch batch = batch_of(4, 16);
-    Options o = pair("resnet14", "resnet8");
-    o.kd_weight = 2;
-    o.kd_warmup = 20;
-    Case ramp(o);
+    const Options o = pair("resnet14", "resnet8");
+    ReviewOptions own;
+    own.kd_weight = 2;
+    own.kd_warmup = 20;
+    Case ramp(o, own);
     const double full = ramp.loss_at(20, batch);
     CHECK(full > 0);
     CHECK(ramp.loss_at(0, batch) == 0);
@@ -287,8 +289,8 @@ TEST_CASE("reviewkd: the weight rises from 0 over the warm-up and stays") {
     CHECK(ramp.loss_at(21, batch) == doctest::Approx(full).epsilon(1e-5));
     CHECK(ramp.loss_at(239, batch) == doctest::Approx(full).epsilon(1e-5));
 
-    o.kd_warmup = 0;
-    CHECK(Case(o).loss_at(0, batch) == doctest::Approx(full).epsilon(1e-5));
-    o.kd_weight.reset();  // the pair's own: 1
-    CHECK(Case(o).loss_at(0, batch) == doctest::Approx(full / 2).epsilon(1e-5));
+    own.kd_warmup = 0;
+    CHECK(Case(o, own).loss_at(0, batch) == doctest::Approx(full).epsilon(1e-5));
+    own.kd_weight.reset();  // the pair's own: 1
+    CHECK(Case(o, own).loss_at(0, batch) == doctest::Approx(full / 2).epsilon(1e-5));
 }

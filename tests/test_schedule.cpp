@@ -1,12 +1,10 @@
 // What follows from --epochs, and what of a recipe was given by hand.
 #include <CLI/CLI.hpp>
 
-#include "cmd_feed_preset.h"
-#include "cmd_ktg.h"
-#include "cmd_mhgd_preset.h"
 #include "command.h"
 #include "complaints.h"
 #include "data_synth.h"
+#include "train_recipes.h"
 #include "train_run_folder.h"
 #include "train_schedule.h"
 
@@ -18,13 +16,16 @@ namespace {
 /// A subcommand's options as the words of a command line leave them.
 struct Line {
     CLI::App app;
-    OptionTable table{app};
+    OptionTable table;
     Options options;
+    int warmup = 20;
     Line(const std::string& words, const Options& defaults = {}) : options(defaults) {
         add_training_options(table, options, true);
-        table.add("--kd-warmup", options.kd_warmup, {0}, "");
+        table.add("--kd-warmup", warmup, {0}, "").in_epochs();
+        table.attach(app);
         app.parse(words);
     }
+    void preset(const char* recipe) { set_recipe(table, options, find_recipe(recipe), "", "--preset x"); }
     std::string steps() {
         scale_with_epochs(table, options);
         return options.lr_steps;
@@ -39,10 +40,10 @@ TEST_CASE("schedule: milestones keep their part of the training unless given by 
     CHECK(steps("") == "150,180,210");
     CHECK(steps("--epochs 480") == "300,360,420");
     CHECK(steps("--epochs 24") == "15,18,21");
-    CHECK(steps("--epochs 50", mhgd_defaults()) == "15,30,40");            // 30, 60, 80 %
-    CHECK(steps("--epochs 30", feed_defaults()) == "15,23");               // a half, three quarters
-    CHECK(steps("--epochs 16", ktg_defaults(false)) == "5,10,14");         // 59, 119, 179 of 200
-    CHECK(steps("--epochs 50 --lr-steps 30,60,80", mhgd_defaults()) == "30,60,80");
+    CHECK(steps("--epochs 50", options_of(find_recipe("mhgd"))) == "15,30,40");            // 30, 60, 80 %
+    CHECK(steps("--epochs 30", options_of(find_recipe("feed"))) == "15,23");               // a half, three quarters
+    CHECK(steps("--epochs 16", options_of(find_recipe("ktg"))) == "5,10,14");         // 59, 119, 179 of 200
+    CHECK(steps("--epochs 50 --lr-steps 30,60,80", options_of(find_recipe("mhgd"))) == "30,60,80");
     CHECK(steps("--epochs 3") == "2");  // 1.875, 2.25 and 2.625: two together, one behind the end
     CHECK(steps("--epochs 1") == "");
     Options constant;
@@ -51,24 +52,24 @@ TEST_CASE("schedule: milestones keep their part of the training unless given by 
 
     Line warm("--epochs 60");
     warm.steps();
-    CHECK(warm.options.kd_warmup == 5);  // 20 of 240
+    CHECK(warm.warmup == 5);  // 20 of 240
     Line hardly("--epochs 2"), once("--epochs 1"), none("--epochs 60 --kd-warmup 0"), own("--epochs 60 --kd-warmup 20");
     for (Line* line : {&hardly, &once, &none, &own}) line->steps();
-    CHECK(hardly.options.kd_warmup == 1);
-    CHECK(once.options.kd_warmup == 0);  // or the loss would never have any weight
-    CHECK(none.options.kd_warmup == 0);
-    CHECK(own.options.kd_warmup == 20);
+    CHECK(hardly.warmup == 1);
+    CHECK(once.warmup == 0);  // or the loss would never have any weight
+    CHECK(none.warmup == 0);
+    CHECK(own.warmup == 20);
 }
 
 TEST_CASE("schedule: of a preset, too, once however often, and never of a resumed run") {
-    Line preset("--epochs 50");
-    set_schedule(preset.table, mhgd_defaults(), "--preset x");
-    CHECK(preset.steps() == "15,30,40");
-    CHECK(preset.steps() == "15,30,40");
-    CHECK(scale_with_epochs(preset.table, preset.options) == "note: --epochs 50 instead of 100: scaled --lr-steps 30,60,80 to 15,30,40, "
+    Line other("--epochs 50");
+    other.preset("mhgd");
+    CHECK(other.steps() == "15,30,40");
+    CHECK(other.steps() == "15,30,40");
+    CHECK(scale_with_epochs(other.table, other.options) == "note: --epochs 50 instead of 100: scaled --lr-steps 30,60,80 to 15,30,40, "
                                                             "--kd-warmup 20 to 10; give them by hand to have others\n");
     Line whole("");
-    set_schedule(whole.table, mhgd_defaults(), "--preset x");
+    whole.preset("mhgd");
     CHECK(whole.options.epochs == 100);
     CHECK(whole.steps() == "30,60,80");
     CHECK(scale_with_epochs(whole.table, whole.options).empty());
@@ -78,14 +79,14 @@ TEST_CASE("schedule: of a preset, too, once however often, and never of a resume
         resumed.table.set("lr-steps", "15,30,40", "config.csv");
         resumed.table.set("kd-warmup", "20", "config.csv");
         CHECK(resumed.steps() == "15,30,40");
-        CHECK(resumed.options.kd_warmup == 20);
+        CHECK(resumed.warmup == 20);
     }
 }
 
 TEST_CASE("schedule: what was given by hand beside preset and defaults") {
     const auto told = [](const std::string& words) {
         Line line(words);
-        set_schedule(line.table, mhgd_defaults(), "--preset x");
+        line.preset("mhgd");
         scale_with_epochs(line.table, line.options);
         return told_by_hand(line.table, line.options);
     };

@@ -77,7 +77,7 @@ TEST_CASE("trainer: it learns, and evaluation is the same in any batches") {
     SmallTraining bench;
     bench.options.epochs = 40;
     bench.options.lr_steps = "32";
-    const auto method = supervised(bench.backend(), bench.options, bench.teacher());
+    const auto method = supervised(bench.setting(), bench.options);
     const TrainingResult result = bench.train("run", *method);
     CHECK(result.last > 60);  // chance is 25 %; 97 to 100 with each of six seeds
     const CsvTable epochs = read_csv(bench.path("run") / "epochs.csv");
@@ -183,7 +183,7 @@ TEST_CASE("trainer: a loss that is not finite stops the run, is named, and the l
     SmallTraining bench;
     SUBCASE("a rate that is far too high") {
         bench.options.lr = 1e38;
-        const auto method = supervised(bench.backend(), bench.options, bench.teacher());
+        const auto method = supervised(bench.setting(), bench.options);
         const std::string said = complaint<std::runtime_error>([&] { bench.train("run", *method); });
         CHECK(says(said, {"epoch 0, step 1 ", "the loss is ", "loss_ce ", "try a smaller --lr", "No checkpoint had been written"}));
         CHECK_FALSE(fs::exists(bench.path("run") / "checkpoint.bin"));
@@ -192,7 +192,7 @@ TEST_CASE("trainer: a loss that is not finite stops the run, is named, and the l
     SUBCASE("an epoch's last step spoils the weights") {
         bench.options.lr = 1e38;
         bench.options.batch = 100;
-        const auto method = supervised(bench.backend(), bench.options, bench.teacher());
+        const auto method = supervised(bench.setting(), bench.options);
         const std::string said = complaint<std::runtime_error>([&] { bench.train("run", *method); });
         CHECK(says(said, {"epoch 0, step 0 ", "the test loss after it is nan", "try a smaller --lr"}));
         CHECK_FALSE(fs::exists(bench.path("run") / "checkpoint.bin"));
@@ -229,7 +229,7 @@ TEST_CASE("trainer: after the first epoch nothing is taken from the system") {
     for (const Make& make : {Make(supervised), Make(kd), Make(reviewkd)}) {
         SmallTraining bench;
         bench.options.epochs = 5;
-        Watched method(make(bench.backend(), bench.options, bench.teacher()), bench.backend().arena());
+        Watched method(make(bench.setting(), bench.options), bench.backend().arena());
         bench.train("run", method);
         REQUIRE(method.allocations.size() == 5);
         CHECK(method.allocations[1] > method.allocations[0]);

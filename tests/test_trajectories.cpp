@@ -6,6 +6,8 @@
 #include "gradcheck.h"
 #include "method_kd.h"
 #include "method_reviewkd.h"
+#include "method_supervised.h"
+#include "setting.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -17,7 +19,7 @@ constexpr int classes = 100;
 struct Trajectory {
     std::string name;  ///< METHOD_[TEACHER_]STUDENT[_SETTING], the CSV's name
     double tolerance;  ///< relative, of every loss of every step
-    std::function<void(Options&)> setting = [](Options&) {};
+    std::function<void(ReviewOptions&)> set = [](ReviewOptions&) {};
 };
 
 /// About five times what rounding was seen to do with oneDNN's SSE4.1, AVX2 and AVX-512 kernels, much as in PyTorch's own float
@@ -30,12 +32,12 @@ const std::vector<Trajectory>& trajectories() {
         {"train_wrn-16-2", 3e-6},
         {"kd_resnet14_resnet8", 5e-5},
         {"reviewkd_resnet56_resnet20", 1e-5},
-        {"reviewkd_resnet56_resnet20_teacher-bn-batch", 3e-6, [](Options& o) { o.teacher_bn = "batch"; }},
+        {"reviewkd_resnet56_resnet20_teacher-bn-batch", 3e-6, [](ReviewOptions& o) { o.teacher_bn = "batch"; }},
         {"reviewkd_wrn-40-2_wrn-16-2", 3e-6},
-        {"reviewkd_resnet14_resnet8_no-review", 3e-6, [](Options& o) { o.no_review = true; }},
-        {"reviewkd_resnet14_resnet8_no-residual", 3e-6, [](Options& o) { o.no_residual = true; }},
-        {"reviewkd_resnet14_resnet8_no-abf", 3e-6, [](Options& o) { o.no_abf = true; }},
-        {"reviewkd_resnet14_resnet8_no-hcl", 3e-6, [](Options& o) { o.no_hcl = true; }},
+        {"reviewkd_resnet14_resnet8_no-review", 3e-6, [](ReviewOptions& o) { o.no_review = true; }},
+        {"reviewkd_resnet14_resnet8_no-residual", 3e-6, [](ReviewOptions& o) { o.no_residual = true; }},
+        {"reviewkd_resnet14_resnet8_no-abf", 3e-6, [](ReviewOptions& o) { o.no_abf = true; }},
+        {"reviewkd_resnet14_resnet8_no-hcl", 3e-6, [](ReviewOptions& o) { o.no_hcl = true; }},
     };
     return all;
 }
@@ -62,19 +64,20 @@ std::unique_ptr<Teacher> golden_teacher(Backend& backend, Options& options) {
 void compare(const Trajectory& t, Backend& backend, double tolerance) {
     const std::vector<std::string> parts = parts_of(t.name);
     Options options;
-    options.kd_warmup = 0;
+    ReviewOptions review;
+    review.kd_warmup = 0;
     options.student = parts[parts[0] == "train" ? 1 : 2];
-    t.setting(options);
+    t.set(review);
     std::unique_ptr<Teacher> teacher;
     std::unique_ptr<Method> method;
     if (parts[0] == "train") {
-        method = std::make_unique<Supervised>(backend, options, classes);
+        method = std::make_unique<Supervised>(setting(backend, classes), options);
         method->parameters().from_file(golden_weights(method->parameters(), "student.", ""), "the formula", "student.");
     } else {
         options.teacher = parts[1];
         teacher = golden_teacher(backend, options);
-        if (parts[0] == "kd") method = std::make_unique<KnowledgeDistillation>(backend, options, classes, *teacher);
-        else method = std::make_unique<ReviewKD>(backend, options, classes, *teacher);
+        if (parts[0] == "kd") method = std::make_unique<KnowledgeDistillation>(setting(backend, classes, {teacher.get()}), options, KdOptions());
+        else method = std::make_unique<ReviewKD>(setting(backend, classes, {teacher.get()}), options, review);
         method->parameters().from_file(golden_weights(method->parameters(), "", ""), "the formula");
     }
 

@@ -4,13 +4,13 @@
 #include <map>
 
 #include "base_files.h"
-#include "cmd_ktg.h"
 #include "complaints.h"
 #include "data_synth.h"
 #include "ktg_graph_run.h"
 #include "ktg_known_methods.h"
 #include "ktg_worker_plan.h"
 #include "train_checkpoint.h"
+#include "train_recipes.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -20,7 +20,7 @@ namespace {
 const fs::path program = fs::read_symlink("/proc/self/exe").parent_path() / "distill";
 
 Options tiny(const TempFolder& folder) {
-    Options o = ktg_defaults(false);
+    Options o = options_of(find_recipe("ktg"));
     o.data = (folder / "data").string();
     o.dataset = "s";
     o.normalize = "none";
@@ -32,7 +32,7 @@ Options tiny(const TempFolder& folder) {
 }
 
 std::string prepared(const TempFolder& folder, const std::string& name) {
-    prepare_graph_run(folder / name, mutual_learning({"resnet8"}), tiny(folder), {});
+    prepare_graph_run(folder / name, mutual_learning({"resnet8"}), tiny(folder), {}, {});
     return (folder / name).string();
 }
 
@@ -124,8 +124,8 @@ TEST_CASE("workers: a prepared folder that holds another graph is refused; the s
     const Workplace folder;
     prepared(folder, "run");
     const std::string before = read_file(folder / "run/graph.csv");
-    CHECK_NOTHROW(prepare_graph_run(folder / "run", mutual_learning({"resnet8"}), tiny(folder), {}));
-    const auto edited = [&] { prepare_graph_run(folder / "run", mutual_learning({"resnet8", "resnet8"}), tiny(folder), {}); };
+    CHECK_NOTHROW(prepare_graph_run(folder / "run", mutual_learning({"resnet8"}), tiny(folder), {}, {}));
+    const auto edited = [&] { prepare_graph_run(folder / "run", mutual_learning({"resnet8", "resnet8"}), tiny(folder), {}, {}); };
     CHECK(says(complaint(edited), {"run/graph.csv", "another graph"}));
     CHECK(read_file(folder / "run/graph.csv") == before);
 }

@@ -1,0 +1,81 @@
+#include "cmd_kd.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base_error.h"
+#include "cmd_method.h"
+#include "cmd_preset.h"
+#include "run_experiment.h"
+#include "train_recipes.h"
+
+namespace distill {
+namespace {
+
+const std::vector<std::string> kin{"kd", "ensemble", "ban", "ft", "soft-logits", "fsp", "ab", "kd-svd", "kd-svdf"};
+
+struct Command {
+    std::string method = "kd";
+    std::map<std::string, ChosenMethod> methods;  ///< each with options of its own; those that share a name get the same values
+    Options options;
+    OptionTable table;
+
+    Command() : options(options_of(find_recipe(find_method("kd")->recipe))) {
+        for (const std::string& name : kin) methods[name] = choose(*find_method(name));
+    }
+    const ChosenMethod& chosen() const { return methods.at(method); }
+};
+
+/// The chosen method's own defaults and recipe in the place of kd's.
+void set_defaults(Command& c) {
+    const std::string origin = "--method " + c.method;
+    const ChosenMethod fresh = choose(*c.chosen().row);
+    OptionTable own;
+    fresh.options->add_to(own);
+    for (const auto& [name, value] : own.values()) c.table.set(name, value, origin);
+    set_recipe(c.table, c.options, find_recipe(fresh.row->recipe), "", origin);
+}
+
+void settle(const Command& c, Options& o) {
+    const bool several = c.chosen().row->teachers == Teaching::several;
+    require_student(o);
+    if (!several && o.train_teachers > 0)
+        input_error("--train-teachers ", o.train_teachers, ": --method ", c.method, " has one teacher, of --teacher and --teacher-weights");
+    if (!several && !o.teachers.empty())
+        input_error("--teachers ", o.teachers, ": --method ", c.method, " has one teacher, of --teacher and --teacher-weights");
+    if (several && !o.teacher_weights.empty())
+        input_error("--teacher-weights ", o.teacher_weights, ": --method ensemble has the teachers of --teachers; name them all there");
+    c.chosen().options->settle(o);
+    settle_networks(c.table, o, c.chosen().row->teachers);
+}
+
+}  // namespace
+
+bool is_kin_of_kd(const std::string& method) { return std::count(kin.begin(), kin.end(), method) > 0; }
+
+void add_kd_command(CLI::App& app) {
+    CLI::App* sub = app.add_subcommand("kd", "distil a teacher's logits: gamma*CE + alpha*T^2*KL; and its kin, with --method");
+    const auto c = std::make_shared<Command>();
+    OptionTable& t = c->table;
+    add_training_options(t, c->options, true);
+    t.add("--method", c->method, kin,
+          "the loss: Hinton's; the same from --teachers' mean logits; born-again, CE + KL at T = 1; Factor Transfer; "
+          "0.7*CE + 0.3*KL at T = 4; FSP and AB, which initialise the student and then train it plainly; KD-SVD, relations of "
+          "singular vectors, or these themselves (kd-svdf). Unless told otherwise, ensemble, ban and ft train as distill feed does, "
+          "from soft-logits on as distill mhgd");
+    add_teachers_options(t, c->options);
+    for (const std::string& name : kin) c->methods.at(name).options->add_to(t);
+    t.attach(*sub);
+    sub->callback([c] {
+        if (const std::string& id = c->options.preset; !id.empty())
+            if (const std::string method = Preset(c->table, id).row().method; is_kin_of_kd(method)) c->table.set("method", method, "--preset " + id);
+        set_defaults(*c);
+        set_untold("kd", c->table, c->options, c->method);
+        run_experiment("kd", [c] { return c->chosen(); }, c->table, c->options, [c](Options& final) { settle(*c, final); });
+    });
+}
+
+}  // namespace distill

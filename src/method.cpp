@@ -1,0 +1,19 @@
+#include "method.h"
+
+#include "net.h"
+#include "train_options.h"
+
+namespace distill {
+
+void Method::backward(Tape& tape, const StepResult& result) {
+    parameters().begin_backward();
+    tape.backward(result.loss);
+}
+
+StudentMethod::StudentMethod(const Setting& setting, const Options& options) : parameters_(setting.backend) {
+    student_ = make_network(options.student, setting.classes, parameters_, student_prefix);
+}
+
+StudentMethod::~StudentMethod() = default;
+
+}  // namespace distill

@@ -1,0 +1,65 @@
+#include "method_table.h"
+
+#include <map>
+
+#include "method_ab.h"
+#include "method_feed.h"
+#include "method_fsp.h"
+#include "method_ft.h"
+#include "method_kd.h"
+#include "method_kd_svd.h"
+#include "method_ktg.h"
+#include "method_mhgd.h"
+#include "method_reviewkd.h"
+#include "method_supervised.h"
+#include "train_options.h"
+
+namespace distill {
+namespace {
+
+/// Of every option that a training can have.
+std::map<std::string, Role> all_roles() {
+    std::map<std::string, Role> roles;
+    const auto add = [&](const auto& add_to) {
+        OptionTable table;
+        add_to(table);
+        for (const TableOption& option : table.options()) roles[option.name] = option.role;
+    };
+    Options o;
+    FeedSeries series;
+    for (const MethodRow* row : methods()) {
+        const std::unique_ptr<MethodOptions> own = row->options();
+        add([&](OptionTable& t) { own->add_to(t); });
+    }
+    add([&](OptionTable& t) { series.add_chain_to(t), series.add_sweep_to(t); });
+    add([&](OptionTable& t) { add_teachers_options(t, o), add_training_options(t, o, true); });
+    return roles;
+}
+
+}  // namespace
+
+const std::vector<const MethodRow*>& methods() {
+    static const std::vector<const MethodRow*> all = {
+        &supervised_row, &kd_row,     &ensemble_row, &ban_row,    &ft_row,   &soft_logits_row, &fsp_row,
+        &ab_row,         &kd_svd_row, &kd_svdf_row,  &reviewkd_row, &feed_row, &mhgd_row,        &ktg_row,
+    };
+    return all;
+}
+
+const MethodRow* find_method(const std::string& name) {
+    for (const MethodRow* row : methods())
+        if (row->name == name) return row;
+    return nullptr;
+}
+
+ChosenMethod choose(const MethodRow& row) { return {&row, row.options()}; }
+
+Role role_of(const std::string& option) {
+    static const std::map<std::string, Role> roles = all_roles();
+    const auto found = roles.find(option);
+    return found == roles.end() ? Role::substance : found->second;
+}
+
+bool is_circumstance(const std::string& option) { return option.rfind("info.", 0) == 0 || role_of(option) == Role::circumstance; }
+
+}  // namespace distill

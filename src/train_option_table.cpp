@@ -1,0 +1,175 @@
+#include "train_option_table.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_nearest.h"
+
+namespace distill {
+namespace {
+
+template <class T>
+bool parse_whole(const std::string& text, T& value) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size();
+}
+
+bool fits(double value, const Range& range) {
+    return value <= range.high && (range.open ? value > range.low : value >= range.low);
+}
+
+std::string described(const char* kind, const Range& range) {
+    const Range any;
+    std::string words = kind;
+    if (range.low > any.low) words += (range.open ? " above " : " from ") + number(range.low);
+    if (range.high < any.high) words += " to " + number(range.high);
+    return words + (range.low > any.low && range.high == any.high && !range.open ? " on" : "");
+}
+
+template <class T>
+std::function<bool(const std::string&)> integer_setter(T& value, Range range) {
+    return [&value, range](const std::string& s) {
+        T parsed;
+        return parse_whole(s, parsed) && fits(static_cast<double>(parsed), range) && (value = parsed, true);
+    };
+}
+
+/// Takes the number as config.csv will have it, so that a resumed run computes with the same one.
+bool parse_real(const std::string& s, const Range& range, double& value) {
+    double parsed;
+    return parse_whole(s, parsed) && fits(parsed, range) && parse_whole(number(parsed), value);
+}
+
+/// Sets every field that the option is bound to.
+bool set_all(const std::vector<std::function<bool(const std::string&)>>& fields, const std::string& text) {
+    return std::all_of(fields.begin(), fields.end(), [&](const auto& set) { return set(text); });
+}
+
+TableOption option_of(const std::string& type, const std::string& expected, const std::string& help, std::function<std::string()> get,
+                      std::function<bool(const std::string&)> set) {
+    TableOption option;
+    option.type = type;
+    option.expected = expected;
+    option.help = help;
+    option.get = std::move(get);
+    option.set.push_back(std::move(set));
+    return option;
+}
+
+template <class T>
+TableOption whole(T& value, const Range& range, const std::string& help) {
+    return option_of("INT", described("a whole number", range), help, [&value] { return std::to_string(value); },
+                     integer_setter(value, range));
+}
+
+TableOption truth(bool& value, const std::string& help) {
+    return option_of("on|off", "on or off", help, [&value] { return value ? "on" : "off"; },
+                     [&value](const std::string& s) { return value = s == "on", s == "on" || s == "off"; });
+}
+
+}  // namespace
+
+bool TableOption::given() const { return on_line && on_line->count() > 0; }
+
+TableOption& OptionTable::bind(const std::string& flag, TableOption option) {
+    option.flag = flag;
+    option.name = flag.substr(flag.rfind("--") + 2);
+    option.otherwise = option.get();
+    const auto known = std::find_if(options_.begin(), options_.end(), [&](const TableOption& o) { return o.name == option.name; });
+    if (known == options_.end()) return options_.emplace_back(std::move(option));
+    if (known->expected != option.expected) failure("OptionTable: --", option.name, " is ", known->expected, " and ", option.expected);
+    known->set.push_back(std::move(option.set.front()));
+    return *known;
+}
+
+TableOption& OptionTable::add(const std::string& flag, std::string& value, const std::string& help) {
+    return bind(flag, option_of("TEXT", "text", help, [&value] { return value; }, [&value](const std::string& s) { return value = s, true; }));
+}
+TableOption& OptionTable::add(const std::string& flag, int& value, Range range, const std::string& help) {
+    return bind(flag, whole(value, range, help));
+}
+TableOption& OptionTable::add(const std::string& flag, int64_t& value, Range range, const std::string& help) {
+    return bind(flag, whole(value, range, help));
+}
+TableOption& OptionTable::add(const std::string& flag, uint64_t& value, const std::string& help) {
+    return bind(flag, whole(value, Range{0}, help));
+}
+TableOption& OptionTable::add(const std::string& flag, double& value, Range range, const std::string& help) {
+    return bind(flag, option_of("NUMBER", described("a number", range), help, [&value] { return number(value); },
+                                [&value, range](const std::string& s) { return parse_real(s, range, value); }));
+}
+TableOption& OptionTable::add(const std::string& flag, std::optional<double>& value, Range range, const std::string& help) {
+    return bind(flag, option_of("NUMBER", "auto, or " + described("a number", range), help,
+                                [&value] { return value ? number(*value) : "auto"; },
+                                [&value, range](const std::string& s) {
+                                    if (s == "auto") return value.reset(), true;
+                                    double parsed;
+                                    return parse_real(s, range, parsed) && (value = parsed, true);
+                                }))
+        .open("auto");
+}
+TableOption& OptionTable::add(const std::string& flag, std::string& value, const std::vector<std::string>& choices,
+                              const std::string& help) {
+    TableOption option = option_of(joined(choices, "|"), "one of " + joined(choices), help, [&value] { return value; },
+                                   [&value, choices](const std::string& s) {
+                                       if (std::find(choices.begin(), choices.end(), s) == choices.end()) return false;
+                                       return value = s, true;
+                                   });
+    option.choices = choices;
+    return bind(flag, std::move(option));
+}
+TableOption& OptionTable::add_on_off(const std::string& flag, bool& value, const std::string& help) { return bind(flag, truth(value, help)); }
+TableOption& OptionTable::add_switch(const std::string& flag, bool& value, const std::string& help) {
+    TableOption& option = bind(flag, truth(value, help));
+    option.is_switch = true;
+    return option;
+}
+
+void OptionTable::attach(CLI::App& app) {
+    for (TableOption& o : options_) {
+        const auto parse = [set = o.set, flag = o.flag, expected = o.expected](const CLI::results_t& words) {
+            if (!set_all(set, words.back())) input_error(flag, ": found '", words.back(), "', expected ", expected);
+            return true;
+        };
+        o.on_line = o.is_switch ? app.add_flag_callback(o.flag, [set = o.set] { set_all(set, "on"); }, o.help)
+                                : app.add_option(o.flag, parse, o.help);
+        if (!o.is_switch) o.on_line->type_name(o.type)->default_str(o.get())->expected(1)->take_last();
+        if (o.is_required) o.on_line->required();
+    }
+}
+
+bool OptionTable::has(const std::string& name) const {
+    return std::any_of(options_.begin(), options_.end(), [&](const TableOption& o) { return o.name == name; });
+}
+
+const TableOption& OptionTable::at(const std::string& name) const {
+    for (const TableOption& o : options_)
+        if (o.name == name) return o;
+    failure("OptionTable: no option '", name, "'");
+}
+TableOption& OptionTable::at(const std::string& name) {
+    return const_cast<TableOption&>(static_cast<const OptionTable&>(*this).at(name));
+}
+
+void OptionTable::set(const std::string& name, const std::string& text_value, const std::string& origin, bool even_if_given) {
+    if (!has(name)) input_error(origin, ": option '", name, "' is none of this subcommand's; was it written by another subcommand?");
+    TableOption& o = at(name);
+    o.otherwise = text_value;
+    if (o.given() && !even_if_given) return;
+    if (!set_all(o.set, text_value)) input_error(origin, ": option '", name, "': found '", text_value, "', expected ", o.expected);
+}
+
+void OptionTable::follow(const std::string& name, const std::string& text_value) {
+    if (!set_all(at(name).set, text_value)) failure("OptionTable: --", name, " cannot be '", text_value, "'");
+}
+
+std::vector<std::pair<std::string, std::string>> OptionTable::values() const {
+    std::vector<std::pair<std::string, std::string>> rows;
+    for (const TableOption& o : options_) rows.emplace_back(o.name, o.get());
+    return rows;
+}
+
+}  // namespace distill

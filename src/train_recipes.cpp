@@ -1,0 +1,83 @@
+#include "train_recipes.h"
+
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_nearest.h"
+
+namespace distill {
+namespace {
+
+constexpr const char* of_reviewkd = "125.3,123.0,113.9,63.0,62.1,66.7";  // docs/papers.md §5.7
+
+}  // namespace
+
+const std::vector<Recipe>& recipes() {
+    static const std::vector<Recipe> all = {
+        {"reviewkd", "docs/papers.md §5.7", 240, "150,180,210", 0.1, 128, true, false, "zero", of_reviewkd},
+        // The CRD benchmark's schedule (§7), on which ReviewKD's tables compare, with ReviewKD's normalisation; and with its own.
+        {"kd", "docs/papers.md §7", 240, "150,180,210", 0.05, 64, false, false, "zero", of_reviewkd},
+        {"crd",
+         "docs/papers.md §7; HobbitLong/RepDistiller b84f547",
+         240,
+         "150,180,210",
+         0.05,
+         64,
+         false,
+         false,
+         "zero",
+         "129.3105,124.1085,112.404,68.2125,65.4075,70.4055",
+         {{"ft", "beta", "200"}, {"fsp", "init-epochs", "30"}, {"ab", "init-epochs", "30"}}},
+        {"feed", "docs/papers.md §3.7", 200, "100,150", 0.1, 128, false, false, "zero", of_reviewkd},
+        {"mhgd", "docs/papers.md §4.8", 100, "30,60,80", 0.1, 128, true, false, "reflect",
+         "112.4776,124.1058,129.3773,70.4587,65.4312,68.2094"},
+        {"ktg", "docs/papers.md §2.6, graphs", 200, "59,119,179", 0.1, 64, true, true, "reflect", "none"},
+        {"ktg-alone", "docs/papers.md §2.6, networks alone", 200, "59,119,179", 0.1, 128, true, true, "reflect", "none"},
+    };
+    return all;
+}
+
+const Recipe& find_recipe(const std::string& name) {
+    for (const Recipe& recipe : recipes())
+        if (recipe.name == name) return recipe;
+    input_error("recipe '", name, "': there is none of this name; there are: ", joined(recipe_names()));
+}
+
+std::vector<std::string> recipe_names() {
+    std::vector<std::string> names;
+    for (const Recipe& recipe : recipes()) names.emplace_back(recipe.name);
+    return names;
+}
+
+Options options_of(const Recipe& r) {
+    Options o;
+    o.recipe = r.name;
+    o.epochs = r.epochs;
+    o.lr_steps = r.lr_steps;
+    o.lr = r.lr;
+    o.batch = r.batch;
+    o.nesterov = r.nesterov;
+    o.drop_last = r.drop_last;
+    o.crop_pad = r.crop_pad;
+    o.normalize_auto = r.normalize;
+    return o;
+}
+
+void set_recipe(OptionTable& t, Options& o, const Recipe& r, const std::string& method, const std::string& origin) {
+    const auto on = [](bool value) { return value ? "on" : "off"; };
+    const Options all;  // momentum and decay are everybody's
+    if (t.has("recipe")) t.set("recipe", r.name, origin);
+    t.set("epochs", std::to_string(r.epochs), origin);
+    t.set("batch", std::to_string(r.batch), origin);
+    t.set("lr", number(r.lr), origin);
+    t.set("lr-steps", r.lr_steps, origin);
+    t.set("momentum", number(all.momentum), origin);
+    t.set("weight-decay", number(all.weight_decay), origin);
+    t.set("nesterov", on(r.nesterov), origin);
+    t.set("drop-last", on(r.drop_last), origin);
+    t.set("crop-pad", r.crop_pad, origin);
+    o.normalize_auto = r.normalize;
+    for (const Recipe::Weight& w : r.weights)
+        if (w.method == method && t.has(w.option)) t.set(w.option, w.value, origin);
+}
+
+}  // namespace distill

@@ -1,0 +1,327 @@
+// What every method of the table must do, found by its row alone: learn with finite losses, go on to the bit wherever it was stopped, run
+// in any order that streams leave open, recorded or not, in bfloat16, without asking for memory, and side by side with others.
+#include <cmath>
+#include <csignal>
+#include <set>
+
+#include "base_files.h"
+#include "base_safetensors.h"
+#include "command.h"
+#include "complaints.h"
+#include "feed_workplace.h"
+#include "gradcheck.h"
+#include "ktg_graph_run.h"
+#include "method_ktg.h"
+#include "method_table.h"
+#include "queued_backend.h"
+#include "run_many.h"
+#include "small_training.h"
+#include "train_recipes.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+namespace {
+
+constexpr int side = 8, classes = 4;
+const std::string network = "resnet8";
+
+/// Networks that saw some images, as files: what every method's teachers and frozen nodes are.
+struct TrainedFiles : TempFolder {
+    TrainedFiles() {
+        for (const uint64_t seed : {1, 2}) {
+            SmallTraining t(make_backend("cpu", {1}), side, 40);
+            t.options.seed = seed;
+            const Teacher teacher(t.backend(), t.options, classes);
+            t.settle(teacher);
+            WeightFile file{teacher.weights(), {{"network", network}, {"classes", std::to_string(classes)}}};
+            write_safetensors(of(seed), file);
+        }
+    }
+    std::string of(uint64_t seed) const { return (path() / (std::to_string(seed) + ".safetensors")).string(); }
+};
+
+const TrainedFiles& trained() {
+    static const TrainedFiles files;
+    return files;
+}
+
+/// A row's options for a short training: what it trains first, and warm-ups, last an epoch.
+ChosenMethod shortened(const MethodRow& row) {
+    ChosenMethod m = choose(row);
+    OptionTable table;
+    m.options->add_to(table);
+    for (const TableOption& option : table.options()) {
+        const std::string end = "-epochs";
+        const bool first = option.name.size() > end.size() && option.name.compare(option.name.size() - end.size(), end.size(), end) == 0;
+        if (first || option.counts_epochs) table.set(option.name, "1", "the test");
+    }
+    if (auto* ktg = dynamic_cast<KtgOptions*>(m.options.get())) {  // its networks are the graph's: two that learn, one that is frozen
+        ktg->graph.nodes = {{network, {}, {}}, {network, {}, {}}, {network, trained().of(1), {}}};
+        ktg->graph.gates = {{Gate::through, Gate::linear, Gate::correct}, {Gate::correct, Gate::through, Gate::cutoff},
+                            {Gate::cutoff, Gate::cutoff, Gate::cutoff}};
+    }
+    return m;
+}
+
+/// 40 images of 8x8 in batches of 16, so an epoch's steps are of 16, 16 and 8; two epochs.
+struct ShortTraining {
+    explicit ShortTraining(const MethodRow& row, std::unique_ptr<Backend> backend = nullptr)
+        : small(backend ? std::move(backend) : make_backend("cpu", {1}), side, 40), method(shortened(row)) {
+        Options& o = small.options;
+        o.batch = 16;
+        o.epochs = 2;
+        o.lr = 0.01;
+        o.lr_steps = "1";
+        const size_t count = row.teachers == Teaching::none ? 0 : row.teachers == Teaching::one ? 1 : 2;
+        for (size_t i = 0; i < count; ++i) {
+            o.teacher_weights = trained().of(i + 1);
+            teachers.push_back(Teacher::load(small.backend(), o, classes, static_cast<int>(i) + 1));
+        }
+    }
+    Make make() {
+        return [this](const Setting& s, const Options& o) {
+            Setting own = s;
+            own.teachers = pointers(teachers);
+            return method.options->make(own, o);
+        };
+    }
+    Outcome outcome(const std::string& run, bool resume = false) { return small.outcome(run, make(), resume); }
+    /// All tables of a run, but for what takes how long.
+    std::string tables(const std::string& run) const {
+        std::string all;
+        for (const char* name : {"steps.csv", "epochs.csv", "preparation.csv", "gradients.csv", "edges.csv"})
+            if (const fs::path file = small.path(run) / name; fs::exists(file)) all += without_seconds(file) + "\n";
+        return all;
+    }
+
+    SmallTraining small;
+    ChosenMethod method;
+    Teachers teachers;
+};
+
+/// Another method, that a signal meets at a step, counted from 0 over the preparation and the student's training.
+class Stopped final : public Method {
+  public:
+    Stopped(std::unique_ptr<Method> inner, int at) : inner_(std::move(inner)), at_(at) {}
+    Parameters& parameters() override { return inner_->parameters(); }
+    const Network& student() const override { return inner_->student(); }
+    std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
+    Preparation preparation() override {
+        Preparation p = inner_->preparation();
+        if (p.step) p.step = [this, step = p.step](const Batch& batch) { return count(), step(batch); };
+        return p;
+    }
+    void begin_run(const RunFolder& folder, int epochs) override { inner_->begin_run(folder, epochs); }
+    void begin_epoch(int epoch) override { inner_->begin_epoch(epoch); }
+    StepResult step(const Batch& batch) override { return count(), inner_->step(batch); }
+    void backward(Tape& tape, const StepResult& r) override { inner_->backward(tape, r); }
+    void end_epoch(const RunFolder& folder, int epoch) override { inner_->end_epoch(folder, epoch); }
+    std::vector<OtherNetwork> others() const override { return inner_->others(); }
+    std::vector<PretrainedNetwork> pretrained() const override { return inner_->pretrained(); }
+    std::vector<std::pair<std::string, Tensor>> state() const override { return inner_->state(); }
+
+  private:
+    void count() {
+        if (at_-- == 0) std::raise(SIGTERM);
+    }
+    std::unique_ptr<Method> inner_;
+    int at_;
+};
+
+}  // namespace
+
+TEST_CASE("methods: each row says all that there is to say, under a name of its own, and has its subcommand") {
+    std::set<std::string> names;
+    const TempFolder folder;
+    for (const MethodRow* row : methods()) {
+        CAPTURE(row->name);
+        CHECK(names.insert(row->name).second);
+        CHECK(find_method(row->name) == row);
+        CHECK(!std::string(row->title).empty());
+        CHECK((std::string(row->name) == "train" || !std::string(row->source).empty()));
+        CHECK(find_recipe(row->recipe).name == std::string(row->recipe));
+        CHECK(says(run(folder, std::string(row->name) + " --help").out, {row->title}));
+    }
+    CHECK(find_method("none") == nullptr);
+}
+
+TEST_CASE("methods: --help of a subcommand shows what it trains with, as it would without a word more") {
+    const TempFolder folder;
+    const std::string ft = run(folder, "ft --help").out, fsp = run(folder, "fsp --help").out, kd = run(folder, "kd --help").out;
+    CHECK(says(ft, {"--epochs INT=200", "--batch INT=128", "--lr-steps TEXT=100,150", "--beta NUMBER=500", "--recipe", "=feed"}));
+    CHECK(says(fsp, {"--epochs INT=100", "--crop-pad zero|reflect=reflect", "--init-epochs INT=40", "=mhgd"}));
+    CHECK(ft.find("--heads") == std::string::npos);
+    CHECK(says(kd, {"--epochs INT=240", "--batch INT=64", "--alpha NUMBER=0.9"}));
+}
+
+TEST_CASE("methods: each option says of what kind it is, and readers of config.csv ask the table") {
+    for (const char* name : {"seed", "data", "per-class", "device", "threads", "winograd", "save", "log-steps", "preset", "recipe", "teacher-min",
+                             "other-classes", "teacher-nets", "train-teachers", "teachers-run", "numbers", "stages", "by", "info.commit"})
+        CHECK_MESSAGE(is_circumstance(name), name);
+    for (const char* name : {"epochs", "lr", "batch", "student", "teacher", "alpha", "beta", "heads", "graph", "normalize", "precision", "none"})
+        CHECK_MESSAGE(role_of(name) == Role::substance, name);
+    for (const char* name : {"resume", "quiet", "runs", "side-by-side", "run"}) CHECK_MESSAGE(role_of(name) == Role::driver, name);
+    Options o;
+    const std::string key = SharedLaboratories::key(o);
+    for (const char* name : {"data=", "dataset=", "per-class=", "val=", "normalize=", "device=", "threads=", "precision=", "deterministic=", "winograd="})
+        CHECK(key.find(name) != std::string::npos);
+    o.lr = 0.5;
+    CHECK(SharedLaboratories::key(o) == key);
+    OptionTable table;
+    double real = 0;
+    int whole = 0;
+    table.add("--x", real, {0}, "");
+    CHECK_THROWS_AS(table.add("--x", whole, {0}, ""), std::runtime_error);  // two fields of one option must take the same words
+}
+
+TEST_CASE("methods: kd --method NAME and distill NAME train alike, and each goes on with what the other began") {
+    const FeedWorkplace folder;
+    const std::string common = " --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --dataset s --batch 32 --epochs 1 --lr 0.01 "
+                               "--paraphraser-epochs 1 --threads 1 --quiet --log-steps --run ";
+    for (const std::string& line : {"kd --method ft" + common + "old", "ft" + common + "new"}) {
+        const Ended end = run(folder, line);
+        CAPTURE(end.err);
+        REQUIRE(end.code == 0);
+    }
+    for (const char* file : {"student.safetensors", "steps.csv", "helpers.safetensors"})
+        CHECK(read_file(folder / "old" / file) == read_file(folder / "new" / file));
+    CHECK(says(run(folder, "ft --resume --run old").out, {"finished before"}));
+    CHECK(says(run(folder, "kd --resume --run new").out, {"finished before"}));
+    check_rejected(folder, "fsp --resume --run old", {"was started with: distill ft"});
+    check_rejected(folder, "kd --method fsp --resume --run new", {"--method fsp", "was started with ft"});
+}
+
+TEST_CASE("methods: --recipe sets whose schedule and weights a method has, and what is given by hand wins") {
+    const FeedWorkplace folder;
+    const std::string line = "ft --recipe crd --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --dataset s --batch 32 "
+                             "--max-steps 1 --paraphraser-epochs 1 --threads 1 --quiet --run r";
+    const Ended end = run(folder, line);
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    const Config config = read_config(folder / "r/config.csv");
+    for (const auto& [option, value] : {std::pair{"recipe", "crd"}, {"epochs", "240"}, {"lr", "0.05"}, {"lr-steps", "150,180,210"}, {"nesterov", "off"},
+                                        {"batch", "32"}, {"beta", "200"}})
+        CHECK_MESSAGE(value_of(config, option) == value, option);
+    CHECK(value_of(config, "info.by_hand") == "batch=32 (64); paraphraser-epochs=1 (30)");
+    check_rejected(folder, "ft --recipe feed --resume --run r", {"--recipe feed", "was started with crd"});
+    check_rejected(folder, "ft --recipe other", {"--recipe", "other", "crd", "mhgd"});
+}
+
+TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end and inside, each goes on to the bit") {
+    for (const MethodRow* row : methods()) {
+        CAPTURE(row->name);
+        ShortTraining t(*row);
+        const Outcome whole = t.outcome("whole");
+        CHECK(whole.epochs.rows.size() == 2);
+        const CsvTable steps = read_csv(t.small.path("whole") / "steps.csv");
+        const auto method = t.make()(t.small.setting(), t.small.options);
+        for (size_t r = 0; r < steps.rows.size(); ++r)
+            for (const std::string& loss : method->loss_names())
+                if (!steps.cell(r, loss).empty()) CHECK(std::isfinite(steps.cell_number(r, loss)));
+        CHECK(whole.values != method->parameters().values().to_host());
+        const int first = method->preparation().epochs > 0 ? 3 : 0;  // steps of the preparation
+        std::vector<int> places = {first, first + 2, first + 4};
+        if (first > 0) places.insert(places.begin(), {1, 2});
+        for (const int at : places) {
+            CAPTURE(at);
+            const std::string run = text("cut", at);
+            {
+                Stopped stopped(t.make()(t.small.setting(), t.small.options), at);
+                CHECK_THROWS_AS(t.small.train(run, stopped), Interrupted);
+            }
+            CHECK(t.outcome(run, true) == whole);
+            CHECK(t.tables(run) == t.tables("whole"));
+        }
+    }
+}
+
+TEST_CASE("methods: in any order that streams leave open, recorded and replayed, each trains as on the CPU") {
+    for (const MethodRow* row : methods()) {
+        CAPTURE(row->name);
+        ShortTraining plain(*row);
+        const Outcome expected = plain.outcome("run");
+        for (const Order order : {Order::main_first, Order::sides_first, Order::shuffled}) {
+            auto owned = std::make_unique<QueuedBackend>(order);
+            const QueuedBackend& backend = *owned;
+            ShortTraining queued(*row, std::move(owned));
+            CHECK(queued.outcome("run") == expected);
+            CHECK(queued.tables("run") == plain.tables("run"));
+            // Of each phase the second step of a size is recorded; from then on a step is one launch.
+            CHECK(backend.captured.size() >= 2);
+            CHECK(backend.step_queued.back() == 1);
+        }
+    }
+}
+
+TEST_CASE("methods: in bfloat16 each loss begins near the float one") {
+    if (!bf16_cpu_or_skip()) return;
+    for (const MethodRow* row : methods()) {
+        CAPTURE(row->name);
+        const auto losses = [&](Precision precision) {
+            ShortTraining t(*row, make_backend("cpu", {1, precision}));
+            t.outcome("run");
+            const CsvTable steps = read_csv(t.small.path("run") / "steps.csv");
+            std::vector<double> all;
+            for (const std::string& column : steps.columns)
+                if (column.compare(0, 4, "loss") == 0)
+                    for (size_t r = 0; r < steps.rows.size() && r < 3; ++r)
+                        if (!steps.cell(r, column).empty()) all.push_back(steps.cell_number(r, column));
+            return all;
+        };
+        const std::vector<double> exact = losses(Precision::fp32), rounded = losses(Precision::bf16);
+        REQUIRE(rounded.size() == exact.size());
+        for (size_t i = 0; i < exact.size(); ++i) CHECK(rounded[i] == doctest::Approx(exact[i]).epsilon(0.1).scale(0));
+    }
+}
+
+TEST_CASE("methods: after the first epoch no step asks the system for memory") {
+    for (const MethodRow* row : methods()) {
+        CAPTURE(row->name);
+        std::vector<size_t> allocations;
+        for (const int epochs : {2, 4}) {
+            ShortTraining t(*row);
+            t.small.options.epochs = epochs;
+            t.outcome("run");
+            allocations.push_back(t.small.backend().arena().system_allocations());
+        }
+        CHECK(allocations[0] == allocations[1]);
+    }
+}
+
+TEST_CASE("methods: two trainings side by side leave the files that they leave one after another") {
+    const TempFolder folder;
+    synthesize(folder / "data", {"synth", classes, side, 40, 20});
+    for (const MethodRow* row : methods()) {
+        CAPTURE(row->name);
+        ShortTraining t(*row);
+        Options o = t.small.options;
+        o.data = (folder / "data").string();
+        o.dataset = "synth";
+        o.normalize = "none";
+        o.device = "cpu";
+        o.threads = 1;
+        o.epochs = 1;
+        Laboratory lab = open_laboratory(o);
+        if (row->teachers == Teaching::several) o.teachers = trained().of(1) + "," + trained().of(2), o.teacher = network + "+" + network;
+        if (row->teachers != Teaching::none) lab.teachers = load_teachers(*lab.backend, o, classes);
+        const MethodFactory make = [&](Laboratory& own, const Options& options) { return t.method.options->make(own.setting(), options); };
+        const auto train = [&](const std::string& name, int at_a_time) {
+            std::vector<PlannedRun> runs;
+            for (const uint64_t seed : {3, 4}) {
+                o.seed = seed;
+                runs.push_back({folder.path() / row->name / name / std::to_string(seed), row->name, o, {{"seed", std::to_string(seed)}}});
+            }
+            fs::create_directories(folder.path() / row->name / name);
+            train_runs(lab, runs, at_a_time, make);
+        };
+        train("after", 1);
+        train("beside", 2);
+        for (const char* seed : {"3", "4"})
+            for (const char* file : {"student.safetensors", "helpers.safetensors", "steps.csv"}) {
+                const fs::path after = folder.path() / row->name / "after" / seed / file, beside = folder.path() / row->name / "beside" / seed / file;
+                REQUIRE(fs::exists(after) == fs::exists(beside));
+                if (fs::exists(after)) CHECK_MESSAGE(read_file(after) == read_file(beside), file, " of seed ", seed);
+            }
+    }
+}
