@@ -216,7 +216,7 @@ NO_KERNELS := safetensors*,checkpoint*,interruption*,command line*,bad input*,da
               arena*,streams*,replay*,side by side*,workers*,search*,journal*,halving*,\
               feed commands*,feed: a run*,feed: bad input*,kd: ensemble and ft *,kd: soft-logits*,kd-svd: by the*,mhgd: a run*,mhgd: a sweep*,mhgd: bad*,\
               methods: e*,methods: -*,methods: fin*,methods: in any*,methods: two*,\
-              mhgd presets*,mhgd nets: images*,fsp?*ab: stopped*,dropout: a stopped*,reconstruct: a row*,reconstruct: bad*,\
+              mhgd presets*,mhgd nets: images*,dropout: a stopped*,reconstruct: a row*,reconstruct: bad*,\
               starts*,resuming*,strangers*,unfinished*,files*,texts*,class order*,eval*,answers*,normalize: six*,compare*,likeness*,verdict*,\
               schedule*,known methods*,foreign bytes*,winograd*,ktg search*,not finite: an epoch*,conv plans*,compute capability*
 test-emulated: emulated  ## the operations', networks' and trainer's tests on those kernels, without a GPU

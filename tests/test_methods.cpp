@@ -90,8 +90,10 @@ struct ShortTraining {
     /// All tables of a run, but for what takes how long.
     std::string tables(const std::string& run) const {
         std::string all;
-        for (const char* name : {"steps.csv", "epochs.csv", "preparation.csv", "gradients.csv", "edges.csv"})
+        for (const char* name : {"epochs.csv", "preparation.csv"})
             if (const fs::path file = small.path(run) / name; fs::exists(file)) all += without_seconds(file) + "\n";
+        for (const char* name : {"steps.csv", "gradients.csv", "edges.csv"})
+            if (const fs::path file = small.path(run) / name; fs::exists(file)) all += read_file(file) + "\n";
         return all;
     }
 
@@ -135,13 +137,14 @@ TEST_CASE("methods: each row says all that there is to say, under a name of its 
     std::set<std::string> names;
     const TempFolder folder;
     for (const MethodRow* row : methods()) {
-        CAPTURE(row->name);
-        CHECK(names.insert(row->name).second);
-        CHECK(find_method(row->name) == row);
+        const std::string name = row->name;
+        CAPTURE(name);
+        CHECK(names.insert(name).second);
+        CHECK(find_method(name) == row);
         CHECK(!std::string(row->title).empty());
-        CHECK((std::string(row->name) == "train" || !std::string(row->source).empty()));
+        CHECK((name == "train" || !std::string(row->source).empty()));
         CHECK(find_recipe(row->recipe).name == std::string(row->recipe));
-        CHECK(says(run(folder, std::string(row->name) + " --help").out, {row->title}));
+        CHECK(says(run(folder, name + " --help").out, {row->title}));
     }
     CHECK(find_method("none") == nullptr);
 }
@@ -210,7 +213,8 @@ TEST_CASE("methods: --recipe sets whose schedule and weights a method has, and w
 
 TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end and inside, each goes on to the bit") {
     for (const MethodRow* row : methods()) {
-        CAPTURE(row->name);
+        const std::string name = row->name;
+        CAPTURE(name);
         ShortTraining t(*row);
         const Outcome whole = t.outcome("whole");
         CHECK(whole.epochs.rows.size() == 2);
@@ -221,8 +225,8 @@ TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end an
                 if (!steps.cell(r, loss).empty()) CHECK(std::isfinite(steps.cell_number(r, loss)));
         CHECK(whole.values != method->parameters().values().to_host());
         const int first = method->preparation().epochs > 0 ? 3 : 0;  // steps of the preparation
-        std::vector<int> places = {first, first + 2, first + 4};
-        if (first > 0) places.insert(places.begin(), {1, 2});
+        std::vector<int> places = {first + 2, first + 4};  // an epoch's last step, and one in the middle
+        if (first > 0) places.push_back(1);
         for (const int at : places) {
             CAPTURE(at);
             const std::string run = text("cut", at);
@@ -238,7 +242,8 @@ TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end an
 
 TEST_CASE("methods: in any order that streams leave open, recorded and replayed, each trains as on the CPU") {
     for (const MethodRow* row : methods()) {
-        CAPTURE(row->name);
+        const std::string name = row->name;
+        CAPTURE(name);
         ShortTraining plain(*row);
         const Outcome expected = plain.outcome("run");
         for (const Order order : {Order::main_first, Order::sides_first, Order::shuffled}) {
@@ -257,9 +262,11 @@ TEST_CASE("methods: in any order that streams leave open, recorded and replayed,
 TEST_CASE("methods: in bfloat16 each loss begins near the float one") {
     if (!bf16_cpu_or_skip()) return;
     for (const MethodRow* row : methods()) {
-        CAPTURE(row->name);
+        const std::string name = row->name;
+        CAPTURE(name);
         const auto losses = [&](Precision precision) {
             ShortTraining t(*row, make_backend("cpu", {1, precision}));
+            t.small.options.epochs = 1;
             t.outcome("run");
             const CsvTable steps = read_csv(t.small.path("run") / "steps.csv");
             std::vector<double> all;
@@ -271,15 +278,16 @@ TEST_CASE("methods: in bfloat16 each loss begins near the float one") {
         };
         const std::vector<double> exact = losses(Precision::fp32), rounded = losses(Precision::bf16);
         REQUIRE(rounded.size() == exact.size());
-        for (size_t i = 0; i < exact.size(); ++i) CHECK(rounded[i] == doctest::Approx(exact[i]).epsilon(0.1).scale(0));
+        for (size_t i = 0; i < exact.size(); ++i) CHECK(std::fabs(rounded[i] - exact[i]) <= 0.1 * std::fabs(exact[i]));  // a loss whose weight begins at 0 is 0
     }
 }
 
 TEST_CASE("methods: after the first epoch no step asks the system for memory") {
     for (const MethodRow* row : methods()) {
-        CAPTURE(row->name);
+        const std::string name = row->name;
+        CAPTURE(name);
         std::vector<size_t> allocations;
-        for (const int epochs : {2, 4}) {
+        for (const int epochs : {2, 3}) {
             ShortTraining t(*row);
             t.small.options.epochs = epochs;
             t.outcome("run");
@@ -293,7 +301,8 @@ TEST_CASE("methods: two trainings side by side leave the files that they leave o
     const TempFolder folder;
     synthesize(folder / "data", {"synth", classes, side, 40, 20});
     for (const MethodRow* row : methods()) {
-        CAPTURE(row->name);
+        const std::string name = row->name;
+        CAPTURE(name);
         ShortTraining t(*row);
         Options o = t.small.options;
         o.data = (folder / "data").string();
@@ -306,20 +315,20 @@ TEST_CASE("methods: two trainings side by side leave the files that they leave o
         if (row->teachers == Teaching::several) o.teachers = trained().of(1) + "," + trained().of(2), o.teacher = network + "+" + network;
         if (row->teachers != Teaching::none) lab.teachers = load_teachers(*lab.backend, o, classes);
         const MethodFactory make = [&](Laboratory& own, const Options& options) { return t.method.options->make(own.setting(), options); };
-        const auto train = [&](const std::string& name, int at_a_time) {
+        const auto train = [&](const std::string& way, int at_a_time) {
             std::vector<PlannedRun> runs;
             for (const uint64_t seed : {3, 4}) {
                 o.seed = seed;
-                runs.push_back({folder.path() / row->name / name / std::to_string(seed), row->name, o, {{"seed", std::to_string(seed)}}});
+                runs.push_back({folder.path() / name / way / std::to_string(seed), name, o, {{"seed", std::to_string(seed)}}});
             }
-            fs::create_directories(folder.path() / row->name / name);
+            fs::create_directories(folder.path() / name / way);
             train_runs(lab, runs, at_a_time, make);
         };
         train("after", 1);
         train("beside", 2);
         for (const char* seed : {"3", "4"})
             for (const char* file : {"student.safetensors", "helpers.safetensors", "steps.csv"}) {
-                const fs::path after = folder.path() / row->name / "after" / seed / file, beside = folder.path() / row->name / "beside" / seed / file;
+                const fs::path after = folder.path() / name / "after" / seed / file, beside = folder.path() / name / "beside" / seed / file;
                 REQUIRE(fs::exists(after) == fs::exists(beside));
                 if (fs::exists(after)) CHECK_MESSAGE(read_file(after) == read_file(beside), file, " of seed ", seed);
             }

@@ -1,14 +1,11 @@
 // MHGD's baselines Soft-logits, FSP and AB: the losses by hand, gradients, which networks pair, trainings cut short, the command.
 // (Beside PyTorch: test_golden_ops.)
-#include <csignal>
-
 #include "command.h"
 #include "complaints.h"
 #include "gradcheck.h"
 #include "method_ab.h"
 #include "method_fsp.h"
 #include "parameter_inputs.h"
-#include "queued_backend.h"
 #include "setting.h"
 #include "small_training.h"
 
@@ -158,33 +155,6 @@ TEST_CASE("fsp, ab: what learns when, and the loss that is logged falls") {
         CHECK(rows.columns == std::vector<std::string>{"epoch", "lr", "loss_" + name, "seconds"});
         REQUIRE(rows.rows.size() == 6);
         CHECK(rows.cell_number(5, "loss_" + name) < 0.9 * rows.cell_number(0, "loss_" + name));
-    }
-}
-
-TEST_CASE("fsp, ab: stopped at any step of initialisation or training, they go on to the bit; recorded steps too") {
-    for (const auto& [name, make] : {std::pair<std::string, Make>{"fsp", fsp(2)}, {"ab", ab(2)}}) {
-        CAPTURE(name);
-        const auto prepare = [](SmallTraining& t) {
-            t.options.epochs = 2;
-            t.options.lr = 0.01;
-        };
-        SmallTraining t;
-        prepare(t);
-        const Outcome whole = t.outcome("whole", make);
-        for (const int at : {1, 3, 6}) {
-            const std::string run = "cut" + std::to_string(at);
-            {
-                DisturbedPreparation method(make(t.setting(), t.options), at, [] { std::raise(SIGTERM); });
-                CHECK_THROWS_AS(t.train(run, method), Interrupted);
-            }
-            CHECK(t.outcome(run, make, true) == whole);
-            CHECK(without_seconds(t.path(run) / "preparation.csv") == without_seconds(t.path("whole") / "preparation.csv"));
-        }
-        CHECK_THROWS_AS(t.disturbed("late", make, 5, [](StepResult&) { std::raise(SIGTERM); }), Interrupted);
-        CHECK(t.outcome("late", make, true) == whole);
-        SmallTraining queued(std::make_unique<QueuedBackend>(Order::shuffled));
-        prepare(queued);
-        CHECK(queued.outcome("run", make) == whole);
     }
 }
 
