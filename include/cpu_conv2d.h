@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core_backend.h"
+#include "cpu_direct.h"
 #include "cpu_winograd.h"
 
 namespace distill {
@@ -14,7 +15,7 @@ namespace distill {
 class ConvPlan;
 
 /// How this backend convolves: by minimal filtering where that is faster, else by oneDNN primitives, made on first use and kept by everything
-/// that changes them: direction, geometry, what the epilogue adds, threads, type.
+/// that changes them: direction, geometry, what the epilogue adds, threads, type; by our own direct form where oneDNN has no kernel.
 struct ConvPlans {
     using Key = std::array<int64_t, 19>;
     explicit ConvPlans(bool winograd);
@@ -22,6 +23,7 @@ struct ConvPlans {
     bool by_winograd(const Conv2dGeometry& g) const { return use_winograd && Winograd::pays(g); }
     const bool use_winograd;
     Winograd winograd;
+    DirectConv direct;
     std::map<Key, std::unique_ptr<ConvPlan>> by_key;
 };
 

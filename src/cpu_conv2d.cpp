@@ -1,7 +1,8 @@
 // Convolution on the CPU by oneDNN. Activations stay N,H,W,C: measured on AVX-512 (two Zen 5 cores, resnet20's shapes, batch 128)
 // oneDNN's NHWC kernels take 59 ms a step, its own blocked layouts 61 ms. Two exceptions, both prepared here once per geometry:
 // weights are reordered from K,R,S,C to what the kernel wants (small), and an input of fewer than 16 channels (the image itself) goes
-// through the layout oneDNN prefers (0.26 ms instead of 1.43 ms for the stem).
+// through the layout oneDNN prefers (0.26 ms instead of 1.43 ms for the stem). Where oneDNN has nothing but its reference ("ref:any": few
+// channels, of numbers that fill no vectors; 50 to 200 times slower than its kernels), our own direct form steps in.
 #include "cpu_conv2d.h"
 
 #include <omp.h>
@@ -115,7 +116,9 @@ class ConvPlan {
             forward = with_residual(false);
         }
 
+        const auto is_reference = [](const auto& primitive) { return std::string(primitive.impl_info_str()).compare(0, 3, "ref") == 0; };
         if (direction == Direction::forward) {
+            reference_ = is_reference(forward);
             x_.emplace(x_ours, forward.src_desc());
             w_.emplace(w_ours, forward.weights_desc());
             y_.emplace(y_ours, forward.dst_desc());
@@ -129,6 +132,7 @@ class ConvPlan {
         } else if (direction == Direction::backward_data) {
             const dnnl::convolution_backward_data::primitive_desc backward(
                 {algorithm, x_any, w_any, y_any, strides, padding, padding}, engine(), forward);
+            reference_ = is_reference(backward);
             x_.emplace(x_ours, backward.diff_src_desc());
             w_.emplace(w_ours, backward.weights_desc());
             y_.emplace(y_ours, backward.diff_dst_desc());
@@ -137,6 +141,7 @@ class ConvPlan {
         } else {
             const dnnl::convolution_backward_weights::primitive_desc backward(
                 {algorithm, x_any, dw_any, y_any, strides, padding, padding}, engine(), forward);
+            reference_ = is_reference(backward);
             x_.emplace(x_ours, backward.src_desc());
             w_.emplace(dw_ours, backward.diff_weights_desc());
             y_.emplace(y_ours, backward.diff_dst_desc());
@@ -144,6 +149,9 @@ class ConvPlan {
             arguments_ = {{DNNL_ARG_SRC, x_->argument()}, {DNNL_ARG_DIFF_WEIGHTS, w_->argument()}, {DNNL_ARG_DIFF_DST, y_->argument()}};
         }
     }
+
+    /// oneDNN has no kernel for it, only loops over single numbers.
+    bool reference() const { return reference_; }
 
     void forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
         x_->read(x);
@@ -173,6 +181,7 @@ class ConvPlan {
   private:
     std::optional<Operand> x_, w_, y_;  ///< or their gradients, as the direction has it
     memory bias_, residual_;
+    bool reference_ = false;
     bool added_after_ = false;  ///< the residual, which the primitive leaves to us
     dnnl::primitive primitive_;
     std::unordered_map<int, memory> arguments_;
@@ -246,7 +255,10 @@ void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const vo
         const ByWinograd told(*this, plans_->winograd, g, g.y);
         return plans_->winograd.forward(g, x, w, epilogue, y);
     }
-    plan(*plans_, g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
+    ConvPlan& by_library = plan(*plans_, g, Direction::forward, epilogue);
+    if (by_library.reference() && DirectConv::fits(g))
+        return plans_->direct.forward(g, static_cast<const float*>(x), static_cast<const float*>(w), epilogue, static_cast<float*>(y));
+    by_library.forward(g, x, w, epilogue, y);
     if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
 bool CpuBackend::adds_backward_data(const Conv2dGeometry& g) const { return plans_->by_winograd(g); }
@@ -255,14 +267,20 @@ void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, c
         const ByWinograd told(*this, plans_->winograd, g, g.x);
         return plans_->winograd.backward_data(g, dy, w, dx, add);
     }
-    plan(*plans_, g, Direction::backward_data).backward_data(dy, w, dx);
+    ConvPlan& by_library = plan(*plans_, g, Direction::backward_data);
+    if (by_library.reference() && DirectConv::fits(g))
+        return plans_->direct.backward_data(g, static_cast<const float*>(dy), static_cast<const float*>(w), static_cast<float*>(dx));
+    by_library.backward_data(dy, w, dx);
 }
 void CpuBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
     if (plans_->by_winograd(g)) {
         const ByWinograd told(*this, plans_->winograd, g, g.y);
         return plans_->winograd.backward_weights(g, x, dy, dw);
     }
-    plan(*plans_, g, Direction::backward_weights).backward_weights(x, dy, dw);
+    ConvPlan& by_library = plan(*plans_, g, Direction::backward_weights);
+    if (by_library.reference() && DirectConv::fits(g))
+        return plans_->direct.backward_weights(g, static_cast<const float*>(x), static_cast<const float*>(dy), dw);
+    by_library.backward_weights(x, dy, dw);
 }
 
 }  // namespace distill
