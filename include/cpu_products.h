@@ -44,25 +44,21 @@ constexpr int64_t row_multiple = 24;
 /// How many vectors wide the panels are that `columns` are cut into.
 constexpr int panels_wide(int64_t columns) { return columns % (2 * lanes) == 0 ? 2 : 1; }
 
-/// c (rows × P·lanes) = a (rows × depth) · b (depth × P·lanes), or + where `add`, for whole rows_at_once.
+/// c (rows × P·lanes) = a (rows × depth) · b (depth × P·lanes), for whole rows_at_once.
 template <int P>
-void multiply_panel(int64_t rows, int64_t depth, const float* a, int64_t a_row, const float* b, float* c, bool add = false) {
+void multiply_panel(int64_t rows, int64_t depth, const float* a, const float* b, float* c) {
     constexpr int R = rows_at_once<P>;
-    for (int64_t r = 0; r < rows; r += R) multiply<R, P>(depth, a + r * a_row, a_row, 1, b, P * lanes, c + r * P * lanes, P * lanes, add);
+    for (int64_t r = 0; r < rows; r += R) multiply<R, P>(depth, a + r * depth, depth, 1, b, P * lanes, c + r * P * lanes, P * lanes, false);
 }
 
-/// Rows of c in multiply_transposed() come by so many.
-constexpr int64_t transposed_rows = 8;
-
-/// c (rows × columns) (+)= aᵀ·b, a (depth × rows) with a_row floats from row to row, b (depth × columns); rows by transposed_rows, columns by
-/// lanes.
-inline void multiply_transposed(int64_t depth, int64_t rows, int64_t columns, const float* a, int64_t a_row, const float* b, float* c, bool add) {
+/// c (rows × columns) (+)= aᵀ·b, a (depth × rows), b (depth × columns); rows and columns are multiples of `lanes`.
+inline void multiply_transposed(int64_t depth, int64_t rows, int64_t columns, const float* a, const float* b, float* c, bool add) {
     constexpr int R = lanes >= 16 ? 8 : 4, R1 = lanes >= 8 ? 8 : 4;
     int64_t p = 0;
     for (; p + 2 * lanes <= columns; p += 2 * lanes)
-        for (int64_t k = 0; k < rows; k += R) multiply<R, 2>(depth, a + k, 1, a_row, b + p, columns, c + k * columns + p, columns, add);
+        for (int64_t k = 0; k < rows; k += R) multiply<R, 2>(depth, a + k, 1, rows, b + p, columns, c + k * columns + p, columns, add);
     for (; p < columns; p += lanes)
-        for (int64_t k = 0; k < rows; k += R1) multiply<R1, 1>(depth, a + k, 1, a_row, b + p, columns, c + k * columns + p, columns, add);
+        for (int64_t k = 0; k < rows; k += R1) multiply<R1, 1>(depth, a + k, 1, rows, b + p, columns, c + k * columns + p, columns, add);
 }
 
 }  // namespace distill

@@ -1,8 +1,8 @@
 // Convolution on the CPU by oneDNN. Activations stay N,H,W,C: measured on AVX-512 (two Zen 5 cores, resnet20's shapes, batch 128)
 // oneDNN's NHWC kernels take 59 ms a step, its own blocked layouts 61 ms. Two exceptions, both prepared here once per geometry:
 // weights are reordered from K,R,S,C to what the kernel wants (small), and an input of fewer than 16 channels (the image itself) goes
-// through the layout oneDNN prefers (0.26 ms instead of 1.43 ms for the stem). Where oneDNN has nothing but its reference ("ref:any": few
-// channels, of numbers that fill no vectors; 50 to 200 times slower than its kernels), our own direct form steps in.
+// through the layout oneDNN prefers (0.26 ms instead of 1.43 ms for the stem). Both maps then: where one of them alone is free, oneDNN
+// takes no kernel but its reference, silently (12 to 72 channels: 40 ms instead of 0.2).
 #include "cpu_conv2d.h"
 
 #include <omp.h>
@@ -69,16 +69,21 @@ class Operand {
         ours_.set_data_handle(const_cast<void*>(p));  // oneDNN has no const memory; inputs are only read
         if (!wanted_) return;
         if (!reorder_) reorder_ = dnnl::reorder(ours_, *wanted_);
+        const OneThread alone(is_small());
         reorder_->execute(stream(), ours_, *wanted_);
     }
     void aim(void* p) { ours_.set_data_handle(p); }
     void written() {
         if (!wanted_) return;
         if (!reorder_) reorder_ = dnnl::reorder(*wanted_, ours_);
+        const OneThread alone(is_small());
         reorder_->execute(stream(), *wanted_, ours_);
     }
 
   private:
+    /// As most weights are: rearranged before another thread would have begun.
+    bool is_small() const { return ours_.get_desc().get_size() < 256 * 1024; }
+
     memory ours_;
     std::optional<memory> wanted_;
     std::optional<dnnl::reorder> reorder_;
@@ -88,9 +93,9 @@ class ConvPlan {
   public:
     ConvPlan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue) {
         // The image layer: let oneDNN choose; everything else stays as it lies.
-        const bool narrow = g.x.c < 16 && g.groups == 1;
+        const bool narrow = g.x.c < 16 && g.y.c % 16 == 0 && g.groups == 1;
         const auto x_any = activation(g.x, g.type, narrow ? Tag::any : Tag::nhwc);
-        const auto y_any = activation(g.y, g.type, narrow && g.y.c % 16 == 0 ? Tag::any : Tag::nhwc);
+        const auto y_any = activation(g.y, g.type, narrow ? Tag::any : Tag::nhwc);
         const auto w_any = any_weights(g, g.type), dw_any = any_weights(g, DType::f32);
         const auto x_ours = activation(g.x, g.type, Tag::nhwc), y_ours = activation(g.y, g.type, Tag::nhwc);
         const auto w_ours = our_weights(g, g.type), dw_ours = our_weights(g, DType::f32);
@@ -116,9 +121,8 @@ class ConvPlan {
             forward = with_residual(false);
         }
 
-        const auto is_reference = [](const auto& primitive) { return std::string(primitive.impl_info_str()).compare(0, 3, "ref") == 0; };
         if (direction == Direction::forward) {
-            reference_ = is_reference(forward);
+            implementation_ = forward.impl_info_str();
             x_.emplace(x_ours, forward.src_desc());
             w_.emplace(w_ours, forward.weights_desc());
             y_.emplace(y_ours, forward.dst_desc());
@@ -132,7 +136,7 @@ class ConvPlan {
         } else if (direction == Direction::backward_data) {
             const dnnl::convolution_backward_data::primitive_desc backward(
                 {algorithm, x_any, w_any, y_any, strides, padding, padding}, engine(), forward);
-            reference_ = is_reference(backward);
+            implementation_ = backward.impl_info_str();
             x_.emplace(x_ours, backward.diff_src_desc());
             w_.emplace(w_ours, backward.weights_desc());
             y_.emplace(y_ours, backward.diff_dst_desc());
@@ -141,7 +145,7 @@ class ConvPlan {
         } else {
             const dnnl::convolution_backward_weights::primitive_desc backward(
                 {algorithm, x_any, dw_any, y_any, strides, padding, padding}, engine(), forward);
-            reference_ = is_reference(backward);
+            implementation_ = backward.impl_info_str();
             x_.emplace(x_ours, backward.src_desc());
             w_.emplace(dw_ours, backward.diff_weights_desc());
             y_.emplace(y_ours, backward.diff_dst_desc());
@@ -150,8 +154,7 @@ class ConvPlan {
         }
     }
 
-    /// oneDNN has no kernel for it, only loops over single numbers.
-    bool reference() const { return reference_; }
+    const std::string& implementation() const { return implementation_; }
 
     void forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
         x_->read(x);
@@ -179,9 +182,9 @@ class ConvPlan {
     }
 
   private:
+    std::string implementation_;
     std::optional<Operand> x_, w_, y_;  ///< or their gradients, as the direction has it
     memory bias_, residual_;
-    bool reference_ = false;
     bool added_after_ = false;  ///< the residual, which the primitive leaves to us
     dnnl::primitive primitive_;
     std::unordered_map<int, memory> arguments_;
@@ -245,7 +248,14 @@ void relu(int64_t n, T* y) {
 
 }  // namespace
 
-bool adds_residual_rightly(const std::string& implementation) { return implementation.compare(0, 3, "jit") == 0; }
+bool adds_residual_rightly(const std::string& implementation) {
+    return implementation.compare(0, 3, "jit") == 0 && implementation.compare(0, 12, "jit_bf16_1x1") != 0;
+}
+
+std::array<std::string, 3> conv_implementations(const Conv2dGeometry& g) {
+    const auto name = [&](Direction direction) { return ConvPlan(g, direction, {}).implementation(); };
+    return {name(Direction::forward), name(Direction::backward_data), name(Direction::backward_weights)};
+}
 
 ConvPlans::ConvPlans(bool winograd_) : use_winograd(winograd_) {}
 ConvPlans::~ConvPlans() = default;
@@ -255,10 +265,7 @@ void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const vo
         const ByWinograd told(*this, plans_->winograd, g, g.y);
         return plans_->winograd.forward(g, x, w, epilogue, y);
     }
-    ConvPlan& by_library = plan(*plans_, g, Direction::forward, epilogue);
-    if (by_library.reference() && DirectConv::fits(g))
-        return plans_->direct.forward(g, static_cast<const float*>(x), static_cast<const float*>(w), epilogue, static_cast<float*>(y));
-    by_library.forward(g, x, w, epilogue, y);
+    plan(*plans_, g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
     if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
 bool CpuBackend::adds_backward_data(const Conv2dGeometry& g) const { return plans_->by_winograd(g); }
@@ -267,20 +274,14 @@ void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, c
         const ByWinograd told(*this, plans_->winograd, g, g.x);
         return plans_->winograd.backward_data(g, dy, w, dx, add);
     }
-    ConvPlan& by_library = plan(*plans_, g, Direction::backward_data);
-    if (by_library.reference() && DirectConv::fits(g))
-        return plans_->direct.backward_data(g, static_cast<const float*>(dy), static_cast<const float*>(w), static_cast<float*>(dx));
-    by_library.backward_data(dy, w, dx);
+    plan(*plans_, g, Direction::backward_data).backward_data(dy, w, dx);
 }
 void CpuBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
     if (plans_->by_winograd(g)) {
         const ByWinograd told(*this, plans_->winograd, g, g.y);
         return plans_->winograd.backward_weights(g, x, dy, dw);
     }
-    ConvPlan& by_library = plan(*plans_, g, Direction::backward_weights);
-    if (by_library.reference() && DirectConv::fits(g))
-        return plans_->direct.backward_weights(g, static_cast<const float*>(x), static_cast<const float*>(dy), dw);
-    by_library.backward_weights(x, dy, dw);
+    plan(*plans_, g, Direction::backward_weights).backward_weights(x, dy, dw);
 }
 
 }  // namespace distill

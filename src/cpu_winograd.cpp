@@ -240,7 +240,7 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
                         fetch_tile<true>(to + panel * panel_width, p.tiles, block.at[t], p.columns, panel_width);
                         if (panel == 0 && t < next.n) fetch_tile<false>(from, read, next.at[t], p.depth, p.depth);
                     }
-                    multiply_panel<P>(rounded_up(n, rows_at_once<P>), p.depth, v + f * v_step, p.depth, u + panel * u_size + f * p.depth * panel_width,
+                    multiply_panel<P>(rounded_up(n, rows_at_once<P>), p.depth, v + f * v_step, u + panel * u_size + f * p.depth * panel_width,
                                       m + f * m_step);
                 }
                 clock.lap(Winograd::stage_products);
@@ -301,7 +301,7 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
                         fetch_tile<false>(dy + k0, tiles, next.at[t], out, rows);
                         fetch_tile<false>(x, read, next.at[t], in, in);
                     }
-                    multiply_transposed(n, rows, in, m + f * m_step, rows, v + f * v_step, du + piece * du_size + f * du_step + k0 * in, b > begin);
+                    multiply_transposed(n, rows, in, m + f * m_step, v + f * v_step, du + piece * du_size + f * du_step + k0 * in, b > begin);
                 }
                 clock.lap(Winograd::stage_products);
             }

@@ -181,8 +181,19 @@ TEST_CASE("conv2d: with residual and ReLU in one pass, as a frozen network runs"
 TEST_CASE("conv2d: oneDNN adds the residual where its direct kernels do, else we do") {
     for (const char* name : {"jit:sse41", "jit:avx2", "jit:avx512_core", "jit_1x1:avx2", "jit_dw:avx512_core", "jit_bf16:avx512_core_bf16"})
         CHECK_MESSAGE(adds_residual_rightly(name), name);
-    for (const char* name : {"x64:gemm:jit", "gemm:ref", "ref:any", "brgconv:avx512_core", ""})
+    for (const char* name : {"x64:gemm:jit", "gemm:ref", "ref:any", "brgconv:avx512_core", "jit_bf16_1x1:avx512_core_bf16", ""})
         CHECK_MESSAGE(!adds_residual_rightly(name), name);
+}
+
+TEST_CASE("conv2d: oneDNN has a kernel for every number of channels, in all directions") {
+    for (const auto& [in, out] : std::vector<std::pair<int64_t, int64_t>>{{3, 16}, {3, 24}, {3, 8}, {8, 8}, {12, 72}, {4, 4}, {58, 58}, {16, 12}})
+        for (const int64_t kernel : {1, 3}) {
+            Conv2dGeometry g;
+            g.x = {4, 16, 16, in}, g.w = {out, kernel, kernel, in}, g.y = {4, 16, 16, out};
+            g.pad_h = g.pad_w = static_cast<int>(kernel / 2);
+            CAPTURE(to_string(g.w));
+            for (const std::string& name : conv_implementations(g)) CHECK(name.compare(0, 3, "ref") != 0);
+        }
 }
 
 TEST_CASE("conv2d: the residual in one pass is the residual added, whichever kernel oneDNN takes") { check_residual(cpu(), 1e-5); }
