@@ -135,7 +135,7 @@ class Staged final : public Network {
 
         Layer(Parameters& p, const std::string& name, int64_t in, int64_t out, int stride, bool separable_) : separable(separable_) {
             if (separable) {
-                depthwise = Conv2d::depthwise(p, name + "depthwise", in, stride);
+                depthwise = Conv2d(p, name + "depthwise", in, in, 3, stride, ConvInit::kaiming_normal_fan_out_of_group, false, in);
                 depthwise_bn = BatchNorm(p, name + "depthwise_bn", in);
             }
             conv = separable ? Conv2d(p, name + "conv", in, out, 1) : Conv2d(p, name + "conv", in, out, 3, stride);
