@@ -63,7 +63,8 @@ TEST_CASE("layers: a grouped convolution is one convolution for each group of ch
     const auto x = uniform_input("grouped x", {2, 5, 4, 6}), w = uniform_input("grouped w", {4, 3, 3, 3});
     Parameters p(cpu());
     const Conv2d grouped(p, "grouped", 6, 4, 3, 2, ConvInit::framework_default, true, 2);
-    const Conv2d one(p, "one", 3, 2, 3, 2, ConvInit::framework_default, true), other(p, "other", 3, 2, 3, 2, ConvInit::framework_default, true);
+    const Conv2d one(p, "one", 3, 2, 3, 2, ConvInit::framework_default, true);
+    const Conv2d other(p, "other", 3, 2, 3, 2, ConvInit::framework_default, true);
     p.allocate(3);
     WeightFile file;
     file.tensors = p.to_file();
