@@ -29,8 +29,8 @@ Conv2d::Conv2d(Parameters& parameters, const std::string& name, int64_t in, int6
         failure("convolution ", name, ": ", in, " channels to ", out, " in ", groups, " groups ---> make both multiples of the groups");
     const auto start = [&](ConvInit how) { return conv_init(how, in / groups, out / groups, size, out); };
     weight = parameters.add(name + ".weight", {out, size, size, in / groups}, Layout::convolution, start(init));
-    const bool bias_at_zero = init == ConvInit::kaiming_normal_fan_in;
-    const Init bias_init = bias_at_zero ? Init::constant(0) : start(ConvInit::framework_default);
+    const bool normal = start(init).kind == Init::Kind::normal;
+    const Init bias_init = normal ? Init::constant(0) : start(ConvInit::framework_default);
     if (with_bias) bias = parameters.add(name + ".bias", {1, 1, 1, out}, Layout::vector, bias_init);
     options.stride_h = options.stride_w = stride;
     options.pad_h = options.pad_w = static_cast<int>(size / 2);

@@ -107,7 +107,7 @@ TEST_CASE("bad input: names that are not there list those that are") {
     const Workplace folder;
     check_rejected(folder, "train --net resnet9 --dataset s", {"unknown network 'resnet9'", "resnet8, resnet14", "wrn-16-2"});
     check_rejected(folder, "train --dataset s", {"no network named", "resnet8, resnet14"});
-    check_rejected(folder, "eval --net vgg8 --dataset s --init x", {"unknown network 'vgg8'", "resnet8"});
+    check_rejected(folder, "eval --net vgg9 --dataset s --init x", {"unknown network 'vgg9'", "resnet8"});
     check_rejected(folder, "info --net resnet", {"unknown network 'resnet'", "resnet8"});
     check_rejected(folder, "train --net resnet8 --dataset imagenet",
                    {"no data set 'imagenet' in data", "found there: s", "cifar10, cifar100"});

@@ -85,7 +85,7 @@ TEST_CASE("layers: a grouped convolution is one convolution for each group of ch
 TEST_CASE("layers: groups and transposed convolutions start by the fans of PyTorch") {
     Parameters p(cpu());
     Conv2d(p, "framework", 48, 48, 3, 1, ConvInit::framework_default, true, 4);
-    Conv2d(p, "out", 48, 48, 3, 1, ConvInit::kaiming_normal_fan_out, false, 4);
+    Conv2d(p, "out", 48, 48, 3, 1, ConvInit::kaiming_normal_fan_out, true, 4);
     Conv2d(p, "out_of_group", 48, 48, 3, 1, ConvInit::kaiming_normal_fan_out_of_group, false, 4);
     Conv2d(p, "in", 48, 48, 3, 1, ConvInit::kaiming_normal_fan_in, false, 4);
     ConvTranspose2d(p, "transposed", 48, 24, 3, ConvInit::framework_default, 2, 1);
@@ -101,6 +101,7 @@ TEST_CASE("layers: groups and transposed convolutions start by the fans of PyTor
     CHECK(p.to_file().at("transposed.weight").shape == std::vector<int64_t>{48, 24, 3, 3});
     const std::vector<float> bias = p.to_file().at("framework.bias").data;
     for (const float v : bias) CHECK(std::fabs(v) <= 1 / std::sqrt(108.0));
+    CHECK(p.to_file().at("out.bias").data == std::vector<float>(48, 0));
 }
 
 TEST_CASE("layers: a transposed convolution with stride 2 doubles a map") {

@@ -180,7 +180,7 @@ TEST_CASE("mhgd nets: stages after and before activation, features, logits") {
 
 TEST_CASE("mhgd nets: names that are none") {
     Parameters p(cpu());
-    for (const char* name : {"-tiny", "resnet20-tiny", "resnet32x4-tiny", "vgg16", "vgg16-mhgd-tiny-tiny", "vgg7-tiny", "wrn-10-4-",
+    for (const char* name : {"-tiny", "resnet20-tiny", "resnet32x4-tiny", "vgg17", "vgg16-mhgd-tiny-tiny", "vgg7-tiny", "wrn-10-4-",
                              "mhgd"})
         CHECK(says(complaint([&] { make_network(name, 10, p); }), {"unknown network", "vgg16-mhgd", "NAME-tiny", "6n+4"}));
     CHECK(p.to_file().empty());
