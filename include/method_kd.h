@@ -30,7 +30,7 @@ class Teacher {
     /// The same with the weights of options.teacher_weights. InputError if the file is not given or not that network's.
     static std::unique_ptr<Teacher> load(Backend& backend, const Options& options, int classes, int stream = 1);
     /// Runs on its side stream: join() before the results are used, after what can be done beside it.
-    Output operator()(const Var& images, bool pre_activation = false) const;
+    Output operator()(const Var& images, Keep keep = Keep::last) const;
     const Network& network() const { return *network_; }
     const std::string& file() const { return file_; }
     const std::map<std::string, std::string>& metadata() const { return metadata_; }

@@ -16,7 +16,7 @@ namespace distill {
 /// Both summed over the batch.
 class KdSvd final : public StudentMethod {
   public:
-    /// InputError if the sensing points do not pair.
+    /// InputError if the stages do not pair (net_pair.h).
     KdSvd(Backend& backend, const Options& options, int classes, const Teacher& teacher);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_transfer"}; }
     void begin_epoch(int epoch) override { mixing_.begin_epoch(epoch); }

@@ -1,5 +1,5 @@
 // method_reviewkd.h: "Distilling Knowledge via Knowledge Review" (Chen, Liu, Zhao, Jia; CVPR 2021; arXiv 2104.09044; docs/papers.md §5).
-// defines: hcl, AttentionFusion, ReviewKD, review_weight, require_review_pair
+// defines: hcl, AttentionFusion, ReviewKD, require_review_pair, review_weight
 #pragma once
 #include <memory>
 #include <string>
@@ -33,18 +33,20 @@ class AttentionFusion {
     bool fuses_, attends_;
 };
 
-/// CE + λ·min(1, epoch/warm-up)·Σ over levels of HCL. Levels go from the deepest (the pooled vector) to the shallowest (stage 1).
+/// CE + λ·min(1, epoch/warm-up)·Σ over levels of HCL. Levels go from the deepest (the pooled vector) to the shallowest (stage 1): four
+/// where networks have three stages. The student's are the stages' outputs, the teacher's their pre-activations.
 /// Ablations (docs/papers.md §5.8): no_review, no_residual (the review's parts are summed before they are compared), no_abf, no_hcl.
 class ReviewKD final : public StudentMethod {
   public:
+    /// InputError: networks that do not pair (net_pair.h).
     ReviewKD(Backend& backend, const Options& options, int classes, const Teacher& teacher);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_reviewkd"}; }
     void begin_epoch(int epoch) override;
     StepResult step(const Batch& batch) override;
 
   private:
-    std::vector<Var> review(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const;
-    std::vector<Var> review_separately(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const;
+    std::vector<Var> review(const std::vector<Var>& student, const std::vector<Var>& teacher) const;
+    std::vector<Var> review_separately(const std::vector<Var>& student, const std::vector<Var>& teacher) const;
 
     const Teacher& teacher_;
     std::vector<AttentionFusion> fusions_;                ///< deepest first
@@ -55,10 +57,10 @@ class ReviewKD final : public StudentMethod {
     Tensor scheduled_weight_;  ///< λ·min(1, epoch/warm-up), one float in device memory
 };
 
+/// InputError unless the networks pair: as many stages each, and a pooled vector. To be asked before anything is loaded.
+void require_review_pair(const std::string& teacher, const std::string& student);
+
 /// λ of a pair: the authors' where docs/papers.md §5.5 has it, else 1.
 double review_weight(const std::string& teacher, const std::string& student);
-
-/// InputError unless both networks are of one family that the review path is defined for.
-void require_review_pair(const std::string& teacher, const std::string& student);
 
 }  // namespace distill

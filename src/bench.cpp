@@ -25,6 +25,7 @@
 #include "core_profile.h"
 #include "core_work_count.h"
 #include "launch_kernels.h"
+#include "net_table.h"
 
 namespace distill {
 namespace {

@@ -10,6 +10,7 @@
 #include "base_version.h"
 #include "core_conv_plan_store.h"
 #include "core_streams.h"
+#include "net_table.h"
 #include "run_experiment.h"
 #include "run_many.h"
 #include "train_schedule.h"
@@ -24,14 +25,14 @@ MapDecoder::MapDecoder(Backend& backend, const Loader& loader, const Teacher& st
       options_(o),
       lr_steps_(parse_lr_steps(o.lr_steps)),
       parameters_(backend),
-      decoder_(parameters_, "decoder", student.network().feature_channels().back(), teacher.network().feature_channels().back(),
-               teacher.network().feature_channels().back(), o.ntl_depth, static_cast<float>(o.ntl_slope), ChainEnd::linear) {
+      decoder_(parameters_, "decoder", student.network().map_channels(), teacher.network().map_channels(),
+               teacher.network().map_channels(), o.ntl_depth, static_cast<float>(o.ntl_slope), ChainEnd::linear) {
     parameters_.allocate(o.start());
     variance_ = test_variance();
 }
 
 MapDecoder::Pair MapDecoder::look(const Batch& batch) const {
-    const Var seen = student_(batch.images).map, map = teacher_(batch.images).map;
+    const Var seen = student_(batch.images).map(), map = teacher_(batch.images).map();
     join(backend_);
     const Var decoded = decoder_(seen);
     return {pooled_like(decoded, map), pooled_like(map, decoded)};

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base_error.h"
 #include "core_streams.h"
-#include "method_sensing.h"
+#include "net_pair.h"
 
 namespace distill {
 
@@ -29,21 +28,16 @@ Var Connectors::loss(const std::vector<Var>& student, const std::vector<Var>& te
 
 ActivationBoundary::ActivationBoundary(Backend& backend, const Options& o, int classes, const Teacher& teacher, const Shape& image)
     : InitialisedStudent(backend, o, classes, teacher, "loss_ab"),
-      connectors_(parameters_, "connector", student_->sensing_channels(), teacher.network().sensing_channels()) {
+      connectors_(parameters_, "connector", student_->stage_channels(), teacher.network().stage_channels()) {
+    require_pair("ab", teacher.network(), *student_, {Need::same_sizes}, image);
     parameters_.allocate(o.start());
-    const Sensing sensing("ab", teacher, *student_, backend, image);
-    for (size_t i = 0; i < sensing.points(); ++i) {
-        const Shape &t = sensing.teacher[i], &s = sensing.student[i];
-        if (t.h != s.h || t.w != s.w)
-            input_error("ab: ", sensing.pair, " do not pair: at sensing point ", i, " (counted from 0) their maps are ", t.h, "x", t.w,
-                        " and ", s.h, "x", s.w, "; name networks of one kind, both as -tiny or neither");
-    }
 }
 
 Var ActivationBoundary::transfer_loss(const Batch& batch) const {
-    const Output shown = teacher_(batch.images, true), own = student_->forward(batch.images, Mode::train, true);
+    const Output shown = teacher_(batch.images, Keep::pre_activations);
+    const Output own = student_->forward(batch.images, Mode::train, Keep::pre_activations);
     join(batch.images.backend());
-    return connectors_.loss(own.sensing_pre_activation, shown.sensing_pre_activation);
+    return connectors_.loss(own.maps(&Stage::pre_activation), shown.maps(&Stage::pre_activation));
 }
 
 }  // namespace distill

@@ -44,9 +44,9 @@ Var ConvChain::operator()(const Var& x) const {
 
 Feed::Feed(Backend& backend, const Options& o, int classes, const Teachers& teachers)
     : StudentMethod(backend, o, classes), teachers_(teachers), loss_(FeatureLoss::of(o)), beta_(static_cast<float>(o.beta)) {
-    const int64_t in = student_->feature_channels().back();
+    const int64_t in = student_->map_channels();
     for (size_t n = 0; n < teachers.size(); ++n) {
-        const int64_t out = teachers[n]->network().feature_channels().back(), width = o.ntl_width > 0 ? o.ntl_width : out;
+        const int64_t out = teachers[n]->network().map_channels(), width = o.ntl_width > 0 ? o.ntl_width : out;
         layers_.emplace_back(parameters_, "ntl." + std::to_string(n), in, width, out, o.ntl_depth, static_cast<float>(o.ntl_slope));
     }
     parameters_.allocate(o.start());
@@ -65,7 +65,7 @@ StepResult Feed::step(const Batch& batch) {
     const Var ce = cross_entropy(own.logits, batch.labels);
     StepResult r{ce, {ce}, own.logits};
     for (size_t n = 0; n < layers_.size(); ++n) {
-        const Var weighted = scale(feature_loss(layers_[n](own.map), shown[n].map, loss_), beta_);
+        const Var weighted = scale(feature_loss(layers_[n](own.map()), shown[n].map(), loss_), beta_);
         r.loss = add(r.loss, weighted);
         r.named.push_back(weighted);
     }

@@ -36,8 +36,8 @@ FactorTransfer::FactorTransfer(Backend& backend, const Options& o, int classes, 
       rate_(o.paraphraser_lr),
       beta_(static_cast<float>(o.beta)),
       own_(backend),
-      paraphraser_(own_, "paraphraser", teacher.network().feature_channels().back(), o.paraphraser_rate, static_cast<float>(o.ntl_slope)),
-      translator_(parameters_, "translator", student_->feature_channels().back(), paraphraser_.factor_channels(),
+      paraphraser_(own_, "paraphraser", teacher.network().map_channels(), o.paraphraser_rate, static_cast<float>(o.ntl_slope)),
+      translator_(parameters_, "translator", student_->map_channels(), paraphraser_.factor_channels(),
                   paraphraser_.factor_channels(), o.ntl_depth, static_cast<float>(o.ntl_slope)) {
     own_.allocate(o.start());
     parameters_.allocate(o.start());
@@ -50,7 +50,7 @@ Preparation FactorTransfer::preparation() {
     p.loss = "loss_paraphraser";
     p.rate = [this](int) { return rate_; };
     p.step = [this](const Batch& batch) {
-        const Var map = teacher_(batch.images).map;
+        const Var map = teacher_(batch.images).map();
         join(batch.images.backend());
         return l1(paraphraser_.reconstruct(paraphraser_.factor(map)), map);
     };
@@ -58,7 +58,7 @@ Preparation FactorTransfer::preparation() {
 }
 
 StepResult FactorTransfer::step(const Batch& batch) {
-    const Var map = teacher_(batch.images).map;
+    const Var map = teacher_(batch.images).map();
     const Output own = student_->forward(batch.images, Mode::train);
     join(batch.images.backend());
     Var factor;
@@ -67,7 +67,7 @@ StepResult FactorTransfer::step(const Batch& batch) {
         factor = paraphraser_.factor(map);
     }
     const Var ce = cross_entropy(own.logits, batch.labels);
-    const Var ft = scale(feature_loss(translator_(own.map), factor, {}), beta_);
+    const Var ft = scale(feature_loss(translator_(own.map()), factor, {}), beta_);
     return {add(ce, ft), {ce, ft}, own.logits};
 }
 

@@ -7,6 +7,7 @@
 #include "base_nearest.h"
 #include "base_safetensors.h"
 #include "core_streams.h"
+#include "net_table.h"
 
 namespace distill {
 namespace {
@@ -64,10 +65,10 @@ void require_network(const std::string& file, const std::map<std::string, std::s
                         "; name one that was trained for this");
 }
 
-Output Teacher::operator()(const Var& images, bool pre_activation) const {
+Output Teacher::operator()(const Var& images, Keep keep) const {
     const OnStream beside(images.backend(), stream_);
     const Recording off(nullptr);
-    return network_->forward(images, mode_, pre_activation);
+    return network_->forward(images, mode_, keep);
 }
 
 int generation_after(const std::map<std::string, std::string>& metadata) {
@@ -118,12 +119,7 @@ Teachers load_teachers(Backend& backend, const Options& options, int classes) {
 
 std::vector<Output> look(const Teachers& teachers, const Var& images) {
     std::vector<Output> shown;
-    for (const auto& teacher : teachers) {
-        shown.push_back((*teacher)(images));
-        shown.back().features.clear();
-        shown.back().sensing.clear();
-        shown.back().sensing_pre_activation.clear();
-    }
+    for (const auto& teacher : teachers) shown.push_back((*teacher)(images));
     return shown;
 }
 

@@ -2,6 +2,7 @@
 
 #include "core_streams.h"
 #include "method_singular_vectors.h"
+#include "net_pair.h"
 
 namespace distill {
 namespace {
@@ -15,19 +16,19 @@ KdSvd::KdSvd(Backend& backend, const Options& o, int classes, const Teacher& tea
       teacher_(teacher),
       relations_(o.kd_method == "kd-svd"),
       mixing_(allocated(o.start()), GradientMixing::rule_of(o.mixing)) {
-    require_paired_points(*student_, teacher.network());
+    require_pair(o.kd_method, teacher.network(), *student_, {Need::two_stages, Need::same_channels});
 }
 
 StepResult KdSvd::step(const Batch& batch) {
-    const Output shown = teacher_(batch.images);
+    const Output shown = teacher_(batch.images, Keep::activations);
     std::vector<Var> v_t;
     {
         const OnStream beside(batch.images.backend(), teacher_.stream());
-        v_t = teacher_vectors(shown.sensing);
+        v_t = teacher_vectors(shown.maps(&Stage::activated));
     }
-    const Output own = student_->forward(batch.images, Mode::train);
+    const Output own = student_->forward(batch.images, Mode::train, Keep::activations);
     join(batch.images.backend());
-    const std::vector<Var> v = student_vectors(own.sensing, v_t);
+    const std::vector<Var> v = student_vectors(own.maps(&Stage::activated), v_t);
     Var transfer;
     for (size_t back = relations_ ? 1 : 0; back < v.size(); ++back) {
         const Var distance = relations_ ? kernel_distance(v[back], v[back - 1], v_t[back].value(), v_t[back - 1].value())

@@ -4,6 +4,7 @@
 #include "base_files.h"
 #include "core_streams.h"
 #include "method_kd.h"
+#include "net_table.h"
 
 namespace distill {
 namespace {
@@ -18,7 +19,7 @@ Graph without_places(Graph graph) {
 
 }  // namespace
 
-Output EnsembleNetwork::forward(const Var& x, Mode mode, bool) const {
+Output EnsembleNetwork::forward(const Var& x, Mode mode, Keep) const {
     Output sum;
     for (const Network* member : members_) {
         const Var logits = member->forward(x, mode).logits;

@@ -5,6 +5,7 @@
 #include "core_philox.h"
 #include "core_streams.h"
 #include "method_singular_vectors.h"
+#include "net_pair.h"
 
 namespace distill {
 namespace {
@@ -69,8 +70,8 @@ Mhgd::Mhgd(Backend& backend, const Options& o, int classes, const Teacher& teach
       statistics_(o.mha_bn == "batch" ? Statistics::batch : Statistics::running),
       attention_(backend),
       mixing_(allocated(o.start()), GradientMixing::rule_of(o.mixing)) {
-    require_paired_points(*student_, teacher.network());
-    const std::vector<int64_t>& channels = teacher.network().sensing_channels();
+    require_pair("mhgd", teacher.network(), *student_, {Need::two_stages, Need::same_channels});
+    const std::vector<int64_t> channels = teacher.network().stage_channels();
     for (size_t p = 0; p + 1 < channels.size(); ++p)
         networks_.emplace_back(attention_, name_of(p), channels[p], channels[p + 1], o.heads);
     attention_.allocate(o.start());
@@ -79,9 +80,9 @@ Mhgd::Mhgd(Backend& backend, const Options& o, int classes, const Teacher& teach
 }
 
 Var Mhgd::attention_loss(const Batch& batch) const {
-    const Output shown = teacher_(batch.images);
+    const Output shown = teacher_(batch.images, Keep::activations);
     join(batch.images.backend());
-    const std::vector<Var> v = teacher_vectors(shown.sensing);
+    const std::vector<Var> v = teacher_vectors(shown.maps(&Stage::activated));
     Var loss;
     for (size_t p = 0; p < networks_.size(); ++p) {
         const Var &front = v[p], &back = v[p + 1];
@@ -117,16 +118,16 @@ std::vector<Var> Mhgd::graphs(const std::vector<Var>& v) const {
 }
 
 StepResult Mhgd::step(const Batch& batch) {
-    const Output shown = teacher_(batch.images);
+    const Output shown = teacher_(batch.images, Keep::activations);
     std::vector<Var> v_t, graphs_t;
     {
         const OnStream beside(batch.images.backend(), teacher_.stream());
-        v_t = teacher_vectors(shown.sensing);
+        v_t = teacher_vectors(shown.maps(&Stage::activated));
         graphs_t = graphs(v_t);
     }
-    const Output own = student_->forward(batch.images, Mode::train);
+    const Output own = student_->forward(batch.images, Mode::train, Keep::activations);
     join(batch.images.backend());
-    const std::vector<Var> graphs_s = graphs(student_vectors(own.sensing, v_t));
+    const std::vector<Var> graphs_s = graphs(student_vectors(own.maps(&Stage::activated), v_t));
     Var transfer;
     for (size_t p = 0; p < graphs_s.size(); ++p) {
         const Var divergence = graph_divergence(graphs_s[p], graphs_t[p].value());

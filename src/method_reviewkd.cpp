@@ -2,17 +2,34 @@
 
 #include <algorithm>
 
-#include "base_error.h"
 #include "core_streams.h"
+#include "net_pair.h"
+#include "net_table.h"
 
 namespace distill {
 namespace {
 
 constexpr int64_t widest_middle = 512;
-constexpr size_t levels = 4;  // stage 1, 2, 3 and the pooled vector; the stem is not reviewed
+const std::vector<Need> needs{Need::pooled_vector};
 
-/// Features f1…f4, deepest first: level 0 is f4.
-const Feature& level(const std::vector<Feature>& features, size_t k) { return features[levels - k]; }
+/// The levels, deepest first: the pooled vector, then the stages; the stem is not reviewed.
+std::vector<Var> levels_of(const Output& output, Var Stage::*which) {
+    std::vector<Var> all = output.maps(which);
+    all.push_back(output.pooled);
+    std::reverse(all.begin(), all.end());
+    return all;
+}
+
+std::vector<int64_t> level_channels(const Network& network) {
+    std::vector<int64_t> all = network.stage_channels();
+    all.push_back(network.pooled_channels());
+    std::reverse(all.begin(), all.end());
+    return all;
+}
+
+bool of_one_family(const std::string& network, const std::string& other) {
+    return std::string(network_row(network).family) == network_row(other).family;
+}
 
 Var resized(const Var& x, const Shape& like) {
     return x.shape().h == like.h && x.shape().w == like.w ? x : resize_nearest(x, like.h, like.w);
@@ -64,19 +81,18 @@ ReviewKD::ReviewKD(Backend& backend, const Options& o, int classes, const Teache
       weight_(o.kd_weight.value_or(review_weight(o.teacher, o.student))),
       warmup_(o.kd_warmup),
       scheduled_weight_(Tensor::zeros(backend, {})) {
-    require_review_pair(o.teacher, o.student);
-    const std::vector<int64_t> in = student_->feature_channels(), out = teacher.network().feature_channels();
-    const int64_t mid = std::min(widest_middle, in.back());
-    for (size_t k = 0; k < levels; ++k) {
+    require_pair("reviewkd", teacher.network(), *student_, needs);
+    const std::vector<int64_t> in = level_channels(*student_), out = level_channels(teacher.network());
+    const int64_t mid = std::min(widest_middle, in.front());
+    for (size_t k = 0; k < in.size(); ++k) {
         const std::string name = "abfs." + std::to_string(k);
-        const int64_t to = out[levels - 1 - k];
         if (o.no_review || residual_) {
-            fusions_.emplace_back(parameters_, name, in[levels - 1 - k], mid, to, !o.no_review && k > 0, !o.no_abf);
+            fusions_.emplace_back(parameters_, name, in[k], mid, out[k], !o.no_review && k > 0, !o.no_abf);
             continue;
         }
         auto& row = separate_.emplace_back();
         for (size_t j = 0; j <= k; ++j)
-            row.emplace_back(parameters_, name + "." + std::to_string(j), in[levels - 1 - j], mid, to, false, false);
+            row.emplace_back(parameters_, name + "." + std::to_string(j), in[j], mid, out[k], false, false);
     }
     parameters_.allocate(o.start());
 }
@@ -87,11 +103,11 @@ void ReviewKD::begin_epoch(int epoch) {
     scheduled_weight_.upload(&weight);
 }
 
-std::vector<Var> ReviewKD::review(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const {
+std::vector<Var> ReviewKD::review(const std::vector<Var>& student, const std::vector<Var>& teacher) const {
     std::vector<Var> outputs;
     Var residual;
-    for (size_t k = 0; k < levels; ++k) {
-        const auto r = fusions_[k](level(student, k).value, residual, level(teacher, k).pre_activation.shape());
+    for (size_t k = 0; k < student.size(); ++k) {
+        const auto r = fusions_[k](student[k], residual, teacher[k].shape());
         outputs.push_back(r.output);
         residual = r.residual;
     }
@@ -100,12 +116,12 @@ std::vector<Var> ReviewKD::review(const std::vector<Feature>& student, const std
 
 /// Without the residual path each teacher level meets the sum of the student's levels from the deepest up to this one, each
 /// transformed by itself.
-std::vector<Var> ReviewKD::review_separately(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const {
+std::vector<Var> ReviewKD::review_separately(const std::vector<Var>& student, const std::vector<Var>& teacher) const {
     std::vector<Var> outputs;
-    for (size_t k = 0; k < levels; ++k) {
+    for (size_t k = 0; k < student.size(); ++k) {
         Var sum;
         for (size_t j = 0; j <= k; ++j) {
-            const Var part = separate_[k][j](level(student, j).value, {}, level(teacher, k).pre_activation.shape()).output;
+            const Var part = separate_[k][j](student[j], {}, teacher[k].shape()).output;
             sum = j == 0 ? part : add(sum, part);
         }
         outputs.push_back(sum);
@@ -114,15 +130,14 @@ std::vector<Var> ReviewKD::review_separately(const std::vector<Feature>& student
 }
 
 StepResult ReviewKD::step(const Batch& batch) {
-    const Output shown = teacher_(batch.images, true);
-    const Output own = student_->forward(batch.images, Mode::train);
-    const std::vector<Var> outputs =
-        separate_.empty() ? review(own.features, shown.features) : review_separately(own.features, shown.features);
+    const Output shown = teacher_(batch.images, Keep::pre_activations);
+    const Output own = student_->forward(batch.images, Mode::train, Keep::outputs);
+    const std::vector<Var> taught = levels_of(shown, &Stage::pre_activation), reached = levels_of(own, &Stage::output);
+    const std::vector<Var> outputs = separate_.empty() ? review(reached, taught) : review_separately(reached, taught);
     join(batch.images.backend());
     Var distance;
-    for (size_t k = 0; k < levels; ++k) {
-        const Var& target = level(shown.features, k).pre_activation;
-        const Var d = hcl_ ? hcl(outputs[k], target) : mse(outputs[k], target);
+    for (size_t k = 0; k < outputs.size(); ++k) {
+        const Var d = hcl_ ? hcl(outputs[k], taught[k]) : mse(outputs[k], taught[k]);
         distance = k == 0 ? d : add(distance, d);
     }
     const Var ce = cross_entropy(own.logits, batch.labels);
@@ -130,22 +145,21 @@ StepResult ReviewKD::step(const Batch& batch) {
     return {add(ce, weighted), {ce, weighted}, own.logits};
 }
 
-double review_weight(const std::string& teacher, const std::string& student) {
-    if (teacher == "resnet56" && student == "resnet20") return 0.6;
-    if (teacher == "resnet32x4" && student == "resnet8x4") return 5;
-    if (family_of(teacher) == "wrn" && family_of(student) == "wrn") return 5;
-    return 1;
-}
+void require_review_pair(const std::string& teacher, const std::string& student) { require_pair("reviewkd", teacher, student, needs); }
 
-void require_review_pair(const std::string& teacher, const std::string& student) {
-    const auto group = [](const std::string& name) {
-        const std::string family = family_of(name);
-        return family == "resnet-x4" ? "resnet" : family;
+double review_weight(const std::string& teacher, const std::string& student) {
+    struct Pair {
+        const char *teacher, *student;
+        double weight;
+        bool of_family;  ///< the authors take it for every pair of these families
     };
-    const std::string t = group(teacher), s = group(student);
-    if (t == s && t != "resnet-a" && t != "mhgd") return;
-    input_error("reviewkd: teacher ", teacher, " and student ", student, " cannot be paired; pairs are resnet<d> or resnet<d>x4 with "
-                "resnet<d> or resnet<d>x4, and wrn-<d>-<r> with wrn-<d>-<r>");
+    static const Pair pairs[] = {
+        {"resnet56", "resnet20", 0.6, false}, {"resnet32x4", "resnet8x4", 5, false}, {"wrn-40-2", "wrn-16-2", 5, true}};
+    for (const Pair& p : pairs) {
+        if (teacher == p.teacher && student == p.student) return p.weight;
+        if (p.of_family && of_one_family(teacher, p.teacher) && of_one_family(student, p.student)) return p.weight;
+    }
+    return 1;
 }
 
 }  // namespace distill

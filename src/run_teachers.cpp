@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "base_error.h"
+#include "net_table.h"
 #include "run_experiment.h"
 #include "run_many.h"
 

@@ -7,6 +7,7 @@
 #include "core_backend.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
+#include "net_table.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -103,10 +104,10 @@ TEST_CASE("teacher: frozen, and seen by no tape") {
         Tape tape;
         {
             const Recording on(&tape);
-            const Output shown = teacher(Var(batch.images.value(), true), true);  // though somebody wants the images' gradient
+            const Output shown = teacher(Var(batch.images.value(), true), Keep::outputs);  // though somebody wants the images' gradient
             CHECK(tape.steps() == 0);
             CHECK(!shown.logits.needs_gradient());
-            for (const Feature& f : shown.features) CHECK(!f.value.needs_gradient());
+            for (const Var& f : features_of(shown)) CHECK(!f.needs_gradient());
         }
         // Batch statistics leave their trace in the running ones, as in the authors' code; else nothing moves.
         CHECK((evaluated(teacher, batch) != before) == drifts);

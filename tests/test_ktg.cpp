@@ -17,6 +17,7 @@
 #include "golden_formula.h"
 #include "gradcheck.h"
 #include "method_kd.h"
+#include "net_table.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -28,8 +28,8 @@ class MapFirst final : public StudentMethod {
         p.rate = [](int epoch) { return epoch < 2 ? 0.1 : 0.01; };
         p.sgd = {0.5f, 0.25f, false};
         p.step = [this](const Batch& batch) {
-            const Var shown = teacher_(batch.images).map;
-            const Var own = student_->forward(batch.images, Mode::train).map;
+            const Var shown = teacher_(batch.images).map();
+            const Var own = student_->forward(batch.images, Mode::train).map();
             batch.images.backend().join();
             return scale(mse(own, shown), weight);
         };
