@@ -1,6 +1,8 @@
 // cpu_backend.h: the CPU's implementation of core_backend.h: oneDNN convolutions, OpenBLAS products, OpenMP for the rest.
-// defines: CpuBackend
+// defines: OneThread, CpuBackend
 #pragma once
+#include <omp.h>
+
 #include <vector>
 
 #include "core_backend.h"
@@ -8,6 +10,22 @@
 namespace distill {
 
 struct ConvPlans;  // cpu_conv2d.cpp
+
+/// While it lives and `wanted`, what this thread starts has one thread: for work that is over before another one would have begun.
+class OneThread {
+  public:
+    explicit OneThread(bool wanted) : before_(wanted ? omp_get_max_threads() : 0) {
+        if (before_ > 1) omp_set_num_threads(1);
+    }
+    ~OneThread() {
+        if (before_ > 1) omp_set_num_threads(before_);
+    }
+    OneThread(const OneThread&) = delete;
+    OneThread& operator=(const OneThread&) = delete;
+
+  private:
+    int before_;
+};
 
 class CpuBackend : public Backend {
   public:

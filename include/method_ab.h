@@ -10,7 +10,7 @@
 
 namespace distill {
 
-/// Bring a student's maps, before activation (our reading), to a teacher's widths: at each sensing point a 1×1 convolution and BatchNorm.
+/// Bring a student's maps, before activation (our reading), to a teacher's widths: at each stage a 1×1 convolution and BatchNorm.
 /// Registers NAME.<i>.conv.weight and NAME.<i>.bn.….
 class Connectors {
   public:

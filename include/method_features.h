@@ -1,6 +1,7 @@
 // method_features.h: the step that most distillations share, and what several of them compare maps with.
-// defines: Kept, answers_of, mean_logits, sum, kd_loss, DistillWeights, FeatureDistillation, FeatureLoss, pooled_like, feature_loss, ChainEnd, ConvChain
+// defines: answers_of, mean_logits, sum, kd_loss, DistillWeights, FeatureDistillation, FeatureLoss, pooled_like, feature_loss, ChainEnd, ConvChain
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,14 +13,10 @@ namespace distill {
 template <class T>
 class Beside;   // core_streams.h
 struct Output;  // net.h
+enum class Keep : unsigned;
 
-/// What of a network's answer is kept beside its logits: the rest's memory is free at once.
-struct Kept {
-    bool map = false, features = false, sensing = false;
-    bool pre_activation = false;  ///< of these, also what was before the ReLU
-};
-/// What each teacher answers, each on its stream.
-Beside<std::vector<Output>> answers_of(const std::vector<const Teacher*>& teachers, const Var& images, const Kept& kept = {});
+/// What each teacher answers, each on its stream: what `keep` says; nothing: the logits alone, the maps' memory is free at once.
+Beside<std::vector<Output>> answers_of(const std::vector<const Teacher*>& teachers, const Var& images, std::optional<Keep> keep);
 /// The mean of their logits, (N,1,1,classes), without a gradient; of one teacher its own.
 Tensor mean_logits(const std::vector<Output>& answers);
 
@@ -45,9 +42,9 @@ class FeatureDistillation : public StudentMethod {
 
   protected:
     using Answers = Beside<std::vector<Output>>;  ///< the teachers'
-    /// `names`: of the method's losses, as tables have them; of networks `kept` is kept (the logits always).
+    /// `names`: of the method's losses, as tables have them; of networks `keep` is kept (the logits always).
     FeatureDistillation(const Setting& setting, const Options& options, const DistillWeights& weights, std::vector<std::string> names,
-                        const Kept& kept = {});
+                        std::optional<Keep> keep = {});
     /// L, one for each name, before β. What is queued before `teachers` is looked at runs beside them.
     virtual std::vector<Var> losses(const Batch& batch, const Output& student, const Answers& teachers) = 0;
     std::vector<const Teacher*> teachers_;
@@ -56,7 +53,7 @@ class FeatureDistillation : public StudentMethod {
     bool by_logits() const { return weights_.alpha != 0 || names_.empty(); }
     DistillWeights weights_;
     std::vector<std::string> names_;
-    Kept kept_;
+    std::optional<Keep> keep_;
 };
 
 /// How two maps are compared after each was divided by its Euclidean norm over a sample.

@@ -9,17 +9,18 @@
 
 namespace distill {
 
-// Of MHGD's singular vectors v of student and teacher at each sensing point, shallow to deep; both summed over the batch.
+// Of MHGD's singular vectors v of student and teacher at the end of each stage, shallow to deep; both summed over the batch.
 
-/// kd-svd: Σ over neighbouring points F, B of Σ (R_s − R_t)², R = exp(−(v_B,i − v_F,j)²/8) for all components i, j.
+/// kd-svd: Σ over neighbouring stages F, B of Σ (R_s − R_t)², R = exp(−(v_B,i − v_F,j)²/8) for all components i, j.
 Var relation_loss(const std::vector<Var>& student, const std::vector<Var>& teacher);
-/// kd-svdf: Σ over points of Σ (v_s − v_t)²: the vectors themselves. A third party writes "L2 norm"; squared is our reading.
+/// kd-svdf: Σ over stages of Σ (v_s − v_t)²: the vectors themselves. A third party writes "L2 norm"; squared is our reading.
 Var vector_loss(const std::vector<Var>& student, const std::vector<Var>& teacher);
 
 struct KdSvdOptions final : MethodOptions {
     using Loss = Var (*)(const std::vector<Var>& student, const std::vector<Var>& teacher);
-    explicit KdSvdOptions(Loss which = relation_loss) : loss(which) {}
-    Loss loss;  ///< not an option: each has a row
+    explicit KdSvdOptions(const char* name = "kd-svd", Loss which = relation_loss) : method(name), loss(which) {}
+    const char* method;  ///< this and the loss are no options: each has a row
+    Loss loss;
     std::string mixing = "clip";
     void add_to(OptionTable& table) override { add_mixing_option(table, mixing); }
     std::unique_ptr<Method> make(const Setting&, const Options&) const override;
@@ -28,7 +29,7 @@ struct KdSvdOptions final : MethodOptions {
 /// CE and the transfer loss, their gradients mixed as MHGD's (GradientMixing).
 class KdSvd final : public StudentMethod {
   public:
-    /// InputError if the sensing points do not pair.
+    /// InputError if the stages do not pair (net_pair.h).
     KdSvd(const Setting& setting, const Options& options, const KdSvdOptions& own);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_transfer"}; }
     void begin_epoch(int epoch) override { mixing_.begin_epoch(epoch); }

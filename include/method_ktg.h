@@ -41,8 +41,8 @@ void set_start(Options& options, const Graph& graph);
 class EnsembleNetwork final : public Network {
   public:
     EnsembleNetwork(const std::string& name, int classes, std::vector<const Network*> members)
-        : Network(name, classes, {}), members_(std::move(members)) {}
-    Output forward(const Var& x, Mode mode, bool pre_activation = false) const override;
+        : Network(name, classes, {}, 0), members_(std::move(members)) {}
+    Output forward(const Var& x, Mode mode, Keep keep = Keep::last) const override;
 
   private:
     std::vector<const Network*> members_;

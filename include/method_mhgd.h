@@ -27,8 +27,8 @@ struct MhgdOptions final : MethodOptions {
 /// Whose statistics a BatchNorm takes: the batch's, remembered or not, or the remembered ones.
 enum class Statistics { batch_remembered, batch, running };
 
-/// How the embeddings of a batch at a front sensing point, V_F (N,1,1,D_F), predict those at the next one, V_B (N,1,1,D_B). A heads of
-/// D₂ = ⌊(D_F + D_B)/2⌋ each; names below NAME: theta, phi and f1 (fc.weight, bn.…), f2.fc.weight, f2.fc.bias.
+/// How the embeddings of a batch at the end of a front stage, V_F (N,1,1,D_F), predict those at the end of the next one, V_B (N,1,1,D_B).
+/// A heads of D₂ = ⌊(D_F + D_B)/2⌋ each; names below NAME: theta, phi and f1 (fc.weight, bn.…), f2.fc.weight, f2.fc.bias.
 class AttentionNetwork {
   public:
     AttentionNetwork(Parameters& parameters, const std::string& name, int64_t front, int64_t back, int heads);
@@ -53,13 +53,13 @@ class AttentionNetwork {
     Linear f2_;
 };
 
-/// First the attention networks of all pairs of neighbouring sensing points learn from the teacher alone, L_MHAN =
+/// First the attention networks of all pairs of neighbouring stages learn from the teacher alone, L_MHAN =
 /// mean(1 − cos(V̂_B, V_B)), summed over the pairs (our reading). Then the student learns the graphs that they draw: with G = tanh(S)
 /// of teacher and student and row softmaxes p, CE and L_transfer = Σ p(G_S)·(log p(G_S) − log p(G_T)) over pairs, heads, rows and columns,
 /// their gradients mixed (GradientMixing). The networks are kept in mha.safetensors.
 class Mhgd final : public StudentMethod {
   public:
-    /// InputError: sensing points that do not pair; attention networks (own.mha) of another teacher or other heads.
+    /// InputError: stages that do not pair (net_pair.h); attention networks (own.mha) of another teacher or other heads.
     Mhgd(const Setting& setting, const Options& options, const MhgdOptions& own);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_transfer"}; }
     Preparation preparation() override;

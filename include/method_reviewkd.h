@@ -11,8 +11,6 @@
 
 namespace distill {
 
-struct Feature;  // net.h
-
 /// Hierarchical context loss of one level: MSE(s, t) at full size, then of both average-pooled to 4×4, 2×2, 1×1 with weights ½, ¼, ⅛
 /// in the order of the sizes used (one not smaller than the map is skipped, and takes no weight), divided by the sum of the weights used.
 /// s, t (N,H,W,C).
@@ -47,18 +45,20 @@ struct ReviewOptions final : MethodOptions {
     std::unique_ptr<Method> make(const Setting&, const Options&) const override;
 };
 
-/// CE + λ·min(1, epoch/warm-up)·Σ over levels of HCL. Levels go from the deepest (the pooled vector) to the shallowest (stage 1).
+/// CE + λ·min(1, epoch/warm-up)·Σ over levels of HCL. Levels go from the deepest (the pooled vector) to the shallowest (stage 1): four
+/// where networks have three stages. The student's are the stages' outputs, the teacher's their pre-activations.
 /// Ablations (docs/papers.md §5.8): no_review, no_residual (the review's parts are summed before they are compared), no_abf, no_hcl.
 class ReviewKD final : public StudentMethod {
   public:
+    /// InputError: networks that do not pair (net_pair.h).
     ReviewKD(const Setting& setting, const Options& options, const ReviewOptions& own);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_reviewkd"}; }
     void begin_epoch(int epoch) override;
     StepResult step(const Batch& batch) override;
 
   private:
-    std::vector<Var> review(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const;
-    std::vector<Var> review_separately(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const;
+    std::vector<Var> review(const std::vector<Var>& student, const std::vector<Var>& teacher) const;
+    std::vector<Var> review_separately(const std::vector<Var>& student, const std::vector<Var>& teacher) const;
 
     const Teacher& teacher_;
     Mode teacher_mode_;
@@ -72,10 +72,10 @@ class ReviewKD final : public StudentMethod {
 
 extern const MethodRow reviewkd_row;
 
+/// InputError unless the networks pair: as many stages each, and a pooled vector. To be asked before anything is loaded.
+void require_review_pair(const std::string& teacher, const std::string& student);
+
 /// λ of a pair: the authors' where docs/papers.md §5.5 has it, else 1.
 double review_weight(const std::string& teacher, const std::string& student);
-
-/// InputError unless both networks are of one family that the review path is defined for.
-void require_review_pair(const std::string& teacher, const std::string& student);
 
 }  // namespace distill

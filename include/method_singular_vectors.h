@@ -1,10 +1,10 @@
-// method_singular_vectors.h: a batch at a network's sensing points, compressed to vectors: where MHGD (arXiv 1907.02226) and KD-SVD begin
+// method_singular_vectors.h: a batch at the ends of a network's stages, compressed to vectors: where MHGD (arXiv 1907.02226) and KD-SVD begin
 // (docs/papers.md §4.3).
-// defines: teacher_vectors, student_vectors, require_paired_points
+// defines: teacher_vectors, student_vectors
 #pragma once
 #include <vector>
 
-#include "net.h"
+#include "op_autograd.h"
 
 namespace distill {
 
@@ -12,8 +12,5 @@ namespace distill {
 std::vector<Var> teacher_vectors(const std::vector<Var>& maps);
 /// V_S of each map: of its first four such vectors the one that is most alike the teacher's, with its sign.
 std::vector<Var> student_vectors(const std::vector<Var>& maps, const std::vector<Var>& teacher);
-
-/// InputError unless both networks have as many sensing points, two at least, of as many channels.
-void require_paired_points(const Network& student, const Network& teacher);
 
 }  // namespace distill

@@ -24,7 +24,7 @@ class Teacher {
     /// The same with the weights of options.teacher_weights. InputError if the file is not given or not that network's.
     static std::unique_ptr<Teacher> load(Backend& backend, const Options& options, int classes, int stream = 1);
     /// Runs on its side stream. `mode`: its BatchNorm takes the running statistics, or the batch's (what ReviewKD's authors' code does).
-    Beside<Output> operator()(const Var& images, bool pre_activation = false, Mode mode = Mode::evaluate) const;
+    Beside<Output> operator()(const Var& images, Keep keep = Keep::last, Mode mode = Mode::evaluate) const;
     const Network& network() const { return *network_; }
     std::map<std::string, HostTensor> weights() const { return parameters_.to_file(); }
     const std::string& file() const { return file_; }

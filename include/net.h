@@ -1,64 +1,122 @@
-// net.h: the networks, by name. Layouts, initialisation and parameter names as in the public CRD benchmark (docs/papers.md §8);
-// MHGD's own are in net_mhgd.h. NAME-tiny is the variant for images of 64x64 (Tiny-ImageNet) of wrn-<d>-<r> and of every *-mhgd.
-// defines: Feature, Output, Network, make_network, network_names, family_of
+// net.h: what a network is to everything else: its stages, known before a forward pass, and what a pass gives. The networks
+// themselves are net_<family>.cpp, each with its rows of the table (net_table.h) at its end.
+// defines: Stage, Keep, keeps, Output, features_of, StageLayout, ClassifierStart, ClassifierRule, uniform_start, uniform_weight_start,
+//          normal_start_by_inputs, normal_start_by_classes, NetworkSetting, Network, NetworkMaker, NetworkRow
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "net_layers.h"
+#include "net_name.h"
 
 namespace distill {
 
-/// A named point of a network.
-struct Feature {
-    std::string name;
-    Var value;           ///< what the next stage gets: after the last ReLU; a wrn's raw sum
-    Var pre_activation;  ///< before that ReLU; for a wrn the next BatchNorm of the sum. Undefined unless asked for
+/// The map that ends a stage, (N,h,w,C). Undefined: not asked for, or the network has none.
+struct Stage {
+    Var output;          ///< what the next stage gets, the public benchmark's feature: after the last ReLU; a wrn's raw sum
+    Var pre_activation;  ///< what a teacher shows before activation: before that ReLU; for a wrn the next BatchNorm of the sum
+    Var activated;       ///< after the activation, which a wrn's next stage begins with; of a stage that has none its output
 };
 
+/// Which maps of the stages a forward pass keeps; | joins. In any case it keeps Output::map(), pooled and logits.
+enum class Keep : unsigned { last = 0, outputs = 1, pre_activations = 2, activations = 4 };
+constexpr Keep operator|(Keep a, Keep b) { return static_cast<Keep>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
+constexpr bool keeps(Keep all, Keep one) { return (static_cast<unsigned>(all) & static_cast<unsigned>(one)) != 0; }
+
 struct Output {
-    Var logits;                     ///< (N,1,1,classes)
-    Var map;                        ///< (N,h,w,C) the last stage after its last activation, before pooling
-    std::vector<Feature> features;  ///< f0 stem, f1…f3 stages, f4 the pooled vector (N,1,1,C); a VGG's five stages; shallow to deep
-    std::vector<Var> sensing;       ///< sensing points (docs/papers.md §4.2): the stages' outputs after activation, shallow to deep
-    std::vector<Var> sensing_pre_activation;  ///< the same before their ReLU; empty unless asked for
+    Stage stem;                 ///< before the first stage; has an output alone, if that
+    std::vector<Stage> stages;  ///< shallow to deep; as many as Network::stages()
+    Var pooled;                 ///< (N,1,1,C) what the classifier gets; undefined where that is no pooled map
+    Var logits;                 ///< (N,1,1,classes)
+
+    /// (N,h,w,C) the last stage after its activation, before pooling and before a head that is no stage.
+    const Var& map() const { return stages.back().activated; }
+    /// One of a stage's maps, of every stage: maps(&Stage::activated).
+    std::vector<Var> maps(Var Stage::*which) const;
+
+    // For a network's forward pass: each takes of what it is given what `keep` says.
+    void add_stem(Keep keep, const Var& output);
+    void add_stage(Keep keep, const Stage& stage);
+    /// Pools `y` over height and width, and classifies.
+    void classify(const Var& y, const Linear& classifier);
+};
+
+/// The public benchmark's list: the stem's output (f0), the stages' outputs, the pooled vector; those that are there.
+std::vector<Var> features_of(const Output& output);
+
+/// What is known of a stage before a forward pass.
+struct StageLayout {
+    int64_t channels;
+    int stride;  ///< rows (and columns) of the image to one of the map
+};
+
+/// How a classifier starts, from its inputs and classes.
+struct ClassifierStart {
+    Init weight, bias;
+};
+using ClassifierRule = ClassifierStart (*)(int64_t inputs, int64_t classes);
+ClassifierStart uniform_start(int64_t inputs, int64_t classes);           ///< U(±1/√inputs), both: PyTorch's default
+ClassifierStart uniform_weight_start(int64_t inputs, int64_t classes);    ///< U(±1/√inputs), bias 0
+ClassifierStart normal_start_by_inputs(int64_t inputs, int64_t classes);  ///< N(0, 2/inputs), bias 0
+ClassifierStart normal_start_by_classes(int64_t inputs, int64_t classes); ///< N(0, 2/classes), bias 0
+
+/// What every network is built from.
+struct NetworkSetting {
+    std::string name;
+    int classes;
+    Parameters& parameters;
+    std::string prefix;         ///< of its parameters' names
+    ClassifierRule classifier;  ///< the row's
 };
 
 class Network {
   public:
     virtual ~Network() = default;
-    /// x (N,H,W,3) normalised. `pre_activation`: also keep features and sensing points before their ReLU.
-    virtual Output forward(const Var& x, Mode mode, bool pre_activation = false) const = 0;
+    /// x (N,H,W,3) normalised.
+    virtual Output forward(const Var& x, Mode mode, Keep keep = Keep::last) const = 0;
     /// InputError naming the network to use for images of this size, where this one is not made for them.
     virtual void require_images(int64_t /*height*/, int64_t /*width*/) const {}
-    /// Channels of f1, f2, f3, f4; the last are the map's.
-    const std::vector<int64_t>& feature_channels() const { return feature_channels_; }
-    /// Channels of the sensing points.
-    const std::vector<int64_t>& sensing_channels() const { return sensing_channels_; }
+
+    const std::vector<StageLayout>& stages() const { return stages_; }  ///< none: an ensemble, which has no maps of its own
+    std::vector<int64_t> stage_channels() const;
+    int64_t map_channels() const { return stages_.back().channels; }  ///< of Output::map()
+    int64_t pooled_channels() const { return pooled_channels_; }      ///< of Output::pooled, which may be wider than the map; 0: none
+    /// (1,h,w,channels) of a stage for one image: as many rows as strides, a last incomplete one counted. For another rule overridden.
+    virtual Shape stage_shape(size_t stage, const Shape& image) const;
+    /// The layer that makes the logits: weight (classes,1,1,inputs), bias; undefined where others' logits are only added (an ensemble).
+    const Linear& classifier() const { return classifier_; }
     const std::string& name() const { return name_; }
     int classes() const { return classes_; }
 
   protected:
-    Network(std::string name, int classes, std::vector<int64_t> feature_channels, std::vector<int64_t> sensing_channels = {})
-        : name_(std::move(name)),
-          classes_(classes),
-          feature_channels_(std::move(feature_channels)),
-          sensing_channels_(std::move(sensing_channels)) {}
+    Network(std::string name, int classes, std::vector<StageLayout> stages, int64_t pooled_channels)
+        : name_(std::move(name)), classes_(classes), stages_(std::move(stages)), pooled_channels_(pooled_channels) {}
+    Network(const NetworkSetting& s, std::vector<StageLayout> stages, int64_t pooled_channels)
+        : Network(s.name, s.classes, std::move(stages), pooled_channels) {}
+    /// Registers the classifier as NAME.weight and NAME.bias.
+    void add_classifier(const NetworkSetting&, const std::string& name, int64_t inputs);
 
   private:
     std::string name_;
     int classes_;
-    std::vector<int64_t> feature_channels_, sensing_channels_;
+    std::vector<StageLayout> stages_;
+    int64_t pooled_channels_;
+    Linear classifier_;
 };
 
-/// Builds a network's modules in `parameters`, their names after `prefix`. InputError listing the valid names for an unknown one.
-std::unique_ptr<Network> make_network(const std::string& name, int classes, Parameters& parameters, const std::string& prefix = "");
+using NetworkMaker = std::function<std::unique_ptr<Network>(const NetworkSetting&)>;
 
-/// "resnet", "resnet-x4", "resnet-a", "wrn" or "mhgd"; InputError as make_network.
-std::string family_of(const std::string& name);
-
-/// For messages and help: the names the papers use, and the patterns.
-std::string network_names();
+/// A row of the table: networks that are named and started by one rule.
+struct NetworkRow {
+    const char* family;         ///< what is published of a whole family counts for all its rows
+    const char* examples;       ///< names for messages and help, "resnet8x4, resnet32x4"
+    const char* rule;           ///< how others are named, or what sets these apart, "any depth 6n+2"; "": nothing
+    const char* tiny;           ///< what messages call those that are also there as NAME-tiny, "wrn-…"; null: none is
+    ClassifierRule classifier;  ///< how the last layer starts; the others start as their file says
+    /// What builds the network; empty where the name is none of this row's. A -tiny is asked for only where the row has such.
+    NetworkMaker (*parse)(const NetworkName& name);
+};
 
 }  // namespace distill

@@ -13,10 +13,11 @@ namespace distill {
 /// dropout does nothing.
 enum class Mode { train, evaluate };
 
-/// How convolutions and classifiers start (docs/papers.md §1.4, §8).
+/// How convolutions start (docs/papers.md §1.4, §8): weights, and a bias at 0 beside normal ones, else as framework_default says.
 enum class ConvInit {
-    kaiming_normal_fan_out,  ///< N(0, 2/(k·k·out))
-    kaiming_normal_fan_in,   ///< N(0, 2/(k·k·in)), bias 0
+    kaiming_normal_fan_out,  ///< N(0, 2/(k·k·out)), out the whole layer's also where it has groups, as in PyTorch
+    kaiming_normal_fan_out_of_group,  ///< N(0, 2/(k·k·out/groups)): what an input really feeds
+    kaiming_normal_fan_in,   ///< N(0, 2/fan_in); fan_in = k·k·in/groups
     kaiming_uniform_a1,      ///< U(±√(3/fan_in)): Kaiming-uniform with a = 1
     framework_default        ///< U(±1/√fan_in), weight and bias
 };
@@ -26,23 +27,25 @@ struct Conv2d {
     Conv2dOptions options;
 
     Conv2d() = default;
-    /// Square kernel of `size`, padded by ⌊size/2⌋; registers NAME.weight and, if asked, NAME.bias.
+    /// Square kernel of `size`, padded by ⌊size/2⌋; registers NAME.weight (out, in/groups, size, size in a file) and, if asked, NAME.bias.
+    /// `groups` divides in and out: each group of outputs sees its own group of inputs; groups = in: a depthwise convolution.
     Conv2d(Parameters&, const std::string& name, int64_t in, int64_t out, int64_t size, int stride = 1,
-           ConvInit init = ConvInit::kaiming_normal_fan_out, bool with_bias = false);
-    /// A 3×3 kernel for each channel by itself; NAME.weight (C,1,3,3), N(0, 2/9): each input feeds nine outputs.
-    static Conv2d depthwise(Parameters&, const std::string& name, int64_t channels, int stride);
+           ConvInit init = ConvInit::kaiming_normal_fan_out, bool with_bias = false, int64_t groups = 1);
     Var operator()(const Var& x) const { return conv2d(x, weight, options, bias); }
 };
 
-/// The reverse of a Conv2d: where that maps out→in, this maps in→out channels (PyTorch's ConvTranspose2d; stride 1, padding ⌊size/2⌋).
+/// The reverse of a Conv2d: where that maps out→in, this maps in→out channels (PyTorch's ConvTranspose2d), padded by ⌊(size − 1)/2⌋. With
+/// stride 2 a map doubles where the kernel is 4×4, or 3×3 and `output_pad` is 1.
 struct ConvTranspose2d {
-    Var weight, bias;
+    Var weight, bias;  ///< bias undefined: none
     Conv2dOptions options;
+    int output_pad = 0;
 
-    /// Registers NAME.weight (in,out,size,size) and NAME.bias. framework_default is PyTorch's, which takes `out` for the fan-in.
+    /// Registers NAME.weight (in, out, size, size in a file) and, if asked, NAME.bias. framework_default is PyTorch's, which takes `out`
+    /// for the fan-in.
     ConvTranspose2d(Parameters&, const std::string& name, int64_t in, int64_t out, int64_t size,
-                    ConvInit init = ConvInit::framework_default);
-    Var operator()(const Var& x) const { return conv_transpose2d(x, weight, options, bias); }
+                    ConvInit init = ConvInit::framework_default, int stride = 1, int output_pad = 0, bool with_bias = true);
+    Var operator()(const Var& x) const { return conv_transpose2d(x, weight, options, bias, output_pad); }
 };
 
 struct BatchNorm {

@@ -20,8 +20,9 @@ struct Conv2dOptions {
 /// it); w and its gradient are float, and w is rounded for the product.
 Var conv2d(const Var& x, const Var& w, const Conv2dOptions& options = {}, const Var& bias = {});
 /// What a convolution with these weights does to a gradient: x (N,OH,OW,K), w (K,R,S,C) → y (N,H,W,C), H = (OH − 1)·stride_h + R − 2·pad_h
-/// (PyTorch's conv_transpose2d, one group) [+ bias (1,1,1,C)].
-Var conv_transpose2d(const Var& x, const Var& w, const Conv2dOptions& options = {}, const Var& bias = {});
+/// + output_pad (PyTorch's conv_transpose2d, one group) [+ bias (1,1,1,C)]. output_pad: rows and columns more at the far ends, fewer than
+/// the strides.
+Var conv_transpose2d(const Var& x, const Var& w, const Conv2dOptions& options = {}, const Var& bias = {}, int output_pad = 0);
 /// conv2d without a record, with + residual and ReLU in one pass: how a frozen, folded network runs. w may be rounded already.
 Var conv2d_inference(const Var& x, const Var& w, const Tensor& bias, const Conv2dOptions& options, const Var& residual, bool relu);
 
@@ -40,10 +41,10 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
 /// The same with the running statistics in place of the batch's (evaluation); differentiable in x, γ, β and residual.
 Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const RunningStatistics& running,
                       const BatchNormOptions& options = {}, const Var& residual = {});
-/// Folds y = BN_running(conv(x, w)) into one convolution: w' = w·γ/√(var+ε) per output channel, bias' = β − mean·γ/√(var+ε).
-/// folded_w is of the backend's activation type.
+/// Folds y = BN_running(conv(x, w) [+ bias]) into one convolution: w' = w·γ/√(var+ε) per output channel, bias' = β + (bias −
+/// mean)·γ/√(var+ε). folded_w is of the backend's activation type. bias (1,1,1,K) or undefined.
 void fold_batchnorm(const Tensor& w, const Tensor& gamma, const Tensor& beta, const RunningStatistics& running, float epsilon,
-                    Tensor& folded_w, Tensor& folded_bias);
+                    Tensor& folded_w, Tensor& folded_bias, const Tensor& bias = {});
 
 // ---- op_elementwise.cu ----------------------------------------------------------------------------------------------------------------
 Var cast(const Var& x, DType type);  ///< f32 or bf16; x itself if it is of that type

@@ -27,6 +27,7 @@
 #include "launch_kernels.h"
 #include "method_ktg.h"
 #include "method_mhgd.h"
+#include "net_table.h"
 
 namespace distill {
 namespace {

@@ -5,6 +5,7 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "method_feed.h"
+#include "net_table.h"
 #include "train_step_replay.h"
 
 namespace distill {
@@ -18,9 +19,9 @@ double arena_mib(Backend& backend) { return static_cast<double>(backend.arena().
 Shape last_map(Backend& backend, const std::string& network, const BenchOptions& o) {
     Parameters parameters(backend, false);
     const auto net = make_network(network, o.classes, parameters);
-    parameters.allocate(0);
-    const Recording off(nullptr);
-    return net->forward(Var(Tensor::zeros(backend, {o.training.batch, o.size, o.size, 3})), Mode::evaluate).map.shape();
+    Shape map = net->stage_shape(net->stages().size() - 1, {1, o.size, o.size, 3});
+    map.n = o.training.batch;
+    return map;
 }
 
 /// FEED's transformation layers by themselves: forward and back, to their weights and to the student's map, which is given.

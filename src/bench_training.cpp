@@ -85,7 +85,7 @@ void BenchTraining::require_finite() const {
 void BenchTraining::queue() {
     const Batch batch = augment_ ? loader_.train_batch(batch_.size()) : batch_;
     if (!method_) {
-        answers_of(pointers(teachers_), batch.images).get();
+        answers_of(pointers(teachers_), batch.images, Keep::last).get();
         return;
     }
     StepResult r;

@@ -9,6 +9,7 @@
 #include "base_safetensors.h"
 #include "base_version.h"
 #include "core_conv_plan_store.h"
+#include "net_table.h"
 #include "run_experiment.h"
 #include "run_many.h"
 #include "train_schedule.h"
@@ -24,16 +25,16 @@ MapDecoder::MapDecoder(Backend& backend, const Loader& loader, const Teacher& st
       options_(o),
       lr_steps_(parse_lr_steps(o.lr_steps)),
       parameters_(backend),
-      decoder_(parameters_, "decoder", student.network().feature_channels().back(), teacher.network().feature_channels().back(),
-               teacher.network().feature_channels().back(), own.depth, static_cast<float>(own.slope), ChainEnd::linear) {
+      decoder_(parameters_, "decoder", student.network().map_channels(), teacher.network().map_channels(), teacher.network().map_channels(),
+               own.depth, static_cast<float>(own.slope), ChainEnd::linear) {
     parameters_.allocate(o.start());
     variance_ = test_variance();
 }
 
 MapDecoder::Pair MapDecoder::look(const Batch& batch) const {
     const Beside<Output> s = student_(batch.images), t = teacher_(batch.images);
-    const Var decoded = decoder_(s->map);
-    return {pooled_like(decoded, t->map), pooled_like(t->map, decoded)};
+    const Var decoded = decoder_(s->map());
+    return {pooled_like(decoded, t->map()), pooled_like(t->map(), decoded)};
 }
 
 double MapDecoder::test_variance() const {

@@ -18,6 +18,7 @@
 #include "core_work_count.h"
 #include "method_supervised.h"
 #include "net_mhgd.h"
+#include "net_table.h"
 #include "run_answers.h"
 #include "run_session.h"
 #include "trainer.h"
@@ -95,7 +96,7 @@ void add_info(CLI::App& app) {
         const auto net = make_network(asked->net, asked->classes, parameters);
         parameters.allocate(0);
         const int64_t before = multiply_accumulates();
-        const Output out = net->forward(Var(Tensor::zeros(*backend, {1, asked->size, asked->size, 3})), Mode::evaluate);
+        const Output out = net->forward(Var(Tensor::zeros(*backend, {1, asked->size, asked->size, 3})), Mode::evaluate, Keep::outputs);
         std::printf("%s, %d classes, images %dx%d\n", asked->net.c_str(), asked->classes, asked->size, asked->size);
         std::printf("  parameters            %lld\n", static_cast<long long>(parameters.count()));
         std::printf("  multiply-accumulates  %lld an image, forward\n", static_cast<long long>(multiply_accumulates() - before));
@@ -103,10 +104,11 @@ void add_info(CLI::App& app) {
             std::printf("  MHGD's slides         %s million operations%s, of CIFAR-100; not what their own layout gives\n",
                         number(slides.operations).c_str(),
                         slides.parameters > 0 ? text(", ", number(slides.parameters), " million parameters").c_str() : "");
-        for (const Feature& f : out.features) {
-            const Shape& s = f.value.shape();
-            std::printf("  feature %-13s %lldx%lldx%lld (h x w x c)\n", f.name.c_str(), static_cast<long long>(s.h),
-                        static_cast<long long>(s.w), static_cast<long long>(s.c));
+        const std::vector<Var> features = features_of(out);
+        for (size_t i = 0; i < features.size(); ++i) {
+            const Shape& s = features[i].shape();
+            std::printf("  feature f%-12zu %lldx%lldx%lld (h x w x c)\n", i, static_cast<long long>(s.h), static_cast<long long>(s.w),
+                        static_cast<long long>(s.c));
         }
     });
 }

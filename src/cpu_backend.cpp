@@ -66,6 +66,7 @@ void CpuBackend::gemm(const GemmShape& s, const float* a, const float* b, float*
     const auto size = [](int64_t value) { return static_cast<int>(value); };
     const int m = size(s.m), n = size(s.n), k = size(s.k), row_a = size(s.stored_row_a()), row_b = size(s.stored_row_b()),
               row_c = size(s.stored_row_c());
+    const OneThread alone(s.count * s.m * s.n * s.k < 1 << 20);  // over in less than 20 µs
 #pragma omp parallel for if (s.count > 1)
     for (int64_t i = 0; i < s.count; ++i)  // inside a parallel region the library uses one thread
         cblas_sgemm(CblasRowMajor, s.transpose_a ? CblasTrans : CblasNoTrans, s.transpose_b ? CblasTrans : CblasNoTrans, m, n, k, 1.0f,

@@ -6,14 +6,13 @@
 
 #include <algorithm>
 
+#include "cpu_products.h"
 #include "cpu_winograd_transforms.h"
 
 namespace distill {
 namespace {
 
 using namespace winograd;
-
-constexpr int64_t up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 /// Tiles of 4×4 outputs over `images` maps of height×width, row by row.
 struct Tiles {
@@ -146,57 +145,7 @@ template <bool write, class T>
     }
 }
 
-// ---- small matrix products -----------------------------------------------------------------------------------------------
-/// c (R × P·lanes) = a·b, or + a·b where `add`: the sums stay in registers. Element (r, d) of a lies at r·a_row + d·a_depth.
-template <int R, int P>
-[[gnu::always_inline]] inline void multiply(int64_t depth, const float* a, int64_t a_row, int64_t a_depth, const float* b, int64_t b_depth,
-                                            float* c, int64_t c_row, bool add) {
-    vfloat sum[R][P];
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 2
-        for (int p = 0; p < P; ++p) sum[r][p] = add ? load_lanes(c + r * c_row + p * lanes) : vfloat{};
-    for (int64_t d = 0; d < depth; ++d) {
-        vfloat right[P];
-#pragma GCC unroll 2
-        for (int p = 0; p < P; ++p) right[p] = load_lanes(b + d * b_depth + p * lanes);
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-            const vfloat left = broadcast(a[r * a_row + d * a_depth]);
-#pragma GCC unroll 2
-            for (int p = 0; p < P; ++p) sum[r][p] += left * right[p];
-        }
-    }
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 2
-        for (int p = 0; p < P; ++p) store_lanes(c + r * c_row + p * lanes, sum[r][p]);
-}
-
-/// Tiles that are multiplied at once, so that their sums fill the registers.
-template <int P>
-constexpr int rows_at_once = P == 1 ? 8 : lanes == 16 ? 12 : 6;
-
-/// m (tiles × P·lanes) = v (tiles × depth) · u (depth × P·lanes), for whole rows_at_once.
-template <int P>
-void multiply_tiles(int64_t tiles, int64_t depth, const float* v, const float* u, float* m) {
-    constexpr int R = rows_at_once<P>;
-    for (int64_t t = 0; t < tiles; t += R) multiply<R, P>(depth, v + t * depth, depth, 1, u, P * lanes, m + t * P * lanes, P * lanes, false);
-}
-
-/// du (rows × columns) (+)= mᵀ (rows × tiles) · v (tiles × columns); rows and columns are multiples of `lanes`.
-void multiply_gradients(int64_t tiles, int64_t rows, int64_t columns, const float* m, const float* v, float* du, bool add) {
-    constexpr int R = lanes >= 16 ? 8 : 4, R1 = lanes >= 8 ? 8 : 4;
-    int64_t c = 0;
-    for (; c + 2 * lanes <= columns; c += 2 * lanes)
-        for (int64_t k = 0; k < rows; k += R) multiply<R, 2>(tiles, m + k, 1, rows, v + c, columns, du + k * columns + c, columns, add);
-    for (; c < columns; c += lanes)
-        for (int64_t k = 0; k < rows; k += R1) multiply<R1, 1>(tiles, m + k, 1, rows, v + c, columns, du + k * columns + c, columns, add);
-}
-
 // ---- weights -------------------------------------------------------------------------------------------------------------
-constexpr int panels_wide(int64_t columns) { return columns % (2 * lanes) == 0 ? 2 : 1; }
-
 /// Writes G·g·Gᵀ of `lanes` filters to u, a product every `step` floats.
 void transform_filters(const vfloat (&g)[taps][taps], float* u, int64_t step) {
     both_ways<FromTaps>(
@@ -251,7 +200,7 @@ struct Problem {
 template <class T, int P, class Weigh>
 void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* to, const Weigh& weigh, AlignedFloats& weights,
               AlignedFloats& scratch, StageTimes* times) {
-    constexpr int64_t at_once = 24;  // a multiple of every rows_at_once
+    constexpr int64_t at_once = row_multiple;
     const int64_t panel_width = P * lanes, panels = p.columns / panel_width;
     const int64_t u_size = products * p.depth * panel_width, v_step = product_step(at_once, p.depth), m_step = product_step(at_once, panel_width);
     const int64_t blocks = (p.tiles.count + at_once - 1) / at_once, threads = omp_get_max_threads();
@@ -291,7 +240,8 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
                         fetch_tile<true>(to + panel * panel_width, p.tiles, block.at[t], p.columns, panel_width);
                         if (panel == 0 && t < next.n) fetch_tile<false>(from, read, next.at[t], p.depth, p.depth);
                     }
-                    multiply_tiles<P>(up(n, rows_at_once<P>), p.depth, v + f * v_step, u + panel * u_size + f * p.depth * panel_width, m + f * m_step);
+                    multiply_panel<P>(rounded_up(n, rows_at_once<P>), p.depth, v + f * v_step, u + panel * u_size + f * p.depth * panel_width,
+                                      m + f * m_step);
                 }
                 clock.lap(Winograd::stage_products);
                 for (int64_t t = 0; t < n; ++t)
@@ -318,9 +268,11 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
     const Tiles tiles(g.y.n, g.y.h, g.y.w), read(g.x.n, g.x.h, g.x.w);
     const int64_t blocks = (tiles.count + at_once - 1) / at_once;
     // Small filters: every piece of the tiles has sums of its own, added up at the end. Large ones: every piece of the output channels
-    // goes over all tiles, and makes V itself.
+    // goes over all tiles, and makes V itself. A thread's pieces are many, so that one that is held up leaves the others something to take, while
+    // their sums are small.
     const bool by_tiles = in * out <= 64 * 64;
-    const int64_t pieces = by_tiles ? std::min(blocks, 2 * threads) : 1, shares = by_tiles ? 1 : std::min(out / lanes, 4 * threads);
+    const int64_t many = std::clamp<int64_t>(512 * 1024 / (products * in * out), 2, 8);
+    const int64_t pieces = by_tiles ? std::min(blocks, many * threads) : 1, shares = by_tiles ? 1 : std::min(out / lanes, 4 * threads);
     const int64_t du_step = out * in + 16, du_size = products * du_step;
     const int64_t v_step = product_step(at_once, in), m_step = product_step(at_once, out), scratch_size = products * (v_step + m_step);
     float* const du = sums.at_least(pieces * du_size);
@@ -349,7 +301,7 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
                         fetch_tile<false>(dy + k0, tiles, next.at[t], out, rows);
                         fetch_tile<false>(x, read, next.at[t], in, in);
                     }
-                    multiply_gradients(n, rows, in, m + f * m_step, v + f * v_step, du + piece * du_size + f * du_step + k0 * in, b > begin);
+                    multiply_transposed(n, rows, in, m + f * m_step, v + f * v_step, du + piece * du_size + f * du_step + k0 * in, b > begin);
                 }
                 clock.lap(Winograd::stage_products);
             }

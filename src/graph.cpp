@@ -8,7 +8,7 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_nearest.h"
-#include "net.h"
+#include "net_table.h"
 #include "paper.h"
 
 namespace distill {
@@ -31,7 +31,7 @@ std::vector<int> members_of(const std::string& model, int nodes, const std::stri
     std::vector<int> members;
     if (model.compare(0, ensemble_prefix.size(), ensemble_prefix) != 0) {
         try {
-            family_of(model);
+            network_row(model);
         } catch (const InputError& unknown) {
             input_error(where, ": ", unknown.what(), and_ensembles);
         }

@@ -12,6 +12,7 @@
 #include "ktg_graph_run.h"
 #include "ktg_known_methods.h"
 #include "ktg_worker_plan.h"
+#include "net_table.h"
 #include "report.h"
 #include "run_many.h"
 #include "search.h"
@@ -294,8 +295,8 @@ void interruptible(const std::string& run, Work work) {
 SearchSpace search_space_of(const SearchOptions& s) {
     SearchSpace space{s.target, split(s.models, ','), s.nodes};
     if (space.models.empty()) input_error("--models: no network named; there are: ", network_names());
-    family_of(s.target);  // throws for an unknown name
-    for (const std::string& model : space.models) family_of(model);
+    network_row(s.target);  // throws for an unknown name
+    for (const std::string& model : space.models) network_row(model);
     return space;
 }
 

@@ -1,6 +1,6 @@
 #include "method.h"
 
-#include "net.h"
+#include "net_table.h"
 #include "train_options.h"
 
 namespace distill {

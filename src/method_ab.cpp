@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base_error.h"
 #include "data_loader.h"
-#include "method_sensing.h"
 #include "method_teacher.h"
+#include "net_pair.h"
 #include "train_options.h"
 
 namespace distill {
@@ -31,21 +30,15 @@ Var Connectors::loss(const std::vector<Var>& student, const std::vector<Var>& te
 
 ActivationBoundary::ActivationBoundary(const Setting& setting, const Options& o, const AbOptions& own)
     : InitialisedStudent(setting, o, own, "loss_ab"),
-      connectors_(parameters_, "connector", student_->sensing_channels(), teacher_.network().sensing_channels()) {
+      connectors_(parameters_, "connector", student_->stage_channels(), teacher_.network().stage_channels()) {
+    require_pair("ab", teacher_.network(), *student_, {Need::same_sizes}, setting.image);
     parameters_.allocate(o.start());
-    const Sensing sensing("ab", teacher_, *student_, setting.backend, setting.image);
-    for (size_t i = 0; i < sensing.points(); ++i) {
-        const Shape &t = sensing.teacher[i], &s = sensing.student[i];
-        if (t.h != s.h || t.w != s.w)
-            input_error("ab: ", sensing.pair, " do not pair: at sensing point ", i, " (counted from 0) their maps are ", t.h, "x", t.w,
-                        " and ", s.h, "x", s.w, "; name networks of one kind, both as -tiny or neither");
-    }
 }
 
 Var ActivationBoundary::transfer_loss(const Batch& batch) const {
-    const Beside<Output> t = teacher_(batch.images, true);
-    const Output s = student_->forward(batch.images, Mode::train, true);
-    return connectors_.loss(s.sensing_pre_activation, t->sensing_pre_activation);
+    const Beside<Output> t = teacher_(batch.images, Keep::pre_activations);
+    const Output s = student_->forward(batch.images, Mode::train, Keep::pre_activations);
+    return connectors_.loss(s.maps(&Stage::pre_activation), t->maps(&Stage::pre_activation));
 }
 
 std::unique_ptr<Method> AbOptions::make(const Setting& s, const Options& o) const { return std::make_unique<ActivationBoundary>(s, o, *this); }

@@ -9,13 +9,14 @@
 
 namespace distill {
 
-Beside<std::vector<Output>> answers_of(const std::vector<const Teacher*>& teachers, const Var& images, const Kept& kept) {
+Beside<std::vector<Output>> answers_of(const std::vector<const Teacher*>& teachers, const Var& images, std::optional<Keep> keep) {
     std::vector<Output> answers;
     for (const Teacher* teacher : teachers) {
-        answers.push_back((*teacher)(images, kept.pre_activation).unjoined());
-        if (!kept.map) answers.back().map = {};
-        if (!kept.features) answers.back().features.clear();
-        if (!kept.sensing) answers.back().sensing.clear(), answers.back().sensing_pre_activation.clear();
+        answers.push_back((*teacher)(images, keep.value_or(Keep::last)).unjoined());
+        if (keep) continue;
+        Output logits_alone;
+        logits_alone.logits = answers.back().logits;
+        answers.back() = std::move(logits_alone);
     }
     return {images.backend(), 0, std::move(answers)};
 }
@@ -38,8 +39,8 @@ Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float tempe
 }
 
 FeatureDistillation::FeatureDistillation(const Setting& setting, const Options& o, const DistillWeights& weights,
-                                         std::vector<std::string> names, const Kept& kept)
-    : StudentMethod(setting, o), teachers_(setting.teachers), weights_(weights), names_(std::move(names)), kept_(kept) {}
+                                         std::vector<std::string> names, std::optional<Keep> keep)
+    : StudentMethod(setting, o), teachers_(setting.teachers), weights_(weights), names_(std::move(names)), keep_(keep) {}
 
 std::vector<std::string> FeatureDistillation::loss_names() const {
     std::vector<std::string> all{"loss_ce"};
@@ -49,8 +50,8 @@ std::vector<std::string> FeatureDistillation::loss_names() const {
 }
 
 StepResult FeatureDistillation::step(const Batch& batch) {
-    const Answers t = answers_of(teachers_, batch.images, kept_);
-    const Output s = student_->forward(batch.images, Mode::train, kept_.pre_activation);
+    const Answers t = answers_of(teachers_, batch.images, keep_);
+    const Output s = student_->forward(batch.images, Mode::train, keep_.value_or(Keep::last));
     StepResult r;
     r.logits = s.logits;
     const Var ce = cross_entropy(s.logits, batch.labels);

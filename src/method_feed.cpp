@@ -12,19 +12,13 @@ std::vector<std::string> names_of(size_t teachers) {
     return names;
 }
 
-Kept last_map() {
-    Kept kept;
-    kept.map = true;
-    return kept;
-}
-
 }  // namespace
 
 Feed::Feed(const Setting& setting, const Options& o, const FeedOptions& own)
-    : FeatureDistillation(setting, o, {1, 0, 1, true, own.beta}, names_of(setting.teachers.size()), last_map()), loss_(own.loss()) {
-    const int64_t in = student_->feature_channels().back();
+    : FeatureDistillation(setting, o, {1, 0, 1, true, own.beta}, names_of(setting.teachers.size()), Keep::last), loss_(own.loss()) {
+    const int64_t in = student_->map_channels();
     for (size_t n = 0; n < teachers_.size(); ++n) {
-        const int64_t out = teachers_[n]->network().feature_channels().back(), width = own.ntl_width > 0 ? own.ntl_width : out;
+        const int64_t out = teachers_[n]->network().map_channels(), width = own.ntl_width > 0 ? own.ntl_width : out;
         layers_.emplace_back(parameters_, "ntl." + std::to_string(n), in, width, out, own.ntl_depth, static_cast<float>(own.ntl_slope));
     }
     parameters_.allocate(o.start());
@@ -32,7 +26,7 @@ Feed::Feed(const Setting& setting, const Options& o, const FeedOptions& own)
 
 std::vector<Var> Feed::losses(const Batch&, const Output& s, const Answers& t) {
     std::vector<Var> all;
-    for (size_t n = 0; n < layers_.size(); ++n) all.push_back(feature_loss(layers_[n](s.map), t->at(n).map, loss_));
+    for (size_t n = 0; n < layers_.size(); ++n) all.push_back(feature_loss(layers_[n](s.map()), t->at(n).map(), loss_));
     return all;
 }
 

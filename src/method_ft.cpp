@@ -14,12 +14,6 @@ namespace {
 constexpr int translator_depth = 3;
 constexpr float slope = 0.1f;  // of every LeakyReLU
 
-Kept last_map() {
-    Kept kept;
-    kept.map = true;
-    return kept;
-}
-
 }  // namespace
 
 Paraphraser::Paraphraser(Parameters& p, const std::string& name, int64_t channels, double k, float negative_slope)
@@ -45,11 +39,11 @@ Var Paraphraser::reconstruct(const Var& factor) const {
 }
 
 FactorTransfer::FactorTransfer(const Setting& setting, const Options& o, const FtOptions& own)
-    : FeatureDistillation(setting, o, {1, 0, 1, true, own.beta}, {"loss_ft"}, last_map()),
+    : FeatureDistillation(setting, o, {1, 0, 1, true, own.beta}, {"loss_ft"}, Keep::last),
       own_(own),
       paraphraser_parameters_(setting.backend),
-      paraphraser_(paraphraser_parameters_, "paraphraser", setting.teacher().network().feature_channels().back(), own.factor_rate, slope),
-      translator_(parameters_, "translator", student_->feature_channels().back(), paraphraser_.factor_channels(),
+      paraphraser_(paraphraser_parameters_, "paraphraser", setting.teacher().network().map_channels(), own.factor_rate, slope),
+      translator_(parameters_, "translator", student_->map_channels(), paraphraser_.factor_channels(),
                   paraphraser_.factor_channels(), translator_depth, slope) {
     paraphraser_parameters_.allocate(o.start());
     parameters_.allocate(o.start());
@@ -63,7 +57,7 @@ Preparation FactorTransfer::preparation() {
     p.rate = [this](int) { return own_.paraphraser_lr; };
     p.step = [this](const Batch& batch) {
         const Beside<Output> t = (*teachers_.front())(batch.images);
-        return l1(paraphraser_.reconstruct(paraphraser_.factor(t->map)), t->map);
+        return l1(paraphraser_.reconstruct(paraphraser_.factor(t->map())), t->map());
     };
     return p;
 }
@@ -72,9 +66,9 @@ std::vector<Var> FactorTransfer::losses(const Batch&, const Output& s, const Ans
     Var factor;
     {
         const Recording off(nullptr);
-        factor = paraphraser_.factor(t->front().map);
+        factor = paraphraser_.factor(t->front().map());
     }
-    return {feature_loss(translator_(s.map), factor, {})};
+    return {feature_loss(translator_(s.map()), factor, {})};
 }
 
 void FtOptions::add_to(OptionTable& t) {

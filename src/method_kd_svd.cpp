@@ -4,6 +4,7 @@
 #include "method_features.h"
 #include "method_singular_vectors.h"
 #include "method_teacher.h"
+#include "net_pair.h"
 #include "train_options.h"
 
 namespace distill {
@@ -26,14 +27,14 @@ KdSvd::KdSvd(const Setting& setting, const Options& o, const KdSvdOptions& own)
       teacher_(setting.teacher()),
       loss_(own.loss),
       mixing_(allocated(o.start()), GradientMixing::rule_of(own.mixing)) {
-    require_paired_points(*student_, teacher_.network());
+    require_pair(own.method, teacher_.network(), *student_, {Need::two_stages, Need::same_channels});
 }
 
 StepResult KdSvd::step(const Batch& batch) {
-    const Beside<Output> t = teacher_(batch.images);
-    const auto v_t = t.then([](const Output& shown) { return teacher_vectors(shown.sensing); });
-    const Output s = student_->forward(batch.images, Mode::train);
-    const Var transfer = loss_(student_vectors(s.sensing, *v_t), *v_t);
+    const Beside<Output> t = teacher_(batch.images, Keep::activations);
+    const auto v_t = t.then([](const Output& shown) { return teacher_vectors(shown.maps(&Stage::activated)); });
+    const Output s = student_->forward(batch.images, Mode::train, Keep::activations);
+    const Var transfer = loss_(student_vectors(s.maps(&Stage::activated), *v_t), *v_t);
     const Var ce = cross_entropy(s.logits, batch.labels);
     return {add(ce, transfer), {ce, transfer}, s.logits};
 }
@@ -44,6 +45,6 @@ const MethodRow kd_svd_row = {"kd-svd", "Self-supervised Knowledge Distillation 
                               Teaching::one, "mhgd", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdSvdOptions>(); }};
 const MethodRow kd_svdf_row = {"kd-svdf", "KD-SVD of the singular vectors themselves, as MHGD compares with it",
                                "as MHGD compares with it (1907.02226)", Teaching::one, "mhgd",
-                               []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdSvdOptions>(vector_loss); }};
+                               []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdSvdOptions>("kd-svdf", vector_loss); }};
 
 }  // namespace distill

@@ -10,6 +10,7 @@
 #include "core_streams.h"
 #include "data_loader.h"
 #include "method_teacher.h"
+#include "net_table.h"
 #include "train_options.h"
 #include "train_run_folder.h"
 
@@ -26,7 +27,7 @@ Graph without_places(Graph graph) {
 
 }  // namespace
 
-Output EnsembleNetwork::forward(const Var& x, Mode mode, bool) const {
+Output EnsembleNetwork::forward(const Var& x, Mode mode, Keep) const {
     Output sum;
     for (const Network* member : members_) {
         const Var logits = member->forward(x, mode).logits;

@@ -8,6 +8,7 @@
 #include "method_features.h"
 #include "method_singular_vectors.h"
 #include "method_teacher.h"
+#include "net_pair.h"
 #include "train_options.h"
 #include "train_preparation.h"
 #include "train_run_folder.h"
@@ -76,8 +77,8 @@ Mhgd::Mhgd(const Setting& setting, const Options& o, const MhgdOptions& own)
       statistics_(own.mha_bn == "batch" ? Statistics::batch : Statistics::running),
       attention_(setting.backend),
       mixing_(allocated(o.start()), GradientMixing::rule_of(own.mixing)) {
-    require_paired_points(*student_, teacher_.network());
-    const std::vector<int64_t>& channels = teacher_.network().sensing_channels();
+    require_pair("mhgd", teacher_.network(), *student_, {Need::two_stages, Need::same_channels});
+    const std::vector<int64_t> channels = teacher_.network().stage_channels();
     for (size_t p = 0; p + 1 < channels.size(); ++p)
         networks_.emplace_back(attention_, name_of(p), channels[p], channels[p + 1], own.heads);
     attention_.allocate(o.start());
@@ -86,8 +87,8 @@ Mhgd::Mhgd(const Setting& setting, const Options& o, const MhgdOptions& own)
 }
 
 Var Mhgd::attention_loss(const Batch& batch) const {
-    const Beside<Output> t = teacher_(batch.images);
-    const std::vector<Var> v = teacher_vectors(t->sensing);
+    const Beside<Output> t = teacher_(batch.images, Keep::activations);
+    const std::vector<Var> v = teacher_vectors(t->maps(&Stage::activated));
     std::vector<Var> distances;
     for (size_t p = 0; p < networks_.size(); ++p) {
         const Var &front = v[p], &back = v[p + 1];
@@ -122,11 +123,11 @@ std::vector<Var> Mhgd::graphs(const std::vector<Var>& v) const {
 }
 
 StepResult Mhgd::step(const Batch& batch) {
-    const Beside<Output> t = teacher_(batch.images);
-    const auto v_t = t.then([](const Output& shown) { return teacher_vectors(shown.sensing); });
+    const Beside<Output> t = teacher_(batch.images, Keep::activations);
+    const auto v_t = t.then([](const Output& shown) { return teacher_vectors(shown.maps(&Stage::activated)); });
     const auto graphs_t = v_t.then([this](const std::vector<Var>& v) { return graphs(v); });
-    const Output s = student_->forward(batch.images, Mode::train);
-    const std::vector<Var> graphs_s = graphs(student_vectors(s.sensing, *v_t));
+    const Output s = student_->forward(batch.images, Mode::train, Keep::activations);
+    const std::vector<Var> graphs_s = graphs(student_vectors(s.maps(&Stage::activated), *v_t));
     std::vector<Var> divergences;
     for (size_t p = 0; p < graphs_s.size(); ++p) divergences.push_back(graph_divergence(graphs_s[p], graphs_t->at(p).value()));
     const Var transfer = sum(divergences), ce = cross_entropy(s.logits, batch.labels);

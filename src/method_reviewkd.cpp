@@ -6,16 +6,34 @@
 #include "data_loader.h"
 #include "method_features.h"
 #include "method_teacher.h"
+#include "net_pair.h"
+#include "net_table.h"
 #include "train_options.h"
 
 namespace distill {
 namespace {
 
 constexpr int64_t widest_middle = 512;
-constexpr size_t levels = 4;  // stage 1, 2, 3 and the pooled vector; the stem is not reviewed
+const std::vector<Need> needs{Need::pooled_vector};
 
-/// Features f1…f4, deepest first: level 0 is f4.
-const Feature& level(const std::vector<Feature>& features, size_t k) { return features[levels - k]; }
+/// The levels, deepest first: the pooled vector, then the stages; the stem is not reviewed.
+std::vector<Var> levels_of(const Output& output, Var Stage::*which) {
+    std::vector<Var> all = output.maps(which);
+    all.push_back(output.pooled);
+    std::reverse(all.begin(), all.end());
+    return all;
+}
+
+std::vector<int64_t> level_channels(const Network& network) {
+    std::vector<int64_t> all = network.stage_channels();
+    all.push_back(network.pooled_channels());
+    std::reverse(all.begin(), all.end());
+    return all;
+}
+
+bool of_one_family(const std::string& network, const std::string& other) {
+    return std::string(network_row(network).family) == network_row(other).family;
+}
 
 Var resized(const Var& x, const Shape& like) {
     return x.shape().h == like.h && x.shape().w == like.w ? x : resize_nearest(x, like.h, like.w);
@@ -68,19 +86,18 @@ ReviewKD::ReviewKD(const Setting& setting, const Options& o, const ReviewOptions
       weight_(own.kd_weight.value_or(review_weight(o.teacher, o.student))),
       warmup_(own.kd_warmup),
       scheduled_weight_(Tensor::zeros(setting.backend, {})) {
-    require_review_pair(o.teacher, o.student);
-    const std::vector<int64_t> in = student_->feature_channels(), out = teacher_.network().feature_channels();
-    const int64_t mid = std::min(widest_middle, in.back());
-    for (size_t k = 0; k < levels; ++k) {
+    require_pair("reviewkd", teacher_.network(), *student_, needs);
+    const std::vector<int64_t> in = level_channels(*student_), out = level_channels(teacher_.network());
+    const int64_t mid = std::min(widest_middle, in.front());
+    for (size_t k = 0; k < in.size(); ++k) {
         const std::string name = "abfs." + std::to_string(k);
-        const int64_t to = out[levels - 1 - k];
         if (own.no_review || residual_) {
-            fusions_.emplace_back(parameters_, name, in[levels - 1 - k], mid, to, !own.no_review && k > 0, !own.no_abf);
+            fusions_.emplace_back(parameters_, name, in[k], mid, out[k], !own.no_review && k > 0, !own.no_abf);
             continue;
         }
         auto& row = separate_.emplace_back();
         for (size_t j = 0; j <= k; ++j)
-            row.emplace_back(parameters_, name + "." + std::to_string(j), in[levels - 1 - j], mid, to, false, false);
+            row.emplace_back(parameters_, name + "." + std::to_string(j), in[j], mid, out[k], false, false);
     }
     parameters_.allocate(o.start());
 }
@@ -91,11 +108,11 @@ void ReviewKD::begin_epoch(int epoch) {
     scheduled_weight_.upload(&weight);
 }
 
-std::vector<Var> ReviewKD::review(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const {
+std::vector<Var> ReviewKD::review(const std::vector<Var>& student, const std::vector<Var>& teacher) const {
     std::vector<Var> outputs;
     Var residual;
-    for (size_t k = 0; k < levels; ++k) {
-        const auto r = fusions_[k](level(student, k).value, residual, level(teacher, k).pre_activation.shape());
+    for (size_t k = 0; k < student.size(); ++k) {
+        const auto r = fusions_[k](student[k], residual, teacher[k].shape());
         outputs.push_back(r.output);
         residual = r.residual;
     }
@@ -104,12 +121,12 @@ std::vector<Var> ReviewKD::review(const std::vector<Feature>& student, const std
 
 /// Without the residual path each teacher level meets the sum of the student's levels from the deepest up to this one, each
 /// transformed by itself.
-std::vector<Var> ReviewKD::review_separately(const std::vector<Feature>& student, const std::vector<Feature>& teacher) const {
+std::vector<Var> ReviewKD::review_separately(const std::vector<Var>& student, const std::vector<Var>& teacher) const {
     std::vector<Var> outputs;
-    for (size_t k = 0; k < levels; ++k) {
+    for (size_t k = 0; k < student.size(); ++k) {
         Var sum;
         for (size_t j = 0; j <= k; ++j) {
-            const Var part = separate_[k][j](level(student, j).value, {}, level(teacher, k).pre_activation.shape()).output;
+            const Var part = separate_[k][j](student[j], {}, teacher[k].shape()).output;
             sum = j == 0 ? part : add(sum, part);
         }
         outputs.push_back(sum);
@@ -118,15 +135,13 @@ std::vector<Var> ReviewKD::review_separately(const std::vector<Feature>& student
 }
 
 StepResult ReviewKD::step(const Batch& batch) {
-    const Beside<Output> t = teacher_(batch.images, true, teacher_mode_);
-    const Output s = student_->forward(batch.images, Mode::train);
-    const std::vector<Feature>& sizes = t.unjoined().features;
-    const std::vector<Var> outputs = separate_.empty() ? review(s.features, sizes) : review_separately(s.features, sizes);
+    const Beside<Output> t = teacher_(batch.images, Keep::pre_activations, teacher_mode_);
+    const Output s = student_->forward(batch.images, Mode::train, Keep::outputs);
+    const auto taught = t.then([](const Output& shown) { return levels_of(shown, &Stage::pre_activation); });
+    const std::vector<Var> reached = levels_of(s, &Stage::output), &sizes = taught.unjoined();
+    const std::vector<Var> outputs = separate_.empty() ? review(reached, sizes) : review_separately(reached, sizes);
     std::vector<Var> distances;
-    for (size_t k = 0; k < levels; ++k) {
-        const Var& target = level(t->features, k).pre_activation;
-        distances.push_back(hcl_ ? hcl(outputs[k], target) : mse(outputs[k], target));
-    }
+    for (size_t k = 0; k < outputs.size(); ++k) distances.push_back(hcl_ ? hcl(outputs[k], taught->at(k)) : mse(outputs[k], taught->at(k)));
     const Var ce = cross_entropy(s.logits, batch.labels);
     const Var weighted = scale(sum(distances), scheduled_weight_);
     return {add(ce, weighted), {ce, weighted}, s.logits};
@@ -150,22 +165,21 @@ void ReviewOptions::settle(Options& o) {
 
 std::unique_ptr<Method> ReviewOptions::make(const Setting& s, const Options& o) const { return std::make_unique<ReviewKD>(s, o, *this); }
 
-double review_weight(const std::string& teacher, const std::string& student) {
-    if (teacher == "resnet56" && student == "resnet20") return 0.6;
-    if (teacher == "resnet32x4" && student == "resnet8x4") return 5;
-    if (family_of(teacher) == "wrn" && family_of(student) == "wrn") return 5;
-    return 1;
-}
+void require_review_pair(const std::string& teacher, const std::string& student) { require_pair("reviewkd", teacher, student, needs); }
 
-void require_review_pair(const std::string& teacher, const std::string& student) {
-    const auto group = [](const std::string& name) {
-        const std::string family = family_of(name);
-        return family == "resnet-x4" ? "resnet" : family;
+double review_weight(const std::string& teacher, const std::string& student) {
+    struct Pair {
+        const char *teacher, *student;
+        double weight;
+        bool of_family;  ///< the authors take it for every pair of these families
     };
-    const std::string t = group(teacher), s = group(student);
-    if (t == s && t != "resnet-a" && t != "mhgd") return;
-    input_error("reviewkd: teacher ", teacher, " and student ", student, " cannot be paired; pairs are resnet<d> or resnet<d>x4 with "
-                "resnet<d> or resnet<d>x4, and wrn-<d>-<r> with wrn-<d>-<r>");
+    static const Pair pairs[] = {
+        {"resnet56", "resnet20", 0.6, false}, {"resnet32x4", "resnet8x4", 5, false}, {"wrn-40-2", "wrn-16-2", 5, true}};
+    for (const Pair& p : pairs) {
+        if (teacher == p.teacher && student == p.student) return p.weight;
+        if (p.of_family && of_one_family(teacher, p.teacher) && of_one_family(student, p.student)) return p.weight;
+    }
+    return 1;
 }
 
 const MethodRow reviewkd_row = {"reviewkd", "Distilling Knowledge via Knowledge Review (CVPR 2021)", "2104.09044", Teaching::one, "reviewkd",

@@ -6,6 +6,7 @@
 #include "base_error.h"
 #include "base_nearest.h"
 #include "base_safetensors.h"
+#include "net_table.h"
 
 namespace distill {
 
@@ -37,10 +38,10 @@ void require_network(const std::string& file, const std::map<std::string, std::s
                         "; name one that was trained for this");
 }
 
-Beside<Output> Teacher::operator()(const Var& images, bool pre_activation, Mode mode) const {
+Beside<Output> Teacher::operator()(const Var& images, Keep keep, Mode mode) const {
     const OnStream beside(images.backend(), stream_);
     const Recording off(nullptr);
-    return {images.backend(), stream_, network_->forward(images, mode, pre_activation)};
+    return {images.backend(), stream_, network_->forward(images, mode, keep)};
 }
 
 int generation_after(const std::map<std::string, std::string>& metadata) {

@@ -2,15 +2,18 @@
 
 #include <cmath>
 
+#include "base_error.h"
 #include "core_philox.h"
 
 namespace distill {
 namespace {
 
-Init conv_init(ConvInit init, int64_t in, int64_t out, int64_t size) {
-    const auto fan_in = static_cast<float>(in * size * size), fan_out = static_cast<float>(out * size * size);
+/// `in`, `out`: of one group; `all_out` of the layer.
+Init conv_init(ConvInit init, int64_t in, int64_t out, int64_t size, int64_t all_out) {
+    const auto fan_in = static_cast<float>(in * size * size);
     switch (init) {
-        case ConvInit::kaiming_normal_fan_out: return Init::normal(std::sqrt(2.0f / fan_out));
+        case ConvInit::kaiming_normal_fan_out: return Init::normal(std::sqrt(2.0f / static_cast<float>(all_out * size * size)));
+        case ConvInit::kaiming_normal_fan_out_of_group: return Init::normal(std::sqrt(2.0f / static_cast<float>(out * size * size)));
         case ConvInit::kaiming_normal_fan_in: return Init::normal(std::sqrt(2.0f / fan_in));
         case ConvInit::kaiming_uniform_a1: return Init::uniform(std::sqrt(3.0f / fan_in));
         case ConvInit::framework_default: return Init::uniform(1.0f / std::sqrt(fan_in));
@@ -21,30 +24,30 @@ Init conv_init(ConvInit init, int64_t in, int64_t out, int64_t size) {
 }  // namespace
 
 Conv2d::Conv2d(Parameters& parameters, const std::string& name, int64_t in, int64_t out, int64_t size, int stride, ConvInit init,
-               bool with_bias) {
-    weight = parameters.add(name + ".weight", {out, size, size, in}, Layout::convolution, conv_init(init, in, out, size));
-    const bool bias_at_zero = init == ConvInit::kaiming_normal_fan_in;
-    const Init bias_init = bias_at_zero ? Init::constant(0) : conv_init(ConvInit::framework_default, in, out, size);
+               bool with_bias, int64_t groups) {
+    if (in % groups != 0 || out % groups != 0)
+        failure("convolution ", name, ": ", in, " channels to ", out, " in ", groups, " groups ---> make both multiples of the groups");
+    const auto start = [&](ConvInit how) { return conv_init(how, in / groups, out / groups, size, out); };
+    weight = parameters.add(name + ".weight", {out, size, size, in / groups}, Layout::convolution, start(init));
+    const bool normal = start(init).kind == Init::Kind::normal;
+    const Init bias_init = normal ? Init::constant(0) : start(ConvInit::framework_default);
     if (with_bias) bias = parameters.add(name + ".bias", {1, 1, 1, out}, Layout::vector, bias_init);
     options.stride_h = options.stride_w = stride;
     options.pad_h = options.pad_w = static_cast<int>(size / 2);
-}
-
-Conv2d Conv2d::depthwise(Parameters& parameters, const std::string& name, int64_t channels, int stride) {
-    Conv2d conv;
-    conv.weight = parameters.add(name + ".weight", {channels, 3, 3, 1}, Layout::convolution, conv_init({}, 1, 1, 3));
-    conv.options = {stride, stride, 1, 1, static_cast<int>(channels)};
-    return conv;
+    options.groups = static_cast<int>(groups);
 }
 
 ConvTranspose2d::ConvTranspose2d(Parameters& parameters, const std::string& name, int64_t in, int64_t out, int64_t size,
-                                 ConvInit init) {
+                                 ConvInit init, int stride, int output_pad_, bool with_bias)
+    : output_pad(output_pad_) {
     // PyTorch counts the fan-in of what it reverses.
     const bool as_framework = init == ConvInit::framework_default;
-    const Init weight_init = as_framework ? conv_init(init, out, in, size) : conv_init(init, in, out, size);
+    const Init weight_init = as_framework ? conv_init(init, out, in, size, in) : conv_init(init, in, out, size, out);
     weight = parameters.add(name + ".weight", {in, size, size, out}, Layout::convolution, weight_init);
-    bias = parameters.add(name + ".bias", {1, 1, 1, out}, Layout::vector, as_framework ? weight_init : Init::constant(0));
-    options.pad_h = options.pad_w = static_cast<int>(size / 2);
+    const Init bias_init = as_framework ? weight_init : Init::constant(0);
+    if (with_bias) bias = parameters.add(name + ".bias", {1, 1, 1, out}, Layout::vector, bias_init);
+    options.stride_h = options.stride_w = stride;
+    options.pad_h = options.pad_w = static_cast<int>((size - 1) / 2);
 }
 
 BatchNorm::BatchNorm(Parameters& parameters, const std::string& name, int64_t channels) {
@@ -90,7 +93,7 @@ Var conv_bn(const Var& x, const Conv2d& conv, const BatchNorm& bn, Mode mode, bo
     if (mode == Mode::train || Tape::current()) return bn(conv(x), mode, relu, residual);
     Tensor folded_weight, folded_bias;
     fold_batchnorm(conv.weight.value(), bn.gamma.value(), bn.beta.value(), bn.running(), BatchNormOptions{}.epsilon, folded_weight,
-                   folded_bias);
+                   folded_bias, conv.bias.defined() ? conv.bias.value() : Tensor());
     return conv2d_inference(x, Var(folded_weight), folded_bias, conv.options, residual, relu);
 }
 

@@ -124,6 +124,14 @@ struct FoldRow {
     }
 };
 
+/// What a convolution adds, where its BatchNorm has been folded in.
+struct FoldBias {
+    const float *bias, *scale;
+    float* folded;
+    int64_t moved_bytes() const { return 4 * static_cast<int64_t>(sizeof *folded); }
+    DISTILL_HD void operator()(int64_t k) const { folded[k] += bias[k] * scale[k]; }
+};
+
 }  // namespace
 
 Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStatistics& running, const BatchNormOptions& options,
@@ -216,7 +224,7 @@ Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const Run
 }
 
 void fold_batchnorm(const Tensor& w, const Tensor& gamma, const Tensor& beta, const RunningStatistics& running, float epsilon,
-                    Tensor& folded_w, Tensor& folded_bias) {
+                    Tensor& folded_w, Tensor& folded_bias, const Tensor& bias) {
     Backend& backend = w.backend();
     const int64_t outputs = w.shape().n;
     folded_w = Tensor(backend, w.shape(), backend.activation_type());
@@ -224,6 +232,7 @@ void fold_batchnorm(const Tensor& w, const Tensor& gamma, const Tensor& beta, co
     const Tensor scale(backend, {1, 1, 1, outputs});
     for_each_element(backend, outputs, ScaleShiftOf{gamma.data(), beta.data(), running.mean.data(), running.variance.data(), epsilon,
                                                     scale.data(), folded_bias.data()});
+    if (bias.defined()) for_each_element(backend, outputs, FoldBias{bias.data(), scale.data(), folded_bias.data()});
     const int64_t per_output = w.shape().per_sample();
     with_type(folded_w.type(), [&](auto t) {
         using T = decltype(t);

@@ -1,4 +1,6 @@
 // y (N,OH,OW,K) = x (N,H,W,C) * w (K,R,S,C/groups) + bias; the backends do the arithmetic, in their activation type.
+#include <algorithm>
+
 #include "base_error.h"
 #include "core_backend.h"
 #include "core_profile.h"
@@ -76,10 +78,14 @@ Var conv2d(const Var& input, const Var& w, const Conv2dOptions& options, const V
     return bias.defined() ? add_bias(y, bias) : y;
 }
 
-Var conv_transpose2d(const Var& input, const Var& w, const Conv2dOptions& o, const Var& bias) {
+Var conv_transpose2d(const Var& input, const Var& w, const Conv2dOptions& o, const Var& bias, int output_pad) {
     const Var x = cast(input, input.backend().activation_type());
     const Shape &from = x.shape(), &k = w.shape();
-    const Shape to{from.n, (from.h - 1) * o.stride_h + k.h - 2 * o.pad_h, (from.w - 1) * o.stride_w + k.w - 2 * o.pad_w, k.c};
+    const Shape to{from.n, (from.h - 1) * o.stride_h + k.h - 2 * o.pad_h + output_pad,
+                   (from.w - 1) * o.stride_w + k.w - 2 * o.pad_w + output_pad, k.c};
+    if (output_pad < 0 || output_pad >= std::min(o.stride_h, o.stride_w))
+        failure("conv_transpose2d: output_pad ", output_pad, " with strides ", o.stride_h, " and ", o.stride_w,
+                " ---> make it fewer than both, so that the convolution that is reversed gives x's size");
     if (from.c != k.n || o.groups != 1 || to.h < 1 || to.w < 1)
         failure("conv_transpose2d: x ", to_string(from), ", w ", to_string(k), ", ", o.groups, " groups, result ", to_string(to),
                 " ---> make w (K,R,S,C), K the channels of x, in one group, and pad less than the result");

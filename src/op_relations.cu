@@ -82,7 +82,7 @@ struct KernelBackward {
 void require_same(const char* operation, const Shape& student, const Shape& teacher) {
     if (student != teacher)
         failure(operation, ": shapes ", to_string(student), " and ", to_string(teacher),
-                " of student and teacher must be equal ---> pair sensing points of as many channels");
+                " of student and teacher must be equal ---> pair stages of as many channels");
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "base_safetensors.h"
 #include "base_version.h"
 #include "core_backend.h"
+#include "net_table.h"
 #include "run_many.h"
 #include "train_schedule.h"
 #include "trainer.h"
@@ -60,10 +61,9 @@ Config measure_pretrained(Laboratory& lab, const Loader& loader, const Options& 
     return facts;
 }
 
-std::string extents(const Network& network, Laboratory& lab) {
-    const Recording off(nullptr);
-    const Var image(Tensor::zeros(*lab.backend, {1, lab.data->height, lab.data->width, 3}));
-    const Shape map = network.forward(image, Mode::evaluate).map.shape();
+/// Of the last map.
+std::string extents(const Network& network, const Laboratory& lab) {
+    const Shape map = network.stage_shape(network.stages().size() - 1, {1, lab.data->height, lab.data->width, 3});
     return text(map.h, "x", map.w, "x", map.c);
 }
 
@@ -229,7 +229,7 @@ void print_configuration(const std::string& method, const Config& rows) {
 
 void require_student(Options& o, const char* option) {
     if (o.student.empty()) input_error(option, ": no network named; there are: ", network_names());
-    family_of(o.student);  // throws for an unknown name
+    network_row(o.student);  // throws for an unknown name
 }
 
 void run_experiment(const std::string& command, const Chooser& chosen, OptionTable& table, Options& o, const Settle& settle,

@@ -4,6 +4,7 @@
 
 #include "base_error.h"
 #include "method_supervised.h"
+#include "net_table.h"
 #include "run_experiment.h"
 #include "run_many.h"
 

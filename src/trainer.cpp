@@ -10,6 +10,7 @@
 #include "core_backend.h"
 #include "core_conv_plan_store.h"
 #include "launch_kernels.h"
+#include "net_table.h"
 #include "train_checkpoint.h"
 #include "train_progress.h"
 

@@ -6,7 +6,7 @@
 #include "base_safetensors.h"
 #include "core_backend.h"
 #include "data_synth.h"
-#include "net.h"
+#include "net_table.h"
 #include "testing.h"
 
 namespace distill::testing {

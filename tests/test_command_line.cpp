@@ -1,9 +1,11 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <sstream>
 #include <thread>
@@ -17,6 +19,7 @@
 #include "complaints.h"
 #include "core_backend.h"
 #include "core_dtype.h"
+#include "cpu_waiting_threads.h"
 #include "data_synth.h"
 #include "train_progress.h"
 
@@ -67,11 +70,11 @@ TEST_CASE("command line: every subcommand explains itself") {
 
 TEST_CASE("command line: an unknown or missing subcommand lists those there are") {
     const TempFolder folder;
-    check_rejected(folder, "", {"a subcommand is missing", "data, train, eval, kd, reviewkd, info, feed, ktg, mhgd, report, compare, bench"});
-    check_rejected(folder, "trian --epochs 3", {"unknown subcommand 'trian'", "did you mean train?", "data, train, eval, kd"});
+    check_rejected(folder, "", {"a subcommand is missing", "data, train, kd, ", "reviewkd, feed, mhgd, ktg, eval, info, report, compare, bench"});
+    check_rejected(folder, "trian --epochs 3", {"unknown subcommand 'trian'", "did you mean train?", "data, train, kd"});
     check_rejected(folder, "data improt x", {"data: unknown subcommand 'improt'", "did you mean import?", "fetch, import, synth, info"});
     check_rejected(folder, "data", {"data: a subcommand is missing", "fetch, import, synth, info", "distill data --help"});
-    check_rejected(folder, "bench", {"bench: a subcommand is missing", "train, kd, reviewkd, feed, mhgd, ktg, several, svd"});
+    check_rejected(folder, "bench", {"bench: a subcommand is missing", "train, kd, ", "reviewkd, feed, mhgd, ktg, several, svd"});
     check_rejected(folder, "report", {"report: RUNS is required", "distill report --help"});
 }
 
@@ -365,6 +368,26 @@ TEST_CASE("command line: waiting threads soon give their cores away, unless the 
     CHECK(starts(own) == 1);
     CHECK(own.find("GOMP_SPINCOUNT = '77'") != std::string::npos);
     CHECK(starts(shown("OMP_WAIT_POLICY=active")) == 1);
+}
+
+TEST_CASE("command line: short turns are asked for, and nothing else about the scheduling changes") {
+    Scheduling before{}, after{};
+    bool taken = false;
+    std::thread([&] {  // one of its own: the setting is a thread's
+        before = scheduling();
+        taken = take_short_turns();
+        after = scheduling();
+    }).join();
+    if (before.policy != Scheduling::usual) return skip("the tests run under another scheduling policy than the usual one");
+    CHECK(taken);
+    CHECK(after.policy == before.policy);
+    CHECK(after.nice == before.nice);
+    utsname system{};
+    int major = 0, minor = 0;
+    REQUIRE(::uname(&system) == 0);
+    REQUIRE(std::sscanf(system.release, "%d.%d", &major, &minor) == 2);
+    if (std::make_pair(major, minor) < std::make_pair(6, 12)) return skip("turns of their own length are Linux's from 6.12 on");
+    CHECK(after.turn_ns == shortest_turn_ns);
 }
 
 TEST_CASE("command line: lines of progress fit the terminal") {

@@ -8,6 +8,7 @@
 #include "golden_formula.h"
 #include "gradcheck.h"
 #include "method_supervised.h"
+#include "net_table.h"
 #include "setting.h"
 #include "train_optim.h"
 
@@ -101,10 +102,10 @@ TEST_CASE("teacher: frozen, and seen by no tape") {
         Tape tape;
         {
             const Recording on(&tape);
-            const Output shown = *teacher(Var(batch.images.value(), true), true, mode);  // though somebody wants the images' gradient
+            const Output shown = *teacher(Var(batch.images.value(), true), Keep::outputs, mode);  // though somebody wants the images' gradient
             CHECK(tape.steps() == 0);
             CHECK(!shown.logits.needs_gradient());
-            for (const Feature& f : shown.features) CHECK(!f.value.needs_gradient());
+            for (const Var& f : features_of(shown)) CHECK(!f.needs_gradient());
         }
         // Batch statistics leave their trace in the running ones, as in the authors' code; else nothing moves.
         CHECK((evaluated(teacher, batch) != before) == drifts);

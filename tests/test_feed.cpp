@@ -170,7 +170,7 @@ TEST_CASE("factor transfer: the paraphraser learns, where the best constant answ
     double zero = 0;  // mean |map|: what the answer 0 costs
     for (int64_t step = 0; step < loader.test_steps(); ++step) {
         const Batch batch = loader.test_batch(step);
-        const Var map = (*teacher)(batch.images)->map;
+        const Var map = (*teacher)(batch.images)->map();
         zero += l1(map, scale(map, 0)).value().item() * static_cast<double>(batch.size()) / static_cast<double>(loader.test_records());
     }
     FactorTransfer method(t.setting(*teacher), t.options, own);

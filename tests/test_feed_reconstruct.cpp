@@ -57,7 +57,7 @@ TEST_CASE("reconstruct: 0 for the map itself, 1 for the means of its channels") 
     std::vector<float> means(64);
     double squares = 0, rows = 0;
     for (int64_t step = 0; step < loader.test_steps(); ++step) {
-        const std::vector<float> map = t.teacher()(loader.test_batch(step).images)->map.value().to_host();
+        const std::vector<float> map = t.teacher()(loader.test_batch(step).images)->map().value().to_host();
         for (size_t i = 0; i < map.size(); ++i) means[i % 64] += map[i], squares += static_cast<double>(map[i]) * map[i];
         rows += static_cast<double>(map.size()) / 64;
     }

@@ -11,7 +11,7 @@
 #include "data_synth.h"
 #include "graph_show.h"
 #include "markup.h"
-#include "net.h"
+#include "net_table.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -17,6 +17,7 @@
 #include "gradcheck.h"
 #include "method_kd.h"
 #include "method_supervised.h"
+#include "net_table.h"
 #include "setting.h"
 #include "train_recipes.h"
 #include "trainer.h"

@@ -8,6 +8,7 @@
 #include "golden_formula.h"
 #include "method_kd_svd.h"
 #include "method_mhgd.h"
+#include "net_table.h"
 #include "parameter_inputs.h"
 #include "run_session.h"
 #include "setting.h"
@@ -149,7 +150,7 @@ TEST_CASE("mhgd: three steps like PyTorch's") {
     }
     for (const auto& [method_name, loss] : {std::pair{"kd-svd", relation_loss}, {"kd-svdf", vector_loss}}) {
         GoldenRun run;
-        KdSvd method(run.setting(), run.options, KdSvdOptions(loss));
+        KdSvd method(run.setting(), run.options, KdSvdOptions(method_name, loss));
         run.start(method);
         compare(std::string(method_name) + "_resnet14_resnet8", method);
     }
@@ -401,8 +402,8 @@ TEST_CASE("mhgd: bad input") {
     check_rejected(folder, mhgd_a + drop, {"--batch 32", "the last", "97", "--drop-last on"});
     check_rejected(folder, mhgd_a + "--batch 1", {"--batch 1", "one image"});
     check_rejected(folder, "mhgd --teacher wrn-10-2 --teacher-weights wide.safetensors" + training,
-                   {"wrn-10-2", "32, 64, 128", "resnet8", "16, 32, 64", "do not pair"});
-    check_rejected(folder, "kd --method kd-svd --teacher wrn-10-2 --teacher-weights wide.safetensors" + training, {"do not pair"});
+                   {"mhgd: teacher wrn-10-2 and student resnet8 do not pair", "at stage 1", "32 and 16 channels"});
+    check_rejected(folder, "kd --method kd-svd --teacher wrn-10-2 --teacher-weights wide.safetensors" + training, {"kd-svd: ", "do not pair"});
     REQUIRE(run(folder, mhgd_a + "--mha-epochs 1 --heads 4 --max-steps 1 --run four").code == 0);
     const std::string mha = " --mha four/mha.safetensors ";
     check_rejected(folder, mhgd_a + mha, {"four/mha.safetensors", "4 heads", "8 heads", "resnet14"});

@@ -106,11 +106,11 @@ TEST_CASE("soft-logits: KL without the square of the temperature") {
 
 TEST_CASE("fsp, ab: networks that do not pair are refused, in one line") {
     CHECK(says(refusal<Fsp, FspOptions>("vgg7-mhgd", "vggm-mhgd", 32), {"fsp: teacher vgg7-mhgd and student vggm-mhgd do not pair", "5 and 3"}));
-    CHECK(says(refusal<Fsp, FspOptions>("resnet8x4", "resnet8", 32), {"fsp:", "sensing point 0", "64 and 16 channels", "one width"}));
-    CHECK(says(refusal<Fsp, FspOptions>("resnet8", "resnet8", 18), {"fsp: resnet8:", "points 1 and 2", "9x9 and 5x5"}));
+    CHECK(says(refusal<Fsp, FspOptions>("resnet8x4", "resnet8", 32), {"fsp:", "stage 1", "64 and 16 channels", "the same widths"}));
+    CHECK(says(refusal<Fsp, FspOptions>("resnet8", "resnet8", 18), {"fsp:", "maps of resnet8 at stages 2 and 3", "9x9 and 5x5"}));
     CHECK(refusal<Fsp, FspOptions>("wrn-10-4-tiny", "vggm-mhgd", 32).empty());  // a product is of no size
-    CHECK(says(refusal<ActivationBoundary, AbOptions>("resnet8", "vgg7-mhgd", 32), {"ab:", "3 and 5 sensing"}));
-    CHECK(says(refusal<ActivationBoundary, AbOptions>("resnet8", "wrn-10-1-tiny", 32), {"ab:", "sensing point 0", "32x32 and 16x16", "-tiny"}));
+    CHECK(says(refusal<ActivationBoundary, AbOptions>("resnet8", "vgg7-mhgd", 32), {"ab:", "3 and 5 stages"}));
+    CHECK(says(refusal<ActivationBoundary, AbOptions>("resnet8", "wrn-10-1-tiny", 32), {"ab:", "stage 1", "32x32 and 16x16", "-tiny"}));
     CHECK(refusal<ActivationBoundary, AbOptions>("resnet8x4", "wrn-10-1", 18).empty());
     CHECK(says(refusal<ActivationBoundary, AbOptions>("vgg7-mhgd", "vgg7-mhgd", 64), {"vgg7-mhgd: the images are 64x64"}));
 }

@@ -6,7 +6,7 @@
 #include "command.h"
 #include "complaints.h"
 #include "data_synth.h"
-#include "net.h"
+#include "net_table.h"
 #include "paper.h"
 #include "report.h"
 #include "train_recipes.h"

@@ -1,5 +1,5 @@
 // The networks: names and numbers of parameters, work, shapes, what the features are, folding, weight files, initial weights.
-#include "net.h"
+#include "net_table.h"
 
 #include <array>
 #include <cmath>
@@ -15,6 +15,8 @@ using namespace distill;
 using namespace distill::testing;
 
 namespace {
+
+constexpr Keep everything = Keep::outputs | Keep::pre_activations | Keep::activations;
 
 struct Built {
     Parameters parameters;
@@ -193,18 +195,17 @@ TEST_CASE("nets: shapes of the features and logits") {
     for (const Layers& l : layouts())
         for (const int64_t side : {32, 64}) {
             const Built built(l.name, 7);
-            const Output out = built.network->forward(images(2, side), Mode::train, true);
-            REQUIRE(out.features.size() == 5);
+            const Output out = built.network->forward(images(2, side), Mode::train, everything);
+            const std::vector<Var> features = features_of(out);
+            REQUIRE(features.size() == 5);
             const std::array<int64_t, 4>& w = l.width;
             const std::vector<Shape> expected = {{2, side, side, w[0]}, {2, side, side, w[1]}, {2, side / 2, side / 2, w[2]},
                                                  {2, side / 4, side / 4, w[3]}, {2, 1, 1, w[3]}};
-            for (size_t i = 0; i < 5; ++i) {
-                const Feature& f = out.features[i];
-                CHECK(f.name == "f" + std::to_string(i));
-                CHECK_MESSAGE(f.value.shape() == expected[i], l.name, " ", f.name, ": ", to_string(f.value.shape()));
-                CHECK_MESSAGE(f.pre_activation.defined() == (i > 0), l.name, " ", f.name);
-                if (i > 0) CHECK(f.pre_activation.shape() == expected[i]);
-                if (i > 0) CHECK(built.network->feature_channels()[i - 1] == expected[i].c);
+            for (size_t i = 0; i < 5; ++i)
+                CHECK_MESSAGE(features[i].shape() == expected[i], l.name, " f", i, ": ", to_string(features[i].shape()));
+            for (size_t i = 0; i < 3; ++i) {
+                CHECK_MESSAGE(out.stages[i].pre_activation.shape() == expected[i + 1], l.name, " stage ", i + 1);
+                CHECK(out.stages[i].activated.shape() == expected[i + 1]);
             }
             CHECK(out.logits.shape() == Shape{2, 1, 1, 7});
             CHECK(built.network->name() == l.name);
@@ -219,13 +220,13 @@ TEST_CASE("nets: what a teacher shows before the activation") {
             const WeightFile weights = golden_weights(built.parameters, "", "teacher.", true);
             built.parameters.from_file(weights, "the formula");
             const Var x = images(2, 16);
-            const Output plain = built.network->forward(x, mode), shown = built.network->forward(x, mode, true);
+            const Output plain = built.network->forward(x, mode), shown = built.network->forward(x, mode, everything);
             check_values(std::string(name) + ": looking changes nothing", shown.logits.value().to_host(), doubles(plain.logits));
-            for (const Feature& f : plain.features) CHECK(!f.pre_activation.defined());
-            const bool wide = family_of(name) == "wrn";
+            for (const Stage& s : plain.stages) CHECK(!s.pre_activation.defined());
+            const bool wide = std::string(name) == "wrn-16-2";
             for (size_t i = 1; i <= 3; ++i) {
-                const std::vector<float> value = shown.features[i].value.value().to_host();
-                const std::vector<float> before = shown.features[i].pre_activation.value().to_host();
+                const Stage& stage = shown.stages[i - 1];
+                const std::vector<float> value = stage.output.value().to_host(), before = stage.pre_activation.value().to_host();
                 CHECK(std::any_of(before.begin(), before.end(), [](float v) { return v < 0; }));
                 if (wide && mode == Mode::train) continue;  // batch statistics: features.csv compares those
                 std::vector<double> expected;
@@ -236,7 +237,7 @@ TEST_CASE("nets: what a teacher shows before the activation") {
                 }
                 const std::string bn = i == 3 ? "bn1." : "block" + std::to_string(i + 1) + ".layer.0.bn1.";
                 const auto of = [&](const char* kind, size_t c) { return static_cast<double>(weights.tensors.at(bn + kind).data[c]); };
-                const auto channels = static_cast<size_t>(shown.features[i].value.shape().c);
+                const auto channels = static_cast<size_t>(stage.output.shape().c);
                 for (size_t k = 0; k < value.size(); ++k) {
                     const size_t c = k % channels;
                     const double normal = (value[k] - of("running_mean", c)) / std::sqrt(of("running_var", c) + 1e-5);
@@ -244,7 +245,6 @@ TEST_CASE("nets: what a teacher shows before the activation") {
                 }
                 check_values(std::string(name) + ": the next BatchNorm of the feature", before, expected);
             }
-            CHECK(shown.features[4].pre_activation.value().to_host() == shown.features[4].value.value().to_host());
         }
 }
 
@@ -254,13 +254,9 @@ TEST_CASE("nets: unknown names list the valid ones") {
                              "wrn-16-0", "WRN-16-2", "resnet99999"}) {
         const std::string message = complaint([&] { make_network(name, 10, p); });
         CHECK(says(message, {"unknown network '" + std::string(name) + "'", "resnet20", "resnet8x4", "resnet32a", "wrn-16-2", "6n+2"}));
-        CHECK(complaint([&] { family_of(name); }) == message);
+        CHECK(complaint([&] { network_row(name); }) == message);
     }
     CHECK(p.to_file().empty());
-    CHECK(family_of("resnet110") == "resnet");
-    CHECK(family_of("resnet32x4") == "resnet-x4");
-    CHECK(family_of("resnet110a") == "resnet-a");
-    CHECK(family_of("wrn-40-2") == "wrn");
 }
 
 TEST_CASE("nets: folded evaluation equals the unfolded one") {
@@ -268,17 +264,20 @@ TEST_CASE("nets: folded evaluation equals the unfolded one") {
         Built built(name);
         built.parameters.from_file(golden_weights(built.parameters, "", "teacher.", true), "the formula");
         const Var x = images(2, 32);
-        const Output folded = built.network->forward(x, Mode::evaluate, true);
+        const Output folded = built.network->forward(x, Mode::evaluate, everything);
         Tape tape;
         const Recording on(&tape);
-        const Output unfolded = built.network->forward(x, Mode::evaluate, true);
+        const Output unfolded = built.network->forward(x, Mode::evaluate, everything);
         CHECK(tape.steps() > 0);
         const auto compare = [&](const std::string& what, const Var& a, const Var& b) {
             check_values(std::string(name) + " " + what, a.value().to_host(), doubles(b));
         };
-        for (size_t i = 0; i < 5; ++i) {
-            compare(folded.features[i].name, folded.features[i].value, unfolded.features[i].value);
-            if (i > 0) compare("pre " + folded.features[i].name, folded.features[i].pre_activation, unfolded.features[i].pre_activation);
+        const std::vector<Var> a = features_of(folded), b = features_of(unfolded);
+        REQUIRE(a.size() == 5);
+        for (size_t i = 0; i < 5; ++i) compare("f" + std::to_string(i), a[i], b[i]);
+        for (size_t i = 0; i < 3; ++i) {
+            compare("pre-activation " + std::to_string(i), folded.stages[i].pre_activation, unfolded.stages[i].pre_activation);
+            compare("activated " + std::to_string(i), folded.stages[i].activated, unfolded.stages[i].activated);
         }
         compare("logits", folded.logits, unfolded.logits);
     }

@@ -11,6 +11,7 @@
 #include "core_work_count.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
+#include "net_table.h"
 #include "queued_backend.h"
 #include "setting.h"
 #include "small_training.h"
@@ -23,8 +24,8 @@ namespace {
 const std::vector<std::string> three_stages = {"vggm-mhgd", "mobilenet-mhgd", "resnet-mhgd", "wrn-22-4", "wrn-10-4"};
 const std::vector<std::string> vggs = {"vgg16-mhgd", "vgg7-mhgd"};
 
-bool is_tiny(const std::string& name) { return without_tiny(name) != name; }
-bool is_vgg(const std::string& name) { return std::count(vggs.begin(), vggs.end(), without_tiny(name)) > 0; }
+bool is_tiny(const std::string& name) { return network_name(name).tiny; }
+bool is_vgg(const std::string& name) { return std::count(vggs.begin(), vggs.end(), network_name(name).base) > 0; }
 int64_t side_of(const std::string& name) { return is_tiny(name) ? 64 : 32; }
 
 std::vector<std::string> all_names() {
@@ -33,6 +34,8 @@ std::vector<std::string> all_names() {
     for (size_t i = 0, n = names.size(); i < n; ++i) names.push_back(names[i] + "-tiny");
     return names;
 }
+
+constexpr Keep everything = Keep::outputs | Keep::pre_activations | Keep::activations;
 
 struct Built {
     Parameters parameters;
@@ -143,7 +146,7 @@ TEST_CASE("mhgd nets: parameters and multiply-accumulates by the count of docs/p
     for (const std::string& name : vggs) CHECK(count_of(name + "-tiny") == count_of(name));
 }
 
-TEST_CASE("mhgd nets: sensing points after and before activation, features, logits") {
+TEST_CASE("mhgd nets: stages after and before activation, features, logits") {
     for (const std::string& name : all_names()) {
         if (name.rfind("vgg16", 0) == 0) continue;  // as vgg7; beside PyTorch below
         CAPTURE(name);
@@ -156,44 +159,32 @@ TEST_CASE("mhgd nets: sensing points after and before activation, features, logi
         for (const bool recorded : {false, true}) {
             Tape tape;
             const Recording on(recorded ? &tape : nullptr);
-            const Output bare = built.network->forward(x, Mode::evaluate), out = built.network->forward(x, Mode::evaluate, true);
-            REQUIRE(out.sensing.size() == expected.size());
-            REQUIRE(out.sensing_pre_activation.size() == expected.size());
-            CHECK(bare.sensing_pre_activation.empty());
+            const Output bare = built.network->forward(x, Mode::evaluate), out = built.network->forward(x, Mode::evaluate, everything);
+            REQUIRE(out.stages.size() == expected.size());
             for (size_t i = 0; i < expected.size(); ++i) {
-                CHECK(out.sensing[i].shape() == expected[i]);
-                CHECK(built.network->sensing_channels()[i] == expected[i].c);
-                std::vector<double> rectified = doubles(out.sensing_pre_activation[i]);
+                const Stage& stage = out.stages[i];
+                CHECK(stage.activated.shape() == expected[i]);
+                std::vector<double> rectified = doubles(stage.pre_activation);
                 CHECK(*std::min_element(rectified.begin(), rectified.end()) < 0);
                 for (double& v : rectified) v = std::max(v, 0.0);
-                check_values(name + ": after is before, rectified", out.sensing[i].value().to_host(), rectified, 0);
-                check_values(name + ": asking changes nothing", out.sensing[i].value().to_host(), doubles(bare.sensing[i]));
+                check_values(name + ": after is before, rectified", stage.activated.value().to_host(), rectified, 0);
+                if (name.rfind("wrn", 0) != 0) CHECK(doubles(stage.output) == rectified);
             }
-            CHECK(built.network->sensing_channels().size() == expected.size());
-            CHECK(out.map.shape() == expected.back());
-            CHECK(built.network->feature_channels().back() == out.map.shape().c);
+            CHECK(out.map().shape() == expected.back());
+            check_values(name + ": asking changes nothing", out.map().value().to_host(), doubles(bare.map()));
             CHECK(out.logits.shape() == Shape{2, 1, 1, 7});
-            REQUIRE(out.features.size() == 5);
-            for (size_t i = 0; i < 5; ++i) {
-                CHECK(out.features[i].name == "f" + std::to_string(i));
-                CHECK(out.features[i].pre_activation.defined() == (i > 0 || is_vgg(name)));
-                if (i > 0) CHECK(built.network->feature_channels()[i - 1] == out.features[i].value.shape().c);
-            }
-            CHECK(family_of(name) == (name.rfind("wrn", 0) == 0 ? "wrn" : "mhgd"));
+            CHECK(features_of(out).size() == 5);
+            CHECK(out.pooled.defined() != is_vgg(name));
         }
     }
 }
 
-TEST_CASE("mhgd nets: names that are none, and networks that ReviewKD has no pairing for") {
+TEST_CASE("mhgd nets: names that are none") {
     Parameters p(cpu());
-    for (const char* name : {"-tiny", "resnet20-tiny", "resnet32x4-tiny", "vgg16", "vgg16-mhgd-tiny-tiny", "vgg7-tiny", "wrn-10-4-",
+    for (const char* name : {"-tiny", "resnet20-tiny", "resnet32x4-tiny", "vgg17", "vgg16-mhgd-tiny-tiny", "vgg7-tiny", "wrn-10-4-",
                              "mhgd"})
         CHECK(says(complaint([&] { make_network(name, 10, p); }), {"unknown network", "vgg16-mhgd", "NAME-tiny", "6n+4"}));
     CHECK(p.to_file().empty());
-    for (const char* name : {"vgg7-mhgd", "vggm-mhgd", "mobilenet-mhgd", "resnet-mhgd", "resnet-mhgd-tiny"})
-        for (const char* other : {name, "resnet20"})
-            CHECK(says(complaint([&] { require_review_pair(name, other); }), {name, "cannot be paired"}));
-    require_review_pair("wrn-22-4-tiny", "wrn-10-4-tiny");
 }
 
 TEST_CASE("mhgd nets: images of another size are refused before a run folder is made") {
@@ -267,13 +258,13 @@ TEST_CASE("slow: golden: MHGD's networks like PyTorch's") {
             const bool teacher = mode == Mode::evaluate;
             Built built(name, 100);
             built.parameters.from_file(golden_weights(built.parameters, "", teacher ? "teacher." : "", teacher), "the formula");
-            const Output out = built.network->forward(golden_batch(cpu(), 0, side_of(name)).images, mode, true);
+            const Output out = built.network->forward(golden_batch(cpu(), 0, side_of(name)).images, mode, everything);
             const std::string row = name + (teacher ? " evaluate" : " train");
             constexpr double tolerance = 1e-5;
-            for (size_t i = 0; i < out.sensing.size(); ++i) {
+            for (size_t i = 0; i < out.stages.size(); ++i) {
                 const std::string point = std::to_string(i);
-                table.check(row, "s" + point, to_nchw(out.sensing[i].value()), tolerance);
-                table.check(row, "p" + point, to_nchw(out.sensing_pre_activation[i].value()), tolerance);
+                table.check(row, "s" + point, to_nchw(out.stages[i].activated.value()), tolerance);
+                table.check(row, "p" + point, to_nchw(out.stages[i].pre_activation.value()), tolerance);
             }
             table.check(row, "logits", to_nchw(out.logits.value()), tolerance);
             table.check(row, "parameters", static_cast<double>(built.parameters.count()), 0, 0);

@@ -188,6 +188,11 @@ TEST_CASE("fold_batchnorm: one convolution does what convolution and batchnorm_r
         CHECK(w.shape() == in[1].shape());
         CHECK(bias.shape() == Shape{1, 1, 1, 6});
         check_values("folded", conv2d_inference(in[0], Var(w), bias, o, {}, true).value().to_host(), as_double(expected.value()));
+
+        const Var own = upload(cpu(), {uniform_input("conv's bias", {1, 1, 1, 6})})[0];  // as VGG's convolutions have it
+        const Var biased = batchnorm_running(conv2d(in[0], in[1], o, own), in[2], in[3], running, {1e-3f, 0.1f, true});
+        fold_batchnorm(in[1].value(), in[2].value(), in[3].value(), running, 1e-3f, w, bias, own.value());
+        check_values("folded with a bias", conv2d_inference(in[0], Var(w), bias, o, {}, true).value().to_host(), as_double(biased.value()));
     }
 }
 

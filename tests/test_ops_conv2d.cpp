@@ -16,6 +16,7 @@ struct Setting {
     Shape x, w;
     Conv2dOptions o;
     bool bias = false;
+    int output_pad = 0;  ///< of the transposed one
 };
 
 /// Kernels, strides, paddings and groups as networks use them, and some that none does; odd sizes, C = 1, 3, 4, 16, 20.
@@ -105,10 +106,15 @@ std::vector<OpCase> transposed_cases() {
     std::vector<OpCase> all;
     for (const Setting& s : {Setting{"3x3 pad 1", {2, 5, 7, 4}, {4, 3, 3, 3}, {1, 1, 1, 1, 1}},
                              Setting{"3x3 stride 2 pad 1 with bias", {2, 4, 3, 5}, {5, 3, 3, 4}, {2, 2, 1, 1, 1}, true},
-                             Setting{"2x3, stride (2,1), pad (0,1)", {1, 3, 5, 2}, {2, 2, 3, 6}, {2, 1, 0, 1, 1}}}) {
+                             Setting{"2x3, stride (2,1), pad (0,1)", {1, 3, 5, 2}, {2, 2, 3, 6}, {2, 1, 0, 1, 1}},
+                             Setting{"4x4 stride 2 pad 1", {2, 3, 4, 3}, {3, 4, 4, 2}, {2, 2, 1, 1, 1}},
+                             Setting{"3x3 stride 2 pad 1 output pad 1", {2, 3, 4, 3}, {3, 3, 3, 4}, {2, 2, 1, 1, 1}, false, 1},
+                             Setting{"3x3 stride 3 output pad 2", {1, 2, 3, 2}, {2, 3, 3, 3}, {3, 3, 0, 0, 1}, true, 2}}) {
         OpCase op{"conv_transpose2d " + s.name, {uniform_input("tx " + s.name, s.x), uniform_input("tw " + s.name, s.w)}, {}};
         if (s.bias) op.inputs.push_back(uniform_input("tb " + s.name, {1, 1, 1, s.w.c}));
-        op.run = [o = s.o](const Inputs& in) { return conv_transpose2d(in[0], in[1], o, in.size() > 2 ? in[2] : Var()); };
+        op.run = [o = s.o, pad = s.output_pad](const Inputs& in) {
+            return conv_transpose2d(in[0], in[1], o, in.size() > 2 ? in[2] : Var(), pad);
+        };
         all.push_back(op);
     }
     return all;
@@ -181,8 +187,19 @@ TEST_CASE("conv2d: with residual and ReLU in one pass, as a frozen network runs"
 TEST_CASE("conv2d: oneDNN adds the residual where its direct kernels do, else we do") {
     for (const char* name : {"jit:sse41", "jit:avx2", "jit:avx512_core", "jit_1x1:avx2", "jit_dw:avx512_core", "jit_bf16:avx512_core_bf16"})
         CHECK_MESSAGE(adds_residual_rightly(name), name);
-    for (const char* name : {"x64:gemm:jit", "gemm:ref", "ref:any", "brgconv:avx512_core", ""})
+    for (const char* name : {"x64:gemm:jit", "gemm:ref", "ref:any", "brgconv:avx512_core", "jit_bf16_1x1:avx512_core_bf16", ""})
         CHECK_MESSAGE(!adds_residual_rightly(name), name);
+}
+
+TEST_CASE("conv2d: oneDNN has a kernel for every number of channels, in all directions") {
+    for (const auto& [in, out] : std::vector<std::pair<int64_t, int64_t>>{{3, 16}, {3, 24}, {3, 8}, {8, 8}, {12, 72}, {4, 4}, {58, 58}, {16, 12}})
+        for (const int64_t kernel : {1, 3}) {
+            Conv2dGeometry g;
+            g.x = {4, 16, 16, in}, g.w = {out, kernel, kernel, in}, g.y = {4, 16, 16, out};
+            g.pad_h = g.pad_w = static_cast<int>(kernel / 2);
+            CAPTURE(to_string(g.w));
+            for (const std::string& name : conv_implementations(g)) CHECK(name.compare(0, 3, "ref") != 0);
+        }
 }
 
 TEST_CASE("conv2d: the residual in one pass is the residual added, whichever kernel oneDNN takes") { check_residual(cpu(), 1e-5); }
@@ -217,6 +234,10 @@ TEST_CASE("conv_transpose2d: each pixel leaves its kernel, overlaps add up") {
     const Var wide = conv_transpose2d(x, w, {1, 2, 0, 0, 1});
     CHECK(wide.shape() == Shape{1, 2, 4, 1});
     CHECK(wide.value().to_host() == std::vector<float>{1, 2, 10, 20, 3, 4, 30, 40});
+    const Var padded = conv_transpose2d(x, w, {3, 3, 0, 0, 1}, {}, 1);
+    CHECK(padded.shape() == Shape{1, 3, 6, 1});  // the last row and column are reached by no kernel
+    CHECK(padded.value().to_host() == std::vector<float>{1, 2, 0, 10, 20, 0, 3, 4, 0, 30, 40, 0, 0, 0, 0, 0, 0, 0});
+    CHECK_THROWS_WITH_AS(conv_transpose2d(x, w, {2, 2, 0, 0, 1}, {}, 2), doctest::Contains("output_pad 2"), std::runtime_error);
     CHECK_THROWS_WITH_AS(conv_transpose2d(Var(Tensor::zeros(cpu(), {1, 2, 2, 3})), w), doctest::Contains("(1,2,2,3)"), std::runtime_error);
 }
 

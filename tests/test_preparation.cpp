@@ -29,8 +29,8 @@ class MapFirst final : public StudentMethod {
         p.sgd = {0.5f, 0.25f, false};
         p.step = [this](const Batch& batch) {
             const Beside<Output> shown = teacher_(batch.images);
-            const Var own = student_->forward(batch.images, Mode::train).map;
-            return scale(mse(own, shown->map), weight);
+            const Var own = student_->forward(batch.images, Mode::train).map();
+            return scale(mse(own, shown->map()), weight);
         };
         return p;
     }

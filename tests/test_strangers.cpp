@@ -6,7 +6,7 @@
 #include "complaints.h"
 #include "core_backend.h"
 #include "data_synth.h"
-#include "net.h"
+#include "net_table.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <random>
 
 #include "cpu_conv2d.h"
 #include "cpu_simd.h"
+#include "exact_conv.h"
 #include "testing.h"
 
 using namespace distill;
@@ -25,28 +25,6 @@ Conv2dGeometry geometry(int64_t images, int64_t height, int64_t width, int64_t i
     return g;
 }
 
-std::vector<float> normal(int64_t n, uint32_t seed) {
-    std::mt19937 random(seed);
-    std::normal_distribution<float> draw;
-    std::vector<float> values(static_cast<size_t>(n));
-    for (float& v : values) v = draw(random);
-    return values;
-}
-
-/// One convolution's three directions, from the same numbers.
-struct Answers {
-    std::vector<float> y, dx, dw;
-};
-template <class Convolve>  // anything with Backend's three functions' arguments
-Answers answers(Convolve& by, const Conv2dGeometry& g) {
-    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2), dy = normal(g.y.size(), 3);
-    Answers a{std::vector<float>(dy.size()), std::vector<float>(x.size()), std::vector<float>(w.size())};
-    by.forward(g, x.data(), w.data(), {}, a.y.data());
-    by.backward_data(g, dy.data(), w.data(), a.dx.data());
-    by.backward_weights(g, x.data(), dy.data(), a.dw.data());
-    return a;
-}
-
 /// The direct form: this program's without minimal filtering.
 struct Direct {
     std::unique_ptr<Backend> backend = make_cpu_backend({0, Precision::fp32, true, false});
@@ -54,47 +32,6 @@ struct Direct {
     void backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) { backend->conv2d_backward_data(g, dy, w, dx, false); }
     void backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) { backend->conv2d_backward_weights(g, x, dy, dw); }
 };
-
-struct Exact {
-    std::vector<double> y, dx, dw;
-};
-Exact exact(const Conv2dGeometry& g) {
-    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2), dy = normal(g.y.size(), 3);
-    Exact e{std::vector<double>(dy.size()), std::vector<double>(x.size()), std::vector<double>(w.size())};
-    const int64_t in = g.x.c, out = g.y.c;
-    for (int64_t n = 0; n < g.y.n; ++n)
-        for (int64_t i = 0; i < g.y.h; ++i)
-            for (int64_t j = 0; j < g.y.w; ++j)
-                for (int64_t r = 0; r < 3; ++r)
-                    for (int64_t s = 0; s < 3; ++s) {
-                        const int64_t row = i + r - g.pad_h, column = j + s - g.pad_w;
-                        if (row < 0 || row >= g.x.h || column < 0 || column >= g.x.w) continue;
-                        const int64_t at_x = ((n * g.x.h + row) * g.x.w + column) * in, at_y = ((n * g.y.h + i) * g.y.w + j) * out;
-                        for (int64_t k = 0; k < out; ++k) {
-                            const int64_t at_w = ((k * 3 + r) * 3 + s) * in;
-                            const double gradient = dy[static_cast<size_t>(at_y + k)];
-                            double sum = 0;
-#pragma omp simd reduction(+ : sum)
-                            for (int64_t c = 0; c < in; ++c) {
-                                sum += double{x[static_cast<size_t>(at_x + c)]} * w[static_cast<size_t>(at_w + c)];
-                                e.dx[static_cast<size_t>(at_x + c)] += gradient * w[static_cast<size_t>(at_w + c)];
-                                e.dw[static_cast<size_t>(at_w + c)] += gradient * x[static_cast<size_t>(at_x + c)];
-                            }
-                            e.y[static_cast<size_t>(at_y + k)] += sum;
-                        }
-                    }
-    return e;
-}
-
-/// The largest difference over the root mean square of what is right.
-double error(const std::vector<float>& found, const std::vector<double>& right) {
-    double largest = 0, squares = 0;
-    for (size_t i = 0; i < found.size(); ++i) {
-        largest = std::max(largest, std::abs(found[i] - right[i]));
-        squares += right[i] * right[i];
-    }
-    return largest / std::sqrt(squares / static_cast<double>(right.size()));
-}
 
 }  // namespace
 
@@ -117,12 +54,10 @@ TEST_CASE("winograd: all directions near the sums in double, for many channels, 
         REQUIRE(Winograd::fits(g));
         const Exact right = exact(g);
         const Answers found = answers(winograd, g), plain = answers(direct, g);
-        // Errors of a sum's terms add up as a random walk; each may be some tens of roundings, since transforms add and cancel.
-        const auto bound = [](int64_t depth) { return 64 * std::ldexp(1.0, -24) * std::sqrt(static_cast<double>(depth)); };
         const std::vector<std::pair<double, double>> errors = {{error(found.y, right.y), error(plain.y, right.y)},
                                                                {error(found.dx, right.dx), error(plain.dx, right.dx)},
                                                                {error(found.dw, right.dw), error(plain.dw, right.dw)}};
-        const double bounds[] = {bound(9 * g.x.c), bound(9 * g.y.c), bound(std::max<int64_t>(36, g.y.size() / g.y.c))};
+        const double bounds[] = {error_bound(9 * g.x.c), error_bound(9 * g.y.c), error_bound(std::max<int64_t>(36, g.y.size() / g.y.c))};
         for (size_t i = 0; i < 3; ++i) {
             CHECK(errors[i].first < bounds[i]);
             CHECK(errors[i].second < bounds[i]);

@@ -58,11 +58,11 @@ for part in "${parts[@]}"; do
         ktg)  # KTG's own training, of 16 epochs
             train ktg ktg search --data "$data" --dataset cifar100 --per-class 100 --nodes 2 --target resnet8 --models resnet8,resnet20 \
                 --trials 200 --epochs 16 --best 1 --retrain-seeds 5 --jobs 2 --devices cpu --threads $((2 * threads)) --quiet ;;
-        mhgd)  # a teacher that is clearly better, of the same images
+        mhgd)  # a teacher that is clearly better, of the same images and widths: attention on its maps is given to the student's
             train wrn-16-2 train --net wrn-16-2 "${fifth[@]}" --seed 0
-            with=(--student wrn-10-1 --teacher wrn-16-2 --teacher-weights "$(file wrn-16-2)")
+            with=(--student wrn-10-2 --teacher wrn-16-2 --teacher-weights "$(file wrn-16-2)")
             for s in 0 1 2; do
-                train "wrn-alone/s$s" train --net wrn-10-1 "${fifth[@]}" --seed $s
+                train "wrn-alone/s$s" train --net wrn-10-2 "${fifth[@]}" --seed $s
                 train "wrn-kd/s$s" kd "${fifth[@]}" "${with[@]}" --seed $s
                 train "wrn-mhgd/s$s" mhgd "${fifth[@]}" "${with[@]}" --mha-epochs 10 --seed $s
             done ;;

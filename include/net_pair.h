@@ -1,0 +1,28 @@
+// net_pair.h: which teacher and student a method can pair, and why not.
+// defines: Need, require_pair
+#pragma once
+#include <string>
+#include <vector>
+
+#include "net.h"
+
+namespace distill {
+
+/// What a method asks of two networks, beside as many stages of each; the last two for the images that it is given.
+enum class Need {
+    two_stages,      ///< two or more
+    pooled_vector,   ///< both have one (Output::pooled)
+    same_channels,   ///< each stage's map has as many
+    same_sizes,      ///< each stage's map is as high and as wide
+    sizes_by_halving ///< in each network: halving a map's size, once or several times, gives the next one's
+};
+
+/// InputError that names the method, both networks, and the first need that they do not meet: what each has, and what to name instead.
+/// With an image (1,H,W,3) also Network::require_images of both.
+void require_pair(const std::string& method, const Network& teacher, const Network& student, const std::vector<Need>& needs,
+                  const Shape& image = {});
+/// The same of networks by name, before a weight is loaded.
+void require_pair(const std::string& method, const std::string& teacher, const std::string& student, const std::vector<Need>& needs,
+                  const Shape& image = {});
+
+}  // namespace distill

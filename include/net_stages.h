@@ -1,0 +1,35 @@
+// net_stages.h: the plan that most networks follow: a stem, then stages of blocks of one kind.
+// defines: StagePlan
+#pragma once
+#include <string>
+#include <vector>
+
+#include "net.h"
+
+namespace distill {
+
+/// Each stage but the first begins with stride 2.
+struct StagePlan {
+    int64_t stem;                 ///< channels
+    std::vector<int64_t> widths;  ///< channels of each stage's output
+    std::vector<int> blocks;      ///< of each stage
+    int stem_stride = 1;
+
+    std::vector<StageLayout> layout() const {
+        std::vector<StageLayout> all;
+        int stride = stem_stride;
+        for (const int64_t width : widths) all.push_back({width, stride}), stride *= 2;
+        return all;
+    }
+    /// A list of blocks for each stage, each block built by make(stage and block, counted from 0, channels in, channels out, stride) in order.
+    template <class Block, class Make>
+    std::vector<std::vector<Block>> build(const Make& make) const {
+        std::vector<std::vector<Block>> all(widths.size());
+        int64_t in = stem;
+        for (size_t s = 0; s < widths.size(); ++s)
+            for (int b = 0; b < blocks[s]; ++b, in = widths[s]) all[s].push_back(make(s, b, in, widths[s], s > 0 && b == 0 ? 2 : 1));
+        return all;
+    }
+};
+
+}  // namespace distill

@@ -1,0 +1,61 @@
+#include "net_table.h"
+
+#include <algorithm>
+
+#include "base_error.h"
+#include "base_nearest.h"
+
+namespace distill {
+
+// Each is defined at the end of its network's file.
+extern const NetworkRow resnet_row, resnet_x4_row, resnet_a_row, resnet_mhgd_row;  // net_resnet.cpp
+extern const NetworkRow wrn_row, wrn_mhgd_row;                                     // net_wrn.cpp
+extern const NetworkRow vgg_mhgd_row, staged_mhgd_row;                             // net_mhgd.cpp
+
+const std::vector<const NetworkRow*>& network_rows() {
+    static const std::vector<const NetworkRow*> rows{&resnet_row,   &resnet_x4_row,   &resnet_a_row, &wrn_row,
+                                                     &wrn_mhgd_row, &resnet_mhgd_row, &vgg_mhgd_row, &staged_mhgd_row};
+    return rows;
+}
+
+namespace {
+
+struct Found {
+    const NetworkRow& row;
+    NetworkMaker make;
+};
+
+Found found(const std::string& whole) {
+    const NetworkName name = network_name(whole);
+    const auto& rows = network_rows();
+    for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
+        if (name.tiny && !(*row)->tiny) continue;
+        if (NetworkMaker make = (*row)->parse(name)) return {**row, std::move(make)};
+    }
+    input_error("unknown network '", whole, "'; there are: ", network_names());
+}
+
+}  // namespace
+
+const NetworkRow& network_row(const std::string& name) { return found(name).row; }
+
+std::unique_ptr<Network> make_network(const std::string& name, int classes, Parameters& parameters, const std::string& prefix) {
+    const Found network = found(name);
+    const std::string before = parameters.belongs_to(name);
+    auto made = network.make({name, classes, parameters, prefix, network.row.classifier});
+    parameters.belongs_to(before);
+    return made;
+}
+
+std::string network_names() {
+    std::string all;
+    std::vector<std::string> tiny;
+    for (const NetworkRow* row : network_rows()) {
+        all += (all.empty() ? "" : ", ") + std::string(row->examples);
+        if (*row->rule) all += std::string(" (") + row->rule + ")";
+        if (row->tiny && std::count(tiny.begin(), tiny.end(), row->tiny) == 0) tiny.push_back(row->tiny);
+    }
+    return all + "; for images of 64x64 NAME-tiny (of " + joined(tiny, " and ") + ")";
+}
+
+}  // namespace distill
