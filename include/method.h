@@ -142,7 +142,7 @@ enum class Teaching { none, one, several };
 struct MethodRow {
     const char* name;    ///< in config.csv, data/paper and --method, and the subcommand
     const char* title;   ///< for --help
-    const char* source;  ///< arXiv id, or where it was published
+    const char* source;  ///< its id at arXiv, or where it was published
     Teaching teachers;
     const char* recipe;  ///< by which it trains unless told otherwise (train_recipes.h)
     std::unique_ptr<MethodOptions> (*options)();

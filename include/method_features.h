@@ -1,5 +1,6 @@
 // method_features.h: the step that most distillations share, and what several of them compare maps with.
-// defines: answers_of, mean_logits, sum, kd_loss, DistillWeights, FeatureDistillation, FeatureLoss, pooled_like, feature_loss, ChainEnd, ConvChain
+// defines: answers_of, mean_logits, sum, kd_loss, DistillWeights, FeatureDistillation, FeatureLoss, pooled_like, feature_loss, ChainEnd,
+//          ConvChain
 #pragma once
 #include <optional>
 #include <string>

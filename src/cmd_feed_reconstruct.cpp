@@ -158,8 +158,9 @@ Teachers load_alone(Backend& backend, const Options& o, int classes) {
 }
 
 /// One pair, to its row.
-std::vector<std::string> reconstruct(Laboratory& lab, Loader& loader, const Options& o, const ReconstructOptions& own, const RunFolder& folder, const Subject& subject,
-                                     const Teacher& student, const Teacher& teacher, size_t index, bool resume) {
+std::vector<std::string> reconstruct(Laboratory& lab, Loader& loader, const Options& o, const ReconstructOptions& own,
+                                     const RunFolder& folder, const Subject& subject, const Teacher& student, const Teacher& teacher,
+                                     size_t index, bool resume) {
     MapDecoder decoder(*lab.backend, loader, student, teacher, o, own);
     PreparationPhase training(*lab.backend, loader, decoder.preparation("decoder" + std::to_string(index)), o);
     if (resume) training.take_from(read_checkpoint(folder.checkpoint()), folder.checkpoint());

@@ -71,7 +71,8 @@ void add_kd_command(CLI::App& app) {
     t.attach(*sub);
     sub->callback([c] {
         if (const std::string& id = c->options.preset; !id.empty())
-            if (const std::string method = Preset(c->table, id).row().method; is_kin_of_kd(method)) c->table.set("method", method, "--preset " + id);
+            if (const std::string named = Preset(c->table, id).row().method; is_kin_of_kd(named))
+                c->table.set("method", named, "--preset " + id);
         set_defaults(*c);
         set_untold("kd", c->table, c->options, c->method);
         run_experiment("kd", [c] { return c->chosen(); }, c->table, c->options, [c](Options& final) { settle(*c, final); });

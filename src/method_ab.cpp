@@ -44,6 +44,6 @@ Var ActivationBoundary::transfer_loss(const Batch& batch) const {
 std::unique_ptr<Method> AbOptions::make(const Setting& s, const Options& o) const { return std::make_unique<ActivationBoundary>(s, o, *this); }
 
 const MethodRow ab_row = {"ab", "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons (AAAI 2019)",
-                          "1811.03233", Teaching::one, "mhgd", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<AbOptions>(); }};
+                          "AAAI 2019", Teaching::one, "mhgd", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<AbOptions>(); }};
 
 }  // namespace distill

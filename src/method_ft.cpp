@@ -85,7 +85,7 @@ void FtOptions::settle(Options& o) {
 
 std::unique_ptr<Method> FtOptions::make(const Setting& s, const Options& o) const { return std::make_unique<FactorTransfer>(s, o, *this); }
 
-const MethodRow ft_row = {"ft", "Paraphrasing Complex Network: Network Compression via Factor Transfer (NeurIPS 2018)", "1802.04977",
+const MethodRow ft_row = {"ft", "Paraphrasing Complex Network: Network Compression via Factor Transfer (NeurIPS 2018)", "NeurIPS 2018",
                           Teaching::one, "feed", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<FtOptions>(); }};
 
 }  // namespace distill

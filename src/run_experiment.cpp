@@ -151,7 +151,8 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
         return !b.empty() && std::count(a.begin(), a.end(), ',') == std::count(b.begin(), b.end(), ',');
     };
     for (const auto& [name, value] : then) {
-        const bool of_kin = name == "method" && table.has(name) && std::count(table.at(name).choices.begin(), table.at(name).choices.end(), value);
+        const auto among = [v = value](const std::vector<std::string>& choices) { return std::count(choices.begin(), choices.end(), v) > 0; };
+        const bool of_kin = name == "method" && table.has(name) && among(table.at(name).choices);
         if (name == "method" && !of_kin && value != method)
             input_error(folder.path().string(), ": was started with: distill ", command_of(value),
                         "; resume it with that, or start anew in another folder");

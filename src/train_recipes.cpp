@@ -14,7 +14,8 @@ constexpr const char* of_reviewkd = "125.3,123.0,113.9,63.0,62.1,66.7";  // docs
 const std::vector<Recipe>& recipes() {
     static const std::vector<Recipe> all = {
         {"reviewkd", "docs/papers.md §5.7", 240, "150,180,210", 0.1, 128, true, false, "zero", of_reviewkd},
-        // The CRD benchmark's schedule (§7), on which ReviewKD's tables compare, with ReviewKD's normalisation; and with its own.
+        // The CRD benchmark's schedule (§7), on which ReviewKD's tables compare, with ReviewKD's normalisation; and with its own, and its
+        // script's weights and lengths (its FT compares maps of the factors' attention, ours the factors themselves).
         {"kd", "docs/papers.md §7", 240, "150,180,210", 0.05, 64, false, false, "zero", of_reviewkd},
         {"crd",
          "docs/papers.md §7; HobbitLong/RepDistiller b84f547",

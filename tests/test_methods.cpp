@@ -167,7 +167,8 @@ TEST_CASE("methods: each option says of what kind it is, and readers of config.c
     for (const char* name : {"resume", "quiet", "runs", "side-by-side", "run"}) CHECK_MESSAGE(role_of(name) == Role::driver, name);
     Options o;
     const std::string key = SharedLaboratories::key(o);
-    for (const char* name : {"data=", "dataset=", "per-class=", "val=", "normalize=", "device=", "threads=", "precision=", "deterministic=", "winograd="})
+    for (const char* name : {"data=", "dataset=", "per-class=", "val=", "normalize=", "device=", "threads=", "precision=",
+                             "deterministic=", "winograd="})
         CHECK(key.find(name) != std::string::npos);
     o.lr = 0.5;
     CHECK(SharedLaboratories::key(o) == key);
@@ -203,8 +204,8 @@ TEST_CASE("methods: --recipe sets whose schedule and weights a method has, and w
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
     const Config config = read_config(folder / "r/config.csv");
-    for (const auto& [option, value] : {std::pair{"recipe", "crd"}, {"epochs", "240"}, {"lr", "0.05"}, {"lr-steps", "150,180,210"}, {"nesterov", "off"},
-                                        {"batch", "32"}, {"beta", "200"}})
+    for (const auto& [option, value] : {std::pair{"recipe", "crd"}, {"epochs", "240"}, {"lr", "0.05"}, {"lr-steps", "150,180,210"},
+                                        {"nesterov", "off"}, {"batch", "32"}, {"beta", "200"}})
         CHECK_MESSAGE(value_of(config, option) == value, option);
     CHECK(value_of(config, "info.by_hand") == "batch=32 (64); paraphraser-epochs=1 (30)");
     check_rejected(folder, "ft --recipe feed --resume --run r", {"--recipe feed", "was started with crd"});
@@ -278,7 +279,7 @@ TEST_CASE("methods: in bfloat16 each loss begins near the float one") {
         };
         const std::vector<double> exact = losses(Precision::fp32), rounded = losses(Precision::bf16);
         REQUIRE(rounded.size() == exact.size());
-        for (size_t i = 0; i < exact.size(); ++i) CHECK(std::fabs(rounded[i] - exact[i]) <= 0.1 * std::fabs(exact[i]));  // a loss whose weight begins at 0 is 0
+        for (size_t i = 0; i < exact.size(); ++i) CHECK(std::fabs(rounded[i] - exact[i]) <= 0.1 * std::fabs(exact[i]));
     }
 }
 
