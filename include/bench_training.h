@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base_stats.h"
 #include "core_backend.h"
 #include "core_profile.h"
 #include "data_loader.h"

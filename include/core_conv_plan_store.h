@@ -50,8 +50,8 @@ std::optional<ConvChoice> parse_conv_choice(const std::string& text);  ///< none
 /// gradient is rounded must not hang on which plan was faster.
 ConvChoice best_choice(const ConvKey& key, std::vector<ConvChoice> timed);
 
-/// One backend's choices, which are one training's. Behind it stand the process's: trainings side by side on cards of one name measure
-/// once and take the same plans. What was loaded is this training's own and comes first, whatever others chose.
+/// Holds the plans chosen for one training's backend. New choices are shared within the process, so that trainings side by side on cards of
+/// one name measure once and take the same plans. Plans loaded from a run's file take precedence.
 class ConvPlanStore {
   public:
     ConvPlanStore(std::string device, std::string library) : device_(std::move(device)), library_(std::move(library)) {}

@@ -7,7 +7,7 @@
 
 namespace distill {
 
-struct ConvPlans;  // cpu_conv2d.cpp
+class CpuConvolutions;  // cpu_conv2d.h
 
 class CpuBackend : public Backend {
   public:
@@ -41,7 +41,7 @@ class CpuBackend : public Backend {
 
   private:
     std::unique_ptr<Arena> arena_;
-    std::unique_ptr<ConvPlans> plans_;
+    std::unique_ptr<CpuConvolutions> convolutions_;
     std::vector<float> partial_sums_;  ///< batchnorm's scratch, grown once
 };
 

@@ -1,5 +1,6 @@
 // cudnn_graph.h: cuDNN 9's graph API for one convolution: descriptors, operation graphs, the engines offered for them, plans.
-// defines: cudnn_version, error_words, CudnnDescriptor, CudnnTarget, CudnnConvGraph, CudnnPlan, missing_engines_note, keeps_promises
+// defines: error_words, cudnn_version, cudnn_type_of, CudnnDescriptor, CudnnTarget, CudnnPlan, CudnnConvGraph, missing_engines_note,
+//          keeps_promises
 #pragma once
 #include <cudnn.h>
 
@@ -9,7 +10,7 @@
 #include <vector>
 
 #include "core_conv_plan_store.h"
-#include "cuda_backend.h"
+#include "cuda_owned.h"
 
 #if CUDNN_MAJOR < 9
 #error "cuDNN 9 or later is needed: install one, or name its folder with make CUDNN_HOME=/path"

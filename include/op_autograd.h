@@ -60,7 +60,7 @@ class Var {
 };
 
 /// The record of one step: how each result hands its gradient to its inputs. One tape serves all steps of a training and keeps its
-/// memory. A result nobody asked a gradient of is skipped on the way back.
+/// memory. A result nobody asked a gradient of is skipped in the backward pass.
 ///
 /// Each operation goes back on the stream that it was recorded on. A side stream first waits for what stream 0 was given; stream 0
 /// waits for all side streams used since. Side streams wait for each other only where they meet in one value's gradient: who adds to

@@ -4,7 +4,7 @@
 //   G = Q·T·Qᵀ by Householder reflections, T tridiagonal;  eigenvalues of T by counting (Sturm sequences), sixteen points at a time;
 //   1/(λ + iδ − T) applied to vectors, a tridiagonal solve: its imaginary part is a filter that passes only eigenvalues within δ of λ
 //   (inverse iteration), its real part the inverse of λ − T, cut off smoothly at δ.
-// defines: multiple_of, Tridiagonal, tridiagonalize, apply_q, largest_eigenvalues, apply_resolvent, orthonormalize, leading_eigenvectors
+// defines: eigen, multiple_of, Tridiagonal, tridiagonalize, apply_q, largest_eigenvalues, apply_resolvent, orthonormalize, leading_eigenvectors
 #pragma once
 #include <cmath>
 

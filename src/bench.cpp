@@ -17,13 +17,14 @@
 
 #include "base_csv.h"
 #include "base_error.h"
-#include "base_nearest.h"
-#include "bench_cpu_peak.h"
+#include "base_texts.h"
 #include "bench_feed.h"
 #include "bench_svd.h"
 #include "bench_training.h"
 #include "core_profile.h"
 #include "core_work_count.h"
+#include "cpu_peak.h"
+#include "device.h"
 #include "launch_kernels.h"
 
 namespace distill {

@@ -10,8 +10,6 @@ const char* name_of(DType type) { return type == DType::f32 ? "float" : type == 
 
 }  // namespace
 
-std::string to_string(const Shape& s) { return text('(', s.n, ',', s.h, ',', s.w, ',', s.c, ')'); }
-
 Tensor::Tensor(Backend& backend, Shape shape, DType type)
     : block_(backend.arena().obtain(static_cast<size_t>(shape.size() * bytes_of(type)))), shape_(shape), type_(type) {}
 

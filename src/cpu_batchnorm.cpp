@@ -1,7 +1,7 @@
 // Batch normalisation on the CPU. It is bound by memory, so it makes two passes each way and nothing else touches the map:
 //   forward:  Σ(x − p), Σ(x − p)²  |  y = relu(a·x + b + residual)             p: the first row, against cancellation
 //   backward: Σg, Σg·(x − mean)    |  dx = a·g + u·(x − mean) + v              g = dy where y > 0, kept as dresidual if asked
-// Without a residual y > 0 where γ·(x − mean)/√(var + ε) + β > 0: a third of the way back's reading less.
+// Without a residual y > 0 where γ·(x − mean)/√(var + ε) + β > 0: the backward pass reads a third less.
 // Rows are summed in chunks whose size depends on the shape alone: float inside a chunk, double across chunks, in order. The result
 // is the same for any number of threads.
 #include <algorithm>

@@ -12,7 +12,7 @@
 
 #include "base_error.h"
 #include "core_work_count.h"
-#include "cpu_backend.h"
+#include "core_profile.h"
 #include "launch.h"
 #include "launch_conv_epilogue.h"
 
@@ -23,8 +23,6 @@ using dnnl::memory;
 using Dims = memory::dims;
 using Tag = memory::format_tag;
 constexpr auto f32 = memory::data_type::f32;
-
-enum class Direction { forward, backward_data, backward_weights };
 
 const dnnl::engine& engine() {
     static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
@@ -49,8 +47,6 @@ memory::desc our_weights(const Conv2dGeometry& g, DType type) {
     return {weight_dims(g), data_type(type), Dims{g.w.n / g.groups * k, k, c, r, s}};
 }
 memory::desc any_weights(const Conv2dGeometry& g, DType type) { return {weight_dims(g), data_type(type), Tag::any}; }
-
-}  // namespace
 
 /// One argument of a primitive: our memory, and, where the kernel wants another layout, a copy in that layout.
 class Operand {
@@ -83,9 +79,11 @@ class Operand {
     std::optional<dnnl::reorder> reorder_;
 };
 
-class ConvPlan {
+}  // namespace
+
+class CpuConvolutions::Plan {
   public:
-    ConvPlan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue) {
+    Plan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue) {
         // The image layer: let oneDNN choose; everything else stays as it lies.
         const bool narrow = g.x.c < 16 && g.groups == 1;
         const auto x_any = activation(g.x, g.type, narrow ? Tag::any : Tag::nhwc);
@@ -180,23 +178,6 @@ class ConvPlan {
 
 namespace {
 
-ConvPlan& plan(ConvPlans& plans, const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue = {}) {
-    const ConvPlans::Key key{static_cast<int64_t>(direction), g.x.n, g.x.h, g.x.w, g.x.c, g.w.n, g.w.h, g.w.w, g.w.c, g.y.h, g.y.w,
-                             g.stride_h, g.stride_w, g.pad_h, g.pad_w, g.groups,
-                             (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr), omp_get_max_threads(),
-                             static_cast<int64_t>(g.type)};
-    auto& slot = plans.by_key[key];
-    if (!slot) {
-        try {
-            slot = std::make_unique<ConvPlan>(g, direction, epilogue);
-        } catch (const dnnl::error& e) {
-            failure("oneDNN: convolution x ", to_string(g.x), ", w ", to_string(g.w), ", stride ", g.stride_h, ", groups ", g.groups, ": ",
-                    e.what());
-        }
-    }
-    return *slot;
-}
-
 /// While it lives a convolution goes by minimal filtering: the benchmark and the profiler are told. `written`: the map, or gradient of one,
 /// that the tiles cover.
 class ByWinograd {
@@ -238,31 +219,50 @@ void relu(int64_t n, T* y) {
 
 bool adds_residual_rightly(const std::string& implementation) { return implementation.compare(0, 3, "jit") == 0; }
 
-ConvPlans::ConvPlans(bool winograd_) : use_winograd(winograd_) {}
-ConvPlans::~ConvPlans() = default;
+CpuConvolutions::CpuConvolutions(bool winograd) : use_winograd_(winograd) {}
+CpuConvolutions::~CpuConvolutions() = default;
 
-void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
-    if (plans_->by_winograd(g)) {
-        const ByWinograd told(*this, plans_->winograd, g, g.y);
-        return plans_->winograd.forward(g, x, w, epilogue, y);
+CpuConvolutions::Plan& CpuConvolutions::plan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue) {
+    const Key key{static_cast<int64_t>(direction), g.x.n, g.x.h, g.x.w, g.x.c, g.w.n, g.w.h, g.w.w, g.w.c, g.y.h, g.y.w,
+                             g.stride_h, g.stride_w, g.pad_h, g.pad_w, g.groups,
+                             (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr), omp_get_max_threads(),
+                             static_cast<int64_t>(g.type)};
+    auto& slot = plans_[key];
+    if (!slot) {
+        try {
+            slot = std::make_unique<Plan>(g, direction, epilogue);
+        } catch (const dnnl::error& e) {
+            failure("oneDNN: convolution x ", to_string(g.x), ", w ", to_string(g.w), ", stride ", g.stride_h, ", groups ", g.groups, ": ",
+                    e.what());
+        }
     }
-    plan(*plans_, g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
+    return *slot;
+}
+
+void CpuConvolutions::forward(Backend& backend, const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue,
+                              void* y) {
+    if (by_winograd(g)) {
+        const ByWinograd told(backend, winograd_, g, g.y);
+        return winograd_.forward(g, x, w, epilogue, y);
+    }
+    plan(g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
     if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
-bool CpuBackend::adds_backward_data(const Conv2dGeometry& g) const { return plans_->by_winograd(g); }
-void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {
-    if (plans_->by_winograd(g)) {
-        const ByWinograd told(*this, plans_->winograd, g, g.x);
-        return plans_->winograd.backward_data(g, dy, w, dx, add);
+
+void CpuConvolutions::backward_data(Backend& backend, const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {
+    if (by_winograd(g)) {
+        const ByWinograd told(backend, winograd_, g, g.x);
+        return winograd_.backward_data(g, dy, w, dx, add);
     }
-    plan(*plans_, g, Direction::backward_data).backward_data(dy, w, dx);
+    plan(g, Direction::backward_data).backward_data(dy, w, dx);
 }
-void CpuBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
-    if (plans_->by_winograd(g)) {
-        const ByWinograd told(*this, plans_->winograd, g, g.y);
-        return plans_->winograd.backward_weights(g, x, dy, dw);
+
+void CpuConvolutions::backward_weights(Backend& backend, const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
+    if (by_winograd(g)) {
+        const ByWinograd told(backend, winograd_, g, g.y);
+        return winograd_.backward_weights(g, x, dy, dw);
     }
-    plan(*plans_, g, Direction::backward_weights).backward_weights(x, dy, dw);
+    plan(g, Direction::backward_weights).backward_weights(x, dy, dw);
 }
 
 }  // namespace distill

@@ -7,7 +7,8 @@
 #include <cstdio>
 #include <thread>
 
-#include "cuda_backend.h"
+#include "core_tensor.h"
+#include "cuda_owned.h"
 #include "launch_conv_epilogue.h"
 
 namespace distill {
@@ -61,11 +62,6 @@ void note_missing_engines(const ConvKey& key, const CudnnConvGraph& graph) {
     if (said || missing_engines_note(key, false, cudnnGetVersion()).empty()) return;  // before the heuristics are asked once more
     const std::string note = missing_engines_note(key, graph.offers_compiled_engines(), cudnnGetVersion());
     if (!note.empty() && !said.exchange(true)) std::printf("%s\n", note.c_str());
-}
-
-ConvOperands operands(const void* x, const void* w, const void* y, const ConvEpilogue& epilogue = {}) {
-    // cuDNN has no const memory; inputs are only read
-    return {const_cast<void*>(x), const_cast<void*>(w), const_cast<void*>(y), epilogue};
 }
 
 }  // namespace
@@ -210,16 +206,5 @@ void CudaConvolutions::refuse_while_capturing(const ConvKey& key, const char* wh
     if (status != cudaStreamCaptureStatusNone)
         failure("convolution ", to_string(key), " ", what, " while a CUDA graph is captured ---> run one eager step of these shapes first");
 }
-
-void CudaBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
-    convolutions_->run(ConvDirection::forward, g, operands(x, w, y, epilogue));
-}
-void CudaBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool /*add*/) {
-    convolutions_->run(ConvDirection::backward_data, g, operands(dx, w, dy));
-}
-void CudaBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
-    convolutions_->run(ConvDirection::backward_weights, g, operands(x, dw, dy));
-}
-ConvPlanStore* CudaBackend::conv_plans() { return &convolutions_->plans(); }
 
 }  // namespace distill

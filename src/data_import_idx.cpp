@@ -6,7 +6,6 @@
 
 #include "base_error.h"
 #include "data_image.h"
-#include "data_import.h"
 #include "data_import_sources.h"
 
 namespace distill {

@@ -14,7 +14,6 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
 #include "base_texts.h"
 #include "core_philox.h"
 

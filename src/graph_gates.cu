@@ -135,7 +135,7 @@ struct NodeBackward {
     }
 };
 
-/// Keeps what the edges point to alive until the way back, within a tape's small capture.
+/// Keeps what the edges point to alive until the backward pass, within a tape's small capture.
 struct Held {
     std::array<IncomingEdge, max_nodes> edge;
     int count = 0;

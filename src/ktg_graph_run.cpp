@@ -5,8 +5,8 @@
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
 #include "base_safetensors.h"
+#include "base_texts.h"
 #include "method_kd.h"
 #include "method_ktg.h"
 #include "run_many.h"

@@ -4,8 +4,8 @@
 #include <cstdlib>
 
 #include "base_error.h"
-#include "base_nearest.h"
-#include "core_backend.h"
+#include "base_texts.h"
+#include "device.h"
 
 namespace distill {
 namespace {

@@ -16,6 +16,7 @@
 #include "cmd_data.h"
 #include "cmd_feed.h"
 #include "cmd_ktg.h"
+#include "cmd_ktg_search.h"
 #include "cmd_mhgd.h"
 #include "cmd_report.h"
 #include "cmd_training.h"
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
     distill::add_training_commands(app);
     distill::add_feed_commands(app);
     distill::add_ktg_commands(app);
+    distill::add_search_commands(app);
     distill::add_mhgd_command(app);
     distill::add_report_commands(app);
     distill::add_bench_command(app);

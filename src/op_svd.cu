@@ -1,4 +1,4 @@
-// The leading right singular vectors of each sample's map X (H·W, C), and the way back through them.
+// The leading right singular vectors of each sample's map X (H·W, C), and the backward pass.
 // With n = min(H·W, C), the Gram matrix of the smaller side (XᵀX, or XXᵀ of a wide map) is summed in double: its eigenvalues are squares,
 // and in float the weaker ones would drown. Its leading eigenvectors (op_symmetric_eigen.h) are v, or u, from which v = Xᵀu/s.
 #include "base_error.h"
@@ -23,7 +23,7 @@ struct Layout {
     DISTILL_HD int terms() const { return wide() ? columns : rows; }  ///< of an element of the Gram matrix
     DISTILL_HD int stride() const { return multiple_of(SerialLane::width, n()); }
     DISTILL_HD int vectors() const { return multiple_of(eigen::at_once, count); }
-    // Kept for the way back: Tridiagonal's matrix (stride rows, the last ones of no use) and diagonals, the eigenvalues.
+    // Kept for the backward pass: Tridiagonal's matrix (stride rows, the last ones of no use) and diagonals, the eigenvalues.
     DISTILL_HD int64_t kept() const { return (stride() + 2) * int64_t{stride()} + vectors(); }
     DISTILL_HD Tridiagonal tridiagonal(double* kept) const {
         double* const after = kept + int64_t{stride()} * stride();

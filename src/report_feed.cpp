@@ -7,8 +7,8 @@
 #include <sstream>
 
 #include "base_error.h"
-#include "base_nearest.h"
 #include "base_svg.h"
+#include "base_texts.h"
 #include "report_likeness.h"
 
 namespace distill {
@@ -151,7 +151,7 @@ Cells cells_of(const FeedStudy& study, const FeedResult& r) {
         if (b.kind == Kind::alone && r.kind != Kind::alone && r.group && recipe_differences(r.group->any(), b.group->any()).empty())
             gain = r.accuracy.mean - b.accuracy.mean;
     return {r.name, r.teachers == 0 ? "–" : std::to_string(r.teachers), mean_and_deviation(r.accuracy), std::to_string(r.accuracy.n),
-            points(gain)};
+            format_points(gain)};
 }
 
 /// How many teachers (of FEED, the method that the number is told of) and seeds are behind an accuracy.
@@ -167,7 +167,7 @@ Cells cells_of(const FeedClaim& c) {
                             : c.comparison->undecided.empty() ? (c.comparison->paired ? "paired by seed" : "Welch")
                                                               : c.comparison->undecided;
     return {c.text, c.verdict(), accuracy(c.ours), behind(c.ours), accuracy(c.other), behind(c.other),
-            points(c.comparison ? std::optional(c.comparison->difference) : std::nullopt), c.comparison ? c.comparison->interval() : "–",
+            format_points(c.comparison ? std::optional(c.comparison->difference) : std::nullopt), c.comparison ? c.comparison->interval() : "–",
             how};
 }
 

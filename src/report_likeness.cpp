@@ -4,7 +4,7 @@
 #include <iterator>
 
 #include "base_error.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 
 namespace distill {
 namespace {

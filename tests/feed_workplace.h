@@ -6,6 +6,7 @@
 #include "base_safetensors.h"
 #include "core_backend.h"
 #include "data_synth.h"
+#include "device.h"
 #include "net.h"
 #include "testing.h"
 

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core_philox.h"
+#include "device.h"
 #include "gradcheck.h"
 #include "launch_kernels.h"
 #include "ops.h"

@@ -10,10 +10,13 @@
 #include "complaints.h"
 #include "core_backend.h"
 #include "data_synth.h"
+#include "device.h"
 #include "net.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -338,3 +341,5 @@ TEST_CASE("bad input: --device cuda without a GPU") {
     check_rejected(folder, "eval --net resnet8 --dataset s --init resnet8.safetensors --device cuda", {"--device cuda", "--device cpu"});
     check_rejected(folder, "bench train --net resnet8 --device cuda", {"--device cuda", "--device cpu"});
 }
+
+TEST_SUITE_END();

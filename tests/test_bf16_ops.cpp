@@ -1,6 +1,7 @@
 // --precision bf16: each operation on rounded maps beside the same in float; types and casts; gradients that meet.
 #include <cmath>
 
+#include "device.h"
 #include "gradcheck.h"
 #include "ops.h"
 

@@ -18,10 +18,13 @@
 #include "core_backend.h"
 #include "core_dtype.h"
 #include "data_synth.h"
+#include "device.h"
 #include "train_progress.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -411,3 +414,5 @@ TEST_CASE("command line: words for a shell are quoted where they must be") {
     CHECK(shell_word("$HOME") == "'$HOME'");
     CHECK(shell_word("") == "''");
 }
+
+TEST_SUITE_END();

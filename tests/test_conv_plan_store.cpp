@@ -9,9 +9,12 @@
 #include "base_files.h"
 #include "complaints.h"
 #include "cpu_backend.h"
+#include "device.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -243,3 +246,5 @@ TEST_CASE("conv plans: a process that starts anew finds what this machine chose 
     CHECK(later.plans.choices().empty());
     before ? ::setenv("XDG_CACHE_HOME", kept.c_str(), 1) : ::unsetenv("XDG_CACHE_HOME");
 }
+
+TEST_SUITE_END();

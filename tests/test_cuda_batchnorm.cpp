@@ -5,10 +5,13 @@
 
 #include "base_error.h"
 #include "core_philox.h"
+#include "core_tensor.h"
 #include "cpu_backend.h"
+#include "device.h"
 #include "testing.h"
 
 #ifdef DISTILL_EMULATE_GPU
+#include "cuda_emulated_backend.h"
 #include "gpu_emulation.h"
 #endif
 

@@ -3,6 +3,7 @@
 // it needs a driver's library; `make test-cudnn` lends the toolkit's stub of one. What changed from version to version: docs/cudnn.md.
 #ifdef DISTILL_CUDA
 #include "cudnn_graph.h"
+#include "device.h"
 
 #include <dlfcn.h>
 

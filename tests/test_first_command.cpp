@@ -8,7 +8,7 @@
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 #include "testing.h"
 
 namespace fs = std::filesystem;

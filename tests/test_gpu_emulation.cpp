@@ -6,6 +6,7 @@
 
 #include "base_error.h"
 #include "core_tensor.h"
+#include "device.h"
 #include "launch.h"
 #include "testing.h"
 

@@ -9,12 +9,16 @@
 #include "complaints.h"
 #include "core_backend.h"
 #include "data_synth.h"
+#include "device.h"
 #include "graph_show.h"
 #include "markup.h"
 #include "net.h"
+#include "report_collect.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -327,3 +331,5 @@ TEST_CASE("bad input: ktg train refuses a graph that cannot be trained, and writ
     check_rejected(folder, "ktg train --dataset s --temperature 0", {"--temperature", "above 0"});
     check_rejected(folder, "ktg train --dataset s --frozen-bn none", {"--frozen-bn", "running, batch"});
 }
+
+TEST_SUITE_END();

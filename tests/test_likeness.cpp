@@ -5,12 +5,16 @@
 #include "base_svg.h"
 #include "base_texts.h"
 #include "markup.h"
+#include "report_collect.h"
 #include "report_html.h"
 #include "report_likeness.h"
+#include "report_summary.h"
 #include "run_folders.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -211,3 +215,5 @@ TEST_CASE("likeness: names that are no UTF-8 are replaced in the page, others ar
     CHECK(page == as_utf8(page));
     CHECK(count(page, "caf" + gone) > 0);
 }
+
+TEST_SUITE_END();

@@ -1,4 +1,4 @@
-// conv2d against seven nested loops, and its gradients; conv_transpose2d as its way back.
+// conv2d against seven nested loops, and its gradients; conv_transpose2d as its backward pass.
 #include <algorithm>
 
 #include "base_error.h"

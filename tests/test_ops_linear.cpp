@@ -1,6 +1,7 @@
 // matmul, linear and add_bias against loops in double, and their gradients.
 #include "base_error.h"
 #include "core_work_count.h"
+#include "device.h"
 #include "gradcheck.h"
 #include "ops.h"
 

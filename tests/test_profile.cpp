@@ -5,10 +5,11 @@
 
 #include "base_csv.h"
 #include "base_files.h"
-#include "bench_cpu_peak.h"
+#include "cpu_peak.h"
 #include "command.h"
 #include "complaints.h"
 #include "core_work_count.h"
+#include "device.h"
 #include "launch.h"
 #include "launch_kernels.h"
 #include "ops.h"
@@ -255,6 +256,8 @@ TEST_CASE("profile: a step that throws leaves the backend unprofiled") {
     CHECK(backend->profiler == nullptr);
 }
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("command line: bench prints and writes the profile") {
     const TempFolder folder;
     const Ended end = run(folder, "bench reviewkd --teacher resnet14 --student resnet8 --batch 4 --size 16 --steps 2 --threads 1 --augment "
@@ -390,3 +393,5 @@ TEST_CASE("command line: bench feed, teachers in time and memory beside what the
     CHECK(value("memory_mib") > value("mib_per_teacher"));
     check_rejected(folder, "bench feed --teacher resnet14 --student resnet8 --teachers-count 0", {"--teachers-count: found '0'"});
 }
+
+TEST_SUITE_END();

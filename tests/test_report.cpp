@@ -11,14 +11,19 @@
 #include "complaints.h"
 #include "markup.h"
 #include "report.h"
+#include "report_collect.h"
 #include "report_html.h"
 #include "report_ktg.h"
+#include "report_summary.h"
+#include "report_text.h"
 #include "testing.h"
 
 using namespace distill;
 using testing::complaint;
 using testing::count;
 using testing::TempFolder;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -86,13 +91,13 @@ TEST_CASE("report: mean and sample deviation") {
 
 TEST_CASE("report: how numbers read") {
     CHECK(fixed(71.255) == "71.25");  // the double below 71.255
-    CHECK(points(1.204) == "+1.20");
-    CHECK(points(-0.306) == "−0.31");
-    CHECK(points(-0.004) == "+0.00");
-    CHECK(points(std::nullopt) == "–");
-    CHECK(clock_time(1.0) == "1:00:00");
-    CHECK(clock_time(59.6 / 3600) == "0:01:00");
-    CHECK(clock_time(27.5125) == "27:30:45");
+    CHECK(format_points(1.204) == "+1.20");
+    CHECK(format_points(-0.306) == "−0.31");
+    CHECK(format_points(-0.004) == "+0.00");
+    CHECK(format_points(std::nullopt) == "–");
+    CHECK(format_hours(1.0) == "1:00:00");
+    CHECK(format_hours(59.6 / 3600) == "0:01:00");
+    CHECK(format_hours(27.5125) == "27:30:45");
 }
 
 TEST_CASE("report: seeds are one group, a folder named twice counts once, other options are another group") {
@@ -526,3 +531,5 @@ TEST_CASE("report: a searched graph is compared with the paper's by its id, what
     CHECK(report.groups[0].any().graph_name == "best1");
     CHECK(label(report.groups[0].any()) == "graph best1 with resnet14");
 }
+
+TEST_SUITE_END();

@@ -4,11 +4,15 @@
 
 #include "complaints.h"
 #include "markup.h"
+#include "report_collect.h"
 #include "report_feed.h"
 #include "report_html.h"
+#include "report_summary.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 using Kind = FeedResult::Kind;
 
 namespace {
@@ -203,3 +207,5 @@ TEST_CASE("report: other options of FEED are another curve; without FEED there i
     write_feed(out, {});
     CHECK(out.str().empty());
 }
+
+TEST_SUITE_END();

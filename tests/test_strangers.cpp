@@ -6,10 +6,13 @@
 #include "complaints.h"
 #include "core_backend.h"
 #include "data_synth.h"
+#include "device.h"
 #include "net.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -126,3 +129,5 @@ TEST_CASE("strangers: with --val, a trained teacher is measured on the test part
     CHECK_FALSE(line(graph.out).empty());
     CHECK(line(graph.out) == line(whole.out));
 }
+
+TEST_SUITE_END();

@@ -9,10 +9,13 @@
 
 #include "cpu_conv2d.h"
 #include "cpu_simd.h"
+#include "device.h"
 #include "testing.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -214,8 +217,8 @@ TEST_CASE("winograd: taken for 3x3 convolutions of stride 1 on maps that fill it
     CHECK_FALSE(Winograd::pays(geometry(128, 2, 2, 64, 64)));  // a quarter of each tile
     CHECK_FALSE(Winograd::pays(geometry(128, 5, 5, 64, 64)));
     CHECK(Winograd::pays(geometry(1, 6, 6, 64, 64)));
-    CHECK_FALSE(ConvPlans(false).by_winograd(usual));
-    CHECK(ConvPlans(true).by_winograd(usual));
+    CHECK_FALSE(CpuConvolutions(false).by_winograd(usual));
+    CHECK(CpuConvolutions(true).by_winograd(usual));
 }
 
 TEST_CASE("winograd: the CPU backend with and without it agree, and are not the same sums") {
@@ -231,3 +234,5 @@ TEST_CASE("winograd: the CPU backend with and without it agree, and are not the 
     CHECK(with != without);
     CHECK(error(with, {without.begin(), without.end()}) < 1e-4);
 }
+
+TEST_SUITE_END();

@@ -1,4 +1,4 @@
-// cuda_check.h: one check for the status codes of every CUDA library, for g++ and nvcc alike.
+// gpu_status.h: one check for the status codes of every CUDA library, for g++ and nvcc alike.
 // defines: error_words, DISTILL_CUDA_CHECK
 #pragma once
 #include <cuda_runtime_api.h>

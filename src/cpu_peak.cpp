@@ -1,4 +1,4 @@
-#include "bench_cpu_peak.h"
+#include "cpu_peak.h"
 
 #include <omp.h>
 
@@ -6,7 +6,8 @@
 #include <chrono>
 #include <vector>
 
-#include "cpu_backend.h"
+#include "base_error.h"
+#include "core_tensor.h"
 #include "cpu_simd.h"
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -112,7 +113,5 @@ double cpu_multiply_accumulates_per_ms(Precision precision) {
     return work_per_ms(1000, static_cast<double>(rounds) * chains * instructions.at_once,
                        [&](int) { result = instructions.multiply_adds(rounds); });
 }
-
-double CpuBackend::peak_multiply_accumulates_per_ms() { return cpu_multiply_accumulates_per_ms(precision()); }
 
 }  // namespace distill
