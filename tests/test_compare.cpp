@@ -7,6 +7,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("compare: two folders of seeds: difference, interval, how many images, verdict, and the same as CSV") {
     const TempFolder folder;
     FinishedRun{"kd", "big"}.with("temperature", "4").write_seeds(folder / "kd", {60, 61, 62});
@@ -83,3 +85,5 @@ TEST_CASE("report: one torn run is told of, the others are reported; nothing but
         CHECK(says(shown, {"tin", "60.00", "all/torn/epochs.csv: row 3: found epoch 999, expected 2", "all/search"}));
     CHECK(read_csv(folder / "table.csv").rows.size() == 3);
 }
+
+TEST_SUITE_END();

@@ -26,6 +26,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// An image with something to compress: a gradient around `shade`.
@@ -481,3 +483,5 @@ TEST_CASE("data import: a disk that fills up is reported and leaves nothing") {
         CHECK(empty);
     }
 }
+
+TEST_SUITE_END();

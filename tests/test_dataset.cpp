@@ -15,6 +15,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// A CIFAR record whose three planes are constant.
@@ -265,3 +267,5 @@ TEST_CASE("dataset: info prints counts, statistics and checksums as CSV") {
     for (int i = 0; i < 30; ++i) sums.add(&d.train.pixels[size_t(i) * 192], 64);
     CHECK(sums.result().std[1] == doctest::Approx(d.stats.std[1]).epsilon(1e-6));
 }
+
+TEST_SUITE_END();

@@ -73,7 +73,7 @@ TEST_CASE("not finite: on a GPU, NaN goes through ReLU, alone and fused, and thr
 }
 #endif
 
-TEST_CASE("not finite: an epoch whose last step spoils a weight leaves no row and no checkpoint, though its loss was finite") {
+TEST_CASE("not finite: an epoch whose last step spoils a weight leaves no row and no checkpoint, though its loss was finite" * doctest::test_suite("no kernels")) {
     SmallTraining t;
     for (const size_t epoch : {0, 1}) {
         CAPTURE(epoch);

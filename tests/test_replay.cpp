@@ -10,6 +10,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 constexpr Order orders[] = {Order::main_first, Order::sides_first, Order::shuffled};
@@ -161,3 +163,5 @@ TEST_CASE("replay: after the second epoch nothing is taken from the system") {
     }
     CHECK(allocations[0] == allocations[1]);
 }
+
+TEST_SUITE_END();

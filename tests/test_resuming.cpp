@@ -11,6 +11,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 struct Workplace : TempFolder {
@@ -149,3 +151,5 @@ TEST_CASE("resuming: chains and sweeps of several seeds go on by their folder al
     for (const char* part : {"chain/s3/stage1", "chain/s4/stage1", "sweep/n1/s3", "sweep/n1/s4"})
         CHECK(fs::exists(folder / part / "result.csv"));
 }
+
+TEST_SUITE_END();

@@ -14,6 +14,8 @@ using namespace distill;
 using distill::testing::put_file;
 using distill::testing::TempFolder;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// A file with this header (its length before it, as it is) and this many data bytes.
@@ -314,3 +316,5 @@ TEST_CASE("safetensors: a missing file and a folder are named") {
     CHECK(contains(complaint(folder.path()), "is a folder, expected a file"));
     CHECK_THROWS_AS(write_safetensors(folder / "no" / "such" / "w", sample()), InputError);
 }
+
+TEST_SUITE_END();

@@ -13,6 +13,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// A subcommand's options as the words of a command line leave them.
@@ -122,3 +124,5 @@ TEST_CASE("command line: schedules scale with a line that says so, late mileston
     CHECK(says(late.out, {"note: of --lr-steps 1,2,9, 2, 9 lie beyond the last epoch (1) and change nothing\n"}));
     CHECK(option("late", "lr-steps") == "1,2,9");
 }
+
+TEST_SUITE_END();

@@ -12,6 +12,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 const Config study{{"dataset", "s"}, {"target", "resnet8"}, {"trials", "24"}, {"epochs", "4"}, {"score", "validation"}, {"val", "48"}};
@@ -220,3 +222,5 @@ TEST_CASE("search history: a broken journal is refused with its place") {
     put_file(folder / "run/search.csv", "id,trial\nx,1\n");
     check_rejected(folder, "ktg show run", {"run/search.csv", "no column"});
 }
+
+TEST_SUITE_END();

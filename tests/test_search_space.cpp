@@ -8,6 +8,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 const SearchSpace pair{"resnet32a", {"resnet32a", "resnet110a", "wrn-28-2"}, 2};
@@ -87,3 +89,5 @@ TEST_CASE("search space: a graph's line is read again; anything else is refused"
         CHECK(says(complaint([&] { parse_graph_line(line, "journal.csv: row 7"); }),
                    {"journal.csv: row 7", line, "expected a graph like"}));
 }
+
+TEST_SUITE_END();

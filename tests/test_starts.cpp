@@ -12,6 +12,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// data/s: four textures of 16x16.
@@ -132,3 +134,5 @@ TEST_CASE("starts: a run that began by another version of the key is not gone on
     write_file_atomically(config, rows);
     check_rejected(folder, "train --resume --run older", {"older: its start weights and batches were drawn by version 1 of the key", "version 2"});
 }
+
+TEST_SUITE_END();

@@ -8,6 +8,8 @@
 
 using namespace distill;
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("verdict: Student's t as the tables have it") {
     // Two-sided quantiles at 5 % and 1 %, from printed tables; at one degree tan(π/2·(1 − p)), at two √(2/(p(2 − p)) − 2).
     struct Row {
@@ -131,3 +133,5 @@ TEST_CASE("verdict: without a true difference at most 5.5 % of 10,000 studies ar
     CHECK(decided({5, 0.3, 0.3, 2, 0, 1}, true) > 0.9);
     CHECK(decided({5, 0.3, 0.3, 2, 0, 1}, false) < 0.2);
 }
+
+TEST_SUITE_END();
