@@ -28,11 +28,11 @@ struct Comparison {
     static constexpr size_t fewest = 3;  ///< runs a side
     Spread a, b;
     bool paired = false;
-    double difference = 0;    ///< of the means, a − b
+    double difference = 0;  ///< of the means, a − b
     bool has_interval = false;
     double low = 0, high = 0, p = 1;  ///< where has_interval
     Verdict verdict = Verdict::not_decided;
-    std::string undecided;  ///< why there is no decision; empty where there is one
+    std::string undecided;         ///< why there is no decision; empty where there is one
     std::string interval() const;  ///< "+0.10 to +2.30", "–" where there is none
 };
 

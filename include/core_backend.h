@@ -61,13 +61,13 @@ struct BatchNormForward {
     const void *x, *residual;  ///< residual may be null
     const float *gamma, *beta;
     void* y;
-    float *mean, *inverse_std;             ///< mean and 1/√(var+ε) of the batch: saved for backward
-    float *running_mean, *running_var;         ///< updated: r ← (1−m)·r + m·batch (variance unbiased); null: left alone
+    float *mean, *inverse_std;          ///< mean and 1/√(var+ε) of the batch: saved for backward
+    float *running_mean, *running_var;  ///< updated: r ← (1−m)·r + m·batch (variance unbiased); null: left alone
 };
 struct BatchNormBackward {
     const void *x, *y, *dy;  ///< y is read only with ReLU (its mask)
     const float *gamma, *mean, *inverse_std;
-    const float* beta;  ///< where y had no residual, else null: the mask then follows from x as well
+    const float* beta;     ///< where y had no residual, else null: the mask then follows from x as well
     void *dx, *dresidual;  ///< overwritten, as all below; dresidual may be null; dx may be dy
     float *dgamma, *dbeta;
 };

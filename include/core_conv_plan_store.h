@@ -42,7 +42,7 @@ struct ConvChoice {
 
     bool same_plan(const ConvChoice& o) const { return fused == o.fused && engine == o.engine && knobs == o.knobs; }
 };
-std::string to_string(const ConvChoice& choice);                        ///< "fused engine=44 2=12 18=0"
+std::string to_string(const ConvChoice& choice);                       ///< "fused engine=44 2=12 18=0"
 std::optional<ConvChoice> parse_conv_choice(const std::string& text);  ///< none: not what to_string writes
 
 /// Of the plans that were timed, in the library's order (not none): the fastest, or one ranked higher and as fast within 3 %, so that noise
@@ -65,7 +65,7 @@ class ConvPlanStore {
     /// Choices read from a file.
     void adopt(const std::map<std::string, ConvChoice>& choices);
     const std::map<std::string, ConvChoice>& choices() const { return choices_; }  ///< used or loaded so far
-    uint64_t adoptions() const { return adoptions_; }  ///< rises when choices made before may no longer hold
+    uint64_t adoptions() const { return adoptions_; }                              ///< rises when choices made before may no longer hold
 
   private:
     std::string process_key(const std::string& key) const { return device_ + '\n' + library_ + '\n' + key; }

@@ -52,11 +52,11 @@ class Profiler {
         std::vector<std::pair<const char*, double>> parts;
     };
     struct Sums {
-        std::vector<double> ms;  ///< a step each
+        std::vector<double> ms;                                          ///< a step each
         std::vector<std::pair<std::string, std::vector<double>>> parts;  ///< likewise, as they came first
         std::vector<double>& part(const std::string& name);
-        int64_t calls = 0;       ///< of all steps
-        OperationWork work;      ///< of all steps
+        int64_t calls = 0;   ///< of all steps
+        OperationWork work;  ///< of all steps
     };
     Backend& backend_;
     std::unique_ptr<Stopwatch> watch_;

@@ -10,9 +10,7 @@
 
 namespace distill {
 
-inline const char* error_words(cublasStatus_t status) {
-    return status == CUBLAS_STATUS_SUCCESS ? nullptr : cublasGetStatusString(status);
-}
+inline const char* error_words(cublasStatus_t status) { return status == CUBLAS_STATUS_SUCCESS ? nullptr : cublasGetStatusString(status); }
 
 /// Owns a library's handle. What closing it reports is lost: it happens in destructors, and concerns nothing that is still used.
 template <auto close>

@@ -15,7 +15,7 @@ std::string edge_name(int target, int source);  ///< "1 -> 0", "label -> 0"
 /// An edge's row of edges.csv. Shares are of the epoch's training images.
 struct EdgeOutcome {
     int target, source;
-    double weight, loss;                                    ///< means over the epoch
+    double weight, loss;                                      ///< means over the epoch
     double both_right, source_only, target_only, none_right;  ///< shares, 1 in sum
 };
 

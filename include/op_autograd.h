@@ -15,9 +15,9 @@ namespace distill {
 /// A value in the graph. Its gradient is of its type. Nodes are recycled (a step allocates none) and counted by the Vars that hold them.
 struct Node {
     Tensor value;
-    Tensor gradient;           ///< valid if has_gradient
-    Tensor gradient_home;      ///< a parameter's place in its flat gradient buffer; undefined for intermediate values
-    Tensor rounded;            ///< a float parameter as bfloat16, where the backend's convolutions take that; else undefined
+    Tensor gradient;       ///< valid if has_gradient
+    Tensor gradient_home;  ///< a parameter's place in its flat gradient buffer; undefined for intermediate values
+    Tensor rounded;        ///< a float parameter as bfloat16, where the backend's convolutions take that; else undefined
     bool needs_gradient = false;
     bool has_gradient = false;
     int gradient_stream = 0;  ///< the stream that wrote it last

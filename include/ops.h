@@ -76,11 +76,11 @@ struct PoolOptions {
     int size = 2, stride = 2, pad = 0;
 };
 Var max_pool(const Var& x, const PoolOptions& options);
-Var avg_pool(const Var& x, const PoolOptions& options);         ///< divides by size² also at the border (PyTorch's count_include_pad)
-Var adaptive_avg_pool(const Var& x, int64_t h, int64_t w);      ///< cell i covers rows ⌊i·H/h⌋ … ⌈(i+1)·H/h⌉−1
-Var global_avg_pool(const Var& x);                              ///< (N,1,1,C)
-Var resize_nearest(const Var& x, int64_t h, int64_t w);         ///< y[i,j] = x[⌊i·H/h⌋, ⌊j·W/w⌋]
-Var subsample(const Var& x, int stride);                        ///< every stride-th row and column from 0
+Var avg_pool(const Var& x, const PoolOptions& options);     ///< divides by size² also at the border (PyTorch's count_include_pad)
+Var adaptive_avg_pool(const Var& x, int64_t h, int64_t w);  ///< cell i covers rows ⌊i·H/h⌋ … ⌈(i+1)·H/h⌉−1
+Var global_avg_pool(const Var& x);                          ///< (N,1,1,C)
+Var resize_nearest(const Var& x, int64_t h, int64_t w);     ///< y[i,j] = x[⌊i·H/h⌋, ⌊j·W/w⌋]
+Var subsample(const Var& x, int stride);                    ///< every stride-th row and column from 0
 
 // ---- op_linear.cpp: in float ----------------------------------------------------------------------------------------------------------
 Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);  ///< matrices (rows,1,1,columns)

@@ -51,8 +51,8 @@ struct Group {
     Spread last, best;
     double hours = 0;  ///< a run's, in the mean
     std::string devices, commits;
-    std::optional<PaperRow> paper;     ///< the row with the runs' id
-    std::optional<double> difference;  ///< ours − the paper's, where the data, the networks and the recipe are the row's own
+    std::optional<PaperRow> paper;               ///< the row with the runs' id
+    std::optional<double> difference;            ///< ours − the paper's, where the data, the networks and the recipe are the row's own
     std::optional<double> gain_last, gain_best;  ///< over our student alone: same data, student and recipe, no teacher
     std::optional<Comparison> above_alone;       ///< is gain_last more than noise?
     std::optional<double> paper_gain;            ///< the same within the paper's table
@@ -70,14 +70,14 @@ struct Report {
     std::vector<Group> groups;  ///< by data set, student, teacher (none first), method
     std::vector<Run> unfinished;
     std::vector<SearchHistory> searches;
-    std::vector<Fault> faults;  ///< left out of all the others
+    std::vector<Fault> faults;    ///< left out of all the others
     std::vector<PaperRow> paper;  ///< all that is on file
 };
 
 bool is_trained_alone(const Run& run);  ///< method `train`, no teacher; or a graph of one node
 
 std::string format_points(const std::optional<double>& difference);  ///< "+1.20", "−0.31", "–" if there is none
-std::string format_hours(double hours);                         ///< "1:02:03", hours first
+std::string format_hours(double hours);                              ///< "1:02:03", hours first
 /// What was done to the student: "trained alone", "kd from resnet56", "feed from 3 × resnet56", "graph dml with resnet20".
 std::string label(const Run& run);
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "search_pool.h"
 #include "search_halving.h"
 #include "search_journal.h"
+#include "search_pool.h"
 
 namespace distill {
 
@@ -21,9 +21,9 @@ struct Proposal {
 };
 
 struct SearchPlan {
-    int64_t trials = 0;  ///< of the whole study, rejected and failed ones included
-    int epochs = 1;      ///< of a trial that nothing stops
-    int keep = 1;        ///< of so many best trials the weights stay
+    int64_t trials = 0;                                 ///< of the whole study, rejected and failed ones included
+    int epochs = 1;                                     ///< of a trial that nothing stops
+    int keep = 1;                                       ///< of so many best trials the weights stay
     std::function<Proposal(int64_t trial)> propose;     ///< depends on the number alone
     std::function<std::string(int64_t trial)> prepare;  ///< its folder, ready for a WorkerPool; called again for a trial that goes on
     /// It has ended and needs its checkpoint no more, nor its weights unless it is among the best. May be called again.
@@ -77,9 +77,9 @@ class Search {
     WorkerPool& pool_;
     bool quiet_, terminal_;
     Halving halving_;
-    int64_t next_ = 0;                  ///< trials 0 … next_ − 1 have begun or were rejected
+    int64_t next_ = 0;  ///< trials 0 … next_ − 1 have begun or were rejected
     std::map<int64_t, Trial> under_way_;
-    std::deque<int64_t> waiting_;       ///< under way, without a slot
+    std::deque<int64_t> waiting_;  ///< under way, without a slot
     std::map<int, int64_t> slot_trial_;
     std::map<int, double> last_error_;  ///< by slot: of a trial that has reported its last epoch and has not ended yet
     std::vector<TrialScore> best_;

@@ -25,8 +25,8 @@ struct TrialRecord {
 /// A row of search.csv: a graph trained on all the training data, over n seeds.
 struct SearchResult {
     std::string name;
-    std::optional<int64_t> trial;  ///< none: a known method
-    std::optional<double> error;   ///< in the search, in %
+    std::optional<int64_t> trial;           ///< none: a known method
+    std::optional<double> error;            ///< in the search, in %
     std::optional<double> mean, deviation;  ///< test accuracy in %
     int64_t n = 0;
     Graph graph;
@@ -35,8 +35,8 @@ struct SearchResult {
 
 struct SearchHistory {
     std::filesystem::path folder;
-    Config study;                     ///< the options that the journal is for
-    std::vector<TrialRecord> trials;  ///< in the order of their end, then those under way
+    Config study;                       ///< the options that the journal is for
+    std::vector<TrialRecord> trials;    ///< in the order of their end, then those under way
     std::vector<SearchResult> results;  ///< empty before the search has ended
 };
 

@@ -159,8 +159,10 @@ void print_profile(const std::vector<Profiler::Group>& groups, const DeviceSpeed
     std::printf("  %-*s calls        ms   share       MiB  bound ms    times      GMAC  bound ms    times\n", static_cast<int>(width),
                 "group");
     const auto bound = [](double amount, double unit, double per_ms, double ms) {
-        if (amount > 0) std::printf("%10.2f%10.3f%8.1fx", amount / unit, amount / per_ms, ms * per_ms / amount);
-        else std::printf("%10s%10s%9s", "-", "-", "-");
+        if (amount > 0)
+            std::printf("%10.2f%10.3f%8.1fx", amount / unit, amount / per_ms, ms * per_ms / amount);
+        else
+            std::printf("%10s%10s%9s", "-", "-", "-");
     };
     for (const auto& g : groups) {
         std::printf("  %-*s %5lld%10.3f%7.1f%%", static_cast<int>(width), g.name.c_str(), static_cast<long long>(g.calls), g.ms,
@@ -181,7 +183,8 @@ void write_profile(const std::string& path, const std::vector<Profiler::Group>& 
         out.row({g.name, std::to_string(g.calls), number(g.ms), number(g.ms / groups.back().ms), known(moved, static_cast<double>(moved)),
                  known(computed, static_cast<double>(computed)), known(moved, static_cast<double>(moved) / speed.bytes_per_ms),
                  known(computed, static_cast<double>(computed) / speed.multiply_accumulates_per_ms)});
-        for (const auto& [part, ms] : g.parts) out.row({g.name + ": " + part, "", number(ms), number(ms / groups.back().ms), "", "", "", ""});
+        for (const auto& [part, ms] : g.parts)
+            out.row({g.name + ": " + part, "", number(ms), number(ms / groups.back().ms), "", "", "", ""});
     }
 }
 

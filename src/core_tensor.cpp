@@ -56,7 +56,8 @@ void Tensor::zero() { backend().zero(raw(), bytes()); }
 
 void Tensor::copy_from(const Tensor& other) {
     if (other.size() != size() || other.type() != type_)
-        failure("Tensor::copy_from: ", to_string(other.shape()), ' ', name_of(other.type()), " into ", to_string(shape_), ' ', name_of(type_));
+        failure("Tensor::copy_from: ", to_string(other.shape()), ' ', name_of(other.type()), " into ", to_string(shape_), ' ',
+                name_of(type_));
     backend().copy(raw(), other.raw(), bytes());
 }
 

@@ -11,8 +11,8 @@
 #include <unordered_map>
 
 #include "base_error.h"
-#include "core_work_count.h"
 #include "core_profile.h"
+#include "core_work_count.h"
 #include "launch.h"
 #include "launch_conv_epilogue.h"
 
@@ -54,8 +54,7 @@ class Operand {
     Operand(const memory::desc& ours, const memory::desc& wanted) {
         // 16 channels: one block of 16 is the very same order of bytes as N,H,W,C.
         const Dims d = ours.dims();
-        const bool same =
-            wanted == ours || (d.size() == 4 && d[1] == 16 && wanted == memory::desc(d, ours.data_type(), Tag::nChw16c));
+        const bool same = wanted == ours || (d.size() == 4 && d[1] == 16 && wanted == memory::desc(d, ours.data_type(), Tag::nChw16c));
         ours_ = memory(same ? wanted : ours, engine(), nullptr);
         if (!same) wanted_ = memory(wanted, engine());
     }
@@ -97,9 +96,8 @@ class CpuConvolutions::Plan {
 
         const auto kind = direction == Direction::forward ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
         const dnnl::convolution_forward::desc description =
-            epilogue.bias
-                ? dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, bias_md, y_any, strides, padding, padding)
-                : dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, y_any, strides, padding, padding);
+            epilogue.bias ? dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, bias_md, y_any, strides, padding, padding)
+                          : dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, y_any, strides, padding, padding);
         const auto with_residual = [&](bool residual) {
             dnnl::primitive_attr attributes;
             dnnl::post_ops post;
@@ -125,16 +123,16 @@ class CpuConvolutions::Plan {
                 arguments_.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, residual_});
             }
         } else if (direction == Direction::backward_data) {
-            const dnnl::convolution_backward_data::primitive_desc backward(
-                {algorithm, x_any, w_any, y_any, strides, padding, padding}, engine(), forward);
+            const dnnl::convolution_backward_data::primitive_desc backward({algorithm, x_any, w_any, y_any, strides, padding, padding},
+                                                                           engine(), forward);
             x_.emplace(x_ours, backward.diff_src_desc());
             w_.emplace(w_ours, backward.weights_desc());
             y_.emplace(y_ours, backward.diff_dst_desc());
             primitive_ = dnnl::convolution_backward_data(backward);
             arguments_ = {{DNNL_ARG_DIFF_SRC, x_->argument()}, {DNNL_ARG_WEIGHTS, w_->argument()}, {DNNL_ARG_DIFF_DST, y_->argument()}};
         } else {
-            const dnnl::convolution_backward_weights::primitive_desc backward(
-                {algorithm, x_any, dw_any, y_any, strides, padding, padding}, engine(), forward);
+            const dnnl::convolution_backward_weights::primitive_desc backward({algorithm, x_any, dw_any, y_any, strides, padding, padding},
+                                                                              engine(), forward);
             x_.emplace(x_ours, backward.src_desc());
             w_.emplace(dw_ours, backward.diff_weights_desc());
             y_.emplace(y_ours, backward.diff_dst_desc());
@@ -223,10 +221,25 @@ CpuConvolutions::CpuConvolutions(bool winograd) : use_winograd_(winograd) {}
 CpuConvolutions::~CpuConvolutions() = default;
 
 CpuConvolutions::Plan& CpuConvolutions::plan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue) {
-    const Key key{static_cast<int64_t>(direction), g.x.n, g.x.h, g.x.w, g.x.c, g.w.n, g.w.h, g.w.w, g.w.c, g.y.h, g.y.w,
-                             g.stride_h, g.stride_w, g.pad_h, g.pad_w, g.groups,
-                             (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr), omp_get_max_threads(),
-                             static_cast<int64_t>(g.type)};
+    const Key key{static_cast<int64_t>(direction),
+                  g.x.n,
+                  g.x.h,
+                  g.x.w,
+                  g.x.c,
+                  g.w.n,
+                  g.w.h,
+                  g.w.w,
+                  g.w.c,
+                  g.y.h,
+                  g.y.w,
+                  g.stride_h,
+                  g.stride_w,
+                  g.pad_h,
+                  g.pad_w,
+                  g.groups,
+                  (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr),
+                  omp_get_max_threads(),
+                  static_cast<int64_t>(g.type)};
     auto& slot = plans_[key];
     if (!slot) {
         try {

@@ -183,8 +183,8 @@ std::unique_ptr<Replay> CudaBackend::capture(const std::function<void()>& work) 
 void CudaBackend::pace() {
     constexpr size_t steps_ahead = 8;
     while (marks_.size() < steps_ahead)
-        marks_.push_back(create<Event>(
-            [](cudaEvent_t* e) { return cudaEventCreateWithFlags(e, cudaEventDisableTiming | cudaEventBlockingSync); }));
+        marks_.push_back(
+            create<Event>([](cudaEvent_t* e) { return cudaEventCreateWithFlags(e, cudaEventDisableTiming | cudaEventBlockingSync); }));
     const cudaEvent_t mark = marks_[paced_++ % steps_ahead].get();
     DISTILL_CUDA_CHECK(cudaEventSynchronize(mark));
     DISTILL_CUDA_CHECK(cudaEventRecord(mark, stream()));
@@ -233,10 +233,10 @@ void CudaBackend::gemm(const GemmShape& s, const float* a, const float* b, float
                                            CUDA_R_32F, s.stored_row_b(), a, CUDA_R_32F, s.stored_row_a(), &zero, c, CUDA_R_32F,
                                            s.stored_row_c(), compute, CUBLAS_GEMM_DEFAULT));
     else
-        DISTILL_CUDA_CHECK(cublasGemmStridedBatchedEx_64(
-            cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k, &one, b, CUDA_R_32F, s.stored_row_b(),
-            s.step_b, a, CUDA_R_32F, s.stored_row_a(), s.step_a, &zero, c, CUDA_R_32F, s.stored_row_c(), s.step_c, s.count, compute,
-            CUBLAS_GEMM_DEFAULT));
+        DISTILL_CUDA_CHECK(cublasGemmStridedBatchedEx_64(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k,
+                                                         &one, b, CUDA_R_32F, s.stored_row_b(), s.step_b, a, CUDA_R_32F, s.stored_row_a(),
+                                                         s.step_a, &zero, c, CUDA_R_32F, s.stored_row_c(), s.step_c, s.count, compute,
+                                                         CUBLAS_GEMM_DEFAULT));
 }
 
 }  // namespace distill

@@ -74,7 +74,10 @@ struct CudaConvolutions::Prepared {
 };
 
 CudaConvolutions::CudaConvolutions(Backend& backend, const std::string& device_name, bool deterministic)
-    : backend_(backend), deterministic_(deterministic), cudnn_(cudnn_handle()), target_(cudnn_.get()),
+    : backend_(backend),
+      deterministic_(deterministic),
+      cudnn_(cudnn_handle()),
+      target_(cudnn_.get()),
       plans_(device_name, cudnn_version()) {}
 
 CudaConvolutions::~CudaConvolutions() = default;

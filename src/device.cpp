@@ -16,7 +16,8 @@
 namespace distill {
 
 std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptions& options) {
-    if (options.threads < 0) input_error("--threads ", options.threads, ": expected a number of threads, or 0 for what the environment says");
+    if (options.threads < 0)
+        input_error("--threads ", options.threads, ": expected a number of threads, or 0 for what the environment says");
     if (options.threads > 0) omp_set_num_threads(options.threads);
 
 #ifdef DISTILL_CUDA

@@ -110,7 +110,8 @@ Fiber* Machine::start_fiber() {
         started.uc_stack.ss_sp = starting->stack.get();
         started.uc_stack.ss_size = stack_bytes;
         started.uc_link = nullptr;
-        makecontext(&started, [] { machine().carry(*machine().starting); }, 0);
+        makecontext(
+            &started, [] { machine().carry(*machine().starting); }, 0);
         swapcontext(&starter, &started);
         idle.push_back(starting);
     }

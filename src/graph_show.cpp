@@ -54,8 +54,7 @@ std::string graph_text(const Graph& graph, const GraphOutcome& outcome) {
     if (outcome.edges.empty()) return all;
     rows = {{"edge", "gate", "weight", "loss", "both right", "source only", "target only", "none"}};
     for (const EdgeOutcome& e : outcome.edges) {
-        rows.push_back({edge_name(e.target, e.source), to_string(graph.gate(e.target, e.source)), fixed(e.weight, 3),
-                        fixed(e.loss, 4)});
+        rows.push_back({edge_name(e.target, e.source), to_string(graph.gate(e.target, e.source)), fixed(e.weight, 3), fixed(e.loss, 4)});
         for (const double share : {e.both_right, e.source_only, e.target_only, e.none_right})
             rows.back().push_back(fixed(100 * share, 1) + " %");
     }

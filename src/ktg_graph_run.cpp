@@ -88,7 +88,8 @@ std::string SharedLaboratories::key(const Options& options) {
     Options own = options;
     std::string all;
     for (const auto& [option, value] : kept_options(Offline(own).table))
-        for (const char* name : {"data", "dataset", "per-class", "val", "normalize", "device", "threads", "precision", "deterministic", "winograd"})
+        for (const char* name :
+             {"data", "dataset", "per-class", "val", "normalize", "device", "threads", "precision", "deterministic", "winograd"})
             if (option == name) all += option + "=" + value + "\n";
     return all;
 }

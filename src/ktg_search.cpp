@@ -87,8 +87,7 @@ GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, Opti
     std::printf("%s", scaled.c_str());
     note_late_milestones(o_);
     if (s_.jobs > 1) std::printf("note: who reports first is promoted first: only --jobs 1 repeats exactly\n");
-    if (o_.resume)
-        std::printf("note: trainings under way keep the device and threads they began with, new ones get those above\n");
+    if (o_.resume) std::printf("note: trainings under way keep the device and threads they began with, new ones get those above\n");
     if (s_.transfer.empty() && s_.score == "test")
         std::printf("note: trials are scored on the test set, as the authors do: the best was chosen by the images that it is tested on\n");
     Config config{{"method", method}};
@@ -218,7 +217,8 @@ void GraphSearch::search(const SearchSpace& space) {
     const SearchTally& tally = run.tally();
     std::printf("%s\n", text(tally.ended(), " trials: ", tally.complete, " complete, ", tally.stopped, " stopped, ", tally.rejected,
                              " rejected, ", tally.failed, " failed; ", number(run.seconds()), " s, of which the search itself took ",
-                             number(run.bookkeeping_seconds())).c_str());
+                             number(run.bookkeeping_seconds()))
+                            .c_str());
     if (run.best().empty()) failure((base_ / "journal.csv").string(), ": no trial was complete; it says why");
     std::vector<Candidate> candidates;
     for (const TrialScore& score : run.best()) {

@@ -27,7 +27,8 @@ namespace {
 
 /// A complaint is one printable line, whatever is in the names that it quotes.
 int ended(std::string message, int code) {
-    std::replace_if(message.begin(), message.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
+    std::replace_if(
+        message.begin(), message.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
     std::fprintf(stderr, "distill: %s\n", message.empty() ? "failed, and does not say why" : distill::printable(message).c_str());
     return code;
 }

@@ -117,8 +117,8 @@ struct LeadingVectors {
                 if (vanishes(values, k))
                     any_orthogonal(lane, k, out, line);
                 else
-                    lane.column_sums(rows, columns, [=](int i, int c) { return in[i * columns + c] * u[i]; },
-                                     [=](int c, double sum) { line[c] = sum; });
+                    lane.column_sums(
+                        rows, columns, [=](int i, int c) { return in[i * columns + c] * u[i]; }, [=](int c, double sum) { line[c] = sum; });
             }
             const double squares = lane.sum(columns, [=](int64_t c) { return line[c] * line[c]; });
             const double total = lane.sum(columns, [=](int64_t c) { return line[c]; });
@@ -169,8 +169,9 @@ struct LeadingVectorsBackward {
         for (int k = 0; k < count; ++k) {
             const float* const dvk = own_dv + k * columns;
             double *const rk = r + int64_t{k} * columns, *const yk = y + k * stride, *const row = pull + k * count;
-            lane.sums(count, columns, [=](int o, int c) { return static_cast<double>(dvk[c]) * own_v[o * columns + c]; },
-                      [=](int o, double sum) { row[o] = sum; });
+            lane.sums(
+                count, columns, [=](int o, int c) { return static_cast<double>(dvk[c]) * own_v[o * columns + c]; },
+                [=](int o, double sum) { row[o] = sum; });
             lane.each(columns, [=](int64_t c) { rk[c] = dvk[c]; });
             remove(lane, count, columns, row, own_v, rk);
             if (!wide) lane.each(columns, [=](int64_t c) { yk[c] = rk[c]; });
@@ -178,7 +179,8 @@ struct LeadingVectorsBackward {
         for (int k = 0; k < count && wide; ++k) {
             const double* const rk = r + int64_t{k} * columns;
             double* const yk = y + k * stride;
-            lane.sums(n, columns, [=](int i, int c) { return in[i * columns + c] * rk[c]; }, [=](int i, double sum) { yk[i] = sum; });
+            lane.sums(
+                n, columns, [=](int i, int c) { return in[i * columns + c] * rk[c]; }, [=](int i, double sum) { yk[i] = sum; });
         }
         apply_q(lane, t, true, count, y, room);
         double *const lambda = room, *const delta = lambda + vectors, *const re = delta + vectors, *const im = re + vectors;
@@ -197,12 +199,14 @@ struct LeadingVectorsBackward {
             const double value = values[k], size = none ? 1 : sqrt(value);
             double *const wk = r + int64_t{k} * columns, *const yk = y + k * stride, *const rest = room;
             if (wide)
-                lane.column_sums(rows, columns, [=](int i, int c) { return in[i * columns + c] * yk[i]; },
-                                 [=](int c, double sum) { wk[c] = (wk[c] + sum) / value; });
+                lane.column_sums(
+                    rows, columns, [=](int i, int c) { return in[i * columns + c] * yk[i]; },
+                    [=](int c, double sum) { wk[c] = (wk[c] + sum) / value; });
             else
                 lane.each(columns, [=](int64_t c) { wk[c] = yk[c]; });
-            lane.sums(count, columns, [=](int o, int c) { return wk[c] * own_v[o * columns + c]; },
-                      [=](int o, double sum) { rest[o] = sum - share(values, count, pull, k, o); });
+            lane.sums(
+                count, columns, [=](int o, int c) { return wk[c] * own_v[o * columns + c]; },
+                [=](int o, double sum) { rest[o] = sum - share(values, count, pull, k, o); });
             remove(lane, count, columns, rest, own_v, wk);
             const float* const vk = own_v + k * columns;
             float *const one = left + (sample * 2 * count + k) * columns, *const two = right + (sample * 2 * count + k) * columns;

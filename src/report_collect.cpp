@@ -32,9 +32,8 @@ std::vector<Epoch> read_epochs(const fs::path& file, bool finished) {
 
 /// The columns of result.csv that are text. What config.csv has of them stands for an unfinished run.
 const std::vector<std::pair<const char*, std::string Run::*>> text_fields = {
-    {"id", &Run::id},         {"dataset", &Run::dataset}, {"teacher", &Run::teacher}, {"student", &Run::student},
-    {"method", &Run::method}, {"seed", &Run::seed},       {"device", &Run::device},   {"precision", &Run::precision},
-    {"commit", &Run::commit}};
+    {"id", &Run::id},     {"dataset", &Run::dataset}, {"teacher", &Run::teacher},     {"student", &Run::student}, {"method", &Run::method},
+    {"seed", &Run::seed}, {"device", &Run::device},   {"precision", &Run::precision}, {"commit", &Run::commit}};
 
 /// What the report computes with must be numbers.
 void check_facts(const fs::path& file, const Config& config) {

@@ -40,8 +40,7 @@ std::vector<std::string> gain_cells(const SearchHistory& search, const SearchRes
 std::string about_plain(const SearchHistory& search) {
     const std::string batch = value_of(search.study, "batch");
     const SearchResult* plain = plain_result(search);
-    if (!plain)
-        return "No gain over plain training: none is there with the graphs’ batch" + (batch.empty() ? "." : ", " + batch + ".");
+    if (!plain) return "No gain over plain training: none is there with the graphs’ batch" + (batch.empty() ? "." : ", " + batch + ".");
     const fs::path config = search.folder / "config.csv";
     const std::string images = fs::exists(config) ? value_of(read_config(config), "info.test_images") : "";
     return "Gain over " + plain->name + ", of the graphs’ batch" + (images.empty() ? "" : "; tested on " + images + " images") + ". " +

@@ -22,7 +22,7 @@ Experiment experiment_of(const Run& r) {
     return {r.dataset, r.student, r.teacher, r.method, r.stage, r.id, r.graph ? graph_line(*r.graph) : ""};
 }
 
-std::string unique_values(const std::vector<Run>& runs, std::string Run::* field) {
+std::string unique_values(const std::vector<Run>& runs, std::string Run::*field) {
     std::set<std::string> values;
     for (const Run& run : runs) values.insert(run.*field);
     return joined({values.begin(), values.end()});
@@ -64,7 +64,9 @@ void name_differences(std::vector<Group>::iterator first, std::vector<Group>::it
         for (auto group = first; group != last; ++group) {
             const std::string value = value_of(substance_of(group->any()), option);
             group->options += (group->options.empty() ? "" : ", ") + (is_sum ? option.substr(5) : option) + "=" +
-                              (value.empty() ? "–" : is_sum ? value.substr(0, 8) : value);
+                              (value.empty() ? "–"
+                               : is_sum      ? value.substr(0, 8)
+                                             : value);
         }
     }
 }
@@ -166,8 +168,8 @@ Report summarize(std::vector<Run> runs, const std::vector<PaperRow>& paper) {
     }
     for (auto& [key, members] : alike) report.groups.push_back(make_group(std::move(members)));
     for (auto first = report.groups.begin(); first != report.groups.end();) {
-        const auto last = std::find_if(first, report.groups.end(),
-                                       [&](const Group& g) { return experiment_of(g.any()) != experiment_of(first->any()); });
+        const auto last =
+            std::find_if(first, report.groups.end(), [&](const Group& g) { return experiment_of(g.any()) != experiment_of(first->any()); });
         name_differences(first, last);
         first = last;
     }

@@ -66,9 +66,7 @@ void Search::apply_end(const JournalRow& r) {
 }
 
 void Search::rank(const TrialScore& score) {
-    const auto better = [](const TrialScore& a, const TrialScore& b) {
-        return a.error != b.error ? a.error < b.error : a.trial < b.trial;
-    };
+    const auto better = [](const TrialScore& a, const TrialScore& b) { return a.error != b.error ? a.error < b.error : a.trial < b.trial; };
     best_.insert(std::upper_bound(best_.begin(), best_.end(), score, better), score);
     if (static_cast<int>(best_.size()) <= plan_.keep) return;
     plan_.tidy(best_.back().trial, false);
@@ -98,7 +96,8 @@ void Search::run() {
     started_ = Clock::now();
     ended_before_ = tally_.ended();
     double waited = 0;
-    for (int slot = 0; slot < pool_.slots() && start_next(slot); ++slot) {}
+    for (int slot = 0; slot < pool_.slots() && start_next(slot); ++slot) {
+    }
     while (!slot_trial_.empty()) {
         const auto before = Clock::now();
         const PoolMessage message = pool_.wait();

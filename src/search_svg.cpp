@@ -43,8 +43,8 @@ std::string bar(Point left, double length, double height, const std::string& cla
 }
 
 std::string cross(Point p) {
-    return "<path class=\"fail\" d=\"M" + svg_at(p - Point{3, 3}) + " L" + svg_at(p + Point{3, 3}) + " M" + svg_at(p + Point{-3, 3}) + " L" +
-           svg_at(p + Point{3, -3}) + "\"/>";
+    return "<path class=\"fail\" d=\"M" + svg_at(p - Point{3, 3}) + " L" + svg_at(p + Point{3, 3}) + " M" + svg_at(p + Point{-3, 3}) +
+           " L" + svg_at(p + Point{3, -3}) + "\"/>";
 }
 
 std::string epochs_text(int64_t epochs) { return std::to_string(epochs) + (epochs == 1 ? " epoch" : " epochs"); }
@@ -53,8 +53,7 @@ double share(int64_t part, int64_t whole) { return whole == 0 ? 0 : static_cast<
 
 class Picture {
   public:
-    explicit Picture(const SearchHistory& history)
-        : history_(history), rungs_(rungs_of(history)), preferences_(preferences_of(history)) {
+    explicit Picture(const SearchHistory& history) : history_(history), rungs_(rungs_of(history)), preferences_(preferences_of(history)) {
         panel_bottom_ = panel_top + std::max(240.0, row_height * static_cast<double>(rungs_.size() + 4) - 40);
     }
 
@@ -62,14 +61,13 @@ class Picture {
         const std::string upper = trials() + survivors();  // both know where they end before the choices begin
         double y = panel_bottom_ + 96;
         const std::string lower = choices(y);
-        return open_picture(width, y, "search: " + search_title(history_), style) + svg_words({margin, 38}, "name", search_title(history_)) +
-               svg_words({margin, 60}, "", search_counts(history_)) + "\n" + upper + lower + "</svg>\n";
+        return open_picture(width, y, "search: " + search_title(history_), style) +
+               svg_words({margin, 38}, "name", search_title(history_)) + svg_words({margin, 60}, "", search_counts(history_)) + "\n" +
+               upper + lower + "</svg>\n";
     }
 
   private:
-    int64_t ended() const {
-        return static_cast<int64_t>(history_.trials.size()) - count_of(history_, TrialEvent::started);
-    }
+    int64_t ended() const { return static_cast<int64_t>(history_.trials.size()) - count_of(history_, TrialEvent::started); }
 
     /// How full the dot of a trial is that stopped after so many epochs.
     double fullness(int64_t epochs) const {
@@ -84,7 +82,8 @@ class Picture {
         double low = 100, high = 0;
         for (const TrialRecord* t : ranked(history_)) low = std::min(low, 100 - *t->error), high = std::max(high, 100 - *t->error);
         std::string svg = svg_words({margin, 96}, "figure", "Accuracy of each trial, in the order of their end");
-        if (low > high) return svg + svg_words({history_left, panel_top + 40}, "", "No trial has reported an accuracy and ended yet.") + "\n";
+        if (low > high)
+            return svg + svg_words({history_left, panel_top + 40}, "", "No trial has reported an accuracy and ended yet.") + "\n";
         const Axis y = round_axis(low, high, 5, panel_bottom_, panel_top);
         Axis x = round_axis(0, static_cast<double>(ended()), 6, history_left, history_right);
         x.high = static_cast<double>(std::max<int64_t>(ended(), 1));
@@ -162,7 +161,8 @@ class Picture {
             svg += svg_words({survivors_left + 12, y + 4}, "small", epochs_text(rung.epochs));
             svg += bar({bars, y}, reached, 13, last ? "complete" : "reached") + bar({bars, y}, went, 13, "went");
             svg += svg_words({bars + reached + 8, y + 4}, "small",
-                         last ? text(rung.reached, " complete") : text(rung.went_on, " of ", rung.reached)) + "\n";
+                             last ? text(rung.reached, " complete") : text(rung.went_on, " of ", rung.reached)) +
+                   "\n";
             y += row_height;
         }
         y += 10;
@@ -170,8 +170,8 @@ class Picture {
         const auto key = [&](Point p, const std::string& what) { return svg_words(p + Point{12, 4}, "small", what); };
         svg += cross(mark) + key(mark, text(count_of(history_, TrialEvent::failed), " failed"));
         const Point next = mark + Point{88, 0};
-        svg += line("reject", next - Point{0, 4}, next + Point{0, 4}) +
-               key(next, text(count_of(history_, TrialEvent::rejected), " rejected"));
+        svg +=
+            line("reject", next - Point{0, 4}, next + Point{0, 4}) + key(next, text(count_of(history_, TrialEvent::rejected), " rejected"));
         const Point third = mark + Point{-5, row_height - 4};
         svg += line("best", third, third + Point{11, 0}) + key(third + Point{5, 0}, "best complete trial so far");
         const Point notes = third + Point{0, row_height + 6};
@@ -186,14 +186,19 @@ class Picture {
     std::string cell(Point p, const Choice& c, const std::string& kind) const {
         const double best = share(c.among_best, preferences_.best), all = share(c.among_all, preferences_.all);
         const bool likely = preferences_.likely(c);
-        std::string svg = "<g><title>" + escaped(text(c.name, ": ", c.among_best, " of the best ", preferences_.best, ", ", c.among_all,
-                                                      " of all ", preferences_.all, ", chance ", number(c.chance))) +
+        std::string svg = "<g><title>" +
+                          escaped(text(c.name, ": ", c.among_best, " of the best ", preferences_.best, ", ", c.among_all, " of all ",
+                                       preferences_.all, ", chance ", number(c.chance))) +
                           "</title>";
         if (likely) svg += svg_box(p + Point{94, 0}, 204, row_height - 3, 5, "chosen");
         svg += bar(p, bar_length, 9, "track") + bar(p, bar_length * best, 9, kind + (likely ? "" : " weak"));
         svg += line("all", p + Point{bar_length * all, -7}, p + Point{bar_length * all, 7});
-        return svg + svg_words(p + Point{bar_length + 8, 4}, likely ? "small figure" : "small",
-                           fixed(100 * best, 0) + " %" + (preferences_.certain(c) ? " **" : likely ? " *" : "")) +
+        return svg +
+               svg_words(p + Point{bar_length + 8, 4}, likely ? "small figure" : "small",
+                         fixed(100 * best, 0) + " %" +
+                             (preferences_.certain(c) ? " **"
+                              : likely                ? " *"
+                                                      : "")) +
                "</g>";
     }
 

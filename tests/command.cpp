@@ -59,7 +59,8 @@ bool Command::running() {
 }
 
 Ended Command::wait() {
-    while (child_ >= 0 && ::waitpid(child_, &status_, 0) < 0 && errno == EINTR) {}
+    while (child_ >= 0 && ::waitpid(child_, &status_, 0) < 0 && errno == EINTR) {
+    }
     child_ = -1;
     return {WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_), taken(out_), taken(err_)};
 }

@@ -10,9 +10,9 @@
 namespace {
 
 struct Tally {
-    const char *running = "", *suite = "";  ///< name of the case under way, and its suite
+    const char *running = "", *suite = "";                   ///< name of the case under way, and its suite
     std::vector<std::pair<std::string, std::string>> skips;  ///< case, reason
-    bool skipped = false;  ///< the running case has called skip()
+    bool skipped = false;                                    ///< the running case has called skip()
     int passed = 0, failed = 0, skips_counted = 0;
 };
 
@@ -58,7 +58,8 @@ void distill::testing::skip(const std::string& reason) {
 void distill::testing::require_no_kernels(const std::string& why) {
     const std::string name = tally().running, suite = tally().suite;
     if (suite == "no kernels" || name.compare(0, 6, "slow: ") == 0) return;
-    throw std::logic_error("test case '" + name + "' " + why + ": put it between TEST_SUITE_BEGIN(\"no kernels\") and TEST_SUITE_END(), or " +
+    throw std::logic_error("test case '" + name + "' " + why +
+                           ": put it between TEST_SUITE_BEGIN(\"no kernels\") and TEST_SUITE_END(), or " +
                            "give it * doctest::test_suite(\"no kernels\"), so that `make test-emulated` leaves it out");
 }
 

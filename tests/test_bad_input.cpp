@@ -284,8 +284,9 @@ TEST_CASE("bad input: a disk that fills up ends a search, and is no trial's faul
     const Workplace folder;
     const SmallDisk disk(folder / "disk", "size=96k");
     if (!disk) return;
-    const std::string search = "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8 --epochs 1 --batch 25 --alone-batch 25 "
-                               "--trials 1 --retrain-seeds 1 --best 1 --threads 1 --quiet ";
+    const std::string search =
+        "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8 --epochs 1 --batch 25 --alone-batch 25 "
+        "--trials 1 --retrain-seeds 1 --best 1 --threads 1 --quiet ";
     const Ended end = run(folder, search + "--run disk/g");
     CAPTURE(end.err);
     CHECK(end.code == 1);

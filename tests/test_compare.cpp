@@ -28,8 +28,8 @@ TEST_CASE("compare: two folders of seeds: difference, interval, how many images,
     CHECK(read_csv(folder / "c.csv").cell(0, "a_is_higher") == "does not hold");
 
     FinishedRun{"kd", "big"}.with("batch", "64").write_seeds(folder / "two", {60, 61});
-    CHECK(says(run(folder, "compare review two").out, {"note: beside the method, a has batch 128 (here 64)",
-                                                       "a is higher than b: not decided (fewer than 3 runs a side)"}));
+    CHECK(says(run(folder, "compare review two").out,
+               {"note: beside the method, a has batch 128 (here 64)", "a is higher than b: not decided (fewer than 3 runs a side)"}));
 }
 
 TEST_CASE("compare: what is no pair of experiments is refused") {
@@ -53,7 +53,8 @@ TEST_CASE("report: outputs that cannot be written, or are no report's, are refus
     put_file(folder / "empty.csv", "");
     const std::string report = "report runs --paper paper ";
     for (const std::string option : {"--csv ", "--html "}) {
-        check_rejected(folder, report + option + "precious.csv", {option + "precious.csv: is there and is no report’s", "name another file"});
+        check_rejected(folder, report + option + "precious.csv",
+                       {option + "precious.csv: is there and is no report’s", "name another file"});
         check_rejected(folder, report + option + "runs/a/config.csv", {"config.csv: is there and is no report’s"});
         check_rejected(folder, report + option + "runs", {"runs: is a folder"});
         check_rejected(folder, report + option + "gone/x", {"gone", "is not there; make it first"});

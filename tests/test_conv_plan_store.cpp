@@ -90,7 +90,7 @@ TEST_CASE("conv plans: through a file into another process") {
     const auto file = folder / "conv_plans.csv";
     ConvPlanStore first("Card 1", "cuDNN 9.1.0");
     save_conv_plans(first, file);
-    CHECK(!fs::exists(file));  // nothing chosen yet
+    CHECK(!fs::exists(file));      // nothing chosen yet
     load_conv_plans(first, file);  // nothing to load
 
     first.choose("forward x 1, with a comma", [] { return choice(3, {{2, 1}}, 0.5); });

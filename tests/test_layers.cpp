@@ -16,8 +16,9 @@ TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
-const std::string readme = "# x\n\n## Where things are\n\n| files | what |\n|---|---|\n| `low_*` | the floor |\n| `high*` `main` | what stands on it |\n"
-                           "| `tests/` | tests |\n";
+const std::string readme =
+    "# x\n\n## Where things are\n\n| files | what |\n|---|---|\n| `low_*` | the floor |\n| `high*` `main` | what stands on it |\n"
+    "| `tests/` | tests |\n";
 
 /// A header of a project: its line `// defines:`, its includes and what it declares.
 std::string header(const std::string& defines, const std::string& includes, const std::string& body) {
@@ -30,9 +31,11 @@ struct Project : TempFolder {
     Project() {
         put("README.md", readme);
         put("include/low_shape.h", header("Shape, size_of", "", "struct Shape {\n    int n;\n};\nint size_of(const Shape& s);\n"));
-        put("src/low_shape.cpp", "#include \"low_shape.h\"\n\nnamespace distill {\n\nint size_of(const Shape& s) { return s.n; }\n\n}  // namespace distill\n");
+        put("src/low_shape.cpp",
+            "#include \"low_shape.h\"\n\nnamespace distill {\n\nint size_of(const Shape& s) { return s.n; }\n\n}  // namespace distill\n");
         put("include/high.h", header("Net", "#include \"low_shape.h\"\n", "class Net {\n  public:\n    Shape shape() const;\n};\n"));
-        put("src/high_net.cpp", "#include \"high.h\"\n\nnamespace distill {\n\nShape Net::shape() const { return {}; }\n\n}  // namespace distill\n");
+        put("src/high_net.cpp",
+            "#include \"high.h\"\n\nnamespace distill {\n\nShape Net::shape() const { return {}; }\n\n}  // namespace distill\n");
         put("src/main.cpp", "#include \"high.h\"\n\nint main() { return 0; }\n");
     }
     void put(const std::string& name, const std::string& text) const {
@@ -42,7 +45,8 @@ struct Project : TempFolder {
     /// The lines that the check prints; `status` gets how it ends.
     std::vector<std::string> check(int& status) const {
         const std::string tool = (fs::path(__FILE__).parent_path() / ".." / "tools" / "check_layers").string();
-        status = WEXITSTATUS(std::system(("python3 '" + tool + "' '" + path().string() + "' > '" + (path() / "said").string() + "'").c_str()));
+        status =
+            WEXITSTATUS(std::system(("python3 '" + tool + "' '" + path().string() + "' > '" + (path() / "said").string() + "'").c_str()));
         return split(read_file(path() / "said"), '\n');
     }
     /// It ends with 1 and names this fault alone.
@@ -64,8 +68,9 @@ TEST_CASE("layers: a sound project has no fault, and each kind of fault is found
     CHECK(status == 0);
 
     Project up;
-    up.put("src/low_shape.cpp", "#include \"low_shape.h\"\n#include \"high_more.h\"\n\nnamespace distill {\n\nint size_of(const Shape& s) { return s.n; }\n"
-                                "\n}  // namespace distill\n");
+    up.put("src/low_shape.cpp",
+           "#include \"low_shape.h\"\n#include \"high_more.h\"\n\nnamespace distill {\n\nint size_of(const Shape& s) { return s.n; }\n"
+           "\n}  // namespace distill\n");
     up.put("include/high_more.h", header("more", "", "constexpr int more = 1;\n"));
     up.check_fault("low_shape.cpp: includes high_more.h, from a room above its own");
 
@@ -74,8 +79,9 @@ TEST_CASE("layers: a sound project has no fault, and each kind of fault is found
     homeless.check_fault("attic.h: is in 0 rows of README.md's table; expected in one");
 
     Project silent;
-    silent.put("include/high_more.h", header("fill, Lane", "", "template <class T>\nvoid fill(T* to, T value);\nclass Lane;\nusing Lane = int;\n"
-                                                               "inline constexpr int most[2] = {1, 2};\n"));
+    silent.put("include/high_more.h", header("fill, Lane", "",
+                                             "template <class T>\nvoid fill(T* to, T value);\nclass Lane;\nusing Lane = int;\n"
+                                             "inline constexpr int most[2] = {1, 2};\n"));
     silent.check_fault("high_more.h: `// defines:` lacks most");
 
     Project stale;
@@ -83,7 +89,8 @@ TEST_CASE("layers: a sound project has no fault, and each kind of fault is found
     stale.check_fault("high_more.h: `// defines:` has gone, which is not there");
 
     Project elsewhere;
-    elsewhere.put("src/high_net.cpp", "#include \"high.h\"\n\nnamespace distill {\n\nint Nothing::of() { return 0; }\n\n}  // namespace distill\n");
+    elsewhere.put("src/high_net.cpp",
+                  "#include \"high.h\"\n\nnamespace distill {\n\nint Nothing::of() { return 0; }\n\n}  // namespace distill\n");
     elsewhere.check_fault("high_net.cpp: defines nothing that high.h declares");
 }
 
@@ -91,9 +98,13 @@ TEST_CASE("layers: modules that include each other are found, over any number of
     if (std::system("python3 -c 1") != 0) return skip("no python3");
     Project project;
     project.put("include/low_a.h", header("a", "", "int a();\n"));
-    project.put("src/low_a.cpp", "#include \"low_a.h\"\n\n#include \"low_b.h\"\n\nnamespace distill {\n\nint a() { return b(); }\n\n}  // namespace distill\n");
+    project.put(
+        "src/low_a.cpp",
+        "#include \"low_a.h\"\n\n#include \"low_b.h\"\n\nnamespace distill {\n\nint a() { return b(); }\n\n}  // namespace distill\n");
     project.put("include/low_b.h", header("b", "", "int b();\n"));
-    project.put("src/low_apart.cpp", "#include \"low_b.h\"\n#include \"low_c.h\"\n\nnamespace distill {\n\nint b() { return c(); }\n\n}  // namespace distill\n");
+    project.put(
+        "src/low_apart.cpp",
+        "#include \"low_b.h\"\n#include \"low_c.h\"\n\nnamespace distill {\n\nint b() { return c(); }\n\n}  // namespace distill\n");
     project.put("include/low_c.h", header("c", "#include \"low_a.h\"\n", "int c();\n"));
     int status = 0;
     CHECK(project.check(status) == std::vector<std::string>{"low_a.cpp: includes low_b.h, whose module comes back to low_a",

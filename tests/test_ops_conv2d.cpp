@@ -82,11 +82,11 @@ void check_residual(Backend& backend, double tolerance) {
     const auto check = [&](int64_t channels, int64_t outputs, int side, int groups) {
         const std::string name = text("residual of ", channels, " to ", outputs, " channels, ", side, 'x', side, ", groups ", groups);
         const Conv2dOptions o{1, 1, side / 2, side / 2, groups};
-        const Inputs in = upload(backend,
-                                 {as_map(uniform_input("x " + name, {2, 5, 6, channels})),
-                                  uniform_input("w " + name, {outputs, side, side, channels / groups}),
-                                  as_map(uniform_input("r " + name, {2, 5, 6, outputs}))},
-                                 backend.activation_type());
+        const Inputs in = upload(
+            backend,
+            {as_map(uniform_input("x " + name, {2, 5, 6, channels})), uniform_input("w " + name, {outputs, side, side, channels / groups}),
+             as_map(uniform_input("r " + name, {2, 5, 6, outputs}))},
+            backend.activation_type());
         const std::vector<float> extra = in[2].value().to_host();
         std::vector<double> sum;
         for (const float v : conv2d_inference(in[0], in[1], {}, o, {}, false).value().to_host()) sum.push_back(v + extra[sum.size()]);

@@ -127,8 +127,8 @@ TEST_CASE("report: a curve of FEED and what belongs beside it") {
     }
     const std::string page = html_page(report, "");
     CHECK(balanced(page));
-    CHECK(says(page, {"FEED: small from big on tin, 30 epochs", "feed from 5 × big", "tin 5 × big→small feed",
-                      "feed from small, stage 3"}));
+    CHECK(
+        says(page, {"FEED: small from big on tin, 30 epochs", "feed from 5 × big", "tin 5 × big→small feed", "feed from small, stage 3"}));
 }
 
 /// Three seeds, half a point apart around `mean`: a standard deviation of ½.

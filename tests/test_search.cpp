@@ -140,20 +140,19 @@ struct Run {
 TEST_CASE("search: trials one at a time, promoted by rung, worked by hand") {
     const TempFolder folder;
     // Errors at epochs 1, 2, 3, 4. Rung 1: 60 70 50 55 | rung 2: 58 45 | trial 3 is rejected.
-    const std::map<int64_t, std::vector<double>> errors{{0, {60, 58, 57, 56}}, {1, {70, 1, 1, 1}}, {2, {50, 45, 44, 40}},
-                                                        {4, {55, 45, 30, 39.5}}};
+    const std::map<int64_t, std::vector<double>> errors{
+        {0, {60, 58, 57, 56}}, {1, {70, 1, 1, 1}}, {2, {50, 45, 44, 40}}, {4, {55, 45, 30, 39.5}}};
     FakePool pool(1, 4, [&](int64_t trial, int epoch) { return 100 - errors.at(trial)[static_cast<size_t>(epoch - 1)]; });
     Plan plan(5, 4);
     const Run run(folder / "journal.csv", plan, pool);
-    const std::vector<std::string> expected{
-        "0,started,0,,graph 0", "0,running,1,60,", "0,running,2,58,", "0,running,3,57,", "0,complete,4,56,",
-        "1,started,0,,graph 1", "1,stopped,1,70,",  // best 1 of 2 at rung 1: 60
-        "2,started,0,,graph 2", "2,running,1,50,",  // best 1 of 3: 50
-        "2,running,2,45,",                          // best 1 of 2 at rung 2: 45
-        "2,running,3,44,", "2,complete,4,40,", "3,rejected,0,,graph 3",
-        "4,started,0,,graph 4", "4,running,1,55,",  // best 2 of 4: 50 55
-        "4,running,2,45,",                          // best 1 of 3, a tie with it
-        "4,running,3,30,", "4,complete,4,39.5,"};
+    const std::vector<std::string> expected{"0,started,0,,graph 0", "0,running,1,60,",      "0,running,2,58,",       "0,running,3,57,",
+                                            "0,complete,4,56,",     "1,started,0,,graph 1", "1,stopped,1,70,",  // best 1 of 2 at rung 1: 60
+                                            "2,started,0,,graph 2", "2,running,1,50,",                          // best 1 of 3: 50
+                                            "2,running,2,45,",                                                  // best 1 of 2 at rung 2: 45
+                                            "2,running,3,44,",      "2,complete,4,40,",     "3,rejected,0,,graph 3", "4,started,0,,graph 4",
+                                            "4,running,1,55,",  // best 2 of 4: 50 55
+                                            "4,running,2,45,",  // best 1 of 3, a tie with it
+                                            "4,running,3,30,",      "4,complete,4,39.5,"};
     CHECK(lines_of(folder / "journal.csv") == expected);
     CHECK(run.search->tally().complete == 3);
     CHECK(run.search->tally().stopped == 1);

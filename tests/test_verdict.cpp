@@ -15,8 +15,13 @@ TEST_CASE("verdict: Student's t as the tables have it") {
     struct Row {
         double freedom, five, one;
     };
-    for (const Row& r : {Row{1, 12.7062, 63.6567}, {2, 4.30265, 9.92484}, {3, 3.18245, 5.84091}, {4, 2.77645, 4.60409},
-                         {10, 2.22814, 3.16927}, {30, 2.04227, 2.75000}, {120, 1.97993, 2.61742}}) {
+    for (const Row& r : {Row{1, 12.7062, 63.6567},
+                         {2, 4.30265, 9.92484},
+                         {3, 3.18245, 5.84091},
+                         {4, 2.77645, 4.60409},
+                         {10, 2.22814, 3.16927},
+                         {30, 2.04227, 2.75000},
+                         {120, 1.97993, 2.61742}}) {
         CAPTURE(r.freedom);
         CHECK(student_t_quantile(0.05, r.freedom) == doctest::Approx(r.five).epsilon(5e-6));
         CHECK(student_t_quantile(0.01, r.freedom) == doctest::Approx(r.one).epsilon(5e-6));

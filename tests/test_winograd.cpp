@@ -53,9 +53,15 @@ Answers answers(Convolve& by, const Conv2dGeometry& g) {
 /// The direct form: this program's without minimal filtering.
 struct Direct {
     std::unique_ptr<Backend> backend = make_cpu_backend({0, Precision::fp32, true, false});
-    void forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& e, void* y) { backend->conv2d_forward(g, x, w, e, y); }
-    void backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) { backend->conv2d_backward_data(g, dy, w, dx, false); }
-    void backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) { backend->conv2d_backward_weights(g, x, dy, dw); }
+    void forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& e, void* y) {
+        backend->conv2d_forward(g, x, w, e, y);
+    }
+    void backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
+        backend->conv2d_backward_data(g, dy, w, dx, false);
+    }
+    void backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
+        backend->conv2d_backward_weights(g, x, dy, dw);
+    }
 };
 
 struct Exact {
@@ -104,11 +110,12 @@ double error(const std::vector<float>& found, const std::vector<double>& right) 
 TEST_CASE("winograd: all directions near the sums in double, for many channels, sizes and paddings") {
     const int64_t l = lanes;
     const std::vector<Conv2dGeometry> geometries = {
-        geometry(5, 4, 4, l, l),           geometry(3, 8, 8, 2 * l, 3 * l),  geometry(2, 16, 16, 3 * l, l), geometry(2, 32, 32, 16, 16),
-        geometry(1, 64, 64, 16, 32),       geometry(2, 5, 7, 32, 64),        geometry(3, 7, 5, 64, 32),     geometry(1, 9, 13, 48, 80),
-        geometry(1, 11, 4, 128, 128),      geometry(2, 4, 4, 256, 64),       geometry(1, 4, 4, 512, 512),   geometry(1, 3, 3, 16, 16),
-        geometry(1, 1, 1, 16, 16),         geometry(1, 2, 6, 16, 16),        geometry(2, 8, 8, 16, 32, 0, 0), geometry(2, 6, 9, 32, 16, 2, 2),
-        geometry(1, 10, 7, 16, 16, 0, 2),  geometry(1, 7, 10, 16, 16, 1, 0),
+        geometry(5, 4, 4, l, l),         geometry(3, 8, 8, 2 * l, 3 * l),  geometry(2, 16, 16, 3 * l, l),
+        geometry(2, 32, 32, 16, 16),     geometry(1, 64, 64, 16, 32),      geometry(2, 5, 7, 32, 64),
+        geometry(3, 7, 5, 64, 32),       geometry(1, 9, 13, 48, 80),       geometry(1, 11, 4, 128, 128),
+        geometry(2, 4, 4, 256, 64),      geometry(1, 4, 4, 512, 512),      geometry(1, 3, 3, 16, 16),
+        geometry(1, 1, 1, 16, 16),       geometry(1, 2, 6, 16, 16),        geometry(2, 8, 8, 16, 32, 0, 0),
+        geometry(2, 6, 9, 32, 16, 2, 2), geometry(1, 10, 7, 16, 16, 0, 2), geometry(1, 7, 10, 16, 16, 1, 0),
     };
     Winograd winograd;
     Direct direct;
@@ -137,15 +144,16 @@ TEST_CASE("winograd: all directions near the sums in double, for many channels, 
 
 TEST_CASE("winograd: bias, residual and ReLU in one pass, on maps that cut tiles; a NaN stays one") {
     const Conv2dGeometry g = geometry(2, 7, 6, 16, 32);
-    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2), bias = normal(g.y.c, 4), residual = normal(g.y.size(), 5);
+    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2), bias = normal(g.y.c, 4),
+                             residual = normal(g.y.size(), 5);
     Winograd winograd;
     std::vector<float> plain(residual.size()), found(residual.size());
     winograd.forward(g, x.data(), w.data(), {}, plain.data());
     for (const bool with_bias : {false, true})
         for (const bool with_residual : {false, true})
             for (const bool relu : {false, true}) {
-                winograd.forward(g, x.data(), w.data(), {with_bias ? bias.data() : nullptr, with_residual ? residual.data() : nullptr, relu},
-                                 found.data());
+                winograd.forward(g, x.data(), w.data(),
+                                 {with_bias ? bias.data() : nullptr, with_residual ? residual.data() : nullptr, relu}, found.data());
                 double largest = 0;
                 for (size_t i = 0; i < found.size(); ++i) {
                     float right = plain[i] + (with_bias ? bias[i % bias.size()] : 0) + (with_residual ? residual[i] : 0);
