@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base_stats.h"
 #include "core_backend.h"
 #include "core_profile.h"
 #include "data_loader.h"
@@ -18,7 +19,7 @@ struct BenchOptions {
     std::string method;  ///< train, kd, reviewkd, feed, mhgd, ktg, or teacher: no training, the teachers' forward passes alone
     std::string csv, profile_csv;
     Options training;
-    Graph graph;  ///< of ktg. Its frozen nodes get random weights, too
+    Graph graph;                                                                   ///< of ktg. Its frozen nodes get random weights, too
     int steps = 20, warmup = 3, size = 32, classes = 100, runs = 8, teachers = 1;  ///< teachers: of feed and teacher, all of one network
     bool profile = false, augment = false;
 };

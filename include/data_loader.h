@@ -28,10 +28,10 @@ struct Batch {
 struct LoaderOptions {
     int64_t batch = 128;
     const char* batch_option = "--batch";  ///< where that was said, for complaints
-    bool shuffle = true;    ///< else consecutive records
-    bool drop_last = false;  ///< leave out the last, smaller batch of an epoch
-    bool trains = true;      ///< else only test batches are asked for
-    uint64_t start = 0;      ///< Options::start()
+    bool shuffle = true;                   ///< else consecutive records
+    bool drop_last = false;                ///< leave out the last, smaller batch of an epoch
+    bool trains = true;                    ///< else only test batches are asked for
+    uint64_t start = 0;                    ///< Options::start()
     Augmentation augmentation;
     Normalization normalization;
 };

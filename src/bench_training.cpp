@@ -5,6 +5,7 @@
 #include "base_error.h"
 #include "core_conv_plan_store.h"
 #include "core_philox.h"
+#include "device.h"
 #include "method_feed.h"
 #include "method_ktg.h"
 #include "method_mhgd.h"

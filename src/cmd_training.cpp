@@ -18,6 +18,7 @@
 #include "cmd_preset.h"
 #include "core_backend.h"
 #include "core_work_count.h"
+#include "device.h"
 #include "method_ab.h"
 #include "method_fsp.h"
 #include "method_ft.h"

@@ -5,8 +5,8 @@
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
 #include "base_safetensors.h"
+#include "base_texts.h"
 #include "method_kd.h"
 #include "method_ktg.h"
 #include "run_many.h"
@@ -88,7 +88,8 @@ std::string SharedLaboratories::key(const Options& options) {
     Options own = options;
     std::string all;
     for (const auto& [option, value] : kept_options(Offline(own).table))
-        for (const char* name : {"data", "dataset", "per-class", "val", "normalize", "device", "threads", "precision", "deterministic", "winograd"})
+        for (const char* name :
+             {"data", "dataset", "per-class", "val", "normalize", "device", "threads", "precision", "deterministic", "winograd"})
             if (option == name) all += option + "=" + value + "\n";
     return all;
 }

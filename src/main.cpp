@@ -16,6 +16,7 @@
 #include "cmd_data.h"
 #include "cmd_feed.h"
 #include "cmd_ktg.h"
+#include "cmd_ktg_search.h"
 #include "cmd_mhgd.h"
 #include "cmd_report.h"
 #include "cmd_training.h"
@@ -26,7 +27,8 @@ namespace {
 
 /// A complaint is one printable line, whatever is in the names that it quotes.
 int ended(std::string message, int code) {
-    std::replace_if(message.begin(), message.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
+    std::replace_if(
+        message.begin(), message.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
     std::fprintf(stderr, "distill: %s\n", message.empty() ? "failed, and does not say why" : distill::printable(message).c_str());
     return code;
 }
@@ -58,6 +60,7 @@ int main(int argc, char** argv) {
     distill::add_training_commands(app);
     distill::add_feed_commands(app);
     distill::add_ktg_commands(app);
+    distill::add_search_commands(app);
     distill::add_mhgd_command(app);
     distill::add_report_commands(app);
     distill::add_bench_command(app);

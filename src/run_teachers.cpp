@@ -13,8 +13,8 @@ namespace {
 /// The options of `distill train` for these teachers, without a command line.
 struct TeacherTraining {
     explicit TeacherTraining(const Options& asked) : options(asked) {
-        for (std::string* own : {&options.teacher, &options.teachers, &options.teacher_weights, &options.init, &options.save, &options.id,
-                                 &options.preset})
+        for (std::string* own :
+             {&options.teacher, &options.teachers, &options.teacher_weights, &options.init, &options.save, &options.id, &options.preset})
             own->clear();
         options.student = asked.teacher_nets;
         options.runs = asked.train_teachers;

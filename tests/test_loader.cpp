@@ -10,6 +10,7 @@
 #include "complaints.h"
 #include "core_backend.h"
 #include "data_loader.h"
+#include "device.h"
 
 using namespace distill;
 using namespace distill::testing;

@@ -5,6 +5,7 @@
 #include "base_files.h"
 #include "command.h"
 #include "complaints.h"
+#include "device.h"
 #include "golden_formula.h"
 #include "method_kd_svd.h"
 #include "method_mhgd.h"
@@ -278,7 +279,7 @@ TEST_CASE("mhgd: stopped at any step of either training, it goes on to the bit")
     resumed("in the second epoch", -1, 5);
 }
 
-TEST_CASE("mhgd: steps recorded and replayed on side streams, in any order that streams allow") {
+TEST_CASE("mhgd: steps recorded and replayed on side streams, in any order that streams allow" * doctest::test_suite("no kernels")) {
     const auto outcome = [](std::unique_ptr<Backend> backend, const Make& make) {
         SmallTraining t(std::move(backend));
         t.options.mha_epochs = 1;
@@ -308,6 +309,8 @@ TEST_CASE("mhgd: bfloat16 near float") {
     const std::vector<double> exact = losses(Precision::fp32), rounded = losses(Precision::bf16);
     for (size_t i = 0; i < exact.size(); ++i) CHECK(rounded[i] == doctest::Approx(exact[i]).epsilon(0.1).scale(0));
 }
+
+TEST_SUITE_BEGIN("no kernels");
 
 TEST_CASE("mhgd: a run's files, its attention networks used again, a table of heads") {
     const Workplace folder;
@@ -431,3 +434,5 @@ TEST_CASE("mhgd: bad input") {
     check_rejected(folder, mhgd_a + "--mixing sum", {"--mixing", "sum", "clip"});
     check_rejected(folder, "mhgd" + training, {"--teacher"});
 }
+
+TEST_SUITE_END();

@@ -44,8 +44,10 @@ const std::vector<Trajectory>& trajectories() {
 std::vector<std::string> parts_of(const std::string& name) {
     std::vector<std::string> parts(1);
     for (char c : name)
-        if (c == '_') parts.emplace_back();
-        else parts.back() += c;
+        if (c == '_')
+            parts.emplace_back();
+        else
+            parts.back() += c;
     return parts;
 }
 
@@ -74,8 +76,10 @@ void compare(const Trajectory& t, Backend& backend, double tolerance) {
     } else {
         options.teacher = parts[1];
         teacher = golden_teacher(backend, options);
-        if (parts[0] == "kd") method = std::make_unique<KnowledgeDistillation>(backend, options, classes, *teacher);
-        else method = std::make_unique<ReviewKD>(backend, options, classes, *teacher);
+        if (parts[0] == "kd")
+            method = std::make_unique<KnowledgeDistillation>(backend, options, classes, *teacher);
+        else
+            method = std::make_unique<ReviewKD>(backend, options, classes, *teacher);
         method->parameters().from_file(golden_weights(method->parameters(), "", ""), "the formula");
     }
 
@@ -102,8 +106,10 @@ void compare(const Trajectory& t, Backend& backend, double tolerance) {
         const std::vector<std::string> names = method->loss_names();
         REQUIRE(r.named.size() == names.size());
         for (size_t i = 0; i < names.size(); ++i) check(names[i], r.named[i]);
-        if (expected.has("loss")) check("loss", r.loss);
-        else CHECK(r.loss.value().item() == r.named[0].value().item());
+        if (expected.has("loss"))
+            check("loss", r.loss);
+        else
+            CHECK(r.loss.value().item() == r.named[0].value().item());
 
         method->parameters().begin_backward();
         tape.backward(r.loss);
@@ -147,7 +153,8 @@ TEST_CASE("golden: every trajectory on file is compared") {
 TEST_CASE("golden: features like PyTorch's") {
     GoldenTable table("features.csv");
     const std::vector<std::pair<std::string, bool>> networks = {{"resnet20", false}, {"resnet32a", false}, {"resnet8x4", false},
-        {"wrn-16-2", false}, {"resnet14", true}, {"resnet56", true}, {"wrn-40-2", true}};
+                                                                {"wrn-16-2", false}, {"resnet14", true},   {"resnet56", true},
+                                                                {"wrn-40-2", true}};
     for (const auto& [name, teacher] : networks) {
         Parameters p(cpu());
         const auto network = make_network(name, classes, p);
