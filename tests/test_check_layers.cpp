@@ -1,4 +1,4 @@
-// tools/check_layers: what it finds in a small project, and that it leaves a sound one alone.
+// tools/check_layers: what it finds in a small project, and that it leaves a sound one alone. The tests' own suite that is not emulated.
 #include <sys/wait.h>
 
 #include <cstdlib>
@@ -7,6 +7,8 @@
 
 #include "base_files.h"
 #include "base_texts.h"
+#include "command.h"
+#include "complaints.h"
 #include "testing.h"
 
 using namespace distill;
@@ -115,3 +117,9 @@ TEST_CASE("layers: modules that include each other are found, over any number of
 }
 
 TEST_SUITE_END();
+
+TEST_CASE("emulation: a case outside of the suite \"no kernels\" cannot start the program, and is told so") {
+    const TempFolder folder;
+    const std::string why = complaint<std::logic_error>([&] { run(folder, "--version"); });
+    CHECK(says(why, {"starts the program", "TEST_SUITE_BEGIN(\"no kernels\")", "make test-emulated"}));
+}
