@@ -1,5 +1,5 @@
 // base_svg.h: what the pictures share: coordinates, words and boxes, axes, colours.
-// defines: Point, px, at, escaped, words, box, open_picture, Axis, round_axis
+// defines: Point, svg_px, svg_at, escaped, svg_words, svg_box, open_picture, Axis, round_axis
 #pragma once
 #include <cmath>
 #include <string>
@@ -15,13 +15,13 @@ struct Point {
     double length() const { return std::hypot(x, y); }
 };
 
-std::string px(double value);  ///< a length or coordinate
-std::string at(Point p);       ///< "12.0 34.5", as paths have it
+std::string svg_px(double value);  ///< a length or coordinate
+std::string svg_at(Point p);       ///< "12.0 34.5", as paths have it
 /// Text as XML and HTML hold it, also between quotes; what is no UTF-8 (as_utf8), or no character of theirs, is replaced.
 std::string escaped(const std::string& raw);
 
-std::string words(Point p, const std::string& classes, const std::string& what);
-std::string box(Point centre, double width, double height, double radius, const std::string& classes);
+std::string svg_words(Point p, const std::string& classes, const std::string& what);
+std::string svg_box(Point centre, double width, double height, double radius, const std::string& classes);
 
 /// The <svg> of a picture that is a file by itself or stands in an HTML page, light or dark as the reader's page is. Its rules begin with
 /// `.ktg`; they have the colours --g-page, ink, soft, rule, card, ice, through, linear, correct, the texts name, figure, small, mid, end.

@@ -1,11 +1,17 @@
-// base_texts.h: numbers and tables as people read them.
-// defines: fixed, signed_fixed, shell_word, aligned, as_utf8, printable
+// base_texts.h: lists, numbers and tables as people read them.
+// defines: joined, split, fixed, signed_fixed, shell_word, aligned, as_utf8, printable
 #pragma once
 #include <set>
 #include <string>
 #include <vector>
 
 namespace distill {
+
+/// "a, b, c".
+std::string joined(const std::vector<std::string>& words, const char* between = ", ");
+
+/// The parts between separators: "a,b," is "a", "b"; an empty text has none.
+std::vector<std::string> split(const std::string& text, char separator);
 
 std::string fixed(double value, int digits = 2);
 std::string signed_fixed(double value);  ///< "+1.20", "−0.31", "+0.00"

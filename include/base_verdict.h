@@ -1,19 +1,14 @@
 // base_verdict.h: what a few runs a side can tell: is one mean higher than another?
-// defines: Spread, spread, student_t_p, student_t_quantile, Verdict, to_string, Comparison, verdict_rule,
+// defines: student_t_p, student_t_quantile, Verdict, to_string, Comparison, verdict_rule,
 //          compare_independent, compare_paired
 #pragma once
 #include <cstddef>
 #include <string>
 #include <vector>
 
-namespace distill {
+#include "base_stats.h"
 
-/// Mean and sample standard deviation (divisor n − 1; 0 for n = 1) of n ≥ 1 values.
-struct Spread {
-    double mean = 0, deviation = 0;
-    size_t n = 0;
-};
-Spread spread(const std::vector<double>& values);
+namespace distill {
 
 /// P(|T| ≥ |t|) of Student's t with `freedom` > 0 degrees, not necessarily a whole number.
 double student_t_p(double t, double freedom);
@@ -33,11 +28,11 @@ struct Comparison {
     static constexpr size_t fewest = 3;  ///< runs a side
     Spread a, b;
     bool paired = false;
-    double difference = 0;    ///< of the means, a − b
+    double difference = 0;  ///< of the means, a − b
     bool has_interval = false;
     double low = 0, high = 0, p = 1;  ///< where has_interval
     Verdict verdict = Verdict::not_decided;
-    std::string undecided;  ///< why there is no decision; empty where there is one
+    std::string undecided;         ///< why there is no decision; empty where there is one
     std::string interval() const;  ///< "+0.10 to +2.30", "–" where there is none
 };
 

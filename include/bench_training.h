@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base_stats.h"
 #include "core_backend.h"
 #include "core_profile.h"
 #include "data_loader.h"
@@ -15,7 +16,7 @@
 namespace distill {
 
 struct BenchOptions {
-    std::string method;  ///< a method's, or "teacher": no training, the teachers' forward passes alone
+    std::string method;                  ///< a method's, or "teacher": no training, the teachers' forward passes alone
     std::shared_ptr<MethodOptions> own;  ///< the method's; none: its defaults
     std::string csv, profile_csv;
     Options training;

@@ -1,4 +1,4 @@
-// cmd_ktg.h: the subcommands of `distill ktg`.
+// cmd_ktg.h: the subcommands `ktg train` and `ktg show`.
 // defines: add_ktg_commands
 #pragma once
 

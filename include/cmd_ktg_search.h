@@ -8,6 +8,7 @@ class App;
 
 namespace distill {
 
-void add_search_commands(CLI::App& ktg);
+/// To `ktg`, which add_ktg_commands() has added.
+void add_search_commands(CLI::App& app);
 
 }  // namespace distill

@@ -1,12 +1,18 @@
 // cmd_preset.h: --preset: a row of data/paper as a training's options. What a row means each paper's own function says.
-// defines: Preset
+// defines: kin_of_kd, is_kin_of_kd, Preset
 #pragma once
 #include <string>
+#include <vector>
 
 #include "paper.h"
-#include "train_recipes.h"
+#include "train_options.h"
 
 namespace distill {
+
+/// What a --method of `kd` may be. The list is closed: a method has a subcommand of its own, and what `kd --method NAME` began goes on
+/// with either.
+const std::vector<std::string>& kin_of_kd();
+bool is_kin_of_kd(const std::string& method);
 
 class Preset {
   public:

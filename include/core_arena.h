@@ -78,11 +78,11 @@ class Arena {
     size_t system_allocations() const { return blocks_.size(); }  ///< how often memory was taken from the system so far
     size_t system_bytes() const { return system_bytes_; }
     uint64_t requested_bytes() const { return requested_bytes_; }  ///< of all tensors made so far: the benchmark's count of traffic
-    class Backend* owner = nullptr;  ///< for Tensor::backend()
+    class Backend* owner = nullptr;                                ///< for Tensor::backend()
 
   protected:
     virtual void* system_allocate(size_t bytes) = 0;  ///< throws when there is no more
-    std::vector<std::unique_ptr<Block>> blocks_;       ///< derived destructors give their memory back
+    std::vector<std::unique_ptr<Block>> blocks_;      ///< derived destructors give their memory back
 
   private:
     using Pool = std::map<size_t, std::vector<Block*>>;  ///< free blocks by size class

@@ -1,6 +1,6 @@
 // core_backend.h: what a device can do. One method per operation and direction; elementwise and row operations are functors (launch.h).
 // defines: Device, Precision, DeviceOptions, Conv2dGeometry, ConvEpilogue, BatchNormShape, BatchNormForward, BatchNormBackward, GemmShape,
-//          Replay, Backend, make_backend
+//          Replay, Backend
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -10,7 +10,9 @@
 #include <string>
 
 #include "core_arena.h"
-#include "core_tensor.h"
+#include "core_dtype.h"
+#include "core_shape.h"
+#include "core_stopwatch.h"
 
 namespace distill {
 
@@ -59,13 +61,13 @@ struct BatchNormForward {
     const void *x, *residual;  ///< residual may be null
     const float *gamma, *beta;
     void* y;
-    float *mean, *inverse_std;             ///< mean and 1/√(var+ε) of the batch: saved for backward
-    float *running_mean, *running_var;         ///< updated: r ← (1−m)·r + m·batch (variance unbiased); null: left alone
+    float *mean, *inverse_std;          ///< mean and 1/√(var+ε) of the batch: saved for backward
+    float *running_mean, *running_var;  ///< updated: r ← (1−m)·r + m·batch (variance unbiased); null: left alone
 };
 struct BatchNormBackward {
     const void *x, *y, *dy;  ///< y is read only with ReLU (its mask)
     const float *gamma, *mean, *inverse_std;
-    const float* beta;  ///< where y had no residual, else null: the mask then follows from x as well
+    const float* beta;     ///< where y had no residual, else null: the mask then follows from x as well
     void *dx, *dresidual;  ///< overwritten, as all below; dresidual may be null; dx may be dy
     float *dgamma, *dbeta;
 };
@@ -112,6 +114,8 @@ class Backend {
     virtual void zero(void* memory, size_t bytes) = 0;
     virtual void synchronize() = 0;
 
+    /// Elementwise and row operations on this backend's memory are kernels, not loops.
+    virtual bool launches_kernels() const { return device() == Device::cuda; }
     /// Work is done when the call that asked for it returns, in memory that the host reads: the CPU.
     virtual bool immediate() const = 0;
     /// Runs host code in the current stream's order: how a functor runs on a backend that is neither immediate nor a GPU (the tests').
@@ -133,6 +137,9 @@ class Backend {
     /// as asked. Its pointers and numbers are baked in; what differs from run to run it must read from device memory. Null where
     /// recording has no use (the CPU), `work` not called. What `work` throws is thrown, and nothing is left recording.
     virtual std::unique_ptr<Replay> capture(const std::function<void()>& work) = 0;
+    /// Events in the device's streams; null where the host's clock will do. What runs on several streams is put in a row, so that each
+    /// operation is timed alone, and the device starts a moment late, so that the host is ahead of it and no kernel waits for its launch.
+    virtual std::unique_ptr<Stopwatch> stopwatch() { return nullptr; }
     /// Called once a step: waits while the host is more than a few steps ahead, so that a signal or a bad loss is not met late.
     virtual void pace() {}
 
@@ -159,14 +166,5 @@ class Backend {
     std::map<int, uint64_t> waited_;  ///< by side stream: the turn in which it waited for 0 last
     std::set<int> forked_;            ///< side streams used since the last join
 };
-
-/// "cpu", "cuda" or "auto" (cuda where there is a GPU, else cpu). InputError: unknown name; cuda without a GPU or without
-/// CUDA in the build.
-std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptions& options = {});
-std::unique_ptr<Backend> make_cpu_backend(const DeviceOptions& options = {});
-#ifdef DISTILL_CUDA
-std::unique_ptr<Backend> make_cuda_backend(const DeviceOptions& options = {});
-int cuda_device_count();  ///< 0 where there is no driver or no GPU
-#endif
 
 }  // namespace distill

@@ -42,7 +42,7 @@ struct ConvChoice {
 
     bool same_plan(const ConvChoice& o) const { return fused == o.fused && engine == o.engine && knobs == o.knobs; }
 };
-std::string to_string(const ConvChoice& choice);                        ///< "fused engine=44 2=12 18=0"
+std::string to_string(const ConvChoice& choice);                       ///< "fused engine=44 2=12 18=0"
 std::optional<ConvChoice> parse_conv_choice(const std::string& text);  ///< none: not what to_string writes
 
 /// Of the plans that were timed, in the library's order (not none): the fastest, or one ranked higher and as fast within 3 %, so that noise
@@ -50,8 +50,8 @@ std::optional<ConvChoice> parse_conv_choice(const std::string& text);  ///< none
 /// gradient is rounded must not hang on which plan was faster.
 ConvChoice best_choice(const ConvKey& key, std::vector<ConvChoice> timed);
 
-/// One backend's choices, which are one training's. Behind it stand the process's: trainings side by side on cards of one name measure
-/// once and take the same plans. What was loaded is this training's own and comes first, whatever others chose.
+/// Holds the plans chosen for one training's backend. New choices are shared within the process, so that trainings side by side on cards of
+/// one name measure once and take the same plans. Plans loaded from a run's file take precedence.
 class ConvPlanStore {
   public:
     ConvPlanStore(std::string device, std::string library) : device_(std::move(device)), library_(std::move(library)) {}
@@ -65,7 +65,7 @@ class ConvPlanStore {
     /// Choices read from a file.
     void adopt(const std::map<std::string, ConvChoice>& choices);
     const std::map<std::string, ConvChoice>& choices() const { return choices_; }  ///< used or loaded so far
-    uint64_t adoptions() const { return adoptions_; }  ///< rises when choices made before may no longer hold
+    uint64_t adoptions() const { return adoptions_; }                              ///< rises when choices made before may no longer hold
 
   private:
     std::string process_key(const std::string& key) const { return device_ + '\n' + library_ + '\n' + key; }

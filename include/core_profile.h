@@ -1,6 +1,6 @@
 // core_profile.h: where a training step's time goes: its operations timed one by one on their device, summed by name.
-// defines: OperationWork, Stopwatch, Profiler, Profiled, work_of, forward_work, backward_data_work, backward_weights_work, DeviceSpeed,
-//          print_profile, write_profile, median
+// defines: OperationWork, Profiler, Profiled, work_of, forward_work, backward_data_work, backward_weights_work, DeviceSpeed,
+//          print_profile, write_profile
 #pragma once
 #include <functional>
 #include <map>
@@ -18,20 +18,6 @@ namespace distill {
 struct OperationWork {
     int64_t bytes = 0, multiply_accumulates = 0;
 };
-
-/// Points in a device's work and the time between them.
-class Stopwatch {
-  public:
-    virtual ~Stopwatch() = default;
-    virtual void restart() = 0;  ///< forgets all marks
-    virtual size_t mark() = 0;   ///< a point after everything queued so far; the number to ask for it by
-    virtual double ms_between(size_t earlier, size_t later) = 0;  ///< waits until the later one is reached
-};
-#ifdef DISTILL_CUDA
-/// Events in the backend's streams. What runs on several streams is put in a row, so that each operation is timed alone, and the device
-/// starts a moment late, so that the host is ahead of it and no kernel waits for its launch.
-std::unique_ptr<Stopwatch> make_cuda_stopwatch(Backend& backend);
-#endif
 
 /// Times the operations of whole steps. While measure() runs, the backend knows its profiler, and every operation reports itself.
 class Profiler {
@@ -66,11 +52,11 @@ class Profiler {
         std::vector<std::pair<const char*, double>> parts;
     };
     struct Sums {
-        std::vector<double> ms;  ///< a step each
+        std::vector<double> ms;                                          ///< a step each
         std::vector<std::pair<std::string, std::vector<double>>> parts;  ///< likewise, as they came first
         std::vector<double>& part(const std::string& name);
-        int64_t calls = 0;       ///< of all steps
-        OperationWork work;      ///< of all steps
+        int64_t calls = 0;   ///< of all steps
+        OperationWork work;  ///< of all steps
     };
     Backend& backend_;
     std::unique_ptr<Stopwatch> watch_;
@@ -126,7 +112,5 @@ struct DeviceSpeed {
 /// The last group is the whole step, of which the others have their share.
 void print_profile(const std::vector<Profiler::Group>& groups, const DeviceSpeed& speed);
 void write_profile(const std::string& path, const std::vector<Profiler::Group>& groups, const DeviceSpeed& speed);
-
-double median(std::vector<double> values);  ///< of an even number, the upper one of the two in the middle
 
 }  // namespace distill

@@ -1,27 +1,16 @@
-// core_tensor.h: shapes and memory. Activations are N,H,W,C; convolution weights K,R,S,C; a matrix is (rows,1,1,columns).
-// defines: Shape, Tensor
+// core_tensor.h: memory of a device, seen in a shape.
+// defines: Tensor
 #pragma once
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "core_arena.h"
 #include "core_dtype.h"
+#include "core_shape.h"
 
 namespace distill {
 
 class Backend;
-
-/// Four extents, the last one contiguous. Unused ones are 1.
-struct Shape {
-    int64_t n = 1, h = 1, w = 1, c = 1;
-    int64_t size() const { return n * h * w * c; }
-    int64_t pixels() const { return n * h * w; }      ///< rows of c channels
-    int64_t per_sample() const { return h * w * c; }  ///< elements of one n
-    bool operator==(const Shape& o) const { return n == o.n && h == o.h && w == o.w && c == o.c; }
-    bool operator!=(const Shape& o) const { return !(*this == o); }
-};
-std::string to_string(const Shape& s);  ///< "(128,32,32,16)"
 
 /// A reference-counted view of device memory: copies share, the last one gives the block back to its backend's arena.
 /// Elements are float unless made otherwise (core_dtype.h). Not thread-safe: a training owns its tensors.

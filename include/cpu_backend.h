@@ -1,31 +1,13 @@
 // cpu_backend.h: the CPU's implementation of core_backend.h: oneDNN convolutions, OpenBLAS products, OpenMP for the rest.
-// defines: OneThread, CpuBackend
+// defines: CpuBackend
 #pragma once
-#include <omp.h>
-
 #include <vector>
 
 #include "core_backend.h"
 
 namespace distill {
 
-struct ConvPlans;  // cpu_conv2d.cpp
-
-/// While it lives and `wanted`, what this thread starts has one thread: for work that is over before another one would have begun.
-class OneThread {
-  public:
-    explicit OneThread(bool wanted) : before_(wanted ? omp_get_max_threads() : 0) {
-        if (before_ > 1) omp_set_num_threads(1);
-    }
-    ~OneThread() {
-        if (before_ > 1) omp_set_num_threads(before_);
-    }
-    OneThread(const OneThread&) = delete;
-    OneThread& operator=(const OneThread&) = delete;
-
-  private:
-    int before_;
-};
+class CpuConvolutions;  // cpu_conv2d.h
 
 class CpuBackend : public Backend {
   public:
@@ -59,7 +41,7 @@ class CpuBackend : public Backend {
 
   private:
     std::unique_ptr<Arena> arena_;
-    std::unique_ptr<ConvPlans> plans_;
+    std::unique_ptr<CpuConvolutions> convolutions_;
     std::vector<float> partial_sums_;  ///< batchnorm's scratch, grown once
 };
 

@@ -1,5 +1,5 @@
-// cpu_conv2d.h: the CPU backend's ways to convolve, with its cache of prepared convolutions.
-// defines: ConvPlans, conv_implementations, adds_residual_rightly
+// cpu_conv2d.h: the CPU's ways to convolve, with a cache of prepared convolutions.
+// defines: CpuConvolutions, adds_residual_rightly
 #pragma once
 #include <array>
 #include <map>
@@ -11,22 +11,32 @@
 
 namespace distill {
 
-class ConvPlan;
+/// Convolves by minimal filtering where that is faster, else by oneDNN primitives, made on first use and kept by everything that changes
+/// them: direction, geometry, what the epilogue adds, threads, type. The calls are Backend's; the backend is the one whose profiler is told.
+class CpuConvolutions {
+  public:
+    explicit CpuConvolutions(bool winograd);
+    ~CpuConvolutions();
+    void forward(Backend& backend, const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y);
+    /// add: only where by_winograd().
+    void backward_data(Backend& backend, const Conv2dGeometry&, const void* dy, const void* w, void* dx, bool add);
+    void backward_weights(Backend& backend, const Conv2dGeometry&, const void* x, const void* dy, float* dw);
+    bool by_winograd(const Conv2dGeometry& g) const { return use_winograd_ && Winograd::pays(g); }
 
-/// How this backend convolves: by minimal filtering where that is faster, else by oneDNN primitives, made on first use and kept by everything
-/// that changes them: direction, geometry, what the epilogue adds, threads, type.
-struct ConvPlans {
+    /// oneDNN's names for what computes the three directions, "jit:avx512_core" or the like; "ref…" are its loops over single numbers.
+    static std::array<std::string, 3> implementations(const Conv2dGeometry&);
+
+  private:
     using Key = std::array<int64_t, 19>;
-    explicit ConvPlans(bool winograd);
-    ~ConvPlans();
-    bool by_winograd(const Conv2dGeometry& g) const { return use_winograd && Winograd::pays(g); }
-    const bool use_winograd;
-    Winograd winograd;
-    std::map<Key, std::unique_ptr<ConvPlan>> by_key;
-};
+    enum class Direction { forward, backward_data, backward_weights };
+    class Plan;
 
-/// oneDNN's names for what computes the three directions, "jit:avx512_core" or the like; "ref…" are its loops over single numbers.
-std::array<std::string, 3> conv_implementations(const Conv2dGeometry&);
+    Plan& plan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue = {});
+
+    const bool use_winograd_;
+    Winograd winograd_;
+    std::map<Key, std::unique_ptr<Plan>> plans_;
+};
 
 /// Whether the residual may go into a oneDNN primitive of this name; else the plan adds it after the convolution alone. Where no direct
 /// kernel takes the addition, oneDNN 2.6.3 falls back to a matrix product ("x64:gemm:jit"), which takes it and adds wrong values: for

@@ -37,7 +37,9 @@ template <int R, int P>
 
 /// Rows that are multiplied at once with a panel of P·lanes columns, so that their sums fill the registers.
 template <int P>
-constexpr int rows_at_once = P == 1 ? 8 : lanes == 16 ? 12 : 6;
+constexpr int rows_at_once = P == 1        ? 8
+                             : lanes == 16 ? 12
+                                           : 6;
 /// A multiple of each of them.
 constexpr int64_t row_multiple = 24;
 

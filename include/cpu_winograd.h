@@ -17,7 +17,7 @@ class Winograd {
     /// Of what fits: maps that fill most of their tiles. The number of images has no say, so that each has one answer in any batch.
     static bool pays(const Conv2dGeometry&);
 
-    /// Multiply-accumulates of its products, where the 4×4 tiles cover `written`: y, or x on the way back to the data.
+    /// Multiply-accumulates of its products, where the 4×4 tiles cover `written`: y, or x in the backward pass to the data.
     static int64_t multiply_accumulates(const Conv2dGeometry&, const Shape& written);
 
     void forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y);

@@ -59,7 +59,8 @@ constexpr float n0 = 1 / (a2 * b2), na = 1 / (2 * a2 * (a2 - b2)), nb = 1 / (2 *
 struct FromTaps {
     static constexpr int from = taps, to = inputs;
     [[gnu::always_inline]] void operator()(const vfloat (&g)[taps], vfloat (&u)[inputs]) const {
-        const vfloat even_a = na * g[0] + (na * a2) * g[2], odd_a = (na * a) * g[1], even_b = nb * g[0] + (nb * b2) * g[2], odd_b = (nb * b) * g[1];
+        const vfloat even_a = na * g[0] + (na * a2) * g[2], odd_a = (na * a) * g[1], even_b = nb * g[0] + (nb * b2) * g[2],
+                     odd_b = (nb * b) * g[1];
         u[0] = n0 * g[0];
         u[1] = even_a + odd_a;
         u[2] = even_a - odd_a;

@@ -1,37 +1,12 @@
 // cuda_backend.h: the GPU's implementation of core_backend.h: cuDNN convolutions, cuBLAS products, kernels of our own for the rest.
-// defines: Owned, create, CudaBackend
+// defines: CudaBackend
 #pragma once
-#include <cublas_v2.h>
-
-#include <type_traits>
 #include <vector>
 
 #include "core_backend.h"
-#include "cuda_check.h"
+#include "cuda_owned.h"
 
 namespace distill {
-
-inline const char* error_words(cublasStatus_t status) {
-    return status == CUBLAS_STATUS_SUCCESS ? nullptr : cublasGetStatusString(status);
-}
-
-/// Owns a library's handle. What closing it reports is lost: it happens in destructors, and concerns nothing that is still used.
-template <auto close>
-struct Closer {
-    template <class T>
-    void operator()(T* handle) const {
-        close(handle);
-    }
-};
-template <class Handle, auto close>
-using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Closer<close>>;
-
-template <class Owner, class Create>
-Owner create(const Create& make) {
-    typename Owner::pointer handle = nullptr;
-    DISTILL_CUDA_CHECK(make(&handle));
-    return Owner(handle);
-}
 
 class CudaConvolutions;  // cuda_conv2d.h
 
@@ -56,6 +31,7 @@ class CudaBackend final : public Backend {
     void* native_stream() override { return stream(); }
     /// Side streams become branches of one CUDA graph. Memory that has to be taken from the system meanwhile is no part of it.
     std::unique_ptr<Replay> capture(const std::function<void()>& work) override;
+    std::unique_ptr<Stopwatch> stopwatch() override;
     void pace() override;
 
     void conv2d_forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y) override;

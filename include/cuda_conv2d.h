@@ -1,5 +1,5 @@
 // cuda_conv2d.h: the GPU's convolutions: cuDNN's plans, chosen by measurement, and the memory they work in.
-// defines: CudaConvolutions
+// defines: ConvOperands, CudaConvolutions
 #pragma once
 #include <array>
 #include <map>

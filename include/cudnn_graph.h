@@ -1,5 +1,6 @@
 // cudnn_graph.h: cuDNN 9's graph API for one convolution: descriptors, operation graphs, the engines offered for them, plans.
-// defines: cudnn_version, error_words, CudnnDescriptor, CudnnTarget, CudnnConvGraph, CudnnPlan, missing_engines_note, keeps_promises
+// defines: error_words, cudnn_version, cudnn_type_of, CudnnDescriptor, CudnnTarget, CudnnPlan, CudnnConvGraph, missing_engines_note,
+//          keeps_promises
 #pragma once
 #include <cudnn.h>
 
@@ -9,7 +10,7 @@
 #include <vector>
 
 #include "core_conv_plan_store.h"
-#include "cuda_backend.h"
+#include "cuda_owned.h"
 
 #if CUDNN_MAJOR < 9
 #error "cuDNN 9 or later is needed: install one, or name its folder with make CUDNN_HOME=/path"
@@ -25,20 +26,34 @@ std::string cudnn_version();  ///< "cuDNN 9.19.0": the library's, at run time
 /// The type code that cudnnBackendSetAttribute wants for a C++ type.
 template <class T>
 constexpr cudnnBackendAttributeType_t cudnn_type_of = [] {
-    if constexpr (std::is_same_v<T, int64_t>) return CUDNN_TYPE_INT64;
-    else if constexpr (std::is_same_v<T, bool>) return CUDNN_TYPE_BOOLEAN;
-    else if constexpr (std::is_same_v<T, float>) return CUDNN_TYPE_FLOAT;
-    else if constexpr (std::is_same_v<T, char>) return CUDNN_TYPE_CHAR;
-    else if constexpr (std::is_same_v<T, void*>) return CUDNN_TYPE_VOID_PTR;
-    else if constexpr (std::is_same_v<T, cudnnHandle_t>) return CUDNN_TYPE_HANDLE;
-    else if constexpr (std::is_same_v<T, cudnnDataType_t>) return CUDNN_TYPE_DATA_TYPE;
-    else if constexpr (std::is_same_v<T, cudnnConvolutionMode_t>) return CUDNN_TYPE_CONVOLUTION_MODE;
-    else if constexpr (std::is_same_v<T, cudnnPointwiseMode_t>) return CUDNN_TYPE_POINTWISE_MODE;
-    else if constexpr (std::is_same_v<T, cudnnNanPropagation_t>) return CUDNN_TYPE_NAN_PROPOGATION;
-    else if constexpr (std::is_same_v<T, cudnnBackendHeurMode_t>) return CUDNN_TYPE_HEUR_MODE;
-    else if constexpr (std::is_same_v<T, cudnnBackendKnobType_t>) return CUDNN_TYPE_KNOB_TYPE;
-    else if constexpr (std::is_same_v<T, cudnnBackendNumericalNote_t>) return CUDNN_TYPE_NUMERICAL_NOTE;
-    else if constexpr (std::is_same_v<T, cudnnBackendBehaviorNote_t>) return CUDNN_TYPE_BEHAVIOR_NOTE;
+    if constexpr (std::is_same_v<T, int64_t>)
+        return CUDNN_TYPE_INT64;
+    else if constexpr (std::is_same_v<T, bool>)
+        return CUDNN_TYPE_BOOLEAN;
+    else if constexpr (std::is_same_v<T, float>)
+        return CUDNN_TYPE_FLOAT;
+    else if constexpr (std::is_same_v<T, char>)
+        return CUDNN_TYPE_CHAR;
+    else if constexpr (std::is_same_v<T, void*>)
+        return CUDNN_TYPE_VOID_PTR;
+    else if constexpr (std::is_same_v<T, cudnnHandle_t>)
+        return CUDNN_TYPE_HANDLE;
+    else if constexpr (std::is_same_v<T, cudnnDataType_t>)
+        return CUDNN_TYPE_DATA_TYPE;
+    else if constexpr (std::is_same_v<T, cudnnConvolutionMode_t>)
+        return CUDNN_TYPE_CONVOLUTION_MODE;
+    else if constexpr (std::is_same_v<T, cudnnPointwiseMode_t>)
+        return CUDNN_TYPE_POINTWISE_MODE;
+    else if constexpr (std::is_same_v<T, cudnnNanPropagation_t>)
+        return CUDNN_TYPE_NAN_PROPOGATION;
+    else if constexpr (std::is_same_v<T, cudnnBackendHeurMode_t>)
+        return CUDNN_TYPE_HEUR_MODE;
+    else if constexpr (std::is_same_v<T, cudnnBackendKnobType_t>)
+        return CUDNN_TYPE_KNOB_TYPE;
+    else if constexpr (std::is_same_v<T, cudnnBackendNumericalNote_t>)
+        return CUDNN_TYPE_NUMERICAL_NOTE;
+    else if constexpr (std::is_same_v<T, cudnnBackendBehaviorNote_t>)
+        return CUDNN_TYPE_BEHAVIOR_NOTE;
 }();
 
 /// A backend descriptor: created, given its attributes, then finalised; what is set is copied or counted by the library.

@@ -1,23 +1,15 @@
 // data_image.h: image files to bytes, and their reduction to one size.
-// defines: Image, BrokenImage, decode_image, load_image, resize_to_planes
+// defines: BrokenImage, decode_image, load_image, resize_to_planes
 #pragma once
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base_error.h"
+#include "data_pixels.h"
 
 namespace distill {
-
-/// pixels: height x width x 3 bytes, R G B beside each other.
-struct Image {
-    int height = 0, width = 0;
-    std::vector<uint8_t> pixels;
-    bool turned = false;       ///< as its EXIF orientation asks
-    bool transparent = false;  ///< some of it was; the alpha is dropped
-};
 
 /// What decode_image and load_image throw. what() is the whole line; of many files, name and reason alone can stand in a list.
 struct BrokenImage : InputError {

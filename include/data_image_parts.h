@@ -3,7 +3,7 @@
 #pragma once
 #include <string_view>
 
-#include "data_image.h"
+#include "data_pixels.h"
 
 namespace distill {
 

@@ -1,23 +1,9 @@
 // data_import.h: image files and idx files into the program's binary records.
-// defines: ImportOptions, import_dataset
+// defines: import_dataset
 #pragma once
-#include <filesystem>
-#include <string>
+#include "data_import_sources.h"
 
 namespace distill {
-
-struct ImportOptions {
-    std::string kind;                     ///< tiny-imagenet, images or fashion-mnist
-    std::filesystem::path from;           ///< source; empty: DATA/tiny-imagenet-200, or Debian's dataset-fashion-mnist
-    std::filesystem::path data = "data";  ///< where DATA/<dataset>/ is made
-    std::string dataset;                  ///< empty: the kind's name
-    int size = 0;                         ///< side of the square images; 0: 64 for tiny-imagenet, 32 for fashion-mnist
-    int classes = 0;                      ///< only the first so many; 0: all
-    int limit = 0;                        ///< at most so many images a class in each part; 0: all
-    double test_part = 0;                 ///< images: of each class's, so much becomes the test part; 0: the tree has one
-    bool force = false;                   ///< replace a set of this name
-    bool quiet = false;                   ///< no progress, no closing line
-};
 
 /// Decodes, resizes (resize_to_planes) and writes a data set, all of it or nothing.
 ///

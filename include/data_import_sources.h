@@ -1,5 +1,5 @@
 // data_import_sources.h: what `data import` can read, each kind listed as labels and a way to draw image i.
-// defines: Drawn, ImportPart, ImportSource, list_tiny_imagenet, list_class_folders, list_fashion_mnist
+// defines: ImportOptions, Drawn, ImportPart, ImportSource, list_tiny_imagenet, list_class_folders, list_fashion_mnist
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -11,7 +11,18 @@
 
 namespace distill {
 
-struct ImportOptions;
+struct ImportOptions {
+    std::string kind;                     ///< tiny-imagenet, images or fashion-mnist
+    std::filesystem::path from;           ///< source; empty: DATA/tiny-imagenet-200, or Debian's dataset-fashion-mnist
+    std::filesystem::path data = "data";  ///< where DATA/<dataset>/ is made
+    std::string dataset;                  ///< empty: the kind's name
+    int size = 0;                         ///< side of the square images; 0: 64 for tiny-imagenet, 32 for fashion-mnist
+    int classes = 0;                      ///< only the first so many; 0: all
+    int limit = 0;                        ///< at most so many images a class in each part; 0: all
+    double test_part = 0;                 ///< images: of each class's, so much becomes the test part; 0: the tree has one
+    bool force = false;                   ///< replace a set of this name
+    bool quiet = false;                   ///< no progress, no closing line
+};
 
 /// What was done to an image that its user may not expect (as in Image).
 struct Drawn {

@@ -19,9 +19,9 @@ struct Augmentation {
 };
 
 struct Batch {
-    Var images;     ///< (N,H,W,3), normalised, of the backend's activation type
-    Tensor labels;  ///< N int32
-    Tensor step{};  ///< int32 in device memory, read when the step runs: the training steps before this one, of all epochs
+    Var images;        ///< (N,H,W,3), normalised, of the backend's activation type
+    Tensor labels;     ///< N int32
+    Tensor step{};     ///< int32 in device memory, read when the step runs: the training steps before this one, of all epochs
     Tensor records{};  ///< N int32: where the images lie in their part of the data set, from 0
     int64_t size() const { return images.shape().n; }
 };
@@ -29,10 +29,10 @@ struct Batch {
 struct LoaderOptions {
     int64_t batch = 128;
     const char* batch_option = "--batch";  ///< where that was said, for complaints
-    bool shuffle = true;    ///< else consecutive records
-    bool drop_last = false;  ///< leave out the last, smaller batch of an epoch
-    bool trains = true;      ///< else only test batches are asked for
-    uint64_t start = 0;      ///< Options::start()
+    bool shuffle = true;                   ///< else consecutive records
+    bool drop_last = false;                ///< leave out the last, smaller batch of an epoch
+    bool trains = true;                    ///< else only test batches are asked for
+    uint64_t start = 0;                    ///< Options::start()
     Augmentation augmentation;
     Normalization normalization;
 };

@@ -32,8 +32,8 @@ struct Dataset {
     int height = 0, width = 0, classes = 0;
     Split train, test;
     std::vector<std::string> class_names;  ///< by label; none where the folder does not say: classes.csv, or the official list of names
-    Normalization stats;    ///< of the training images: an import's from its meta.csv, the official sets' computed
-    bool imported = false;  ///< false: official CIFAR
+    Normalization stats;                   ///< of the training images: an import's from its meta.csv, the official sets' computed
+    bool imported = false;                 ///< false: official CIFAR
 };
 
 /// Where a data set's bytes lie. A record is `label_bytes` labels (the class is the last of them), then 3 x H x W pixels.

@@ -1,12 +1,12 @@
 // gpu.h: what kernels are written with: CUDA C++ from nvcc, or its imitation for g++ (gpu_emulation.h, `make test-emulated`).
-// defines: Shared, launches_kernels, launch_kernel
+// defines: Shared, launch_kernel
 #pragma once
 #include "core_backend.h"
 
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 
-#include "cuda_check.h"
+#include "gpu_status.h"
 
 namespace distill {
 
@@ -15,9 +15,6 @@ template <class T>
 struct Shared {
     T value;
 };
-
-/// Elementwise and row operations on this backend's memory are kernels, not loops.
-inline bool launches_kernels(const Backend& backend) { return backend.device() == Device::cuda; }
 
 /// Queues a kernel on the backend's current stream: `blocks` blocks of `threads` threads.
 template <class... Parameters, class... Arguments>

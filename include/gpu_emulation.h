@@ -1,7 +1,7 @@
 // gpu_emulation.h: CUDA C++ for g++: kernels run on the CPU, every thread of a block a fiber. Seen where DISTILL_EMULATE_GPU is
 // defined (`make test-emulated`): there the CPU's backend launches the GPU's kernels, and every test of an operation tests them.
-// defines: __global__, __device__, __shared__, threadIdx, blockIdx, blockDim, gridDim, __syncthreads, __syncwarp, __shfl_xor_sync,
-//          __threadfence, atomicAdd, Shared, launches_kernels, launch_kernel, EmulatedGpu, emulation::Order, emulation::set_order
+// defines: __global__, __device__, __shared__, __launch_bounds__, dim3, threadIdx, blockIdx, blockDim, gridDim, emulation, Shared,
+//          __syncthreads, __syncwarp, __shfl_xor_sync, __threadfence, atomicAdd, launch_kernel
 //
 // What it finds: threads of a block (or of a shuffle's mask) that do not all come to the same barrier; sums that depend on the order
 // of blocks or threads; shared memory and fresh tensors read before they are written, both filled with NaN; and a missing barrier,
@@ -15,7 +15,7 @@
 #include <cstring>
 #include <functional>
 
-#include "cpu_backend.h"
+#include "core_backend.h"
 
 #define __global__
 #define __device__
@@ -72,20 +72,6 @@ inline unsigned atomicAdd(unsigned* counter, unsigned value) {
     *counter += value;
     return before;
 }
-
-/// The CPU's backend with the GPU's kernels: convolutions and products stay the libraries', all else is launched.
-class EmulatedGpu final : public CpuBackend {
-  public:
-    explicit EmulatedGpu(const DeviceOptions& options);
-    std::string description() const override;
-    void batchnorm_forward(const BatchNormShape&, const BatchNormForward&) override;
-    void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) override;
-
-  private:
-    void* batchnorm_scratch_;
-};
-
-bool launches_kernels(const Backend& backend);
 
 template <class... Parameters, class... Arguments>
 void launch_kernel(Backend&, void (*kernel)(Parameters...), dim3 blocks, int threads, const Arguments&... arguments) {

@@ -1,5 +1,5 @@
 // graph_show.h: a knowledge transfer graph for people: text and picture, with what a run made of it.
-// defines: edge_name, EdgeOutcome, GraphOutcome, read_graph_outcome, graph_text, graph_svg
+// defines: edge_name, EdgeOutcome, GraphOutcome, graph_text, graph_svg
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -15,7 +15,7 @@ std::string edge_name(int target, int source);  ///< "1 -> 0", "label -> 0"
 /// An edge's row of edges.csv. Shares are of the epoch's training images.
 struct EdgeOutcome {
     int target, source;
-    double weight, loss;                                    ///< means over the epoch
+    double weight, loss;                                      ///< means over the epoch
     double both_right, source_only, target_only, none_right;  ///< shares, 1 in sum
 };
 
@@ -27,10 +27,6 @@ struct GraphOutcome {
     std::optional<double> of_node(int i) const;
     const EdgeOutcome* of_edge(int target, int source) const;  ///< null: unknown
 };
-
-/// From a run folder's epochs.csv, edges.csv and config.csv, of a frozen node also from the run that trained it. InputError for a folder
-/// without them.
-GraphOutcome read_graph_outcome(const Graph& graph, const std::filesystem::path& run);
 
 /// A row a node with its gates, and after a run a row an edge. Ends with a newline.
 std::string graph_text(const Graph& graph, const GraphOutcome& outcome = {});

@@ -1,5 +1,5 @@
 // ktg_known_methods.h: what a found graph is compared with: the known methods on its networks, as graphs.
-// defines: Contender, mutual_learning, add_known_methods
+// defines: Candidate, mutual_learning, add_known_methods
 #pragma once
 #include <optional>
 #include <string>
@@ -11,7 +11,7 @@
 namespace distill {
 
 /// What is trained at the end of a search, over the seeds.
-struct Contender {
+struct Candidate {
     std::string name;
     Graph graph;
     std::optional<TrialScore> found;  ///< by the search
@@ -24,6 +24,6 @@ Graph mutual_learning(const std::vector<std::string>& networks);
 /// Adds plain training, as a network alone is trained and with the graphs' batch (once where they are the same), KD from each other
 /// network, and mutual learning of all, for the networks of these graphs. A graph whose target is an ensemble, no network, gets none of
 /// them, which a note says.
-void add_known_methods(std::vector<Contender>& contenders, int64_t batch, int64_t alone_batch);
+void add_known_methods(std::vector<Candidate>& candidates, int64_t batch, int64_t alone_batch);
 
 }  // namespace distill

@@ -1,4 +1,4 @@
-// ktg_worker.h: `distill ktg worker`: the process that trains for a WorkerCrew (ktg_workers.h has the protocol).
+// ktg_worker.h: `distill ktg worker`: the process that trains for a WorkerProcesses (ktg_workers.h has the protocol).
 // defines: run_worker, interrupted_exit
 #pragma once
 

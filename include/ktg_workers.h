@@ -1,5 +1,5 @@
-// ktg_workers.h: a crew of processes: each a copy of this program (`distill ktg worker`) that holds the data set and trains in its slots.
-// defines: WorkerPlan, WorkerCrew
+// ktg_workers.h: a pool of processes: each a copy of this program (`distill ktg worker`) that holds the data set and trains in its slots.
+// defines: WorkerPlan, WorkerProcesses
 #pragma once
 #include <deque>
 #include <map>
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base_subprocess.h"
-#include "search_crew.h"
+#include "search_pool.h"
 
 namespace distill {
 
@@ -30,13 +30,13 @@ struct WorkerPlan {
 /// One that ends unasked is replaced, and its runs are reported lost. Blamed is a run that was alone in it. Of several, nobody knows
 /// which it was: each then trains alone in its worker, others wait, until it has ended or is the one to blame. A worker that ends by a
 /// signal meant for all (exit code 3), or before it could begin, is no run's fault; std::runtime_error if it cannot begin three times.
-class WorkerCrew final : public Crew {
+class WorkerProcesses final : public WorkerPool {
   public:
-    explicit WorkerCrew(WorkerPlan plan);
-    ~WorkerCrew() override;  ///< what is under way gets a checkpoint
+    explicit WorkerProcesses(WorkerPlan plan);
+    ~WorkerProcesses() override;  ///< what is under way gets a checkpoint
     int slots() const override { return static_cast<int>(seats_.size()); }
     void train(int slot, const std::string& folder) override;
-    CrewMessage wait() override;
+    PoolMessage wait() override;
     void answer(int slot, bool goes_on) override;
 
   private:
@@ -62,7 +62,7 @@ class WorkerCrew final : public Crew {
     std::vector<Worker> workers_;
     std::vector<Seat> seats_;         ///< by slot
     std::set<std::string> suspects_;  ///< folders that were under way, not alone, in a worker that died
-    std::deque<CrewMessage> messages_;
+    std::deque<PoolMessage> messages_;
 };
 
 }  // namespace distill

@@ -1,6 +1,6 @@
 // launch.h: elementwise and row operations, written once as functors and run by either backend.
 // A file that launches functors ends in .cu: nvcc compiles it where CUDA is found, g++ (as C++) where not.
-// defines: for_each_element, for_each_row, Span, SumOf, SerialLane
+// defines: for_each_element, for_each_row, Span, SumOf, SerialLane, DISTILL_KERNELS, parallel_threshold, run_elements, run_rows
 #pragma once
 #include <cstdint>
 #include <type_traits>
@@ -150,7 +150,7 @@ template <class F>
 void for_each_element(Backend& backend, int64_t n, const F& f) {
     const Profiled timed(backend, typeid(F).name(), work_of(f, n));
 #ifdef DISTILL_KERNELS
-    if (launches_kernels(backend)) return launch_elements(backend, n, f);
+    if (backend.launches_kernels()) return launch_elements(backend, n, f);
 #endif
     if (!backend.immediate()) return backend.enqueue([n, f] { run_elements(n, f); });
     run_elements(n, f);
@@ -161,7 +161,7 @@ template <class F>
 void for_each_row(Backend& backend, int64_t rows, int64_t row_length, const F& f) {
     const Profiled timed(backend, typeid(F).name(), work_of(f, rows));
 #ifdef DISTILL_KERNELS
-    if (launches_kernels(backend)) return launch_rows(backend, rows, row_length, f);
+    if (backend.launches_kernels()) return launch_rows(backend, rows, row_length, f);
 #endif
     if (!backend.immediate()) return backend.enqueue([rows, row_length, f] { run_rows(rows, row_length, f); });
     run_rows(rows, row_length, f);

@@ -1,5 +1,5 @@
 // launch_cuda.h: the CUDA side of launch.h, seen by nvcc and by the emulation.
-// defines: GroupLane, element_kernel, row_kernel, launch_elements, launch_rows
+// defines: GroupLane, element_kernel, row_kernel, launch_elements, threads_of_row, launch_rows
 #pragma once
 #include <algorithm>
 #include <cmath>

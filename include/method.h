@@ -1,6 +1,6 @@
 // method.h: what a method of training is: its step, what it trains, its options, and its row in the table (method_table.h).
 // defines: StepResult, student_prefix, OtherNetwork, PretrainedNetwork, Preparation, Method, Setting, StudentMethod, MethodOptions,
-//          Teaching, MethodRow
+//          default_options, Teaching, MethodRow
 #pragma once
 #include <functional>
 #include <map>
@@ -52,7 +52,7 @@ struct PretrainedNetwork {
 /// Trains `parameters` for `epochs` on the run's batches before the student. They may be a helper's own, apart from those that are
 /// trained with the student, or these themselves, which then begin their training with these values and without momentum.
 struct Preparation {
-    int epochs = 0;                           ///< 0: none
+    int epochs = 0;  ///< 0: none
     Parameters* parameters = nullptr;
     std::string loss{};                       ///< the loss as tables and lines name it
     std::function<Var(const Batch&)> step{};  ///< returns the loss; bound by the same rules as Method::step
@@ -134,6 +134,12 @@ struct MethodOptions {
     /// InputError if the networks or the data do not fit. Called by several threads at once.
     virtual std::unique_ptr<Method> make(const Setting&, const Options&) const = 0;
 };
+
+/// Own's defaults, for a row.
+template <class Own>
+std::unique_ptr<MethodOptions> default_options() {
+    return std::make_unique<Own>();
+}
 
 /// How many trained networks a method learns from.
 enum class Teaching { none, one, several };

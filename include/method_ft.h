@@ -28,7 +28,7 @@ struct FtOptions final : MethodOptions {
 class Paraphraser {
   public:
     Paraphraser(Parameters&, const std::string& name, int64_t channels, double k, float slope);
-    Var factor(const Var& map) const;       ///< (N,H,W,kC)
+    Var factor(const Var& map) const;          ///< (N,H,W,kC)
     Var reconstruct(const Var& factor) const;  ///< (N,H,W,C)
     int64_t factor_channels() const { return factor_channels_; }
 

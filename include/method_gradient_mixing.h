@@ -9,7 +9,6 @@
 #include "net_parameters.h"
 #include "op_autograd.h"
 
-
 namespace distill {
 
 class OptionTable;  // train_option_table.h

@@ -1,6 +1,6 @@
 // method_mhgd.h: Graph-based Knowledge Distillation by Multi-head Attention Network (Lee, Song; BMVC 2019; arXiv 1907.02226).
 // The equations and their sources: docs/papers.md §4.
-// defines: MhgdOptions, AttentionNetwork, Mhgd, mhgd_row
+// defines: MhgdOptions, Statistics, AttentionNetwork, Mhgd, mhgd_row
 #pragma once
 #include <string>
 #include <vector>

@@ -15,9 +15,9 @@ namespace distill {
 /// A value in the graph. Its gradient is of its type. Nodes are recycled (a step allocates none) and counted by the Vars that hold them.
 struct Node {
     Tensor value;
-    Tensor gradient;           ///< valid if has_gradient
-    Tensor gradient_home;      ///< a parameter's place in its flat gradient buffer; undefined for intermediate values
-    Tensor rounded;            ///< a float parameter as bfloat16, where the backend's convolutions take that; else undefined
+    Tensor gradient;       ///< valid if has_gradient
+    Tensor gradient_home;  ///< a parameter's place in its flat gradient buffer; undefined for intermediate values
+    Tensor rounded;        ///< a float parameter as bfloat16, where the backend's convolutions take that; else undefined
     bool needs_gradient = false;
     bool has_gradient = false;
     int gradient_stream = 0;  ///< the stream that wrote it last
@@ -60,7 +60,7 @@ class Var {
 };
 
 /// The record of one step: how each result hands its gradient to its inputs. One tape serves all steps of a training and keeps its
-/// memory. A result nobody asked a gradient of is skipped on the way back.
+/// memory. A result nobody asked a gradient of is skipped in the backward pass.
 ///
 /// Each operation goes back on the stream that it was recorded on. A side stream first waits for what stream 0 was given; stream 0
 /// waits for all side streams used since. Side streams wait for each other only where they meet in one value's gradient: who adds to

@@ -4,7 +4,7 @@
 //   G = Q·T·Qᵀ by Householder reflections, T tridiagonal;  eigenvalues of T by counting (Sturm sequences), sixteen points at a time;
 //   1/(λ + iδ − T) applied to vectors, a tridiagonal solve: its imaginary part is a filter that passes only eigenvalues within δ of λ
 //   (inverse iteration), its real part the inverse of λ − T, cut off smoothly at δ.
-// defines: multiple_of, Tridiagonal, tridiagonalize, apply_q, largest_eigenvalues, apply_resolvent, orthonormalize, leading_eigenvectors
+// defines: eigen, multiple_of, Tridiagonal, tridiagonalize, apply_q, largest_eigenvalues, apply_resolvent, orthonormalize, leading_eigenvectors
 #pragma once
 #include <cmath>
 
@@ -18,20 +18,20 @@ DISTILL_HD constexpr int multiple_of(int step, int n) { return (n + step - 1) / 
 
 /// G on entry, then what it was made into. H_i = I − hᵢhᵢᵀ on the first i components, hᵢ the first i elements of row i; Q = H_{n−1} ⋯ H_1.
 struct Tridiagonal {
-    int n, stride;      ///< elements from row to row: a multiple of SerialLane::width
-    double* rows;       ///< (n, stride)
-    double* diagonal;   ///< n
-    double* beside;     ///< n: beside[j] between j and j + 1, the last one 0
+    int n, stride;     ///< elements from row to row: a multiple of SerialLane::width
+    double* rows;      ///< (n, stride)
+    double* diagonal;  ///< n
+    double* beside;    ///< n: beside[j] between j and j + 1, the last one 0
 };
 
 namespace eigen {
-constexpr int at_once = 8;            ///< vectors that a CPU's thread solves for at once: arrays over vectors are padded to multiples
-constexpr int solver_numbers = 7;     ///< kept for each component and vector by apply_resolvent
-constexpr int points = 16;            ///< a pass of counting divides the interval by points + 1
-constexpr int passes = 9;             ///< 17⁻⁹ = 8e-12 of the interval, which is at most three times the largest eigenvalue
+constexpr int at_once = 8;              ///< vectors that a CPU's thread solves for at once: arrays over vectors are padded to multiples
+constexpr int solver_numbers = 7;       ///< kept for each component and vector by apply_resolvent
+constexpr int points = 16;              ///< a pass of counting divides the interval by points + 1
+constexpr int passes = 9;               ///< 17⁻⁹ = 8e-12 of the interval, which is at most three times the largest eigenvalue
 constexpr double filter_width = 1e-11;  ///< δ of the filter, relative to the interval
 constexpr double nothing = 1e-300;      ///< beside any square of a pivot: should rounding make one 0, the result stays finite
-constexpr int filter_passes = 3;      ///< each leaves (δ/gap)² of a neighbour
+constexpr int filter_passes = 3;        ///< each leaves (δ/gap)² of a neighbour
 }  // namespace eigen
 
 /// work: 2·stride numbers.
@@ -91,7 +91,8 @@ DISTILL_HD void apply_q(const Lane& lane, const Tridiagonal& t, bool transposed,
     for (int step = 1; step < t.n; ++step) {
         const int i = transposed ? t.n - step : step;
         const double* const h = t.rows + i * stride;
-        lane.sums(count, i, [=](int k, int j) { return h[j] * y[k * stride + j]; }, [=](int k, double dot) { dots[k] = dot; });
+        lane.sums(
+            count, i, [=](int k, int j) { return h[j] * y[k * stride + j]; }, [=](int k, double dot) { dots[k] = dot; });
         lane.grid(count, i, [=](int k, int j) { y[k * stride + j] -= dots[k] * h[j]; });
     }
 }
@@ -239,7 +240,8 @@ DISTILL_HD void orthonormalize(const Lane& lane, int n, int stride, int count, d
     for (int k = 0; k < count; ++k) {
         double* const own = y + k * stride;
         for (int turn = 0; turn < 2 && k > 0; ++turn) {
-            lane.sums(k, n, [=](int l, int j) { return own[j] * y[l * stride + j]; }, [=](int l, double dot) { dots[l] = dot; });
+            lane.sums(
+                k, n, [=](int l, int j) { return own[j] * y[l * stride + j]; }, [=](int l, double dot) { dots[l] = dot; });
             for (int l = 0; l < k; ++l) {
                 const double dot = dots[l], *const other = y + l * stride;
                 lane.each(n, [=](int64_t j) { own[j] -= dot * other[j]; });

@@ -1,9 +1,14 @@
 // ops.h: the operations networks and losses are made of. Each takes and returns Vars, checks its shapes (an exception names both
-// and the rule), and while a tape records notes its backward. Shapes: x (N,H,W,C), matrices (rows,1,1,columns), scalars (1,1,1,1).
+// and the rule), and while a tape records notes its backward pass. Shapes: x (N,H,W,C), matrices (rows,1,1,columns), scalars (1,1,1,1).
 // Types: maps may be bfloat16 (Backend::activation_type); so are then the result and the gradients. Sums, and what is one value a
 // channel, a row or a scalar, are float. Operations that know only floats say "in float" and cast what they are given; of two maps
 // of different types the operation is done in float.
-// defines: every operation, file by file
+// defines: Conv2dOptions, conv2d, conv_transpose2d, conv2d_inference, RunningStatistics, BatchNormOptions, batchnorm, batchnorm_running,
+//          fold_batchnorm, cast, to_float, relu, leaky_relu, sigmoid, tanh, add, mul, scale, dropout, concat_channels, slice_channels,
+//          pad_channels, mul_channel, flatten, PoolOptions, max_pool, avg_pool, adaptive_avg_pool, global_avg_pool, resize_nearest,
+//          subsample, matmul, flow_matrix, linear, add_bias, softmax, log_softmax, cross_entropy, kl_divergence, mse, l1, boundary_loss,
+//          mean, head_products, concat_heads, draw_kept_heads, graph_divergence, cosine_loss, kernel_distance, l2_normalize,
+//          right_singular_vectors, align_vectors, correct_rows, count_correct, log_step, log_value
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -72,11 +77,11 @@ struct PoolOptions {
     int size = 2, stride = 2, pad = 0;
 };
 Var max_pool(const Var& x, const PoolOptions& options);
-Var avg_pool(const Var& x, const PoolOptions& options);         ///< divides by size² also at the border (PyTorch's count_include_pad)
-Var adaptive_avg_pool(const Var& x, int64_t h, int64_t w);      ///< cell i covers rows ⌊i·H/h⌋ … ⌈(i+1)·H/h⌉−1
-Var global_avg_pool(const Var& x);                              ///< (N,1,1,C)
-Var resize_nearest(const Var& x, int64_t h, int64_t w);         ///< y[i,j] = x[⌊i·H/h⌋, ⌊j·W/w⌋]
-Var subsample(const Var& x, int stride);                        ///< every stride-th row and column from 0
+Var avg_pool(const Var& x, const PoolOptions& options);     ///< divides by size² also at the border (PyTorch's count_include_pad)
+Var adaptive_avg_pool(const Var& x, int64_t h, int64_t w);  ///< cell i covers rows ⌊i·H/h⌋ … ⌈(i+1)·H/h⌉−1
+Var global_avg_pool(const Var& x);                          ///< (N,1,1,C)
+Var resize_nearest(const Var& x, int64_t h, int64_t w);     ///< y[i,j] = x[⌊i·H/h⌋, ⌊j·W/w⌋]
+Var subsample(const Var& x, int stride);                    ///< every stride-th row and column from 0
 
 // ---- op_linear.cpp: in float ----------------------------------------------------------------------------------------------------------
 Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);  ///< matrices (rows,1,1,columns)

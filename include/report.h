@@ -1,9 +1,7 @@
-// report.h: runs beside the papers' numbers: collect run folders, join, summarise, print.
-// defines: Epoch, Run, Fault, Group, Report, collect_runs, mean_and_deviation, summarize, write_text, write_csv, csv_begins,
-//          is_trained_alone, points, clock_time, label
+// report.h: runs beside the papers' numbers, as data, and how all tables name them.
+// defines: Epoch, Run, Fault, Group, Report, is_trained_alone, format_points, format_hours, label
 #pragma once
 #include <filesystem>
-#include <iosfwd>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,7 +30,7 @@ struct Run {
     double seconds = 0;
     Config config;
     std::vector<Epoch> epochs;
-    std::optional<Graph> graph;  ///< of a ktg run (report_ktg.h)
+    std::optional<Graph> graph;  ///< of a ktg run
     GraphOutcome outcome;
     std::string graph_name;
     std::string stage;  ///< "2": of a chain (`feed sequential`), from 1; else empty
@@ -45,9 +43,6 @@ struct Fault {
     std::string reason;
 };
 
-/// "71.80 ± 0.12", of one value without the deviation.
-std::string mean_and_deviation(const Spread& s);
-
 /// Finished runs that differ in nothing but the seed, the folder and the machine; teachers and data are the same by content, wherever they
 /// lie. Accuracies in %, differences in points.
 struct Group {
@@ -56,8 +51,8 @@ struct Group {
     Spread last, best;
     double hours = 0;  ///< a run's, in the mean
     std::string devices, commits;
-    std::optional<PaperRow> paper;     ///< the row with the runs' id
-    std::optional<double> difference;  ///< ours − the paper's, where the data, the networks and the recipe are the row's own
+    std::optional<PaperRow> paper;               ///< the row with the runs' id
+    std::optional<double> difference;            ///< ours − the paper's, where the data, the networks and the recipe are the row's own
     std::optional<double> gain_last, gain_best;  ///< over our student alone: same data, student and recipe, no teacher
     std::optional<Comparison> above_alone;       ///< is gain_last more than noise?
     std::optional<double> paper_gain;            ///< the same within the paper's table
@@ -75,29 +70,14 @@ struct Report {
     std::vector<Group> groups;  ///< by data set, student, teacher (none first), method
     std::vector<Run> unfinished;
     std::vector<SearchHistory> searches;
-    std::vector<Fault> faults;  ///< left out of all the others
+    std::vector<Fault> faults;    ///< left out of all the others
     std::vector<PaperRow> paper;  ///< all that is on file
 };
 
-/// Every run in these folders and below, by path. One with a CSV that is broken, lacks a column or holds an impossible number has that as
-/// its `fault`, named with the place. InputError for a path that is no folder, and for no run and no search at all.
-std::vector<Run> collect_runs(const std::vector<std::filesystem::path>& folders);
-
-/// Groups the runs and joins each group with its paper row and its student alone.
-Report summarize(std::vector<Run> runs, const std::vector<PaperRow>& paper);
-
-/// An aligned table, the notes below it, then the unfinished runs and those that cannot be read.
-void write_text(std::ostream& out, const Report& report);
-
-/// The same columns as raw numbers, one row a group, an unfinished run, and a fault; appears whole or not at all.
-void write_csv(const std::filesystem::path& file, const Report& report);
-inline const char* const csv_begins = "experiment,status,id,";  ///< every such file
-
 bool is_trained_alone(const Run& run);  ///< method `train`, no teacher; or a graph of one node
 
-// How both tables print.
-std::string points(const std::optional<double>& difference);  ///< "+1.20", "−0.31", "–" if there is none
-std::string clock_time(double hours);                         ///< "1:02:03", hours first
+std::string format_points(const std::optional<double>& difference);  ///< "+1.20", "−0.31", "–" if there is none
+std::string format_hours(double hours);                              ///< "1:02:03", hours first
 /// What was done to the student: "trained alone", "kd from resnet56", "feed from 3 × resnet56", "graph dml with resnet20".
 std::string label(const Run& run);
 

@@ -15,7 +15,7 @@ struct FeedResult {
     enum class Kind { parallel, alone, one_teacher, ensemble, sequential, teachers };
     Kind kind;
     std::string name;  ///< "Factor Transfer"
-    int teachers = 0;           ///< that taught it; of Kind::teachers, how many they are
+    int teachers = 0;  ///< that taught it; of Kind::teachers, how many they are
     Spread accuracy;
     const Group* group = nullptr;  ///< in the report, which must outlive this; null for the teachers themselves
 };
@@ -43,7 +43,7 @@ struct FeedStudy {
 std::vector<FeedStudy> feed_studies(const Report& report);
 
 void write_feed(std::ostream& out, const std::vector<FeedStudy>& studies);  ///< both tables of each, as text
-std::string feed_svg(const FeedStudy& study);                              ///< the curve with the baselines as lines
-std::string feed_section(const FeedStudy& study);                          ///< picture and tables, as HTML
+std::string feed_svg(const FeedStudy& study);                               ///< the curve with the baselines as lines
+std::string feed_section(const FeedStudy& study);                           ///< picture and tables, as HTML
 
 }  // namespace distill

@@ -1,5 +1,5 @@
 // report_ktg.h: knowledge transfer graphs and searches in the report.
-// defines: collect_searches, read_graph_of, write_searches, graph_figures, search_section
+// defines: collect_searches, write_searches, graph_figures, search_section
 #pragma once
 #include <iosfwd>
 #include <string>
@@ -11,10 +11,6 @@ namespace distill {
 
 /// Every folder with a search's journal in these folders and below, by path; one that cannot be read is added to the faults.
 std::vector<SearchHistory> collect_searches(const std::vector<std::filesystem::path>& folders, std::vector<Fault>& faults);
-
-/// A ktg run's graph.csv with what the run made of it, and the graph's name: a shipped one's, "SEARCH/best1" of what a search trained in
-/// the end, else the name of the file or, if that is graph.csv, of its folder.
-void read_graph_of(Run& run);
 
 /// What the text report says of the searches: a line each, and the table of their search.csv.
 void write_searches(std::ostream& out, const std::vector<SearchHistory>& searches);

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "search_crew.h"
 #include "search_halving.h"
 #include "search_journal.h"
+#include "search_pool.h"
 
 namespace distill {
 
@@ -21,11 +21,11 @@ struct Proposal {
 };
 
 struct SearchPlan {
-    int64_t trials = 0;  ///< of the whole study, rejected and failed ones included
-    int epochs = 1;      ///< of a trial that nothing stops
-    int keep = 1;        ///< of so many best trials the weights stay
+    int64_t trials = 0;                                 ///< of the whole study, rejected and failed ones included
+    int epochs = 1;                                     ///< of a trial that nothing stops
+    int keep = 1;                                       ///< of so many best trials the weights stay
     std::function<Proposal(int64_t trial)> propose;     ///< depends on the number alone
-    std::function<std::string(int64_t trial)> prepare;  ///< its folder, ready for a Crew; called again for a trial that goes on
+    std::function<std::string(int64_t trial)> prepare;  ///< its folder, ready for a WorkerPool; called again for a trial that goes on
     /// It has ended and needs its checkpoint no more, nor its weights unless it is among the best. May be called again.
     std::function<void(int64_t trial, bool keep_weights)> tidy;
 };
@@ -40,14 +40,14 @@ struct SearchTally {
     int64_t ended() const { return complete + stopped + rejected + failed; }
 };
 
-/// Runs `plan.trials` trials in the crew's slots. A trial reports its error every epoch and is stopped at a rung by Halving; one that fails
+/// Runs `plan.trials` trials in the pool's slots. A trial reports its error every epoch and is stopped at a rung by Halving; one that fails
 /// is recorded with its reason; one whose worker died runs again, and fails the second time. Everything is in the journal before it has
 /// an effect, so replay() of its rows goes on where it ended: with one slot to the same trials, rungs and winner.
 /// Memory: Halving's, the trials under way, and the best.
 class Search {
   public:
     /// `quiet`: prints nothing; else a line (a terminal: one that changes) for each trial that ends.
-    Search(SearchPlan plan, Journal& journal, Crew& crew, bool quiet);
+    Search(SearchPlan plan, Journal& journal, WorkerPool& pool, bool quiet);
     /// What happened before. InputError naming the row where the rows cannot have happened.
     void replay(const std::vector<JournalRow>& rows);
     void run();
@@ -55,7 +55,7 @@ class Search {
     const std::vector<TrialScore>& best() const { return best_; }  ///< complete trials, the best `plan.keep`, best first
     const SearchTally& tally() const { return tally_; }
     double seconds() const { return seconds_; }                  ///< of run()
-    double bookkeeping_seconds() const { return bookkeeping_; }  ///< of those, not spent waiting for the crew
+    double bookkeeping_seconds() const { return bookkeeping_; }  ///< of those, not spent waiting for the pool
 
   private:
     struct Trial {  ///< under way
@@ -65,21 +65,21 @@ class Search {
     void apply(const JournalRow& row);
     void apply_end(const JournalRow& row);
     bool start_next(int slot);
-    void handle(const CrewMessage& message);
-    void handle_epoch(int64_t trial, const CrewMessage& message);
-    void handle_lost(int64_t trial, const CrewMessage& message);
+    void handle(const PoolMessage& message);
+    void handle_epoch(int64_t trial, const PoolMessage& message);
+    void handle_lost(int64_t trial, const PoolMessage& message);
     void end(int slot, const JournalRow& row);
     void rank(const TrialScore& score);
     void show(const std::string& what);
 
     SearchPlan plan_;
     Journal& journal_;
-    Crew& crew_;
+    WorkerPool& pool_;
     bool quiet_, terminal_;
     Halving halving_;
-    int64_t next_ = 0;                  ///< trials 0 … next_ − 1 have begun or were rejected
+    int64_t next_ = 0;  ///< trials 0 … next_ − 1 have begun or were rejected
     std::map<int64_t, Trial> under_way_;
-    std::deque<int64_t> waiting_;       ///< under way, without a slot
+    std::deque<int64_t> waiting_;  ///< under way, without a slot
     std::map<int, int64_t> slot_trial_;
     std::map<int, double> last_error_;  ///< by slot: of a trial that has reported its last epoch and has not ended yet
     std::vector<TrialScore> best_;

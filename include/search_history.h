@@ -1,6 +1,6 @@
 // search_history.h: what a search's files tell: how each trial ended, who survived which rung, what the best chose more often than chance.
 // defines: TrialRecord, SearchResult, SearchHistory, read_search, Rung, rungs_of, ranked, Choice, Preference, Preferences, preferences_of,
-//          upper_tail, plain_contender, count_of, search_counts, search_title, search_text
+//          upper_tail, plain_candidate, count_of, search_counts, search_title, search_text
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -25,8 +25,8 @@ struct TrialRecord {
 /// A row of search.csv: a graph trained on all the training data, over n seeds.
 struct SearchResult {
     std::string name;
-    std::optional<int64_t> trial;  ///< none: a known method
-    std::optional<double> error;   ///< in the search, in %
+    std::optional<int64_t> trial;           ///< none: a known method
+    std::optional<double> error;            ///< in the search, in %
     std::optional<double> mean, deviation;  ///< test accuracy in %
     int64_t n = 0;
     Graph graph;
@@ -35,8 +35,8 @@ struct SearchResult {
 
 struct SearchHistory {
     std::filesystem::path folder;
-    Config study;                     ///< the options that the journal is for
-    std::vector<TrialRecord> trials;  ///< in the order of their end, then those under way
+    Config study;                       ///< the options that the journal is for
+    std::vector<TrialRecord> trials;    ///< in the order of their end, then those under way
     std::vector<SearchResult> results;  ///< empty before the search has ended
 };
 
@@ -83,7 +83,7 @@ Preferences preferences_of(const SearchHistory& history);
 double upper_tail(int64_t all, int64_t marked, int64_t drawn, int64_t hits);
 
 /// The name of plain training with the graphs' batch, which separates what the transfer gives from what smaller batches give.
-std::string plain_contender(const std::string& network, const std::string& batch, const std::string& alone_batch);
+std::string plain_candidate(const std::string& network, const std::string& batch, const std::string& alone_batch);
 
 int64_t count_of(const SearchHistory& history, TrialEvent state);
 

@@ -44,12 +44,12 @@ struct TableOption {
     bool given() const;  ///< on the command line
     bool left_open(const std::string& value) const { return !open_value.empty() && value == open_value; }
 
-    std::string flag, name;                    ///< "--net,--student"; as config.csv has it
-    std::string type, expected, help;          ///< for --help and for complaints
-    std::vector<std::string> choices;          ///< all that it may be, where that is a list
+    std::string flag, name;            ///< "--net,--student"; as config.csv has it
+    std::string type, expected, help;  ///< for --help and for complaints
+    std::vector<std::string> choices;  ///< all that it may be, where that is a list
     std::function<std::string()> get;
     std::vector<std::function<bool(const std::string&)>> set;  ///< one for each field that it is bound to; false: the text does not fit
-    std::string otherwise;                     ///< what it would be if it were not given on the command line
+    std::string otherwise;                                     ///< what it would be if it were not given on the command line
     Role role = Role::substance;
     bool is_switch = false, is_required = false;
     bool is_subject = false;        ///< of which networks, on which images or how exactly: no change of a recipe

@@ -1,6 +1,6 @@
 // train_options.h: what every training can be told, and its options on the command line.
 // defines: Options, add_training_options, add_teachers_options, add_classes_option, add_data_options, add_schedule_options,
-//          add_run_options, device_options, parse_lr_steps, resolve_normalization
+//          add_run_options, options_of, set_recipe, device_options, parse_lr_steps, resolve_normalization, to_string
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -11,6 +11,7 @@
 #include "core_philox.h"
 #include "dataset.h"
 #include "train_option_table.h"
+#include "train_recipes.h"
 
 namespace distill {
 
@@ -57,6 +58,13 @@ void add_classes_option(OptionTable& table, Options& options);
 void add_data_options(OptionTable& table, Options& options);
 void add_schedule_options(OptionTable& table, Options& options);
 void add_run_options(OptionTable& table, Options& options);
+
+/// A training by this recipe.
+Options options_of(const Recipe& recipe);
+
+/// Sets what the recipe says, unless it was given by hand: the schedule, what "auto" normalises by, and of its weights those of
+/// `method` (empty: none). `origin` as OptionTable::set takes it.
+void set_recipe(OptionTable& table, Options& options, const Recipe& recipe, const std::string& method, const std::string& origin);
 
 /// --threads, --precision and --deterministic, as the backend takes them.
 DeviceOptions device_options(const Options& options);

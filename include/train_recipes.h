@@ -1,10 +1,9 @@
 // train_recipes.h: how a group of authors trains everything: schedule, normalisation and weights, as data (docs/papers.md §7).
-// defines: Recipe, recipes, find_recipe, recipe_names, options_of, set_recipe
+// defines: Recipe, recipes, find_recipe, recipe_names
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
-
-#include "train_options.h"
 
 namespace distill {
 
@@ -25,12 +24,5 @@ struct Recipe {
 const std::vector<Recipe>& recipes();
 const Recipe& find_recipe(const std::string& name);  ///< InputError listing them for an unknown one
 std::vector<std::string> recipe_names();
-
-/// A training by this recipe.
-Options options_of(const Recipe& recipe);
-
-/// Sets what the recipe says, unless it was given by hand: the schedule, what "auto" normalises by, and of its weights those of
-/// `method` (empty: none). `origin` as OptionTable::set takes it.
-void set_recipe(OptionTable& table, Options& options, const Recipe& recipe, const std::string& method, const std::string& origin);
 
 }  // namespace distill

@@ -11,7 +11,7 @@
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 
 namespace distill {
 namespace {
@@ -138,8 +138,7 @@ CsvTable read_csv(const std::filesystem::path& path, ReadCsv which) {
     return table;
 }
 
-CsvWriter::CsvWriter(const std::filesystem::path& path, std::vector<std::string> columns, Open mode)
-    : path_(path), width_(columns.size()) {
+CsvWriter::CsvWriter(const std::filesystem::path& path, std::vector<std::string> columns, Open mode) : path_(path), width_(columns.size()) {
     if (mode == Open::append && read_csv(path).columns != columns)
         input_error(path.string(), ": its header is not the one this run writes; choose another run folder");
     file_ = std::fopen(path.c_str(), mode == Open::fresh ? "w" : "a");
@@ -168,8 +167,7 @@ void CsvWriter::row(const std::vector<std::string>& cells) {
 
 void CsvWriter::put(const std::vector<std::string>& cells) {
     const std::string line = line_of(cells);
-    if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0)
-        cannot_write(path_, errno);
+    if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0) cannot_write(path_, errno);
 }
 
 void CsvWriter::sync() {

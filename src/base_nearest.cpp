@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <sstream>
 #include <utility>
 
 namespace distill {
@@ -28,20 +27,6 @@ std::vector<std::string> nearest(const std::string& word, const std::vector<std:
     std::vector<std::string> first;
     for (size_t i = 0; i < ranked.size() && i < count; ++i) first.push_back(ranked[i].second);
     return first;
-}
-
-std::string joined(const std::vector<std::string>& words, const char* between) {
-    std::string all;
-    for (const std::string& word : words) all += (all.empty() ? "" : between) + word;
-    return all;
-}
-
-std::vector<std::string> split(const std::string& text, char separator) {
-    std::vector<std::string> parts;
-    std::string part;
-    std::istringstream in(text);
-    while (std::getline(in, part, separator)) parts.push_back(part);
-    return parts;
 }
 
 }  // namespace distill

@@ -220,7 +220,9 @@ class Reader {
         const bool wide = std::strcmp(e.type->name, "F64") == 0;
         const double stored = wide ? load<double>(data_.data() + e.begin + i * sizeof(double)) : static_cast<double>(v);
         bad("tensor ", quoted(e.name), ": element ", i, " (counted from 0) is ", stored, ", expected ",
-            std::isfinite(v) ? "a variance, which is not negative" : std::isfinite(stored) ? "what fits a float" : "a finite number");
+            std::isfinite(v)        ? "a variance, which is not negative"
+            : std::isfinite(stored) ? "what fits a float"
+                                    : "a finite number");
     }
 
     /// A tensor's name without what wrappers put before it: DataParallel, torch.compile, and modules that call their network so.

@@ -67,8 +67,7 @@ ProgramEnd run_program(const std::vector<std::string>& argv, const std::string& 
         if (error == 0) end.last_error = last_line(ends[0]);
         ::close(ends[0]);
     }
-    if (error != 0)
-        input_error(argv[0], ": cannot be started (", std::strerror(error), "); install it: apt-get install ", package);
+    if (error != 0) input_error(argv[0], ": cannot be started (", std::strerror(error), "); install it: apt-get install ", package);
     end.code = code_of(wait_for(child));
     return end;
 }

@@ -23,37 +23,42 @@ const char* const common_style = R"(
 
 }  // namespace
 
-std::string px(double value) { return fixed(value, 1); }
-std::string at(Point p) { return px(p.x) + " " + px(p.y); }
+std::string svg_px(double value) { return fixed(value, 1); }
+std::string svg_at(Point p) { return svg_px(p.x) + " " + svg_px(p.y); }
 
 std::string escaped(const std::string& raw) {
     std::string out;
     for (const char c : as_utf8(raw)) {
-        if (c == '&') out += "&amp;";
-        else if (c == '<') out += "&lt;";
-        else if (c == '>') out += "&gt;";
-        else if (c == '"') out += "&quot;";
+        if (c == '&')
+            out += "&amp;";
+        else if (c == '<')
+            out += "&lt;";
+        else if (c == '>')
+            out += "&gt;";
+        else if (c == '"')
+            out += "&quot;";
         else if (const auto u = static_cast<unsigned char>(c); u == 0x7F || (u < 0x20 && c != '\t' && c != '\n' && c != '\r'))
             out += "\uFFFD";
-        else out += c;
+        else
+            out += c;
     }
     return out;
 }
 
-std::string words(Point p, const std::string& classes, const std::string& what) {
-    return "<text class=\"" + classes + "\" x=\"" + px(p.x) + "\" y=\"" + px(p.y) + "\">" + escaped(what) + "</text>";
+std::string svg_words(Point p, const std::string& classes, const std::string& what) {
+    return "<text class=\"" + classes + "\" x=\"" + svg_px(p.x) + "\" y=\"" + svg_px(p.y) + "\">" + escaped(what) + "</text>";
 }
 
-std::string box(Point centre, double width, double height, double radius, const std::string& classes) {
+std::string svg_box(Point centre, double width, double height, double radius, const std::string& classes) {
     const Point corner = centre - Point{width / 2, height / 2};
-    return "<rect class=\"" + classes + "\" x=\"" + px(corner.x) + "\" y=\"" + px(corner.y) + "\" width=\"" + px(width) + "\" height=\"" +
-           px(height) + "\" rx=\"" + px(radius) + "\"/>";
+    return "<rect class=\"" + classes + "\" x=\"" + svg_px(corner.x) + "\" y=\"" + svg_px(corner.y) + "\" width=\"" + svg_px(width) +
+           "\" height=\"" + svg_px(height) + "\" rx=\"" + svg_px(radius) + "\"/>";
 }
 
 std::string open_picture(double width, double height, const std::string& label, const std::string& style) {
-    return "<svg class=\"ktg\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + px(width) + ' ' + px(height) + "\" width=\"" +
-           px(width) + "\" height=\"" + px(height) + "\" role=\"img\" aria-label=\"" + escaped(label) + "\"><style>" + common_style +
-           style + "</style>\n";
+    return "<svg class=\"ktg\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + svg_px(width) + ' ' + svg_px(height) + "\" width=\"" +
+           svg_px(width) + "\" height=\"" + svg_px(height) + "\" role=\"img\" aria-label=\"" + escaped(label) + "\"><style>" +
+           common_style + style + "</style>\n";
 }
 
 int Axis::digits() const { return std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9))); }

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cstdio>
 #include <cstring>
+#include <sstream>
 
 namespace distill {
 namespace {
@@ -27,6 +28,20 @@ size_t character_at(const std::string& s, size_t at) {
 }
 
 }  // namespace
+
+std::string joined(const std::vector<std::string>& words, const char* between) {
+    std::string all;
+    for (const std::string& word : words) all += (all.empty() ? "" : between) + word;
+    return all;
+}
+
+std::vector<std::string> split(const std::string& text, char separator) {
+    std::vector<std::string> parts;
+    std::string part;
+    std::istringstream in(text);
+    while (std::getline(in, part, separator)) parts.push_back(part);
+    return parts;
+}
 
 std::string signed_fixed(double value) {
     const std::string size = fixed(value < 0 ? -value : value);

@@ -52,14 +52,6 @@ void decide(Comparison& c, double error, double freedom) {
 
 }  // namespace
 
-Spread spread(const std::vector<double>& values) {
-    const double n = static_cast<double>(values.size());
-    double sum = 0, squares = 0;
-    for (double v : values) sum += v;
-    for (double v : values) squares += (v - sum / n) * (v - sum / n);
-    return {sum / n, values.size() > 1 ? std::sqrt(squares / (n - 1)) : 0.0, values.size()};
-}
-
 double student_t_p(double t, double freedom) { return incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t)); }
 
 double student_t_quantile(double p, double freedom) {

@@ -17,13 +17,14 @@
 
 #include "base_csv.h"
 #include "base_error.h"
-#include "base_nearest.h"
-#include "bench_cpu_peak.h"
+#include "base_texts.h"
 #include "bench_feed.h"
 #include "bench_svd.h"
 #include "bench_training.h"
 #include "core_profile.h"
 #include "core_work_count.h"
+#include "cpu_peak.h"
+#include "device.h"
 #include "launch_kernels.h"
 #include "method_ktg.h"
 #include "method_mhgd.h"
@@ -160,8 +161,9 @@ void run_several(BenchOptions o) {
     const double all = images_per_second(o, o.runs);
     std::printf("%d trainings of %s at once, batch %lld, %s, %s\n", o.runs, o.training.student.c_str(),
                 static_cast<long long>(o.training.batch), o.training.precision.c_str(), backend->description().c_str());
-    std::printf("  one: %.0f images/s; all: %.0f images/s, %.2f times as many (%d steps each; %d CPU threads for the one, %d for each of all)\n",
-                one, all, all / one, o.steps, threads, share);
+    std::printf(
+        "  one: %.0f images/s; all: %.0f images/s, %.2f times as many (%d steps each; %d CPU threads for the one, %d for each of all)\n",
+        one, all, all / one, o.steps, threads, share);
     if (o.csv.empty()) return;
     CsvWriter out(o.csv, {"case", "device", "precision", "batch", "runs", "images_per_s_one", "images_per_s", "ratio"});
     out.row({o.training.student, device_name(*backend), o.training.precision, std::to_string(o.training.batch), std::to_string(o.runs),
@@ -236,8 +238,9 @@ void run_mhgd(const BenchOptions& o) {
         timed.push_back(std::make_unique<BenchTraining>(one));
     }
     const std::vector<double> ms = ms_in_turns(timed, o.warmup, o.steps);
-    std::printf("  in turns: %.2f ms; the student's plain training %.2f + the teacher's forward pass %.2f, ratio %.3f; KD %.2f, ratio %.3f\n",
-                ms[0], ms[1], ms[2], ms[0] / (ms[1] + ms[2]), ms[3], ms[0] / ms[3]);
+    std::printf(
+        "  in turns: %.2f ms; the student's plain training %.2f + the teacher's forward pass %.2f, ratio %.3f; KD %.2f, ratio %.3f\n",
+        ms[0], ms[1], ms[2], ms[0] / (ms[1] + ms[2]), ms[3], ms[0] / ms[3]);
 }
 
 /// A subcommand's options live as long as the program.
@@ -298,7 +301,8 @@ void add_bench_command(CLI::App& app) {
     feed->table.add("--teachers-count", feed->options.teachers, {1, 64}, "teachers, all of one network");
     feed->table.attach(*sub);
     sub->callback([feed] { bench_feed(feed->options); });
-    auto mhgd = add_bench(*bench, "mhgd", "a step of distill mhgd beside its student's plain step and its teacher's forward pass", "mhgd", sub);
+    auto mhgd =
+        add_bench(*bench, "mhgd", "a step of distill mhgd beside its student's plain step and its teacher's forward pass", "mhgd", sub);
     mhgd->table.add("--heads", static_cast<MhgdOptions&>(*mhgd->options.own).heads, {1}, "attention heads");
     mhgd->table.add_switch("--profile", mhgd->options.profile, "also print the time of each kind of operation");
     mhgd->table.attach(*sub);

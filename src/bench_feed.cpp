@@ -4,6 +4,7 @@
 
 #include "base_csv.h"
 #include "base_error.h"
+#include "device.h"
 #include "method_feed.h"
 #include "net_table.h"
 #include "train_step_replay.h"

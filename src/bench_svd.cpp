@@ -14,6 +14,7 @@
 #include "base_error.h"
 #include "bench_training.h"
 #include "core_philox.h"
+#include "device.h"
 #include "ops.h"
 
 extern "C" void sgesdd_(const char* job, const int* m, const int* n, float* a, const int* row_a, float* s, float* u, const int* row_u,

@@ -5,6 +5,7 @@
 #include "base_error.h"
 #include "core_conv_plan_store.h"
 #include "core_philox.h"
+#include "device.h"
 #include "method_features.h"
 
 namespace distill {

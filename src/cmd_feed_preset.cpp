@@ -2,7 +2,6 @@
 
 #include "base_error.h"
 #include "base_nearest.h"
-#include "cmd_kd.h"
 #include "cmd_preset.h"
 
 namespace distill {

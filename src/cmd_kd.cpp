@@ -1,10 +1,8 @@
 #include "cmd_kd.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <map>
 #include <memory>
-#include <vector>
 
 #include "base_error.h"
 #include "cmd_method.h"
@@ -15,8 +13,6 @@
 namespace distill {
 namespace {
 
-const std::vector<std::string> kin{"kd", "ensemble", "ban", "ft", "soft-logits", "fsp", "ab", "kd-svd", "kd-svdf"};
-
 struct Command {
     std::string method = "kd";
     std::map<std::string, ChosenMethod> methods;  ///< each with options of its own; those that share a name get the same values
@@ -24,7 +20,7 @@ struct Command {
     OptionTable table;
 
     Command() : options(options_of(find_recipe(find_method("kd")->recipe))) {
-        for (const std::string& name : kin) methods[name] = choose(*find_method(name));
+        for (const std::string& name : kin_of_kd()) methods[name] = choose(*find_method(name));
     }
     const ChosenMethod& chosen() const { return methods.at(method); }
 };
@@ -54,20 +50,18 @@ void settle(const Command& c, Options& o) {
 
 }  // namespace
 
-bool is_kin_of_kd(const std::string& method) { return std::count(kin.begin(), kin.end(), method) > 0; }
-
 void add_kd_command(CLI::App& app) {
     CLI::App* sub = app.add_subcommand("kd", "distil a teacher's logits: gamma*CE + alpha*T^2*KL; and its kin, with --method");
     const auto c = std::make_shared<Command>();
     OptionTable& t = c->table;
     add_training_options(t, c->options, true);
-    t.add("--method", c->method, kin,
+    t.add("--method", c->method, kin_of_kd(),
           "the loss: Hinton's; the same from --teachers' mean logits; born-again, CE + KL at T = 1; Factor Transfer; "
           "0.7*CE + 0.3*KL at T = 4; FSP and AB, which initialise the student and then train it plainly; KD-SVD, relations of "
           "singular vectors, or these themselves (kd-svdf). Unless told otherwise, ensemble, ban and ft train as distill feed does, "
           "from soft-logits on as distill mhgd");
     add_teachers_options(t, c->options);
-    for (const std::string& name : kin) c->methods.at(name).options->add_to(t);
+    for (const std::string& name : kin_of_kd()) c->methods.at(name).options->add_to(t);
     t.attach(*sub);
     sub->callback([c] {
         if (const std::string& id = c->options.preset; !id.empty())
@@ -75,7 +69,8 @@ void add_kd_command(CLI::App& app) {
                 c->table.set("method", named, "--preset " + id);
         set_defaults(*c);
         set_untold("kd", c->table, c->options, c->method);
-        run_experiment("kd", [c] { return c->chosen(); }, c->table, c->options, [c](Options& final) { settle(*c, final); });
+        run_experiment(
+            "kd", [c] { return c->chosen(); }, c->table, c->options, [c](Options& final) { settle(*c, final); });
     });
 }
 

@@ -8,11 +8,11 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_nearest.h"
-#include "cmd_ktg_search.h"
 #include "cmd_preset.h"
 #include "graph_show.h"
 #include "ktg_graph_run.h"
 #include "method_ktg.h"
+#include "report_collect.h"
 #include "run_experiment.h"
 #include "search_svg.h"
 #include "train_recipes.h"
@@ -124,7 +124,6 @@ void add_ktg_commands(CLI::App& app) {
     ktg->require_subcommand(1);
     add_train(*ktg);
     add_show(*ktg);
-    add_search_commands(*ktg);
 }
 
 }  // namespace distill

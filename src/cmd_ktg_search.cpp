@@ -66,7 +66,7 @@ void add_search(CLI::App& ktg) {
     });
 }
 
-/// For WorkerCrew alone: not in --help.
+/// For WorkerProcesses alone: not in --help.
 void add_worker(CLI::App& ktg) {
     auto* sub = ktg.add_subcommand("worker", "trains for a search")->group("");
     auto slots = std::make_shared<int>(1);
@@ -76,7 +76,8 @@ void add_worker(CLI::App& ktg) {
 
 }  // namespace
 
-void add_search_commands(CLI::App& ktg) {
+void add_search_commands(CLI::App& app) {
+    CLI::App& ktg = *app.get_subcommand("ktg");
     add_search(ktg);
     add_worker(ktg);
 }

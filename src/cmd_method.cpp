@@ -33,15 +33,14 @@ void apply_review_preset(const std::string& subcommand, OptionTable& table, Opti
     preset.set_subject();
     if (!plain) preset.set("teacher", preset.row().teacher);
     preset.set_recipe(options, review ? "reviewkd" : "kd");
-    static const std::map<std::string, std::vector<const char*>> ablations = {
-        {"reviewkd", {}},
-        {"reviewkd-all", {}},
-        {"reviewkd-reproduction", {}},
-        {"reviewkd-none", {"no-review", "no-hcl"}},
-        {"reviewkd-r", {"no-residual", "no-abf", "no-hcl"}},
-        {"reviewkd-r-res", {"no-abf", "no-hcl"}},
-        {"reviewkd-r-res-abf", {"no-hcl"}},
-        {"reviewkd-r-res-hcl", {"no-abf"}}};
+    static const std::map<std::string, std::vector<const char*>> ablations = {{"reviewkd", {}},
+                                                                              {"reviewkd-all", {}},
+                                                                              {"reviewkd-reproduction", {}},
+                                                                              {"reviewkd-none", {"no-review", "no-hcl"}},
+                                                                              {"reviewkd-r", {"no-residual", "no-abf", "no-hcl"}},
+                                                                              {"reviewkd-r-res", {"no-abf", "no-hcl"}},
+                                                                              {"reviewkd-r-res-abf", {"no-hcl"}},
+                                                                              {"reviewkd-r-res-hcl", {"no-abf"}}};
     if (!review) return;
     const auto ablation = ablations.find(method);
     if (ablation == ablations.end()) input_error("--preset ", preset.row().id, ": found the unknown method '", method, "' in data/paper");
@@ -75,10 +74,10 @@ void settle_networks(const OptionTable& table, Options& o, Teaching teachers) {
 
 void set_untold(const std::string& subcommand, OptionTable& table, Options& o, const std::string& method) {
     if (const std::string& id = o.preset; !id.empty()) {
-        const auto apply = is_feed_preset(id)                ? apply_feed_preset
-                           : is_mhgd_preset(id)              ? apply_mhgd_preset
+        const auto apply = is_feed_preset(id)              ? apply_feed_preset
+                           : is_mhgd_preset(id)            ? apply_mhgd_preset
                            : id.compare(0, 4, "ktg-") == 0 ? apply_ktg_preset
-                                                             : apply_review_preset;
+                                                           : apply_review_preset;
         apply(subcommand, table, o);
     }
     if (table.given("recipe")) set_recipe(table, o, find_recipe(o.recipe), method, "--recipe " + o.recipe);
@@ -92,10 +91,12 @@ void add_method_command(CLI::App& app, const MethodRow& row) {
     c->table.attach(*sub);
     sub->callback([c, &row] {
         set_untold(row.name, c->table, c->options, row.name);
-        run_experiment(row.name, [c] { return c->method; }, c->table, c->options, [c, &row](Options& final) {
-            settle_networks(c->table, final, row.teachers);
-            c->method.options->settle(final);
-        });
+        run_experiment(
+            row.name, [c] { return c->method; }, c->table, c->options,
+            [c, &row](Options& final) {
+                settle_networks(c->table, final, row.teachers);
+                c->method.options->settle(final);
+            });
     });
 }
 

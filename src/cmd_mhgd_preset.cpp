@@ -1,6 +1,5 @@
 #include "cmd_mhgd_preset.h"
 
-#include "cmd_kd.h"
 #include "cmd_preset.h"
 
 namespace distill {

@@ -1,8 +1,17 @@
 #include "cmd_preset.h"
 
+#include <algorithm>
+
 #include "base_error.h"
 
 namespace distill {
+
+const std::vector<std::string>& kin_of_kd() {
+    static const std::vector<std::string> all{"kd", "ensemble", "ban", "ft", "soft-logits", "fsp", "ab", "kd-svd", "kd-svdf"};
+    return all;
+}
+
+bool is_kin_of_kd(const std::string& method) { return std::count(kin_of_kd().begin(), kin_of_kd().end(), method) > 0; }
 
 Preset::Preset(OptionTable& table, const std::string& id)
     : table_(table), row_(find_paper_row(load_paper(paper_folder()), id)), origin_("--preset " + id) {}

@@ -11,10 +11,13 @@
 #include "base_nearest.h"
 #include "base_output_file.h"
 #include "report.h"
+#include "report_collect.h"
 #include "report_feed.h"
 #include "report_html.h"
 #include "report_ktg.h"
 #include "report_likeness.h"
+#include "report_summary.h"
+#include "report_text.h"
 
 namespace distill {
 namespace {

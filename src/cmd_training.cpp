@@ -16,6 +16,7 @@
 #include "cmd_mhgd.h"
 #include "core_backend.h"
 #include "core_work_count.h"
+#include "device.h"
 #include "method_supervised.h"
 #include "net_mhgd.h"
 #include "net_table.h"

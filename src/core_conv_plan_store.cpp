@@ -9,7 +9,7 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 
 namespace distill {
 namespace {
@@ -35,17 +35,36 @@ const std::vector<std::string> columns = {"device", "library", "convolution", "p
 
 ConvKey::Numbers ConvKey::numbers() const {
     const Conv2dGeometry& g = geometry;
-    return {static_cast<int64_t>(direction), g.x.n, g.x.h, g.x.w, g.x.c, g.w.n, g.w.h, g.w.w, g.w.c, g.y.n, g.y.h, g.y.w, g.y.c,
-            g.stride_h, g.stride_w, g.pad_h, g.pad_w, g.groups, static_cast<int64_t>(g.type), bias + 2 * residual + 4 * relu,
-            static_cast<int64_t>(precision), deterministic};
+    return {static_cast<int64_t>(direction),
+            g.x.n,
+            g.x.h,
+            g.x.w,
+            g.x.c,
+            g.w.n,
+            g.w.h,
+            g.w.w,
+            g.w.c,
+            g.y.n,
+            g.y.h,
+            g.y.w,
+            g.y.c,
+            g.stride_h,
+            g.stride_w,
+            g.pad_h,
+            g.pad_w,
+            g.groups,
+            static_cast<int64_t>(g.type),
+            bias + 2 * residual + 4 * relu,
+            static_cast<int64_t>(precision),
+            deterministic};
 }
 
 std::string to_string(const ConvKey& key) {
     const Conv2dGeometry& g = key.geometry;
     return text(name_of(key.direction), " x ", extents(g.x), " w ", extents(g.w), " y ", extents(g.y), " stride ", g.stride_h, 'x',
                 g.stride_w, " pad ", g.pad_h, 'x', g.pad_w, " groups ", g.groups, g.type == DType::bf16 ? " bf16 " : " f32 ",
-                name_of(key.precision), key.deterministic ? " deterministic" : " any", key.bias ? " +bias" : "", key.residual ? " +residual" : "",
-                key.relu ? " relu" : "");
+                name_of(key.precision), key.deterministic ? " deterministic" : " any", key.bias ? " +bias" : "",
+                key.residual ? " +residual" : "", key.relu ? " relu" : "");
 }
 
 std::string to_string(const ConvChoice& choice) {

@@ -9,12 +9,13 @@
 #include <regex>
 
 #include "base_csv.h"
+#include "base_stats.h"
 
 namespace distill {
 namespace {
 
-/// The CPU does its work when told to: the clock will do.
-class CpuStopwatch final : public Stopwatch {
+/// For a backend that does its work when told to.
+class HostStopwatch final : public Stopwatch {
     using Clock = std::chrono::steady_clock;
 
   public:
@@ -31,12 +32,9 @@ class CpuStopwatch final : public Stopwatch {
     std::vector<Clock::time_point> marks_;
 };
 
-std::unique_ptr<Stopwatch> make_stopwatch(Backend& backend) {
-#ifdef DISTILL_CUDA
-    if (backend.device() == Device::cuda) return make_cuda_stopwatch(backend);
-#endif
-    (void)backend;
-    return std::make_unique<CpuStopwatch>();
+std::unique_ptr<Stopwatch> stopwatch_of(Backend& backend) {
+    std::unique_ptr<Stopwatch> own = backend.stopwatch();
+    return own ? std::move(own) : std::make_unique<HostStopwatch>();
 }
 
 /// The backend's profiler for as long as this lives.
@@ -56,12 +54,7 @@ int64_t bytes(const Conv2dGeometry& g, int64_t elements) { return elements * byt
 
 }  // namespace
 
-double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
-}
-
-Profiler::Profiler(Backend& backend) : backend_(backend), watch_(make_stopwatch(backend)) {}
+Profiler::Profiler(Backend& backend) : backend_(backend), watch_(stopwatch_of(backend)) {}
 
 void Profiler::begin(const char* name, const OperationWork& work) {
     if (depth_++ == 0) operations_.push_back({name, nullptr, work, watch_->mark(), 0, {}});
@@ -166,8 +159,10 @@ void print_profile(const std::vector<Profiler::Group>& groups, const DeviceSpeed
     std::printf("  %-*s calls        ms   share       MiB  bound ms    times      GMAC  bound ms    times\n", static_cast<int>(width),
                 "group");
     const auto bound = [](double amount, double unit, double per_ms, double ms) {
-        if (amount > 0) std::printf("%10.2f%10.3f%8.1fx", amount / unit, amount / per_ms, ms * per_ms / amount);
-        else std::printf("%10s%10s%9s", "-", "-", "-");
+        if (amount > 0)
+            std::printf("%10.2f%10.3f%8.1fx", amount / unit, amount / per_ms, ms * per_ms / amount);
+        else
+            std::printf("%10s%10s%9s", "-", "-", "-");
     };
     for (const auto& g : groups) {
         std::printf("  %-*s %5lld%10.3f%7.1f%%", static_cast<int>(width), g.name.c_str(), static_cast<long long>(g.calls), g.ms,
@@ -188,7 +183,8 @@ void write_profile(const std::string& path, const std::vector<Profiler::Group>& 
         out.row({g.name, std::to_string(g.calls), number(g.ms), number(g.ms / groups.back().ms), known(moved, static_cast<double>(moved)),
                  known(computed, static_cast<double>(computed)), known(moved, static_cast<double>(moved) / speed.bytes_per_ms),
                  known(computed, static_cast<double>(computed) / speed.multiply_accumulates_per_ms)});
-        for (const auto& [part, ms] : g.parts) out.row({g.name + ": " + part, "", number(ms), number(ms / groups.back().ms), "", "", "", ""});
+        for (const auto& [part, ms] : g.parts)
+            out.row({g.name + ": " + part, "", number(ms), number(ms / groups.back().ms), "", "", "", ""});
     }
 }
 

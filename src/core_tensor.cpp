@@ -10,8 +10,6 @@ const char* name_of(DType type) { return type == DType::f32 ? "float" : type == 
 
 }  // namespace
 
-std::string to_string(const Shape& s) { return text('(', s.n, ',', s.h, ',', s.w, ',', s.c, ')'); }
-
 Tensor::Tensor(Backend& backend, Shape shape, DType type)
     : block_(backend.arena().obtain(static_cast<size_t>(shape.size() * bytes_of(type)))), shape_(shape), type_(type) {}
 
@@ -58,7 +56,8 @@ void Tensor::zero() { backend().zero(raw(), bytes()); }
 
 void Tensor::copy_from(const Tensor& other) {
     if (other.size() != size() || other.type() != type_)
-        failure("Tensor::copy_from: ", to_string(other.shape()), ' ', name_of(other.type()), " into ", to_string(shape_), ' ', name_of(type_));
+        failure("Tensor::copy_from: ", to_string(other.shape()), ' ', name_of(other.type()), " into ", to_string(shape_), ' ',
+                name_of(type_));
     backend().copy(raw(), other.raw(), bytes());
 }
 

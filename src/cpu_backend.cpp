@@ -10,6 +10,8 @@
 
 #include "base_error.h"
 #include "cpu_conv2d.h"
+#include "cpu_one_thread.h"
+#include "cpu_peak.h"
 
 namespace distill {
 namespace {
@@ -34,7 +36,7 @@ class CpuArena final : public Arena {
 }  // namespace
 
 CpuBackend::CpuBackend(const DeviceOptions& options)
-    : Backend(options.precision), arena_(std::make_unique<CpuArena>()), plans_(std::make_unique<ConvPlans>(options.winograd)) {
+    : Backend(options.precision), arena_(std::make_unique<CpuArena>()), convolutions_(std::make_unique<CpuConvolutions>(options.winograd)) {
     arena_->owner = this;
     if (options.precision != Precision::bf16) return;
     const auto has = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
@@ -44,10 +46,6 @@ CpuBackend::CpuBackend(const DeviceOptions& options)
 }
 CpuBackend::~CpuBackend() = default;
 
-#ifndef DISTILL_EMULATE_GPU  // else it is gpu_emulation.cpp's
-std::unique_ptr<Backend> make_cpu_backend(const DeviceOptions& options) { return std::make_unique<CpuBackend>(options); }
-#endif
-
 std::string CpuBackend::description() const {
     const dnnl_version_t* v = dnnl_version();
     std::string blas = openblas_get_config();  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH …": name and version are the first two words
@@ -56,11 +54,24 @@ std::string CpuBackend::description() const {
                 openblas_get_corename(), ")");
 }
 
+double CpuBackend::peak_multiply_accumulates_per_ms() { return cpu_multiply_accumulates_per_ms(precision()); }
+
 void CpuBackend::copy(void* to, const void* from, size_t bytes) {
     if (to != from) std::memcpy(to, from, bytes);
 }
 
 void CpuBackend::zero(void* memory, size_t bytes) { std::memset(memory, 0, bytes); }
+
+void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
+    convolutions_->forward(*this, g, x, w, epilogue, y);
+}
+bool CpuBackend::adds_backward_data(const Conv2dGeometry& g) const { return convolutions_->by_winograd(g); }
+void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {
+    convolutions_->backward_data(*this, g, dy, w, dx, add);
+}
+void CpuBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
+    convolutions_->backward_weights(*this, g, x, dy, dw);
+}
 
 void CpuBackend::gemm(const GemmShape& s, const float* a, const float* b, float* c) {
     const auto size = [](int64_t value) { return static_cast<int>(value); };

@@ -1,7 +1,7 @@
 // Batch normalisation on the CPU. It is bound by memory, so it makes two passes each way and nothing else touches the map:
 //   forward:  Σ(x − p), Σ(x − p)²  |  y = relu(a·x + b + residual)             p: the first row, against cancellation
 //   backward: Σg, Σg·(x − mean)    |  dx = a·g + u·(x − mean) + v              g = dy where y > 0, kept as dresidual if asked
-// Without a residual y > 0 where γ·(x − mean)/√(var + ε) + β > 0: a third of the way back's reading less.
+// Without a residual y > 0 where γ·(x − mean)/√(var + ε) + β > 0: the backward pass reads a third less.
 // Rows are summed in chunks whose size depends on the shape alone: float inside a chunk, double across chunks, in order. The result
 // is the same for any number of threads.
 #include <algorithm>
@@ -132,7 +132,8 @@ struct Line {
 
 /// Zeroes g where there was nothing to let through.
 template <Mask mask, int Width, class T>
-inline void apply_mask(const Channels<Width>& x, const T* y, const Channels<Width>& scale, const Channels<Width>& shift, Channels<Width>& g) {
+inline void apply_mask(const Channels<Width>& x, const T* y, const Channels<Width>& scale, const Channels<Width>& shift,
+                       Channels<Width>& g) {
     if constexpr (mask == Mask::by_y) {
         const auto out = load<Width>(y);
         for (int i = 0; i < registers<Width>; ++i) g.v[i] = where_positive(out.v[i], g.v[i]);
@@ -142,8 +143,8 @@ inline void apply_mask(const Channels<Width>& x, const T* y, const Channels<Widt
 }
 
 template <int Width, Mask mask, bool Keep, class T>
-void sums_backward(const T* x, const T* y, const T* dy, const float* mean, const Line& line, int64_t stride, int64_t begin, int64_t end, T* kept,
-                   float* sums, float* products) {
+void sums_backward(const T* x, const T* y, const T* dy, const float* mean, const Line& line, int64_t stride, int64_t begin, int64_t end,
+                   T* kept, float* sums, float* products) {
     constexpr int n = registers<Width>;
     const auto m = load<Width>(mean);
     const auto scale = load<Width>(line.a), shift = load<Width>(line.b);
@@ -252,8 +253,8 @@ void backward(const BatchNormShape& s, const BatchNormBackward& t, std::vector<f
             for_chunks(chunks, channels, [&](auto width, int64_t c, int64_t chunk, int64_t begin, int64_t end) {
                 float* sums = partial + 2 * chunk * channels + c;
                 T* kept = keep ? dresidual + c : nullptr;
-                sums_backward<width, masked, keep>(x + c, y + c, dy + c, t.mean + c, {line_a + c, line_b + c}, channels, begin, end, kept, sums,
-                                                   sums + channels);
+                sums_backward<width, masked, keep>(x + c, y + c, dy + c, t.mean + c, {line_a + c, line_b + c}, channels, begin, end, kept,
+                                                   sums, sums + channels);
             });
         });
     });

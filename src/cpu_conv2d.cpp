@@ -12,8 +12,9 @@
 #include <unordered_map>
 
 #include "base_error.h"
+#include "core_profile.h"
 #include "core_work_count.h"
-#include "cpu_backend.h"
+#include "cpu_one_thread.h"
 #include "launch.h"
 #include "launch_conv_epilogue.h"
 
@@ -24,8 +25,6 @@ using dnnl::memory;
 using Dims = memory::dims;
 using Tag = memory::format_tag;
 constexpr auto f32 = memory::data_type::f32;
-
-enum class Direction { forward, backward_data, backward_weights };
 
 const dnnl::engine& engine() {
     static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
@@ -51,16 +50,13 @@ memory::desc our_weights(const Conv2dGeometry& g, DType type) {
 }
 memory::desc any_weights(const Conv2dGeometry& g, DType type) { return {weight_dims(g), data_type(type), Tag::any}; }
 
-}  // namespace
-
 /// One argument of a primitive: our memory, and, where the kernel wants another layout, a copy in that layout.
 class Operand {
   public:
     Operand(const memory::desc& ours, const memory::desc& wanted) {
         // 16 channels: one block of 16 is the very same order of bytes as N,H,W,C.
         const Dims d = ours.dims();
-        const bool same =
-            wanted == ours || (d.size() == 4 && d[1] == 16 && wanted == memory::desc(d, ours.data_type(), Tag::nChw16c));
+        const bool same = wanted == ours || (d.size() == 4 && d[1] == 16 && wanted == memory::desc(d, ours.data_type(), Tag::nChw16c));
         ours_ = memory(same ? wanted : ours, engine(), nullptr);
         if (!same) wanted_ = memory(wanted, engine());
     }
@@ -89,9 +85,11 @@ class Operand {
     std::optional<dnnl::reorder> reorder_;
 };
 
-class ConvPlan {
+}  // namespace
+
+class CpuConvolutions::Plan {
   public:
-    ConvPlan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue) {
+    Plan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue) {
         // The image layer: let oneDNN choose; everything else stays as it lies.
         const bool narrow = g.x.c < 16 && g.y.c % 16 == 0 && g.groups == 1;
         const auto x_any = activation(g.x, g.type, narrow ? Tag::any : Tag::nhwc);
@@ -105,9 +103,8 @@ class ConvPlan {
 
         const auto kind = direction == Direction::forward ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
         const dnnl::convolution_forward::desc description =
-            epilogue.bias
-                ? dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, bias_md, y_any, strides, padding, padding)
-                : dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, y_any, strides, padding, padding);
+            epilogue.bias ? dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, bias_md, y_any, strides, padding, padding)
+                          : dnnl::convolution_forward::desc(kind, algorithm, x_any, w_any, y_any, strides, padding, padding);
         const auto with_residual = [&](bool residual) {
             dnnl::primitive_attr attributes;
             dnnl::post_ops post;
@@ -134,8 +131,8 @@ class ConvPlan {
                 arguments_.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, residual_});
             }
         } else if (direction == Direction::backward_data) {
-            const dnnl::convolution_backward_data::primitive_desc backward(
-                {algorithm, x_any, w_any, y_any, strides, padding, padding}, engine(), forward);
+            const dnnl::convolution_backward_data::primitive_desc backward({algorithm, x_any, w_any, y_any, strides, padding, padding},
+                                                                           engine(), forward);
             implementation_ = backward.impl_info_str();
             x_.emplace(x_ours, backward.diff_src_desc());
             w_.emplace(w_ours, backward.weights_desc());
@@ -143,8 +140,8 @@ class ConvPlan {
             primitive_ = dnnl::convolution_backward_data(backward);
             arguments_ = {{DNNL_ARG_DIFF_SRC, x_->argument()}, {DNNL_ARG_WEIGHTS, w_->argument()}, {DNNL_ARG_DIFF_DST, y_->argument()}};
         } else {
-            const dnnl::convolution_backward_weights::primitive_desc backward(
-                {algorithm, x_any, dw_any, y_any, strides, padding, padding}, engine(), forward);
+            const dnnl::convolution_backward_weights::primitive_desc backward({algorithm, x_any, dw_any, y_any, strides, padding, padding},
+                                                                              engine(), forward);
             implementation_ = backward.impl_info_str();
             x_.emplace(x_ours, backward.src_desc());
             w_.emplace(dw_ours, backward.diff_weights_desc());
@@ -192,23 +189,6 @@ class ConvPlan {
 
 namespace {
 
-ConvPlan& plan(ConvPlans& plans, const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue = {}) {
-    const ConvPlans::Key key{static_cast<int64_t>(direction), g.x.n, g.x.h, g.x.w, g.x.c, g.w.n, g.w.h, g.w.w, g.w.c, g.y.h, g.y.w,
-                             g.stride_h, g.stride_w, g.pad_h, g.pad_w, g.groups,
-                             (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr), omp_get_max_threads(),
-                             static_cast<int64_t>(g.type)};
-    auto& slot = plans.by_key[key];
-    if (!slot) {
-        try {
-            slot = std::make_unique<ConvPlan>(g, direction, epilogue);
-        } catch (const dnnl::error& e) {
-            failure("oneDNN: convolution x ", to_string(g.x), ", w ", to_string(g.w), ", stride ", g.stride_h, ", groups ", g.groups, ": ",
-                    e.what());
-        }
-    }
-    return *slot;
-}
-
 /// While it lives a convolution goes by minimal filtering: the benchmark and the profiler are told. `written`: the map, or gradient of one,
 /// that the tiles cover.
 class ByWinograd {
@@ -252,36 +232,70 @@ bool adds_residual_rightly(const std::string& implementation) {
     return implementation.compare(0, 3, "jit") == 0 && implementation.compare(0, 12, "jit_bf16_1x1") != 0;
 }
 
-std::array<std::string, 3> conv_implementations(const Conv2dGeometry& g) {
-    const auto name = [&](Direction direction) { return ConvPlan(g, direction, {}).implementation(); };
-    return {name(Direction::forward), name(Direction::backward_data), name(Direction::backward_weights)};
+CpuConvolutions::CpuConvolutions(bool winograd) : use_winograd_(winograd) {}
+CpuConvolutions::~CpuConvolutions() = default;
+
+CpuConvolutions::Plan& CpuConvolutions::plan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue) {
+    const Key key{static_cast<int64_t>(direction),
+                  g.x.n,
+                  g.x.h,
+                  g.x.w,
+                  g.x.c,
+                  g.w.n,
+                  g.w.h,
+                  g.w.w,
+                  g.w.c,
+                  g.y.h,
+                  g.y.w,
+                  g.stride_h,
+                  g.stride_w,
+                  g.pad_h,
+                  g.pad_w,
+                  g.groups,
+                  (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr),
+                  omp_get_max_threads(),
+                  static_cast<int64_t>(g.type)};
+    auto& slot = plans_[key];
+    if (!slot) {
+        try {
+            slot = std::make_unique<Plan>(g, direction, epilogue);
+        } catch (const dnnl::error& e) {
+            failure("oneDNN: convolution x ", to_string(g.x), ", w ", to_string(g.w), ", stride ", g.stride_h, ", groups ", g.groups, ": ",
+                    e.what());
+        }
+    }
+    return *slot;
 }
 
-ConvPlans::ConvPlans(bool winograd_) : use_winograd(winograd_) {}
-ConvPlans::~ConvPlans() = default;
-
-void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
-    if (plans_->by_winograd(g)) {
-        const ByWinograd told(*this, plans_->winograd, g, g.y);
-        return plans_->winograd.forward(g, x, w, epilogue, y);
+void CpuConvolutions::forward(Backend& backend, const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue,
+                              void* y) {
+    if (by_winograd(g)) {
+        const ByWinograd told(backend, winograd_, g, g.y);
+        return winograd_.forward(g, x, w, epilogue, y);
     }
-    plan(*plans_, g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
+    plan(g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
     if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
-bool CpuBackend::adds_backward_data(const Conv2dGeometry& g) const { return plans_->by_winograd(g); }
-void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {
-    if (plans_->by_winograd(g)) {
-        const ByWinograd told(*this, plans_->winograd, g, g.x);
-        return plans_->winograd.backward_data(g, dy, w, dx, add);
+
+void CpuConvolutions::backward_data(Backend& backend, const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {
+    if (by_winograd(g)) {
+        const ByWinograd told(backend, winograd_, g, g.x);
+        return winograd_.backward_data(g, dy, w, dx, add);
     }
-    plan(*plans_, g, Direction::backward_data).backward_data(dy, w, dx);
+    plan(g, Direction::backward_data).backward_data(dy, w, dx);
 }
-void CpuBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
-    if (plans_->by_winograd(g)) {
-        const ByWinograd told(*this, plans_->winograd, g, g.y);
-        return plans_->winograd.backward_weights(g, x, dy, dw);
+
+void CpuConvolutions::backward_weights(Backend& backend, const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
+    if (by_winograd(g)) {
+        const ByWinograd told(backend, winograd_, g, g.y);
+        return winograd_.backward_weights(g, x, dy, dw);
     }
-    plan(*plans_, g, Direction::backward_weights).backward_weights(x, dy, dw);
+    plan(g, Direction::backward_weights).backward_weights(x, dy, dw);
+}
+
+std::array<std::string, 3> CpuConvolutions::implementations(const Conv2dGeometry& g) {
+    const auto name = [&](Direction direction) { return Plan(g, direction, {}).implementation(); };
+    return {name(Direction::forward), name(Direction::backward_data), name(Direction::backward_weights)};
 }
 
 }  // namespace distill

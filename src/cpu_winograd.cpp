@@ -18,7 +18,11 @@ using namespace winograd;
 struct Tiles {
     int64_t images, height, width, down, across, count;
     Tiles(int64_t images_, int64_t height_, int64_t width_)
-        : images(images_), height(height_), width(width_), down((height + outputs - 1) / outputs), across((width + outputs - 1) / outputs),
+        : images(images_),
+          height(height_),
+          width(width_),
+          down((height + outputs - 1) / outputs),
+          across((width + outputs - 1) / outputs),
           count(images * down * across) {}
     struct Place {
         int64_t image, row, column;  ///< of its first output
@@ -52,8 +56,8 @@ int64_t product_step(int64_t tiles, int64_t channels) { return tiles * channels 
 // ---- the three transforms of maps ----------------------------------------------------------------------------------------
 /// V: tile d of a map (height, width, channels) at (top, left), zero outside the map, to Bᵀ·d·B. `inside`: no part of it is outside.
 template <bool inside, class T>
-[[gnu::always_inline]] inline void transform_inputs(const T* map, int64_t height, int64_t width, int64_t channels, int64_t top, int64_t left,
-                                                    float* v, int64_t step) {
+[[gnu::always_inline]] inline void transform_inputs(const T* map, int64_t height, int64_t width, int64_t channels, int64_t top,
+                                                    int64_t left, float* v, int64_t step) {
     static const T zeros[lanes] = {};
     const T* const corner = map + (top * width + left) * channels;  // read only where it lies in the map
     for (int64_t c = 0; c < channels; c += lanes) {
@@ -83,8 +87,8 @@ void transform_inputs(const T* map, int64_t height, int64_t width, int64_t chann
 
 /// A·dy·Aᵀ: channels first … first + n of the 4×4 outputs' gradients at (row, column), zero outside the map.
 template <class T>
-void transform_output_gradients(const T* map, const Tiles& tiles, int64_t channels, const Tiles::Place& at, int64_t first, int64_t n, float* m,
-                                int64_t step) {
+void transform_output_gradients(const T* map, const Tiles& tiles, int64_t channels, const Tiles::Place& at, int64_t first, int64_t n,
+                                float* m, int64_t step) {
     const int64_t rows = std::min<int64_t>(outputs, tiles.height - at.row), columns = std::min<int64_t>(outputs, tiles.width - at.column);
     const T* corner = map + (at.row * tiles.width + at.column) * channels + first;
     for (int64_t k = 0; k < n; k += lanes) {
@@ -202,7 +206,8 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
               AlignedFloats& scratch, StageTimes* times) {
     constexpr int64_t at_once = row_multiple;
     const int64_t panel_width = P * lanes, panels = p.columns / panel_width;
-    const int64_t u_size = products * p.depth * panel_width, v_step = product_step(at_once, p.depth), m_step = product_step(at_once, panel_width);
+    const int64_t u_size = products * p.depth * panel_width, v_step = product_step(at_once, p.depth),
+                  m_step = product_step(at_once, panel_width);
     const int64_t blocks = (p.tiles.count + at_once - 1) / at_once, threads = omp_get_max_threads();
     // Where blocks are few, threads share one: each has some of its panels, and makes V itself.
     const int64_t shares = std::min(panels, std::max<int64_t>(1, 4 * threads / blocks));
@@ -240,8 +245,8 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
                         fetch_tile<true>(to + panel * panel_width, p.tiles, block.at[t], p.columns, panel_width);
                         if (panel == 0 && t < next.n) fetch_tile<false>(from, read, next.at[t], p.depth, p.depth);
                     }
-                    multiply_panel<P>(rounded_up(n, rows_at_once<P>), p.depth, v + f * v_step, u + panel * u_size + f * p.depth * panel_width,
-                                      m + f * m_step);
+                    multiply_panel<P>(rounded_up(n, rows_at_once<P>), p.depth, v + f * v_step,
+                                      u + panel * u_size + f * p.depth * panel_width, m + f * m_step);
                 }
                 clock.lap(Winograd::stage_products);
                 for (int64_t t = 0; t < n; ++t)
@@ -292,7 +297,8 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
                 const int64_t n = block.n;
                 for (int64_t t = 0; t < n; ++t) {
                     const Tiles::Place& at = block.at[t];
-                    transform_inputs(x + at.image * g.x.per_sample(), g.x.h, g.x.w, in, at.row - g.pad_h, at.column - g.pad_w, v + t * in, v_step);
+                    transform_inputs(x + at.image * g.x.per_sample(), g.x.h, g.x.w, in, at.row - g.pad_h, at.column - g.pad_w, v + t * in,
+                                     v_step);
                     transform_output_gradients(dy + at.image * g.y.per_sample(), tiles, out, at, k0, rows, m + t * rows, m_step);
                 }
                 clock.lap(Winograd::stage_inputs);
@@ -301,7 +307,8 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
                         fetch_tile<false>(dy + k0, tiles, next.at[t], out, rows);
                         fetch_tile<false>(x, read, next.at[t], in, in);
                     }
-                    multiply_transposed(n, rows, in, m + f * m_step, v + f * v_step, du + piece * du_size + f * du_step + k0 * in, b > begin);
+                    multiply_transposed(n, rows, in, m + f * m_step, v + f * v_step, du + piece * du_size + f * du_step + k0 * in,
+                                        b > begin);
                 }
                 clock.lap(Winograd::stage_products);
             }
@@ -345,8 +352,9 @@ void Winograd::forward(const Conv2dGeometry& g, const void* x, const void* w, co
     const Problem problem{g.x.h, g.x.w, g.x.c, g.pad_h, g.pad_w, Tiles(g.y.n, g.y.h, g.y.w), g.y.c};
     with_type(g.type, [&](auto t) {
         using T = decltype(t);
-        convolve<T>(problem, x, epilogue, y, [&](int64_t panel, int P, float* u) { transform_weights(g, static_cast<const T*>(w), panel, P, u); },
-                    weights_, scratch_, stage_times);
+        convolve<T>(
+            problem, x, epilogue, y, [&](int64_t panel, int P, float* u) { transform_weights(g, static_cast<const T*>(w), panel, P, u); },
+            weights_, scratch_, stage_times);
     });
 }
 
@@ -354,9 +362,10 @@ void Winograd::backward_data(const Conv2dGeometry& g, const void* dy, const void
     const Problem problem{g.y.h, g.y.w, g.y.c, taps - 1 - g.pad_h, taps - 1 - g.pad_w, Tiles(g.x.n, g.x.h, g.x.w), g.x.c};
     with_type(g.type, [&](auto t) {
         using T = decltype(t);
-        convolve<T>(problem, dy, {nullptr, add ? dx : nullptr, false}, dx,
-                    [&](int64_t panel, int P, float* u) { transform_turned_weights(g, static_cast<const T*>(w), panel, P, u); }, weights_,
-                    scratch_, stage_times);
+        convolve<T>(
+            problem, dy, {nullptr, add ? dx : nullptr, false}, dx,
+            [&](int64_t panel, int P, float* u) { transform_turned_weights(g, static_cast<const T*>(w), panel, P, u); }, weights_, scratch_,
+            stage_times);
     });
 }
 

@@ -1,8 +1,6 @@
-// The GPU: memory, streams and matrix products. Convolution and BatchNorm have files of their own; elementwise and row operations
+// The GPU: memory, streams and matrix products. Convolution and BatchNorm are done in files of their own; elementwise and row operations
 // come from launch_cuda.h.
 #include "cuda_backend.h"
-
-#include <cstdlib>
 
 #include "cuda_batchnorm.h"
 #include "cuda_conv2d.h"
@@ -59,6 +57,11 @@ class CudaReplay final : public Replay {
     std::vector<BlockRef> memory_;
     Ready graph_;  // goes before its memory does
 };
+
+ConvOperands operands(const void* x, const void* w, const void* y, const ConvEpilogue& epilogue = {}) {
+    // cuDNN has no const memory; inputs are only read
+    return {const_cast<void*>(x), const_cast<void*>(w), const_cast<void*>(y), epilogue};
+}
 
 }  // namespace
 
@@ -180,12 +183,23 @@ std::unique_ptr<Replay> CudaBackend::capture(const std::function<void()>& work) 
 void CudaBackend::pace() {
     constexpr size_t steps_ahead = 8;
     while (marks_.size() < steps_ahead)
-        marks_.push_back(create<Event>(
-            [](cudaEvent_t* e) { return cudaEventCreateWithFlags(e, cudaEventDisableTiming | cudaEventBlockingSync); }));
+        marks_.push_back(
+            create<Event>([](cudaEvent_t* e) { return cudaEventCreateWithFlags(e, cudaEventDisableTiming | cudaEventBlockingSync); }));
     const cudaEvent_t mark = marks_[paced_++ % steps_ahead].get();
     DISTILL_CUDA_CHECK(cudaEventSynchronize(mark));
     DISTILL_CUDA_CHECK(cudaEventRecord(mark, stream()));
 }
+
+void CudaBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
+    convolutions_->run(ConvDirection::forward, g, operands(x, w, y, epilogue));
+}
+void CudaBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool /*add*/) {
+    convolutions_->run(ConvDirection::backward_data, g, operands(dx, w, dy));
+}
+void CudaBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
+    convolutions_->run(ConvDirection::backward_weights, g, operands(x, dw, dy));
+}
+ConvPlanStore* CudaBackend::conv_plans() { return &convolutions_->plans(); }
 
 void CudaBackend::batchnorm_forward(const BatchNormShape& s, const BatchNormForward& t) {
     launch_batchnorm_forward(*this, lane_of(current_stream()).batchnorm.get()->memory, s, t);
@@ -219,25 +233,10 @@ void CudaBackend::gemm(const GemmShape& s, const float* a, const float* b, float
                                            CUDA_R_32F, s.stored_row_b(), a, CUDA_R_32F, s.stored_row_a(), &zero, c, CUDA_R_32F,
                                            s.stored_row_c(), compute, CUBLAS_GEMM_DEFAULT));
     else
-        DISTILL_CUDA_CHECK(cublasGemmStridedBatchedEx_64(
-            cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k, &one, b, CUDA_R_32F, s.stored_row_b(),
-            s.step_b, a, CUDA_R_32F, s.stored_row_a(), s.step_a, &zero, c, CUDA_R_32F, s.stored_row_c(), s.step_c, s.count, compute,
-            CUBLAS_GEMM_DEFAULT));
-}
-
-int cuda_device_count() {
-    int count = 0;
-    return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
-}
-
-std::unique_ptr<Backend> make_cuda_backend(const DeviceOptions& options) {
-    ::setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);  // before CUDA starts: with the usual 8 queues, trainings side by side share some
-    int count = 0;
-    if (const char* words = error_words(cudaGetDeviceCount(&count)))
-        input_error("--device cuda: no GPU here (", words, "); use --device cpu");
-    if (options.index < 0 || options.index >= count)
-        input_error("--device cuda: GPU ", options.index, " was asked for, there are ", count, ", counted from 0");
-    return std::make_unique<CudaBackend>(options);
+        DISTILL_CUDA_CHECK(cublasGemmStridedBatchedEx_64(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k,
+                                                         &one, b, CUDA_R_32F, s.stored_row_b(), s.step_b, a, CUDA_R_32F, s.stored_row_a(),
+                                                         s.step_a, &zero, c, CUDA_R_32F, s.stored_row_c(), s.step_c, s.count, compute,
+                                                         CUBLAS_GEMM_DEFAULT));
 }
 
 }  // namespace distill

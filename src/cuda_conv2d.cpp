@@ -7,7 +7,8 @@
 #include <cstdio>
 #include <thread>
 
-#include "cuda_backend.h"
+#include "core_tensor.h"
+#include "cuda_owned.h"
 #include "launch_conv_epilogue.h"
 
 namespace distill {
@@ -63,11 +64,6 @@ void note_missing_engines(const ConvKey& key, const CudnnConvGraph& graph) {
     if (!note.empty() && !said.exchange(true)) std::printf("%s\n", note.c_str());
 }
 
-ConvOperands operands(const void* x, const void* w, const void* y, const ConvEpilogue& epilogue = {}) {
-    // cuDNN has no const memory; inputs are only read
-    return {const_cast<void*>(x), const_cast<void*>(w), const_cast<void*>(y), epilogue};
-}
-
 }  // namespace
 
 struct CudaConvolutions::Prepared {
@@ -78,7 +74,10 @@ struct CudaConvolutions::Prepared {
 };
 
 CudaConvolutions::CudaConvolutions(Backend& backend, const std::string& device_name, bool deterministic)
-    : backend_(backend), deterministic_(deterministic), cudnn_(cudnn_handle()), target_(cudnn_.get()),
+    : backend_(backend),
+      deterministic_(deterministic),
+      cudnn_(cudnn_handle()),
+      target_(cudnn_.get()),
       plans_(device_name, cudnn_version()) {}
 
 CudaConvolutions::~CudaConvolutions() = default;
@@ -210,16 +209,5 @@ void CudaConvolutions::refuse_while_capturing(const ConvKey& key, const char* wh
     if (status != cudaStreamCaptureStatusNone)
         failure("convolution ", to_string(key), " ", what, " while a CUDA graph is captured ---> run one eager step of these shapes first");
 }
-
-void CudaBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
-    convolutions_->run(ConvDirection::forward, g, operands(x, w, y, epilogue));
-}
-void CudaBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool /*add*/) {
-    convolutions_->run(ConvDirection::backward_data, g, operands(dx, w, dy));
-}
-void CudaBackend::conv2d_backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
-    convolutions_->run(ConvDirection::backward_weights, g, operands(x, dw, dy));
-}
-ConvPlanStore* CudaBackend::conv_plans() { return &convolutions_->plans(); }
 
 }  // namespace distill

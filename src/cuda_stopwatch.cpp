@@ -2,7 +2,6 @@
 #include <chrono>
 #include <thread>
 
-#include "core_profile.h"
 #include "cuda_backend.h"
 
 namespace distill {
@@ -41,6 +40,6 @@ class CudaStopwatch final : public Stopwatch {
 
 }  // namespace
 
-std::unique_ptr<Stopwatch> make_cuda_stopwatch(Backend& backend) { return std::make_unique<CudaStopwatch>(backend); }
+std::unique_ptr<Stopwatch> CudaBackend::stopwatch() { return std::make_unique<CudaStopwatch>(*this); }
 
 }  // namespace distill

@@ -28,8 +28,8 @@ struct Archive {
 const Archive kArchives[] = {
     {"cifar10", "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530",
      "cifar-10-batches-bin"},
-    {"cifar100", "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz", "cifar-100-binary.tar.gz",
-     "03b5dce01913d631647c71ecec9e9cb8", "cifar-100-binary"},
+    {"cifar100", "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz", "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8",
+     "cifar-100-binary"},
     {"tiny-imagenet", "http://cs231n.stanford.edu/tiny-imagenet-200.zip", "tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de",
      "tiny-imagenet-200"},
 };

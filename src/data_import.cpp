@@ -11,9 +11,8 @@
 #include <vector>
 
 #include "base_error.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 #include "data_image.h"
-#include "data_import_sources.h"
 #include "data_twins.h"
 #include "dataset_writer.h"
 

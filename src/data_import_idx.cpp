@@ -6,7 +6,6 @@
 
 #include "base_error.h"
 #include "data_image.h"
-#include "data_import.h"
 #include "data_import_sources.h"
 
 namespace distill {
@@ -46,8 +45,7 @@ std::vector<uint8_t> read_idx(const fs::path& path, std::vector<uint32_t> sizes,
     size_t bytes = 1;
     for (size_t i = 0; i < sizes.size(); ++i) {
         const uint32_t found = number();
-        if (i > 0 && found != sizes[i])
-            input_error(path.string(), ": byte ", 4 + 4 * i, ": found size ", found, ", expected ", sizes[i]);
+        if (i > 0 && found != sizes[i]) input_error(path.string(), ": byte ", 4 + 4 * i, ": found size ", found, ", expected ", sizes[i]);
         if (i == 0) count = found;
         bytes *= found;
     }

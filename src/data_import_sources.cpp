@@ -13,7 +13,6 @@
 #include "base_files.h"
 #include "base_texts.h"
 #include "data_image.h"
-#include "data_import.h"
 
 namespace distill {
 namespace {

@@ -10,10 +10,10 @@
 namespace distill {
 namespace {
 
-constexpr int kCells = 8;        // a texture repeats after 8x8 cells
-constexpr int kContrast = 56;    // texture: -56 .. 56 around the cast
-constexpr int kCast = 40;        // colour cast of an image, a channel: 128 -40 .. 40
-constexpr int kNoise = 32;       // of a pixel: -32 .. 31, so that no sum leaves 0 .. 255
+constexpr int kCells = 8;      // a texture repeats after 8x8 cells
+constexpr int kContrast = 56;  // texture: -56 .. 56 around the cast
+constexpr int kCast = 40;      // colour cast of an image, a channel: 128 -40 .. 40
+constexpr int kNoise = 32;     // of a pixel: -32 .. 31, so that no sum leaves 0 .. 255
 
 /// An engine for one purpose: std::mt19937_64 and std::seed_seq are fixed by the C++ standard, bit for bit.
 std::mt19937_64 engine_for(uint64_t seed, uint32_t purpose) {

@@ -14,7 +14,6 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
 #include "base_texts.h"
 #include "core_philox.h"
 
@@ -146,7 +145,8 @@ Normalization stated(const Meta& meta, const fs::path& folder) {
         stats.mean[c] = float(meta.real(text("mean_", channel_names[c])));
         stats.std[c] = float(meta.real(text("std_", channel_names[c])));
         if (!(stats.std[c] > 0))
-            input_error((folder / "meta.csv").string(), ": row 'std_", channel_names[c], "': found ", stats.std[c], ", expected more than 0");
+            input_error((folder / "meta.csv").string(), ": row 'std_", channel_names[c], "': found ", stats.std[c],
+                        ", expected more than 0");
     }
     return stats;
 }
@@ -164,9 +164,8 @@ DatasetFiles official_files(const fs::path& data_dir, const std::string& name) {
     files.folder = data_dir / "cifar-10-batches-bin";
     for (int i = 1; i <= 5; ++i) files.train.push_back(files.folder / text("data_batch_", i, ".bin"));
     files.test = files.folder / "test_batch.bin";
-    if (fs::exists(files.folder / "train.bin") && std::none_of(files.train.begin(), files.train.end(), [](const fs::path& p) {
-            return fs::exists(p);
-        })) {
+    if (fs::exists(files.folder / "train.bin") &&
+        std::none_of(files.train.begin(), files.train.end(), [](const fs::path& p) { return fs::exists(p); })) {
         files.train = {files.folder / "train.bin"};
         files.test = files.folder / "test.bin";
     }

@@ -7,13 +7,13 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <numeric>
 #include <random>
 #include <vector>
 
 #include "base_error.h"
-#include "cuda_batchnorm.h"
 
 namespace distill {
 namespace emulation {
@@ -110,7 +110,8 @@ Fiber* Machine::start_fiber() {
         started.uc_stack.ss_sp = starting->stack.get();
         started.uc_stack.ss_size = stack_bytes;
         started.uc_link = nullptr;
-        makecontext(&started, [] { machine().carry(*machine().starting); }, 0);
+        makecontext(
+            &started, [] { machine().carry(*machine().starting); }, 0);
         swapcontext(&starter, &started);
         idle.push_back(starting);
     }
@@ -259,23 +260,4 @@ uint64_t exchange(unsigned mask, uint64_t value, int from, const char* file, int
 int lane() { return machine().current % warp; }
 
 }  // namespace emulation
-
-EmulatedGpu::EmulatedGpu(const DeviceOptions& options)
-    : CpuBackend(options), batchnorm_scratch_(arena().obtain(batchnorm_scratch_bytes())->memory) {
-    zero(batchnorm_scratch_, batchnorm_scratch_bytes());
-}
-
-std::string EmulatedGpu::description() const { return CpuBackend::description() + ", emulating a GPU's kernels"; }
-
-void EmulatedGpu::batchnorm_forward(const BatchNormShape& s, const BatchNormForward& t) {
-    launch_batchnorm_forward(*this, batchnorm_scratch_, s, t);
-}
-void EmulatedGpu::batchnorm_backward(const BatchNormShape& s, const BatchNormBackward& t) {
-    launch_batchnorm_backward(*this, batchnorm_scratch_, s, t);
-}
-
-bool launches_kernels(const Backend& backend) { return dynamic_cast<const EmulatedGpu*>(&backend) != nullptr; }
-
-std::unique_ptr<Backend> make_cpu_backend(const DeviceOptions& options) { return std::make_unique<EmulatedGpu>(options); }
-
 }  // namespace distill

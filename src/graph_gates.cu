@@ -45,8 +45,8 @@ struct GatedLosses {
             float loss;
             if (edges.source[e]) {
                 const SoftmaxRow source(lane, edges.source[e] + sample * n, n, sharp);
-                const float divergence = lane.sum(
-                    n, [=](int64_t j) { return source.probability(j) * (source.log_probability(j) - target.log_probability(j)); });
+                const float divergence =
+                    lane.sum(n, [=](int64_t j) { return source.probability(j) * (source.log_probability(j) - target.log_probability(j)); });
                 loss = temperature * temperature * divergence;
             } else {
                 const SoftmaxRow plain(lane, x, n);
@@ -135,7 +135,7 @@ struct NodeBackward {
     }
 };
 
-/// Keeps what the edges point to alive until the way back, within a tape's small capture.
+/// Keeps what the edges point to alive until the backward pass, within a tape's small capture.
 struct Held {
     std::array<IncomingEdge, max_nodes> edge;
     int count = 0;
@@ -188,8 +188,7 @@ NodeLoss node_loss(const Var& logits, const Tensor& labels, const std::vector<In
     const float factor = 1.0f / static_cast<float>(samples);
     NodeLoss loss{result_of(Tensor(backend, {1, 1, 1, 1}), logits), Tensor(backend, {count, 1, 1, 1})};
     const Tensor gated(backend, {count, samples, 1, 1});
-    for_each_row(backend, samples, n * count,
-                 GatedLosses{on_device, samples, n, temperature, logits.data(), labels.ints(), gated.data()});
+    for_each_row(backend, samples, n * count, GatedLosses{on_device, samples, n, temperature, logits.data(), labels.ints(), gated.data()});
     for_each_row(backend, count, samples,
                  SumEdges{on_device, samples, factor, gated.data(), right.data(), loss.edges.data(), totals.data()});
     for_each_element(backend, 1, SumOfEdges{held.count, loss.edges.data(), loss.total.data()});
@@ -197,9 +196,9 @@ NodeLoss node_loss(const Var& logits, const Tensor& labels, const std::vector<In
         const Tensor dy = take_gradient(y);
         const GradTarget dx(logits);
         if (dx.wanted())
-            for_each_row(y.backend(), samples, n * held.count,
-                         NodeBackward{held.on_device(), n, temperature, factor, logits.data(), labels.value().ints(), dy.data(),
-                                      dx.data()});
+            for_each_row(
+                y.backend(), samples, n * held.count,
+                NodeBackward{held.on_device(), n, temperature, factor, logits.data(), labels.value().ints(), dy.data(), dx.data()});
     });
     return loss;
 }

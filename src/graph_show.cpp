@@ -4,7 +4,6 @@
 
 #include "base_csv.h"
 #include "base_texts.h"
-#include "train_run_folder.h"
 
 namespace distill {
 namespace fs = std::filesystem;
@@ -15,14 +14,6 @@ using Cells = std::vector<std::string>;
 std::string role_of(const Graph& graph, int i) {
     const std::string kind = graph.node(i).is_ensemble() ? "ensemble" : graph.is_frozen(i) ? "frozen" : "";
     return i > 0 ? kind : kind.empty() ? "target" : "target, " + kind;
-}
-
-/// Of a finished run on the same data; none otherwise.
-std::optional<double> accuracy_of_run(const fs::path& run, const std::string& dataset) {
-    if (!fs::exists(run / "result.csv")) return std::nullopt;
-    const CsvTable result = read_csv(run / "result.csv");
-    if (result.rows.size() != 1 || result.cell(0, "dataset") != dataset) return std::nullopt;
-    return result.cell_number(0, "last");
 }
 
 }  // namespace
@@ -39,36 +30,6 @@ const EdgeOutcome* GraphOutcome::of_edge(int target, int source) const {
     for (const EdgeOutcome& edge : edges)
         if (edge.target == target && edge.source == source) return &edge;
     return nullptr;
-}
-
-GraphOutcome read_graph_outcome(const Graph& graph, const fs::path& run) {
-    GraphOutcome outcome;
-    outcome.accuracy.resize(graph.nodes.size());
-    const CsvTable epochs = read_csv(run / "epochs.csv");
-    for (size_t i = 0; i < outcome.accuracy.size() && !epochs.rows.empty(); ++i) {
-        const std::string column = i == 0 ? "test_acc" : "test_acc_" + std::to_string(i);
-        if (epochs.has(column)) outcome.accuracy[i] = epochs.cell_number(epochs.rows.size() - 1, column);
-    }
-    const Config config = read_config(run / "config.csv");
-    for (size_t i = 0; i < outcome.accuracy.size(); ++i)
-        for (const auto& row : config)
-            if (!outcome.accuracy[i] && row.first == "info.node" + std::to_string(i) + "_accuracy")
-                outcome.accuracy[i] = number_of(row, run / "config.csv");
-
-    for (size_t i = 0; i < outcome.accuracy.size(); ++i)
-        if (!outcome.accuracy[i] && graph.nodes[i].weights.filename() == "student.safetensors")
-            outcome.accuracy[i] = accuracy_of_run(graph.nodes[i].weights.parent_path(), value_of(config, "dataset"));
-
-    const CsvTable edges = read_csv(run / "edges.csv");
-    for (size_t row = 0; row < edges.rows.size(); ++row) {
-        if (edges.cell(row, "epoch") != edges.cell(edges.rows.size() - 1, "epoch")) continue;
-        const auto value = [&](const char* column) { return edges.cell_number(row, column); };
-        const double images = value("both_right") + value("source_only") + value("target_only") + value("none_right");
-        const auto node = [&](const char* column) { return static_cast<int>(edges.cell_whole(row, column, graph.size() - 1)); };
-        outcome.edges.push_back({node("target"), node("source"), value("weight"), value("loss"), value("both_right") / images,
-                                 value("source_only") / images, value("target_only") / images, value("none_right") / images});
-    }
-    return outcome;
 }
 
 std::string graph_text(const Graph& graph, const GraphOutcome& outcome) {
@@ -93,8 +54,7 @@ std::string graph_text(const Graph& graph, const GraphOutcome& outcome) {
     if (outcome.edges.empty()) return all;
     rows = {{"edge", "gate", "weight", "loss", "both right", "source only", "target only", "none"}};
     for (const EdgeOutcome& e : outcome.edges) {
-        rows.push_back({edge_name(e.target, e.source), to_string(graph.gate(e.target, e.source)), fixed(e.weight, 3),
-                        fixed(e.loss, 4)});
+        rows.push_back({edge_name(e.target, e.source), to_string(graph.gate(e.target, e.source)), fixed(e.weight, 3), fixed(e.loss, 4)});
         for (const double share : {e.both_right, e.source_only, e.target_only, e.none_right})
             rows.back().push_back(fixed(100 * share, 1) + " %");
     }

@@ -61,8 +61,8 @@ std::string arrow(Curve curve, const std::string& kind, const std::string& title
     const Point tip = curve.b, towards = curve.direction(1) * (1 / std::max(curve.direction(1).length(), 1e-9));
     const Point back = tip - towards * size, side = {-towards.y * half, towards.x * half};
     const Curve line = curve.part(0, stop);
-    const std::string path = "M" + at(line.a) + " Q" + at(line.control) + " " + at(line.b);
-    const std::string head = "M" + at(tip) + " L" + at(back + side) + " L" + at(back - side) + " Z";
+    const std::string path = "M" + svg_at(line.a) + " Q" + svg_at(line.control) + " " + svg_at(line.b);
+    const std::string head = "M" + svg_at(tip) + " L" + svg_at(back + side) + " L" + svg_at(back - side) + " Z";
     return "<g><title>" + escaped(title) + "</title><path class=\"edge " + kind + "\" d=\"" + path + "\"/><path class=\"head " + kind +
            "\" d=\"" + head + "\"/></g>\n";
 }
@@ -72,7 +72,7 @@ std::string snowflake(Point p) {
     for (int i = 0; i < 3; ++i) {
         const double angle = 3.14159265358979 * (i / 3.0 + 0.5);
         const Point arm = {6 * std::cos(angle), 6 * std::sin(angle)};
-        d += "M" + at(p - arm) + " L" + at(p + arm) + " ";
+        d += "M" + svg_at(p - arm) + " L" + svg_at(p + arm) + " ";
     }
     return "<path class=\"ice\" d=\"" + d + "\"/>";
 }
@@ -144,7 +144,7 @@ class Picture {
         const std::string name = to_string(edge.gate);
         const Point p = curve_of(edge)(graph_.size() < 4 ? 0.42 : 0.3);  // not in the middle, where edges cross
         const double width = 8.0 + 6.6 * static_cast<double>(name.size());
-        return box(p, width, 17, 8, "pill") + words(p + Point{0, 4}, "small mid " + name, name) + "\n";
+        return svg_box(p, width, 17, 8, "pill") + svg_words(p + Point{0, 4}, "small mid " + name, name) + "\n";
     }
 
     /// From a chip above the card, or below it in the lower half.
@@ -155,8 +155,8 @@ class Picture {
         const Point from = chip - Point{0, up * chip_height / 2}, to = card + Point{0, up * (card_height / 2 + 3)};
         const std::string gate = to_string(edge.gate);
         return arrow({from, (from + to) * 0.5, to}, gate, described(edge)) +
-               box(chip, chip_width, chip_height, chip_height / 2, "chip " + gate) +
-               words(chip + Point{0, 4}, "small mid " + gate, "label · " + gate) + "\n";
+               svg_box(chip, chip_width, chip_height, chip_height / 2, "chip " + gate) +
+               svg_words(chip + Point{0, 4}, "small mid " + gate, "label · " + gate) + "\n";
     }
 
     std::string card(int i) const {
@@ -167,21 +167,21 @@ class Picture {
         if (i == 0 && node.is_ensemble()) kind = "target, ensemble";
         const std::string classes = std::string("card") + (i == 0 ? " target" : "") + (frozen ? " frozen" : "");
         std::string svg = "<g>";
-        if (node.is_ensemble()) svg += box(c + Point{5, 5}, card_width, card_height, 10, classes);  // a stack of cards
-        svg += box(c, card_width, card_height, 10, classes);
-        svg += words(left + Point{14, -5}, "name", node.model) + words(right + Point{-14, -5}, "end", std::to_string(i));
-        svg += words(left + Point{frozen ? 31.0 : 14.0, 18}, "small", kind);
+        if (node.is_ensemble()) svg += svg_box(c + Point{5, 5}, card_width, card_height, 10, classes);  // a stack of cards
+        svg += svg_box(c, card_width, card_height, 10, classes);
+        svg += svg_words(left + Point{14, -5}, "name", node.model) + svg_words(right + Point{-14, -5}, "end", std::to_string(i));
+        svg += svg_words(left + Point{frozen ? 31.0 : 14.0, 18}, "small", kind);
         if (frozen) svg += snowflake(left + Point{20, 14});
-        if (outcome_.of_node(i)) svg += words(right + Point{-14, 18}, "figure end", fixed(*outcome_.of_node(i)) + " %");
+        if (outcome_.of_node(i)) svg += svg_words(right + Point{-14, 18}, "figure end", fixed(*outcome_.of_node(i)) + " %");
         return svg + "</g>\n";
     }
 
     std::string legend() const {
         const double y = height_ - margin - 4;
         Point p = {(width_ - legend_width) / 2, y};
-        std::string svg = "<path class=\"card\" d=\"M" + at({margin, y - 26}) + " H" + px(width_ - margin) + "\"/>";
+        std::string svg = "<path class=\"card\" d=\"M" + svg_at({margin, y - 26}) + " H" + svg_px(width_ - margin) + "\"/>";
         const auto entry = [&](const std::string& kind, const std::string& what, double width) {
-            svg += arrow({p, p + Point{17, 0}, p + Point{34, 0}}, kind, what) + words(p + Point{42, 4}, "small", what);
+            svg += arrow({p, p + Point{17, 0}, p + Point{34, 0}}, kind, what) + svg_words(p + Point{42, 4}, "small", what);
             p.x += width;
         };
         entry("through", "through: the whole loss", 186);

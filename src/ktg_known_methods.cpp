@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <set>
 
-#include "base_nearest.h"
+#include "base_texts.h"
 #include "search_history.h"
 
 namespace distill {
@@ -25,14 +25,14 @@ Graph mutual_learning(const std::vector<std::string>& networks) {
     return graph;
 }
 
-void add_known_methods(std::vector<Contender>& contenders, int64_t batch, int64_t alone_batch) {
-    std::vector<Contender> known;
+void add_known_methods(std::vector<Candidate>& candidates, int64_t batch, int64_t alone_batch) {
+    std::vector<Candidate> known;
     std::set<std::string> names;
     const auto add = [&](const std::string& name, const Graph& graph, bool as_alone = false) {
         if (names.insert(name).second) known.push_back({name, graph, {}, as_alone});
     };
     std::vector<const Graph*> graphs;
-    for (const Contender& c : contenders) {
+    for (const Candidate& c : candidates) {
         const GraphNode& target = c.graph.node(0);
         if (!target.is_ensemble())
             graphs.push_back(&c.graph);
@@ -43,7 +43,7 @@ void add_known_methods(std::vector<Contender>& contenders, int64_t batch, int64_
     for (const Graph* graph : graphs) {
         const std::string& network = graph->node(0).model;
         add("plain-" + network, mutual_learning({network}), true);
-        add(plain_contender(network, std::to_string(batch), std::to_string(alone_batch)), mutual_learning({network}));
+        add(plain_candidate(network, std::to_string(batch), std::to_string(alone_batch)), mutual_learning({network}));
     }
     for (const Graph* graph : graphs)
         for (int i = 1; i < graph->size(); ++i)
@@ -56,7 +56,7 @@ void add_known_methods(std::vector<Contender>& contenders, int64_t batch, int64_
         std::sort(networks.begin() + 1, networks.end());  // the same networks in another order are the same method
         if (networks.size() > 1) add("dml-" + joined(networks, "+"), mutual_learning(networks));
     }
-    contenders.insert(contenders.end(), known.begin(), known.end());
+    candidates.insert(candidates.end(), known.begin(), known.end());
 }
 
 }  // namespace distill

@@ -7,13 +7,12 @@
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
+#include "base_stats.h"
 #include "base_texts.h"
 #include "ktg_graph_run.h"
 #include "ktg_known_methods.h"
 #include "ktg_worker_plan.h"
 #include "net_table.h"
-#include "report.h"
 #include "run_many.h"
 #include "search.h"
 #include "train_schedule.h"
@@ -38,11 +37,11 @@ std::string percent(double value) {
 }
 
 /// A search or a transfer under way: its options resolved, its folder open and locked, its workers at hand.
-class Undertaking {
+class GraphSearch {
   public:
-    Undertaking(const std::string& method, SearchOptions& options, OptionTable& table);
+    GraphSearch(const std::string& method, SearchOptions& options, OptionTable& table);
     void search(const SearchSpace& space);
-    void compare(std::vector<Contender> contenders);
+    void compare(std::vector<Candidate> candidates);
 
   private:
     void require_fitting_data();
@@ -52,18 +51,18 @@ class Undertaking {
     void train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed);
     Graph with_weights(Graph graph, const fs::path& from) const;
     Journal open_journal(std::vector<JournalRow>& before) const;
-    fs::path seed_folder(const Contender& contender, int i) const;
-    void write_results(const std::vector<Contender>& contenders) const;
+    fs::path seed_folder(const Candidate& candidate, int i) const;
+    void write_results(const std::vector<Candidate>& candidates) const;
 
     SearchOptions& s_;
     Options& o_;
     fs::path base_;
     Config study_, facts_;  ///< what the journal begins with; of every run
     std::optional<RunFolder> folder_;
-    std::unique_ptr<WorkerCrew> crew_;
+    std::unique_ptr<WorkerProcesses> pool_;
 };
 
-Undertaking::Undertaking(const std::string& method, SearchOptions& options, OptionTable& table)
+GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, OptionTable& table)
     : s_(options), o_(options.training), base_(o_.run) {
     const bool known = fs::exists(base_);
     if (known && !o_.resume)
@@ -89,8 +88,7 @@ Undertaking::Undertaking(const std::string& method, SearchOptions& options, Opti
     std::printf("%s", scaled.c_str());
     note_late_milestones(o_);
     if (s_.jobs > 1) std::printf("note: who reports first is promoted first: only --jobs 1 repeats exactly\n");
-    if (o_.resume)
-        std::printf("note: trainings under way keep the device and threads they began with, new ones get those above\n");
+    if (o_.resume) std::printf("note: trainings under way keep the device and threads they began with, new ones get those above\n");
     if (s_.transfer.empty() && s_.score == "test")
         std::printf("note: trials are scored on the test set, as the authors do: the best was chosen by the images that it is tested on\n");
     Config config{{"method", method}};
@@ -101,11 +99,11 @@ Undertaking::Undertaking(const std::string& method, SearchOptions& options, Opti
     folder_->lock(lock_patience);  // the workers inherit it: while one lives, nobody else works here
     if (known) require_same_input(*folder_, facts_);
     catch_interruption();
-    crew_ = std::make_unique<WorkerCrew>(workers);
+    pool_ = std::make_unique<WorkerProcesses>(workers);
 }
 
 /// Opens device and data once, for what follows from them and for what can be wrong with them; the workers open their own.
-void Undertaking::require_fitting_data() {
+void GraphSearch::require_fitting_data() {
     const int64_t asked = o_.validation;
     o_.device = s_.devices == "cpu" || s_.devices == "auto" ? s_.devices : (parse_devices(s_.devices), "cuda");
     o_.validation = 0;
@@ -125,7 +123,7 @@ void Undertaking::require_fitting_data() {
 }
 
 /// Teachers of frozen nodes have a role of their own. All graphs have one generation: their teachers learnt from labels alone.
-Options Undertaking::training(Trains what, int64_t validation) const {
+Options GraphSearch::training(Trains what, int64_t validation) const {
     Options o = o_;
     o.validation = validation;
     if (what != Trains::graph) o.batch = s_.alone_batch;
@@ -135,19 +133,19 @@ Options Undertaking::training(Trains what, int64_t validation) const {
     return o;
 }
 
-void Undertaking::train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed) {
+void GraphSearch::train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed) {
     std::vector<std::string> left;
     for (const std::string& folder : folders)
         if (!RunFolder::reopen(folder).finished()) left.push_back(folder);
     if (left.empty()) return;
     if (!o_.quiet) std::printf("%s: %zu trainings\n", what.c_str(), left.size()), std::fflush(stdout);
-    for (const FailedRun& failed : train_all(*crew_, left, o_.quiet)) {
+    for (const FailedRun& failed : train_all(*pool_, left, o_.quiet)) {
         if (must_succeed) failure(failed.folder, ": ", failed.reason);
         std::printf("%s failed: %s\n", failed.folder.c_str(), failed.reason.c_str());
     }
 }
 
-void Undertaking::train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation) {
+void GraphSearch::train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation) {
     std::vector<std::string> folders;
     for (const std::string& network : networks) {
         prepare_graph_run(into / network, mutual_learning({network}), training(Trains::teacher, validation), s_.losses, facts_);
@@ -157,14 +155,14 @@ void Undertaking::train_alone(const fs::path& into, const std::set<std::string>&
 }
 
 /// Frozen nodes get the networks trained alone in `from`.
-Graph Undertaking::with_weights(Graph graph, const fs::path& from) const {
+Graph GraphSearch::with_weights(Graph graph, const fs::path& from) const {
     for (int i = 0; i < graph.size(); ++i)
         graph.nodes[static_cast<size_t>(i)].weights = graph.is_frozen(i) ? from / graph.node(i).model / "student.safetensors" : fs::path();
     return graph;
 }
 
 /// The search's journal, begun or gone on with; `before` gets the rows that are there.
-Journal Undertaking::open_journal(std::vector<JournalRow>& before) const {
+Journal GraphSearch::open_journal(std::vector<JournalRow>& before) const {
     const fs::path path = base_ / "journal.csv";
     Config study{{"format", "1"}, {"start_key", std::to_string(start_key_version)}};
     for (const auto& row : study_)  // what names a place is as the search began, wherever that has moved
@@ -182,7 +180,7 @@ Journal Undertaking::open_journal(std::vector<JournalRow>& before) const {
     return Journal(path, study, so_far);
 }
 
-void Undertaking::search(const SearchSpace& space) {
+void GraphSearch::search(const SearchSpace& space) {
     const auto graph_of = [&](int64_t trial) { return s_.sampler == "grid" ? space.at(trial) : space.random(o_.seed, trial); };
     const auto folder_of = [&](int64_t trial) { return base_ / "trials" / std::to_string(trial); };
     std::set<std::string> frozen;
@@ -212,38 +210,39 @@ void Undertaking::search(const SearchSpace& space) {
 
     std::vector<JournalRow> before;
     Journal journal = open_journal(before);
-    Search run(plan, journal, *crew_, o_.quiet);
+    Search run(plan, journal, *pool_, o_.quiet);
     run.replay(before);
     before = {};
     run.run();
     const SearchTally& tally = run.tally();
     std::printf("%s\n", text(tally.ended(), " trials: ", tally.complete, " complete, ", tally.stopped, " stopped, ", tally.rejected,
                              " rejected, ", tally.failed, " failed; ", number(run.seconds()), " s, of which the search itself took ",
-                             number(run.bookkeeping_seconds())).c_str());
+                             number(run.bookkeeping_seconds()))
+                            .c_str());
     if (run.best().empty()) failure((base_ / "journal.csv").string(), ": no trial was complete; it says why");
-    std::vector<Contender> contenders;
+    std::vector<Candidate> candidates;
     for (const TrialScore& score : run.best()) {
-        contenders.push_back({text("best", contenders.size() + 1), graph_of(score.trial), score, false});
-        std::printf("%s: trial %lld, error %s %%: %s\n", contenders.back().name.c_str(), static_cast<long long>(score.trial),
-                    percent(score.error).c_str(), graph_line(contenders.back().graph).c_str());
+        candidates.push_back({text("best", candidates.size() + 1), graph_of(score.trial), score, false});
+        std::printf("%s: trial %lld, error %s %%: %s\n", candidates.back().name.c_str(), static_cast<long long>(score.trial),
+                    percent(score.error).c_str(), graph_line(candidates.back().graph).c_str());
     }
     std::fflush(stdout);
-    compare(std::move(contenders));
+    compare(std::move(candidates));
 }
 
-fs::path Undertaking::seed_folder(const Contender& contender, int i) const {
-    return base_ / "retrained" / contender.name / ("s" + std::to_string(o_.seed + static_cast<uint64_t>(i)));
+fs::path GraphSearch::seed_folder(const Candidate& candidate, int i) const {
+    return base_ / "retrained" / candidate.name / ("s" + std::to_string(o_.seed + static_cast<uint64_t>(i)));
 }
 
 /// Trains the graphs, and the known methods beside them, on all the training data.
-void Undertaking::compare(std::vector<Contender> contenders) {
-    add_known_methods(contenders, o_.batch, s_.alone_batch);
+void GraphSearch::compare(std::vector<Candidate> candidates) {
+    add_known_methods(candidates, o_.batch, s_.alone_batch);
     // Scored on the test set, the search has trained its frozen networks on all the data already.
     const fs::path teachers = base_ / (s_.transfer.empty() && s_.score == "test" ? "pretrained" : "teachers");
     std::set<std::string> frozen;
-    for (const Contender& c : contenders) frozen.merge(frozen_networks(c.graph));
+    for (const Candidate& c : candidates) frozen.merge(frozen_networks(c.graph));
     std::vector<std::string> folders;  // prepared before anything trains: one that holds another graph is refused at once
-    for (const Contender& c : contenders) {
+    for (const Candidate& c : candidates) {
         const Graph graph = with_weights(c.graph, teachers);
         if (c.found) write_file_atomically(base_ / (c.name + ".csv"), graph_csv(graph, base_));
         for (int i = 0; i < s_.retrain_seeds; ++i) {
@@ -255,13 +254,13 @@ void Undertaking::compare(std::vector<Contender> contenders) {
     }
     train_alone(teachers, frozen, 0);
     train_folders("on all training data", folders, false);
-    write_results(contenders);
+    write_results(candidates);
 }
 
-void Undertaking::write_results(const std::vector<Contender>& contenders) const {
+void GraphSearch::write_results(const std::vector<Candidate>& candidates) const {
     std::vector<std::vector<std::string>> rows;
     std::printf("%-28s %-20s %s\n", "test accuracy in %", "mean ± std (n)", "graph");
-    for (const Contender& c : contenders) {
+    for (const Candidate& c : candidates) {
         std::vector<double> accuracies;
         for (int i = 0; i < s_.retrain_seeds; ++i)
             if (const RunFolder run = RunFolder::reopen(seed_folder(c, i)); run.finished())
@@ -303,7 +302,7 @@ SearchSpace search_space_of(const SearchOptions& s) {
 void run_ktg_search(SearchOptions& s, OptionTable& table) {
     if (s.training.run.empty()) s.training.run = "runs/ktg-search-" + s.training.dataset;
     interruptible(s.training.run, [&] {
-        Undertaking search("ktg-search", s, table);
+        GraphSearch search("ktg-search", s, table);
         search.search(search_space_of(s));
     });
 }
@@ -313,7 +312,7 @@ void run_ktg_transfer(SearchOptions& s, OptionTable& table) {
     const Graph graph = read_graph(find_graph(s.transfer));
     require_sound(graph, s.transfer);
     interruptible(s.training.run, [&] {
-        Undertaking transfer("ktg-transfer", s, table);
+        GraphSearch transfer("ktg-transfer", s, table);
         transfer.compare({{"transferred", graph, {}, graph.size() == 1}});
     });
 }

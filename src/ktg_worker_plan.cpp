@@ -4,8 +4,8 @@
 #include <cstdlib>
 
 #include "base_error.h"
-#include "base_nearest.h"
-#include "core_backend.h"
+#include "base_texts.h"
+#include "device.h"
 
 namespace distill {
 namespace {
@@ -56,8 +56,7 @@ WorkerPlan plan_workers(const std::string& device, const std::string& devices, i
     if (devices != "auto") gpus = parse_devices(devices);
     for (int i = 0; devices == "auto" && i < gpu_count(); ++i) gpus.push_back(i);
     for (const int gpu : gpus)
-        if (gpu >= gpu_count())
-            input_error("--devices ", devices, ": there is no GPU ", gpu, "; found ", gpu_count(), ", counted from 0");
+        if (gpu >= gpu_count()) input_error("--devices ", devices, ": there is no GPU ", gpu, "; found ", gpu_count(), ", counted from 0");
     const std::vector<int> shares = shared_out(jobs, static_cast<int>(gpus.size()));
     for (size_t i = 0; i < shares.size(); ++i) plan.processes.push_back({shares[i], {"CUDA_VISIBLE_DEVICES=" + visible_gpu(gpus[i])}});
     return plan;

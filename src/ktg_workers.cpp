@@ -20,7 +20,7 @@ constexpr int max_early_ends = 3;
 
 }  // namespace
 
-WorkerCrew::WorkerCrew(WorkerPlan plan) : plan_(std::move(plan)), workers_(plan_.processes.size()) {
+WorkerProcesses::WorkerProcesses(WorkerPlan plan) : plan_(std::move(plan)), workers_(plan_.processes.size()) {
     for (size_t w = 0; w < workers_.size(); ++w) {
         workers_[w].first_slot = slots();
         for (int own = 0; own < plan_.processes[w].slots; ++own) seats_.push_back({w, own});
@@ -28,9 +28,9 @@ WorkerCrew::WorkerCrew(WorkerPlan plan) : plan_(std::move(plan)), workers_(plan_
     }
 }
 
-WorkerCrew::~WorkerCrew() { end_all(); }
+WorkerProcesses::~WorkerProcesses() { end_all(); }
 
-void WorkerCrew::start(size_t w) {
+void WorkerProcesses::start(size_t w) {
     const WorkerPlan::Process& process = plan_.processes[w];
     const std::vector<std::string> argv{plan_.program, "ktg", "worker", "--slots", std::to_string(process.slots)};
     workers_[w].process = std::make_unique<Subprocess>(argv, process.environment);
@@ -38,7 +38,7 @@ void WorkerCrew::start(size_t w) {
     workers_[w].last_words.clear();
 }
 
-void WorkerCrew::train(int slot, const std::string& folder) {
+void WorkerProcesses::train(int slot, const std::string& folder) {
     const Seat seat = seats_.at(static_cast<size_t>(slot));
     Worker& worker = workers_[seat.worker];
     worker.waiting.emplace_back(seat.own, folder);
@@ -46,7 +46,7 @@ void WorkerCrew::train(int slot, const std::string& folder) {
 }
 
 /// Sends what may begin: a suspect alone, the others side by side.
-void WorkerCrew::advance(Worker& worker) {
+void WorkerProcesses::advance(Worker& worker) {
     const auto suspect = [&](const auto& run) { return suspects_.count(run.second) > 0; };
     while (!worker.waiting.empty()) {
         const auto& next = worker.waiting.front();
@@ -58,12 +58,12 @@ void WorkerCrew::advance(Worker& worker) {
     }
 }
 
-void WorkerCrew::answer(int slot, bool goes_on) {
+void WorkerProcesses::answer(int slot, bool goes_on) {
     const Seat seat = seats_.at(static_cast<size_t>(slot));
     workers_[seat.worker].process->send(text(seat.own, goes_on ? " go" : " stop"));
 }
 
-CrewMessage WorkerCrew::wait() {
+PoolMessage WorkerProcesses::wait() {
     while (messages_.empty()) {
         if (interruption()) {
             end_all();
@@ -71,13 +71,13 @@ CrewMessage WorkerCrew::wait() {
         }
         listen();
     }
-    CrewMessage first = messages_.front();
+    PoolMessage first = messages_.front();
     messages_.pop_front();
     return first;
 }
 
 /// Takes what the workers have sent. Returns after a while even if there is nothing, so that a signal is seen.
-void WorkerCrew::listen() {
+void WorkerProcesses::listen() {
     std::vector<pollfd> sockets;
     for (const Worker& worker : workers_) sockets.push_back({worker.process->socket(), POLLIN, 0});
     constexpr int milliseconds = 200;
@@ -91,7 +91,7 @@ void WorkerCrew::listen() {
     }
 }
 
-void WorkerCrew::hear(size_t w, const std::string& line) {
+void WorkerProcesses::hear(size_t w, const std::string& line) {
     Worker& worker = workers_[w];
     if (line == "ready") {
         worker.ready = true;
@@ -103,20 +103,20 @@ void WorkerCrew::hear(size_t w, const std::string& line) {
         return;
     }
     std::istringstream in(line);
-    CrewMessage m;
+    PoolMessage m;
     int own = 0;
     std::string kind;
     in >> own >> kind;
     m.slot = worker.first_slot + own;
     if (kind == "epoch") {
-        m.kind = CrewMessage::Kind::epoch;
+        m.kind = PoolMessage::Kind::epoch;
         in >> m.epoch >> m.accuracy;
     } else {
         std::getline(in >> std::ws, m.detail);
         if (kind == "input") throw InputError(m.detail);
         if (kind == "disk") throw WriteError(m.detail);  // no trial's fault
         if (kind != "failed" && kind != "ended") failure("worker ", w, " said: ", line);
-        m.kind = kind == "failed" ? CrewMessage::Kind::failed : CrewMessage::Kind::ended;
+        m.kind = kind == "failed" ? PoolMessage::Kind::failed : PoolMessage::Kind::ended;
         suspects_.erase(worker.busy.at(own));
         worker.busy.erase(own);
         advance(worker);
@@ -125,15 +125,15 @@ void WorkerCrew::hear(size_t w, const std::string& line) {
 }
 
 /// A worker has ended: its runs are lost, another takes its place.
-void WorkerCrew::bury(size_t w) {
+void WorkerProcesses::bury(size_t w) {
     Worker& worker = workers_[w];
     const Subprocess::End end = worker.process->wait();
     const std::string reason = text("worker ", w, " ended by ", end.how, worker.last_words.empty() ? "" : ": ", worker.last_words);
     if (!worker.ready && ++worker.early_ends == max_early_ends) failure(reason, " before it could begin, ", max_early_ends, " times");
     const bool at_fault = worker.ready && end.code != interrupted_exit, one = worker.busy.size() == 1;
     for (const auto& [own, folder] : worker.busy) {
-        CrewMessage m;
-        m.kind = CrewMessage::Kind::lost;
+        PoolMessage m;
+        m.kind = PoolMessage::Kind::lost;
         m.slot = worker.first_slot + own;
         m.detail = reason;
         m.blamed = at_fault && one;
@@ -145,7 +145,7 @@ void WorkerCrew::bury(size_t w) {
     advance(worker);
 }
 
-void WorkerCrew::end_all() {
+void WorkerProcesses::end_all() {
     for (const Worker& worker : workers_)
         if (worker.process) worker.process->send("end");
     for (Worker& worker : workers_)

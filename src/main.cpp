@@ -14,6 +14,7 @@
 #include "base_version.h"
 #include "bench.h"
 #include "cmd_data.h"
+#include "cmd_ktg_search.h"
 #include "cmd_report.h"
 #include "cmd_training.h"
 #include "cmd_usage.h"
@@ -23,7 +24,8 @@ namespace {
 
 /// A complaint is one printable line, whatever is in the names that it quotes.
 int ended(std::string message, int code) {
-    std::replace_if(message.begin(), message.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
+    std::replace_if(
+        message.begin(), message.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
     std::fprintf(stderr, "distill: %s\n", message.empty() ? "failed, and does not say why" : distill::printable(message).c_str());
     return code;
 }
@@ -53,6 +55,7 @@ int main(int argc, char** argv) {
     app.set_version_flag("--version", "distill " + distill::commit());
     distill::add_data_commands(app);
     distill::add_training_commands(app);
+    distill::add_search_commands(app);
     distill::add_report_commands(app);
     distill::add_bench_command(app);
     try {

@@ -41,9 +41,12 @@ Var ActivationBoundary::transfer_loss(const Batch& batch) const {
     return connectors_.loss(s.maps(&Stage::pre_activation), t->maps(&Stage::pre_activation));
 }
 
-std::unique_ptr<Method> AbOptions::make(const Setting& s, const Options& o) const { return std::make_unique<ActivationBoundary>(s, o, *this); }
+std::unique_ptr<Method> AbOptions::make(const Setting& s, const Options& o) const {
+    return std::make_unique<ActivationBoundary>(s, o, *this);
+}
 
-const MethodRow ab_row = {"ab", "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons (AAAI 2019)",
-                          "AAAI 2019", Teaching::one, "mhgd", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<AbOptions>(); }};
+const MethodRow ab_row = {"ab",        "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons (AAAI 2019)",
+                          "AAAI 2019", Teaching::one,
+                          "mhgd",      default_options<AbOptions>};
 
 }  // namespace distill

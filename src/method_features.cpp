@@ -82,8 +82,7 @@ Var feature_loss(const Var& student, const Var& teacher, const FeatureLoss& loss
     return loss.over_batch ? scale(distance, static_cast<float>(a.shape().per_sample())) : distance;
 }
 
-ConvChain::ConvChain(Parameters& p, const std::string& name, int64_t in, int64_t width, int64_t out, int depth, float slope,
-                     ChainEnd end)
+ConvChain::ConvChain(Parameters& p, const std::string& name, int64_t in, int64_t width, int64_t out, int depth, float slope, ChainEnd end)
     : slope_(slope), end_(end) {
     for (int k = 0; k < depth; ++k, in = width) {
         const int64_t to = k + 1 == depth ? out : width;

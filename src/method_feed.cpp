@@ -50,7 +50,8 @@ void FeedSeries::add_sweep_to(OptionTable& t) {
 
 std::unique_ptr<Method> FeedOptions::make(const Setting& s, const Options& o) const { return std::make_unique<Feed>(s, o, *this); }
 
-const MethodRow feed_row = {"feed", "FEED: an ensemble of teachers at the feature-map level (ECAI 2020)", "1909.10754", Teaching::several,
-                            "feed", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<FeedOptions>(); }};
+const MethodRow feed_row = {"feed",       "FEED: an ensemble of teachers at the feature-map level (ECAI 2020)",
+                            "1909.10754", Teaching::several,
+                            "feed",       default_options<FeedOptions>};
 
 }  // namespace distill

@@ -44,7 +44,8 @@ Var Fsp::transfer_loss(const Batch& batch) const {
 
 std::unique_ptr<Method> FspOptions::make(const Setting& s, const Options& o) const { return std::make_unique<Fsp>(s, o, *this); }
 
-const MethodRow fsp_row = {"fsp", "A Gift from Knowledge Distillation: the flow of the solution procedure (CVPR 2017)", "CVPR 2017",
-                           Teaching::one, "mhgd", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<FspOptions>(); }};
+const MethodRow fsp_row = {"fsp",       "A Gift from Knowledge Distillation: the flow of the solution procedure (CVPR 2017)",
+                           "CVPR 2017", Teaching::one,
+                           "mhgd",      default_options<FspOptions>};
 
 }  // namespace distill

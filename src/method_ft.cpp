@@ -43,8 +43,8 @@ FactorTransfer::FactorTransfer(const Setting& setting, const Options& o, const F
       own_(own),
       paraphraser_parameters_(setting.backend),
       paraphraser_(paraphraser_parameters_, "paraphraser", setting.teacher().network().map_channels(), own.factor_rate, slope),
-      translator_(parameters_, "translator", student_->map_channels(), paraphraser_.factor_channels(),
-                  paraphraser_.factor_channels(), translator_depth, slope) {
+      translator_(parameters_, "translator", student_->map_channels(), paraphraser_.factor_channels(), paraphraser_.factor_channels(),
+                  translator_depth, slope) {
     paraphraser_parameters_.allocate(o.start());
     parameters_.allocate(o.start());
 }
@@ -85,7 +85,8 @@ void FtOptions::settle(Options& o) {
 
 std::unique_ptr<Method> FtOptions::make(const Setting& s, const Options& o) const { return std::make_unique<FactorTransfer>(s, o, *this); }
 
-const MethodRow ft_row = {"ft", "Paraphrasing Complex Network: Network Compression via Factor Transfer (NeurIPS 2018)", "NeurIPS 2018",
-                          Teaching::one, "feed", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<FtOptions>(); }};
+const MethodRow ft_row = {"ft",           "Paraphrasing Complex Network: Network Compression via Factor Transfer (NeurIPS 2018)",
+                          "NeurIPS 2018", Teaching::one,
+                          "feed",         default_options<FtOptions>};
 
 }  // namespace distill

@@ -42,8 +42,10 @@ struct SegmentFactor {
         float main = 0, transfer = 0;
         for (int32_t c = first_chunk[segment]; c < first_chunk[segment + 1]; ++c) main += squares[2 * c], transfer += squares[2 * c + 1];
         const float m = sqrtf(main), t = sqrtf(transfer);
-        if (clips) factors[segment] = *weight * (t > m ? m / t : 1.0f);
-        else factors[segment] = 1.0f / (1.0f + expf(m > t ? -m / t : -1.0f));  // m/0: all of the transfer, which is 0
+        if (clips)
+            factors[segment] = *weight * (t > m ? m / t : 1.0f);
+        else
+            factors[segment] = 1.0f / (1.0f + expf(m > t ? -m / t : -1.0f));  // m/0: all of the transfer, which is 0
     }
 };
 
@@ -134,8 +136,8 @@ void GradientMixing::mix() {
 void GradientMixing::end_epoch(const RunFolder& folder, int epoch) {
     const std::vector<float> sums = sums_.to_host();
     const auto mean = [&](size_t i) { return number(static_cast<double>(sums[i]) / static_cast<double>(sums[3])); };
-    CsvWriter rows = folder.table("gradients.csv", {"epoch", "norm_ce", "norm_transfer", "weight", "factor"}, epoch > 0,
-                                  static_cast<size_t>(epoch));
+    CsvWriter rows =
+        folder.table("gradients.csv", {"epoch", "norm_ce", "norm_transfer", "weight", "factor"}, epoch > 0, static_cast<size_t>(epoch));
     rows.row({std::to_string(epoch), mean(0), mean(1), number(static_cast<double>(weight_.item())), mean(2)});
     rows.sync();
     sums_.zero();

@@ -20,15 +20,29 @@ std::unique_ptr<Method> KdOptions::make(const Setting& s, const Options& o) cons
     return std::make_unique<KnowledgeDistillation>(s, o, *this);
 }
 
-const MethodRow kd_row = {"kd", "distil a teacher's logits: gamma*CE + alpha*T^2*KL", "Hinton, Vinyals, Dean 2015", Teaching::one, "kd",
-                          []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdOptions>(); }};
-const MethodRow ensemble_row = {"ensemble", "distil the mean of several teachers' logits", "as FEED compares with it (1909.10754)",
-                                Teaching::several, "feed",
-                                []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdOptions>(); }};
-const MethodRow ban_row = {"ban", "born-again networks: CE + KL at T = 1", "as FEED compares with it (1909.10754)", Teaching::one, "feed",
+const MethodRow kd_row = {"kd",
+                          "distil a teacher's logits: gamma*CE + alpha*T^2*KL",
+                          "Hinton, Vinyals, Dean 2015",
+                          Teaching::one,
+                          "kd",
+                          default_options<KdOptions>};
+const MethodRow ensemble_row = {"ensemble",
+                                "distil the mean of several teachers' logits",
+                                "as FEED compares with it (1909.10754)",
+                                Teaching::several,
+                                "feed",
+                                default_options<KdOptions>};
+const MethodRow ban_row = {"ban",
+                           "born-again networks: CE + KL at T = 1",
+                           "as FEED compares with it (1909.10754)",
+                           Teaching::one,
+                           "feed",
                            []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdOptions>(1, 1, 1); }};
-const MethodRow soft_logits_row = {"soft-logits", "0.7*CE + 0.3*KL at T = 4, as MHGD compares with it", "as MHGD compares with it (1907.02226)",
-                                   Teaching::one, "mhgd",
+const MethodRow soft_logits_row = {"soft-logits",
+                                   "0.7*CE + 0.3*KL at T = 4, as MHGD compares with it",
+                                   "as MHGD compares with it (1907.02226)",
+                                   Teaching::one,
+                                   "mhgd",
                                    []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdOptions>(0.7, 0.3, 4, false); }};
 
 }  // namespace distill

@@ -41,11 +41,17 @@ StepResult KdSvd::step(const Batch& batch) {
 
 std::unique_ptr<Method> KdSvdOptions::make(const Setting& s, const Options& o) const { return std::make_unique<KdSvd>(s, o, *this); }
 
-const MethodRow kd_svd_row = {"kd-svd", "KD-SVD: relations of singular vectors, the earlier method of MHGD's group",
-                              "as MHGD compares with it (1907.02226)", Teaching::one, "mhgd",
-                              []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdSvdOptions>(); }};
-const MethodRow kd_svdf_row = {"kd-svdf", "KD-SVD of the singular vectors themselves, as MHGD compares with it",
-                               "as MHGD compares with it (1907.02226)", Teaching::one, "mhgd",
+const MethodRow kd_svd_row = {"kd-svd",
+                              "KD-SVD: relations of singular vectors, the earlier method of MHGD's group",
+                              "as MHGD compares with it (1907.02226)",
+                              Teaching::one,
+                              "mhgd",
+                              default_options<KdSvdOptions>};
+const MethodRow kd_svdf_row = {"kd-svdf",
+                               "KD-SVD of the singular vectors themselves, as MHGD compares with it",
+                               "as MHGD compares with it (1907.02226)",
+                               Teaching::one,
+                               "mhgd",
                                []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KdSvdOptions>("kd-svdf", vector_loss); }};
 
 }  // namespace distill

@@ -5,8 +5,8 @@
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
 #include "base_safetensors.h"
+#include "base_texts.h"
 #include "core_streams.h"
 #include "data_loader.h"
 #include "method_teacher.h"
@@ -137,10 +137,10 @@ void KnowledgeTransferGraph::begin_run(const RunFolder& folder, int epochs_done)
     if (graph_csv(without_places(read_graph(file)), "") != graph_csv(without_places(graph_), ""))
         input_error(file.string(), ": the run was started with this graph, the one named now is another; name that, or start anew in ",
                     "another folder");
-    edges_csv_.emplace(folder.table("edges.csv",
-                                    {"epoch", "target", "source", "gate", "weight", "last_weight", "loss", "both_right", "source_only",
-                                     "target_only", "none_right"},
-                                    epochs_done > 0, static_cast<size_t>(epochs_done) * edges_.size()));
+    edges_csv_.emplace(folder.table(
+        "edges.csv",
+        {"epoch", "target", "source", "gate", "weight", "last_weight", "loss", "both_right", "source_only", "target_only", "none_right"},
+        epochs_done > 0, static_cast<size_t>(epochs_done) * edges_.size()));
 }
 
 void KnowledgeTransferGraph::end_epoch(const RunFolder&, int epoch) {
@@ -241,7 +241,8 @@ std::unique_ptr<Method> KtgOptions::make(const Setting& s, const Options& o) con
     return std::make_unique<KnowledgeTransferGraph>(s, o, *this);
 }
 
-const MethodRow ktg_row = {"ktg", "Knowledge Transfer Graph for Deep Collaborative Learning (ACCV 2020)", "1909.04286", Teaching::none, "ktg",
-                           []() -> std::unique_ptr<MethodOptions> { return std::make_unique<KtgOptions>(); }};
+const MethodRow ktg_row = {"ktg",        "Knowledge Transfer Graph for Deep Collaborative Learning (ACCV 2020)",
+                           "1909.04286", Teaching::none,
+                           "ktg",        default_options<KtgOptions>};
 
 }  // namespace distill

@@ -213,7 +213,8 @@ std::unique_ptr<Method> MhgdOptions::make(const Setting& s, const Options& o) co
     return std::make_unique<Mhgd>(s, o, *this);
 }
 
-const MethodRow mhgd_row = {"mhgd", "Graph-based Knowledge Distillation by Multi-head Attention Network (BMVC 2019)", "1907.02226",
-                            Teaching::one, "mhgd", []() -> std::unique_ptr<MethodOptions> { return std::make_unique<MhgdOptions>(); }};
+const MethodRow mhgd_row = {"mhgd",       "Graph-based Knowledge Distillation by Multi-head Attention Network (BMVC 2019)",
+                            "1907.02226", Teaching::one,
+                            "mhgd",       default_options<MhgdOptions>};
 
 }  // namespace distill

@@ -96,8 +96,7 @@ ReviewKD::ReviewKD(const Setting& setting, const Options& o, const ReviewOptions
             continue;
         }
         auto& row = separate_.emplace_back();
-        for (size_t j = 0; j <= k; ++j)
-            row.emplace_back(parameters_, name + "." + std::to_string(j), in[j], mid, out[k], false, false);
+        for (size_t j = 0; j <= k; ++j) row.emplace_back(parameters_, name + "." + std::to_string(j), in[j], mid, out[k], false, false);
     }
     parameters_.allocate(o.start());
 }
@@ -182,7 +181,8 @@ double review_weight(const std::string& teacher, const std::string& student) {
     return 1;
 }
 
-const MethodRow reviewkd_row = {"reviewkd", "Distilling Knowledge via Knowledge Review (CVPR 2021)", "2104.09044", Teaching::one, "reviewkd",
-                                []() -> std::unique_ptr<MethodOptions> { return std::make_unique<ReviewOptions>(); }};
+const MethodRow reviewkd_row = {"reviewkd",   "Distilling Knowledge via Knowledge Review (CVPR 2021)",
+                                "2104.09044", Teaching::one,
+                                "reviewkd",   default_options<ReviewOptions>};
 
 }  // namespace distill

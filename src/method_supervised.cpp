@@ -16,7 +16,7 @@ StepResult Supervised::step(const Batch& batch) {
 
 std::unique_ptr<Method> SupervisedOptions::make(const Setting& s, const Options& o) const { return std::make_unique<Supervised>(s, o); }
 
-const MethodRow supervised_row = {"train", "train one network with cross-entropy", "", Teaching::none, "reviewkd",
-                                  []() -> std::unique_ptr<MethodOptions> { return std::make_unique<SupervisedOptions>(); }};
+const MethodRow supervised_row = {"train",    "train one network with cross-entropy", "", Teaching::none,
+                                  "reviewkd", default_options<SupervisedOptions>};
 
 }  // namespace distill

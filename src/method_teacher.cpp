@@ -4,14 +4,13 @@
 #include <cstdlib>
 
 #include "base_error.h"
-#include "base_nearest.h"
 #include "base_safetensors.h"
+#include "base_texts.h"
 #include "net_table.h"
 
 namespace distill {
 
-Teacher::Teacher(Backend& backend, const Options& options, int classes, int stream)
-    : parameters_(backend, false), stream_(stream) {
+Teacher::Teacher(Backend& backend, const Options& options, int classes, int stream) : parameters_(backend, false), stream_(stream) {
     if (options.teacher.empty()) input_error("--teacher: no network named; there are: ", network_names());
     network_ = make_network(options.teacher, classes, parameters_);
     parameters_.allocate(options.start());

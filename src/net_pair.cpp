@@ -2,6 +2,7 @@
 
 #include "base_error.h"
 #include "core_backend.h"
+#include "device.h"
 #include "net_table.h"
 
 namespace distill {

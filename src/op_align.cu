@@ -19,8 +19,9 @@ struct AlignForward {
         const float *const s = student + sample * those * c, *const t = teacher + sample * wanted * c;
         float *const cosine = cosines + sample * wanted * those, *const chosen = choice + sample * wanted;
         float* const out = y + sample * wanted * c;
-        lane.sums(wanted * those, c, [=](int i, int j) { return static_cast<double>(t[i / those * c + j]) * s[i % those * c + j]; },
-                  [=](int i, double dot) { cosine[i] = static_cast<float>(dot); });
+        lane.sums(
+            wanted * those, c, [=](int i, int j) { return static_cast<double>(t[i / those * c + j]) * s[i % those * c + j]; },
+            [=](int i, double dot) { cosine[i] = static_cast<float>(dot); });
         lane.each(wanted, [=](int64_t i) {
             const float* const row = cosine + i * those;
             int best = 0;

@@ -28,17 +28,13 @@ struct ConcatHeads {
     HeadLayout layout;
     const float *x, *kept;  ///< kept may be null
     float* y;
-    DISTILL_HD void operator()(int64_t i) const {
-        y[i] = x[layout.under_each_other(i)] * (kept ? kept[i / layout.width] : 1.0f);
-    }
+    DISTILL_HD void operator()(int64_t i) const { y[i] = x[layout.under_each_other(i)] * (kept ? kept[i / layout.width] : 1.0f); }
 };
 struct SplitHeads {
     HeadLayout layout;
     const float *dy, *kept;
     float* dx;
-    DISTILL_HD void operator()(int64_t i) const {
-        dx[layout.under_each_other(i)] = dy[i] * (kept ? kept[i / layout.width] : 1.0f);
-    }
+    DISTILL_HD void operator()(int64_t i) const { dx[layout.under_each_other(i)] = dy[i] * (kept ? kept[i / layout.width] : 1.0f); }
 };
 
 struct KeptHeads {

@@ -46,9 +46,7 @@ struct ScaleShiftRow {
     int64_t channels;
     bool relu;
     T* y;
-    int64_t moved_bytes() const {
-        return channels * static_cast<int64_t>(sizeof *x + sizeof *y + (residual ? sizeof *residual : 0));
-    }
+    int64_t moved_bytes() const { return channels * static_cast<int64_t>(sizeof *x + sizeof *y + (residual ? sizeof *residual : 0)); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t row, Lane lane) const {
         const int64_t at = row * channels;
@@ -137,8 +135,7 @@ struct FoldBias {
 Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStatistics& running, const BatchNormOptions& options,
               const Var& residual) {
     require_shapes(x, gamma, beta, residual);
-    if (residual.defined() && residual.type() != x.type())
-        return batchnorm(x, gamma, beta, running, options, cast(residual, x.type()));
+    if (residual.defined() && residual.type() != x.type()) return batchnorm(x, gamma, beta, running, options, cast(residual, x.type()));
     Backend& backend = x.backend();
     const BatchNormShape s = shape_of(x, options);
     const Shape vector{1, 1, 1, s.channels};
@@ -195,8 +192,9 @@ Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const Run
     const Tensor scale(backend, {1, 1, 1, channels}), shift(backend, {1, 1, 1, channels});
     const float epsilon = options.epsilon;
     const bool relu = options.relu;
-    for_each_element(backend, channels, ScaleShiftOf{gamma.data(), beta.data(), running.mean.data(), running.variance.data(), epsilon,
-                                                     scale.data(), shift.data()});
+    for_each_element(
+        backend, channels,
+        ScaleShiftOf{gamma.data(), beta.data(), running.mean.data(), running.variance.data(), epsilon, scale.data(), shift.data()});
     Var y = result_of(Tensor::like(x.value()), x, gamma, beta, residual);
     with_type(x.type(), [&](auto t) {
         using T = decltype(t);
@@ -213,8 +211,9 @@ Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const Run
             for_each_element(device, n, MaskByOutput<T>{y.as<T>(), dy.as<T>(), relu, g.as<T>()});
             const GradTarget dgamma(gamma), dbeta(beta);
             if (dgamma.wanted() || dbeta.wanted())
-                for_each_row(device, channels, rows, ParameterGradients<T>{x.as<T>(), g.as<T>(), mean.data(), variance.data(), epsilon,
-                                                                           rows, channels, dgamma.data(), dbeta.data()});
+                for_each_row(device, channels, rows,
+                             ParameterGradients<T>{x.as<T>(), g.as<T>(), mean.data(), variance.data(), epsilon, rows, channels,
+                                                   dgamma.data(), dbeta.data()});
             const GradTarget dx(x);
             if (dx.wanted()) for_each_element(device, n, ScaleChannels<T>{g.as<T>(), scale.data(), channels, dx.as<T>()});
         });
@@ -230,8 +229,9 @@ void fold_batchnorm(const Tensor& w, const Tensor& gamma, const Tensor& beta, co
     folded_w = Tensor(backend, w.shape(), backend.activation_type());
     folded_bias = Tensor(backend, {1, 1, 1, outputs});
     const Tensor scale(backend, {1, 1, 1, outputs});
-    for_each_element(backend, outputs, ScaleShiftOf{gamma.data(), beta.data(), running.mean.data(), running.variance.data(), epsilon,
-                                                    scale.data(), folded_bias.data()});
+    for_each_element(
+        backend, outputs,
+        ScaleShiftOf{gamma.data(), beta.data(), running.mean.data(), running.variance.data(), epsilon, scale.data(), folded_bias.data()});
     if (bias.defined()) for_each_element(backend, outputs, FoldBias{bias.data(), scale.data(), folded_bias.data()});
     const int64_t per_output = w.shape().per_sample();
     with_type(folded_w.type(), [&](auto t) {

@@ -89,7 +89,7 @@ Var conv_transpose2d(const Var& input, const Var& w, const Conv2dOptions& o, con
     if (from.c != k.n || o.groups != 1 || to.h < 1 || to.w < 1)
         failure("conv_transpose2d: x ", to_string(from), ", w ", to_string(k), ", ", o.groups, " groups, result ", to_string(to),
                 " ---> make w (K,R,S,C), K the channels of x, in one group, and pad less than the result");
-    const Conv2dGeometry g = geometry(to, k, o, x.type());  // of the convolution that it reverses: each does the other's way back
+    const Conv2dGeometry g = geometry(to, k, o, x.type());  // of the convolution that it reverses: each does the other's backward pass
     const Tensor weights = operand(w, g.type);
     Var y = result_of(Tensor(x.backend(), to, g.type), x, w);
     backward_data(g, x.value(), weights, y.value());

@@ -217,8 +217,7 @@ Var cross_entropy(const Var& given, const Tensor& labels) {
         const Tensor dy = take_gradient(y);
         const GradTarget dx(logits);
         if (dx.wanted())
-            for_each_row(logits.backend(), rows, n,
-                         CrossEntropyBackward{n, factor, logits.data(), labels.ints(), dy.data(), dx.data()});
+            for_each_row(logits.backend(), rows, n, CrossEntropyBackward{n, factor, logits.data(), labels.ints(), dy.data(), dx.data()});
     });
     return y;
 }

@@ -247,7 +247,11 @@ Var max_pool(const Var& x, const PoolOptions& options) {
     with_type(x.type(), [&](auto t) {
         using T = decltype(t);
         for_each_line(x.backend(), from, to,
-                      MaxForward<T>{axis(options, from.h), axis(options, from.w), {from, to}, x.as<T>(), y.as<T>(),
+                      MaxForward<T>{axis(options, from.h),
+                                    axis(options, from.w),
+                                    {from, to},
+                                    x.as<T>(),
+                                    y.as<T>(),
                                     winner.defined() ? winner.ints() : nullptr});
     });
     record(y, [x, y, winner, from, to, options] {
@@ -256,8 +260,9 @@ Var max_pool(const Var& x, const PoolOptions& options) {
         if (!dx.wanted()) return;
         with_type(x.type(), [&](auto t) {
             using T = decltype(t);
-            for_each_line(x.backend(), to, from, MaxBackward<T>{axis_back(options, to.h), axis_back(options, to.w), {to, from},
-                                                                winner.ints(), dy.as<T>(), dx.as<T>()});
+            for_each_line(
+                x.backend(), to, from,
+                MaxBackward<T>{axis_back(options, to.h), axis_back(options, to.w), {to, from}, winner.ints(), dy.as<T>(), dx.as<T>()});
         });
     });
     return y;

@@ -1,4 +1,4 @@
-// The leading right singular vectors of each sample's map X (H·W, C), and the way back through them.
+// The leading right singular vectors of each sample's map X (H·W, C), and the backward pass.
 // With n = min(H·W, C), the Gram matrix of the smaller side (XᵀX, or XXᵀ of a wide map) is summed in double: its eigenvalues are squares,
 // and in float the weaker ones would drown. Its leading eigenvectors (op_symmetric_eigen.h) are v, or u, from which v = Xᵀu/s.
 #include "base_error.h"
@@ -23,7 +23,7 @@ struct Layout {
     DISTILL_HD int terms() const { return wide() ? columns : rows; }  ///< of an element of the Gram matrix
     DISTILL_HD int stride() const { return multiple_of(SerialLane::width, n()); }
     DISTILL_HD int vectors() const { return multiple_of(eigen::at_once, count); }
-    // Kept for the way back: Tridiagonal's matrix (stride rows, the last ones of no use) and diagonals, the eigenvalues.
+    // Kept for the backward pass: Tridiagonal's matrix (stride rows, the last ones of no use) and diagonals, the eigenvalues.
     DISTILL_HD int64_t kept() const { return (stride() + 2) * int64_t{stride()} + vectors(); }
     DISTILL_HD Tridiagonal tridiagonal(double* kept) const {
         double* const after = kept + int64_t{stride()} * stride();
@@ -117,8 +117,8 @@ struct LeadingVectors {
                 if (vanishes(values, k))
                     any_orthogonal(lane, k, out, line);
                 else
-                    lane.column_sums(rows, columns, [=](int i, int c) { return in[i * columns + c] * u[i]; },
-                                     [=](int c, double sum) { line[c] = sum; });
+                    lane.column_sums(
+                        rows, columns, [=](int i, int c) { return in[i * columns + c] * u[i]; }, [=](int c, double sum) { line[c] = sum; });
             }
             const double squares = lane.sum(columns, [=](int64_t c) { return line[c] * line[c]; });
             const double total = lane.sum(columns, [=](int64_t c) { return line[c]; });
@@ -169,8 +169,9 @@ struct LeadingVectorsBackward {
         for (int k = 0; k < count; ++k) {
             const float* const dvk = own_dv + k * columns;
             double *const rk = r + int64_t{k} * columns, *const yk = y + k * stride, *const row = pull + k * count;
-            lane.sums(count, columns, [=](int o, int c) { return static_cast<double>(dvk[c]) * own_v[o * columns + c]; },
-                      [=](int o, double sum) { row[o] = sum; });
+            lane.sums(
+                count, columns, [=](int o, int c) { return static_cast<double>(dvk[c]) * own_v[o * columns + c]; },
+                [=](int o, double sum) { row[o] = sum; });
             lane.each(columns, [=](int64_t c) { rk[c] = dvk[c]; });
             remove(lane, count, columns, row, own_v, rk);
             if (!wide) lane.each(columns, [=](int64_t c) { yk[c] = rk[c]; });
@@ -178,7 +179,8 @@ struct LeadingVectorsBackward {
         for (int k = 0; k < count && wide; ++k) {
             const double* const rk = r + int64_t{k} * columns;
             double* const yk = y + k * stride;
-            lane.sums(n, columns, [=](int i, int c) { return in[i * columns + c] * rk[c]; }, [=](int i, double sum) { yk[i] = sum; });
+            lane.sums(
+                n, columns, [=](int i, int c) { return in[i * columns + c] * rk[c]; }, [=](int i, double sum) { yk[i] = sum; });
         }
         apply_q(lane, t, true, count, y, room);
         double *const lambda = room, *const delta = lambda + vectors, *const re = delta + vectors, *const im = re + vectors;
@@ -197,12 +199,14 @@ struct LeadingVectorsBackward {
             const double value = values[k], size = none ? 1 : sqrt(value);
             double *const wk = r + int64_t{k} * columns, *const yk = y + k * stride, *const rest = room;
             if (wide)
-                lane.column_sums(rows, columns, [=](int i, int c) { return in[i * columns + c] * yk[i]; },
-                                 [=](int c, double sum) { wk[c] = (wk[c] + sum) / value; });
+                lane.column_sums(
+                    rows, columns, [=](int i, int c) { return in[i * columns + c] * yk[i]; },
+                    [=](int c, double sum) { wk[c] = (wk[c] + sum) / value; });
             else
                 lane.each(columns, [=](int64_t c) { wk[c] = yk[c]; });
-            lane.sums(count, columns, [=](int o, int c) { return wk[c] * own_v[o * columns + c]; },
-                      [=](int o, double sum) { rest[o] = sum - share(values, count, pull, k, o); });
+            lane.sums(
+                count, columns, [=](int o, int c) { return wk[c] * own_v[o * columns + c]; },
+                [=](int o, double sum) { rest[o] = sum - share(values, count, pull, k, o); });
             remove(lane, count, columns, rest, own_v, wk);
             const float* const vk = own_v + k * columns;
             float *const one = left + (sample * 2 * count + k) * columns, *const two = right + (sample * 2 * count + k) * columns;

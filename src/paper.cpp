@@ -30,8 +30,9 @@ fs::path paper_folder(const fs::path& asked) {
     fs::path place = fs::read_symlink("/proc/self/exe", unknown).parent_path();
     for (int up = 0; up < 3; ++up, place = place.parent_path())  // the program lies in the project's build/<configuration>
         if (fs::is_directory(place / "data/paper")) return place / "data/paper";
-    input_error("the papers' numbers: found data/paper neither in the current folder nor in the program's project; go to the project's "
-                "folder, or give a report --paper DIR");
+    input_error(
+        "the papers' numbers: found data/paper neither in the current folder nor in the program's project; go to the project's "
+        "folder, or give a report --paper DIR");
 }
 
 std::vector<PaperRow> load_paper(const fs::path& folder) {

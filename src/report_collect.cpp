@@ -1,10 +1,9 @@
+#include "report_collect.h"
+
 #include <map>
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
-#include "report.h"
-#include "report_ktg.h"
 
 namespace distill {
 namespace {
@@ -33,9 +32,8 @@ std::vector<Epoch> read_epochs(const fs::path& file, bool finished) {
 
 /// The columns of result.csv that are text. What config.csv has of them stands for an unfinished run.
 const std::vector<std::pair<const char*, std::string Run::*>> text_fields = {
-    {"id", &Run::id},         {"dataset", &Run::dataset}, {"teacher", &Run::teacher}, {"student", &Run::student},
-    {"method", &Run::method}, {"seed", &Run::seed},       {"device", &Run::device},   {"precision", &Run::precision},
-    {"commit", &Run::commit}};
+    {"id", &Run::id},     {"dataset", &Run::dataset}, {"teacher", &Run::teacher},     {"student", &Run::student}, {"method", &Run::method},
+    {"seed", &Run::seed}, {"device", &Run::device},   {"precision", &Run::precision}, {"commit", &Run::commit}};
 
 /// What the report computes with must be numbers.
 void check_facts(const fs::path& file, const Config& config) {
@@ -50,6 +48,27 @@ void check_facts(const fs::path& file, const Config& config) {
         if (count < 1 || (is_stage && count > most_stages))
             input_error(file.string(), ": option '", option, "': found '", value, "', expected a whole number from 1");
     }
+}
+
+/// Of a finished run on the same data; none otherwise.
+std::optional<double> accuracy_of_run(const fs::path& run, const std::string& dataset) {
+    if (!fs::exists(run / "result.csv")) return std::nullopt;
+    const CsvTable result = read_csv(run / "result.csv");
+    if (result.rows.size() != 1 || result.cell(0, "dataset") != dataset) return std::nullopt;
+    return result.cell_number(0, "last");
+}
+
+/// A ktg run's graph.csv with what the run made of it, and the graph's name: a shipped one's, "SEARCH/best1" of what a search trained in
+/// the end, else the name of the file or, if that is graph.csv, of its folder.
+void read_graph_of(Run& run) {
+    if (run.method != "ktg" || !fs::exists(run.folder / "graph.csv")) return;
+    run.graph = read_graph(run.folder / "graph.csv");
+    if (fs::exists(run.folder / "edges.csv") && !run.epochs.empty()) run.outcome = read_graph_outcome(*run.graph, run.folder);
+    const fs::path file = value_of(run.config, "graph"), folder = file.parent_path(), retrained = folder.parent_path().parent_path();
+    if (retrained.filename() == "retrained")
+        run.graph_name = (retrained.parent_path().filename() / folder.parent_path().filename()).string();
+    else
+        run.graph_name = file.filename() == "graph.csv" ? folder.filename().string() : file.stem().string();
 }
 
 void fill_run(Run& run) {
@@ -88,6 +107,36 @@ Run read_run(const fs::path& folder) {
 }
 
 }  // namespace
+
+GraphOutcome read_graph_outcome(const Graph& graph, const fs::path& run) {
+    GraphOutcome outcome;
+    outcome.accuracy.resize(graph.nodes.size());
+    const CsvTable epochs = read_csv(run / "epochs.csv");
+    for (size_t i = 0; i < outcome.accuracy.size() && !epochs.rows.empty(); ++i) {
+        const std::string column = i == 0 ? "test_acc" : "test_acc_" + std::to_string(i);
+        if (epochs.has(column)) outcome.accuracy[i] = epochs.cell_number(epochs.rows.size() - 1, column);
+    }
+    const Config config = read_config(run / "config.csv");
+    for (size_t i = 0; i < outcome.accuracy.size(); ++i)
+        for (const auto& row : config)
+            if (!outcome.accuracy[i] && row.first == "info.node" + std::to_string(i) + "_accuracy")
+                outcome.accuracy[i] = number_of(row, run / "config.csv");
+
+    for (size_t i = 0; i < outcome.accuracy.size(); ++i)
+        if (!outcome.accuracy[i] && graph.nodes[i].weights.filename() == "student.safetensors")
+            outcome.accuracy[i] = accuracy_of_run(graph.nodes[i].weights.parent_path(), value_of(config, "dataset"));
+
+    const CsvTable edges = read_csv(run / "edges.csv");
+    for (size_t row = 0; row < edges.rows.size(); ++row) {
+        if (edges.cell(row, "epoch") != edges.cell(edges.rows.size() - 1, "epoch")) continue;
+        const auto value = [&](const char* column) { return edges.cell_number(row, column); };
+        const double images = value("both_right") + value("source_only") + value("target_only") + value("none_right");
+        const auto node = [&](const char* column) { return static_cast<int>(edges.cell_whole(row, column, graph.size() - 1)); };
+        outcome.edges.push_back({node("target"), node("source"), value("weight"), value("loss"), value("both_right") / images,
+                                 value("source_only") / images, value("target_only") / images, value("none_right") / images});
+    }
+    return outcome;
+}
 
 std::vector<Run> collect_runs(const std::vector<fs::path>& folders) {
     std::map<fs::path, fs::path> found;  // by canonical path: a folder named twice counts once

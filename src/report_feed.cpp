@@ -7,8 +7,8 @@
 #include <sstream>
 
 #include "base_error.h"
-#include "base_nearest.h"
 #include "base_svg.h"
+#include "base_texts.h"
 #include "method_table.h"
 #include "report_likeness.h"
 
@@ -117,8 +117,7 @@ std::vector<FeedClaim> claims_of(const FeedStudy& study) {
     const std::optional<FeedResult> smaller = study.parallel.size() > 1 ? std::optional(fewest) : std::nullopt;
     return {claim("parallel FEED beats the student alone", most, baseline("student alone")),
             claim("parallel FEED beats one-teacher Factor Transfer", most, baseline("Factor Transfer")),
-            claim("parallel FEED beats born-again networks", most, baseline("born again")),
-            claim("more teachers help", most, smaller)};
+            claim("parallel FEED beats born-again networks", most, baseline("born again")), claim("more teachers help", most, smaller)};
 }
 
 const char* const about_claims =
@@ -152,7 +151,7 @@ Cells cells_of(const FeedStudy& study, const FeedResult& r) {
         if (b.kind == Kind::alone && r.kind != Kind::alone && r.group && recipe_differences(r.group->any(), b.group->any()).empty())
             gain = r.accuracy.mean - b.accuracy.mean;
     return {r.name, r.teachers == 0 ? "–" : std::to_string(r.teachers), mean_and_deviation(r.accuracy), std::to_string(r.accuracy.n),
-            points(gain)};
+            format_points(gain)};
 }
 
 /// How many teachers (of FEED, the method that the number is told of) and seeds are behind an accuracy.
@@ -164,19 +163,23 @@ std::string behind(const std::optional<FeedResult>& r) {
 /// Claim, verdict, ours, what is behind that, the other, what is behind that, difference, its interval, how or why not.
 Cells cells_of(const FeedClaim& c) {
     const auto accuracy = [](const std::optional<FeedResult>& r) { return r ? mean_and_deviation(r->accuracy) : "–"; };
-    const std::string how = !c.comparison ? (c.unlike.empty() ? "" : "other recipe: " + c.unlike)
+    const std::string how = !c.comparison                     ? (c.unlike.empty() ? "" : "other recipe: " + c.unlike)
                             : c.comparison->undecided.empty() ? (c.comparison->paired ? "paired by seed" : "Welch")
                                                               : c.comparison->undecided;
-    return {c.text, c.verdict(), accuracy(c.ours), behind(c.ours), accuracy(c.other), behind(c.other),
-            points(c.comparison ? std::optional(c.comparison->difference) : std::nullopt), c.comparison ? c.comparison->interval() : "–",
+    return {c.text,
+            c.verdict(),
+            accuracy(c.ours),
+            behind(c.ours),
+            accuracy(c.other),
+            behind(c.other),
+            format_points(c.comparison ? std::optional(c.comparison->difference) : std::nullopt),
+            c.comparison ? c.comparison->interval() : "–",
             how};
 }
 
 }  // namespace
 
-std::string FeedClaim::verdict() const {
-    return comparison ? to_string(comparison->verdict) : other ? "not comparable" : "not run";
-}
+std::string FeedClaim::verdict() const { return comparison ? to_string(comparison->verdict) : other ? "not comparable" : "not run"; }
 
 std::vector<FeedStudy> feed_studies(const Report& report) {
     std::map<Config, std::vector<const Group*>> curves;
@@ -242,8 +245,8 @@ std::string feed_section(const FeedStudy& study) {
         cell(cells[2], cells[3]), cell(cells[4], cells[5]), cell(cells[6]), cell(cells[7], cells[8]);
         html << "</tr>\n";
     }
-    html << "</tbody></table></div>\n<p class=\"soft\">" << escaped(about_images(study)) << ' '
-         << about_claims << verdict_rule << "</p></section>\n";
+    html << "</tbody></table></div>\n<p class=\"soft\">" << escaped(about_images(study)) << ' ' << about_claims << verdict_rule
+         << "</p></section>\n";
     return html.str();
 }
 

@@ -35,11 +35,11 @@ const char* class_of(Kind kind) {
 }
 
 std::string line(const std::string& classes, Point a, Point b) {
-    return "<path class=\"" + classes + "\" d=\"M" + at(a) + " L" + at(b) + "\"/>";
+    return "<path class=\"" + classes + "\" d=\"M" + svg_at(a) + " L" + svg_at(b) + "\"/>";
 }
 
 std::string dot(const std::string& classes, Point p, double radius) {
-    return "<circle class=\"" + classes + "\" cx=\"" + px(p.x) + "\" cy=\"" + px(p.y) + "\" r=\"" + px(radius) + "\"/>";
+    return "<circle class=\"" + classes + "\" cx=\"" + svg_px(p.x) + "\" cy=\"" + svg_px(p.y) + "\" r=\"" + svg_px(radius) + "\"/>";
 }
 
 /// Moves heights, given from the top down, apart by at least `label_gap`, within the picture.
@@ -73,7 +73,7 @@ std::string baselines(const FeedStudy& study, const Axis& y) {
         const double level = y.at(lines[i].accuracy.mean);
         svg += line(std::string("base ") + class_of(lines[i].kind), {left, level}, {right, level}) +
                line("lead", {right + 2, level}, {label_left - 6, labels[i]}) +
-               words({label_left, labels[i] + 4}, "", lines[i].name + ": " + mean_and_deviation(lines[i].accuracy)) + "\n";
+               svg_words({label_left, labels[i] + 4}, "", lines[i].name + ": " + mean_and_deviation(lines[i].accuracy)) + "\n";
     }
     return svg;
 }
@@ -88,17 +88,17 @@ std::string feed_svg(const FeedStudy& study) {
     svg << open_picture(width, height, "test accuracy of " + study.student + " over the number of teachers", style);
     for (const double tick : y.ticks())
         svg << line("faint", {left, y.at(tick)}, {right, y.at(tick)})
-            << words({left - 8, y.at(tick) + 4}, "small end", fixed(tick, y.digits()) + " %");
+            << svg_words({left - 8, y.at(tick) + 4}, "small end", fixed(tick, y.digits()) + " %");
     svg << line("axis", {left, bottom}, {right, bottom}) << '\n';
     for (double n = 1; n <= most; ++n)
-        svg << line("axis", {x.at(n), bottom}, {x.at(n), bottom + 4}) << words({x.at(n), bottom + 20}, "small mid", fixed(n, 0));
-    svg << words({(left + right) / 2, bottom + 44}, "mid", "teachers of parallel FEED") << '\n' << baselines(study, y);
+        svg << line("axis", {x.at(n), bottom}, {x.at(n), bottom + 4}) << svg_words({x.at(n), bottom + 20}, "small mid", fixed(n, 0));
+    svg << svg_words({(left + right) / 2, bottom + 44}, "mid", "teachers of parallel FEED") << '\n' << baselines(study, y);
 
     std::string curve;
     for (const FeedResult& r : study.parallel) {
         const Point mean{x.at(r.teachers), y.at(r.accuracy.mean)};
         const double reach = mean.y - y.at(r.accuracy.mean + r.accuracy.deviation);
-        curve += (curve.empty() ? "M" : " L") + at(mean);
+        curve += (curve.empty() ? "M" : " L") + svg_at(mean);
         if (r.accuracy.n < 2) continue;
         for (const double end : {-reach, reach})
             svg << line("whisker", mean, mean + Point{0, end}) << line("whisker", mean + Point{-6, end}, mean + Point{6, end});
@@ -108,7 +108,7 @@ std::string feed_svg(const FeedStudy& study) {
     for (const FeedResult& r : study.parallel) {
         const Point mean{x.at(r.teachers), y.at(r.accuracy.mean)};
         svg << "<g><title>" << escaped(r.name + ", " + std::to_string(r.teachers) + ": " + mean_and_deviation(r.accuracy)) << "</title>"
-            << dot("mean", mean, 5) << "</g>" << words(mean + Point{-10, -9}, "figure end", fixed(r.accuracy.mean)) << '\n';
+            << dot("mean", mean, 5) << "</g>" << svg_words(mean + Point{-10, -9}, "figure end", fixed(r.accuracy.mean)) << '\n';
     }
     svg << "</svg>\n";
     return svg.str();

@@ -135,25 +135,26 @@ std::string dot_row(const Line& line, const Axis& x) {
     const Group& g = *line.group;
     const double y = 15, mean = x.at(g.last.mean), reach = x.at(g.last.mean + g.last.deviation) - mean;
     std::ostringstream svg;
-    svg << "<svg viewBox=\"0 0 720 30\" role=\"img\" aria-label=\"" << escaped(line.name) << ": last epoch "
-        << fixed(g.last.mean) << " %, best " << fixed(g.best.mean) << " %\">";
+    svg << "<svg viewBox=\"0 0 720 30\" role=\"img\" aria-label=\"" << escaped(line.name) << ": last epoch " << fixed(g.last.mean)
+        << " %, best " << fixed(g.best.mean) << " %\">";
     for (double tick : x.ticks())
-        svg << "<line class=\"grid\" x1=\"" << px(x.at(tick)) << "\" x2=\"" << px(x.at(tick)) << "\" y1=\"0\" y2=\"30\"/>";
+        svg << "<line class=\"grid\" x1=\"" << svg_px(x.at(tick)) << "\" x2=\"" << svg_px(x.at(tick)) << "\" y1=\"0\" y2=\"30\"/>";
     svg << "<g stroke=\"" << line.colour << "\" stroke-width=\"2\">";
     if (g.last.n > 1) {
-        svg << "<line x1=\"" << px(mean - reach) << "\" x2=\"" << px(mean + reach) << "\" y1=\"15\" y2=\"15\"/>";
+        svg << "<line x1=\"" << svg_px(mean - reach) << "\" x2=\"" << svg_px(mean + reach) << "\" y1=\"15\" y2=\"15\"/>";
         for (double end : {mean - reach, mean + reach})
-            svg << "<line x1=\"" << px(end) << "\" x2=\"" << px(end) << "\" y1=\"11\" y2=\"19\"/>";
+            svg << "<line x1=\"" << svg_px(end) << "\" x2=\"" << svg_px(end) << "\" y1=\"11\" y2=\"19\"/>";
         for (const Run& run : g.runs)
-            svg << "<line stroke-opacity=\".45\" stroke-width=\"1.5\" x1=\"" << px(x.at(run.last)) << "\" x2=\"" << px(x.at(run.last))
-                << "\" y1=\"22\" y2=\"28\"/>";
+            svg << "<line stroke-opacity=\".45\" stroke-width=\"1.5\" x1=\"" << svg_px(x.at(run.last)) << "\" x2=\""
+                << svg_px(x.at(run.last)) << "\" y1=\"22\" y2=\"28\"/>";
     }
-    svg << "<circle cx=\"" << px(x.at(g.best.mean)) << "\" cy=\"15\" r=\"4.5\" fill=\"var(--page)\"/><circle cx=\"" << px(mean)
+    svg << "<circle cx=\"" << svg_px(x.at(g.best.mean)) << "\" cy=\"15\" r=\"4.5\" fill=\"var(--page)\"/><circle cx=\"" << svg_px(mean)
         << "\" cy=\"15\" r=\"4.5\" fill=\"" << line.colour << "\"/></g>";
     if (g.difference) {
         const double p = x.at(*g.paper->value);
-        svg << "<path d=\"M" << px(p) << ' ' << px(y - 7) << 'L' << px(p + 6) << ' ' << px(y) << 'L' << px(p) << ' ' << px(y + 7) << 'L'
-            << px(p - 6) << ' ' << px(y) << "Z\" fill=\"none\" stroke=\"var(--ink)\" stroke-width=\"1.5\"/>";
+        svg << "<path d=\"M" << svg_px(p) << ' ' << svg_px(y - 7) << 'L' << svg_px(p + 6) << ' ' << svg_px(y) << 'L' << svg_px(p) << ' '
+            << svg_px(y + 7) << 'L' << svg_px(p - 6) << ' ' << svg_px(y)
+            << "Z\" fill=\"none\" stroke=\"var(--ink)\" stroke-width=\"1.5\"/>";
     }
     svg << "</svg>";
     return svg.str();
@@ -181,15 +182,15 @@ std::string dot_plot(const Panel& panel) {
     std::ostringstream html;
     html << "<figure><h3>Test accuracy</h3><div class=\"wide\"><table class=\"dots\"><tbody>";
     for (const Line& line : panel.lines) {
-        html << "<tr><td class=\"text\">" << swatch(line) << escaped(line.name) << "</td><td class=\"plot\">"
-             << dot_row(line, x) << "</td><td>" << measured(line.group->last, false) << "</td></tr>\n";
+        html << "<tr><td class=\"text\">" << swatch(line) << escaped(line.name) << "</td><td class=\"plot\">" << dot_row(line, x)
+             << "</td><td>" << measured(line.group->last, false) << "</td></tr>\n";
         several |= line.group->last.n > 1;
         paper |= line.group->difference.has_value();
     }
     html << "<tr><td></td><td class=\"plot\"><svg viewBox=\"0 0 720 34\" aria-hidden=\"true\"><line class=\"axis\" x1=\"16\" x2=\"704\" "
             "y1=\"0.5\" y2=\"0.5\"/>";
     for (double tick : x.ticks())
-        html << "<text x=\"" << px(x.at(tick)) << "\" y=\"15\" text-anchor=\"middle\">" << fixed(tick, x.digits()) << "</text>";
+        html << "<text x=\"" << svg_px(x.at(tick)) << "\" y=\"15\" text-anchor=\"middle\">" << fixed(tick, x.digits()) << "</text>";
     html << "<text x=\"360\" y=\"31\" text-anchor=\"middle\">top-1 accuracy on the test set (%)</text></svg></td><td></td></tr>"
             "</tbody></table></div><figcaption>Filled dot: last epoch, mean"
          << (several ? " ± standard deviation over the seeds; short ticks: single seeds" : "")
@@ -207,7 +208,7 @@ std::string path_of(const Curve& curve, const Axis& x, const Axis& y) {
     bool pen_down = false;
     for (size_t e = 0; e < curve.size(); ++e) {
         const bool finite = std::isfinite(curve[e]);
-        if (finite) path += (pen_down ? "L" : "M") + px(x.at(static_cast<double>(e))) + " " + px(y.at(curve[e]));
+        if (finite) path += (pen_down ? "L" : "M") + svg_px(x.at(static_cast<double>(e))) + " " + svg_px(y.at(curve[e]));
         pen_down = finite;
     }
     return path;
@@ -225,7 +226,7 @@ Curve mean_of(const std::vector<Curve>& curves) {
 }
 
 /// One line a group, the mean over its seeds, with each seed behind it. Empty if no run has epochs.
-std::string curve_chart(const Panel& panel, const std::string& title, const std::string& y_label, double Epoch::* field, bool from_zero,
+std::string curve_chart(const Panel& panel, const std::string& title, const std::string& y_label, double Epoch::*field, bool from_zero,
                         const std::string& caption) {
     std::vector<std::vector<Curve>> seeds;
     double low = std::numeric_limits<double>::infinity(), high = -low;
@@ -254,11 +255,12 @@ std::string curve_chart(const Panel& panel, const std::string& title, const std:
     for (const Line& line : panel.lines) html << "<li>" << swatch(line) << escaped(line.name) << "</li>";
     html << "</ul><svg viewBox=\"0 0 560 340\" role=\"img\" aria-label=\"" << title << " over the epochs\">";
     for (double tick : y.ticks())
-        html << "<line class=\"grid\" x1=\"56\" x2=\"548\" y1=\"" << px(y.at(tick)) << "\" y2=\"" << px(y.at(tick))
-             << "\"/><text x=\"49\" y=\"" << px(y.at(tick) + 4) << "\" text-anchor=\"end\">" << fixed(tick, y.digits()) << "</text>";
+        html << "<line class=\"grid\" x1=\"56\" x2=\"548\" y1=\"" << svg_px(y.at(tick)) << "\" y2=\"" << svg_px(y.at(tick))
+             << "\"/><text x=\"49\" y=\"" << svg_px(y.at(tick) + 4) << "\" text-anchor=\"end\">" << fixed(tick, y.digits()) << "</text>";
     for (double tick = 0; tick <= x.high; tick += x.step)
-        html << "<line class=\"axis\" x1=\"" << px(x.at(tick)) << "\" x2=\"" << px(x.at(tick)) << "\" y1=\"292\" y2=\"296\"/><text x=\""
-             << px(x.at(tick)) << "\" y=\"311\" text-anchor=\"middle\">" << fixed(tick, 0) << "</text>";
+        html << "<line class=\"axis\" x1=\"" << svg_px(x.at(tick)) << "\" x2=\"" << svg_px(x.at(tick))
+             << "\" y1=\"292\" y2=\"296\"/><text x=\"" << svg_px(x.at(tick)) << "\" y=\"311\" text-anchor=\"middle\">" << fixed(tick, 0)
+             << "</text>";
     html << "<line class=\"axis\" x1=\"56\" x2=\"548\" y1=\"292\" y2=\"292\"/><text x=\"302\" y=\"332\" text-anchor=\"middle\">epoch</text>"
          << "<text transform=\"translate(11 151) rotate(-90)\" text-anchor=\"middle\">" << y_label << "</text>";
     for (size_t i = 0; i < panel.lines.size(); ++i)
@@ -312,11 +314,11 @@ std::string results_table(const std::vector<Panel>& panels) {
             cell(measured(g.last, !g.compared_by_best()));
             cell(measured(g.best, g.compared_by_best()));
             cell(std::to_string(g.last.n));
-            cell(points(g.difference)), cell(points(g.gain_last));
+            cell(format_points(g.difference)), cell(format_points(g.gain_last));
             html << "</td><td class=\"text\">" << (g.above_alone ? to_string(g.above_alone->verdict) : "–");
             if (g.above_alone && g.above_alone->has_interval) html << "<span class=\"id\">" << g.above_alone->interval() << "</span>";
-            cell(points(g.gain_best)), cell(points(g.paper_gain));
-            cell(clock_time(g.hours));
+            cell(format_points(g.gain_best)), cell(format_points(g.paper_gain));
+            cell(format_hours(g.hours));
             html << "</td><td class=\"text\">" << escaped(g.devices) << "</td></tr>\n";
         }
         html << "</tbody>\n";
@@ -402,8 +404,8 @@ std::string facts(const Report& report, const std::string& date) {
     };
     return "<dl class=\"facts\">" + fact("Date", date) + fact("Experiments", std::to_string(report.groups.size())) +
            fact("Runs", std::to_string(runs) + (report.unfinished.empty() ? "" : text(", ", report.unfinished.size(), " unfinished")) +
-                        (report.faults.empty() ? "" : text(", ", report.faults.size(), " that cannot be read"))) +
-           fact("Computing time", clock_time(hours) + " h") + fact("Precision", all(precisions)) + fact("Commit", all(commits)) +
+                            (report.faults.empty() ? "" : text(", ", report.faults.size(), " that cannot be read"))) +
+           fact("Computing time", format_hours(hours) + " h") + fact("Precision", all(precisions)) + fact("Commit", all(commits)) +
            fact("Machine", all(machines, "; ")) + "</dl>\n";
 }
 
@@ -411,9 +413,11 @@ std::string facts(const Report& report, const std::string& date) {
 
 std::string html_page(const Report& report, const std::string& date) {
     const std::vector<Panel> panels = panels_of(report);
-    std::string page = html_begins + std::string("<meta name=\"viewport\" "
-                       "content=\"width=device-width, initial-scale=1\"><title>distill: results beside the papers’</title><style>") + style +
-                       "</style></head>\n<body>\n<header><h1>Knowledge transfer: our results beside the papers’</h1>\n" +
+    std::string page = html_begins +
+                       std::string(
+                           "<meta name=\"viewport\" "
+                           "content=\"width=device-width, initial-scale=1\"><title>distill: results beside the papers’</title><style>") +
+                       style + "</style></head>\n<body>\n<header><h1>Knowledge transfer: our results beside the papers’</h1>\n" +
                        facts(report, date) + "</header>\n<main>\n";
     if (!report.groups.empty()) page += "<section><h2>Results</h2>\n" + results_table(panels) + "</section>\n";
     for (const Panel& panel : panels) page += panel_section(panel);

@@ -18,7 +18,7 @@ namespace {
 const SearchResult* plain_result(const SearchHistory& search) {
     const std::string batch = value_of(search.study, "batch"), alone_batch = value_of(search.study, "alone-batch");
     for (const SearchResult& r : search.results)
-        if (r.graph.size() == 1 && r.name == plain_contender(r.graph.node(0).model, batch, alone_batch)) return &r;
+        if (r.graph.size() == 1 && r.name == plain_candidate(r.graph.node(0).model, batch, alone_batch)) return &r;
     return nullptr;
 }
 
@@ -33,15 +33,14 @@ std::optional<Comparison> above_plain(const SearchHistory& search, const SearchR
 /// Gain over plain training, its interval, and whether it is more than noise.
 std::vector<std::string> gain_cells(const SearchHistory& search, const SearchResult& r) {
     const auto c = above_plain(search, r);
-    return {points(c ? std::optional(c->difference) : std::nullopt), c ? c->interval() : "–", c ? to_string(c->verdict) : "–"};
+    return {format_points(c ? std::optional(c->difference) : std::nullopt), c ? c->interval() : "–", c ? to_string(c->verdict) : "–"};
 }
 
 /// What the gains are over, and why there may be none.
 std::string about_plain(const SearchHistory& search) {
     const std::string batch = value_of(search.study, "batch");
     const SearchResult* plain = plain_result(search);
-    if (!plain)
-        return "No gain over plain training: none is there with the graphs’ batch" + (batch.empty() ? "." : ", " + batch + ".");
+    if (!plain) return "No gain over plain training: none is there with the graphs’ batch" + (batch.empty() ? "." : ", " + batch + ".");
     const fs::path config = search.folder / "config.csv";
     const std::string images = fs::exists(config) ? value_of(read_config(config), "info.test_images") : "";
     return "Gain over " + plain->name + ", of the graphs’ batch" + (images.empty() ? "" : "; tested on " + images + " images") + ". " +
@@ -126,17 +125,6 @@ std::vector<SearchHistory> collect_searches(const std::vector<fs::path>& folders
             faults.push_back({folder, e.what()});
         }
     return searches;
-}
-
-void read_graph_of(Run& run) {
-    if (run.method != "ktg" || !fs::exists(run.folder / "graph.csv")) return;
-    run.graph = read_graph(run.folder / "graph.csv");
-    if (fs::exists(run.folder / "edges.csv") && !run.epochs.empty()) run.outcome = read_graph_outcome(*run.graph, run.folder);
-    const fs::path file = value_of(run.config, "graph"), folder = file.parent_path(), retrained = folder.parent_path().parent_path();
-    if (retrained.filename() == "retrained")
-        run.graph_name = (retrained.parent_path().filename() / folder.parent_path().filename()).string();
-    else
-        run.graph_name = file.filename() == "graph.csv" ? folder.filename().string() : file.stem().string();
 }
 
 void write_searches(std::ostream& out, const std::vector<SearchHistory>& searches) {

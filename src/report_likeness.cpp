@@ -4,7 +4,7 @@
 #include <iterator>
 
 #include "base_error.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 #include "method_table.h"
 
 namespace distill {
@@ -37,8 +37,8 @@ bool is_known_by_content(const Run& run, const std::string& option, const std::s
 bool is_later_stage(const Run& run) { return !run.stage.empty() && run.stage != "1"; }
 
 /// Options of every method's training; the rest is the method's own.
-const char* const recipe_options[] = {"epochs",   "batch",   "lr",       "lr-steps", "momentum",  "weight-decay", "nesterov", "normalize",
-                                      "augment",  "crop-pad", "shuffle", "drop-last", "max-steps", "val"};
+const char* const recipe_options[] = {"epochs",    "batch",   "lr",       "lr-steps", "momentum",  "weight-decay", "nesterov",
+                                      "normalize", "augment", "crop-pad", "shuffle",  "drop-last", "max-steps",    "val"};
 
 }  // namespace
 

@@ -1,13 +1,13 @@
+#include "report_text.h"
+
 #include <algorithm>
 #include <ostream>
 
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
-#include "report.h"
+#include "base_texts.h"
 #include "report_likeness.h"
-#include "train_progress.h"
 
 namespace distill {
 namespace {
@@ -34,10 +34,6 @@ void write_faults(std::ostream& out, const std::vector<Fault>& faults) {
 
 }  // namespace
 
-std::string points(const std::optional<double>& difference) { return difference ? signed_fixed(*difference) : "–"; }
-
-std::string clock_time(double hours) { return duration(hours * 3600); }
-
 void write_text(std::ostream& out, const Report& report) {
     std::vector<Cells> rows = {{"experiment", "epochs", "paper", "last", "best on test", "n", "compared", "difference", "gain last",
                                 "95 % interval", "above alone", "gain best", "paper's gain", "test images", "time", "device", "note"}};
@@ -52,10 +48,10 @@ void write_text(std::ostream& out, const Report& report) {
         const bool on_file = g.paper && g.paper->value;
         const std::string paper = on_file ? mean_and_deviation({*g.paper->value, g.paper->std.value_or(0), g.paper->std ? 2u : 1u}) : "–";
         rows.push_back({g.name(), std::to_string(g.any().epochs.size()), paper, mean_and_deviation(g.last), mean_and_deviation(g.best),
-                        std::to_string(g.last.n), g.difference ? (g.compared_by_best() ? "best" : "last") : "–", points(g.difference),
-                        points(g.gain_last), g.above_alone ? g.above_alone->interval() : "–",
-                        g.above_alone ? to_string(g.above_alone->verdict) : "–", points(g.gain_best), points(g.paper_gain),
-                        test_images(g.any()).empty() ? "–" : test_images(g.any()), clock_time(g.hours), g.devices, marks});
+                        std::to_string(g.last.n), g.difference ? (g.compared_by_best() ? "best" : "last") : "–",
+                        format_points(g.difference), format_points(g.gain_last), g.above_alone ? g.above_alone->interval() : "–",
+                        g.above_alone ? to_string(g.above_alone->verdict) : "–", format_points(g.gain_best), format_points(g.paper_gain),
+                        test_images(g.any()).empty() ? "–" : test_images(g.any()), format_hours(g.hours), g.devices, marks});
     }
     if (!report.groups.empty()) {
         out << aligned(rows, {1, 5, 7, 8, 9, 11, 12, 13, 14});
@@ -70,23 +66,46 @@ void write_text(std::ostream& out, const Report& report) {
 }
 
 void write_csv(const fs::path& file, const Report& report) {
-    const Cells columns = {"experiment", "status",    "id",         "dataset",       "teacher",   "student",  "method",
-                           "options",    "epochs",    "paper",      "paper_std",     "paper_metric", "last_mean", "last_std",
-                           "best_mean",  "best_std",  "n",          "difference",    "gain_last", "gain_best", "paper_gain",
-                           "student_alone", "hours",  "device",     "precision",     "commit",    "note",     "above_alone",
-                           "gain_low",      "gain_high", "test_images"};
+    const Cells columns = {"experiment", "status",     "id",        "dataset",      "teacher",    "student",       "method",     "options",
+                           "epochs",     "paper",      "paper_std", "paper_metric", "last_mean",  "last_std",      "best_mean",  "best_std",
+                           "n",          "difference", "gain_last", "gain_best",    "paper_gain", "student_alone", "hours",      "device",
+                           "precision",  "commit",     "note",      "above_alone",  "gain_low",   "gain_high",     "test_images"};
     std::vector<Cells> rows;
     for (const Group& g : report.groups) {
         const Run& run = g.any();
         const auto& c = g.above_alone;
         const auto deviation = [](const Spread& s) { return s.n > 1 ? number(s.deviation) : ""; };
-        rows.push_back({g.name(), "finished", run.id, run.dataset, run.teacher, run.student, run.method, g.options,
-                        std::to_string(run.epochs.size()), g.paper ? number_or_empty(g.paper->value) : "",
-                        g.paper ? number_or_empty(g.paper->std) : "", g.paper ? g.paper->metric : "", number(g.last.mean),
-                        deviation(g.last), number(g.best.mean), deviation(g.best), std::to_string(g.last.n), number_or_empty(g.difference),
-                        number_or_empty(g.gain_last), number_or_empty(g.gain_best), number_or_empty(g.paper_gain), g.student_alone,
-                        number(g.hours), g.devices, run.precision, g.commits, joined(g.notes, "; "), c ? to_string(c->verdict) : "",
-                        c && c->has_interval ? number(c->low) : "", c && c->has_interval ? number(c->high) : "", test_images(run)});
+        rows.push_back({g.name(),
+                        "finished",
+                        run.id,
+                        run.dataset,
+                        run.teacher,
+                        run.student,
+                        run.method,
+                        g.options,
+                        std::to_string(run.epochs.size()),
+                        g.paper ? number_or_empty(g.paper->value) : "",
+                        g.paper ? number_or_empty(g.paper->std) : "",
+                        g.paper ? g.paper->metric : "",
+                        number(g.last.mean),
+                        deviation(g.last),
+                        number(g.best.mean),
+                        deviation(g.best),
+                        std::to_string(g.last.n),
+                        number_or_empty(g.difference),
+                        number_or_empty(g.gain_last),
+                        number_or_empty(g.gain_best),
+                        number_or_empty(g.paper_gain),
+                        g.student_alone,
+                        number(g.hours),
+                        g.devices,
+                        run.precision,
+                        g.commits,
+                        joined(g.notes, "; "),
+                        c ? to_string(c->verdict) : "",
+                        c && c->has_interval ? number(c->low) : "",
+                        c && c->has_interval ? number(c->high) : "",
+                        test_images(run)});
     }
     for (const Run& run : report.unfinished) {
         rows.push_back({run.folder.string(), "unfinished", run.id, run.dataset, run.teacher, run.student, run.method, "",

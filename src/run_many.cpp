@@ -24,9 +24,15 @@ void save_network(const fs::path& path, const Parameters& parameters, const std:
                   const std::string& method, const Options& o, const std::string& class_names, double accuracy) {
     WeightFile file;
     file.tensors = parameters.to_file(prefix);
-    file.metadata = {{"network", network.name()}, {"classes", std::to_string(network.classes())}, {"dataset", o.dataset},
-                     {"normalization", o.normalize}, {"method", method}, {"seed", std::to_string(o.seed)}, {"role", o.role},
-                     {"generation", std::to_string(o.generation)}, {"accuracy", number(accuracy)}};
+    file.metadata = {{"network", network.name()},
+                     {"classes", std::to_string(network.classes())},
+                     {"dataset", o.dataset},
+                     {"normalization", o.normalize},
+                     {"method", method},
+                     {"seed", std::to_string(o.seed)},
+                     {"role", o.role},
+                     {"generation", std::to_string(o.generation)},
+                     {"accuracy", number(accuracy)}};
     if (!class_names.empty()) file.metadata["class_names"] = class_names;
     if (!file.tensors.empty()) write_safetensors(path, file);
 }

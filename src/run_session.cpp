@@ -9,13 +9,14 @@
 #include "base_safetensors.h"
 #include "core_backend.h"
 #include "data_class_order.h"
+#include "device.h"
 
 namespace distill {
 namespace {
 
 bool of_student(const std::string& name) { return name.compare(0, student_prefix.size(), student_prefix) == 0; }
 
-/// Hands to what a method prepares apart its share of a file, and takes it out there; whether there was any.
+/// Moves the tensors of the modules that are trained first, on their own, from `file` into their Parameters. Returns whether any were found.
 bool take_prepared(const Preparation& first, const Parameters& trained_later, WeightFile& file, const std::string& path) {
     if (!first.parameters || first.parameters == &trained_later) return false;
     WeightFile theirs;

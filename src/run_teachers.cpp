@@ -70,9 +70,8 @@ void train_teachers(const OptionTable& table, const Options& asked) {
     print_configuration("train", kept_options(t.table));
     if (!interruption()) catch_interruption();
     try {
-        train_runs(lab, planned, side_by_side(o, *lab.backend), [](Laboratory& own, const Options& settled) {
-            return std::make_unique<Supervised>(own.setting(), settled);
-        });
+        train_runs(lab, planned, side_by_side(o, *lab.backend),
+                   [](Laboratory& own, const Options& settled) { return std::make_unique<Supervised>(own.setting(), settled); });
     } catch (const Interrupted&) {
         throw Interrupted(text("interrupted in the training of the teachers in ", o.run, "; go on with the same command"));
     }

@@ -24,8 +24,8 @@ bool is_end(TrialEvent e) { return e == TrialEvent::stopped || e == TrialEvent::
 
 }  // namespace
 
-Search::Search(SearchPlan plan, Journal& journal, Crew& crew, bool quiet)
-    : plan_(std::move(plan)), journal_(journal), crew_(crew), quiet_(quiet), terminal_(::isatty(STDOUT_FILENO) != 0) {}
+Search::Search(SearchPlan plan, Journal& journal, WorkerPool& pool, bool quiet)
+    : plan_(std::move(plan)), journal_(journal), pool_(pool), quiet_(quiet), terminal_(::isatty(STDOUT_FILENO) != 0) {}
 
 void Search::replay(const std::vector<JournalRow>& rows) {
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -66,9 +66,7 @@ void Search::apply_end(const JournalRow& r) {
 }
 
 void Search::rank(const TrialScore& score) {
-    const auto better = [](const TrialScore& a, const TrialScore& b) {
-        return a.error != b.error ? a.error < b.error : a.trial < b.trial;
-    };
+    const auto better = [](const TrialScore& a, const TrialScore& b) { return a.error != b.error ? a.error < b.error : a.trial < b.trial; };
     best_.insert(std::upper_bound(best_.begin(), best_.end(), score, better), score);
     if (static_cast<int>(best_.size()) <= plan_.keep) return;
     plan_.tidy(best_.back().trial, false);
@@ -90,7 +88,7 @@ bool Search::start_next(int slot) {
     if (waiting_.empty()) return false;
     slot_trial_[slot] = waiting_.front();
     waiting_.pop_front();
-    crew_.train(slot, plan_.prepare(slot_trial_[slot]));
+    pool_.train(slot, plan_.prepare(slot_trial_[slot]));
     return true;
 }
 
@@ -98,10 +96,11 @@ void Search::run() {
     started_ = Clock::now();
     ended_before_ = tally_.ended();
     double waited = 0;
-    for (int slot = 0; slot < crew_.slots() && start_next(slot); ++slot) {}
+    for (int slot = 0; slot < pool_.slots() && start_next(slot); ++slot) {
+    }
     while (!slot_trial_.empty()) {
         const auto before = Clock::now();
-        const CrewMessage message = crew_.wait();
+        const PoolMessage message = pool_.wait();
         waited += seconds_since(before);
         handle(message);
     }
@@ -109,14 +108,14 @@ void Search::run() {
     bookkeeping_ = seconds_ - waited;
 }
 
-void Search::handle(const CrewMessage& m) {
+void Search::handle(const PoolMessage& m) {
     const int64_t trial = slot_trial_.at(m.slot);
     const int epochs = under_way_.count(trial) ? under_way_[trial].epochs : 0;
     switch (m.kind) {
-        case CrewMessage::Kind::epoch: return handle_epoch(trial, m);
-        case CrewMessage::Kind::lost: return handle_lost(trial, m);
-        case CrewMessage::Kind::failed: return end(m.slot, {trial, TrialEvent::failed, epochs, {}, m.detail});
-        case CrewMessage::Kind::ended: break;
+        case PoolMessage::Kind::epoch: return handle_epoch(trial, m);
+        case PoolMessage::Kind::lost: return handle_lost(trial, m);
+        case PoolMessage::Kind::failed: return end(m.slot, {trial, TrialEvent::failed, epochs, {}, m.detail});
+        case PoolMessage::Kind::ended: break;
     }
     const auto error = last_error_.find(m.slot);
     if (error != last_error_.end()) return end(m.slot, {trial, TrialEvent::complete, plan_.epochs, error->second, ""});
@@ -124,7 +123,7 @@ void Search::handle(const CrewMessage& m) {
     end(m.slot, {trial, TrialEvent::failed, epochs, {}, text("ended after epoch ", epochs, " of ", plan_.epochs)});
 }
 
-void Search::handle_epoch(int64_t trial, const CrewMessage& m) {
+void Search::handle_epoch(int64_t trial, const PoolMessage& m) {
     const int epochs = under_way_.at(trial).epochs;
     const double error = journalled_error(m.accuracy);
     bool goes_on = true;
@@ -135,10 +134,10 @@ void Search::handle_epoch(int64_t trial, const CrewMessage& m) {
         record({trial, goes_on ? TrialEvent::running : TrialEvent::stopped, m.epoch, error, ""});
         if (!goes_on) show(text("trial ", trial, " stopped after epoch ", m.epoch, ", error ", number(error), " %"));
     }
-    crew_.answer(m.slot, goes_on);
+    pool_.answer(m.slot, goes_on);
 }
 
-void Search::handle_lost(int64_t trial, const CrewMessage& m) {
+void Search::handle_lost(int64_t trial, const PoolMessage& m) {
     const auto state = under_way_.find(trial);
     if (state == under_way_.end()) return end(m.slot, {trial, TrialEvent::stopped, 0, {}, ""});
     const int epochs = state->second.epochs;

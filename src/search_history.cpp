@@ -177,7 +177,7 @@ std::string search_title(const SearchHistory& history) {
     return title;
 }
 
-std::string plain_contender(const std::string& network, const std::string& batch, const std::string& alone_batch) {
+std::string plain_candidate(const std::string& network, const std::string& batch, const std::string& alone_batch) {
     return "plain-" + network + (batch == alone_batch ? "" : "-batch" + batch);
 }
 

@@ -1,7 +1,7 @@
 #include "search_space.h"
 
 #include "base_error.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 #include "core_philox.h"
 
 namespace distill {

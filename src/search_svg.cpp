@@ -4,7 +4,6 @@
 #include <sstream>
 
 #include "base_error.h"
-#include "base_nearest.h"
 #include "base_svg.h"
 #include "base_texts.h"
 
@@ -31,21 +30,21 @@ constexpr double width = 1000, margin = 28, panel_top = 116, row_height = 25;
 constexpr double history_left = 66, history_right = 636, survivors_left = 690;
 
 std::string line(const std::string& classes, Point a, Point b) {
-    return "<path class=\"" + classes + "\" d=\"M" + at(a) + " L" + at(b) + "\"/>";
+    return "<path class=\"" + classes + "\" d=\"M" + svg_at(a) + " L" + svg_at(b) + "\"/>";
 }
 
 std::string circle(Point p, double radius, const std::string& classes, double fill = 1) {
-    return "<circle class=\"" + classes + "\" cx=\"" + px(p.x) + "\" cy=\"" + px(p.y) + "\" r=\"" + px(radius) + "\"" +
+    return "<circle class=\"" + classes + "\" cx=\"" + svg_px(p.x) + "\" cy=\"" + svg_px(p.y) + "\" r=\"" + svg_px(radius) + "\"" +
            (fill < 1 ? " fill-opacity=\"" + fixed(fill) + "\"" : "") + "/>";
 }
 
 std::string bar(Point left, double length, double height, const std::string& classes) {
-    return length <= 0 ? "" : box(left + Point{length / 2, 0}, length, height, 2, classes);
+    return length <= 0 ? "" : svg_box(left + Point{length / 2, 0}, length, height, 2, classes);
 }
 
 std::string cross(Point p) {
-    return "<path class=\"fail\" d=\"M" + at(p - Point{3, 3}) + " L" + at(p + Point{3, 3}) + " M" + at(p + Point{-3, 3}) + " L" +
-           at(p + Point{3, -3}) + "\"/>";
+    return "<path class=\"fail\" d=\"M" + svg_at(p - Point{3, 3}) + " L" + svg_at(p + Point{3, 3}) + " M" + svg_at(p + Point{-3, 3}) +
+           " L" + svg_at(p + Point{3, -3}) + "\"/>";
 }
 
 std::string epochs_text(int64_t epochs) { return std::to_string(epochs) + (epochs == 1 ? " epoch" : " epochs"); }
@@ -54,8 +53,7 @@ double share(int64_t part, int64_t whole) { return whole == 0 ? 0 : static_cast<
 
 class Picture {
   public:
-    explicit Picture(const SearchHistory& history)
-        : history_(history), rungs_(rungs_of(history)), preferences_(preferences_of(history)) {
+    explicit Picture(const SearchHistory& history) : history_(history), rungs_(rungs_of(history)), preferences_(preferences_of(history)) {
         panel_bottom_ = panel_top + std::max(240.0, row_height * static_cast<double>(rungs_.size() + 4) - 40);
     }
 
@@ -63,14 +61,13 @@ class Picture {
         const std::string upper = trials() + survivors();  // both know where they end before the choices begin
         double y = panel_bottom_ + 96;
         const std::string lower = choices(y);
-        return open_picture(width, y, "search: " + search_title(history_), style) + words({margin, 38}, "name", search_title(history_)) +
-               words({margin, 60}, "", search_counts(history_)) + "\n" + upper + lower + "</svg>\n";
+        return open_picture(width, y, "search: " + search_title(history_), style) +
+               svg_words({margin, 38}, "name", search_title(history_)) + svg_words({margin, 60}, "", search_counts(history_)) + "\n" +
+               upper + lower + "</svg>\n";
     }
 
   private:
-    int64_t ended() const {
-        return static_cast<int64_t>(history_.trials.size()) - count_of(history_, TrialEvent::started);
-    }
+    int64_t ended() const { return static_cast<int64_t>(history_.trials.size()) - count_of(history_, TrialEvent::started); }
 
     /// How full the dot of a trial is that stopped after so many epochs.
     double fullness(int64_t epochs) const {
@@ -84,21 +81,22 @@ class Picture {
     std::string trials() const {
         double low = 100, high = 0;
         for (const TrialRecord* t : ranked(history_)) low = std::min(low, 100 - *t->error), high = std::max(high, 100 - *t->error);
-        std::string svg = words({margin, 96}, "figure", "Accuracy of each trial, in the order of their end");
-        if (low > high) return svg + words({history_left, panel_top + 40}, "", "No trial has reported an accuracy and ended yet.") + "\n";
+        std::string svg = svg_words({margin, 96}, "figure", "Accuracy of each trial, in the order of their end");
+        if (low > high)
+            return svg + svg_words({history_left, panel_top + 40}, "", "No trial has reported an accuracy and ended yet.") + "\n";
         const Axis y = round_axis(low, high, 5, panel_bottom_, panel_top);
         Axis x = round_axis(0, static_cast<double>(ended()), 6, history_left, history_right);
         x.high = static_cast<double>(std::max<int64_t>(ended(), 1));
         for (const double tick : y.ticks())
             svg += line("faint", {history_left, y.at(tick)}, {history_right, y.at(tick)}) +
-                   words({history_left - 8, y.at(tick) + 4}, "small end", fixed(tick, y.digits()) + " %");
+                   svg_words({history_left - 8, y.at(tick) + 4}, "small end", fixed(tick, y.digits()) + " %");
         const double floor = panel_bottom_ + 28;  // below a strip for trials without a score
         svg += line("line", {history_left, floor}, {history_right, floor});
         x.step = std::max(1.0, x.step);
         for (double tick = 0; tick <= x.high; tick += x.step)
             svg += line("line", {x.at(tick), floor}, {x.at(tick), floor + 4}) +
-                   words({x.at(tick), floor + 18}, "small mid", fixed(tick, 0));
-        svg += words({(history_left + history_right) / 2, floor + 36}, "small mid", "trials ended") + "\n";
+                   svg_words({x.at(tick), floor + 18}, "small mid", fixed(tick, 0));
+        svg += svg_words({(history_left + history_right) / 2, floor + 36}, "small mid", "trials ended") + "\n";
         return svg + dots(x, y, floor - 12) + best_line(x, y);
     }
 
@@ -141,18 +139,18 @@ class Picture {
             if (t.state != TrialEvent::complete || !t.error || (!path.empty() && 100 - *t.error <= best)) continue;
             best = 100 - *t.error;
             winner = t.trial;
-            path += path.empty() ? "M" + at({x.at(order), y.at(best)}) : " H" + px(x.at(order)) + " V" + px(y.at(best));
+            path += path.empty() ? "M" + svg_at({x.at(order), y.at(best)}) : " H" + svg_px(x.at(order)) + " V" + svg_px(y.at(best));
         }
         if (path.empty()) return "";
-        return "<path class=\"best\" d=\"" + path + " H" + px(history_right) + "\"/>" +
-               words({history_right, 96}, "small end best", text("best: trial ", winner, ", ", fixed(best), " %")) + "\n";
+        return "<path class=\"best\" d=\"" + path + " H" + svg_px(history_right) + "\"/>" +
+               svg_words({history_right, 96}, "small end best", text("best: trial ", winner, ", ", fixed(best), " %")) + "\n";
     }
 
     // ---- survivors; it is the legend of the dots too
 
     std::string survivors() const {
         constexpr double bars = survivors_left + 88, longest = 112;
-        std::string svg = words({survivors_left - 6, 96}, "figure", "Survivors by rung");
+        std::string svg = svg_words({survivors_left - 6, 96}, "figure", "Survivors by rung");
         int64_t most = 1;
         for (const Rung& rung : rungs_) most = std::max(most, rung.reached);
         double y = panel_top + 10;
@@ -160,24 +158,25 @@ class Picture {
             const bool last = &rung == &rungs_.back();
             const double reached = longest * share(rung.reached, most), went = longest * share(rung.went_on, most);
             svg += last ? circle({survivors_left, y}, 5.4, "done") : circle({survivors_left, y}, 3.8, "stop", fullness(rung.epochs));
-            svg += words({survivors_left + 12, y + 4}, "small", epochs_text(rung.epochs));
+            svg += svg_words({survivors_left + 12, y + 4}, "small", epochs_text(rung.epochs));
             svg += bar({bars, y}, reached, 13, last ? "complete" : "reached") + bar({bars, y}, went, 13, "went");
-            svg += words({bars + reached + 8, y + 4}, "small",
-                         last ? text(rung.reached, " complete") : text(rung.went_on, " of ", rung.reached)) + "\n";
+            svg += svg_words({bars + reached + 8, y + 4}, "small",
+                             last ? text(rung.reached, " complete") : text(rung.went_on, " of ", rung.reached)) +
+                   "\n";
             y += row_height;
         }
         y += 10;
         const Point mark = {survivors_left, y};
-        const auto key = [&](Point p, const std::string& what) { return words(p + Point{12, 4}, "small", what); };
+        const auto key = [&](Point p, const std::string& what) { return svg_words(p + Point{12, 4}, "small", what); };
         svg += cross(mark) + key(mark, text(count_of(history_, TrialEvent::failed), " failed"));
         const Point next = mark + Point{88, 0};
-        svg += line("reject", next - Point{0, 4}, next + Point{0, 4}) +
-               key(next, text(count_of(history_, TrialEvent::rejected), " rejected"));
+        svg +=
+            line("reject", next - Point{0, 4}, next + Point{0, 4}) + key(next, text(count_of(history_, TrialEvent::rejected), " rejected"));
         const Point third = mark + Point{-5, row_height - 4};
         svg += line("best", third, third + Point{11, 0}) + key(third + Point{5, 0}, "best complete trial so far");
         const Point notes = third + Point{0, row_height + 6};
-        return svg + words(notes, "small", "Dot: a trial that was stopped there.") +
-               words(notes + Point{0, 17}, "small", "Bar: how many came so far; dark: went on.") + "\n";
+        return svg + svg_words(notes, "small", "Dot: a trial that was stopped there.") +
+               svg_words(notes + Point{0, 17}, "small", "Bar: how many came so far; dark: went on.") + "\n";
     }
 
     // ---- what the best tenth chose
@@ -187,26 +186,31 @@ class Picture {
     std::string cell(Point p, const Choice& c, const std::string& kind) const {
         const double best = share(c.among_best, preferences_.best), all = share(c.among_all, preferences_.all);
         const bool likely = preferences_.likely(c);
-        std::string svg = "<g><title>" + escaped(text(c.name, ": ", c.among_best, " of the best ", preferences_.best, ", ", c.among_all,
-                                                      " of all ", preferences_.all, ", chance ", number(c.chance))) +
+        std::string svg = "<g><title>" +
+                          escaped(text(c.name, ": ", c.among_best, " of the best ", preferences_.best, ", ", c.among_all, " of all ",
+                                       preferences_.all, ", chance ", number(c.chance))) +
                           "</title>";
-        if (likely) svg += box(p + Point{94, 0}, 204, row_height - 3, 5, "chosen");
+        if (likely) svg += svg_box(p + Point{94, 0}, 204, row_height - 3, 5, "chosen");
         svg += bar(p, bar_length, 9, "track") + bar(p, bar_length * best, 9, kind + (likely ? "" : " weak"));
         svg += line("all", p + Point{bar_length * all, -7}, p + Point{bar_length * all, 7});
-        return svg + words(p + Point{bar_length + 8, 4}, likely ? "small figure" : "small",
-                           fixed(100 * best, 0) + " %" + (preferences_.certain(c) ? " **" : likely ? " *" : "")) +
+        return svg +
+               svg_words(p + Point{bar_length + 8, 4}, likely ? "small figure" : "small",
+                         fixed(100 * best, 0) + " %" +
+                             (preferences_.certain(c) ? " **"
+                              : likely                ? " *"
+                                                      : "")) +
                "</g>";
     }
 
     /// Moves `y` to the picture's end.
     std::string choices(double& y) const {
-        std::string svg = words({margin, y}, "figure", "What the best tenth chose");
+        std::string svg = svg_words({margin, y}, "figure", "What the best tenth chose");
         if (preferences_.all == 0) {
             y += 50;
-            return svg + words({margin, y - 22}, "", "No trial is complete or stopped yet.") + "\n";
+            return svg + svg_words({margin, y - 22}, "", "No trial is complete or stopped yet.") + "\n";
         }
         const auto head = [&](size_t i, const std::string& classes, const std::string& what) {
-            return words({column_left + column * static_cast<double>(i), y}, "head " + classes, what);
+            return svg_words({column_left + column * static_cast<double>(i), y}, "head " + classes, what);
         };
         int target = -1;
         std::vector<std::string> networks;  // that the columns stand for
@@ -233,7 +237,7 @@ class Picture {
                     networks = names;
                 }
                 y += row_height;
-                if (first == 0) svg += words({margin, y - 2}, "", where(p));
+                if (first == 0) svg += svg_words({margin, y - 2}, "", where(p));
                 for (size_t i = first; i < last; ++i)
                     svg += cell({column_left + column * static_cast<double>(i - first), y - 6}, p.choices[i],
                                 edge ? "f-" + p.choices[i].name : "f-network");
@@ -241,7 +245,7 @@ class Picture {
             }
         }
         y += 20;
-        for (const std::string& note : notes()) svg += words({margin, y += 18}, "small", note);
+        for (const std::string& note : notes()) svg += svg_words({margin, y += 18}, "small", note);
         y += 24;
         return svg + "\n";
     }

@@ -6,7 +6,7 @@
 
 #include "base_csv.h"
 #include "base_error.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 
 namespace distill {
 namespace {
@@ -17,9 +17,7 @@ bool parse_whole(const std::string& text, T& value) {
     return error == std::errc() && end == text.data() + text.size();
 }
 
-bool fits(double value, const Range& range) {
-    return value <= range.high && (range.open ? value > range.low : value >= range.low);
-}
+bool fits(double value, const Range& range) { return value <= range.high && (range.open ? value > range.low : value >= range.low); }
 
 std::string described(const char* kind, const Range& range) {
     const Range any;
@@ -61,13 +59,14 @@ TableOption option_of(const std::string& type, const std::string& expected, cons
 
 template <class T>
 TableOption whole(T& value, const Range& range, const std::string& help) {
-    return option_of("INT", described("a whole number", range), help, [&value] { return std::to_string(value); },
-                     integer_setter(value, range));
+    return option_of(
+        "INT", described("a whole number", range), help, [&value] { return std::to_string(value); }, integer_setter(value, range));
 }
 
 TableOption truth(bool& value, const std::string& help) {
-    return option_of("on|off", "on or off", help, [&value] { return value ? "on" : "off"; },
-                     [&value](const std::string& s) { return value = s == "on", s == "on" || s == "off"; });
+    return option_of(
+        "on|off", "on or off", help, [&value] { return value ? "on" : "off"; },
+        [&value](const std::string& s) { return value = s == "on", s == "on" || s == "off"; });
 }
 
 }  // namespace
@@ -86,7 +85,8 @@ TableOption& OptionTable::bind(const std::string& flag, TableOption option) {
 }
 
 TableOption& OptionTable::add(const std::string& flag, std::string& value, const std::string& help) {
-    return bind(flag, option_of("TEXT", "text", help, [&value] { return value; }, [&value](const std::string& s) { return value = s, true; }));
+    return bind(flag, option_of(
+                          "TEXT", "text", help, [&value] { return value; }, [&value](const std::string& s) { return value = s, true; }));
 }
 TableOption& OptionTable::add(const std::string& flag, int& value, Range range, const std::string& help) {
     return bind(flag, whole(value, range, help));
@@ -98,30 +98,34 @@ TableOption& OptionTable::add(const std::string& flag, uint64_t& value, const st
     return bind(flag, whole(value, Range{0}, help));
 }
 TableOption& OptionTable::add(const std::string& flag, double& value, Range range, const std::string& help) {
-    return bind(flag, option_of("NUMBER", described("a number", range), help, [&value] { return number(value); },
-                                [&value, range](const std::string& s) { return parse_real(s, range, value); }));
+    return bind(flag, option_of(
+                          "NUMBER", described("a number", range), help, [&value] { return number(value); },
+                          [&value, range](const std::string& s) { return parse_real(s, range, value); }));
 }
 TableOption& OptionTable::add(const std::string& flag, std::optional<double>& value, Range range, const std::string& help) {
-    return bind(flag, option_of("NUMBER", "auto, or " + described("a number", range), help,
-                                [&value] { return value ? number(*value) : "auto"; },
-                                [&value, range](const std::string& s) {
-                                    if (s == "auto") return value.reset(), true;
-                                    double parsed;
-                                    return parse_real(s, range, parsed) && (value = parsed, true);
-                                }))
+    return bind(flag, option_of(
+                          "NUMBER", "auto, or " + described("a number", range), help, [&value] { return value ? number(*value) : "auto"; },
+                          [&value, range](const std::string& s) {
+                              if (s == "auto") return value.reset(), true;
+                              double parsed;
+                              return parse_real(s, range, parsed) && (value = parsed, true);
+                          }))
         .open("auto");
 }
 TableOption& OptionTable::add(const std::string& flag, std::string& value, const std::vector<std::string>& choices,
                               const std::string& help) {
-    TableOption option = option_of(joined(choices, "|"), "one of " + joined(choices), help, [&value] { return value; },
-                                   [&value, choices](const std::string& s) {
-                                       if (std::find(choices.begin(), choices.end(), s) == choices.end()) return false;
-                                       return value = s, true;
-                                   });
+    TableOption option = option_of(
+        joined(choices, "|"), "one of " + joined(choices), help, [&value] { return value; },
+        [&value, choices](const std::string& s) {
+            if (std::find(choices.begin(), choices.end(), s) == choices.end()) return false;
+            return value = s, true;
+        });
     option.choices = choices;
     return bind(flag, std::move(option));
 }
-TableOption& OptionTable::add_on_off(const std::string& flag, bool& value, const std::string& help) { return bind(flag, truth(value, help)); }
+TableOption& OptionTable::add_on_off(const std::string& flag, bool& value, const std::string& help) {
+    return bind(flag, truth(value, help));
+}
 TableOption& OptionTable::add_switch(const std::string& flag, bool& value, const std::string& help) {
     TableOption& option = bind(flag, truth(value, help));
     option.is_switch = true;
@@ -134,7 +138,8 @@ void OptionTable::attach(CLI::App& app) {
             if (!set_all(set, words.back())) input_error(flag, ": found '", words.back(), "', expected ", expected);
             return true;
         };
-        o.on_line = o.is_switch ? app.add_flag_callback(o.flag, [set = o.set] { set_all(set, "on"); }, o.help)
+        o.on_line = o.is_switch ? app.add_flag_callback(
+                                      o.flag, [set = o.set] { set_all(set, "on"); }, o.help)
                                 : app.add_option(o.flag, parse, o.help);
         if (!o.is_switch) o.on_line->type_name(o.type)->default_str(o.get())->expected(1)->take_last();
         if (o.is_required) o.on_line->required();
@@ -150,9 +155,7 @@ const TableOption& OptionTable::at(const std::string& name) const {
         if (o.name == name) return o;
     failure("OptionTable: no option '", name, "'");
 }
-TableOption& OptionTable::at(const std::string& name) {
-    return const_cast<TableOption&>(static_cast<const OptionTable&>(*this).at(name));
-}
+TableOption& OptionTable::at(const std::string& name) { return const_cast<TableOption&>(static_cast<const OptionTable&>(*this).at(name)); }
 
 void OptionTable::set(const std::string& name, const std::string& text_value, const std::string& origin, bool even_if_given) {
     if (!has(name)) input_error(origin, ": option '", name, "' is none of this subcommand's; was it written by another subcommand?");

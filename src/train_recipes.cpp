@@ -1,8 +1,7 @@
 #include "train_recipes.h"
 
-#include "base_csv.h"
 #include "base_error.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 
 namespace distill {
 namespace {
@@ -47,38 +46,6 @@ std::vector<std::string> recipe_names() {
     std::vector<std::string> names;
     for (const Recipe& recipe : recipes()) names.emplace_back(recipe.name);
     return names;
-}
-
-Options options_of(const Recipe& r) {
-    Options o;
-    o.recipe = r.name;
-    o.epochs = r.epochs;
-    o.lr_steps = r.lr_steps;
-    o.lr = r.lr;
-    o.batch = r.batch;
-    o.nesterov = r.nesterov;
-    o.drop_last = r.drop_last;
-    o.crop_pad = r.crop_pad;
-    o.normalize_auto = r.normalize;
-    return o;
-}
-
-void set_recipe(OptionTable& t, Options& o, const Recipe& r, const std::string& method, const std::string& origin) {
-    const auto on = [](bool value) { return value ? "on" : "off"; };
-    const Options all;  // momentum and decay are everybody's
-    if (t.has("recipe")) t.set("recipe", r.name, origin);
-    t.set("epochs", std::to_string(r.epochs), origin);
-    t.set("batch", std::to_string(r.batch), origin);
-    t.set("lr", number(r.lr), origin);
-    t.set("lr-steps", r.lr_steps, origin);
-    t.set("momentum", number(all.momentum), origin);
-    t.set("weight-decay", number(all.weight_decay), origin);
-    t.set("nesterov", on(r.nesterov), origin);
-    t.set("drop-last", on(r.drop_last), origin);
-    t.set("crop-pad", r.crop_pad, origin);
-    o.normalize_auto = r.normalize;
-    for (const Recipe::Weight& w : r.weights)
-        if (w.method == method && t.has(w.option)) t.set(w.option, w.value, origin);
 }
 
 }  // namespace distill

@@ -20,6 +20,7 @@ namespace distill::testing {
 
 Command::Command(const TempFolder& folder, const std::string& line)
     : out_(::memfd_create("stdout", MFD_CLOEXEC)), err_(::memfd_create("stderr", MFD_CLOEXEC)) {
+    require_no_kernels("starts the program");
     std::vector<std::string> words{(fs::read_symlink("/proc/self/exe").parent_path() / "distill").string()};
     std::istringstream in(line);
     for (std::string word; in >> word;) words.push_back(word);
@@ -58,7 +59,8 @@ bool Command::running() {
 }
 
 Ended Command::wait() {
-    while (child_ >= 0 && ::waitpid(child_, &status_, 0) < 0 && errno == EINTR) {}
+    while (child_ >= 0 && ::waitpid(child_, &status_, 0) < 0 && errno == EINTR) {
+    }
     child_ = -1;
     return {WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_), taken(out_), taken(err_)};
 }

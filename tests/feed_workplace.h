@@ -6,6 +6,7 @@
 #include "base_safetensors.h"
 #include "core_backend.h"
 #include "data_synth.h"
+#include "device.h"
 #include "net_table.h"
 #include "testing.h"
 
@@ -25,10 +26,12 @@ struct FeedWorkplace : TempFolder {
         Parameters parameters(*backend, false);
         make_network(network, classes, parameters);
         parameters.allocate(seed);
-        write_safetensors(path() / (name + ".safetensors"),
-                          {parameters.to_file(),
-                           {{"network", network}, {"classes", std::to_string(classes)}, {"dataset", "s"}, {"normalization", "none"},
-                            {"seed", std::to_string(seed)}}});
+        write_safetensors(path() / (name + ".safetensors"), {parameters.to_file(),
+                                                             {{"network", network},
+                                                              {"classes", std::to_string(classes)},
+                                                              {"dataset", "s"},
+                                                              {"normalization", "none"},
+                                                              {"seed", std::to_string(seed)}}});
     }
 };
 

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "base_csv.h"
+#include "core_philox.h"
 #include "data_loader.h"
 #include "net_parameters.h"
-#include "core_philox.h"
 #include "testing.h"
 
 namespace distill::testing {
@@ -39,11 +39,16 @@ inline WeightFile golden_weights(const Parameters& p, const std::string& prefix,
     file.tensors = p.to_file(prefix);
     for (auto& [name, tensor] : file.tensors) {
         double centre = 0, spread = 1;
-        if (ends(name, ".running_mean")) spread = teacher ? 0.1 : 0;
-        else if (ends(name, ".running_var")) centre = teacher ? 4 : 1, spread = teacher ? 0.8 : 0;
-        else if (ends(name, ".bias")) spread = 0.1;
-        else if (tensor.shape.size() == 1) centre = 1, spread = 0.2;
-        else spread = std::sqrt(6.0 / (static_cast<double>(tensor.data.size()) / static_cast<double>(tensor.shape[0])));  // fan in
+        if (ends(name, ".running_mean"))
+            spread = teacher ? 0.1 : 0;
+        else if (ends(name, ".running_var"))
+            centre = teacher ? 4 : 1, spread = teacher ? 0.8 : 0;
+        else if (ends(name, ".bias"))
+            spread = 0.1;
+        else if (tensor.shape.size() == 1)
+            centre = 1, spread = 0.2;
+        else
+            spread = std::sqrt(6.0 / (static_cast<double>(tensor.data.size()) / static_cast<double>(tensor.shape[0])));  // fan in
         for (size_t i = 0; i < tensor.data.size(); ++i)
             tensor.data[i] = static_cast<float>(centre + spread * golden_value(seen_as + name, i));
     }

@@ -4,7 +4,7 @@
 #ifdef DISTILL_CUDA
 #include <memory>
 
-#include "core_backend.h"
+#include "device.h"
 #include "testing.h"
 
 namespace distill::testing {

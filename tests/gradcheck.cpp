@@ -10,6 +10,7 @@
 #include "base_error.h"
 #include "core_philox.h"
 #include "cpu_backend.h"
+#include "device.h"
 
 namespace distill::testing {
 namespace {

@@ -10,9 +10,9 @@
 namespace {
 
 struct Tally {
-    const char* running = "";  ///< name of the case under way
+    const char *running = "", *suite = "";                   ///< name of the case under way, and its suite
     std::vector<std::pair<std::string, std::string>> skips;  ///< case, reason
-    bool skipped = false;  ///< the running case has called skip()
+    bool skipped = false;                                    ///< the running case has called skip()
     int passed = 0, failed = 0, skips_counted = 0;
 };
 
@@ -26,6 +26,7 @@ struct Counter : doctest::IReporter {
     explicit Counter(const doctest::ContextOptions&) {}
     void test_case_start(const doctest::TestCaseData& data) override {
         tally().running = data.m_name;
+        tally().suite = data.m_test_suite;
         tally().skipped = false;
     }
     void test_case_end(const doctest::CurrentTestCaseStats& stats) override {
@@ -52,6 +53,14 @@ void distill::testing::skip(const std::string& reason) {
     t.skipped = true;
     std::pair<std::string, std::string> entry(t.running, reason);
     if (t.skips.empty() || t.skips.back() != entry) t.skips.push_back(std::move(entry));  // once, not once a subcase
+}
+
+void distill::testing::require_no_kernels(const std::string& why) {
+    const std::string name = tally().running, suite = tally().suite;
+    if (suite == "no kernels" || name.compare(0, 6, "slow: ") == 0) return;
+    throw std::logic_error("test case '" + name + "' " + why +
+                           ": put it between TEST_SUITE_BEGIN(\"no kernels\") and TEST_SUITE_END(), or " +
+                           "give it * doctest::test_suite(\"no kernels\"), so that `make test-emulated` leaves it out");
 }
 
 int main(int argc, char** argv) {

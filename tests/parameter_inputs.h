@@ -31,7 +31,8 @@ inline std::vector<std::string> trainable_names(const Parameters& p) {
 
 /// Sets the parameters `names` to in[first], in[first + 1], … and, while a tape records, hands their gradients to those inputs. Call
 /// it before the module runs; the tape keeps `p`.
-inline void bind_parameters(const std::shared_ptr<Parameters>& kept, const std::vector<std::string>& names, const Inputs& in, size_t first) {
+inline void bind_parameters(const std::shared_ptr<Parameters>& kept, const std::vector<std::string>& names, const Inputs& in,
+                            size_t first) {
     Parameters& p = *kept;
     REQUIRE(in.size() == first + names.size());
     WeightFile file;

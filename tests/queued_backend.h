@@ -39,9 +39,9 @@ class QueuedBackend final : public CpuBackend {
     void batchnorm_backward(const BatchNormShape&, const BatchNormBackward&) override;
     void gemm(const GemmShape&, const float* a, const float* b, float* c) override;
 
-    std::vector<size_t> captured;      ///< pieces of work in each capture so far
-    std::vector<size_t> step_queued;   ///< pieces queued (a replay is one) from one pace() to the next
-    size_t queued = 0;                 ///< … so far
+    std::vector<size_t> captured;     ///< pieces of work in each capture so far
+    std::vector<size_t> step_queued;  ///< pieces queued (a replay is one) from one pace() to the next
+    size_t queued = 0;                ///< … so far
 
   private:
     struct Item {

@@ -23,8 +23,8 @@ struct FinishedRun {
     }
     void write(const fs::path& folder) const {
         std::vector<std::pair<std::string, std::string>> rows = {
-            {"method", method}, {"dataset", dataset}, {"student", student}, {"teacher", teacher}, {"id", id}, {"epochs", "2"},
-            {"batch", "128"}, {"lr", "0.1"}, {"seed", std::to_string(seed)}, {"info.test_images", "1000"}};
+            {"method", method}, {"dataset", dataset}, {"student", student}, {"teacher", teacher},           {"id", id},
+            {"epochs", "2"},    {"batch", "128"},     {"lr", "0.1"},        {"seed", std::to_string(seed)}, {"info.test_images", "1000"}};
         std::string config = "option,value\n";
         for (const auto& [option, value] : rows) {
             std::string now = value;
@@ -37,8 +37,8 @@ struct FinishedRun {
         put_file(folder / "config.csv", config);
         put_file(folder / "epochs.csv", text("epoch,train_loss,test_acc\n0,2,50\n1,1,", last, '\n'));
         put_file(folder / "result.csv",
-                 text("id,dataset,teacher,student,method,seed,last,best,best_epoch,seconds,device,precision,commit\n", quoted(id), ',', dataset,
-                      ',', teacher, ',', student, ',', method, ',', seed, ',', last, ',', last, ",1,60,cpu,fp32,abc\n"));
+                 text("id,dataset,teacher,student,method,seed,last,best,best_epoch,seconds,device,precision,commit\n", quoted(id), ',',
+                      dataset, ',', teacher, ',', student, ',', method, ',', seed, ',', last, ',', last, ",1,60,cpu,fp32,abc\n"));
     }
     /// Seeds 0, 1, … with these accuracies, in s0, s1, ….
     void write_seeds(const fs::path& folder, const std::vector<double>& accuracies) const {

@@ -10,6 +10,7 @@
 #include "base_csv.h"
 #include "core_backend.h"
 #include "data_synth.h"
+#include "device.h"
 #include "method_kd.h"
 #include "method_reviewkd.h"
 #include "method_supervised.h"

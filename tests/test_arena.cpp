@@ -8,6 +8,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 class HostArena final : public Arena {
@@ -169,3 +171,5 @@ TEST_CASE("arena: what is handed out in a capture is recycled there and then kep
     CHECK(next(arena) == side);
     CHECK(arena.system_allocations() == allocations + 1);
 }
+
+TEST_SUITE_END();

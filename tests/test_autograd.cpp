@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core_philox.h"
+#include "device.h"
 #include "gradcheck.h"
 #include "launch_kernels.h"
 #include "ops.h"
@@ -106,35 +107,16 @@ OpCase random_graph(uint64_t seed) {
                     const auto pick = [&] { return values[recent + below(values.size() - recent)]; };
                     const Var a = pick(), b = pick();
                     switch (below(11)) {
-                        case 0:
-                            values.push_back(tanh(a));
-                            break;
-                        case 1:
-                            values.push_back(sigmoid(a));
-                            break;
-                        case 2:
-                            values.push_back(mul(a, b));
-                            break;
-                        case 3:
-                            values.push_back(scale(a, 0.7f));
-                            break;
-                        case 4:
-                            values.push_back(softmax(a));
-                            break;
-                        case 5:
-                            values.push_back(concat_channels(slice_channels(a, 2, 2), slice_channels(b, 0, 2)));
-                            break;
-                        case 6:
-                            values.push_back(mul_channel(a, b, 3));
-                            break;
-                        case 7:
-                            values.push_back(l2_normalize(a));
-                            break;
-                        case 8:
-                            values.push_back(avg_pool(a, {3, 1, 1}));
-                            break;
-                        default:
-                            values.push_back(add(a, b));
+                        case 0: values.push_back(tanh(a)); break;
+                        case 1: values.push_back(sigmoid(a)); break;
+                        case 2: values.push_back(mul(a, b)); break;
+                        case 3: values.push_back(scale(a, 0.7f)); break;
+                        case 4: values.push_back(softmax(a)); break;
+                        case 5: values.push_back(concat_channels(slice_channels(a, 2, 2), slice_channels(b, 0, 2))); break;
+                        case 6: values.push_back(mul_channel(a, b, 3)); break;
+                        case 7: values.push_back(l2_normalize(a)); break;
+                        case 8: values.push_back(avg_pool(a, {3, 1, 1})); break;
+                        default: values.push_back(add(a, b));
                     }
                 }
                 Var sum = add(in[0], in[1]);

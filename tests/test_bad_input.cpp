@@ -10,10 +10,13 @@
 #include "complaints.h"
 #include "core_backend.h"
 #include "data_synth.h"
+#include "device.h"
 #include "net_table.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -280,8 +283,9 @@ TEST_CASE("bad input: a disk that fills up ends a search, and is no trial's faul
     const Workplace folder;
     const SmallDisk disk(folder / "disk", "size=96k");
     if (!disk) return;
-    const std::string search = "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8 --epochs 1 --batch 25 --alone-batch 25 "
-                               "--trials 1 --retrain-seeds 1 --best 1 --threads 1 --quiet ";
+    const std::string search =
+        "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8 --epochs 1 --batch 25 --alone-batch 25 "
+        "--trials 1 --retrain-seeds 1 --best 1 --threads 1 --quiet ";
     const Ended end = run(folder, search + "--run disk/g");
     CAPTURE(end.err);
     CHECK(end.code == 1);
@@ -337,3 +341,5 @@ TEST_CASE("bad input: --device cuda without a GPU") {
     check_rejected(folder, "eval --net resnet8 --dataset s --init resnet8.safetensors --device cuda", {"--device cuda", "--device cpu"});
     check_rejected(folder, "bench train --net resnet8 --device cuda", {"--device cuda", "--device cpu"});
 }
+
+TEST_SUITE_END();

@@ -184,14 +184,18 @@ TEST_CASE("bf16: training steps stay near the float ones, the loss falls alike, 
             Teacher teacher(on, o, 10);
             for (int pass = 0; pass < 10; ++pass) teacher.network().forward(batch_on(on, 32, 16).images, Mode::train);
             std::unique_ptr<Method> m;
-            if (method == "train") m = std::make_unique<Supervised>(setting(on, 10), o);
-            else if (method == "kd") m = std::make_unique<KnowledgeDistillation>(setting(on, 10, {&teacher}), o, KdOptions());
-            else m = std::make_unique<ReviewKD>(setting(on, 10, {&teacher}), o, review);
+            if (method == "train")
+                m = std::make_unique<Supervised>(setting(on, 10), o);
+            else if (method == "kd")
+                m = std::make_unique<KnowledgeDistillation>(setting(on, 10, {&teacher}), o, KdOptions());
+            else
+                m = std::make_unique<ReviewKD>(setting(on, 10, {&teacher}), o, review);
             return train(on, *m, 20);
         };
         const Trained whole = run(cpu()), half = run(*backend);
-        MESSAGE(method, ": logits ", distance(half.logits, whole.logits), ", gradients ", distance(half.gradients, whole.gradients), ", loss ",
-                half.losses.front(), " to ", half.losses.back(), ", in float ", whole.losses.front(), " to ", whole.losses.back());
+        MESSAGE(method, ": logits ", distance(half.logits, whole.logits), ", gradients ", distance(half.gradients, whole.gradients),
+                ", loss ", half.losses.front(), " to ", half.losses.back(), ", in float ", whole.losses.front(), " to ",
+                whole.losses.back());
         CHECK(distance(half.logits, whole.logits) < 0.03);
         // Rounding moves a few units across their ReLU's kink. PyTorch's autocast moves resnet20's gradient by 0.30, too.
         CHECK(distance(half.gradients, whole.gradients) < 0.4);

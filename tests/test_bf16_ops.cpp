@@ -1,6 +1,7 @@
 // --precision bf16: each operation on rounded maps beside the same in float; types and casts; gradients that meet.
 #include <cmath>
 
+#include "device.h"
 #include "gradcheck.h"
 #include "ops.h"
 
@@ -24,14 +25,14 @@ std::vector<OpCase> map_cases() {
         };
         op("relu", {x}, [](const Inputs& in) { return relu(in[0]); });
         op("leaky_relu", {x}, [](const Inputs& in) { return leaky_relu(in[0], 0.1f); });
-        op("sigmoid", {x}, [](const Inputs& in) { return sigmoid(in[0]); }, from_result);
-        op("tanh", {x}, [](const Inputs& in) { return distill::tanh(in[0]); }, from_result);
+        op(
+            "sigmoid", {x}, [](const Inputs& in) { return sigmoid(in[0]); }, from_result);
+        op(
+            "tanh", {x}, [](const Inputs& in) { return distill::tanh(in[0]); }, from_result);
         op("add", {x, y}, [](const Inputs& in) { return add(in[0], in[1]); });
         op("mul", {x, y}, [](const Inputs& in) { return mul(in[0], in[1]); });
         op("scale", {x}, [](const Inputs& in) { return scale(in[0], 0.3f); });
-        op("dropout", {x}, [](const Inputs& in) {
-            return dropout(in[0], 0.4f, 7, Tensor::from_host(in[0].backend(), {}, {3}));
-        });
+        op("dropout", {x}, [](const Inputs& in) { return dropout(in[0], 0.4f, 7, Tensor::from_host(in[0].backend(), {}, {3})); });
         op("add_bias", {x, bias}, [](const Inputs& in) { return add_bias(in[0], in[1]); });
         op("concat_channels", {x, y}, [](const Inputs& in) { return concat_channels(in[0], in[1]); });
         op("slice_channels", {x}, [](const Inputs& in) { return slice_channels(in[0], 1, 2); });
@@ -44,7 +45,8 @@ std::vector<OpCase> map_cases() {
         op("global_avg_pool", {x}, [](const Inputs& in) { return global_avg_pool(in[0]); });
         op("resize_nearest", {x}, [](const Inputs& in) { return resize_nearest(in[0], 11, 7); });
         op("subsample", {x}, [](const Inputs& in) { return subsample(in[0], 2); });
-        op("l2_normalize", {x}, [](const Inputs& in) { return l2_normalize(in[0]); }, from_result);
+        op(
+            "l2_normalize", {x}, [](const Inputs& in) { return l2_normalize(in[0]); }, from_result);
         op("mse", {x, y}, [](const Inputs& in) { return mse(in[0], in[1]); });
         op("l1", {x, y}, [](const Inputs& in) { return l1(in[0], in[1]); });
         op("mean", {x}, [](const Inputs& in) { return mean(in[0]); });
@@ -74,10 +76,16 @@ std::vector<OpCase> float_cases() {
     return {{"linear", {x, w, uniform_input("bias", {1, 1, 1, 7})}, [](const Inputs& in) { return linear(in[0], in[1], in[2]); }, order},
             {"softmax", {x}, [](const Inputs& in) { return softmax(in[0]); }, order},
             {"log_softmax", {x}, [](const Inputs& in) { return log_softmax(in[0]); }, order},
-            {"cross_entropy", {x},
-             [](const Inputs& in) { return cross_entropy(in[0], labels_on(in[0].backend(), {1, 9, 0, 4, 4, 7})); }, order},
-            {"kl_divergence", {x, without_gradient(as_map(uniform_input("teacher", {6, 1, 1, 10})))},
-             [](const Inputs& in) { return kl_divergence(in[0], in[1].value(), 4); }, order}};
+            {"cross_entropy",
+             {x},
+             [](const Inputs& in) {
+                 return cross_entropy(in[0], labels_on(in[0].backend(), {1, 9, 0, 4, 4, 7}));
+             },
+             order},
+            {"kl_divergence",
+             {x, without_gradient(as_map(uniform_input("teacher", {6, 1, 1, 10})))},
+             [](const Inputs& in) { return kl_divergence(in[0], in[1].value(), 4); },
+             order}};
 }
 
 std::vector<OpCase> convolutions() {
@@ -88,9 +96,13 @@ std::vector<OpCase> convolutions() {
     };
     std::vector<OpCase> all;
     for (const Setting& s : {Setting{{4, 12, 12, 3}, {16, 3, 3, 3}, {1, 1, 1, 1, 1}, false},
-                             {{4, 8, 8, 16}, {32, 3, 3, 16}, {2, 2, 1, 1, 1}, false}, {{3, 8, 8, 16}, {32, 1, 1, 16}, {2, 2, 0, 0, 1}, true}, {{2, 7, 5, 20}, {6, 3, 3, 20}, {1, 1, 1, 1, 1}, true},
-                             {{2, 6, 6, 32}, {32, 3, 3, 1}, {1, 1, 1, 1, 32}, false}, {{2, 6, 6, 8}, {12, 3, 3, 4}, {1, 1, 1, 1, 2}, false},
-                             {{9, 1, 1, 64}, {64, 1, 1, 64}, {}, false}, {{2, 9, 9, 128}, {2, 1, 1, 128}, {}, true}}) {
+                             {{4, 8, 8, 16}, {32, 3, 3, 16}, {2, 2, 1, 1, 1}, false},
+                             {{3, 8, 8, 16}, {32, 1, 1, 16}, {2, 2, 0, 0, 1}, true},
+                             {{2, 7, 5, 20}, {6, 3, 3, 20}, {1, 1, 1, 1, 1}, true},
+                             {{2, 6, 6, 32}, {32, 3, 3, 1}, {1, 1, 1, 1, 32}, false},
+                             {{2, 6, 6, 8}, {12, 3, 3, 4}, {1, 1, 1, 1, 2}, false},
+                             {{9, 1, 1, 64}, {64, 1, 1, 64}, {}, false},
+                             {{2, 9, 9, 128}, {2, 1, 1, 128}, {}, true}}) {
         std::vector<HostTensor> in{as_map(uniform_input("conv x", s.x)), uniform_input("conv w", s.w)};
         if (s.bias) in.push_back(uniform_input("conv bias", {1, 1, 1, s.w.n}));
         // The bias is added to a result that was rounded already.

@@ -11,6 +11,8 @@
 using namespace distill;
 using distill::testing::TempFolder;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 Checkpoint sample() {
@@ -123,3 +125,5 @@ TEST_CASE("checkpoint: a missing file, and a folder that is not there") {
     CHECK(contains(complaint(folder / "nowhere"), "nowhere: cannot be read"));
     CHECK_THROWS_AS(write_checkpoint(folder / "no" / "c", sample()), InputError);
 }
+
+TEST_SUITE_END();

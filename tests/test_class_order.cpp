@@ -15,6 +15,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 constexpr const char* small = " --batch 20 --epochs 1 --threads 1 --quiet ";
@@ -180,3 +182,5 @@ TEST_CASE("normalize: six numbers of 1 are warned of, with what they are of 255"
     for (const char* good : {"none", "auto", "0.5,0.4,0.2,0.2,0.2,1.1", "0,0,0,255,255,255"})
         CHECK(run(folder, train + good + " --normalize " + good).out.find("warning") == std::string::npos);
 }
+
+TEST_SUITE_END();

@@ -21,10 +21,13 @@
 #include "core_dtype.h"
 #include "cpu_waiting_threads.h"
 #include "data_synth.h"
+#include "device.h"
 #include "train_progress.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -54,10 +57,37 @@ std::string after(const std::string& text, const std::string& before) {
 
 TEST_CASE("command line: every subcommand explains itself") {
     const TempFolder folder;
-    for (const char* line : {"", "train", "eval", "kd", "reviewkd", "info", "feed", "feed parallel", "feed sequential", "feed reconstruct",
-                             "feed sweep", "mhgd", "ktg", "ktg train", "ktg show", "report", "compare", "bench", "bench train", "bench kd",
-                             "bench reviewkd", "bench feed", "bench mhgd", "bench ktg", "bench several", "bench svd", "data", "data fetch",
-                             "data import", "data synth", "data info"}) {
+    for (const char* line : {"",
+                             "train",
+                             "eval",
+                             "kd",
+                             "reviewkd",
+                             "info",
+                             "feed",
+                             "feed parallel",
+                             "feed sequential",
+                             "feed reconstruct",
+                             "feed sweep",
+                             "mhgd",
+                             "ktg",
+                             "ktg train",
+                             "ktg show",
+                             "report",
+                             "compare",
+                             "bench",
+                             "bench train",
+                             "bench kd",
+                             "bench reviewkd",
+                             "bench feed",
+                             "bench mhgd",
+                             "bench ktg",
+                             "bench several",
+                             "bench svd",
+                             "data",
+                             "data fetch",
+                             "data import",
+                             "data synth",
+                             "data info"}) {
         CAPTURE(line);
         const Ended end = run(folder, line + std::string(" --help"));
         CHECK(end.code == 0);
@@ -70,7 +100,8 @@ TEST_CASE("command line: every subcommand explains itself") {
 
 TEST_CASE("command line: an unknown or missing subcommand lists those there are") {
     const TempFolder folder;
-    check_rejected(folder, "", {"a subcommand is missing", "data, train, kd, ", "reviewkd, feed, mhgd, ktg, eval, info, report, compare, bench"});
+    check_rejected(folder, "",
+                   {"a subcommand is missing", "data, train, kd, ", "reviewkd, feed, mhgd, ktg, eval, info, report, compare, bench"});
     check_rejected(folder, "trian --epochs 3", {"unknown subcommand 'trian'", "did you mean train?", "data, train, kd"});
     check_rejected(folder, "data improt x", {"data: unknown subcommand 'improt'", "did you mean import?", "fetch, import, synth, info"});
     check_rejected(folder, "data", {"data: a subcommand is missing", "fetch, import, synth, info", "distill data --help"});
@@ -168,7 +199,8 @@ TEST_CASE("command line: the resolved configuration prints first and is what con
         option = option->second.empty() || option->first == "method" || option->first.compare(0, 5, "info.") == 0 ? kept.erase(option)
                                                                                                                   : std::next(option);
     CHECK(printed == kept);
-    CHECK(says(end.out, {"note: --epochs 1 instead of 240: scaled --lr-steps 150,180,210 to none;", "epoch 1/1  loss", "runs/train-s-resnet8: last "}));
+    CHECK(says(end.out, {"note: --epochs 1 instead of 240: scaled --lr-steps 150,180,210 to none;", "epoch 1/1  loss",
+                         "runs/train-s-resnet8: last "}));
 
     CHECK(says(run(folder, "train" + one_epoch + "--run quiet").out, {"distill train", "quiet: last "}));
     CHECK(run(folder, "train" + one_epoch + "--run quieter").out.find("epoch 1/1") == std::string::npos);
@@ -377,7 +409,8 @@ TEST_CASE("command line: short turns are asked for, and nothing else about the s
         before = scheduling();
         taken = take_short_turns();
         after = scheduling();
-    }).join();
+    })
+        .join();
     if (before.policy != Scheduling::usual) return skip("the tests run under another scheduling policy than the usual one");
     CHECK(taken);
     CHECK(after.policy == before.policy);
@@ -434,3 +467,5 @@ TEST_CASE("command line: words for a shell are quoted where they must be") {
     CHECK(shell_word("$HOME") == "'$HOME'");
     CHECK(shell_word("") == "''");
 }
+
+TEST_SUITE_END();

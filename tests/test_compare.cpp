@@ -7,6 +7,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("compare: two folders of seeds: difference, interval, how many images, verdict, and the same as CSV") {
     const TempFolder folder;
     FinishedRun{"kd", "big"}.with("temperature", "4").write_seeds(folder / "kd", {60, 61, 62});
@@ -26,8 +28,8 @@ TEST_CASE("compare: two folders of seeds: difference, interval, how many images,
     CHECK(read_csv(folder / "c.csv").cell(0, "a_is_higher") == "does not hold");
 
     FinishedRun{"kd", "big"}.with("batch", "64").write_seeds(folder / "two", {60, 61});
-    CHECK(says(run(folder, "compare review two").out, {"note: beside the method, a has batch 128 (here 64)",
-                                                       "a is higher than b: not decided (fewer than 3 runs a side)"}));
+    CHECK(says(run(folder, "compare review two").out,
+               {"note: beside the method, a has batch 128 (here 64)", "a is higher than b: not decided (fewer than 3 runs a side)"}));
 }
 
 TEST_CASE("compare: what is no pair of experiments is refused") {
@@ -51,7 +53,8 @@ TEST_CASE("report: outputs that cannot be written, or are no report's, are refus
     put_file(folder / "empty.csv", "");
     const std::string report = "report runs --paper paper ";
     for (const std::string option : {"--csv ", "--html "}) {
-        check_rejected(folder, report + option + "precious.csv", {option + "precious.csv: is there and is no report’s", "name another file"});
+        check_rejected(folder, report + option + "precious.csv",
+                       {option + "precious.csv: is there and is no report’s", "name another file"});
         check_rejected(folder, report + option + "runs/a/config.csv", {"config.csv: is there and is no report’s"});
         check_rejected(folder, report + option + "runs", {"runs: is a folder"});
         check_rejected(folder, report + option + "gone/x", {"gone", "is not there; make it first"});
@@ -83,3 +86,5 @@ TEST_CASE("report: one torn run is told of, the others are reported; nothing but
         CHECK(says(shown, {"tin", "60.00", "all/torn/epochs.csv: row 3: found epoch 999, expected 2", "all/search"}));
     CHECK(read_csv(folder / "table.csv").rows.size() == 3);
 }
+
+TEST_SUITE_END();

@@ -6,6 +6,8 @@
 
 using namespace distill;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// What is said of a GPU; empty if it is taken.
@@ -41,3 +43,5 @@ TEST_CASE("compute capability: machine code runs within its major version, PTX o
     CHECK(refusal(103, "90 100f").empty());
     CHECK(!refusal(120, "90 100f").empty());
 }
+
+TEST_SUITE_END();

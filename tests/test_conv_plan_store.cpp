@@ -9,9 +9,12 @@
 #include "base_files.h"
 #include "complaints.h"
 #include "cpu_backend.h"
+#include "device.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -87,7 +90,7 @@ TEST_CASE("conv plans: through a file into another process") {
     const auto file = folder / "conv_plans.csv";
     ConvPlanStore first("Card 1", "cuDNN 9.1.0");
     save_conv_plans(first, file);
-    CHECK(!fs::exists(file));  // nothing chosen yet
+    CHECK(!fs::exists(file));      // nothing chosen yet
     load_conv_plans(first, file);  // nothing to load
 
     first.choose("forward x 1, with a comma", [] { return choice(3, {{2, 1}}, 0.5); });
@@ -243,3 +246,5 @@ TEST_CASE("conv plans: a process that starts anew finds what this machine chose 
     CHECK(later.plans.choices().empty());
     before ? ::setenv("XDG_CACHE_HOME", kept.c_str(), 1) : ::unsetenv("XDG_CACHE_HOME");
 }
+
+TEST_SUITE_END();

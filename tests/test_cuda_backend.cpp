@@ -10,6 +10,7 @@
 #include "base_error.h"
 #include "core_backend.h"
 #include "core_tensor.h"
+#include "device.h"
 #include "gpu_or_skip.h"
 #include "launch_kernels.h"
 #include "ops.h"
@@ -74,7 +75,7 @@ TEST_CASE("backend: cuda in a build without CUDA says so") {
 }
 
 #else
-#include "cuda_check.h"
+#include "gpu_status.h"
 
 namespace {
 

@@ -5,10 +5,13 @@
 
 #include "base_error.h"
 #include "core_philox.h"
+#include "core_tensor.h"
 #include "cpu_backend.h"
+#include "device.h"
 #include "testing.h"
 
 #ifdef DISTILL_EMULATE_GPU
+#include "cuda_emulated_backend.h"
 #include "gpu_emulation.h"
 #endif
 
@@ -90,9 +93,9 @@ Results run(Backend& backend, const Setting& s, const Results* given = nullptr) 
     const Tensor gamma = per_channel(values(4, s.channels, 1.5f)), beta = per_channel(values(5, s.channels));
     const Tensor running_mean = per_channel(values(6, s.channels)), running_var = per_channel(values(7, s.channels, 2));
     const Tensor mean(backend, vector), inverse_std(backend, vector), dgamma(backend, vector), dbeta(backend, vector);
-    backend.batchnorm_forward(shape, {x.data(), s.residual ? residual.data() : nullptr, gamma.data(), beta.data(), y.data(),
-                                      mean.data(), inverse_std.data(), s.running ? running_mean.data() : nullptr,
-                                      s.running ? running_var.data() : nullptr});
+    backend.batchnorm_forward(
+        shape, {x.data(), s.residual ? residual.data() : nullptr, gamma.data(), beta.data(), y.data(), mean.data(), inverse_std.data(),
+                s.running ? running_mean.data() : nullptr, s.running ? running_var.data() : nullptr});
     Results r{y.host(), mean.to_host(), inverse_std.to_host(), running_mean.to_host(), running_var.to_host(), {}, {}, {}, {}};
     const Map mask(backend, s, given ? given->y : r.y);
     const Tensor m = per_channel(given ? given->mean : r.mean), i = per_channel(given ? given->inverse_std : r.inverse_std);
@@ -118,8 +121,7 @@ void check_close(const std::string& what, const Host& found, const Host& expecte
 }
 
 void check_like_cpu(Backend& gpu, const Setting& s) {
-    const std::string name = text(s.rows, " rows of ", s.channels, s.type == DType::bf16 ? ", bfloat16" : ", float",
-                                  s.relu ? ", relu" : "",
+    const std::string name = text(s.rows, " rows of ", s.channels, s.type == DType::bf16 ? ", bfloat16" : ", float", s.relu ? ", relu" : "",
                                   s.residual ? ", residual" : "", s.running ? ", running" : "", ", offset ", s.offset);
     CAPTURE(name);
     CpuBackend cpu({0, Precision::fp32});

@@ -8,6 +8,8 @@
 #include "base_files.h"
 #include "core_conv_plan_store.h"
 #include "core_philox.h"
+#include "core_tensor.h"
+#include "device.h"
 #include "gpu_or_skip.h"
 #include "launch_conv_epilogue.h"
 #include "testing.h"
@@ -68,7 +70,7 @@ TEST_CASE("conv epilogue: bias, residual and ReLU in place, in float and bfloat1
 }
 
 #ifdef DISTILL_CUDA
-#include "cuda_check.h"
+#include "gpu_status.h"
 
 namespace {
 

@@ -4,7 +4,8 @@
 #include "base_files.h"
 #include "complaints.h"
 #include "core_streams.h"
-#include "cuda_check.h"
+#include "device.h"
+#include "gpu_status.h"
 #include "launch_kernels.h"
 #include "small_training.h"
 

@@ -3,6 +3,7 @@
 // it needs a driver's library; `make test-cudnn` lends the toolkit's stub of one. What changed from version to version: docs/cudnn.md.
 #ifdef DISTILL_CUDA
 #include "cudnn_graph.h"
+#include "device.h"
 
 #include <dlfcn.h>
 
@@ -38,7 +39,7 @@ struct Layer {
     Shape x, w;
     int stride, pad;
 };
-const Layer layers[] = {{"image", {128, 32, 32, 3}, {16, 3, 3, 3}, 1, 1},        {"3x3", {128, 32, 32, 16}, {16, 3, 3, 16}, 1, 1},
+const Layer layers[] = {{"image", {128, 32, 32, 3}, {16, 3, 3, 3}, 1, 1},          {"3x3", {128, 32, 32, 16}, {16, 3, 3, 16}, 1, 1},
                         {"3x3 stride 2", {128, 32, 32, 16}, {32, 3, 3, 16}, 2, 1}, {"1x1", {64, 8, 8, 64}, {256, 1, 1, 64}, 1, 0},
                         {"1x1 stride 2", {128, 16, 16, 32}, {64, 1, 1, 32}, 2, 0}, {"depthwise", {128, 16, 16, 32}, {32, 3, 3, 1}, 1, 1},
                         {"grouped 1x1", {128, 8, 8, 240}, {240, 1, 1, 80}, 1, 0},  {"to two maps", {64, 8, 8, 512}, {2, 1, 1, 512}, 1, 0},

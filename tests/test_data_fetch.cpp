@@ -12,6 +12,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// A small archive in the official layout: `records` images of class 7 in train.bin, one in test.bin.
@@ -139,3 +141,5 @@ TEST_CASE("subprocess: exit status, signal and last line of the errors come back
     CHECK(end.last_error == "last");
     CHECK(run_program({"sh", "-c", "kill -9 $$"}, "dash", false).code == 137);
 }
+
+TEST_SUITE_END();

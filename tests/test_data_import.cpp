@@ -26,6 +26,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// An image with something to compress: a gradient around `shade`.
@@ -85,7 +87,7 @@ void put_tiny_imagenet(const fs::path& from) {
     // The decoder goes by a file's content: PNGs under these names let a check tell one image from another, to the byte.
     for (int i = 0; i < 4; ++i) put_png(from / "val/images" / text("val_", i, ".JPEG"), 16, 16, 3, 10 * i);
     put_file(from / "val/val_annotations.txt",
-          "val_0.JPEG\tn1\t0\t1\t2\t3\nval_1.JPEG\tn3\t0\t1\t2\t3\r\nval_2.JPEG\tn1\t0\t1\t2\t3\nval_3.JPEG\tn2\t0\t0\t9\t9\n");
+             "val_0.JPEG\tn1\t0\t1\t2\t3\nval_1.JPEG\tn3\t0\t1\t2\t3\r\nval_2.JPEG\tn1\t0\t1\t2\t3\nval_3.JPEG\tn2\t0\t0\t9\t9\n");
 }
 
 std::string big_endian(uint32_t value) { return {char(value >> 24), char(value >> 16), char(value >> 8), char(value)}; }
@@ -481,3 +483,5 @@ TEST_CASE("data import: a disk that fills up is reported and leaves nothing") {
         CHECK(empty);
     }
 }
+
+TEST_SUITE_END();

@@ -12,6 +12,8 @@
 using namespace distill;
 using distill::testing::TempFolder;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// What a texture is, wherever it begins and whatever cast lies on it: mean absolute differences at small distances.
@@ -116,3 +118,5 @@ TEST_CASE("data synth: bad options are named and leave nothing") {
     rejects([](SynthOptions& o) { o.dataset = ""; });
     rejects([](SynthOptions& o) { o.dataset = "cifar10"; });
 }
+
+TEST_SUITE_END();

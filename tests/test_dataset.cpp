@@ -15,6 +15,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// A CIFAR record whose three planes are constant.
@@ -54,9 +56,9 @@ TEST_CASE("dataset: cifar10's five batches are read in order, with their statist
     CHECK(d.train.labels == std::vector<int32_t>{1, 2, 3, 4, 7, 8});
     CHECK(d.test.labels == std::vector<int32_t>{9, 0});
     CHECK(d.train.pixels.size() == 6 * 3072);
-    CHECK(d.train.pixels[4 * 3072] == 5);         // record 4, red
-    CHECK(d.train.pixels[4 * 3072 + 1024] == 10);  // green
-    CHECK(d.train.pixels[4 * 3072 + 2048] == 200); // blue
+    CHECK(d.train.pixels[4 * 3072] == 5);                          // record 4, red
+    CHECK(d.train.pixels[4 * 3072 + 1024] == 10);                  // green
+    CHECK(d.train.pixels[4 * 3072 + 2048] == 200);                 // blue
     CHECK(d.stats.mean[0] == doctest::Approx(3.5).epsilon(1e-6));  // 1 .. 6
     CHECK(d.stats.mean[1] == doctest::Approx(7.0).epsilon(1e-6));
     CHECK(d.stats.std[0] == doctest::Approx(std::sqrt(35.0 / 12)).epsilon(1e-6));
@@ -265,3 +267,5 @@ TEST_CASE("dataset: info prints counts, statistics and checksums as CSV") {
     for (int i = 0; i < 30; ++i) sums.add(&d.train.pixels[size_t(i) * 192], 64);
     CHECK(sums.result().std[1] == doctest::Approx(d.stats.std[1]).epsilon(1e-6));
 }
+
+TEST_SUITE_END();

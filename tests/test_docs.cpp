@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "base_files.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 #include "testing.h"
 
 namespace fs = std::filesystem;
 using namespace distill;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -213,3 +215,5 @@ TEST_CASE("paper: each method's header cites its section and its paper's arXiv i
             }
         }
 }
+
+TEST_SUITE_END();

@@ -182,6 +182,8 @@ TEST_CASE("factor transfer: the paraphraser learns, where the best constant answ
     CHECK(phase.last_loss() < 0.8 * rows.cell_number(0, "loss_paraphraser"));
 }
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("feed: a run's files, and one stage of a chain is the run with one teacher") {
     const Workplace folder;
     Ended end = run(folder, parallel + "--teachers a.safetensors,wide.safetensors --run two");
@@ -289,3 +291,5 @@ TEST_CASE("feed: bad input") {
     CHECK(end.code == 0);
     CHECK(says(end.out, {"warning: other.safetensors was trained with dataset cifar100, here it meets s"}));
 }
+
+TEST_SUITE_END();

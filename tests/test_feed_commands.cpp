@@ -16,6 +16,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// data/s: four textures of 16x16.
@@ -240,3 +242,5 @@ TEST_CASE("feed commands: bad input") {
     check_rejected(folder, sweep + two + "--resume --run nowhere", {"nowhere", "no sweep to resume"});
     check_rejected(folder, sweep + "--teachers a.safetensors --teacher-min 100", {"a.safetensors", "--teacher-min"});
 }
+
+TEST_SUITE_END();

@@ -99,6 +99,8 @@ TEST_CASE("reconstruct: a decoder learns, its own map better than a stranger's")
     CHECK(errors[1] < errors[0]);
 }
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("reconstruct: a row for each student and teacher; interrupted anywhere, the same rows") {
     const FeedWorkplace folder;
     fs::create_directories(folder / "several/s0");
@@ -169,3 +171,5 @@ TEST_CASE("reconstruct: bad input") {
     CHECK(read_csv(folder / "said/reconstruct.csv").cell(0, "method") == "silent");
     check_rejected(folder, "feed parallel --resume --run said", {"said", "feed reconstruct"});
 }
+
+TEST_SUITE_END();

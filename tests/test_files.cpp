@@ -9,6 +9,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("files: writers of one file at the same time do not mix, and leave nothing beside it") {
     const TempFolder folder;
     const fs::path file = folder / "plans.csv";
@@ -40,3 +42,5 @@ TEST_CASE("files: writers of one file at the same time do not mix, and leave not
     CHECK(read_file(folder / "plans.csv.tmp") == "the user's own");
     CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 2);
 }
+
+TEST_SUITE_END();

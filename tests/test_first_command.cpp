@@ -8,7 +8,7 @@
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 #include "testing.h"
 
 namespace fs = std::filesystem;
@@ -48,8 +48,8 @@ struct Rehearsal : TempFolder {
 
 TEST_CASE("make: distill is built from its sources, whatever link is there") {
     const TempFolder folder;
-    const std::string make = "env -u MAKEFLAGS -u MAKELEVEL make -n -C '" + project().string() + "' CUDA=0 BUILD='" + folder.path().string() +
-                             "' distill > '" + (folder / "said").string() + "'";
+    const std::string make = "env -u MAKEFLAGS -u MAKELEVEL make -n -C '" + project().string() + "' CUDA=0 BUILD='" +
+                             folder.path().string() + "' distill > '" + (folder / "said").string() + "'";
     REQUIRE(status_of(make) == 0);
     const std::string said = read_file(folder / "said");
     CHECK(said.find("-c src/main.cpp -o") != std::string::npos);

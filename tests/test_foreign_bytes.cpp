@@ -10,11 +10,15 @@
 #include "data_jpeg_check.h"
 #include "graph.h"
 #include "report.h"
+#include "report_collect.h"
+#include "report_summary.h"
 #include "search_history.h"
 #include "search_space.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -172,3 +176,5 @@ TEST_CASE("foreign bytes: a name that no file can have is the input's fault") {
          {"data info --data . --dataset " + name, "report " + name, "train --net resnet8 --dataset d --run " + name, "ktg show " + name})
         check_rejected(folder, line, {name, ": cannot be looked at (File name too long)"});
 }
+
+TEST_SUITE_END();

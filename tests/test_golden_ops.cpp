@@ -38,8 +38,10 @@ void compare(GoldenTable& table, const GoldenCase& c) {
     run_backward([&](const Inputs& in) { return (results = c.run(in))[0].second; }, inputs, dy);
 
     for (const auto& [name, result] : results) {
-        if (name != "loss") table.check(c.name, name, to_nchw(result.value()), tolerance);
-        else table.check(c.name, name, result.value().item(), std::fabs(result.value().item()), tolerance);
+        if (name != "loss")
+            table.check(c.name, name, to_nchw(result.value()), tolerance);
+        else
+            table.check(c.name, name, result.value().item(), std::fabs(result.value().item()), tolerance);
     }
     for (size_t k = 0; k < inputs.size(); ++k) {
         if (!inputs[k].needs_gradient()) continue;
@@ -71,11 +73,14 @@ GoldenCase batchnorm_train() {
             }};
 }
 GoldenCase batchnorm_eval() {
-    return {"batchnorm_eval", {"x", "w", "b", "mean", "var"}, [](const Inputs& in) {
+    return {"batchnorm_eval",
+            {"x", "w", "b", "mean", "var"},
+            [](const Inputs& in) {
                 std::vector<float> variance = in[4].value().to_host();
                 for (float& v : variance) v += 1.5f;
                 return Results{{"y", batchnorm_running(in[0], in[1], in[2], {in[3].value(), vector_of(variance)})}};
-            }, {"mean", "var"}};
+            },
+            {"mean", "var"}};
 }
 GoldenCase batchnorm_relu(const std::string& name, bool residual) {
     std::vector<std::string> inputs{"x", "w", "b"};
@@ -112,7 +117,11 @@ GoldenCase fusion(const std::string& name, bool fuses, int64_t size) {
 std::vector<GoldenCase> operations() {
     std::vector<GoldenCase> all = {
         conv("conv3x3", {1, 1, 1, 1, 1}),
-        {"conv3x3_bias", {"x", "w", "b"}, [](const Inputs& in) { return Results{{"y", conv2d(in[0], in[1], {1, 1, 1, 1, 1}, in[2])}}; }},
+        {"conv3x3_bias",
+         {"x", "w", "b"},
+         [](const Inputs& in) {
+             return Results{{"y", conv2d(in[0], in[1], {1, 1, 1, 1, 1}, in[2])}};
+         }},
         conv("conv3x3_stride2", {2, 2, 1, 1, 1}),
         conv("conv1x1_stride2", {2, 2, 0, 0, 1}),
         conv("conv5x3_rectangular", {2, 1, 2, 0, 1}),
@@ -134,15 +143,31 @@ std::vector<GoldenCase> operations() {
         binary("mul_channel_broadcast", "z", [](const Var& x, const Var& z) { return mul_channel(x, z); }),
         binary("concat_channels", "z", concat_channels),
         unary("slice_channels", [](const Var& x) { return slice_channels(x, 2, 3); }),
-        unary("max_pool2", [](const Var& x) { return max_pool(x, {2, 2, 0}); }),
-        unary("max_pool3_stride2", [](const Var& x) { return max_pool(x, {3, 2, 1}); }),
-        unary("avg_pool2", [](const Var& x) { return avg_pool(x, {2, 2, 0}); }),
-        unary("avg_pool3_stride2", [](const Var& x) { return avg_pool(x, {3, 2, 1}); }),
+        unary("max_pool2",
+              [](const Var& x) {
+                  return max_pool(x, {2, 2, 0});
+              }),
+        unary("max_pool3_stride2",
+              [](const Var& x) {
+                  return max_pool(x, {3, 2, 1});
+              }),
+        unary("avg_pool2",
+              [](const Var& x) {
+                  return avg_pool(x, {2, 2, 0});
+              }),
+        unary("avg_pool3_stride2",
+              [](const Var& x) {
+                  return avg_pool(x, {3, 2, 1});
+              }),
         unary("global_avg_pool", global_avg_pool),
         unary("resize_up", [](const Var& x) { return resize_nearest(x, 8, 8); }),
         unary("resize_up_uneven", [](const Var& x) { return resize_nearest(x, 7, 5); }),
         unary("resize_down", [](const Var& x) { return resize_nearest(x, 3, 2); }),
-        {"linear", {"x", "w", "b"}, [](const Inputs& in) { return Results{{"y", linear(in[0], in[1], in[2])}}; }},
+        {"linear",
+         {"x", "w", "b"},
+         [](const Inputs& in) {
+             return Results{{"y", linear(in[0], in[1], in[2])}};
+         }},
         binary("matmul", "z", [](const Var& x, const Var& z) { return matmul(x, z); }),
         unary("softmax", [](const Var& x) { return softmax(scale(x, 4)); }),
         unary("log_softmax", [](const Var& x) { return log_softmax(scale(x, 4)); }),
@@ -165,19 +190,29 @@ Tensor labels(const std::string& name) {
 }
 
 GoldenCase distance(const std::string& name, std::function<Var(const Var&, const Var&)> f, bool teacher_too = false) {
-    return {name, {"s", "t"}, [f](const Inputs& in) { return Results{{"loss", f(in[0], in[1])}}; },
+    return {name,
+            {"s", "t"},
+            [f](const Inputs& in) {
+                return Results{{"loss", f(in[0], in[1])}};
+            },
             teacher_too ? std::vector<std::string>{} : std::vector<std::string>{"t"}};
 }
 Var five(const Var& x) { return scale(x, 5); }
 
 std::vector<GoldenCase> losses() {
     std::vector<GoldenCase> all = {
-        {"ce", {"x"}, [](const Inputs& in) { return Results{{"loss", cross_entropy(five(in[0]), labels("ce.labels"))}}; }},
+        {"ce",
+         {"x"},
+         [](const Inputs& in) {
+             return Results{{"loss", cross_entropy(five(in[0]), labels("ce.labels"))}};
+         }},
         distance("kl_t1", [](const Var& s, const Var& t) { return kl_divergence(five(s), five(t).value(), 1); }),
         distance("kl_t4", [](const Var& s, const Var& t) { return kd_loss(five(s), five(t).value(), 4); }),
-        distance("kd", [](const Var& s, const Var& t) {
-            return add(scale(cross_entropy(five(s), labels("kd.labels")), 0.1f), scale(kd_loss(five(s), five(t).value(), 4), 0.9f));
-        }),
+        distance("kd",
+                 [](const Var& s, const Var& t) {
+                     return add(scale(cross_entropy(five(s), labels("kd.labels")), 0.1f),
+                                scale(kd_loss(five(s), five(t).value(), 4), 0.9f));
+                 }),
         distance("mse", mse, true),
         distance("l1", l1, true),
         distance("l1_normalised", [](const Var& s, const Var& t) { return l1(l2_normalize(s), l2_normalize(t)); }),
@@ -204,11 +239,14 @@ GoldenCase transformation(const std::string& name, bool teaches) {
     auto parameters = std::make_shared<Parameters>(cpu());
     const ConvChain ntl(*parameters, "ntl", 5, 7, 7, 3, 0.1f);
     parameters->allocate(0);
-    return {name, inputs, [=](const Inputs& in) {
+    return {name,
+            inputs,
+            [=](const Inputs& in) {
                 bind_parameters(*parameters, names, in, first);
                 const Var y = ntl(in[0]);
                 return teaches ? Results{{"loss", scale(feature_loss(y, in[1], {}), 500)}} : Results{{"y", y}};
-            }, {"t"}};
+            },
+            {"t"}};
 }
 
 GoldenCase paraphrased(const std::string& name, bool loss) {
@@ -218,23 +256,34 @@ GoldenCase paraphrased(const std::string& name, bool loss) {
     auto parameters = std::make_shared<Parameters>(cpu());
     const Paraphraser paraphraser(*parameters, "p", 6, 0.5, 0.1f);
     parameters->allocate(0);
-    return {name, inputs, [=](const Inputs& in) {
+    return {name, inputs,
+            [=](const Inputs& in) {
                 bind_parameters(*parameters, names, in, 1);
                 const Var factor = paraphraser.factor(in[0]), y = paraphraser.reconstruct(factor);
                 return loss ? Results{{"loss", l1(y, in[0])}} : Results{{"y", y}, {"factor", factor}};
-            }, loss ? std::vector<std::string>{"x"} : std::vector<std::string>{}};
+            },
+            loss ? std::vector<std::string>{"x"} : std::vector<std::string>{}};
 }
 
 std::vector<GoldenCase> feed() {
     return {
-        binary("conv_transpose3x3", "w", [](const Var& x, const Var& w) { return conv_transpose2d(x, w, {1, 1, 1, 1, 1}); }),
-        {"conv_transpose3x3_stride2", {"x", "w", "b"},
-         [](const Inputs& in) { return Results{{"y", conv_transpose2d(in[0], in[1], {2, 2, 1, 1, 1}, in[2])}}; }},
+        binary("conv_transpose3x3", "w",
+               [](const Var& x, const Var& w) {
+                   return conv_transpose2d(x, w, {1, 1, 1, 1, 1});
+               }),
+        {"conv_transpose3x3_stride2",
+         {"x", "w", "b"},
+         [](const Inputs& in) {
+             return Results{{"y", conv_transpose2d(in[0], in[1], {2, 2, 1, 1, 1}, in[2])}};
+         }},
         transformation("ntl", false),
         transformation("feed_loss", true),
         paraphrased("paraphraser", false),
         paraphrased("paraphraser_loss", true),
-        distance("feed_distance_l2", [](const Var& s, const Var& t) { return feature_loss(s, t, {true, true}); }),
+        distance("feed_distance_l2",
+                 [](const Var& s, const Var& t) {
+                     return feature_loss(s, t, {true, true});
+                 }),
         distance("feed_distance_sizes", [](const Var& s, const Var& t) { return feature_loss(s, t, {}); }),
     };
 }
@@ -243,11 +292,16 @@ std::vector<GoldenCase> mhgd() {
     return {
         binary("head_products", "z", [](const Var& x, const Var& z) { return head_products(x, z, 3); }),
         unary("concat_heads", [](const Var& x) { return concat_heads(x, 3); }),
-        distance("graph_divergence",
-                 [](const Var& s, const Var& t) { return graph_divergence(distill::tanh(scale(s, 3)), distill::tanh(scale(t, 3)).value()); }),
+        distance(
+            "graph_divergence",
+            [](const Var& s, const Var& t) { return graph_divergence(distill::tanh(scale(s, 3)), distill::tanh(scale(t, 3)).value()); }),
         distance("cosine_loss", [](const Var& s, const Var& t) { return cosine_loss(s, t.value()); }),
-        {"kernel_distance", {"s", "z", "t", "u"},
-         [](const Inputs& in) { return Results{{"loss", kernel_distance(in[0], in[1], in[2].value(), in[3].value())}}; }, {"t", "u"}},
+        {"kernel_distance",
+         {"s", "z", "t", "u"},
+         [](const Inputs& in) {
+             return Results{{"loss", kernel_distance(in[0], in[1], in[2].value(), in[3].value())}};
+         },
+         {"t", "u"}},
     };
 }
 
@@ -261,10 +315,13 @@ GoldenCase activation_boundary() {
     auto parameters = std::make_shared<Parameters>(cpu());
     const Connectors connectors(*parameters, "c", {4, 6}, {5, 7});
     parameters->allocate(0);
-    return {"ab", inputs, [=](const Inputs& in) {
+    return {"ab",
+            inputs,
+            [=](const Inputs& in) {
                 bind_parameters(*parameters, names, {in[2], in[3], in[4], in[7], in[8], in[9]}, 0);
                 return Results{{"loss", connectors.loss({scale(in[0], 2), scale(in[5], 2)}, {scale(in[1], 2), scale(in[6], 2)})}};
-            }, {"t0", "t1"}};
+            },
+            {"t0", "t1"}};
 }
 
 std::vector<GoldenCase> mhgd_baselines() {
@@ -280,11 +337,23 @@ std::vector<GoldenCase> mhgd_baselines() {
     };
     return {
         {"soft_logits", {"s", "t"}, soft_logits, {"t"}},
-        {"flow_matrix", {"a", "b"}, [](const Inputs& in) { return Results{{"y", flow_matrix(in[0], in[1])}}; }},
-        {"fsp", {"s0", "s1", "s2", "t0", "t1", "t2"},
-         [](const Inputs& in) { return Results{{"loss", fsp_loss({in[0], in[1], in[2]}, {in[3], in[4], in[5]})}}; }, {"t0", "t1", "t2"}},
-        {"boundary", {"s", "t"},
-         [](const Inputs& in) { return Results{{"loss", boundary_loss(scale(in[0], 2), scale(in[1], 2).value())}}; }, {"t"}},
+        {"flow_matrix",
+         {"a", "b"},
+         [](const Inputs& in) {
+             return Results{{"y", flow_matrix(in[0], in[1])}};
+         }},
+        {"fsp",
+         {"s0", "s1", "s2", "t0", "t1", "t2"},
+         [](const Inputs& in) {
+             return Results{{"loss", fsp_loss({in[0], in[1], in[2]}, {in[3], in[4], in[5]})}};
+         },
+         {"t0", "t1", "t2"}},
+        {"boundary",
+         {"s", "t"},
+         [](const Inputs& in) {
+             return Results{{"loss", boundary_loss(scale(in[0], 2), scale(in[1], 2).value())}};
+         },
+         {"t"}},
         activation_boundary(),
     };
 }
@@ -294,10 +363,13 @@ std::vector<GoldenCase> svd() {
     for (const char* name : {"svd_tall_", "svd_square_", "svd_wide_"})
         for (const int count : {1, 4})
             all.push_back(unary(name + std::to_string(count), [count](const Var& x) { return right_singular_vectors(relu(x), count); }));
-    all.push_back({"svd_aligned", {"s", "t"}, [](const Inputs& in) {
+    all.push_back({"svd_aligned",
+                   {"s", "t"},
+                   [](const Inputs& in) {
                        const Var student = right_singular_vectors(relu(in[0]), 4), teacher = right_singular_vectors(relu(in[1]), 2);
                        return Results{{"y", align_vectors(student, teacher.value())}};
-                   }, {"t"}});
+                   },
+                   {"t"}});
     return all;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base_error.h"
 #include "core_tensor.h"
+#include "device.h"
 #include "launch.h"
 #include "testing.h"
 
@@ -146,8 +147,7 @@ TEST_CASE("emulation: threads that do not meet are named") {
         CHECK(contains(message, "thread 5 never comes: it has finished"));
         CHECK(contains(message, "test_gpu_emulation.cpp:"));
     }
-    for (const std::string& message : under_every_order([] { return complaint(two_barriers, 64); }))
-        CHECK(contains(message, "waits at"));
+    for (const std::string& message : under_every_order([] { return complaint(two_barriers, 64); })) CHECK(contains(message, "waits at"));
     for (const std::string& message : under_every_order([&] { return complaint(barrier_and_shuffle, 32, y.data()); }))
         CHECK(contains(message, "never comes"));
     CHECK(contains(complaint(wrong_partner, 32, y.data()), "lane"));

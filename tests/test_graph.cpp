@@ -9,12 +9,16 @@
 #include "complaints.h"
 #include "core_backend.h"
 #include "data_synth.h"
+#include "device.h"
 #include "graph_show.h"
 #include "markup.h"
 #include "net_table.h"
+#include "report_collect.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -82,8 +86,9 @@ TEST_CASE("graph: rows in any order, gates by target and source, weights beside 
 TEST_CASE("graph: weights above a folder that is reached by a link") {
     const Place place;
     put_file(place / "disk/deep/teacher.safetensors", "");
-    put_file(place / "disk/deep/runs/g.csv", "node,model,weights,gate_0,gate_1\n0,resnet8,,through,through\n"
-                                             "1,resnet8,../teacher.safetensors,cutoff,cutoff\n");
+    put_file(place / "disk/deep/runs/g.csv",
+             "node,model,weights,gate_0,gate_1\n0,resnet8,,through,through\n"
+             "1,resnet8,../teacher.safetensors,cutoff,cutoff\n");
     fs::create_directory_symlink(place / "disk/deep/runs", place / "runs");
     const Graph g = read_graph(place / "runs/g.csv");
     CHECK_NOTHROW(require_weights(g, "g.csv"));
@@ -313,9 +318,10 @@ TEST_CASE("bad input: ktg train refuses a graph that cannot be trained, and writ
     refused(two + "1,resnet8,other.safetensors,through,through\n", {"other.safetensors", "not the weights of this network"});
     refused("node,model,weights,gate_0\n0,resnet8,,through\n", {"--weights", "found '1=x'"}, "--weights 1=x");
     refused("node,model,weights,gate_0\n0,resnet8,,through\n", {"--models", "unknown network 'r'"}, "--models 0=r");
-    refused("node,model,weights,gate_0,gate_1,gate_2\n0,ensemble:1+2,,cutoff,cutoff,cutoff\n1,resnet8,,through,through,through\n"
-            "2,resnet8,,through,through,through\n",
-            {"--save f.safetensors", "ensemble"}, "--save f.safetensors");
+    refused(
+        "node,model,weights,gate_0,gate_1,gate_2\n0,ensemble:1+2,,cutoff,cutoff,cutoff\n1,resnet8,,through,through,through\n"
+        "2,resnet8,,through,through,through\n",
+        {"--save f.safetensors", "ensemble"}, "--save f.safetensors");
     check_rejected(folder, "ktg train --dataset s", {"--graph: no graph named"});
     check_rejected(folder, "ktg train --dataset s --preset dml9", {"unknown graph 'dml9'"});
     check_rejected(folder, "ktg train --preset ktg-c100-resnet32a-search", {"which graph the search found is not on file"});
@@ -327,3 +333,5 @@ TEST_CASE("bad input: ktg train refuses a graph that cannot be trained, and writ
     check_rejected(folder, "ktg train --dataset s --temperature 0", {"--temperature", "above 0"});
     check_rejected(folder, "ktg train --dataset s --frozen-bn none", {"--frozen-bn", "running, batch"});
 }
+
+TEST_SUITE_END();

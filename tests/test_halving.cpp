@@ -10,6 +10,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("halving: rungs are the powers of two") {
     for (const int epoch : {1, 2, 4, 8, 16, 128}) CHECK(Halving::is_rung(epoch));
     for (const int epoch : {3, 5, 6, 7, 9, 12, 200}) CHECK_FALSE(Halving::is_rung(epoch));
@@ -59,3 +61,5 @@ TEST_CASE("halving: decides as Optuna does, trials side by side, ties, NaN and f
     CHECK(studies.size() == 5);
     for (const auto& [study, count] : stopped) CHECK_MESSAGE(count > 20, study);
 }
+
+TEST_SUITE_END();

@@ -9,9 +9,12 @@
 
 #include "base_files.h"
 #include "complaints.h"
+#include "data_image.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -153,3 +156,5 @@ TEST_CASE("image: an EXIF that is cut or makes no sense says nothing") {
     far.replace(14, 2, "\xff\xff");  // more entries than there are; the orientation comes before the end
     CHECK(jpeg_orientation(with_app1(jpeg, far)) == 6);
 }
+
+TEST_SUITE_END();

@@ -13,6 +13,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 void put_grey(const fs::path& path, int grey) { put_file(path, "P5 4 4 255\n" + std::string(16, static_cast<char>(grey))); }
@@ -214,3 +216,5 @@ TEST_CASE("data import findings: Tiny-ImageNet's words are made UTF-8, its ids m
     put_file(folder / "from/wnids.txt", "n1\nn\xff\n");
     check_rejected(folder, line + " --force", {"from/wnids.txt: line 2: found the class name 'n\\xFF'"});
 }
+
+TEST_SUITE_END();

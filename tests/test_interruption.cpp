@@ -15,6 +15,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -150,3 +152,5 @@ TEST_CASE("slow: interruption: the same seed and threads give the same files; on
     for (size_t step = 0; step < 3; ++step)
         CHECK(one.cell_number(step, "loss") == doctest::Approx(two.cell_number(step, "loss")).epsilon(1e-4));
 }
+
+TEST_SUITE_END();

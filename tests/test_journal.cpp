@@ -8,6 +8,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 const Config study{{"format", "1"}, {"seed", "7"}, {"models", "resnet8,resnet14"}, {"note", ""}};
@@ -98,3 +100,5 @@ TEST_CASE("journal: another search's is refused, as is a file that is none, and 
     broken(start + "0,running,1,much,\n", {"row 2", "'much'"});
     broken(start + "0,running\n", {"found 2 cells, expected 5"});
 }
+
+TEST_SUITE_END();

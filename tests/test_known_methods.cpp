@@ -6,15 +6,17 @@
 
 using namespace distill;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// By name: the number of nodes, and whether it trains as a network alone does.
 std::map<std::string, std::pair<int, bool>> beside_resnet8(int64_t batch, int64_t alone_batch) {
-    std::vector<Contender> contenders = {{"best1", mutual_learning({"resnet8", "resnet14"}), {}, false}};
-    add_known_methods(contenders, batch, alone_batch);
+    std::vector<Candidate> candidates = {{"best1", mutual_learning({"resnet8", "resnet14"}), {}, false}};
+    add_known_methods(candidates, batch, alone_batch);
     std::map<std::string, std::pair<int, bool>> known;
-    for (const Contender& c : contenders) known[c.name] = {c.graph.size(), c.as_alone};
-    CHECK(known.size() == contenders.size());
+    for (const Candidate& c : candidates) known[c.name] = {c.graph.size(), c.as_alone};
+    CHECK(known.size() == candidates.size());
     return known;
 }
 
@@ -29,3 +31,5 @@ TEST_CASE("known methods: plain training stands beside a graph with the graph's 
     CHECK(beside_resnet8(64, 128) == both);
     CHECK(beside_resnet8(128, 128) == one);
 }
+
+TEST_SUITE_END();

@@ -391,6 +391,8 @@ TEST_CASE("ktg: a frozen node stays as it is; with its authors' BatchNorm its ru
     }
 }
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("command line: ktg: one node through is plain training, to the bit") {
     const Workplace folder;
     const std::string same = on_s + "--epochs 2 --drop-last on --crop-pad reflect --lr-steps 1 ";
@@ -565,3 +567,5 @@ TEST_CASE("command line: ktg: presets set the paper's training, what is given by
     CHECK(single.at("normalize") == "0,0,0,255,255,255");
     check_rejected(folder, "train --preset ktg-c100-resnet32a-student --net resnet8" + quick + "single2", {"--batch 128"});
 }
+
+TEST_SUITE_END();

@@ -16,11 +16,14 @@
 #include "ktg_graph_run.h"
 #include "ktg_workers.h"
 #include "report.h"
+#include "report_collect.h"
 #include "search_journal.h"
 #include "search_space.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -325,9 +328,9 @@ TEST_CASE("command line: ktg search: a worker with two slots trains two runs at 
         WorkerPlan plan;
         plan.program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();
         plan.processes = {{slots, {"OMP_WAIT_POLICY=passive"}}};
-        WorkerCrew crew(plan);
-        CHECK(crew.slots() == slots);
-        CHECK(train_all(crew, folders, true).empty());
+        WorkerProcesses pool(plan);
+        CHECK(pool.slots() == slots);
+        CHECK(train_all(pool, folders, true).empty());
         return folders;
     };
     const std::vector<std::string> alone = train_in("alone", 1), beside = train_in("beside", 2);
@@ -392,3 +395,5 @@ TEST_CASE("ktg search: the tool over several machines finds the program beside i
     CHECK(said.find("none") != std::string::npos);  // the program's own complaint of the data set
     CHECK(said.find("No such file or directory; build it") == std::string::npos);
 }
+
+TEST_SUITE_END();

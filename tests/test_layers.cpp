@@ -76,8 +76,7 @@ TEST_CASE("layers: a grouped convolution is one convolution for each group of ch
     for (const char* kind : {"weight", "bias"}) half(kind, 0), half(kind, 1);
     p.from_file(file, "the halves");
     const Var in(Tensor::from_host(cpu(), x.shape, x.values));
-    const std::vector<float> expected =
-        concat_channels(one(slice_channels(in, 0, 3)), other(slice_channels(in, 3, 3))).value().to_host();
+    const std::vector<float> expected = concat_channels(one(slice_channels(in, 0, 3)), other(slice_channels(in, 3, 3))).value().to_host();
     check_values("grouped", grouped(in).value().to_host(), {expected.begin(), expected.end()});
     CHECK(file.tensors.at("grouped.weight").shape == std::vector<int64_t>{4, 3, 3, 3});
 }

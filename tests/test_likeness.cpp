@@ -5,12 +5,16 @@
 #include "base_svg.h"
 #include "base_texts.h"
 #include "markup.h"
+#include "report_collect.h"
 #include "report_html.h"
 #include "report_likeness.h"
+#include "report_summary.h"
 #include "run_folders.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -64,7 +68,8 @@ TEST_CASE("likeness: several teachers, start weights and a graph's frozen nodes 
     const FinishedRun feed{"feed", "big+big"}, chain = FinishedRun{"feed", "small"}.with("info.stage", "2"), init{"train"};
     for (int seed : {0, 1}) {
         const std::string place = text(seed, "/a"), own(64, static_cast<char>('c' + seed));
-        write("feed", seed, feed.with("teachers", place + "," + place).with("info.teacher0_sha256", sum_a).with("info.teacher1_sha256", sum_b));
+        write("feed", seed,
+              feed.with("teachers", place + "," + place).with("info.teacher0_sha256", sum_a).with("info.teacher1_sha256", sum_b));
         write("chain", seed, chain.with("teachers", place).with("info.teacher0_sha256", own));
         write("init", seed, init.with("init", place).with("info.init_sha256", sum_a));
         write("mhgd", seed, FinishedRun{"mhgd", "big"}.with("mha", place).with("info.mha_sha256", sum_a));
@@ -81,7 +86,9 @@ TEST_CASE("likeness: several teachers, start weights and a graph's frozen nodes 
 TEST_CASE("likeness: a difference to the paper only by its recipe and its images, else what differs") {
     const std::vector<PaperRow> paper = {{"p-kd", "T", "cifar100", "big", "small", "kd", "top1", 59.0, {}, "b"}};
     const FinishedRun whole = FinishedRun{"kd", "big", "small", "cifar100", "p-kd"}
-                                  .with("preset", "p-kd").with("info.by_hand", "").with("info.train_images", "50000")
+                                  .with("preset", "p-kd")
+                                  .with("info.by_hand", "")
+                                  .with("info.train_images", "50000")
                                   .with("info.test_images", "10000");
     const auto group = [&](const FinishedRun& run) {
         const TempFolder folder;
@@ -113,7 +120,8 @@ TEST_CASE("likeness: a difference to the paper only by its recipe and its images
 TEST_CASE("likeness: a gain only over a student alone of the same recipe, else what differs") {
     const TempFolder folder;
     const FinishedRun alone = FinishedRun{}.with("nesterov", "on").with("info.data_sha256", sum_a);
-    FinishedRun kd = FinishedRun{"kd", "big"}.with("batch", "64").with("lr", "0.05").with("nesterov", "off").with("info.data_sha256", sum_b);
+    FinishedRun kd =
+        FinishedRun{"kd", "big"}.with("batch", "64").with("lr", "0.05").with("nesterov", "off").with("info.data_sha256", sum_b);
     alone.write_seeds(folder / "alone", {60, 61, 62});
     kd.write_seeds(folder / "kd", {63, 64, 65});
     const std::vector<Group> unlike = groups_of(folder);
@@ -121,8 +129,9 @@ TEST_CASE("likeness: a gain only over a student alone of the same recipe, else w
     CHECK_FALSE(without.gain_last);
     CHECK_FALSE(without.gain_best);
     CHECK_FALSE(without.above_alone);
-    CHECK(without.notes.back() == "no gain: tin small train, the nearest student alone, has batch 128 (here 64), lr 0.1 (here 0.05), nesterov "
-                                  "on (here off), images of SHA-256 aaaaaaaa (here bbbbbbbb)");
+    CHECK(without.notes.back() ==
+          "no gain: tin small train, the nearest student alone, has batch 128 (here 64), lr 0.1 (here 0.05), nesterov "
+          "on (here off), images of SHA-256 aaaaaaaa (here bbbbbbbb)");
     // One with the recipe, though it differs in more other options, is the one to compare with.
     FinishedRun like = FinishedRun{}.with("batch", "64").with("lr", "0.05").with("nesterov", "off").with("info.data_sha256", sum_b);
     like.with("x", "1").with("y", "1").write_seeds(folder / "like", {59, 60, 61});
@@ -139,8 +148,12 @@ TEST_CASE("likeness: a gain only over a student alone of the same recipe, else w
 
 TEST_CASE("likeness: only students that share start and order are paired, by what is on file of them") {
     const TempFolder folder;
-    const FinishedRun kd = FinishedRun{"kd", "big"}.with("info.role", "student").with("info.start_key", "2").with("info.generation", "1")
-                               .with("shuffle", "on").with("info.data_sha256", sum_a);
+    const FinishedRun kd = FinishedRun{"kd", "big"}
+                               .with("info.role", "student")
+                               .with("info.start_key", "2")
+                               .with("info.generation", "1")
+                               .with("shuffle", "on")
+                               .with("info.data_sha256", sum_a);
     FinishedRun review = kd;
     review.method = "reviewkd";
     kd.write_seeds(folder / "kd", {60, 63, 57});
@@ -154,8 +167,13 @@ TEST_CASE("likeness: only students that share start and order are paired, by wha
     CHECK(pair().paired);
     CHECK(pair().verdict == Verdict::holds);  // differences 2, 3, 4; Welch would not decide
     CHECK(pair().difference == doctest::Approx(3));
-    for (const auto& [option, value] : {std::pair{"info.role", "alone"}, {"info.role", "graph"}, {"info.start_key", "1"},
-                                        {"info.generation", "0"}, {"batch", "64"}, {"shuffle", "off"}, {"init", "x.safetensors"}}) {
+    for (const auto& [option, value] : {std::pair{"info.role", "alone"},
+                                        {"info.role", "graph"},
+                                        {"info.start_key", "1"},
+                                        {"info.generation", "0"},
+                                        {"batch", "64"},
+                                        {"shuffle", "off"},
+                                        {"init", "x.safetensors"}}) {
         CAPTURE(option);
         FinishedRun other = review;
         for (auto& [name, now] : other.options)
@@ -211,3 +229,5 @@ TEST_CASE("likeness: names that are no UTF-8 are replaced in the page, others ar
     CHECK(page == as_utf8(page));
     CHECK(count(page, "caf" + gone) > 0);
 }
+
+TEST_SUITE_END();

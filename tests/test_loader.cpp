@@ -10,6 +10,7 @@
 #include "complaints.h"
 #include "core_backend.h"
 #include "data_loader.h"
+#include "device.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -58,7 +59,9 @@ struct Seen {
     std::vector<float> images;
     std::vector<int32_t> labels, records;
     explicit Seen(const Batch& b)
-        : n(b.size()), images(b.images.value().to_host()), labels(b.labels.ints(), b.labels.ints() + n),
+        : n(b.size()),
+          images(b.images.value().to_host()),
+          labels(b.labels.ints(), b.labels.ints() + n),
           records(b.records.ints(), b.records.ints() + n) {
         REQUIRE(b.images.shape() == Shape{n, kSide, kSide, 3});
     }

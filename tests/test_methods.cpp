@@ -58,7 +58,8 @@ ChosenMethod shortened(const MethodRow& row) {
     }
     if (auto* ktg = dynamic_cast<KtgOptions*>(m.options.get())) {  // its networks are the graph's: two that learn, one that is frozen
         ktg->graph.nodes = {{network, {}, {}}, {network, {}, {}}, {network, trained().of(1), {}}};
-        ktg->graph.gates = {{Gate::through, Gate::linear, Gate::correct}, {Gate::correct, Gate::through, Gate::cutoff},
+        ktg->graph.gates = {{Gate::through, Gate::linear, Gate::correct},
+                            {Gate::correct, Gate::through, Gate::cutoff},
                             {Gate::cutoff, Gate::cutoff, Gate::cutoff}};
     }
     return m;
@@ -133,7 +134,8 @@ class Stopped final : public Method {
 
 }  // namespace
 
-TEST_CASE("methods: each row says all that there is to say, under a name of its own, and has its subcommand") {
+TEST_CASE("methods: each row says all that there is to say, under a name of its own, and has its subcommand" *
+          doctest::test_suite("no kernels")) {
     std::set<std::string> names;
     const TempFolder folder;
     for (const MethodRow* row : methods()) {
@@ -149,7 +151,8 @@ TEST_CASE("methods: each row says all that there is to say, under a name of its 
     CHECK(find_method("none") == nullptr);
 }
 
-TEST_CASE("methods: --help of a subcommand shows what it trains with, as it would without a word more") {
+TEST_CASE("methods: --help of a subcommand shows what it trains with, as it would without a word more" *
+          doctest::test_suite("no kernels")) {
     const TempFolder folder;
     const std::string ft = run(folder, "ft --help").out, fsp = run(folder, "fsp --help").out, kd = run(folder, "kd --help").out;
     CHECK(says(ft, {"--epochs INT=200", "--batch INT=128", "--lr-steps TEXT=100,150", "--beta NUMBER=500", "--recipe", "=feed"}));
@@ -158,17 +161,19 @@ TEST_CASE("methods: --help of a subcommand shows what it trains with, as it woul
     CHECK(says(kd, {"--epochs INT=240", "--batch INT=64", "--alpha NUMBER=0.9"}));
 }
 
-TEST_CASE("methods: each option says of what kind it is, and readers of config.csv ask the table") {
-    for (const char* name : {"seed", "data", "per-class", "device", "threads", "winograd", "save", "log-steps", "preset", "recipe", "teacher-min",
-                             "other-classes", "teacher-nets", "train-teachers", "teachers-run", "numbers", "stages", "by", "info.commit"})
+TEST_CASE("methods: each option says of what kind it is, and readers of config.csv ask the table" * doctest::test_suite("no kernels")) {
+    for (const char* name :
+         {"seed", "data", "per-class", "device", "threads", "winograd", "save", "log-steps", "preset", "recipe", "teacher-min",
+          "other-classes", "teacher-nets", "train-teachers", "teachers-run", "numbers", "stages", "by", "info.commit"})
         CHECK_MESSAGE(is_circumstance(name), name);
-    for (const char* name : {"epochs", "lr", "batch", "student", "teacher", "alpha", "beta", "heads", "graph", "normalize", "precision", "none"})
+    for (const char* name :
+         {"epochs", "lr", "batch", "student", "teacher", "alpha", "beta", "heads", "graph", "normalize", "precision", "none"})
         CHECK_MESSAGE(role_of(name) == Role::substance, name);
     for (const char* name : {"resume", "quiet", "runs", "side-by-side", "run"}) CHECK_MESSAGE(role_of(name) == Role::driver, name);
     Options o;
     const std::string key = SharedLaboratories::key(o);
-    for (const char* name : {"data=", "dataset=", "per-class=", "val=", "normalize=", "device=", "threads=", "precision=",
-                             "deterministic=", "winograd="})
+    for (const char* name :
+         {"data=", "dataset=", "per-class=", "val=", "normalize=", "device=", "threads=", "precision=", "deterministic=", "winograd="})
         CHECK(key.find(name) != std::string::npos);
     o.lr = 0.5;
     CHECK(SharedLaboratories::key(o) == key);
@@ -179,10 +184,12 @@ TEST_CASE("methods: each option says of what kind it is, and readers of config.c
     CHECK_THROWS_AS(table.add("--x", whole, {0}, ""), std::runtime_error);  // two fields of one option must take the same words
 }
 
-TEST_CASE("methods: kd --method NAME and distill NAME train alike, and each goes on with what the other began") {
+TEST_CASE("methods: kd --method NAME and distill NAME train alike, and each goes on with what the other began" *
+          doctest::test_suite("no kernels")) {
     const FeedWorkplace folder;
-    const std::string common = " --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --dataset s --batch 32 --epochs 1 --lr 0.01 "
-                               "--paraphraser-epochs 1 --threads 1 --quiet --log-steps --run ";
+    const std::string common =
+        " --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --dataset s --batch 32 --epochs 1 --lr 0.01 "
+        "--paraphraser-epochs 1 --threads 1 --quiet --log-steps --run ";
     for (const std::string& line : {"kd --method ft" + common + "old", "ft" + common + "new"}) {
         const Ended end = run(folder, line);
         CAPTURE(end.err);
@@ -196,23 +203,31 @@ TEST_CASE("methods: kd --method NAME and distill NAME train alike, and each goes
     check_rejected(folder, "kd --method fsp --resume --run new", {"--method fsp", "was started with ft"});
 }
 
-TEST_CASE("methods: --recipe sets whose schedule and weights a method has, and what is given by hand wins") {
+TEST_CASE("methods: --recipe sets whose schedule and weights a method has, and what is given by hand wins" *
+          doctest::test_suite("no kernels")) {
     const FeedWorkplace folder;
-    const std::string line = "ft --recipe crd --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --dataset s --batch 32 "
-                             "--max-steps 1 --paraphraser-epochs 1 --threads 1 --quiet --run r";
+    const std::string line =
+        "ft --recipe crd --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --dataset s --batch 32 "
+        "--max-steps 1 --paraphraser-epochs 1 --threads 1 --quiet --run r";
     const Ended end = run(folder, line);
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
     const Config config = read_config(folder / "r/config.csv");
-    for (const auto& [option, value] : {std::pair{"recipe", "crd"}, {"epochs", "240"}, {"lr", "0.05"}, {"lr-steps", "150,180,210"},
-                                        {"nesterov", "off"}, {"batch", "32"}, {"beta", "200"}})
+    for (const auto& [option, value] : {std::pair{"recipe", "crd"},
+                                        {"epochs", "240"},
+                                        {"lr", "0.05"},
+                                        {"lr-steps", "150,180,210"},
+                                        {"nesterov", "off"},
+                                        {"batch", "32"},
+                                        {"beta", "200"}})
         CHECK_MESSAGE(value_of(config, option) == value, option);
     CHECK(value_of(config, "info.by_hand") == "batch=32 (64); paraphraser-epochs=1 (30)");
     check_rejected(folder, "ft --recipe feed --resume --run r", {"--recipe feed", "was started with crd"});
     check_rejected(folder, "ft --recipe other", {"--recipe", "other", "crd", "mhgd"});
 }
 
-TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end and inside, each goes on to the bit") {
+TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end and inside, each goes on to the bit" *
+          doctest::test_suite("no kernels")) {
     for (const MethodRow* row : methods()) {
         const std::string name = row->name;
         CAPTURE(name);
@@ -226,7 +241,7 @@ TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end an
                 if (!steps.cell(r, loss).empty()) CHECK(std::isfinite(steps.cell_number(r, loss)));
         CHECK(whole.values != method->parameters().values().to_host());
         const int first = method->preparation().epochs > 0 ? 3 : 0;  // steps of the preparation
-        std::vector<int> places = {first + 2, first + 4};  // an epoch's last step, and one in the middle
+        std::vector<int> places = {first + 2, first + 4};            // an epoch's last step, and one in the middle
         if (first > 0) places.push_back(1);
         for (const int at : places) {
             CAPTURE(at);
@@ -241,7 +256,8 @@ TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end an
     }
 }
 
-TEST_CASE("methods: in any order that streams leave open, recorded and replayed, each trains as on the CPU") {
+TEST_CASE("methods: in any order that streams leave open, recorded and replayed, each trains as on the CPU" *
+          doctest::test_suite("no kernels")) {
     for (const MethodRow* row : methods()) {
         const std::string name = row->name;
         CAPTURE(name);
@@ -298,7 +314,7 @@ TEST_CASE("methods: after the first epoch no step asks the system for memory") {
     }
 }
 
-TEST_CASE("methods: two trainings side by side leave the files that they leave one after another") {
+TEST_CASE("methods: two trainings side by side leave the files that they leave one after another" * doctest::test_suite("no kernels")) {
     const TempFolder folder;
     synthesize(folder / "data", {"synth", classes, side, 40, 20});
     for (const MethodRow* row : methods()) {

@@ -5,6 +5,7 @@
 #include "base_files.h"
 #include "command.h"
 #include "complaints.h"
+#include "device.h"
 #include "golden_formula.h"
 #include "method_kd_svd.h"
 #include "method_mhgd.h"
@@ -293,6 +294,8 @@ TEST_CASE("mhgd: bfloat16 near float") {
     for (size_t i = 0; i < exact.size(); ++i) CHECK(rounded[i] == doctest::Approx(exact[i]).epsilon(0.1).scale(0));
 }
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("mhgd: a run's files, its attention networks used again, a table of heads") {
     const Workplace folder;
     Ended end = run(folder, mhgd_a + "--mha-epochs 2 --run one");
@@ -415,3 +418,5 @@ TEST_CASE("mhgd: bad input") {
     check_rejected(folder, mhgd_a + "--mixing sum", {"--mixing", "sum", "clip"});
     check_rejected(folder, "mhgd" + training, {"--teacher"});
 }
+
+TEST_SUITE_END();

@@ -158,6 +158,8 @@ TEST_CASE("fsp, ab: what learns when, and the loss that is logged falls") {
     }
 }
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("kd: soft-logits, fsp and ab as a user runs them") {
     const TempFolder folder;
     synthesize(folder / "data", {"s", 4, 16, 64, 32});
@@ -181,3 +183,5 @@ TEST_CASE("kd: soft-logits, fsp and ab as a user runs them") {
     check_rejected(folder, kd + " --student wrn-10-1-tiny --method ab --run no", {"ab:", "16x16 and 8x8"});
     check_rejected(folder, kd + " --student resnet14 --method fsb", {"--method", "fsb", "fsp"});
 }
+
+TEST_SUITE_END();

@@ -6,14 +6,19 @@
 #include "command.h"
 #include "complaints.h"
 #include "data_synth.h"
+#include "device.h"
 #include "net_table.h"
 #include "paper.h"
 #include "report.h"
+#include "report_collect.h"
+#include "report_summary.h"
 #include "train_recipes.h"
 #include "train_run_folder.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -133,3 +138,5 @@ TEST_CASE("mhgd presets: the report sets runs beside the slides' numbers") {
     CHECK(*by_id[row + "heads-4"]->difference == doctest::Approx(66 - 67.01));
     CHECK_FALSE(by_id[row + "kd-svdf"]->difference);  // KD under the id of another method
 }
+
+TEST_SUITE_END();

@@ -37,7 +37,7 @@ TEST_CASE("pairs: what meets every need") {
     CHECK(refusal("vgg16-mhgd", "vgg7-mhgd", all, image32).empty());
     CHECK(refusal("wrn-22-4", "mobilenet-mhgd", all, image32).empty());
     CHECK(refusal("wrn-22-4", "mobilenet-mhgd", {Need::pooled_vector}).empty());
-    CHECK(refusal("resnet32x4", "wrn-16-2", {Need::pooled_vector, Need::same_sizes}, image32).empty());  // of other widths
+    CHECK(refusal("resnet32x4", "wrn-16-2", {Need::pooled_vector, Need::same_sizes}, image32).empty());            // of other widths
     CHECK(refusal("wrn-10-4-tiny", "vggm-mhgd", {Need::same_channels, Need::sizes_by_halving}, image32).empty());  // of other sizes
 }
 

@@ -187,7 +187,7 @@ TEST_CASE("mhgd nets: names that are none") {
     CHECK(p.to_file().empty());
 }
 
-TEST_CASE("mhgd nets: images of another size are refused before a run folder is made") {
+TEST_CASE("mhgd nets: images of another size are refused before a run folder is made" * doctest::test_suite("no kernels")) {
     for (const std::string& name : vggs)
         for (const bool tiny : {false, true}) {
             Parameters p(cpu());
@@ -307,7 +307,7 @@ TEST_CASE("dropout: drawn anew after each update, by name and seed, and not at a
     CHECK(layers.p.to_file().size() == 1);  // the count of updates is none of a file's weights
 }
 
-TEST_CASE("dropout: a stopped training goes on to the bit, and a recorded step draws as one that runs as it is") {
+TEST_CASE("dropout: a stopped training goes on to the bit, and a recorded step draws as one that runs as it is" * doctest::test_suite("no kernels")) {
     const auto training = [](std::unique_ptr<Backend> backend) {
         auto t = std::make_unique<SmallTraining>(std::move(backend), 32);
         t->options.student = "vgg7-mhgd";

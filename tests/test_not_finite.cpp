@@ -42,7 +42,8 @@ void check_all(Backend& backend) {
             CHECK(nans(boundary_loss(x, Tensor::from_host(backend, s, std::vector<float>(static_cast<size_t>(s.size()), boundary)))) == 1);
 
         Parameters p(backend);
-        const Conv2d plain(p, "plain", channels, channels, 1), biased(p, "biased", channels, channels, 3, 1, ConvInit::framework_default, true);
+        const Conv2d plain(p, "plain", channels, channels, 1),
+            biased(p, "biased", channels, channels, 3, 1, ConvInit::framework_default, true);
         const BatchNorm bn(p, "bn", channels);
         p.allocate(1);
         for (const Mode mode : {Mode::train, Mode::evaluate}) CHECK(nans(bn(x, mode, true)) >= 1);
@@ -73,7 +74,8 @@ TEST_CASE("not finite: on a GPU, NaN goes through ReLU, alone and fused, and thr
 }
 #endif
 
-TEST_CASE("not finite: an epoch whose last step spoils a weight leaves no row and no checkpoint, though its loss was finite") {
+TEST_CASE("not finite: an epoch whose last step spoils a weight leaves no row and no checkpoint, though its loss was finite" *
+          doctest::test_suite("no kernels")) {
     SmallTraining t;
     for (const size_t epoch : {0, 1}) {
         CAPTURE(epoch);

@@ -31,8 +31,8 @@ std::vector<OpCase> cases() {
 TEST_CASE("align: the largest |cosine|, with its sign") {
     const Tensor teacher = on_cpu({2, 1, 2, 3}, {1, 0, 0, 0, 0.6f, 0.8f,  //
                                                  0, 1, 0, 0, 0, 1});
-    const std::vector<float> s{0, 1, 0, 0.6f, 0, 0.8f, -0.8f, 0, 0.6f,  //
-                               0, -1, 0, 0, 0, 1, 1, 0, 0};
+    const std::vector<float> s{0, 1,  0, 0.6f, 0, 0.8f, -0.8f, 0, 0.6f,  //
+                               0, -1, 0, 0,    0, 1,    1,     0, 0};
     const Inputs student{Var(on_cpu({2, 1, 3, 3}, s), true)};
     const std::vector<float> dy{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
     const Var y = run_backward([&](const Inputs& in) { return align_vectors(in[0], teacher); }, student, dy);

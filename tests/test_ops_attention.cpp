@@ -25,10 +25,10 @@ std::vector<OpCase> cases() {
     for (const Sizes& s : {Sizes{5, 3, 4}, Sizes{4, 7, 1}, Sizes{33, 2, 2}}) {
         const std::string at = text(" N=", s.samples, " d=", s.width, " A=", s.heads);
         const testing::HostTensor theta = uniform_input("theta", {s.samples, 1, 1, s.heads * s.width}),
-                         phi = uniform_input("phi", {s.samples, 1, 1, s.heads * s.width}),
-                         graphs = uniform_input("graphs", {s.heads * s.samples, 1, 1, s.samples}, -2, 2),
-                         other = uniform_input("other", {s.heads * s.samples, 1, 1, s.samples}, -2, 2),
-                         x = uniform_input("x", {s.heads * s.samples, 1, 1, s.width});
+                                  phi = uniform_input("phi", {s.samples, 1, 1, s.heads * s.width}),
+                                  graphs = uniform_input("graphs", {s.heads * s.samples, 1, 1, s.samples}, -2, 2),
+                                  other = uniform_input("other", {s.heads * s.samples, 1, 1, s.samples}, -2, 2),
+                                  x = uniform_input("x", {s.heads * s.samples, 1, 1, s.width});
         all.push_back({"head_products" + at, {theta, phi}, [s](const Inputs& in) { return head_products(in[0], in[1], s.heads); }});
         all.push_back({"concat_heads" + at, {x}, [s](const Inputs& in) { return concat_heads(in[0], s.heads); }});
         all.push_back({"concat_heads, some kept" + at, {x}, [s](const Inputs& in) {
@@ -45,11 +45,11 @@ std::vector<OpCase> cases() {
     for (const Shape& s : {Shape{6, 1, 1, 5}, Shape{3, 1, 1, 40}}) {
         const std::string at = " " + to_string(s);
         const testing::HostTensor a = uniform_input("a", s), b = uniform_input("b", s), c = uniform_input("c", {s.n, 1, 1, 9}),
-                         d = uniform_input("d", {s.n, 1, 1, 9});
+                                  d = uniform_input("d", {s.n, 1, 1, 9});
         all.push_back({"cosine_loss" + at, {a, without_gradient(b)}, [](const Inputs& in) { return cosine_loss(in[0], in[1].value()); }});
-        all.push_back({"kernel_distance" + at,
-                       {a, c, without_gradient(b), without_gradient(d)},
-                       [](const Inputs& in) { return kernel_distance(in[0], in[1], in[2].value(), in[3].value()); }});
+        all.push_back({"kernel_distance" + at, {a, c, without_gradient(b), without_gradient(d)}, [](const Inputs& in) {
+                           return kernel_distance(in[0], in[1], in[2].value(), in[3].value());
+                       }});
     }
     return all;
 }

@@ -1,4 +1,4 @@
-// conv2d against seven nested loops, and its gradients; conv_transpose2d as its way back.
+// conv2d against seven nested loops, and its gradients; conv_transpose2d as its backward pass.
 #include <algorithm>
 
 #include "base_error.h"
@@ -83,11 +83,11 @@ void check_residual(Backend& backend, double tolerance) {
     const auto check = [&](int64_t channels, int64_t outputs, int side, int groups) {
         const std::string name = text("residual of ", channels, " to ", outputs, " channels, ", side, 'x', side, ", groups ", groups);
         const Conv2dOptions o{1, 1, side / 2, side / 2, groups};
-        const Inputs in = upload(backend,
-                                 {as_map(uniform_input("x " + name, {2, 5, 6, channels})),
-                                  uniform_input("w " + name, {outputs, side, side, channels / groups}),
-                                  as_map(uniform_input("r " + name, {2, 5, 6, outputs}))},
-                                 backend.activation_type());
+        const Inputs in = upload(
+            backend,
+            {as_map(uniform_input("x " + name, {2, 5, 6, channels})), uniform_input("w " + name, {outputs, side, side, channels / groups}),
+             as_map(uniform_input("r " + name, {2, 5, 6, outputs}))},
+            backend.activation_type());
         const std::vector<float> extra = in[2].value().to_host();
         std::vector<double> sum;
         for (const float v : conv2d_inference(in[0], in[1], {}, o, {}, false).value().to_host()) sum.push_back(v + extra[sum.size()]);
@@ -192,13 +192,14 @@ TEST_CASE("conv2d: oneDNN adds the residual where its direct kernels do, else we
 }
 
 TEST_CASE("conv2d: oneDNN has a kernel for every number of channels, in all directions") {
-    for (const auto& [in, out] : std::vector<std::pair<int64_t, int64_t>>{{3, 16}, {3, 24}, {3, 8}, {8, 8}, {12, 72}, {4, 4}, {58, 58}, {16, 12}})
+    for (const auto& [in, out] :
+         std::vector<std::pair<int64_t, int64_t>>{{3, 16}, {3, 24}, {3, 8}, {8, 8}, {12, 72}, {4, 4}, {58, 58}, {16, 12}})
         for (const int64_t kernel : {1, 3}) {
             Conv2dGeometry g;
             g.x = {4, 16, 16, in}, g.w = {out, kernel, kernel, in}, g.y = {4, 16, 16, out};
             g.pad_h = g.pad_w = static_cast<int>(kernel / 2);
             CAPTURE(to_string(g.w));
-            for (const std::string& name : conv_implementations(g)) CHECK(name.compare(0, 3, "ref") != 0);
+            for (const std::string& name : CpuConvolutions::implementations(g)) CHECK(name.compare(0, 3, "ref") != 0);
         }
 }
 

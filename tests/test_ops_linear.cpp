@@ -1,6 +1,7 @@
 // matmul, linear and add_bias against loops in double, and their gradients.
 #include "base_error.h"
 #include "core_work_count.h"
+#include "device.h"
 #include "gradcheck.h"
 #include "ops.h"
 
@@ -122,7 +123,8 @@ TEST_CASE("products by the batch: columns inside wider rows, steps between matri
         s.step_a = 5, s.step_b = 0, s.step_c = 4;
         const HostTensor a = uniform_input("a", {1, 1, 1, 70}), b = uniform_input("b", {1, 1, 1, 50});
         const Tensor c = Tensor::zeros(*backend, {1, 1, 1, 30});
-        backend->gemm(s, Tensor::from_host(*backend, a.shape, a.values).data(), Tensor::from_host(*backend, b.shape, b.values).data(), c.data());
+        backend->gemm(s, Tensor::from_host(*backend, a.shape, a.values).data(), Tensor::from_host(*backend, b.shape, b.values).data(),
+                      c.data());
         const std::vector<float> found = c.to_host();
         std::vector<double> expected(30, 0.0);
         for (int64_t i = 0; i < s.count; ++i)
@@ -132,7 +134,8 @@ TEST_CASE("products by the batch: columns inside wider rows, steps between matri
                         const int64_t at_a = i * s.step_a + (s.transpose_a ? k * s.row_a + r : r * s.row_a + k);
                         const int64_t at_b = s.transpose_b ? q * s.row_b + k : k * s.row_b + q;
                         expected[static_cast<size_t>(i * s.step_c + r * s.row_c + q)] +=
-                            static_cast<double>(a.values[static_cast<size_t>(at_a)]) * static_cast<double>(b.values[static_cast<size_t>(at_b)]);
+                            static_cast<double>(a.values[static_cast<size_t>(at_a)]) *
+                            static_cast<double>(b.values[static_cast<size_t>(at_b)]);
                     }
         for (size_t i = 0; i < found.size(); ++i) CHECK(static_cast<double>(found[i]) == doctest::Approx(expected[i]).epsilon(1e-5));
     }

@@ -253,9 +253,9 @@ TEST_CASE("log_step: the values, then hits and images, in the row that device me
     const Tensor narrow = Tensor::zeros(cpu(), {1, 1, 1, 2});
     CHECK_THROWS_WITH_AS(log_step(narrow, labels_on(cpu(), {0}), {narrow.view(0, {})}, logits.value(), labels),
                          doctest::Contains("log_step: 1 values"), std::runtime_error);
-    CHECK_THROWS_WITH_AS(log_step(Tensor::zeros(cpu(), {1, 1, 1, 3}), labels_on(cpu(), {0}), {narrow.view(0, {})}, logits.value(),
-                                  labels_on(cpu(), {0})),
-                         doctest::Contains("(3,1,1,2) and (1,1,1,1)"), std::runtime_error);
+    CHECK_THROWS_WITH_AS(
+        log_step(Tensor::zeros(cpu(), {1, 1, 1, 3}), labels_on(cpu(), {0}), {narrow.view(0, {})}, logits.value(), labels_on(cpu(), {0})),
+        doctest::Contains("(3,1,1,2) and (1,1,1,1)"), std::runtime_error);
 }
 
 TEST_CASE("losses: shapes that do not fit name both") {

@@ -63,8 +63,7 @@ std::vector<float> map_of(const std::string& name, int64_t rows, int64_t columns
 std::vector<float> relu_map(const std::string& name, int64_t rows, int64_t columns) {
     const Matrix noise = random_matrix(name, rows * columns), gains = random_matrix(name + ".gains", columns);
     std::vector<float> x(noise.size());
-    for (size_t i = 0; i < x.size(); ++i)
-        x[i] = static_cast<float>(std::max(0.0, noise[i] + gains[i % static_cast<size_t>(columns)]));
+    for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(std::max(0.0, noise[i] + gains[i % static_cast<size_t>(columns)]));
     return x;
 }
 
@@ -153,20 +152,20 @@ std::vector<OpCase> cases() {
                            }});
         }
     const Shape s{2, 4, 4, 8};
-    ops.push_back({"svd of a non-negative map", {{s, joined_maps({relu_map("one", 16, 8), relu_map("two", 16, 8)})}},
-                   [](const Inputs& in) { return right_singular_vectors(in[0], 2); }});
-    ops.push_back({"svd of a constant map", {{s, std::vector<float>(256, 0.7f)}}, [](const Inputs& in) {
-                       return right_singular_vectors(in[0], 1);
+    ops.push_back({"svd of a non-negative map", {{s, joined_maps({relu_map("one", 16, 8), relu_map("two", 16, 8)})}}, [](const Inputs& in) {
+                       return right_singular_vectors(in[0], 2);
                    }});
+    ops.push_back(
+        {"svd of a constant map", {{s, std::vector<float>(256, 0.7f)}}, [](const Inputs& in) { return right_singular_vectors(in[0], 1); }});
     return ops;
 }
 
 }  // namespace
 
 TEST_CASE("svd: the vectors that LAPACK finds in double") {
-    for (const Shape& s : {Shape{3, 8, 8, 16}, Shape{3, 32, 32, 64}, Shape{3, 4, 4, 16}, Shape{3, 10, 10, 33}, Shape{3, 8, 8, 256},
-                           Shape{3, 4, 4, 512}, Shape{3, 16, 16, 128}, Shape{3, 2, 2, 7}, Shape{3, 5, 3, 20}, Shape{3, 1, 9, 9},
-                           Shape{1, 16, 16, 300}})
+    for (const Shape& s :
+         {Shape{3, 8, 8, 16}, Shape{3, 32, 32, 64}, Shape{3, 4, 4, 16}, Shape{3, 10, 10, 33}, Shape{3, 8, 8, 256}, Shape{3, 4, 4, 512},
+          Shape{3, 16, 16, 128}, Shape{3, 2, 2, 7}, Shape{3, 5, 3, 20}, Shape{3, 1, 9, 9}, Shape{1, 16, 16, 300}})
         for (const int count : {1, 4}) {
             const int64_t rows = s.h * s.w;
             std::vector<std::vector<float>> maps;
@@ -301,9 +300,15 @@ TEST_CASE("svd: the gradient of a cluster's projector does not depend on the vec
 }
 
 TEST_CASE("svd: gradients of vectors whose values are nearly equal, or zero, are finite") {
-    const std::vector<std::vector<double>> spectra{{1, 1 - 1e-3, 0.5, 0.2}, {1, 1 - 1e-6, 0.5, 0.2}, {1, 1, 0.5, 0.2},
-                                                   {1, 1, 1, 1, 1, 1, 1, 1}, {1, 0.5, 0.2, 0.2, 0.2}, {1, 1e-7},
-                                                   {1},                      {1e-25},                 {1e-35}};
+    const std::vector<std::vector<double>> spectra{{1, 1 - 1e-3, 0.5, 0.2},
+                                                   {1, 1 - 1e-6, 0.5, 0.2},
+                                                   {1, 1, 0.5, 0.2},
+                                                   {1, 1, 1, 1, 1, 1, 1, 1},
+                                                   {1, 0.5, 0.2, 0.2, 0.2},
+                                                   {1, 1e-7},
+                                                   {1},
+                                                   {1e-25},
+                                                   {1e-35}};
     for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{40, 8}, {8, 8}, {8, 20}})
         for (const std::vector<double>& values : spectra) {
             const std::vector<float> x = map_of("degenerate", rows, columns, values), dy = uniform_input("dy", {1, 1, 4, columns}).values;

@@ -11,6 +11,8 @@ namespace fs = std::filesystem;
 using namespace distill;
 using testing::complaint;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 void put(const fs::path& file, const std::string& bytes) { std::ofstream(file) << bytes; }
@@ -90,3 +92,5 @@ TEST_CASE("paper: a student alone is of the row's own paper") {
     CHECK(student_alone(rows, find_paper_row(rows, "a-kd"))->id == "a-student");
     CHECK(student_alone(rows, find_paper_row(rows, "b-kd"))->id == "b-student");
 }
+
+TEST_SUITE_END();

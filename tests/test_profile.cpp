@@ -5,10 +5,11 @@
 
 #include "base_csv.h"
 #include "base_files.h"
-#include "bench_cpu_peak.h"
 #include "command.h"
 #include "complaints.h"
 #include "core_work_count.h"
+#include "cpu_peak.h"
+#include "device.h"
 #include "launch.h"
 #include "launch_kernels.h"
 #include "ops.h"
@@ -108,7 +109,7 @@ TEST_CASE("profile: convolutions by Winograd are groups of their own, with the p
             const Var five(Tensor::zeros(*backend, {32, 5, 5, 32}), true);
             Tape tape;
             const Recording on(&tape);
-            const Var y = conv2d(x, w);              // (2,16,16,32): 4×4 tiles cover it, 5×5 the gradient of x
+            const Var y = conv2d(x, w);            // (2,16,16,32): 4×4 tiles cover it, 5×5 the gradient of x
             tape.backward(mean(conv2d(y, five)));  // 5×5 taps: as written, whatever the option
         };
         Profiler profiler(*backend);
@@ -116,7 +117,8 @@ TEST_CASE("profile: convolutions by Winograd are groups of their own, with the p
         profiler.measure(step);
         profiler.measure(step);
         const Groups groups = profiler.groups();
-        constexpr int64_t x = 2 * 18 * 18 * 16, y = 2 * 16 * 16 * 32, w = 32 * 9 * 16, written = y * 9 * 16, five = 2 * 12 * 12 * 32 * 25 * 32;
+        constexpr int64_t x = 2 * 18 * 18 * 16, y = 2 * 16 * 16 * 32, w = 32 * 9 * 16, written = y * 9 * 16,
+                          five = 2 * 12 * 12 * 32 * 25 * 32;
         int64_t made = 0;
         for (const auto& g : groups) made += g.work.multiply_accumulates;
         CAPTURE(winograd);
@@ -196,7 +198,9 @@ TEST_CASE("bench: the processor's speed is measured alike beside busy neighbours
     std::atomic<bool> busy{true};
     std::vector<std::thread> neighbours;
     for (unsigned i = 0; i < 2 * std::max(1u, std::thread::hardware_concurrency()); ++i)
-        neighbours.emplace_back([&] { while (busy) continue; });
+        neighbours.emplace_back([&] {
+            while (busy) continue;
+        });
     const double beside = backend->peak_multiply_accumulates_per_ms(), bytes_beside = cpu_bytes_per_ms(*backend);
     busy = false;
     for (std::thread& t : neighbours) t.join();
@@ -255,15 +259,18 @@ TEST_CASE("profile: a step that throws leaves the backend unprofiled") {
     CHECK(backend->profiler == nullptr);
 }
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("command line: bench prints and writes the profile") {
     const TempFolder folder;
-    const Ended end = run(folder, "bench reviewkd --teacher resnet14 --student resnet8 --batch 4 --size 16 --steps 2 --threads 1 --augment "
-                                  "--profile --profile-csv p.csv --csv b.csv");
+    const Ended end = run(folder,
+                          "bench reviewkd --teacher resnet14 --student resnet8 --batch 4 --size 16 --steps 2 --threads 1 --augment "
+                          "--profile --profile-csv p.csv --csv b.csv");
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
     CHECK(says(end.out, {"GMAC", "which do what", "as written", "GB/s", "GMAC/s"}));
-    CHECK(says(end.out, {"convolution forward", "convolution backward data by Winograd", "inputs' transform", "BatchNorm backward", "Sgd", "GatherLine", "DifferenceForward<SquaredDifference, float>",
-                         "between operations", "whole step", "100.0%"}));
+    CHECK(says(end.out, {"convolution forward", "convolution backward data by Winograd", "inputs' transform", "BatchNorm backward", "Sgd",
+                         "GatherLine", "DifferenceForward<SquaredDifference, float>", "between operations", "whole step", "100.0%"}));
     const CsvTable table = read_csv(folder / "p.csv"), bench = read_csv(folder / "b.csv");
     CHECK(table.columns == std::vector<std::string>{"group", "calls", "ms", "share", "bytes", "macs", "bound_ms_bytes", "bound_ms_flops"});
     const size_t last = table.rows.size() - 1;
@@ -319,20 +326,21 @@ TEST_CASE("command line: bench svd, beside LAPACK's") {
 TEST_CASE("command line: bench ktg, a graph's step beside its nodes alone") {
     const TempFolder folder;
     // Node 1 teaches as it is, node 2 nobody hears, node 3 has weights that a bench does not need.
-    write_file_atomically(folder / "g.csv", "node,model,weights,gate_0,gate_1,gate_2,gate_3\n"
-                                            "0,resnet8,,through,linear,cutoff,correct\n"
-                                            "1,resnet14,,cutoff,cutoff,cutoff,cutoff\n"
-                                            "2,resnet14,,cutoff,cutoff,cutoff,cutoff\n"
-                                            "3,resnet8,gone.safetensors,through,cutoff,cutoff,through\n");
+    write_file_atomically(folder / "g.csv",
+                          "node,model,weights,gate_0,gate_1,gate_2,gate_3\n"
+                          "0,resnet8,,through,linear,cutoff,correct\n"
+                          "1,resnet14,,cutoff,cutoff,cutoff,cutoff\n"
+                          "2,resnet14,,cutoff,cutoff,cutoff,cutoff\n"
+                          "3,resnet8,gone.safetensors,through,cutoff,cutoff,through\n");
     const std::string small = " --batch 4 --size 16 --steps 2 --threads 1";
     const Ended end = run(folder, "bench ktg --graph g.csv --models 3=resnet14a --csv k.csv" + small);
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
-    CHECK(says(end.out, {"ktg g resnet8+resnet14+resnet14+resnet14a, batch 4, fp32", "its nodes alone, in turns with it", " forward + ",
-                         "ratio"}));
+    CHECK(says(end.out,
+               {"ktg g resnet8+resnet14+resnet14+resnet14a, batch 4, fp32", "its nodes alone, in turns with it", " forward + ", "ratio"}));
     const CsvTable table = read_csv(folder / "k.csv");
-    CHECK(table.columns == std::vector<std::string>{"case", "device", "precision", "batch", "ms_per_step", "images_per_s", "ms_nodes_alone",
-                                                    "ratio"});
+    CHECK(table.columns ==
+          std::vector<std::string>{"case", "device", "precision", "batch", "ms_per_step", "images_per_s", "ms_nodes_alone", "ratio"});
     REQUIRE(table.rows.size() == 1);
     CHECK(table.cell(0, "case") == "ktg g resnet8+resnet14+resnet14+resnet14a");
     CHECK(table.cell_number(0, "batch") == 4);
@@ -374,12 +382,13 @@ TEST_CASE("cuda: the profiler's times are the device's, on every stream") {
 
 TEST_CASE("command line: bench feed, teachers in time and memory beside what they must cost") {
     const TempFolder folder;
-    const Ended end = run(folder, "bench feed --teacher resnet14 --student resnet8 --teachers-count 2 --batch 8 --size 16 --steps 2 "
-                                  "--threads 1 --csv f.csv");
+    const Ended end = run(folder,
+                          "bench feed --teacher resnet14 --student resnet8 --teachers-count 2 --batch 8 --size 16 --steps 2 "
+                          "--threads 1 --csv f.csv");
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
-    CHECK(says(end.out, {"feed 2 x resnet14->resnet8, batch 8, fp32", "in turns with it: student plain", "ratio to teachers + 1.15 plain + layers",
-                         "a teacher adds", "it may add"}));
+    CHECK(says(end.out, {"feed 2 x resnet14->resnet8, batch 8, fp32", "in turns with it: student plain",
+                         "ratio to teachers + 1.15 plain + layers", "a teacher adds", "it may add"}));
     const CsvTable table = read_csv(folder / "f.csv");
     REQUIRE(table.rows.size() == 1);
     const auto value = [&](const char* column) { return table.cell_number(0, column); };
@@ -390,3 +399,5 @@ TEST_CASE("command line: bench feed, teachers in time and memory beside what the
     CHECK(value("memory_mib") > value("mib_per_teacher"));
     check_rejected(folder, "bench feed --teacher resnet14 --student resnet8 --teachers-count 0", {"--teachers-count: found '0'"});
 }
+
+TEST_SUITE_END();

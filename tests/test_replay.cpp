@@ -2,6 +2,7 @@
 #include "base_files.h"
 #include "complaints.h"
 #include "core_streams.h"
+#include "device.h"
 #include "launch_kernels.h"
 #include "ops.h"
 #include "queued_backend.h"
@@ -9,6 +10,8 @@
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -161,3 +164,5 @@ TEST_CASE("replay: after the second epoch nothing is taken from the system") {
     }
     CHECK(allocations[0] == allocations[1]);
 }
+
+TEST_SUITE_END();

@@ -11,14 +11,19 @@
 #include "complaints.h"
 #include "markup.h"
 #include "report.h"
+#include "report_collect.h"
 #include "report_html.h"
 #include "report_ktg.h"
+#include "report_summary.h"
+#include "report_text.h"
 #include "testing.h"
 
 using namespace distill;
 using testing::complaint;
 using testing::count;
 using testing::TempFolder;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -86,21 +91,20 @@ TEST_CASE("report: mean and sample deviation") {
 
 TEST_CASE("report: how numbers read") {
     CHECK(fixed(71.255) == "71.25");  // the double below 71.255
-    CHECK(points(1.204) == "+1.20");
-    CHECK(points(-0.306) == "−0.31");
-    CHECK(points(-0.004) == "+0.00");
-    CHECK(points(std::nullopt) == "–");
-    CHECK(clock_time(1.0) == "1:00:00");
-    CHECK(clock_time(59.6 / 3600) == "0:01:00");
-    CHECK(clock_time(27.5125) == "27:30:45");
+    CHECK(format_points(1.204) == "+1.20");
+    CHECK(format_points(-0.306) == "−0.31");
+    CHECK(format_points(-0.004) == "+0.00");
+    CHECK(format_points(std::nullopt) == "–");
+    CHECK(format_hours(1.0) == "1:00:00");
+    CHECK(format_hours(59.6 / 3600) == "0:01:00");
+    CHECK(format_hours(27.5125) == "27:30:45");
 }
 
 TEST_CASE("report: seeds are one group, a folder named twice counts once, other options are another group") {
     const TempFolder folder;
     for (int seed : {1, 2, 10})
-        write_run(folder / text("a/s", seed),
-                  {"", "cifar100", "big", "small", "kd", seed, 70.0 + seed, 71.0 + seed, 3600.0 * seed,
-                   text("lr,0.1\ndevice,cpu\nthreads,", seed, "\ninfo.machine,host", seed, "\n")});
+        write_run(folder / text("a/s", seed), {"", "cifar100", "big", "small", "kd", seed, 70.0 + seed, 71.0 + seed, 3600.0 * seed,
+                                               text("lr,0.1\ndevice,cpu\nthreads,", seed, "\ninfo.machine,host", seed, "\n")});
     write_run(folder / "b", {"", "cifar100", "big", "small", "kd", 3, 65, 66, 60, "lr,0.05\nnote,new\n"});
     const Report report = summarize(collect_runs({folder.path(), folder / "a", folder / "a/s1"}), paper);
     REQUIRE(report.groups.size() == 2);
@@ -248,8 +252,8 @@ TEST_CASE("report: what is wrong with a run folder is said with file and place, 
     CHECK(holds(message(), "r/epochs.csv: no column 'train_loss'"));
     fs::remove(epochs);
     CHECK(message() == "");  // without curves, but finished
-    for (const char* fact : {"info.stage,two", "info.stage,0", "info.teacher0_accuracy,much", "info.teacher_accuracy,170",
-                             "info.test_images,many"}) {
+    for (const char* fact :
+         {"info.stage,two", "info.stage,0", "info.teacher0_accuracy,much", "info.teacher_accuracy,170", "info.test_images,many"}) {
         Recipe odd;
         odd.options = std::string(fact) + "\n";
         write_run(folder / "r", odd);
@@ -361,8 +365,8 @@ TEST_CASE("report: the page is self-contained, balanced and escapes what runs sa
     CHECK(testing::balanced(page));
 
     CHECK(holds(page, "small on cifar100"));
-    CHECK(count(page, "class=\"mean\"") == 2 * (9 + 1));   // both charts: nine groups, and the other panel's one
-    CHECK(count(page, "class=\"seed\"") == 2 * 2);         // only where there is more than one seed
+    CHECK(count(page, "class=\"mean\"") == 2 * (9 + 1));  // both charts: nine groups, and the other panel's one
+    CHECK(count(page, "class=\"seed\"") == 2 * 2);        // only where there is more than one seed
     CHECK(count(page, "<details>") == 10);
     CHECK(holds(page, "stroke-dasharray"));
     CHECK(holds(page, "1 unfinished"));
@@ -373,8 +377,9 @@ TEST_CASE("report: the page is self-contained, balanced and escapes what runs sa
 TEST_CASE("report: a diverged loss leaves a gap in its curve") {
     const TempFolder folder;
     write_run(folder / "r", {});
-    put(folder / "r/epochs.csv", epochs_header + "0,0.1,2,2,5,1,10,10,1\n1,0.1,nan,nan,5,1,11,11,1\n2,0.1,1,1,5,1,12,12,1\n"
-                                                 "3,0.1,1,1,5,1,12,12,1\n");
+    put(folder / "r/epochs.csv", epochs_header +
+                                     "0,0.1,2,2,5,1,10,10,1\n1,0.1,nan,nan,5,1,11,11,1\n2,0.1,1,1,5,1,12,12,1\n"
+                                     "3,0.1,1,1,5,1,12,12,1\n");
     const std::string page = html_page(report_on(folder), "");
     const size_t loss = page.find("d=\"", page.find("class=\"mean\"", page.find("Training loss")));
     const std::string path = page.substr(loss + 3, page.find('"', loss + 3) - loss - 3);
@@ -385,8 +390,9 @@ TEST_CASE("report: a diverged loss leaves a gap in its curve") {
 TEST_CASE("report: the command writes both files and needs the papers' numbers") {
     const TempFolder folder;
     write_run(folder / "runs/r", {});
-    put(folder / "paper/p.csv", "id,table,dataset,teacher,student,method,metric,value,std,source\n"
-                                "p-kd,T,cifar100,big,small,kd,top1,70,,b\n");
+    put(folder / "paper/p.csv",
+        "id,table,dataset,teacher,student,method,metric,value,std,source\n"
+        "p-kd,T,cifar100,big,small,kd,top1,70,,b\n");
     const auto run = [&](const std::string& words) {
         CLI::App app;
         add_report_commands(app);
@@ -412,17 +418,20 @@ void write_graph_run(const fs::path& folder, const std::string& graph_option, in
     put(folder / "graph.csv", alone ? "node,model,weights,gate_0\n0,resnet8,,through\n"
                                     : "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,resnet14,,correct,through\n");
     put(folder / "epochs.csv", text("epoch,train_loss,test_acc,test_acc_1\n0,2,10,20\n1,1,", last, ",", last + 5, "\n"));
-    put(folder / "edges.csv", "epoch,target,source,gate,weight,last_weight,loss,both_right,source_only,target_only,none_right\n"
-                              "1,0," + std::string(alone ? "0,through" : "1,linear") + ",0.5,1,0.25,1,1,1,1\n");
+    put(folder / "edges.csv",
+        "epoch,target,source,gate,weight,last_weight,loss,both_right,source_only,target_only,none_right\n"
+        "1,0," +
+            std::string(alone ? "0,through" : "1,linear") + ",0.5,1,0.25,1,1,1,1\n");
 }
 
 void write_search(const fs::path& folder) {
-    put(folder / "journal.csv", "trial,event,epoch,error,detail\n"
-                                ",study,,,dataset=tin20;target=resnet8;trials=3;epochs=4;score=validation;val=48\n"
-                                "0,started,0,,resnet8 resnet14 | through linear | correct through\n"
-                                "0,complete,4,40,\n"
-                                "1,rejected,0,,resnet8 resnet14 | cutoff cutoff | correct through\n"
-                                "2,started,0,,resnet8 resnet8 | through linear | correct through\n");
+    put(folder / "journal.csv",
+        "trial,event,epoch,error,detail\n"
+        ",study,,,dataset=tin20;target=resnet8;trials=3;epochs=4;score=validation;val=48\n"
+        "0,started,0,,resnet8 resnet14 | through linear | correct through\n"
+        "0,complete,4,40,\n"
+        "1,rejected,0,,resnet8 resnet14 | cutoff cutoff | correct through\n"
+        "2,started,0,,resnet8 resnet8 | through linear | correct through\n");
 }
 
 }  // namespace
@@ -460,12 +469,14 @@ TEST_CASE("report: a search with its picture and its table beside what is on fil
     const TempFolder folder;
     write_search(folder / "runs/search");
     CHECK(collect_runs({folder / "runs"}).empty());  // a search under way is something to report
-    put(folder / "runs/search/search.csv", "id,trial,search_error,test_mean,test_std,n,graph\n"
-                                           "best1,0,40,61.5,0.25,2,resnet8 resnet14 | through linear | correct through\n"
-                                           "plain-resnet8,,,60,,1,resnet8 | through\n");
-    put(folder / "paper/ktg.csv", "id,table,dataset,teacher,student,method,metric,value,std,source\n"
-                                  "found,T,tin20,,resnet8,ktg-search,top1,63.25,,a <paper>\n"
-                                  "elsewhere,T,tin20,,resnet32a,ktg-search,top1,70,,b\n");
+    put(folder / "runs/search/search.csv",
+        "id,trial,search_error,test_mean,test_std,n,graph\n"
+        "best1,0,40,61.5,0.25,2,resnet8 resnet14 | through linear | correct through\n"
+        "plain-resnet8,,,60,,1,resnet8 | through\n");
+    put(folder / "paper/ktg.csv",
+        "id,table,dataset,teacher,student,method,metric,value,std,source\n"
+        "found,T,tin20,,resnet8,ktg-search,top1,63.25,,a <paper>\n"
+        "elsewhere,T,tin20,,resnet32a,ktg-search,top1,70,,b\n");
     CLI::App app;
     add_report_commands(app);
     std::ostringstream out;
@@ -473,11 +484,12 @@ TEST_CASE("report: a search with its picture and its table beside what is on fil
     const std::string place = folder.path().string();
     app.parse("report " + place + "/runs --html " + place + "/o.html --paper " + place + "/paper");
     std::cout.rdbuf(before);
-    CHECK(holds(out.str(), "runs/search: resnet8 on tin20, graphs of 2 nodes, 3 trials; the best, trial 0, has an error of 40.00 %\n"
-                           "on all training data  test accuracy  n  gain over plain  95 % interval  above plain\n"
-                           "best1                 61.50 ± 0.25   2            +1.50  –              not decided\n"
-                           "plain-resnet8         60.00          1                –  –              –\n"
-                           "Gain over plain-resnet8, of the graphs’ batch. "));
+    CHECK(holds(out.str(),
+                "runs/search: resnet8 on tin20, graphs of 2 nodes, 3 trials; the best, trial 0, has an error of 40.00 %\n"
+                "on all training data  test accuracy  n  gain over plain  95 % interval  above plain\n"
+                "best1                 61.50 ± 0.25   2            +1.50  –              not decided\n"
+                "plain-resnet8         60.00          1                –  –              –\n"
+                "Gain over plain-resnet8, of the graphs’ batch. "));
     const std::string page = read_file(folder / "o.html");
     CHECK(testing::balanced(page));
     CHECK(count(page, "<svg class=\"ktg\"") == 2);  // the search, and the graph that it found
@@ -497,8 +509,9 @@ TEST_CASE("report: a search with its picture and its table beside what is on fil
     CHECK(holds(before_it.str(), "best1                 61.50 ± 0.25   2                –  –              –\n"));
     CHECK(holds(before_it.str(), "No gain over plain training: none is there with the graphs’ batch, 64."));
     const std::string results = read_file(folder / "runs/search/search.csv");
-    put(folder / "runs/search/search.csv", results + "plain-resnet8-batch64,,,60.5,0.5,3,resnet8 | through\n"
-                                                     "kd-resnet14,,,63.5,0.5,3,resnet8 resnet14 | through linear | cutoff cutoff\n");
+    put(folder / "runs/search/search.csv", results +
+                                               "plain-resnet8-batch64,,,60.5,0.5,3,resnet8 | through\n"
+                                               "kd-resnet14,,,63.5,0.5,3,resnet8 resnet14 | through linear | cutoff cutoff\n");
     put(folder / "runs/search/config.csv", "option,value\ninfo.test_images,500\n");
     write_searches(with_it, collect_searches({folder / "runs"}, none));
     CHECK(none.empty());
@@ -526,3 +539,5 @@ TEST_CASE("report: a searched graph is compared with the paper's by its id, what
     CHECK(report.groups[0].any().graph_name == "best1");
     CHECK(label(report.groups[0].any()) == "graph best1 with resnet14");
 }
+
+TEST_SUITE_END();

@@ -4,11 +4,15 @@
 
 #include "complaints.h"
 #include "markup.h"
+#include "report_collect.h"
 #include "report_feed.h"
 #include "report_html.h"
+#include "report_summary.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 using Kind = FeedResult::Kind;
 
 namespace {
@@ -123,8 +127,8 @@ TEST_CASE("report: a curve of FEED and what belongs beside it") {
     }
     const std::string page = html_page(report, "");
     CHECK(balanced(page));
-    CHECK(says(page, {"FEED: small from big on tin, 30 epochs", "feed from 5 × big", "tin 5 × big→small feed",
-                      "feed from small, stage 3"}));
+    CHECK(
+        says(page, {"FEED: small from big on tin, 30 epochs", "feed from 5 × big", "tin 5 × big→small feed", "feed from small, stage 3"}));
 }
 
 /// Three seeds, half a point apart around `mean`: a standard deviation of ½.
@@ -203,3 +207,5 @@ TEST_CASE("report: other options of FEED are another curve; without FEED there i
     write_feed(out, {});
     CHECK(out.str().empty());
 }
+
+TEST_SUITE_END();

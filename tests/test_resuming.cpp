@@ -11,6 +11,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 struct Workplace : TempFolder {
@@ -27,7 +29,8 @@ void unfinish(const fs::path& run) { fs::remove(run / "result.csv"); }
 TEST_CASE("resuming: the paths of a run are free: it is its files' content that counts") {
     const Workplace folder;
     REQUIRE(run(folder, "train --net resnet8" + training + "--run t").code == 0);
-    REQUIRE(run(folder, "kd --student resnet8 --teacher resnet8 --teacher-weights t/student.safetensors" + training + "--run kd").code == 0);
+    REQUIRE(run(folder, "kd --student resnet8 --teacher resnet8 --teacher-weights t/student.safetensors" + training + "--run kd").code ==
+            0);
     const std::string result = without_seconds(folder / "kd/result.csv");
     unfinish(folder / "kd");
 
@@ -108,7 +111,8 @@ TEST_CASE("resuming: a finished run is made longer, as if it had been begun so")
     const Ended end = run(folder, "train --resume --run r --epochs 4");
     CAPTURE(end.err);
     CHECK(end.code == 0);
-    CHECK(says(end.out, {"note: r goes on from 2 to 4 epochs; --lr-steps 1,3 stays: the added epochs begin at rate 0.002, a tenth from epoch 3"}));
+    CHECK(says(end.out,
+               {"note: r goes on from 2 to 4 epochs; --lr-steps 1,3 stays: the added epochs begin at rate 0.002, a tenth from epoch 3"}));
     CHECK(value_of(read_config(folder / "r/config.csv"), "epochs") == "4");
     CHECK(read_file(folder / "r/student.safetensors") == read_file(folder / "whole/student.safetensors"));
     for (const char* table : {"epochs.csv", "result.csv"})
@@ -149,3 +153,5 @@ TEST_CASE("resuming: chains and sweeps of several seeds go on by their folder al
     for (const char* part : {"chain/s3/stage1", "chain/s4/stage1", "sweep/n1/s3", "sweep/n1/s4"})
         CHECK(fs::exists(folder / part / "result.csv"));
 }
+
+TEST_SUITE_END();

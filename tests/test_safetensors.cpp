@@ -14,6 +14,8 @@ using namespace distill;
 using distill::testing::put_file;
 using distill::testing::TempFolder;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// A file with this header (its length before it, as it is) and this many data bytes.
@@ -241,7 +243,8 @@ TEST_CASE("safetensors: values that are no weights are refused by tensor and ele
         return complaint(path);
     };
     const float infinity = std::numeric_limits<float>::infinity();
-    CHECK(contains(said("conv1.weight", std::nanf("")), "w: tensor \"conv1.weight\": element 2 (counted from 0) is nan, expected a finite number"));
+    CHECK(contains(said("conv1.weight", std::nanf("")),
+                   "w: tensor \"conv1.weight\": element 2 (counted from 0) is nan, expected a finite number"));
     CHECK(contains(said("conv1.weight", infinity), "element 2 (counted from 0) is inf, expected a finite number"));
     CHECK(contains(said("bn1.running_mean", -infinity), "element 2 (counted from 0) is -inf, expected a finite number"));
     CHECK(contains(said("bn1.running_var", -0.5f), "\"bn1.running_var\": element 2 (counted from 0) is -0.5, expected a variance"));
@@ -251,8 +254,8 @@ TEST_CASE("safetensors: values that are no weights are refused by tensor and ele
     const double wide = 1e300;
     std::string header = R"({"x":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}})";
     const uint64_t length = header.size();
-    write_file_atomically(path, std::string(reinterpret_cast<const char*>(&length), 8) + header +
-                                    std::string(reinterpret_cast<const char*>(&wide), 8));
+    write_file_atomically(
+        path, std::string(reinterpret_cast<const char*>(&length), 8) + header + std::string(reinterpret_cast<const char*>(&wide), 8));
     CHECK(contains(complaint(path), "tensor \"x\": element 0 (counted from 0) is 1e+300, expected what fits a float"));
 }
 
@@ -314,3 +317,5 @@ TEST_CASE("safetensors: a missing file and a folder are named") {
     CHECK(contains(complaint(folder.path()), "is a folder, expected a file"));
     CHECK_THROWS_AS(write_safetensors(folder / "no" / "such" / "w", sample()), InputError);
 }
+
+TEST_SUITE_END();

@@ -11,6 +11,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// A subcommand's options as the words of a command line leave them.
@@ -40,9 +42,9 @@ TEST_CASE("schedule: milestones keep their part of the training unless given by 
     CHECK(steps("") == "150,180,210");
     CHECK(steps("--epochs 480") == "300,360,420");
     CHECK(steps("--epochs 24") == "15,18,21");
-    CHECK(steps("--epochs 50", options_of(find_recipe("mhgd"))) == "15,30,40");            // 30, 60, 80 %
-    CHECK(steps("--epochs 30", options_of(find_recipe("feed"))) == "15,23");               // a half, three quarters
-    CHECK(steps("--epochs 16", options_of(find_recipe("ktg"))) == "5,10,14");         // 59, 119, 179 of 200
+    CHECK(steps("--epochs 50", options_of(find_recipe("mhgd"))) == "15,30,40");  // 30, 60, 80 %
+    CHECK(steps("--epochs 30", options_of(find_recipe("feed"))) == "15,23");     // a half, three quarters
+    CHECK(steps("--epochs 16", options_of(find_recipe("ktg"))) == "5,10,14");    // 59, 119, 179 of 200
     CHECK(steps("--epochs 50 --lr-steps 30,60,80", options_of(find_recipe("mhgd"))) == "30,60,80");
     CHECK(steps("--epochs 3") == "2");  // 1.875, 2.25 and 2.625: two together, one behind the end
     CHECK(steps("--epochs 1") == "");
@@ -66,8 +68,9 @@ TEST_CASE("schedule: of a preset, too, once however often, and never of a resume
     other.preset("mhgd");
     CHECK(other.steps() == "15,30,40");
     CHECK(other.steps() == "15,30,40");
-    CHECK(scale_with_epochs(other.table, other.options) == "note: --epochs 50 instead of 100: scaled --lr-steps 30,60,80 to 15,30,40, "
-                                                            "--kd-warmup 20 to 10; give them by hand to have others\n");
+    CHECK(scale_with_epochs(other.table, other.options) ==
+          "note: --epochs 50 instead of 100: scaled --lr-steps 30,60,80 to 15,30,40, "
+          "--kd-warmup 20 to 10; give them by hand to have others\n");
     Line whole("");
     whole.preset("mhgd");
     CHECK(whole.options.epochs == 100);
@@ -107,7 +110,8 @@ TEST_CASE("command line: schedules scale with a line that says so, late mileston
     const Ended scaled = run(folder, line + "--epochs 24 --run r --runs 2");
     CAPTURE(scaled.err);
     REQUIRE(scaled.code == 0);
-    CHECK(says(scaled.out, {"note: --epochs 24 instead of 240: scaled --lr-steps 150,180,210 to 15,18,21; give them by hand to have others\n"}));
+    CHECK(says(scaled.out,
+               {"note: --epochs 24 instead of 240: scaled --lr-steps 150,180,210 to 15,18,21; give them by hand to have others\n"}));
     CHECK(option("r/s0", "lr-steps") == "15,18,21");
     CHECK(option("r/s0", "info.by_hand") == "epochs=24 (240); batch=32 (128); lr-steps=15,18,21 (150,180,210)");
     CHECK(option("r/s0", "info.train_images") == "64");
@@ -123,3 +127,5 @@ TEST_CASE("command line: schedules scale with a line that says so, late mileston
     CHECK(says(late.out, {"note: of --lr-steps 1,2,9, 2, 9 lie beyond the last epoch (1) and change nothing\n"}));
     CHECK(option("late", "lr-steps") == "1,2,9");
 }
+
+TEST_SUITE_END();

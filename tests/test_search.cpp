@@ -17,14 +17,16 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
-using Kind = CrewMessage::Kind;
+using Kind = PoolMessage::Kind;
 
 /// Trains nothing: accuracies come from a function. Slots report in a random order, each trial from where its "checkpoint" is.
-class FakeCrew final : public Crew {
+class FakePool final : public WorkerPool {
   public:
-    FakeCrew(int slots, int epochs, std::function<double(int64_t, int)> accuracy)
+    FakePool(int slots, int epochs, std::function<double(int64_t, int)> accuracy)
         : slots_(static_cast<size_t>(slots)), epochs_(epochs), accuracy_(std::move(accuracy)) {}
     int slots() const override { return static_cast<int>(slots_.size()); }
 
@@ -37,14 +39,14 @@ class FakeCrew final : public Crew {
         ++started[trial];
     }
 
-    CrewMessage wait() override {
+    PoolMessage wait() override {
         std::vector<size_t> busy;
         for (size_t i = 0; i < slots_.size(); ++i)
             if (slots_[i].trial >= 0) busy.push_back(i);
         REQUIRE_FALSE(busy.empty());
         const size_t i = busy[random_() % busy.size()];
         Slot& slot = slots_[i];
-        CrewMessage m;
+        PoolMessage m;
         m.slot = static_cast<int>(i);
         if (!slot.goes_on || slot.epoch == epochs_) {
             m.kind = Kind::ended;
@@ -117,15 +119,15 @@ std::vector<std::string> lines_of(const fs::path& journal) {
 
 /// Starts a search anew, or goes on where the journal is.
 struct Run {
-    Run(const fs::path& path, Plan& plan, Crew& crew) {
+    Run(const fs::path& path, Plan& plan, WorkerPool& pool) {
         if (fs::exists(path)) {
             const JournalFile so_far = read_journal(path);
             journal = std::make_unique<Journal>(path, study, so_far, false);
-            search = std::make_unique<Search>(plan, *journal, crew, true);
+            search = std::make_unique<Search>(plan, *journal, pool, true);
             search->replay(so_far.rows);
         } else {
             journal = std::make_unique<Journal>(path, study, false);
-            search = std::make_unique<Search>(plan, *journal, crew, true);
+            search = std::make_unique<Search>(plan, *journal, pool, true);
         }
         search->run();
     }
@@ -138,20 +140,19 @@ struct Run {
 TEST_CASE("search: trials one at a time, promoted by rung, worked by hand") {
     const TempFolder folder;
     // Errors at epochs 1, 2, 3, 4. Rung 1: 60 70 50 55 | rung 2: 58 45 | trial 3 is rejected.
-    const std::map<int64_t, std::vector<double>> errors{{0, {60, 58, 57, 56}}, {1, {70, 1, 1, 1}}, {2, {50, 45, 44, 40}},
-                                                        {4, {55, 45, 30, 39.5}}};
-    FakeCrew crew(1, 4, [&](int64_t trial, int epoch) { return 100 - errors.at(trial)[static_cast<size_t>(epoch - 1)]; });
+    const std::map<int64_t, std::vector<double>> errors{
+        {0, {60, 58, 57, 56}}, {1, {70, 1, 1, 1}}, {2, {50, 45, 44, 40}}, {4, {55, 45, 30, 39.5}}};
+    FakePool pool(1, 4, [&](int64_t trial, int epoch) { return 100 - errors.at(trial)[static_cast<size_t>(epoch - 1)]; });
     Plan plan(5, 4);
-    const Run run(folder / "journal.csv", plan, crew);
-    const std::vector<std::string> expected{
-        "0,started,0,,graph 0", "0,running,1,60,", "0,running,2,58,", "0,running,3,57,", "0,complete,4,56,",
-        "1,started,0,,graph 1", "1,stopped,1,70,",  // best 1 of 2 at rung 1: 60
-        "2,started,0,,graph 2", "2,running,1,50,",  // best 1 of 3: 50
-        "2,running,2,45,",                          // best 1 of 2 at rung 2: 45
-        "2,running,3,44,", "2,complete,4,40,", "3,rejected,0,,graph 3",
-        "4,started,0,,graph 4", "4,running,1,55,",  // best 2 of 4: 50 55
-        "4,running,2,45,",                          // best 1 of 3, a tie with it
-        "4,running,3,30,", "4,complete,4,39.5,"};
+    const Run run(folder / "journal.csv", plan, pool);
+    const std::vector<std::string> expected{"0,started,0,,graph 0", "0,running,1,60,",      "0,running,2,58,",       "0,running,3,57,",
+                                            "0,complete,4,56,",     "1,started,0,,graph 1", "1,stopped,1,70,",  // best 1 of 2 at rung 1: 60
+                                            "2,started,0,,graph 2", "2,running,1,50,",                          // best 1 of 3: 50
+                                            "2,running,2,45,",                                                  // best 1 of 2 at rung 2: 45
+                                            "2,running,3,44,",      "2,complete,4,40,",     "3,rejected,0,,graph 3", "4,started,0,,graph 4",
+                                            "4,running,1,55,",  // best 2 of 4: 50 55
+                                            "4,running,2,45,",  // best 1 of 3, a tie with it
+                                            "4,running,3,30,",      "4,complete,4,39.5,"};
     CHECK(lines_of(folder / "journal.csv") == expected);
     CHECK(run.search->tally().complete == 3);
     CHECK(run.search->tally().stopped == 1);
@@ -167,20 +168,20 @@ TEST_CASE("search: trials one at a time, promoted by rung, worked by hand") {
 
 TEST_CASE("search: a failed trial is recorded with its reason; a dead worker's runs again, and is given up the second time") {
     const TempFolder folder;
-    FakeCrew crew(1, 4, curve);
-    crew.fates[{0, 2}] = {Kind::failed, "the loss is nan", 1};
-    crew.fates[{1, 1}] = {Kind::lost, "worker 0 ended by signal 9", 1};
-    crew.fates[{2, 1}] = {Kind::lost, "worker 0 ended by signal 11", 5};
+    FakePool pool(1, 4, curve);
+    pool.fates[{0, 2}] = {Kind::failed, "the loss is nan", 1};
+    pool.fates[{1, 1}] = {Kind::lost, "worker 0 ended by signal 9", 1};
+    pool.fates[{2, 1}] = {Kind::lost, "worker 0 ended by signal 11", 5};
     Plan plan(6, 4);
-    const Run run(folder / "journal.csv", plan, crew);
+    const Run run(folder / "journal.csv", plan, pool);
     const std::vector<std::string> lines = lines_of(folder / "journal.csv");
     const auto count = [&](const std::string& line) { return std::count(lines.begin(), lines.end(), line); };
     CHECK(count("0,failed,1,,the loss is nan") == 1);
     CHECK(count("1,lost,0,,worker 0 ended by signal 9") == 1);
-    CHECK(crew.started[1] == 2);
+    CHECK(pool.started[1] == 2);
     CHECK(count("2,lost,0,,worker 0 ended by signal 11") == 2);
     CHECK(count("2,failed,0,,its worker died 2 times; last: worker 0 ended by signal 11") == 1);
-    CHECK(crew.started[2] == 2);
+    CHECK(pool.started[2] == 2);
     CHECK(run.search->tally().failed == 2);
     CHECK(run.search->tally().ended() == 6);
     CHECK(count("4,started,0,,graph 4") == 1);  // the search went on
@@ -191,7 +192,7 @@ TEST_CASE("search: a failed trial is recorded with its reason; a dead worker's r
 TEST_CASE("search: cut off after any row of its journal, it goes on to the same rows and winner") {
     const TempFolder folder;
     constexpr int64_t trials = 24;
-    FakeCrew whole(1, 8, curve);
+    FakePool whole(1, 8, curve);
     Plan plan(trials, 8, 2);
     const Run run(folder / "whole.csv", plan, whole);
     const std::string bytes = read_file(folder / "whole.csv");
@@ -205,14 +206,14 @@ TEST_CASE("search: cut off after any row of its journal, it goes on to the same 
         const JournalFile so_far = read_journal(folder / "cut.csv");
         for (const int ahead : {0, 1}) {
             put_file(folder / "cut.csv", bytes.substr(0, at));
-            FakeCrew crew(1, 8, curve);
+            FakePool pool(1, 8, curve);
             if (!so_far.rows.empty()) {
                 const JournalRow& last = so_far.rows.back();
                 const bool under_way = last.event == TrialEvent::running || last.event == TrialEvent::started;
-                if (under_way) crew.checkpoints[last.trial] = last.epoch + ahead;
+                if (under_way) pool.checkpoints[last.trial] = last.epoch + ahead;
             }
             Plan again(trials, 8, 2);
-            const Run resumed(folder / "cut.csv", again, crew);
+            const Run resumed(folder / "cut.csv", again, pool);
             CHECK_MESSAGE(read_file(folder / "cut.csv") == bytes, "cut after row " << row);
             CHECK(resumed.search->best()[0].trial == best[0].trial);
             CHECK(resumed.search->best()[1].trial == best[1].trial);
@@ -225,11 +226,11 @@ TEST_CASE("search: cut off after any row of its journal, it goes on to the same 
 
 TEST_CASE("search: side by side, every trial ends once, and reports that come twice count once") {
     const TempFolder folder;
-    FakeCrew crew(4, 8, curve);
+    FakePool pool(4, 8, curve);
     // Workers die after a checkpoint whose report was taken: the epoch is reported again.
-    for (const int64_t trial : {1, 5, 8, 20, 21}) crew.fates[{trial, 2}] = {Kind::lost, "worker ended", 1};
+    for (const int64_t trial : {1, 5, 8, 20, 21}) pool.fates[{trial, 2}] = {Kind::lost, "worker ended", 1};
     Plan plan(60, 8);
-    const Run run(folder / "journal.csv", plan, crew);
+    const Run run(folder / "journal.csv", plan, pool);
     std::map<int64_t, std::vector<JournalRow>> rows;
     std::map<int, std::vector<double>> rungs;
     for (const JournalRow& r : read_journal(folder / "journal.csv").rows) {
@@ -254,7 +255,7 @@ TEST_CASE("search: side by side, every trial ends once, and reports that come tw
     CHECK(run.search->tally().ended() == 60);
     CHECK(run.search->tally().failed == 0);
     Plan none(60, 8);
-    FakeCrew idle(4, 8, curve);
+    FakePool idle(4, 8, curve);
     const Run finished(folder / "journal.csv", none, idle);  // a finished search has nothing left to do
     CHECK(idle.started.empty());
     CHECK(finished.search->best()[0].trial == run.search->best()[0].trial);
@@ -265,9 +266,9 @@ TEST_CASE("search: a journal whose rows cannot have happened is refused") {
     const auto refused = [&](const std::vector<JournalRow>& rows, const std::string& row) {
         const TempFolder own;
         Journal journal(own / "journal.csv", study, false);
-        FakeCrew crew(1, 4, curve);
+        FakePool pool(1, 4, curve);
         Plan plan(5, 4);
-        Search search(plan, journal, crew, true);
+        Search search(plan, journal, pool, true);
         CHECK(says(complaint([&] { search.replay(rows); }), {"journal's row " + row, "cannot follow"}));
     };
     const JournalRow start{0, TrialEvent::started, 0, {}, ""};
@@ -281,28 +282,28 @@ TEST_CASE("search: a journal whose rows cannot have happened is refused") {
 }
 
 TEST_CASE("search: all runs of a list are trained, the lost ones again") {
-    FakeCrew crew(3, 2, curve);
-    crew.fates[{4, 1}] = {Kind::lost, "worker ended", 1};
-    crew.fates[{6, 2}] = {Kind::lost, "worker 2 ended by signal 9", 2};
-    crew.fates[{2, 1}] = {Kind::failed, "the loss is inf", 1};
+    FakePool pool(3, 2, curve);
+    pool.fates[{4, 1}] = {Kind::lost, "worker ended", 1};
+    pool.fates[{6, 2}] = {Kind::lost, "worker 2 ended by signal 9", 2};
+    pool.fates[{2, 1}] = {Kind::failed, "the loss is inf", 1};
     std::vector<std::string> folders;
     for (int i = 0; i < 9; ++i) folders.push_back(std::to_string(i));
-    const std::vector<FailedRun> failed = train_all(crew, folders, true);
+    const std::vector<FailedRun> failed = train_all(pool, folders, true);
     REQUIRE(failed.size() == 2);
     std::map<std::string, std::string> reasons;
     for (const FailedRun& run : failed) reasons[run.folder] = run.reason;
     CHECK(reasons["2"] == "the loss is inf");
     CHECK(says(reasons["6"], {"died 2 times", "signal 9"}));
-    for (int i = 0; i < 9; ++i) CHECK(crew.started[i] == (i == 4 || i == 6 ? 2 : 1));
+    for (int i = 0; i < 9; ++i) CHECK(pool.started[i] == (i == 4 || i == 6 ? 2 : 1));
 }
 
 TEST_CASE("search: 10,000 trials are scheduled as the rule says") {
     const TempFolder folder;
     for (const int64_t trials : {1000, 10000}) {
-        FakeCrew crew(8, 200, curve);
+        FakePool pool(8, 200, curve);
         Plan plan(trials, 200, 3);
         const auto started = std::chrono::steady_clock::now();
-        const Run run(folder / (std::to_string(trials) + ".csv"), plan, crew);
+        const Run run(folder / (std::to_string(trials) + ".csv"), plan, pool);
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
         rusage usage{};
         getrusage(RUSAGE_SELF, &usage);
@@ -322,3 +323,5 @@ TEST_CASE("search: 10,000 trials are scheduled as the rule says") {
         CHECK(best[0].error == doctest::Approx(least));
     }
 }
+
+TEST_SUITE_END();

@@ -12,6 +12,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 const Config study{{"dataset", "s"}, {"target", "resnet8"}, {"trials", "24"}, {"epochs", "4"}, {"score", "validation"}, {"val", "48"}};
@@ -132,22 +134,23 @@ TEST_CASE("search history: what the best tenth chose, by hand") {
 TEST_CASE("search history: text and picture") {
     const TempFolder folder;
     write_search(folder / "run");
-    put_file(folder / "run/search.csv", "id,trial,search_error,test_mean,test_std,n,graph\n"
-                                        "best1,0,50,61.5,0.25,2,\"resnet8 resnet8 | linear correct | linear through\"\n"
-                                        "plain-resnet8,,,60,,1,resnet8 | through\n"
-                                        "kd-resnet8,,,,,0,\"resnet8 resnet8 | through through | cutoff cutoff\"\n");
+    put_file(folder / "run/search.csv",
+             "id,trial,search_error,test_mean,test_std,n,graph\n"
+             "best1,0,50,61.5,0.25,2,\"resnet8 resnet8 | linear correct | linear through\"\n"
+             "plain-resnet8,,,60,,1,resnet8 | through\n"
+             "kd-resnet8,,,,,0,\"resnet8 resnet8 | through through | cutoff cutoff\"\n");
     const Ended end = run(folder, "ktg show run --svg s.svg");
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
     const SearchHistory history = read_search(folder / "run");
     CHECK(end.out == search_text(history));
-    CHECK(says(end.out, {"resnet8 on s, graphs of 2 nodes\n23 of 24 trials have ended",
-                         "epochs  reached   went on\n     1       23         4\n     2        3         2\n     4        1  complete\n",
-                         "   1      0  complete       4    50.00  resnet8 resnet8 | linear correct | linear through\n",
-                         "  10      9  stopped        1    59.00", "the best tenth, 2 of 20 complete or stopped",
-                         "with 8 choices looked at",
-                         "0 -> 1  linear        100 %  10 %  0.0053 **\n", "1 -> 0  correct       100 %  15 %  0.016 *\n",
-                         "best1                 61.50 ± 0.25     2  resnet8 resnet8 |", "kd-resnet8            failed           0"}));
+    CHECK(
+        says(end.out, {"resnet8 on s, graphs of 2 nodes\n23 of 24 trials have ended",
+                       "epochs  reached   went on\n     1       23         4\n     2        3         2\n     4        1  complete\n",
+                       "   1      0  complete       4    50.00  resnet8 resnet8 | linear correct | linear through\n",
+                       "  10      9  stopped        1    59.00", "the best tenth, 2 of 20 complete or stopped", "with 8 choices looked at",
+                       "0 -> 1  linear        100 %  10 %  0.0053 **\n", "1 -> 0  correct       100 %  15 %  0.016 *\n",
+                       "best1                 61.50 ± 0.25     2  resnet8 resnet8 |", "kd-resnet8            failed           0"}));
 
     const std::string svg = search_svg(history);
     CHECK(read_file(folder / "s.svg") == svg);
@@ -161,8 +164,7 @@ TEST_CASE("search history: text and picture") {
     CHECK(count(svg, "<path class=\"reject\"") == 1 + 1);
     CHECK(count(svg, "<rect class=\"chosen\"") == 2);
     CHECK(says(svg, {">best: trial 0, 50.00 %<", ">4 of 23<", ">2 of 3<", ">1 complete<", ">100 % **<", ">100 % *<", ">label → 0<",
-                     ">0 → 1<",
-                     ">wrn-10-1<", "the loss is &lt;nan&gt;", "trial 1: stopped after 2 epochs, accuracy 49.00 %"}));
+                     ">0 → 1<", ">wrn-10-1<", "the loss is &lt;nan&gt;", "trial 1: stopped after 2 epochs, accuracy 49.00 %"}));
 
     // The journal alone, and one in which nothing has ended, or begun.
     CHECK(run(folder, "ktg show run/journal.csv").code == 0);
@@ -220,3 +222,5 @@ TEST_CASE("search history: a broken journal is refused with its place") {
     put_file(folder / "run/search.csv", "id,trial\nx,1\n");
     check_rejected(folder, "ktg show run", {"run/search.csv", "no column"});
 }
+
+TEST_SUITE_END();

@@ -8,6 +8,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 const SearchSpace pair{"resnet32a", {"resnet32a", "resnet110a", "wrn-28-2"}, 2};
@@ -81,9 +83,10 @@ TEST_CASE("search space: a graph's line is read again; anything else is refused"
         CHECK(graph_line(graph) == graph_line(pair.at(index)));
         CHECK(graph.size() == 2);
     }
-    for (const char* line : {"", "resnet8", "resnet8 | through through", "resnet8 resnet8 | through cutoff | linear",
-                             "resnet8 | shut", "a b | through cutoff | linear correct | linear correct",
-                             "a b | through x through | linear linear"})
-        CHECK(says(complaint([&] { parse_graph_line(line, "journal.csv: row 7"); }),
-                   {"journal.csv: row 7", line, "expected a graph like"}));
+    for (const char* line : {"", "resnet8", "resnet8 | through through", "resnet8 resnet8 | through cutoff | linear", "resnet8 | shut",
+                             "a b | through cutoff | linear correct | linear correct", "a b | through x through | linear linear"})
+        CHECK(
+            says(complaint([&] { parse_graph_line(line, "journal.csv: row 7"); }), {"journal.csv: row 7", line, "expected a graph like"}));
 }
+
+TEST_SUITE_END();

@@ -15,6 +15,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 struct Workplace : TempFolder {
@@ -111,3 +113,5 @@ TEST_CASE("side by side: how many at a time is no part of what a run is") {
     check_succeeds(folder, "train --net resnet8" + on_s + "--epochs 1 --side-by-side 4 --run one");  // one run alone
     CHECK(read_file(folder / "one/config.csv").find("side-by-side") == std::string::npos);
 }
+
+TEST_SUITE_END();

@@ -12,6 +12,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// data/s: four textures of 16x16.
@@ -88,7 +90,8 @@ TEST_CASE("starts: a graph is not gone on with from a file of another generation
     succeed(folder, "ktg train" + still + "--graph dml --models 0=resnet8a,1=resnet8a --weights 1=alone/student.safetensors --run graph");
     CHECK(value_of(read_config(folder / "graph/config.csv"), "info.generation") == "1");
     fs::remove(folder / "graph/result.csv");
-    check_rejected(folder, "ktg train --resume --run graph --weights 1=graph/node1.safetensors", {"graph: was started with generation 1", "follows 2"});
+    check_rejected(folder, "ktg train --resume --run graph --weights 1=graph/node1.safetensors",
+                   {"graph: was started with generation 1", "follows 2"});
     succeed(folder, "ktg train --resume --run graph");
 }
 
@@ -130,5 +133,8 @@ TEST_CASE("starts: a run that began by another version of the key is not gone on
     REQUIRE(rows.find(row) != std::string::npos);
     rows.erase(rows.find(row), row.size());
     write_file_atomically(config, rows);
-    check_rejected(folder, "train --resume --run older", {"older: its start weights and batches were drawn by version 1 of the key", "version 2"});
+    check_rejected(folder, "train --resume --run older",
+                   {"older: its start weights and batches were drawn by version 1 of the key", "version 2"});
 }
+
+TEST_SUITE_END();

@@ -6,10 +6,13 @@
 #include "complaints.h"
 #include "core_backend.h"
 #include "data_synth.h"
+#include "device.h"
 #include "net_table.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -74,7 +77,8 @@ TEST_CASE("strangers: --init with another number of classes takes all but the cl
         const Ended end = run(folder, text("train --net resnet8 --lr 0 --run ", name, " --init ", name, ".safetensors", training));
         CAPTURE(end.err);
         CHECK(end.code == 0);
-        CHECK(says(end.out, {text("note: ", name, ".safetensors: its classifier is one of 10 classes, here there are 4"), "all but the classifier"}));
+        CHECK(says(end.out, {text("note: ", name, ".safetensors: its classifier is one of 10 classes, here there are 4"),
+                             "all but the classifier"}));
         const auto made = read_safetensors(folder / name / "student.safetensors").tensors;
         CHECK(made.at("conv1.weight").data == file.tensors.at("conv1.weight").data);
         CHECK(made.at("fc.weight").shape == alone.at("fc.weight").shape);
@@ -83,7 +87,8 @@ TEST_CASE("strangers: --init with another number of classes takes all but the cl
         CHECK(made.at("fc.weight").data == drawn);
     }
     check_rejected(folder, "eval --net resnet8 --weights ten.safetensors" + on_s, {"ten.safetensors", "classes", "says 10, expected 4"});
-    check_rejected(folder, "eval --net resnet8 --weights plain.safetensors" + on_s, {"plain.safetensors", "fc.weight", "[10,64]", "[4,64]"});
+    check_rejected(folder, "eval --net resnet8 --weights plain.safetensors" + on_s,
+                   {"plain.safetensors", "fc.weight", "[10,64]", "[4,64]"});
     check_rejected(folder, "train --net resnet14 --init plain.safetensors" + training, {"plain.safetensors", "missing: "});
 }
 
@@ -117,7 +122,8 @@ TEST_CASE("strangers: with --val, a trained teacher is measured on the test part
     };
     const std::string kd = "kd --student resnet8 --teacher resnet8 --teacher-weights t.safetensors --normalize none" + training;
     CHECK(loss(run(folder, kd + "--val 20 --run val")) == loss(run(folder, kd + "--run test")));
-    const Ended graph = run(folder, "ktg train --preset kd --models 0=resnet8,1=resnet8 --weights 1=t.safetensors --val 20 --run g" + training);
+    const Ended graph =
+        run(folder, "ktg train --preset kd --models 0=resnet8,1=resnet8 --weights 1=t.safetensors --val 20 --run g" + training);
     const Ended whole = run(folder, "ktg train --preset kd --models 0=resnet8,1=resnet8 --weights 1=t.safetensors --run w" + training);
     const auto line = [](const std::string& out) {
         const size_t at = out.find("node1 resnet8, pre-trained: test accuracy");
@@ -126,3 +132,5 @@ TEST_CASE("strangers: with --val, a trained teacher is measured on the test part
     CHECK_FALSE(line(graph.out).empty());
     CHECK(line(graph.out) == line(whole.out));
 }
+
+TEST_SUITE_END();

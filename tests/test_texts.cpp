@@ -10,6 +10,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("texts: UTF-8 passes, what is none is replaced or escaped") {
     const std::string good = "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x88 ~";
     CHECK(as_utf8(good) == good);
@@ -43,3 +45,5 @@ TEST_CASE("texts: a report's page is UTF-8, whatever the runs are called") {
     CHECK(as_utf8(page) == page);
     CHECK(says(page, {"runs/caf\uFFFD", "m\uFFFDller"}));
 }
+
+TEST_SUITE_END();

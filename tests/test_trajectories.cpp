@@ -46,8 +46,10 @@ const std::vector<Trajectory>& trajectories() {
 std::vector<std::string> parts_of(const std::string& name) {
     std::vector<std::string> parts(1);
     for (char c : name)
-        if (c == '_') parts.emplace_back();
-        else parts.back() += c;
+        if (c == '_')
+            parts.emplace_back();
+        else
+            parts.back() += c;
     return parts;
 }
 
@@ -77,8 +79,10 @@ void compare(const Trajectory& t, Backend& backend, double tolerance) {
     } else {
         options.teacher = parts[1];
         teacher = golden_teacher(backend, options);
-        if (parts[0] == "kd") method = std::make_unique<KnowledgeDistillation>(setting(backend, classes, {teacher.get()}), options, KdOptions());
-        else method = std::make_unique<ReviewKD>(setting(backend, classes, {teacher.get()}), options, review);
+        if (parts[0] == "kd")
+            method = std::make_unique<KnowledgeDistillation>(setting(backend, classes, {teacher.get()}), options, KdOptions());
+        else
+            method = std::make_unique<ReviewKD>(setting(backend, classes, {teacher.get()}), options, review);
         method->parameters().from_file(golden_weights(method->parameters(), "", ""), "the formula");
     }
 
@@ -105,8 +109,10 @@ void compare(const Trajectory& t, Backend& backend, double tolerance) {
         const std::vector<std::string> names = method->loss_names();
         REQUIRE(r.named.size() == names.size());
         for (size_t i = 0; i < names.size(); ++i) check(names[i], r.named[i]);
-        if (expected.has("loss")) check("loss", r.loss);
-        else CHECK(r.loss.value().item() == r.named[0].value().item());
+        if (expected.has("loss"))
+            check("loss", r.loss);
+        else
+            CHECK(r.loss.value().item() == r.named[0].value().item());
 
         method->parameters().begin_backward();
         tape.backward(r.loss);
@@ -150,18 +156,18 @@ TEST_CASE("golden: every trajectory on file is compared") {
 TEST_CASE("golden: features like PyTorch's") {
     GoldenTable table("features.csv");
     const std::vector<std::pair<std::string, bool>> networks = {{"resnet20", false}, {"resnet32a", false}, {"resnet8x4", false},
-        {"wrn-16-2", false}, {"resnet14", true}, {"resnet56", true}, {"wrn-40-2", true}};
+                                                                {"wrn-16-2", false}, {"resnet14", true},   {"resnet56", true},
+                                                                {"wrn-40-2", true}};
     for (const auto& [name, teacher] : networks) {
         Parameters p(cpu());
         const auto network = make_network(name, classes, p);
         p.allocate(0);
         p.from_file(golden_weights(p, "", teacher ? "teacher." : "", teacher), "the formula");
-        const Output out = network->forward(golden_batch(cpu(), 0).images, teacher ? Mode::evaluate : Mode::train,
-                                            Keep::outputs | Keep::pre_activations);
+        const Output out =
+            network->forward(golden_batch(cpu(), 0).images, teacher ? Mode::evaluate : Mode::train, Keep::outputs | Keep::pre_activations);
         constexpr double tolerance = 1e-5;  // found: 2.4e-6; PyTorch's float: 1.3e-6
         const std::vector<Var> features = features_of(out);
-        for (size_t i = 0; i < features.size(); ++i)
-            table.check(name, "f" + std::to_string(i), to_nchw(features[i].value()), tolerance);
+        for (size_t i = 0; i < features.size(); ++i) table.check(name, "f" + std::to_string(i), to_nchw(features[i].value()), tolerance);
         for (size_t s = 0; s < out.stages.size(); ++s)
             table.check(name, "pre" + std::to_string(s + 1), to_nchw(out.stages[s].pre_activation.value()), tolerance);
         table.check(name, "logits", to_nchw(out.logits.value()), tolerance);

@@ -21,6 +21,8 @@
 using namespace distill;
 using namespace distill::testing;
 
+TEST_SUITE_BEGIN("no kernels");
+
 namespace {
 
 /// A tree for `data import images` whose images have one grey each, around `shade`.
@@ -188,3 +190,5 @@ TEST_CASE("unfinished: an archive is downloaded and unpacked by one process at a
     CHECK(says(complaint([&] { fetch_dataset(options); }), {part.string(), "another process is downloading", "wait"}));
     CHECK(read_file(part) == "half");
 }
+
+TEST_SUITE_END();

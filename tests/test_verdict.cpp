@@ -8,13 +8,20 @@
 
 using namespace distill;
 
+TEST_SUITE_BEGIN("no kernels");
+
 TEST_CASE("verdict: Student's t as the tables have it") {
     // Two-sided quantiles at 5 % and 1 %, from printed tables; at one degree tan(π/2·(1 − p)), at two √(2/(p(2 − p)) − 2).
     struct Row {
         double freedom, five, one;
     };
-    for (const Row& r : {Row{1, 12.7062, 63.6567}, {2, 4.30265, 9.92484}, {3, 3.18245, 5.84091}, {4, 2.77645, 4.60409},
-                         {10, 2.22814, 3.16927}, {30, 2.04227, 2.75000}, {120, 1.97993, 2.61742}}) {
+    for (const Row& r : {Row{1, 12.7062, 63.6567},
+                         {2, 4.30265, 9.92484},
+                         {3, 3.18245, 5.84091},
+                         {4, 2.77645, 4.60409},
+                         {10, 2.22814, 3.16927},
+                         {30, 2.04227, 2.75000},
+                         {120, 1.97993, 2.61742}}) {
         CAPTURE(r.freedom);
         CHECK(student_t_quantile(0.05, r.freedom) == doctest::Approx(r.five).epsilon(5e-6));
         CHECK(student_t_quantile(0.01, r.freedom) == doctest::Approx(r.one).epsilon(5e-6));
@@ -131,3 +138,5 @@ TEST_CASE("verdict: without a true difference at most 5.5 % of 10,000 studies ar
     CHECK(decided({5, 0.3, 0.3, 2, 0, 1}, true) > 0.9);
     CHECK(decided({5, 0.3, 0.3, 2, 0, 1}, false) < 0.2);
 }
+
+TEST_SUITE_END();

@@ -8,11 +8,14 @@
 
 #include "cpu_conv2d.h"
 #include "cpu_simd.h"
+#include "device.h"
 #include "exact_conv.h"
 #include "testing.h"
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -28,9 +31,15 @@ Conv2dGeometry geometry(int64_t images, int64_t height, int64_t width, int64_t i
 /// The direct form: this program's without minimal filtering.
 struct Direct {
     std::unique_ptr<Backend> backend = make_cpu_backend({0, Precision::fp32, true, false});
-    void forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& e, void* y) { backend->conv2d_forward(g, x, w, e, y); }
-    void backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) { backend->conv2d_backward_data(g, dy, w, dx, false); }
-    void backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) { backend->conv2d_backward_weights(g, x, dy, dw); }
+    void forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& e, void* y) {
+        backend->conv2d_forward(g, x, w, e, y);
+    }
+    void backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
+        backend->conv2d_backward_data(g, dy, w, dx, false);
+    }
+    void backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
+        backend->conv2d_backward_weights(g, x, dy, dw);
+    }
 };
 
 }  // namespace
@@ -38,11 +47,12 @@ struct Direct {
 TEST_CASE("winograd: all directions near the sums in double, for many channels, sizes and paddings") {
     const int64_t l = lanes;
     const std::vector<Conv2dGeometry> geometries = {
-        geometry(5, 4, 4, l, l),           geometry(3, 8, 8, 2 * l, 3 * l),  geometry(2, 16, 16, 3 * l, l), geometry(2, 32, 32, 16, 16),
-        geometry(1, 64, 64, 16, 32),       geometry(2, 5, 7, 32, 64),        geometry(3, 7, 5, 64, 32),     geometry(1, 9, 13, 48, 80),
-        geometry(1, 11, 4, 128, 128),      geometry(2, 4, 4, 256, 64),       geometry(1, 4, 4, 512, 512),   geometry(1, 3, 3, 16, 16),
-        geometry(1, 1, 1, 16, 16),         geometry(1, 2, 6, 16, 16),        geometry(2, 8, 8, 16, 32, 0, 0), geometry(2, 6, 9, 32, 16, 2, 2),
-        geometry(1, 10, 7, 16, 16, 0, 2),  geometry(1, 7, 10, 16, 16, 1, 0),
+        geometry(5, 4, 4, l, l),         geometry(3, 8, 8, 2 * l, 3 * l),  geometry(2, 16, 16, 3 * l, l),
+        geometry(2, 32, 32, 16, 16),     geometry(1, 64, 64, 16, 32),      geometry(2, 5, 7, 32, 64),
+        geometry(3, 7, 5, 64, 32),       geometry(1, 9, 13, 48, 80),       geometry(1, 11, 4, 128, 128),
+        geometry(2, 4, 4, 256, 64),      geometry(1, 4, 4, 512, 512),      geometry(1, 3, 3, 16, 16),
+        geometry(1, 1, 1, 16, 16),       geometry(1, 2, 6, 16, 16),        geometry(2, 8, 8, 16, 32, 0, 0),
+        geometry(2, 6, 9, 32, 16, 2, 2), geometry(1, 10, 7, 16, 16, 0, 2), geometry(1, 7, 10, 16, 16, 1, 0),
     };
     Winograd winograd;
     Direct direct;
@@ -69,15 +79,16 @@ TEST_CASE("winograd: all directions near the sums in double, for many channels, 
 
 TEST_CASE("winograd: bias, residual and ReLU in one pass, on maps that cut tiles; a NaN stays one") {
     const Conv2dGeometry g = geometry(2, 7, 6, 16, 32);
-    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2), bias = normal(g.y.c, 4), residual = normal(g.y.size(), 5);
+    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2), bias = normal(g.y.c, 4),
+                             residual = normal(g.y.size(), 5);
     Winograd winograd;
     std::vector<float> plain(residual.size()), found(residual.size());
     winograd.forward(g, x.data(), w.data(), {}, plain.data());
     for (const bool with_bias : {false, true})
         for (const bool with_residual : {false, true})
             for (const bool relu : {false, true}) {
-                winograd.forward(g, x.data(), w.data(), {with_bias ? bias.data() : nullptr, with_residual ? residual.data() : nullptr, relu},
-                                 found.data());
+                winograd.forward(g, x.data(), w.data(),
+                                 {with_bias ? bias.data() : nullptr, with_residual ? residual.data() : nullptr, relu}, found.data());
                 double largest = 0;
                 for (size_t i = 0; i < found.size(); ++i) {
                     float right = plain[i] + (with_bias ? bias[i % bias.size()] : 0) + (with_residual ? residual[i] : 0);
@@ -149,8 +160,8 @@ TEST_CASE("winograd: taken for 3x3 convolutions of stride 1 on maps that fill it
     CHECK_FALSE(Winograd::pays(geometry(128, 2, 2, 64, 64)));  // a quarter of each tile
     CHECK_FALSE(Winograd::pays(geometry(128, 5, 5, 64, 64)));
     CHECK(Winograd::pays(geometry(1, 6, 6, 64, 64)));
-    CHECK_FALSE(ConvPlans(false).by_winograd(usual));
-    CHECK(ConvPlans(true).by_winograd(usual));
+    CHECK_FALSE(CpuConvolutions(false).by_winograd(usual));
+    CHECK(CpuConvolutions(true).by_winograd(usual));
 }
 
 TEST_CASE("winograd: the CPU backend with and without it agree, and are not the same sums") {
@@ -166,3 +177,5 @@ TEST_CASE("winograd: the CPU backend with and without it agree, and are not the 
     CHECK(with != without);
     CHECK(error(with, {without.begin(), without.end()}) < 1e-4);
 }
+
+TEST_SUITE_END();

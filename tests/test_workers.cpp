@@ -1,4 +1,4 @@
-// The crew of worker processes: those that die early, for another's fault or their own, slots that share the data, jobs over processes.
+// The pool of worker processes: those that die early, for another's fault or their own, slots that share the data, jobs over processes.
 #include <signal.h>
 
 #include <map>
@@ -14,6 +14,8 @@
 
 using namespace distill;
 using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
@@ -51,17 +53,17 @@ std::string dying(const TempFolder& folder, int deaths) {
 
 }  // namespace
 
-TEST_CASE("workers: one that dies before it is ready is replaced, its replacement too; after three the crew says so") {
+TEST_CASE("workers: one that dies before it is ready is replaced, its replacement too; after three the pool says so") {
     const Workplace folder;
     const std::string run = prepared(folder, "run");
     {
-        WorkerCrew crew({dying(folder, 2), {{1, {}}}});
-        CHECK(train_all(crew, {run}, true).empty());
+        WorkerProcesses pool({dying(folder, 2), {{1, {}}}});
+        CHECK(train_all(pool, {run}, true).empty());
         CHECK(fs::exists(folder / "run/result.csv"));
     }
     fs::remove(folder / "starts");
-    WorkerCrew crew({dying(folder, 3), {{1, {}}}});
-    const std::string why = complaint<std::runtime_error>([&] { train_all(crew, {prepared(folder, "other")}, true); });
+    WorkerProcesses pool({dying(folder, 3), {{1, {}}}});
+    const std::string why = complaint<std::runtime_error>([&] { train_all(pool, {prepared(folder, "other")}, true); });
     CHECK(says(why, {"worker 0 ended by exit code 7 before it could begin, 3 times"}));
 }
 
@@ -69,22 +71,22 @@ TEST_CASE("workers: an error that is no training's ends the process; of several 
     const Workplace folder;
     const std::string good = prepared(folder, "good"), bad = prepared(folder, "bad"), alone = prepared(folder, "alone");
     fs::create_symlink("checkpoint.bin", folder / "bad/checkpoint.bin");  // no file and no missing one: an error that nobody foresees
-    REQUIRE(train_all(*std::make_unique<WorkerCrew>(WorkerPlan{program.string(), {{1, {}}}}), {alone}, true).empty());
-    WorkerCrew crew({program.string(), {{2, {}}, {1, {}}}});
-    CHECK(crew.slots() == 3);
+    REQUIRE(train_all(*std::make_unique<WorkerProcesses>(WorkerPlan{program.string(), {{1, {}}}}), {alone}, true).empty());
+    WorkerProcesses pool({program.string(), {{2, {}}, {1, {}}}});
+    CHECK(pool.slots() == 3);
     std::map<int, std::string> under_way{{0, good}, {1, bad}};
-    for (const auto& [slot, run] : under_way) crew.train(slot, run);
+    for (const auto& [slot, run] : under_way) pool.train(slot, run);
     std::map<std::string, int> ended, blamed, requeued;
     while (ended[good] == 0 || blamed[bad] < 2) {
-        const CrewMessage m = crew.wait();
+        const PoolMessage m = pool.wait();
         const std::string run = under_way.at(m.slot);
-        if (m.kind == CrewMessage::Kind::epoch) crew.answer(m.slot, true);
-        if (m.kind == CrewMessage::Kind::ended) ++ended[run];
-        CHECK(m.kind != CrewMessage::Kind::failed);
-        if (m.kind != CrewMessage::Kind::lost) continue;
+        if (m.kind == PoolMessage::Kind::epoch) pool.answer(m.slot, true);
+        if (m.kind == PoolMessage::Kind::ended) ++ended[run];
+        CHECK(m.kind != PoolMessage::Kind::failed);
+        if (m.kind != PoolMessage::Kind::lost) continue;
         CHECK(says(m.detail, {"worker 0 ended by exit code 1: ", "bad", "symbolic links"}));
         ++(m.blamed ? blamed : requeued)[run];
-        if (!m.blamed || blamed[run] < 2) crew.train(m.slot, run);
+        if (!m.blamed || blamed[run] < 2) pool.train(m.slot, run);
     }
     CHECK(blamed[good] == 0);
     CHECK(ended[bad] == 0);
@@ -129,3 +131,5 @@ TEST_CASE("workers: a prepared folder that holds another graph is refused; the s
     CHECK(says(complaint(edited), {"run/graph.csv", "another graph"}));
     CHECK(read_file(folder / "run/graph.csv") == before);
 }
+
+TEST_SUITE_END();

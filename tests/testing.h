@@ -1,5 +1,5 @@
 // testing.h: what the tests share beside doctest.
-// defines: testing::skip, testing::TempFolder, testing::golden
+// defines: testing::skip, testing::require_no_kernels, testing::TempFolder, testing::golden
 #pragma once
 #include <stdlib.h>
 
@@ -16,6 +16,12 @@ namespace fs = std::filesystem;
 /// Records that the running case was skipped, and why ("no CUDA device"); the case then returns by itself. The closing
 /// lines of the run name every skip and count it. A case that also fails counts as failed.
 void skip(const std::string& reason);
+
+/// Cases of the suite "no kernels" are left out by `make test-emulated`, where kernels run thread by thread: those that launch
+/// none (files, tables), those that start the program, which that build has not, those that launch the same ones again and again, and
+/// those that compare recorded steps to the bit (QueuedBackend runs functors as the CPU does, whose sums have another order).
+/// std::logic_error if the running case is not one of them, nor slow. `why`: "starts the program".
+void require_no_kernels(const std::string& why);
 
 /// A fresh folder under the system's temporary one, removed with all it holds at the end of the scope.
 class TempFolder {

@@ -3,8 +3,11 @@
 
 #include "fuzz.h"
 #include "report.h"
+#include "report_collect.h"
 #include "report_feed.h"
 #include "report_html.h"
+#include "report_summary.h"
+#include "report_text.h"
 
 namespace distill::fuzz {
 namespace {

@@ -1,5 +1,5 @@
-// search_crew.h: those who train for a search: slots that each take the folder of a run, and report epoch by epoch.
-// defines: CrewMessage, Crew, max_losses, FailedRun, train_all
+// search_pool.h: those who train for a search: slots that each take the folder of a run, and report epoch by epoch.
+// defines: PoolMessage, WorkerPool, max_losses, FailedRun, train_all
 #pragma once
 #include <string>
 #include <vector>
@@ -9,7 +9,7 @@ namespace distill {
 /// What a slot reports. epoch: it has trained `epoch` epochs (from 1 on), reached `accuracy` in %, and waits for an answer. The others
 /// leave the slot free: ended (as told, or the run is finished and its files are written), failed (`detail`: why), lost (its worker died:
 /// the run is to be trained again).
-struct CrewMessage {
+struct PoolMessage {
     enum class Kind { epoch, ended, failed, lost } kind = Kind::ended;
     int slot = 0;
     int epoch = 0;
@@ -18,16 +18,16 @@ struct CrewMessage {
     bool blamed = true;  ///< of a lost one: it may be what killed the worker
 };
 
-class Crew {
+class WorkerPool {
   public:
-    virtual ~Crew() = default;
+    virtual ~WorkerPool() = default;
     virtual int slots() const = 0;
     /// A free slot begins with the run in this folder, or goes on with it from its checkpoint. The last finished epoch of a run that goes
     /// on is reported again: its report may have been lost.
     virtual void train(int slot, const std::string& folder) = 0;
     /// The next message of any slot. Interrupted after SIGINT or SIGTERM, when all that is under way has a checkpoint; InputError where
     /// a run stumbles over its input (a full disk, a data set that is gone).
-    virtual CrewMessage wait() = 0;
+    virtual PoolMessage wait() = 0;
     virtual void answer(int slot, bool goes_on) = 0;
 };
 
@@ -40,6 +40,6 @@ struct FailedRun {
 };
 
 /// Trains all these runs to their ends, each in the next slot that is free; prints a line for each unless `quiet`.
-std::vector<FailedRun> train_all(Crew& crew, const std::vector<std::string>& folders, bool quiet);
+std::vector<FailedRun> train_all(WorkerPool& pool, const std::vector<std::string>& folders, bool quiet);
 
 }  // namespace distill

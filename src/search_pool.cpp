@@ -1,4 +1,4 @@
-#include "search_crew.h"
+#include "search_pool.h"
 
 #include <cstdio>
 #include <deque>
@@ -8,7 +8,7 @@
 
 namespace distill {
 
-std::vector<FailedRun> train_all(Crew& crew, const std::vector<std::string>& folders, bool quiet) {
+std::vector<FailedRun> train_all(WorkerPool& pool, const std::vector<std::string>& folders, bool quiet) {
     std::deque<std::string> waiting(folders.begin(), folders.end());
     std::map<int, std::string> busy;
     std::map<std::string, int> losses;
@@ -19,22 +19,22 @@ std::vector<FailedRun> train_all(Crew& crew, const std::vector<std::string>& fol
         if (waiting.empty()) return;
         busy[slot] = waiting.front();
         waiting.pop_front();
-        crew.train(slot, busy[slot]);
+        pool.train(slot, busy[slot]);
     };
-    for (int slot = 0; slot < crew.slots(); ++slot) start_next(slot);
+    for (int slot = 0; slot < pool.slots(); ++slot) start_next(slot);
     while (!busy.empty()) {
-        const CrewMessage m = crew.wait();
-        if (m.kind == CrewMessage::Kind::epoch) {
+        const PoolMessage m = pool.wait();
+        if (m.kind == PoolMessage::Kind::epoch) {
             accuracy[m.slot] = m.accuracy;
-            crew.answer(m.slot, true);
+            pool.answer(m.slot, true);
             continue;
         }
         const std::string folder = busy.at(m.slot);
         busy.erase(m.slot);
-        if (m.kind == CrewMessage::Kind::ended && !quiet)
+        if (m.kind == PoolMessage::Kind::ended && !quiet)
             std::printf("%s: %.2f %% (%zu/%zu)\n", folder.c_str(), accuracy[m.slot], ++ended, folders.size()), std::fflush(stdout);
-        if (m.kind == CrewMessage::Kind::failed) failed.push_back({folder, m.detail});
-        if (m.kind == CrewMessage::Kind::lost) {
+        if (m.kind == PoolMessage::Kind::failed) failed.push_back({folder, m.detail});
+        if (m.kind == PoolMessage::Kind::lost) {
             if (!m.blamed || ++losses[folder] < max_losses)
                 waiting.push_front(folder);
             else

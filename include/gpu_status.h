@@ -1,4 +1,4 @@
-// cuda_check.h: one check for the status codes of every CUDA library, for g++ and nvcc alike.
+// gpu_status.h: one check for the status codes of every CUDA library, for g++ and nvcc alike.
 // defines: error_words, DISTILL_CUDA_CHECK
 #pragma once
 #include <cuda_runtime_api.h>
@@ -14,8 +14,8 @@ inline const char* error_words(cudaError_t status) { return status == cudaSucces
 }  // namespace distill
 
 /// Every CUDA library call goes through here. A failed one throws: file and line, the expression, the library's words.
-#define DISTILL_CUDA_CHECK(expression)                                                        \
-    do {                                                                                      \
-        if (const char* distill_words_ = ::distill::error_words(expression))                  \
+#define DISTILL_CUDA_CHECK(expression)                                                            \
+    do {                                                                                          \
+        if (const char* distill_words_ = ::distill::error_words(expression))                      \
             ::distill::failure(__FILE__, ":", __LINE__, ": ", #expression, ": ", distill_words_); \
     } while (0)

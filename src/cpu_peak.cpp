@@ -1,4 +1,4 @@
-#include "bench_cpu_peak.h"
+#include "cpu_peak.h"
 
 #include <omp.h>
 
@@ -6,7 +6,8 @@
 #include <chrono>
 #include <vector>
 
-#include "cpu_backend.h"
+#include "base_error.h"
+#include "core_tensor.h"
 #include "cpu_simd.h"
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -50,30 +51,31 @@ float sum_of(const Lane (&c)[chains]) {
 
 /// One thread's multiply-adds: c = step, which reads c and x. They start apart and their sum is returned, so that none can be left out. A
 /// macro, because vectors that a function's instructions do not have are split up before it could be inlined into one that has them.
-#define DISTILL_MULTIPLY_ADDS(name, Lane, factor, step)                                         \
-    float name(int64_t rounds) {                                                                \
-        const auto x = factor;                                                                  \
-        Lane sums[chains];                                                                      \
-        for (int i = 0; i < chains; ++i) sums[i] = Lane{} + static_cast<float>(i);              \
-        for (int64_t r = 0; r < rounds; ++r) {                                                  \
-            _Pragma("GCC unroll 12") for (int i = 0; i < chains; ++i) {                         \
-                Lane& c = sums[i];                                                              \
-                c = step;                                                                       \
-            }                                                                                   \
-        }                                                                                       \
-        return sum_of(sums);                                                                    \
+#define DISTILL_MULTIPLY_ADDS(name, Lane, factor, step)                            \
+    float name(int64_t rounds) {                                                   \
+        const auto x = factor;                                                     \
+        Lane sums[chains];                                                         \
+        for (int i = 0; i < chains; ++i) sums[i] = Lane{} + static_cast<float>(i); \
+        for (int64_t r = 0; r < rounds; ++r) {                                     \
+            _Pragma("GCC unroll 12") for (int i = 0; i < chains; ++i) {            \
+                Lane& c = sums[i];                                                 \
+                c = step;                                                          \
+            }                                                                      \
+        }                                                                          \
+        return sum_of(sums);                                                       \
     }
 
 typedef float Narrow __attribute__((vector_size(16)));
-DISTILL_MULTIPLY_ADDS(multiply_adds_narrow, Narrow, Narrow{} + 0.999f, c * x + x)
+DISTILL_MULTIPLY_ADDS(multiply_adds_narrow, Narrow, Narrow{} + 0.999f, c* x + x)
 #ifdef __x86_64__
 [[gnu::target("avx2,fma")]] DISTILL_MULTIPLY_ADDS(multiply_adds_avx2, __m256, _mm256_set1_ps(0.999f), _mm256_fmadd_ps(c, x, x))
-[[gnu::target("avx512f")]] DISTILL_MULTIPLY_ADDS(multiply_adds_avx512, __m512, _mm512_set1_ps(0.999f), _mm512_fmadd_ps(c, x, x))
-[[gnu::target("avx512f,avx512bf16")]] DISTILL_MULTIPLY_ADDS(multiply_adds_bf16, __m512, reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f80)),
-                                                            _mm512_dpbf16_ps(c, x, x))  // ones, in pairs
+    [[gnu::target("avx512f")]] DISTILL_MULTIPLY_ADDS(multiply_adds_avx512, __m512, _mm512_set1_ps(0.999f), _mm512_fmadd_ps(c, x, x))
+        [[gnu::target("avx512f,avx512bf16")]] DISTILL_MULTIPLY_ADDS(multiply_adds_bf16, __m512,
+                                                                    reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f80)),
+                                                                    _mm512_dpbf16_ps(c, x, x))  // ones, in pairs
 #endif
 
-struct Instructions {
+    struct Instructions {
     float (*multiply_adds)(int64_t rounds);
     int at_once;  ///< multiply-accumulates of one
 };
@@ -112,7 +114,5 @@ double cpu_multiply_accumulates_per_ms(Precision precision) {
     return work_per_ms(1000, static_cast<double>(rounds) * chains * instructions.at_once,
                        [&](int) { result = instructions.multiply_adds(rounds); });
 }
-
-double CpuBackend::peak_multiply_accumulates_per_ms() { return cpu_multiply_accumulates_per_ms(precision()); }
 
 }  // namespace distill

@@ -1,4 +1,4 @@
-// bench_cpu_peak.h: how fast the CPU's threads move bytes and multiply when nothing else is asked of them: the lower bounds of `distill bench`.
+// cpu_peak.h: how fast the CPU's threads move bytes and multiply when nothing else is asked of them: the lower bounds of `distill bench`.
 // Both are measured on as many threads as OpenMP has here, in pieces far shorter than the scheduler's turns, each thread by itself: a busy
 // neighbour takes turns away, but most pieces run unbroken, and nothing waits for another thread. What cores share, memory above all, a
 // thread may have to itself while the others have no turn: beside neighbours the bound is rather too low than none.

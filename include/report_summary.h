@@ -1,0 +1,13 @@
+// report_summary.h: runs to groups, beside the papers' rows and the student alone.
+// defines: summarize
+#pragma once
+#include <vector>
+
+#include "report.h"
+
+namespace distill {
+
+/// Groups the runs and joins each group with its paper row and its student alone.
+Report summarize(std::vector<Run> runs, const std::vector<PaperRow>& paper);
+
+}  // namespace distill
