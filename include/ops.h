@@ -68,6 +68,8 @@ Var dropout(const Var& x, float rate, uint64_t key, const Tensor& counter);
 // ---- op_channels.cu -------------------------------------------------------------------------------------------------------------------
 Var concat_channels(const Var& a, const Var& b);                      ///< (N,H,W,Ca+Cb)
 Var slice_channels(const Var& x, int64_t first, int64_t count);       ///< x[..., first : first+count]
+/// y[..., j·groups + i] = x[..., i·(C/groups) + j]: each group of what follows gets some of each (ShuffleNet).
+Var shuffle_channels(const Var& x, int groups);
 Var pad_channels(const Var& x, int64_t before, int64_t after);        ///< zero channels on both sides
 Var mul_channel(const Var& x, const Var& gate, int64_t channel = 0);  ///< x (N,H,W,C) · gate (N,H,W,G)[..., channel]
 Var flatten(const Var& x);                                            ///< (N,1,1,H·W·C), no copy

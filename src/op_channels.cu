@@ -41,6 +41,38 @@ void copy_channels(const Tensor& x, int64_t from, const Tensor& y, int64_t to, i
     });
 }
 
+/// Channel j·groups + i of y is channel i·(C/groups) + j of x, or, `back`, the other way round. A row is an image line.
+template <class T>
+struct ShuffleChannels {
+    int pixels, of_group, groups;
+    bool back;
+    const T* x;
+    T* y;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t line, const Lane& lane) const {
+        const int n = of_group, g = groups, c = n * g;
+        const T* in = x + line * pixels * c;
+        T* out = y + line * pixels * c;
+        if (back)
+            lane.grid(pixels, n, [=](int pixel, int j) {
+                for (int i = 0; i < g; ++i) out[pixel * c + i * n + j] = in[pixel * c + j * g + i];
+            });
+        else
+            lane.grid(pixels, n, [=](int pixel, int j) {
+                for (int i = 0; i < g; ++i) out[pixel * c + j * g + i] = in[pixel * c + i * n + j];
+            });
+    }
+};
+
+void shuffle_channels(const Tensor& x, int groups, bool back, const Tensor& y) {
+    const Shape& s = x.shape();
+    const int pixels = static_cast<int>(s.w), of_group = static_cast<int>(s.c) / groups;
+    with_type(x.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_row(x.backend(), s.n * s.h, s.w * s.c, ShuffleChannels<T>{pixels, of_group, groups, back, x.as<T>(), y.as<T>()});
+    });
+}
+
 bool same_pixels(const Shape& a, const Shape& b) { return a.n == b.n && a.h == b.h && a.w == b.w; }
 
 /// y[p, j] = x[p, j]·gate[p, channel]. A row is an image line.
@@ -113,6 +145,20 @@ Var concat_channels(const Var& a, const Var& b) {
         }
         const GradTarget db(b);
         if (db.wanted()) copy_channels(dy, in_a, db.tensor(), 0, in_b, Others::keep);
+    });
+    return y;
+}
+
+Var shuffle_channels(const Var& x, int groups) {
+    if (groups < 1 || x.shape().c % groups != 0)
+        failure("shuffle_channels: ", x.shape().c, " channels in ", groups, " groups ---> make the channels a multiple of the groups");
+    if (groups == 1) return x;
+    Var y = result_of(Tensor(x.backend(), x.shape(), x.type()), x);
+    shuffle_channels(x.value(), groups, false, y.value());
+    record(y, [x, y, groups] {
+        const Tensor dy = take_gradient(y);
+        const GradTarget dx(x);
+        if (dx.wanted()) shuffle_channels(dy, groups, true, dx.tensor());
     });
     return y;
 }
