@@ -57,10 +57,10 @@ struct ClassifierStart {
     Init weight, bias;
 };
 using ClassifierRule = ClassifierStart (*)(int64_t inputs, int64_t classes);
-ClassifierStart uniform_start(int64_t inputs, int64_t classes);           ///< U(±1/√inputs), both: PyTorch's default
-ClassifierStart uniform_weight_start(int64_t inputs, int64_t classes);    ///< U(±1/√inputs), bias 0
-ClassifierStart normal_start_by_inputs(int64_t inputs, int64_t classes);  ///< N(0, 2/inputs), bias 0
-ClassifierStart normal_start_by_classes(int64_t inputs, int64_t classes); ///< N(0, 2/classes), bias 0
+ClassifierStart uniform_start(int64_t inputs, int64_t classes);            ///< U(±1/√inputs), both: PyTorch's default
+ClassifierStart uniform_weight_start(int64_t inputs, int64_t classes);     ///< U(±1/√inputs), bias 0
+ClassifierStart normal_start_by_inputs(int64_t inputs, int64_t classes);   ///< N(0, 2/inputs), bias 0
+ClassifierStart normal_start_by_classes(int64_t inputs, int64_t classes);  ///< N(0, 2/classes), bias 0
 
 /// What every network is built from.
 struct NetworkSetting {

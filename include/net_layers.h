@@ -15,11 +15,11 @@ enum class Mode { train, evaluate };
 
 /// How convolutions start (docs/papers.md §1.4, §8): weights, and a bias at 0 beside normal ones, else as framework_default says.
 enum class ConvInit {
-    kaiming_normal_fan_out,  ///< N(0, 2/(k·k·out)), bias 0; out the whole layer's also where it has groups, as in PyTorch
+    kaiming_normal_fan_out,           ///< N(0, 2/(k·k·out)), bias 0; out the whole layer's also where it has groups, as in PyTorch
     kaiming_normal_fan_out_of_group,  ///< N(0, 2/(k·k·out/groups)): what an input really feeds
-    kaiming_normal_fan_in,   ///< N(0, 2/fan_in); fan_in = k·k·in/groups
-    kaiming_uniform_a1,      ///< U(±√(3/fan_in)): Kaiming-uniform with a = 1
-    framework_default        ///< U(±1/√fan_in), weight and bias
+    kaiming_normal_fan_in,            ///< N(0, 2/fan_in); fan_in = k·k·in/groups
+    kaiming_uniform_a1,               ///< U(±√(3/fan_in)): Kaiming-uniform with a = 1
+    framework_default                 ///< U(±1/√fan_in), weight and bias
 };
 
 struct Conv2d {

@@ -10,11 +10,11 @@ namespace distill {
 
 /// What a method asks of two networks, beside as many stages of each; the last two for the images that it is given.
 enum class Need {
-    two_stages,      ///< two or more
-    pooled_vector,   ///< both have one (Output::pooled)
-    same_channels,   ///< each stage's map has as many
-    same_sizes,      ///< each stage's map is as high and as wide
-    sizes_by_halving ///< in each network: halving a map's size, once or several times, gives the next one's
+    two_stages,       ///< two or more
+    pooled_vector,    ///< both have one (Output::pooled)
+    same_channels,    ///< each stage's map has as many
+    same_sizes,       ///< each stage's map is as high and as wide
+    sizes_by_halving  ///< in each network: halving a map's size, once or several times, gives the next one's
 };
 
 /// InputError that names the method, both networks, and the first need that they do not meet: what each has, and what to name instead.

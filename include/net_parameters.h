@@ -64,7 +64,7 @@ class Parameters {
     const Tensor& momenta() const { return momenta_; }
     const Tensor& buffers() const { return buffers_; }
     const Updates* updates() const { return updates_.get(); }  ///< null: nobody asked
-    const Tensor& rounded() const { return rounded_; }  ///< undefined unless the backend's activations are bfloat16
+    const Tensor& rounded() const { return rounded_; }         ///< undefined unless the backend's activations are bfloat16
     /// To be called by whoever wrote into values(): the rounded copy follows. (sgd_step and from_file do it themselves.)
     void values_changed() const;
 

@@ -5,7 +5,7 @@
 // of different types the operation is done in float.
 // defines: Conv2dOptions, conv2d, conv_transpose2d, conv2d_inference, RunningStatistics, BatchNormOptions, batchnorm, batchnorm_running,
 //          fold_batchnorm, cast, to_float, relu, leaky_relu, sigmoid, tanh, add, mul, scale, dropout, concat_channels, slice_channels,
-//          pad_channels, mul_channel, flatten, PoolOptions, max_pool, avg_pool, adaptive_avg_pool, global_avg_pool, resize_nearest,
+//          shuffle_channels, pad_channels, mul_channel, flatten, PoolOptions, max_pool, avg_pool, adaptive_avg_pool, global_avg_pool, resize_nearest,
 //          subsample, matmul, flow_matrix, linear, add_bias, softmax, log_softmax, cross_entropy, kl_divergence, mse, l1, boundary_loss,
 //          mean, head_products, concat_heads, draw_kept_heads, graph_divergence, cosine_loss, kernel_distance, l2_normalize,
 //          right_singular_vectors, align_vectors, correct_rows, count_correct, log_step, log_value
@@ -66,8 +66,8 @@ Var scale(const Var& x, const Tensor& factor);  ///< factor: one float in device
 Var dropout(const Var& x, float rate, uint64_t key, const Tensor& counter);
 
 // ---- op_channels.cu -------------------------------------------------------------------------------------------------------------------
-Var concat_channels(const Var& a, const Var& b);                      ///< (N,H,W,Ca+Cb)
-Var slice_channels(const Var& x, int64_t first, int64_t count);       ///< x[..., first : first+count]
+Var concat_channels(const Var& a, const Var& b);                 ///< (N,H,W,Ca+Cb)
+Var slice_channels(const Var& x, int64_t first, int64_t count);  ///< x[..., first : first+count]
 /// y[..., j·groups + i] = x[..., i·(C/groups) + j]: each group of what follows gets some of each (ShuffleNet).
 Var shuffle_channels(const Var& x, int groups);
 Var pad_channels(const Var& x, int64_t before, int64_t after);        ///< zero channels on both sides

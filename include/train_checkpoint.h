@@ -13,9 +13,9 @@ namespace distill {
 
 /// What a run needs to go on: the trainer names the entries, this module keeps their bits.
 struct Checkpoint {
-    std::map<std::string, std::string> text;            ///< the resolved configuration, plans
-    std::map<std::string, std::vector<float>> floats;   ///< weights, running statistics, momentum
-    std::map<std::string, int64_t> counters;            ///< epoch, step
+    std::map<std::string, std::string> text;           ///< the resolved configuration, plans
+    std::map<std::string, std::vector<float>> floats;  ///< weights, running statistics, momentum
+    std::map<std::string, int64_t> counters;           ///< epoch, step
 };
 
 /// Atomic (see base_files.h): a kill at any moment leaves the checkpoint before or this one. The same content gives the same bytes.

@@ -7,8 +7,8 @@
 
 #include "data_loader.h"
 #include "method.h"
-#include "train_options.h"
 #include "train_checkpoint.h"
+#include "train_options.h"
 #include "train_run_folder.h"
 #include "train_step_replay.h"
 
@@ -29,7 +29,7 @@ class PreparationPhase {
     /// epoch's end.
     void run(const RunFolder& folder, const std::function<void()>& save_checkpoint, const LogSteps& log_steps = {});
     int64_t logged_steps() const { return steps_made_ - step_; }  ///< of the epochs that are done
-    void keep_in(Checkpoint& checkpoint) const;  ///< TrainingFailed instead for weights that are not finite
+    void keep_in(Checkpoint& checkpoint) const;                   ///< TrainingFailed instead for weights that are not finite
     void take_from(const Checkpoint& checkpoint, const std::filesystem::path& path);
     double seconds() const { return seconds_; }
     double last_loss() const { return last_loss_; }  ///< the mean of the last finished epoch; NaN before
@@ -52,7 +52,7 @@ class PreparationPhase {
     SgdOptions sgd_;
     Tape tape_;
     StepReplay replay_;
-    Tensor lr_, losses_;  ///< one float; the loss of each step of an epoch so far
+    Tensor lr_, losses_;   ///< one float; the loss of each step of an epoch so far
     std::string figures_;  ///< of the last step, where the host sees them at once
     int64_t epoch_ = 0, step_ = 0, steps_made_ = 0;
     double seconds_ = 0, seconds_before_epoch_ = 0, last_loss_;

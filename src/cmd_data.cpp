@@ -60,24 +60,23 @@ void add_fetch(CLI::App& data) {
 
 void add_import(CLI::App& data) {
     const auto options = std::make_shared<ImportOptions>();
-    CLI::App* const import = data.add_subcommand("import", "turn image files into the program's binary records");
-    import
+    CLI::App* const importing = data.add_subcommand("import", "turn image files into the program's binary records");
+    importing
         ->add_option("kind", options->kind,
                      "tiny-imagenet (the official tree), images (FROM/{train,test}/<class>/*, or val, valid, validation) or fashion-mnist")
         ->required();
-    import->add_option("--from", options->from, "source folder [DATA/tiny-imagenet-200; Debian's dataset-fashion-mnist]");
-    import->add_option("--data", options->data, kDataHelp)->capture_default_str();
-    import->add_option("--dataset", options->dataset, "name of the set, a folder under --data [the kind]");
-    import->add_option("--size", options->size, "side of the square images [tiny-imagenet 64, fashion-mnist 32]")
+    importing->add_option("--from", options->from, "source folder [DATA/tiny-imagenet-200; Debian's dataset-fashion-mnist]");
+    importing->add_option("--data", options->data, kDataHelp)->capture_default_str();
+    importing->add_option("--dataset", options->dataset, "name of the set, a folder under --data [the kind]");
+    importing->add_option("--size", options->size, "side of the square images [tiny-imagenet 64, fashion-mnist 32]")
         ->check(CLI::Range(1, 4096));
-    import->add_option("--classes", options->classes, "only the first so many classes [all]")->check(CLI::Range(1, 256));
-    import->add_option("--limit", options->limit, "at most so many images a class, in training and in test [all]")
-        ->check(kPositive);
-    import->add_option("--test-part", options->test_part,
-                       "images: split a tree without a test part, so much of each class for the test, e.g. 0.2");
-    import->add_flag("--force", options->force, "replace a set of this name");
-    import->add_flag("--quiet", options->quiet, "print nothing");
-    import->callback([options] { import_dataset(*options); });
+    importing->add_option("--classes", options->classes, "only the first so many classes [all]")->check(CLI::Range(1, 256));
+    importing->add_option("--limit", options->limit, "at most so many images a class, in training and in test [all]")->check(kPositive);
+    importing->add_option("--test-part", options->test_part,
+                          "images: split a tree without a test part, so much of each class for the test, e.g. 0.2");
+    importing->add_flag("--force", options->force, "replace a set of this name");
+    importing->add_flag("--quiet", options->quiet, "print nothing");
+    importing->callback([options] { import_dataset(*options); });
 }
 
 void add_synth(CLI::App& data) {
@@ -118,8 +117,10 @@ void add_info(CLI::App& data) {
 void print_dataset_info(const fs::path& data_dir, const std::string& name, bool csv, std::FILE* out) {
     const Dataset d = load_dataset(data_dir, name);
     const DatasetFiles files = locate_dataset(data_dir, name);
-    std::vector<std::pair<std::string, std::string>> rows = {{"dataset", name},          {"folder", files.folder.string()},
-                                                             {"height", text(d.height)}, {"width", text(d.width)},
+    std::vector<std::pair<std::string, std::string>> rows = {{"dataset", name},
+                                                             {"folder", files.folder.string()},
+                                                             {"height", text(d.height)},
+                                                             {"width", text(d.width)},
                                                              {"classes", text(d.classes)}};
     for (const auto& [part, split] : {std::pair("train", &d.train), std::pair("test", &d.test)}) {
         const auto [low, high] = class_range(*split, d.classes);

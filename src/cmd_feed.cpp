@@ -40,7 +40,8 @@ std::shared_ptr<Command> begin_command() {
 
 void apply_preset(const char* subcommand, Command& c) {
     const std::string& preset = c.options.preset;
-    if (!preset.empty() && !is_feed_preset(preset)) input_error("--preset ", preset, ": is no row of FEED's; those are in data/paper/feed.csv");
+    if (!preset.empty() && !is_feed_preset(preset))
+        input_error("--preset ", preset, ": is no row of FEED's; those are in data/paper/feed.csv");
     set_untold(subcommand, c.table, c.options, method_name);
 }
 
@@ -56,9 +57,7 @@ Chooser by_birth() {
     return [born = choose(ban_row)] { return born; };
 }
 
-void run_parallel(Command& c, const Settle& settle_by) {
-    run_experiment(method_name, by_feed(c), c.table, c.options, settle_by);
-}
+void run_parallel(Command& c, const Settle& settle_by) { run_experiment(method_name, by_feed(c), c.table, c.options, settle_by); }
 
 /// The chain of one seed: stage k, in stage<k>/, is `feed parallel` with the one teacher that stage k − 1 made. Each is a generation of its
 /// own, so each starts afresh.

@@ -89,8 +89,8 @@ Preparation MapDecoder::preparation(const std::string& name) {
 namespace {
 
 constexpr const char* method_name = "feed reconstruct";
-const std::vector<std::string> columns{"method", "seed", "student", "teacher", "decoder_parameters", "epochs", "train_error",
-                                       "relative_mse", "feed_distance", "seconds"};
+const std::vector<std::string> columns{"method", "seed",        "student",      "teacher",       "decoder_parameters",
+                                       "epochs", "train_error", "relative_mse", "feed_distance", "seconds"};
 
 /// A student's file, and what it is called.
 struct Subject {
@@ -104,7 +104,8 @@ std::vector<fs::path> students_in(const fs::path& folder) {
     std::vector<fs::path> found;
     for (const auto& [seed, run] : numbered_folders(folder, 's'))
         if (fs::exists(run / file)) found.push_back(run / file);
-    if (found.empty()) input_error("--students ", folder.string(), ": no ", file, " in this folder or in its s0, s1, …; name a finished run");
+    if (found.empty())
+        input_error("--students ", folder.string(), ": no ", file, " in this folder or in its s0, s1, …; name a finished run");
     return found;
 }
 
@@ -117,7 +118,8 @@ std::vector<Subject> named_students(const std::string& students) {
     for (const std::string& item : split(students, ',')) {
         const size_t sign = item.find('=');
         const fs::path path = sign == std::string::npos ? item : item.substr(sign + 1);
-        if (path.empty()) input_error("--students ", students, ": '", item, "' names no file; write name=file or file, with commas between");
+        if (path.empty())
+            input_error("--students ", students, ": '", item, "' names no file; write name=file or file, with commas between");
         for (const fs::path& file : fs::is_directory(path) ? students_in(path) : std::vector<fs::path>{path}) {
             const WeightFile weights = read_safetensors(file);
             const auto said = [&](const char* key) {
@@ -173,8 +175,16 @@ std::vector<std::string> reconstruct(Laboratory& lab, Loader& loader, const Opti
         write_checkpoint(folder.checkpoint(), c);
     });
     const MapDecoder::Error e = decoder.test();
-    return {subject.method, subject.seed, subject.file, teacher.file(), std::to_string(decoder.count()), std::to_string(o.epochs),
-            number(training.last_loss()), number(e.relative_mse), number(e.feed_distance), number(training.seconds())};
+    return {subject.method,
+            subject.seed,
+            subject.file,
+            teacher.file(),
+            std::to_string(decoder.count()),
+            std::to_string(o.epochs),
+            number(training.last_loss()),
+            number(e.relative_mse),
+            number(e.feed_distance),
+            number(training.seconds())};
 }
 
 void print_rows(const CsvTable& table) {
@@ -232,12 +242,13 @@ void run_reconstruction(OptionTable& table, Options& o, const ReconstructOptions
     const fs::path file = folder.file("reconstruct.csv");
     const size_t done = fs::exists(file) ? read_csv(file, ReadCsv::whole_lines).rows.size() : 0;
     CsvWriter rows = folder.table("reconstruct.csv", columns, done > 0, done);
-    const bool begun = fs::exists(folder.checkpoint()) && read_checkpoint(folder.checkpoint()).counters.at("pair") == static_cast<int64_t>(done);
+    const bool begun =
+        fs::exists(folder.checkpoint()) && read_checkpoint(folder.checkpoint()).counters.at("pair") == static_cast<int64_t>(done);
     for (size_t pair = done; pair < students.size() * teachers.size(); ++pair) {
         const size_t s = pair / teachers.size(), t = pair % teachers.size();
         if (!o.quiet)
-            std::printf("%s (%s) -> %s, pair %zu of %zu\n", subjects[s].method.c_str(), subjects[s].file.c_str(), teachers[t]->file().c_str(),
-                        pair + 1, students.size() * teachers.size());
+            std::printf("%s (%s) -> %s, pair %zu of %zu\n", subjects[s].method.c_str(), subjects[s].file.c_str(),
+                        teachers[t]->file().c_str(), pair + 1, students.size() * teachers.size());
         rows.row(reconstruct(lab, loader, o, own, folder, subjects[s], *students[s], *teachers[t], pair, begun && pair == done));
         rows.sync();
     }

@@ -58,10 +58,16 @@ void train(TrainCommand& c) {
         c.table.set("batch", std::to_string(find_recipe(alone ? "ktg-alone" : "ktg").batch), "the default");
         if (o.run.empty()) o.run = "runs/ktg-" + o.dataset + "-" + std::filesystem::path(c.own->file).stem().string();
     }
-    run_experiment("ktg", [&c] { return ChosenMethod{&ktg_row, c.own}; }, c.table, o, [&c](Options& settled) {
-        c.own->settle(settled);
-        std::printf("%s", graph_text(c.own->graph).c_str());
-    });
+    run_experiment(
+        "ktg",
+        [&c] {
+            return ChosenMethod{&ktg_row, c.own};
+        },
+        c.table, o,
+        [&c](Options& settled) {
+            c.own->settle(settled);
+            std::printf("%s", graph_text(c.own->graph).c_str());
+        });
 }
 
 void add_train(CLI::App& ktg) {

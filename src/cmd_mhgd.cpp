@@ -42,17 +42,24 @@ std::vector<int> parse_heads(const std::string& text) {
 
 void apply_preset(Command& c) {
     const std::string& preset = c.options.preset;
-    if (!preset.empty() && !is_mhgd_preset(preset)) input_error("--preset ", preset, ": is no row of MHGD's; those are in data/paper/mhgd.csv");
+    if (!preset.empty() && !is_mhgd_preset(preset))
+        input_error("--preset ", preset, ": is no row of MHGD's; those are in data/paper/mhgd.csv");
     set_untold(method_name, c.table, c.options, method_name);
 }
 
 void train(Command& c, int heads) {
     c.heads = std::to_string(heads);
-    run_experiment(method_name, [&c] { return ChosenMethod{&mhgd_row, c.own}; }, c.table, c.options, [&c](Options& o) {
-        settle_networks(c.table, o, mhgd_row.teachers);
-        c.own->heads = parse_heads(c.heads).front();  // a resumed run's may be others
-        c.own->settle(o);
-    });
+    run_experiment(
+        method_name,
+        [&c] {
+            return ChosenMethod{&mhgd_row, c.own};
+        },
+        c.table, c.options,
+        [&c](Options& o) {
+            settle_networks(c.table, o, mhgd_row.teachers);
+            c.own->heads = parse_heads(c.heads).front();  // a resumed run's may be others
+            c.own->settle(o);
+        });
 }
 
 /// heads.csv: a row for each number of heads, over its seeds.

@@ -19,7 +19,8 @@ Preset::Preset(OptionTable& table, const std::string& id)
 void Preset::require(const std::string& subcommand, const std::string& belongs) const {
     if (belongs.empty())
         input_error(origin_, ": the number of method ", row_.method, " is on file for the report only; this program does not train it");
-    if (belongs != subcommand && !(belongs == "kd" && subcommand == row_.method)) input_error(origin_, ": is a row of method ", row_.method, "; use it with: distill ", belongs);
+    if (belongs != subcommand && !(belongs == "kd" && subcommand == row_.method))
+        input_error(origin_, ": is a row of method ", row_.method, "; use it with: distill ", belongs);
 }
 
 void Preset::set(const std::string& option, const std::string& value) { table_.set(option, value, origin_); }

@@ -79,13 +79,13 @@ std::string seeds_of(const Group& group) {
 void write_comparison(const fs::path& file, const CompareOptions& o, const Comparison& c, const std::string& images,
                       const std::string& unlike) {
     const auto bound = [&](double value) { return c.has_interval ? number(value) : ""; };
-    const std::vector<std::string> columns = {"a",   "b",    "n_a", "n_b",     "mean_a",    "std_a",       "mean_b", "std_b", "difference",
-                                              "low", "high", "p",   "test", "a_is_higher", "undecided", "test_images", "unlike"};
-    write_file_atomically(
-        file, csv_text(columns, {{o.runs[0].string(), o.runs[1].string(), std::to_string(c.a.n), std::to_string(c.b.n), number(c.a.mean),
-                                  number(c.a.deviation), number(c.b.mean), number(c.b.deviation), number(c.difference), bound(c.low),
-                                  bound(c.high), bound(c.p), c.paired ? "paired" : "Welch", to_string(c.verdict), c.undecided, images,
-                                  unlike}}));
+    const std::vector<std::string> columns = {"a",      "b",           "n_a",        "n_b",         "mean_a", "std_a",
+                                              "mean_b", "std_b",       "difference", "low",         "high",   "p",
+                                              "test",   "a_is_higher", "undecided",  "test_images", "unlike"};
+    write_file_atomically(file, csv_text(columns, {{o.runs[0].string(), o.runs[1].string(), std::to_string(c.a.n), std::to_string(c.b.n),
+                                                    number(c.a.mean), number(c.a.deviation), number(c.b.mean), number(c.b.deviation),
+                                                    number(c.difference), bound(c.low), bound(c.high), bound(c.p),
+                                                    c.paired ? "paired" : "Welch", to_string(c.verdict), c.undecided, images, unlike}}));
 }
 
 void run_compare(const CompareOptions& o) {

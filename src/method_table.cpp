@@ -4,6 +4,7 @@
 
 #include "method_ab.h"
 #include "method_feed.h"
+#include "method_fitnet.h"
 #include "method_fsp.h"
 #include "method_ft.h"
 #include "method_kd.h"
@@ -40,8 +41,8 @@ std::map<std::string, Role> all_roles() {
 
 const std::vector<const MethodRow*>& methods() {
     static const std::vector<const MethodRow*> all = {
-        &supervised_row, &kd_row,     &ensemble_row, &ban_row,      &ft_row,   &soft_logits_row, &fsp_row,
-        &ab_row,         &kd_svd_row, &kd_svdf_row,  &reviewkd_row, &feed_row, &mhgd_row,        &ktg_row,
+        &supervised_row, &kd_row,      &ensemble_row, &ban_row,  &ft_row,   &soft_logits_row, &fsp_row,    &ab_row,
+        &kd_svd_row,     &kd_svdf_row, &reviewkd_row, &feed_row, &mhgd_row, &ktg_row,         &fitnet_row,
     };
     return all;
 }

@@ -14,8 +14,8 @@ void Output::add_stem(Keep keep, const Var& output) {
 
 void Output::add_stage(Keep keep, const Stage& stage) {
     if (!stages.empty() && !keeps(keep, Keep::activations)) stages.back().activated = {};  // it was the last one's
-    stages.push_back({keeps(keep, Keep::outputs) ? stage.output : Var(),
-                      keeps(keep, Keep::pre_activations) ? stage.pre_activation : Var(), stage.activated});
+    stages.push_back({keeps(keep, Keep::outputs) ? stage.output : Var(), keeps(keep, Keep::pre_activations) ? stage.pre_activation : Var(),
+                      stage.activated});
 }
 
 void Output::classify(const Var& y, const Linear& classifier) {
@@ -33,14 +33,10 @@ std::vector<Var> features_of(const Output& output) {
     return there;
 }
 
-ClassifierStart uniform_start(int64_t inputs, int64_t /*classes*/) {
-    return {Linear::default_init(inputs), Linear::default_init(inputs)};
-}
+ClassifierStart uniform_start(int64_t inputs, int64_t /*classes*/) { return {Linear::default_init(inputs), Linear::default_init(inputs)}; }
 ClassifierStart uniform_weight_start(int64_t inputs, int64_t /*classes*/) { return {Linear::default_init(inputs), Init::constant(0)}; }
 ClassifierStart normal_start_by_inputs(int64_t inputs, int64_t /*classes*/) { return {Linear::scaled_init(inputs), Init::constant(0)}; }
-ClassifierStart normal_start_by_classes(int64_t /*inputs*/, int64_t classes) {
-    return {Linear::scaled_init(classes), Init::constant(0)};
-}
+ClassifierStart normal_start_by_classes(int64_t /*inputs*/, int64_t classes) { return {Linear::scaled_init(classes), Init::constant(0)}; }
 
 void Network::add_classifier(const NetworkSetting& s, const std::string& name, int64_t inputs) {
     const ClassifierStart start = s.classifier(inputs, s.classes);

@@ -37,8 +37,8 @@ Conv2d::Conv2d(Parameters& parameters, const std::string& name, int64_t in, int6
     options.groups = static_cast<int>(groups);
 }
 
-ConvTranspose2d::ConvTranspose2d(Parameters& parameters, const std::string& name, int64_t in, int64_t out, int64_t size,
-                                 ConvInit init, int stride, int output_pad_, bool with_bias)
+ConvTranspose2d::ConvTranspose2d(Parameters& parameters, const std::string& name, int64_t in, int64_t out, int64_t size, ConvInit init,
+                                 int stride, int output_pad_, bool with_bias)
     : output_pad(output_pad_) {
     // PyTorch counts the fan-in of what it reverses.
     const bool as_framework = init == ConvInit::framework_default;

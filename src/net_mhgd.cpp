@@ -163,9 +163,8 @@ extern const NetworkRow staged_mhgd_row{
         const auto found = staged.find(name.base);
         if (found == staged.end()) return {};
         const StagePlan plan{16, {64, 128, 256}, found->second.layers, name.tiny ? 2 : 1};
-        return [plan, separable = found->second.separable](const NetworkSetting& s) {
-            return std::make_unique<Staged>(s, plan, separable);
-        };
+        return
+            [plan, separable = found->second.separable](const NetworkSetting& s) { return std::make_unique<Staged>(s, plan, separable); };
     }};
 
 SlideCount slide_count(const std::string& name) {

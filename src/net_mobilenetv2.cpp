@@ -10,8 +10,7 @@ struct Group {
     int64_t width;
     int blocks, stride;  ///< the first block's
 };
-const std::vector<Group> groups = {{1, 8, 1, 1},  {6, 12, 2, 1}, {6, 16, 3, 2}, {6, 32, 4, 2},
-                                   {6, 48, 3, 1}, {6, 80, 3, 2}, {6, 160, 1, 1}};
+const std::vector<Group> groups = {{1, 8, 1, 1}, {6, 12, 2, 1}, {6, 16, 3, 2}, {6, 32, 4, 2}, {6, 48, 3, 1}, {6, 80, 3, 2}, {6, 160, 1, 1}};
 constexpr int64_t stem_width = 16, head_width = 1280;
 
 /// 1×1 to `expansion` times the channels, depthwise 3×3, 1×1 to the width, which no ReLU follows.
@@ -74,11 +73,16 @@ class MobileNetV2 final : public Network {
 
 }  // namespace
 
-extern const NetworkRow mobilenetv2_row{
-    "MobileNetV2", "MobileNetV2", "half width", nullptr,
-    [](int64_t, int64_t) { return ClassifierStart{Init::normal(0.01f), Init::constant(0)}; }, [](const NetworkName& name) -> NetworkMaker {
-        if (name.base != "MobileNetV2") return {};
-        return [](const NetworkSetting& s) { return std::make_unique<MobileNetV2>(s); };
-    }};
+extern const NetworkRow mobilenetv2_row{"MobileNetV2",
+                                        "MobileNetV2",
+                                        "half width",
+                                        nullptr,
+                                        [](int64_t, int64_t) {
+                                            return ClassifierStart{Init::normal(0.01f), Init::constant(0)};
+                                        },
+                                        [](const NetworkName& name) -> NetworkMaker {
+                                            if (name.base != "MobileNetV2") return {};
+                                            return [](const NetworkSetting& s) { return std::make_unique<MobileNetV2>(s); };
+                                        }};
 
 }  // namespace distill

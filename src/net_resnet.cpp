@@ -17,8 +17,12 @@ struct BasicBlock {
     bool changes_shape = false, convolves = false;
 
     BasicBlock(Parameters& p, const std::string& name, int64_t in, int64_t out, int stride_, Shortcut kind)
-        : conv1(p, name + "conv1", in, out, 3, stride_), conv2(p, name + "conv2", out, out, 3), stride(stride_), added_channels(out - in),
-          changes_shape(stride_ != 1 || in != out), convolves(kind == Shortcut::convolution) {
+        : conv1(p, name + "conv1", in, out, 3, stride_),
+          conv2(p, name + "conv2", out, out, 3),
+          stride(stride_),
+          added_channels(out - in),
+          changes_shape(stride_ != 1 || in != out),
+          convolves(kind == Shortcut::convolution) {
         bn1 = BatchNorm(p, name + "bn1", out);
         bn2 = BatchNorm(p, name + "bn2", out);
         if (changes_shape && convolves) {
@@ -83,16 +87,20 @@ NetworkMaker parse(const NetworkName& name, const char* ending, int64_t stem, co
 }  // namespace
 
 extern const NetworkRow resnet_row{
-    "resnet", "resnet8, resnet14, resnet20, resnet32, resnet44, resnet56, resnet110", "any depth 6n+2", nullptr, uniform_start,
-    [](const NetworkName& name) { return parse(name, "", 16, {16, 32, 64}, Shortcut::convolution); }};
+    "resnet",         "resnet8, resnet14, resnet20, resnet32, resnet44, resnet56, resnet110",
+    "any depth 6n+2", nullptr,
+    uniform_start,    [](const NetworkName& name) { return parse(name, "", 16, {16, 32, 64}, Shortcut::convolution); }};
 
-extern const NetworkRow resnet_x4_row{
-    "resnet", "resnet8x4, resnet32x4", "", nullptr, uniform_start,
-    [](const NetworkName& name) { return parse(name, "x4", 32, {64, 128, 256}, Shortcut::convolution); }};
+extern const NetworkRow resnet_x4_row{"resnet",
+                                      "resnet8x4, resnet32x4",
+                                      "",
+                                      nullptr,
+                                      uniform_start,
+                                      [](const NetworkName& name) { return parse(name, "x4", 32, {64, 128, 256}, Shortcut::convolution); }};
 
 extern const NetworkRow resnet_a_row{
-    "resnet", "resnet32a, resnet110a", "option-A shortcuts", nullptr, normal_start_by_inputs,
-    [](const NetworkName& name) { return parse(name, "a", 16, {16, 32, 64}, Shortcut::none); }};
+    "resnet", "resnet32a, resnet110a", "option-A shortcuts",
+    nullptr,  normal_start_by_inputs,  [](const NetworkName& name) { return parse(name, "a", 16, {16, 32, 64}, Shortcut::none); }};
 
 extern const NetworkRow resnet_mhgd_row{
     "resnet", "resnet-mhgd", "", "…-mhgd", normal_start_by_classes, [](const NetworkName& name) -> NetworkMaker {

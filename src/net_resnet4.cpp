@@ -55,7 +55,8 @@ class ResNet4 final : public Network {
         stem_ = Conv2d(p, s.prefix + "conv1", 3, plan.stem, 3);
         stem_bn_ = BatchNorm(p, s.prefix + "bn1", plan.stem);
         stages_ = plan.build<Block>([&](size_t stage, int block, int64_t in, int64_t out, int stride) {
-            return Block(p, s.prefix + "layer" + std::to_string(stage + 1) + "." + std::to_string(block) + ".", in, out, stride, bottleneck);
+            return Block(p, s.prefix + "layer" + std::to_string(stage + 1) + "." + std::to_string(block) + ".", in, out, stride,
+                         bottleneck);
         });
         add_classifier(s, "linear", plan.widths.back());
     }

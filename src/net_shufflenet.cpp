@@ -92,8 +92,10 @@ struct BasicV2 {
     int64_t half;
 
     BasicV2(Parameters& p, const std::string& name, int64_t channels)
-        : first(p, name, 1, channels / 2, channels / 2, 1), depthwise(p, name, 2, channels / 2, channels / 2, 3, 1, channels / 2),
-          last(p, name, 3, channels / 2, channels / 2, 1), half(channels / 2) {}
+        : first(p, name, 1, channels / 2, channels / 2, 1),
+          depthwise(p, name, 2, channels / 2, channels / 2, 3, 1, channels / 2),
+          last(p, name, 3, channels / 2, channels / 2, 1),
+          half(channels / 2) {}
     /// Before the shuffle; `pre`, if wanted, the same before the last ReLU.
     Var joined(const Var& x, Mode mode, Var* pre) const {
         const Var kept = slice_channels(x, 0, half);
@@ -173,9 +175,9 @@ NetworkMaker made(const NetworkName& name, const char* wanted) {
 
 }  // namespace
 
-extern const NetworkRow shufflev1_row{"ShuffleV1", "ShuffleV1", "", nullptr, uniform_start,
-                                      [](const NetworkName& name) { return made<ShuffleV1>(name, "ShuffleV1"); }};
-extern const NetworkRow shufflev2_row{"ShuffleV2", "ShuffleV2", "", nullptr, uniform_start,
-                                      [](const NetworkName& name) { return made<ShuffleV2>(name, "ShuffleV2"); }};
+extern const NetworkRow shufflev1_row{
+    "ShuffleV1", "ShuffleV1", "", nullptr, uniform_start, [](const NetworkName& name) { return made<ShuffleV1>(name, "ShuffleV1"); }};
+extern const NetworkRow shufflev2_row{
+    "ShuffleV2", "ShuffleV2", "", nullptr, uniform_start, [](const NetworkName& name) { return made<ShuffleV2>(name, "ShuffleV2"); }};
 
 }  // namespace distill

@@ -17,9 +17,9 @@ extern const NetworkRow resnet4_row;                                            
 extern const NetworkRow vgg_mhgd_row, staged_mhgd_row;                             // net_mhgd.cpp
 
 const std::vector<const NetworkRow*>& network_rows() {
-    static const std::vector<const NetworkRow*> rows{&resnet_row,      &resnet_x4_row,   &resnet_a_row,  &wrn_row,       &wrn_mhgd_row,
-                                                     &resnet_mhgd_row, &vgg_mhgd_row,    &staged_mhgd_row, &vgg_row,     &mobilenetv2_row,
-                                                     &shufflev1_row,   &shufflev2_row,   &resnet4_row};
+    static const std::vector<const NetworkRow*> rows{&resnet_row,      &resnet_x4_row, &resnet_a_row,    &wrn_row, &wrn_mhgd_row,
+                                                     &resnet_mhgd_row, &vgg_mhgd_row,  &staged_mhgd_row, &vgg_row, &mobilenetv2_row,
+                                                     &shufflev1_row,   &shufflev2_row, &resnet4_row};
     return rows;
 }
 

@@ -10,7 +10,11 @@ namespace {
 
 const std::vector<int64_t> widths = {64, 128, 256, 512, 512};
 const std::map<std::string, std::vector<int>> convolutions_of = {  // of each block
-    {"vgg8", {1, 1, 1, 1, 1}}, {"vgg11", {1, 1, 2, 2, 2}}, {"vgg13", {2, 2, 2, 2, 2}}, {"vgg16", {2, 2, 3, 3, 3}}, {"vgg19", {2, 2, 4, 4, 4}}};
+    {"vgg8", {1, 1, 1, 1, 1}},
+    {"vgg11", {1, 1, 2, 2, 2}},
+    {"vgg13", {2, 2, 2, 2, 2}},
+    {"vgg16", {2, 2, 3, 3, 3}},
+    {"vgg19", {2, 2, 4, 4, 4}}};
 
 /// Convolutions with bias, each with BatchNorm and ReLU.
 struct Block {
@@ -67,12 +71,19 @@ class Vgg final : public Network {
 
 }  // namespace
 
-extern const NetworkRow vgg_row{
-    "vgg-bn", "vgg8, vgg11, vgg13, vgg16, vgg19", "", nullptr,
-    [](int64_t, int64_t) { return ClassifierStart{Init::normal(0.01f), Init::constant(0)}; }, [](const NetworkName& name) -> NetworkMaker {
-        const auto found = convolutions_of.find(name.base);
-        if (found == convolutions_of.end()) return {};
-        return [&convolutions = found->second](const NetworkSetting& s) { return std::make_unique<Vgg>(s, convolutions); };
-    }};
+extern const NetworkRow vgg_row{"vgg-bn",
+                                "vgg8, vgg11, vgg13, vgg16, vgg19",
+                                "",
+                                nullptr,
+                                [](int64_t, int64_t) {
+                                    return ClassifierStart{Init::normal(0.01f), Init::constant(0)};
+                                },
+                                [](const NetworkName& name) -> NetworkMaker {
+                                    const auto found = convolutions_of.find(name.base);
+                                    if (found == convolutions_of.end()) return {};
+                                    return [&convolutions = found->second](const NetworkSetting& s) {
+                                        return std::make_unique<Vgg>(s, convolutions);
+                                    };
+                                }};
 
 }  // namespace distill

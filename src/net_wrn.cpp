@@ -82,9 +82,9 @@ NetworkMaker parse(const NetworkName& name) {
 extern const NetworkRow wrn_row{
     "wrn", "wrn-16-1, wrn-16-2, wrn-28-2, wrn-40-1, wrn-40-2", "wrn-<6n+4>-<width>", nullptr, uniform_weight_start, parse};
 
-extern const NetworkRow wrn_mhgd_row{
-    "wrn", "wrn-22-4, wrn-10-4", "", "wrn-…", normal_start_by_classes, [](const NetworkName& name) {
-        return name.tiny || name.base == "wrn-22-4" || name.base == "wrn-10-4" ? parse(name) : NetworkMaker();
-    }};
+extern const NetworkRow wrn_mhgd_row{"wrn", "wrn-22-4, wrn-10-4", "", "wrn-…", normal_start_by_classes, [](const NetworkName& name) {
+                                         return name.tiny || name.base == "wrn-22-4" || name.base == "wrn-10-4" ? parse(name)
+                                                                                                                : NetworkMaker();
+                                     }};
 
 }  // namespace distill

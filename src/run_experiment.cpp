@@ -151,7 +151,9 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
         return !b.empty() && std::count(a.begin(), a.end(), ',') == std::count(b.begin(), b.end(), ',');
     };
     for (const auto& [name, value] : then) {
-        const auto among = [v = value](const std::vector<std::string>& choices) { return std::count(choices.begin(), choices.end(), v) > 0; };
+        const auto among = [v = value](const std::vector<std::string>& choices) {
+            return std::count(choices.begin(), choices.end(), v) > 0;
+        };
         const bool of_kin = name == "method" && table.has(name) && among(table.at(name).choices);
         if (name == "method" && !of_kin && value != method)
             input_error(folder.path().string(), ": was started with: distill ", command_of(value),
@@ -174,8 +176,11 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
 }
 
 Config run_facts(const Laboratory& lab) {
-    return {{"info.commit", commit()}, {"info.machine", lab.backend->description()}, {"info.data_sha256", checksum(*lab.data)},
-            {"info.train_images", std::to_string(lab.data->train.records)}, {"info.test_images", std::to_string(lab.data->test.records)}};
+    return {{"info.commit", commit()},
+            {"info.machine", lab.backend->description()},
+            {"info.data_sha256", checksum(*lab.data)},
+            {"info.train_images", std::to_string(lab.data->train.records)},
+            {"info.test_images", std::to_string(lab.data->test.records)}};
 }
 
 Config run_facts(const Laboratory& lab, const Options& o) { return with_start(run_facts(lab), o); }
@@ -236,7 +241,9 @@ void require_student(Options& o, const char* option) {
 void run_experiment(const std::string& command, const Chooser& chosen, OptionTable& table, Options& o, const Settle& settle,
                     const Config& further) {
     const auto method = [&] { return std::string(chosen().row->name); };
-    const MethodFactory make_method = [&](Laboratory& lab, const Options& options) { return chosen().options->make(lab.setting(), options); };
+    const MethodFactory make_method = [&](Laboratory& lab, const Options& options) {
+        return chosen().options->make(lab.setting(), options);
+    };
     const fs::path base = o.run.empty() ? default_run(method(), o) : o.run;
     if (o.resume) take_seeds_of(base, table);
     const bool many = o.runs > 1 || (o.resume && !fs::exists(base / "config.csv") && fs::exists(base / ("s" + std::to_string(o.seed))));

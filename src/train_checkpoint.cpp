@@ -102,8 +102,7 @@ Checkpoint read_checkpoint(const fs::path& path) {
     const std::string bytes = read_file(path);
     const std::string_view all = bytes;
     const std::string name = path.string();
-    if (all.substr(0, magic.size()) != magic)
-        input_error(name, ": offset 0: not a checkpoint of this program, expected DISTILL", remedy);
+    if (all.substr(0, magic.size()) != magic) input_error(name, ": offset 0: not a checkpoint of this program, expected DISTILL", remedy);
     if (all.size() < head_bytes + digest_bytes)
         input_error(name, ": found ", all.size(), " bytes, expected at least ", head_bytes + digest_bytes, ": cut short", remedy);
     uint64_t found, length;

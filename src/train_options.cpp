@@ -34,7 +34,8 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
     }
     t.add(distills ? "--student" : "--net,--student", o.student, "network to train").subject().own();
     t.add("--init", o.init, "start from these weights (.safetensors)").own();
-    t.add("--recipe", o.recipe, recipe_names(), "whose schedule, normalisation and weights, where they are not given by hand").circumstance();
+    t.add("--recipe", o.recipe, recipe_names(), "whose schedule, normalisation and weights, where they are not given by hand")
+        .circumstance();
     add_schedule_options(t, o);
     add_run_options(t, o);
 }

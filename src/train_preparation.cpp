@@ -28,9 +28,7 @@ std::string figure(const std::string& loss, double value) {
 
 }  // namespace
 
-SgdOptions sgd_options(const Options& o) {
-    return {static_cast<float>(o.momentum), static_cast<float>(o.weight_decay), o.nesterov};
-}
+SgdOptions sgd_options(const Options& o) { return {static_cast<float>(o.momentum), static_cast<float>(o.weight_decay), o.nesterov}; }
 
 PreparationPhase::PreparationPhase(Backend& backend, Loader& loader, Preparation preparation, const Options& options, std::string run_name)
     : backend_(backend),

@@ -38,8 +38,16 @@ std::string duration(double seconds) {
 }
 
 Progress::Progress(int epochs, int64_t total_steps, int64_t done, bool quiet, const std::string& name, const std::string& phase)
-    : epochs_(epochs), total_(total_steps), first_(done), done_(done), prefix_(name.empty() ? "" : name + ": "), phase_(phase),
-      quiet_(quiet), terminal_(name.empty() && ::isatty(STDOUT_FILENO) != 0), start_(Clock::now()), shown_(start_) {}
+    : epochs_(epochs),
+      total_(total_steps),
+      first_(done),
+      done_(done),
+      prefix_(name.empty() ? "" : name + ": "),
+      phase_(phase),
+      quiet_(quiet),
+      terminal_(name.empty() && ::isatty(STDOUT_FILENO) != 0),
+      start_(Clock::now()),
+      shown_(start_) {}
 
 Progress::~Progress() { clear_line(); }
 

@@ -95,8 +95,8 @@ void write_config(const fs::path& file, const Config& config) {
 }  // namespace
 
 bool names_places(const std::string& option) {
-    static const std::set<std::string> names = {"data",  "teacher-weights", "teachers", "students", "init", "mha", "weights",
-                                                "graph", "transfer"};
+    static const std::set<std::string> names = {"data", "teacher-weights", "teachers", "students", "init",
+                                                "mha",  "weights",         "graph",    "transfer"};
     return names.count(option) > 0;
 }
 
@@ -186,10 +186,21 @@ void RunFolder::require_start_key() const {
 }
 
 void RunFolder::write_result(const ResultRow& r) const {
-    const std::vector<std::string> columns = {"id", "dataset", "teacher", "student", "method", "seed", "last", "best", "best_epoch",
-                                              "seconds", "device", "precision", "commit"};
-    const std::vector<std::string> row = {r.id, r.dataset, r.teacher, r.student, r.method, r.seed, number(r.last), number(r.best),
-                                          std::to_string(r.best_epoch), number(r.seconds), r.device, r.precision, r.commit};
+    const std::vector<std::string> columns = {"id",   "dataset",    "teacher", "student", "method",    "seed",  "last",
+                                              "best", "best_epoch", "seconds", "device",  "precision", "commit"};
+    const std::vector<std::string> row = {r.id,
+                                          r.dataset,
+                                          r.teacher,
+                                          r.student,
+                                          r.method,
+                                          r.seed,
+                                          number(r.last),
+                                          number(r.best),
+                                          std::to_string(r.best_epoch),
+                                          number(r.seconds),
+                                          r.device,
+                                          r.precision,
+                                          r.commit};
     write_file_atomically(file("result.csv"), csv_text(columns, {row}));
 }
 

@@ -44,8 +44,8 @@ std::string scale_with_epochs(OptionTable& table, const Options& o) {
     for (const TableOption& option : table.options()) {
         const std::string before = option.otherwise;
         if (!option.counts_epochs || option.given() || before.empty()) continue;
-        const std::string after = option.name == "lr-steps" ? scaled_steps(before, usual, o.epochs)
-                                                            : scaled_warmup(whole(table, option.name), usual, o.epochs);
+        const std::string after =
+            option.name == "lr-steps" ? scaled_steps(before, usual, o.epochs) : scaled_warmup(whole(table, option.name), usual, o.epochs);
         table.follow(option.name, after);
         if (before != after) changes.push_back(text("--", option.name, " ", before, " to ", after.empty() ? "none" : after));
     }

@@ -99,8 +99,7 @@ void Trainer::require_finite(const float* row, int64_t step) const {
 
 /// A loss may be finite and its update not; such weights must not replace the last good ones.
 void Trainer::require_finite_weights(const std::vector<float>& values, const std::vector<float>& buffers) const {
-    if (!all_finite(values) || !all_finite(buffers))
-        fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
+    if (!all_finite(values) || !all_finite(buffers)) fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
 }
 
 void Trainer::fail_not_finite(int64_t step, const std::string& what) const {
@@ -148,9 +147,8 @@ void Trainer::train_epoch(Progress& progress) {
         result_.seconds += seconds_since(started);
         if (interruption()) {
             write_checkpoint();
-            throw Interrupted(
-                text("interrupted in epoch ", epoch_, " after step ", step_, "; go on with --resume --run ",
-                     shell_word(folder_.path().string())));
+            throw Interrupted(text("interrupted in epoch ", epoch_, " after step ", step_, "; go on with --resume --run ",
+                                   shell_word(folder_.path().string())));
         }
         if (seconds_since(saved) > checkpoint_seconds) write_checkpoint(), saved = Clock::now();
         if (backend_.immediate()) {
@@ -220,8 +218,10 @@ void Trainer::log_preparation(int64_t first, double rate, const std::vector<floa
 TrainingResult Trainer::run(const AfterEpoch& goes_on) {
     const bool resuming = options_.resume && fs::exists(folder_.checkpoint());
     recall_machine_conv_plans(backend_);
-    if (resuming) load_conv_plans(backend_, folder_.file("conv_plans.csv")), resume();  // the run's own come first
-    else method_.begin_run(folder_, 0);
+    if (resuming)
+        load_conv_plans(backend_, folder_.file("conv_plans.csv")), resume();  // the run's own come first
+    else
+        method_.begin_run(folder_, 0);
     const std::vector<std::string> names = method_.loss_names();
     std::vector<std::string> epoch_columns{"epoch", "lr", "train_loss"}, step_columns{"step", "lr", "loss"};
     epoch_columns.insert(epoch_columns.end(), names.begin(), names.end());
@@ -244,7 +244,8 @@ TrainingResult Trainer::run(const AfterEpoch& goes_on) {
     PreparationPhase::LogSteps log;
     if (preparation_column_)
         log = [this](int64_t first, double rate, const std::vector<float>& losses) { log_preparation(first, rate, losses); };
-    preparation_.run(folder_, [this] { write_checkpoint(); }, log);
+    preparation_.run(
+        folder_, [this] { write_checkpoint(); }, log);
     Progress progress(options_.epochs, planned_steps(), global_step_, options_.quiet, name_);
     while (epoch_ < options_.epochs && !(out_of_steps() && step_ == 0)) {
         train_epoch(progress);

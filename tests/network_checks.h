@@ -110,7 +110,8 @@ inline void check_golden_training(const std::string& file, size_t networks) {
             tape.backward(loss);
             sgd_step(parameters, lr, sgd);
             const double truth = csv.cell_number(row + step, "loss_ce_f64"), theirs = csv.cell_number(row + step, "loss_ce");
-            const double off = std::fabs(static_cast<double>(loss.value().item()) - truth) / truth, allowed = std::fabs(theirs - truth) / truth;
+            const double off = std::fabs(static_cast<double>(loss.value().item()) - truth) / truth,
+                         allowed = std::fabs(theirs - truth) / truth;
             CHECK_MESSAGE(off <= std::max(1e-5, 10 * allowed), name, ", step ", step, ": off by ", off, ", PyTorch's float by ", allowed);
         }
     }

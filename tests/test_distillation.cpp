@@ -68,7 +68,8 @@ TEST_CASE("kd: the loss worked by hand") {
 TEST_CASE("kd: gradients") {
     const auto t = uniform_input("teacher logits", {5, 1, 1, 7}, -4, 4);
     for (const float temperature : {1.0f, 4.0f})
-        check_gradients({"kd at " + std::to_string(temperature), {uniform_input("student logits", {5, 1, 1, 7}, -4, 4)},
+        check_gradients({"kd at " + std::to_string(temperature),
+                         {uniform_input("student logits", {5, 1, 1, 7}, -4, 4)},
                          [=](const Inputs& in) { return kd_loss(in[0], Tensor::from_host(cpu(), t.shape, t.values), temperature); }});
 }
 
@@ -102,7 +103,8 @@ TEST_CASE("teacher: frozen, and seen by no tape") {
         Tape tape;
         {
             const Recording on(&tape);
-            const Output shown = *teacher(Var(batch.images.value(), true), Keep::outputs, mode);  // though somebody wants the images' gradient
+            const Output shown =
+                *teacher(Var(batch.images.value(), true), Keep::outputs, mode);  // though somebody wants the images' gradient
             CHECK(tape.steps() == 0);
             CHECK(!shown.logits.needs_gradient());
             for (const Var& f : features_of(shown)) CHECK(!f.needs_gradient());

@@ -223,7 +223,8 @@ TEST_CASE("feed: a run's files, and one stage of a chain is the run with one tea
     REQUIRE(run(folder, chain + "reborn --by ban").code == 0);
     CHECK(read_csv(folder / "reborn/stage2/steps.csv").columns == std::vector<std::string>{"step", "lr", "loss", "loss_ce", "loss_kd"});
     REQUIRE(run(folder, "kd --method ban --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --nesterov off --seed 3" +
-                            training + "--run ban").code == 0);
+                            training + "--run ban")
+                .code == 0);
     CHECK(read_file(folder / "ban/steps.csv") == read_file(folder / "reborn/stage1/steps.csv"));
     CHECK(value_of(folder / "ban", "method") == "ban");
 }
@@ -244,7 +245,8 @@ TEST_CASE("kd: ensemble and ft from the command line") {
     const WeightFile helpers = read_safetensors(folder / "ft/helpers.safetensors");
     CHECK(helpers.tensors.size() == 6 + 12);
     CHECK(helpers.tensors.at("paraphraser.decoder.deconv2.weight").shape == std::vector<int64_t>{64, 64, 3, 3});
-    const std::string reuse = "kd --method ft --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --paraphraser-epochs 0" + training;
+    const std::string reuse =
+        "kd --method ft --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --paraphraser-epochs 0" + training;
     REQUIRE(run(folder, reuse + "--init ft/helpers.safetensors --seed 4 --run reused").code == 0);
     CHECK_FALSE(fs::exists(folder / "reused/preparation.csv"));
     const WeightFile reused = read_safetensors(folder / "reused/helpers.safetensors");
@@ -259,7 +261,8 @@ TEST_CASE("kd: ensemble and ft from the command line") {
     check_rejected(folder, reuse + "--init a.safetensors", {"a.safetensors", "paraphraser.", "helpers.safetensors"});
     alone.tensors.erase("paraphraser.encoder.conv1.bias");
     write_safetensors(folder / "paraphraser.safetensors", alone);
-    check_rejected(folder, reuse + "--init paraphraser.safetensors", {"paraphraser.safetensors", "missing", "paraphraser.encoder.conv1.bias"});
+    check_rejected(folder, reuse + "--init paraphraser.safetensors",
+                   {"paraphraser.safetensors", "missing", "paraphraser.encoder.conv1.bias"});
     CHECK(says(run(folder, "kd --resume --run ft").out, {"finished before"}));
 }
 

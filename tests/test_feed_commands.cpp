@@ -201,8 +201,10 @@ TEST_CASE("feed commands: a row of data/paper sets networks, teachers and schedu
     succeed(folder, "kd --preset feed-c100-resnet110-resnet56-ft " + shorter + teacher);
     CHECK(option_of(folder / "ft", "method") == "ft");
     CHECK(option_of(folder / "ft", "batch") == "128");
-    succeed(folder, "feed sequential --preset feed-c100-resnet56-resnet56-sequential --stages 1 --run chain --teachers "
-                    "runs/teachers-s-resnet8/s0/student.safetensors" + here);
+    succeed(folder,
+            "feed sequential --preset feed-c100-resnet56-resnet56-sequential --stages 1 --run chain --teachers "
+            "runs/teachers-s-resnet8/s0/student.safetensors" +
+                here);
     CHECK(read_csv(folder / "chain/stage1/result.csv").cell(0, "id") == "feed-c100-resnet56-resnet56-sequential");
     succeed(folder, "kd --preset feed-c100-resnet110-resnet56-ensemble --train-teachers 1 --run e" + here, {"0 to train"});
     CHECK(option_of(folder / "e", "method") == "ensemble");

@@ -59,8 +59,7 @@ Input sided_input(const std::string& name, const Shape& shape, float even) {
 }
 
 /// Weights up to `size` as inputs, and biases that decide on which side an output lies.
-void add_weights(std::vector<Input>& inputs, const Parameters& p, const std::vector<std::string>& names, float size,
-                 float even = 1) {
+void add_weights(std::vector<Input>& inputs, const Parameters& p, const std::vector<std::string>& names, float size, float even = 1) {
     for (const std::string& name : names) {
         const Shape shape = shape_from_file(p.to_file().at(name).shape);
         const bool bias = name.find(".bias") != std::string::npos;
@@ -83,7 +82,8 @@ Var follow(const Var& x, const std::string& layer, const std::vector<std::string
     };
     const bool transposed = layer.find("deconv") != std::string::npos;
     Var y = x;
-    const int depth = static_cast<int>(std::count_if(names.begin(), names.end(), [&](const auto& n) { return n.rfind(layer, 0) == 0; })) / 2;
+    const int depth =
+        static_cast<int>(std::count_if(names.begin(), names.end(), [&](const auto& n) { return n.rfind(layer, 0) == 0; })) / 2;
     for (int k = 0; k < depth; ++k) {
         const std::string name = layer + std::to_string(k);
         const Var w = at(name + ".weight"), b = at(name + ".bias");

@@ -228,7 +228,11 @@ TEST_CASE("ktg: the linear gate rises from 1/K to 1 with the configured epochs")
 
     // K = epochs·(⌊N/B⌋ + 1): 2·(80/16 + 1) = 12, of which the 2·5 steps that are made reach 10.
     const auto method = make(graph_of({"resnet8a", "resnet8a"}, {{L, X}, {X, T}}), ktg_options());
-    const Supervised plain(setting(cpu(), 4), [] { Options o; o.student = "resnet8a"; return o; }());
+    const Supervised plain(setting(cpu(), 4), [] {
+        Options o;
+        o.student = "resnet8a";
+        return o;
+    }());
     for (const int32_t step : {0, 4, 9}) {
         const StepResult r = method->step(ktg_batch(step));
         const Var logits = method->student().forward(ktg_batch(step).images, Mode::train).logits;
@@ -544,9 +548,17 @@ TEST_CASE("command line: ktg: presets set the paper's training, what is given by
     REQUIRE(run(folder, "ktg train --preset dml --models 0=resnet8,1=resnet8" + quick + "dml").code == 0);
     const auto dml = config("dml");
     CHECK(dml.at("graph") == "dml");
-    for (const auto& [option, value] : std::map<std::string, std::string>{{"batch", "64"}, {"epochs", "200"}, {"lr", "0.1"},
-             {"lr-steps", "59,119,179"}, {"momentum", "0.9"}, {"nesterov", "on"}, {"weight-decay", "0.0005"}, {"drop-last", "on"},
-             {"crop-pad", "reflect"}, {"temperature", "1"}, {"frozen-bn", "running"}})
+    for (const auto& [option, value] : std::map<std::string, std::string>{{"batch", "64"},
+                                                                          {"epochs", "200"},
+                                                                          {"lr", "0.1"},
+                                                                          {"lr-steps", "59,119,179"},
+                                                                          {"momentum", "0.9"},
+                                                                          {"nesterov", "on"},
+                                                                          {"weight-decay", "0.0005"},
+                                                                          {"drop-last", "on"},
+                                                                          {"crop-pad", "reflect"},
+                                                                          {"temperature", "1"},
+                                                                          {"frozen-bn", "running"}})
         CHECK(dml.at(option) == value);
     check_rejected(folder, "ktg train --preset plain --models 0=resnet8" + quick + "alone", {"--batch 128", "100 records"});
 

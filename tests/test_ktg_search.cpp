@@ -39,7 +39,8 @@ struct Workplace : TempFolder {
 
 std::string searching(const std::string& run, const std::string& more) {
     return "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8,wrn-10-1 --epochs 4 --lr-steps 3 --batch 10 "
-           "--alone-batch 10 --lr 0.05 --seed 3 --run " + run + " " + more;
+           "--alone-batch 10 --lr 0.05 --seed 3 --run " +
+           run + " " + more;
 }
 
 std::vector<JournalRow> rows_of(const fs::path& run) { return read_journal(run / "journal.csv").rows; }
@@ -102,7 +103,7 @@ TEST_CASE("command line: ktg search: two workers, one killed -9, to a table of t
     REQUIRE(workers_of(command.pid()).size() == 2);
     const auto lost_one = [&] { return read_file(folder / "run/journal.csv").find(",lost,") != std::string::npos; };
     for (size_t rows = rows_so_far(folder / "run"); command.running() && !lost_one(); rows += 3) {  // it may be between two trials
-        const std::vector<pid_t> workers = workers_of(command.pid());  // none while one is being replaced
+        const std::vector<pid_t> workers = workers_of(command.pid());                               // none while one is being replaced
         if (!workers.empty()) ::kill(workers.front(), SIGKILL);
         wait_for_rows(command, folder / "run", rows + 3);
     }
@@ -226,8 +227,9 @@ TEST_CASE("command line: ktg search: a loss that is not finite fails its trial a
     CHECK(rows_of(folder / "test")[0].detail == "resnet8 resnet8 | through through | through through");
 
     put_file(folder / "found.csv", "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,wrn-10-1,,cutoff,cutoff\n");
-    const Ended moved = run(folder, "ktg search --transfer found.csv --dataset other --epochs 1 --batch 10 --alone-batch 20 --threads 1 "
-                                    "--retrain-seeds 2 --run moved");
+    const Ended moved = run(folder,
+                            "ktg search --transfer found.csv --dataset other --epochs 1 --batch 10 --alone-batch 20 --threads 1 "
+                            "--retrain-seeds 2 --run moved");
     CAPTURE(moved.err);
     CHECK(moved.code == 0);
     const CsvTable table = read_csv(folder / "moved/search.csv");
@@ -255,10 +257,12 @@ TEST_CASE("command line: ktg search: a loss that is not finite fails its trial a
     check_rejected(folder, "ktg search --resume --run moved", {"transferred/s0/graph.csv", "another graph"});
 
     // An ensemble is no network that could be trained alone.
-    put_file(folder / "sum.csv", "node,model,weights,gate_0,gate_1,gate_2\n0,ensemble:1+2,,cutoff,cutoff,cutoff\n"
-                                 "1,resnet8,,cutoff,through,through\n2,resnet8,,cutoff,through,through\n");
-    const Ended sum = run(folder, "ktg search --transfer sum.csv --dataset other --epochs 1 --batch 10 --alone-batch 10 --threads 1 "
-                                  "--retrain-seeds 1 --run sum");
+    put_file(folder / "sum.csv",
+             "node,model,weights,gate_0,gate_1,gate_2\n0,ensemble:1+2,,cutoff,cutoff,cutoff\n"
+             "1,resnet8,,cutoff,through,through\n2,resnet8,,cutoff,through,through\n");
+    const Ended sum = run(folder,
+                          "ktg search --transfer sum.csv --dataset other --epochs 1 --batch 10 --alone-batch 10 --threads 1 "
+                          "--retrain-seeds 1 --run sum");
     CAPTURE(sum.err);
     CHECK(sum.code == 0);
     CHECK(says(sum.out, {"note: transferred: its target, ensemble:1+2, is no network"}));
@@ -387,8 +391,9 @@ TEST_CASE("ktg search: the tool over several machines finds the program beside i
     if (std::system("python3 -c 1") != 0) return skip("no python3");
     fs::create_symlink(fs::read_symlink("/proc/self/exe").parent_path() / "distill", folder / "distill");
     const std::string tool = (fs::absolute(golden("x")).parent_path().parent_path().parent_path() / "tools/ktg_optuna.py").string();
-    const std::string line = text("cd '", folder.path().string(), "' && python3 '", tool, "' run --distill ./distill --storage x --study y ",
-                                  "--dataset none --nodes 2 --target resnet8 --models resnet8 --trials 1 2> said");
+    const std::string line =
+        text("cd '", folder.path().string(), "' && python3 '", tool, "' run --distill ./distill --storage x --study y ",
+             "--dataset none --nodes 2 --target resnet8 --models resnet8 --trials 1 2> said");
     CHECK(std::system(line.c_str()) != 0);
     const std::string said = read_file(folder / "said");
     CAPTURE(said);

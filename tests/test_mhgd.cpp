@@ -391,8 +391,13 @@ TEST_CASE("kd-svd: by the command line, with MHGD's training") {
         CHECK(read_csv(folder / method / "gradients.csv").rows.size() == 1);
         CHECK(read_csv(folder / method / "result.csv").cell(0, "method") == method);
         const auto config = read_config(folder / method / "config.csv");
-        for (const auto& [option, value] : {std::pair{"epochs", "100"}, {"lr", "0.1"}, {"lr-steps", "30,60,80"}, {"nesterov", "on"},
-                                            {"crop-pad", "reflect"}, {"batch", "32"}, {"mixing", "clip"}})
+        for (const auto& [option, value] : {std::pair{"epochs", "100"},
+                                            {"lr", "0.1"},
+                                            {"lr-steps", "30,60,80"},
+                                            {"nesterov", "on"},
+                                            {"crop-pad", "reflect"},
+                                            {"batch", "32"},
+                                            {"mixing", "clip"}})
             CHECK_MESSAGE(value_of(config, option) == value, option);
     }
 }
@@ -406,7 +411,8 @@ TEST_CASE("mhgd: bad input") {
     check_rejected(folder, mhgd_a + "--batch 1", {"--batch 1", "one image"});
     check_rejected(folder, "mhgd --teacher wrn-10-2 --teacher-weights wide.safetensors" + training,
                    {"mhgd: teacher wrn-10-2 and student resnet8 do not pair", "at stage 1", "32 and 16 channels"});
-    check_rejected(folder, "kd --method kd-svd --teacher wrn-10-2 --teacher-weights wide.safetensors" + training, {"kd-svd: ", "do not pair"});
+    check_rejected(folder, "kd --method kd-svd --teacher wrn-10-2 --teacher-weights wide.safetensors" + training,
+                   {"kd-svd: ", "do not pair"});
     REQUIRE(run(folder, mhgd_a + "--mha-epochs 1 --heads 4 --max-steps 1 --run four").code == 0);
     const std::string mha = " --mha four/mha.safetensors ";
     check_rejected(folder, mhgd_a + mha, {"four/mha.safetensors", "4 heads", "8 heads", "resnet14"});

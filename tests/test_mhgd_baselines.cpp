@@ -28,8 +28,9 @@ Make ab(int epochs) { return initialised<ActivationBoundary, AbOptions>(epochs);
 Var map(Shape s, const std::vector<float>& values) { return Var(Tensor::from_host(cpu(), s, values)); }
 
 OpCase flow_case() {
-    return {"flow_matrix", {uniform_input("a", {3, 4, 5, 6}), uniform_input("b", {3, 4, 5, 7})},
-            [](const Inputs& in) { return flow_matrix(in[0], in[1]); }};
+    return {"flow_matrix", {uniform_input("a", {3, 4, 5, 6}), uniform_input("b", {3, 4, 5, 7})}, [](const Inputs& in) {
+                return flow_matrix(in[0], in[1]);
+            }};
 }
 OpCase fsp_case() {
     OpCase op{"fsp_loss", {}, [](const Inputs& in) { return fsp_loss({in[0], in[1], in[2]}, {in[3], in[4], in[5]}); }};
@@ -105,7 +106,8 @@ TEST_CASE("soft-logits: KL without the square of the temperature") {
 }
 
 TEST_CASE("fsp, ab: networks that do not pair are refused, in one line") {
-    CHECK(says(refusal<Fsp, FspOptions>("vgg7-mhgd", "vggm-mhgd", 32), {"fsp: teacher vgg7-mhgd and student vggm-mhgd do not pair", "5 and 3"}));
+    CHECK(says(refusal<Fsp, FspOptions>("vgg7-mhgd", "vggm-mhgd", 32),
+               {"fsp: teacher vgg7-mhgd and student vggm-mhgd do not pair", "5 and 3"}));
     CHECK(says(refusal<Fsp, FspOptions>("resnet8x4", "resnet8", 32), {"fsp:", "stage 1", "64 and 16 channels", "the same widths"}));
     CHECK(says(refusal<Fsp, FspOptions>("resnet8", "resnet8", 18), {"fsp:", "maps of resnet8 at stages 2 and 3", "9x9 and 5x5"}));
     CHECK(refusal<Fsp, FspOptions>("wrn-10-4-tiny", "vggm-mhgd", 32).empty());  // a product is of no size
@@ -144,7 +146,7 @@ TEST_CASE("fsp, ab: what learns when, and the loss that is logged falls") {
                 return std::any_of(g.begin(), g.end(), [](float v) { return v != 0; });
             };
         };
-        const auto maps = learns(first.step), labels = learns([&](const Batch& b) { return method->step(b).loss; });
+        const auto maps = learns(first.step), labels = learns([&](const Batch&b) { return method->step(b).loss; });
         CHECK(maps("student.block3.layer.0.conv2.weight"));
         CHECK(!maps("student.fc.weight"));
         CHECK(labels("student.fc.weight"));

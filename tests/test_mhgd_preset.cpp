@@ -114,7 +114,7 @@ TEST_CASE("mhgd presets: the report sets runs beside the slides' numbers") {
     const auto write_run = [&](const std::string& name, const std::string& method, const std::string& teacher, double last,
                                const std::string& heads) {
         put_file(folder / name / "config.csv", "option,value\nmethod," + method + "\nepochs,100\npreset," + name +
-                                                     "\ninfo.by_hand,\ninfo.train_images,50000\ninfo.test_images,10000\n" + heads);
+                                                   "\ninfo.by_hand,\ninfo.train_images,50000\ninfo.test_images,10000\n" + heads);
         put_file(folder / name / "epochs.csv", text("epoch,train_loss,test_acc\n0,2,", last, '\n'));
         put_file(folder / name / "result.csv",
                  text("id,dataset,teacher,student,method,seed,last,best,best_epoch,seconds,device,precision,commit\n", name, ",cifar100,",

@@ -199,8 +199,11 @@ TEST_CASE("nets: shapes of the features and logits") {
             const std::vector<Var> features = features_of(out);
             REQUIRE(features.size() == 5);
             const std::array<int64_t, 4>& w = l.width;
-            const std::vector<Shape> expected = {{2, side, side, w[0]}, {2, side, side, w[1]}, {2, side / 2, side / 2, w[2]},
-                                                 {2, side / 4, side / 4, w[3]}, {2, 1, 1, w[3]}};
+            const std::vector<Shape> expected = {{2, side, side, w[0]},
+                                                 {2, side, side, w[1]},
+                                                 {2, side / 2, side / 2, w[2]},
+                                                 {2, side / 4, side / 4, w[3]},
+                                                 {2, 1, 1, w[3]}};
             for (size_t i = 0; i < 5; ++i)
                 CHECK_MESSAGE(features[i].shape() == expected[i], l.name, " f", i, ": ", to_string(features[i].shape()));
             for (size_t i = 0; i < 3; ++i) {
@@ -348,11 +351,14 @@ TEST_CASE("nets: a file that does not fit is refused by name, and changes nothin
     };
     CHECK(says(refused([](WeightFile& f) { f.tensors.erase("fc.bias"); }), {"missing: fc.bias"}));
     CHECK(says(refused([](WeightFile& f) { f.tensors["fc.extra"] = {{1}, {0}}; }), {"fc.extra"}));
-    CHECK(says(refused([](WeightFile& f) { f.tensors["fc.weight"] = {{100, 64}, std::vector<float>(6400)}; }),
+    CHECK(says(refused([](WeightFile& f) {
+                   f.tensors["fc.weight"] = {{100, 64}, std::vector<float>(6400)};
+               }),
                {"fc.weight", "[100,64]", "[10,64]"}));
     CHECK(says(refused([](WeightFile& f) {  // as many elements, another order
                    f.tensors["layer2.0.conv1.weight"].shape = {16, 32, 3, 3};
-               }), {"layer2.0.conv1.weight", "[16,32,3,3]", "[32,16,3,3]"}));
+               }),
+               {"layer2.0.conv1.weight", "[16,32,3,3]", "[32,16,3,3]"}));
     const std::string all = refused([](WeightFile& f) {
         f.tensors.erase("conv1.weight");
         f.tensors["conv9.weight"] = {{1}, {0}};

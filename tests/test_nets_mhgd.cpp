@@ -181,8 +181,8 @@ TEST_CASE("mhgd nets: stages after and before activation, features, logits") {
 
 TEST_CASE("mhgd nets: names that are none") {
     Parameters p(cpu());
-    for (const char* name : {"-tiny", "resnet20-tiny", "resnet32x4-tiny", "vgg17", "vgg16-mhgd-tiny-tiny", "vgg7-tiny", "wrn-10-4-",
-                             "mhgd"})
+    for (const char* name :
+         {"-tiny", "resnet20-tiny", "resnet32x4-tiny", "vgg17", "vgg16-mhgd-tiny-tiny", "vgg7-tiny", "wrn-10-4-", "mhgd"})
         CHECK(says(complaint([&] { make_network(name, 10, p); }), {"unknown network", "vgg16-mhgd", "NAME-tiny", "6n+4"}));
     CHECK(p.to_file().empty());
 }
@@ -307,7 +307,8 @@ TEST_CASE("dropout: drawn anew after each update, by name and seed, and not at a
     CHECK(layers.p.to_file().size() == 1);  // the count of updates is none of a file's weights
 }
 
-TEST_CASE("dropout: a stopped training goes on to the bit, and a recorded step draws as one that runs as it is" * doctest::test_suite("no kernels")) {
+TEST_CASE("dropout: a stopped training goes on to the bit, and a recorded step draws as one that runs as it is" *
+          doctest::test_suite("no kernels")) {
     const auto training = [](std::unique_ptr<Backend> backend) {
         auto t = std::make_unique<SmallTraining>(std::move(backend), 32);
         t->options.student = "vgg7-mhgd";

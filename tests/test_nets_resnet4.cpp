@@ -8,8 +8,8 @@ TEST_CASE("nets resnet4: parameters, work and features of the benchmark") {
     const std::vector<std::pair<int64_t, int64_t>> basic = {{32, 64}, {32, 64}, {16, 128}, {8, 256}, {4, 512}, {1, 512}};
     check_facts({"ResNet10", 62, 4949412, 253478912, 5000712, 1013813248, basic});
     check_facts({"ResNet34", 182, 21328292, 1159448576, 21379592, 4637691904, basic});
-    check_facts({"ResNet50", 267, 23705252, 1298014208, 23910152, 5191647232,
-                 {{32, 64}, {32, 256}, {16, 512}, {8, 1024}, {4, 2048}, {1, 2048}}});
+    check_facts(
+        {"ResNet50", 267, 23705252, 1298014208, 23910152, 5191647232, {{32, 64}, {32, 256}, {16, 512}, {8, 1024}, {4, 2048}, {1, 2048}}});
 }
 
 TEST_CASE("nets resnet4: names of the benchmark, and capitals that matter") {

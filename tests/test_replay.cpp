@@ -76,8 +76,8 @@ TEST_CASE("replay: an exception while recording comes through, and the backend i
     };
     CHECK(says(fails([] { failure("stop here"); }), {"stop here"}));
     CHECK(backend.current_stream() == 0);
-    for (const std::string& said : {fails([&] { Tensor(host).upload(all(1).data()); }), fails([&] { x.to_host(); }),
-                                    fails([&] { backend.synchronize(); })})
+    for (const std::string& said :
+         {fails([&] { Tensor(host).upload(all(1).data()); }), fails([&] { x.to_host(); }), fails([&] { backend.synchronize(); })})
         CHECK(says(said, {"in a step that is being captured"}));
     CHECK(x.to_host() == all(3));  // nothing of it ran
     join(backend);
@@ -115,7 +115,8 @@ TEST_CASE("replay: an interrupted training goes on to the bit, from the middle o
         CAPTURE(call);
         SmallTraining queued(std::make_unique<QueuedBackend>(Order::shuffled));
         const auto cut = [&](int64_t at, bool resume) {
-            queued.disturbed("cut", kd, at, [](StepResult&) { std::raise(SIGINT); }, resume);
+            queued.disturbed(
+                "cut", kd, at, [](StepResult&) { std::raise(SIGINT); }, resume);
         };
         CHECK_THROWS_AS(cut(call, false), Interrupted);
         if (call == 0) CHECK_THROWS_AS(cut(1, true), Interrupted);

@@ -39,7 +39,8 @@ Options pair(const std::string& teacher, const std::string& student) {
 struct Case {
     Teacher teacher;
     ReviewKD method;
-    explicit Case(const Options& o, const ReviewOptions& own = {}) : teacher(cpu(), o, 10), method(setting(cpu(), 10, {&teacher}), o, own) {}
+    explicit Case(const Options& o, const ReviewOptions& own = {})
+        : teacher(cpu(), o, 10), method(setting(cpu(), 10, {&teacher}), o, own) {}
     double loss_at(int epoch, const Batch& batch) {
         method.begin_epoch(epoch);
         return method.step(batch).named[1].value().item();

@@ -101,7 +101,8 @@ TEST_CASE("trainer: the same seed gives the same run to the bit, another seed an
     CHECK_FALSE(bench.outcome("other", supervised) == first);
 }
 
-TEST_CASE("trainer: a run interrupted at any step and resumed equals the uninterrupted one, to the bit" * doctest::test_suite("no kernels")) {
+TEST_CASE("trainer: a run interrupted at any step and resumed equals the uninterrupted one, to the bit" *
+          doctest::test_suite("no kernels")) {
     for (const Make& make : {Make(supervised), Make(reviewkd)}) {
         SmallTraining bench;
         const Outcome whole = bench.outcome("whole", make);
