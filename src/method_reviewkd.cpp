@@ -172,8 +172,16 @@ double review_weight(const std::string& teacher, const std::string& student) {
         double weight;
         bool of_family;  ///< the authors take it for every pair of these families
     };
-    static const Pair pairs[] = {
-        {"resnet56", "resnet20", 0.6, false}, {"resnet32x4", "resnet8x4", 5, false}, {"wrn-40-2", "wrn-16-2", 5, true}};
+    static const Pair pairs[] = {{"resnet56", "resnet20", 0.6, false},
+                                 {"resnet110", "resnet32", 1, false},
+                                 {"resnet32x4", "resnet8x4", 5, false},
+                                 {"wrn-40-2", "wrn-16-2", 5, true},
+                                 {"wrn-40-2", "ShuffleV1", 5, false},
+                                 {"resnet32x4", "ShuffleV1", 5, false},
+                                 {"resnet32x4", "ShuffleV2", 8, false},
+                                 // The authors published none for these; third parties' runs, docs/papers.md §5.5.
+                                 {"vgg13", "vgg8", 5, false},
+                                 {"ResNet50", "MobileNetV2", 30, false}};
     for (const Pair& p : pairs) {
         if (teacher == p.teacher && student == p.student) return p.weight;
         if (p.of_family && of_one_family(teacher, p.teacher) && of_one_family(student, p.student)) return p.weight;

@@ -261,6 +261,35 @@ TEST_CASE("reviewkd: weights of the pairs") {
     CHECK(review_weight("resnet20", "resnet56") == 1);
     CHECK(review_weight("wrn-22-4-tiny", "wrn-10-4-tiny") == 5);
     CHECK(review_weight("wrn-40-2", "resnet20") == 1);
+    CHECK(review_weight("wrn-40-2", "ShuffleV1") == 5);
+    CHECK(review_weight("resnet32x4", "ShuffleV1") == 5);
+    CHECK(review_weight("resnet32x4", "ShuffleV2") == 8);
+    CHECK(review_weight("vgg13", "vgg8") == 5);
+    CHECK(review_weight("ResNet50", "MobileNetV2") == 30);
+    CHECK(review_weight("vgg13", "MobileNetV2") == 1);
+}
+
+TEST_CASE("reviewkd: the fusions of the benchmark's eleven pairs, of four levels and five, have the published widths' parameters") {
+    struct Expected {
+        const char *teacher, *student;
+        int levels;
+        int64_t parameters;
+    };
+    for (const Expected& e : {Expected{"resnet56", "resnet20", 4, 114278},
+                              {"resnet110", "resnet32", 4, 114278},
+                              {"resnet32x4", "resnet8x4", 4, 1808774},
+                              {"wrn-40-2", "wrn-16-2", 4, 453830},
+                              {"wrn-40-2", "wrn-40-1", 4, 216006},
+                              {"wrn-40-2", "ShuffleV1", 4, 2984646},
+                              {"resnet32x4", "ShuffleV1", 4, 4607366},
+                              {"resnet32x4", "ShuffleV2", 4, 4195718},
+                              {"vgg13", "vgg8", 5, 9847560},
+                              {"ResNet50", "MobileNetV2", 5, 27933192},
+                              {"vgg13", "MobileNetV2", 5, 9640712}}) {
+        Case c(pair(e.teacher, e.student));
+        CHECK_MESSAGE(c.modules() == e.levels, e.teacher, " to ", e.student);
+        CHECK_MESSAGE(c.method.parameters().count("abfs.") == e.parameters, e.teacher, " to ", e.student);
+    }
 }
 
 TEST_CASE("reviewkd: networks of as many stages that end in a pooled vector pair, others do not") {
