@@ -32,8 +32,11 @@ template <class T>
 class Beside {
   public:
     Beside(Backend& backend, int side, T made) : backend_(&backend), side_(side), made_(std::move(made)) {}
-    /// From stream 0.
+    /// From stream 0; failure elsewhere, since waiting ends there.
     const T& get() const {
+        if (!joined_ && backend_->current_stream() != 0)
+            failure("a side stream's work is waited for on stream ", backend_->current_stream(),
+                    " ---> look at it on stream 0, or use then()");
         if (!joined_) join(*backend_);
         joined_ = true;
         return made_;

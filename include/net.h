@@ -87,6 +87,7 @@ class Network {
     virtual Shape stage_shape(size_t stage, const Shape& image) const;
     /// The layer that makes the logits: weight (classes,1,1,inputs), bias; undefined where others' logits are only added (an ensemble).
     const Linear& classifier() const { return classifier_; }
+    const std::string& classifier_name() const { return classifier_name_; }  ///< of its parameters, "fc"
     const std::string& name() const { return name_; }
     int classes() const { return classes_; }
 
@@ -104,6 +105,7 @@ class Network {
     std::vector<StageLayout> stages_;
     int64_t pooled_channels_;
     Linear classifier_;
+    std::string classifier_name_;
 };
 
 using NetworkMaker = std::function<std::unique_ptr<Network>(const NetworkSetting&)>;

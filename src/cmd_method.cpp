@@ -74,6 +74,9 @@ void settle_networks(const OptionTable& table, Options& o, Teaching teachers) {
 
 void set_untold(const std::string& subcommand, OptionTable& table, Options& o, const std::string& method) {
     if (const std::string& id = o.preset; !id.empty()) {
+        if (table.given("recipe"))
+            input_error("--preset ", id, " and --recipe ", o.recipe,
+                        ": a row of data/paper has a recipe of its own; leave one of them out");
         const auto apply = is_feed_preset(id)              ? apply_feed_preset
                            : is_mhgd_preset(id)            ? apply_mhgd_preset
                            : id.compare(0, 4, "ktg-") == 0 ? apply_ktg_preset

@@ -39,6 +39,7 @@ ClassifierStart normal_start_by_inputs(int64_t inputs, int64_t /*classes*/) { re
 ClassifierStart normal_start_by_classes(int64_t /*inputs*/, int64_t classes) { return {Linear::scaled_init(classes), Init::constant(0)}; }
 
 void Network::add_classifier(const NetworkSetting& s, const std::string& name, int64_t inputs) {
+    classifier_name_ = name;
     const ClassifierStart start = s.classifier(inputs, s.classes);
     classifier_ = Linear(s.parameters, s.prefix + name, inputs, s.classes, start.weight, start.bias);
 }

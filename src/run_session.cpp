@@ -31,9 +31,9 @@ bool take_prepared(const Preparation& first, const Parameters& trained_later, We
 
 /// A classifier of another number of classes stays as it was drawn; what comes before it is worth starting from all the same.
 void leave_other_classifier(const std::map<std::string, HostTensor>& own, WeightFile& file, const std::string& prefix,
-                            const std::string& path) {
+                            const std::string& path, const std::string& classifier) {
     std::vector<std::pair<HostTensor*, const HostTensor*>> theirs_and_ours;
-    for (const char* name : {"fc.weight", "fc.bias"}) {
+    for (const std::string& name : {classifier + ".weight", classifier + ".bias"}) {
         const auto theirs = file.tensors.find(prefix + name);
         const auto ours = own.find(student_prefix + name);
         if (theirs == file.tensors.end() || ours == own.end()) return;
@@ -41,15 +41,14 @@ void leave_other_classifier(const std::map<std::string, HostTensor>& own, Weight
         if (found.size() != here.size() || found[0] == here[0] || !std::equal(found.begin() + 1, found.end(), here.begin() + 1)) return;
         theirs_and_ours.emplace_back(&theirs->second, &ours->second);
     }
-    std::printf("note: %s: its classifier is one of %lld classes, here there are %lld: all but the classifier (fc) is taken from it\n",
+    std::printf("note: %s: its classifier is one of %lld classes, here there are %lld: all but the classifier (%s) is taken from it\n",
                 path.c_str(), static_cast<long long>(theirs_and_ours[0].first->shape[0]),
-                static_cast<long long>(theirs_and_ours[0].second->shape[0]));
+                static_cast<long long>(theirs_and_ours[0].second->shape[0]), classifier.c_str());
     for (auto& [theirs, ours] : theirs_and_ours) *theirs = *ours;
 }
 
-/// `network`: the student's.
-void set_start_weights(Parameters& parameters, WeightFile file, const std::string& path, const std::string& network) {
-    require_network(path, file.metadata, network, 0);
+void set_start_weights(Parameters& parameters, WeightFile file, const std::string& path, const Network& student) {
+    require_network(path, file.metadata, student.name(), 0);
     const auto own = parameters.to_file();
     bool has_student = false, has_helpers = false;
     for (const auto& [name, unused] : file.tensors) {
@@ -60,7 +59,7 @@ void set_start_weights(Parameters& parameters, WeightFile file, const std::strin
         for (const auto& [name, tensor] : own)
             if (of_student(name)) file.tensors[name] = tensor;
     const bool plain = !has_student && !has_helpers;
-    leave_other_classifier(own, file, plain ? "" : student_prefix, path);
+    leave_other_classifier(own, file, plain ? "" : student_prefix, path, student.classifier_name());
     parameters.from_file(file, path, plain ? student_prefix : "");
 }
 
@@ -116,7 +115,7 @@ std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const Me
     if (o.init.empty()) return method;
     WeightFile file = read_safetensors(o.init);
     const bool took = take_prepared(method->preparation(), method->parameters(), file, o.init);
-    if (!took || !file.tensors.empty()) set_start_weights(method->parameters(), std::move(file), o.init, method->student().name());
+    if (!took || !file.tensors.empty()) set_start_weights(method->parameters(), std::move(file), o.init, method->student());
     return method;
 }
 

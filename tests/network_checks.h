@@ -1,7 +1,6 @@
 // network_checks.h: what the public CRD benchmark says of a network (docs/papers.md §8.6), and PyTorch's answers for it, as checks.
 // defines: NetworkFacts, check_facts, check_names, check_golden_forward, check_golden_training
 #pragma once
-#include <algorithm>
 #include <cmath>
 #include <set>
 #include <string>
@@ -84,8 +83,8 @@ inline void check_golden_forward(const std::string& file, const std::vector<std:
     table.finish();
 }
 
-/// tests/golden/FILE_train.csv: three steps of SGD for each network that it has, the losses against PyTorch's in double. Statistics over few
-/// values make more of each rounding: 1e-5, or ten times what PyTorch's own float is off at that step is allowed.
+/// tests/golden/FILE_train.csv: three steps of SGD for each network that it has, the losses against PyTorch's in double. Where statistics are
+/// over few values each update makes up to a hundred times more of a rounding, so later steps say less of it; a gradient that is off by 1 % shows.
 inline void check_golden_training(const std::string& file, size_t networks) {
     const CsvTable csv = read_csv(golden(file + "_train.csv"));
     const Tensor lr = Tensor::from_host(exact_cpu(), {}, {1e-4f});
@@ -109,10 +108,10 @@ inline void check_golden_training(const std::string& file, size_t networks) {
             parameters.begin_backward();
             tape.backward(loss);
             sgd_step(parameters, lr, sgd);
-            const double truth = csv.cell_number(row + step, "loss_ce_f64"), theirs = csv.cell_number(row + step, "loss_ce");
-            const double off = std::fabs(static_cast<double>(loss.value().item()) - truth) / truth,
-                         allowed = std::fabs(theirs - truth) / truth;
-            CHECK_MESSAGE(off <= std::max(1e-5, 10 * allowed), name, ", step ", step, ": off by ", off, ", PyTorch's float by ", allowed);
+            constexpr double allowed[] = {1e-5, 1e-3, 1e-2};
+            const double truth = csv.cell_number(row + step, "loss_ce_f64");
+            const double off = std::fabs(static_cast<double>(loss.value().item()) - truth) / truth;
+            CHECK_MESSAGE(off <= allowed[step], name, ", step ", step, ": off by ", off);
         }
     }
 }

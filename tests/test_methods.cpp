@@ -224,6 +224,8 @@ TEST_CASE("methods: --recipe sets whose schedule and weights a method has, and w
     CHECK(value_of(config, "info.by_hand") == "batch=32 (64); paraphraser-epochs=1 (30)");
     check_rejected(folder, "ft --recipe feed --resume --run r", {"--recipe feed", "was started with crd"});
     check_rejected(folder, "ft --recipe other", {"--recipe", "other", "crd", "mhgd"});
+    check_rejected(folder, "kd --preset reviewkd-c100-resnet56-resnet20-kd --recipe feed",
+                   {"--preset reviewkd-c100-resnet56-resnet20-kd and --recipe feed"});
 }
 
 TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end and inside, each goes on to the bit" *

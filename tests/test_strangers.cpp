@@ -90,6 +90,13 @@ TEST_CASE("strangers: --init with another number of classes takes all but the cl
     check_rejected(folder, "eval --net resnet8 --weights plain.safetensors" + on_s,
                    {"plain.safetensors", "fc.weight", "[10,64]", "[4,64]"});
     check_rejected(folder, "train --net resnet14 --init plain.safetensors" + training, {"plain.safetensors", "missing: "});
+    // Other families call it otherwise.
+    for (const auto& [network, classifier] : {std::pair{"MobileNetV2", "(classifier.0)"}, {"ShuffleV1", "(linear)"}}) {
+        folder.save("other.safetensors", Workplace::network(network, 10));
+        const Ended end = run(folder, text("train --net ", network, " --lr 0 --run ", network, " --init other.safetensors", training));
+        CHECK_MESSAGE(end.code == 0, end.err);
+        CHECK(says(end.out, {"its classifier is one of 10 classes, here there are 4", classifier}));
+    }
 }
 
 TEST_CASE("strangers: values that are no weights are refused by every reader") {
