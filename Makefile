@@ -192,7 +192,7 @@ deps:           ## installs the Debian packages that are missing (sudo, if not r
 # Waiting OpenMP threads sleep here: on a busy machine spinning ones made the tests ten times slower.
 test test-slow test-emulated: export OMP_WAIT_POLICY ?= passive
 test: check-layers $(BUILD)/tests $(BUILD)/distill $(if $(SANITIZE),,isa-AVX2 isa-SSE41)  ## the fast tests
-	$< --test-case-exclude='slow: *'
+	$(BUILD)/tests --test-case-exclude='slow: *'
 
 # Without AVX-512 oneDNN takes other kernels, and not all of them do what they say (include/cpu_conv2d.h): on a CPU that has it, the
 # convolutions and what is compared with PyTorch run as on those that have not, too. With a thread each, side by side under -j.
