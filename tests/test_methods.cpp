@@ -1,5 +1,6 @@
 // What every method of the table must do, found by its row alone: learn with finite losses, go on to the bit wherever it was stopped, run
 // in any order that streams leave open, recorded or not, in bfloat16, without asking for memory, and side by side with others.
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <set>
@@ -297,7 +298,11 @@ TEST_CASE("methods: in bfloat16 each loss begins near the float one") {
         };
         const std::vector<double> exact = losses(Precision::fp32), rounded = losses(Precision::bf16);
         REQUIRE(rounded.size() == exact.size());
-        for (size_t i = 0; i < exact.size(); ++i) CHECK(std::fabs(rounded[i] - exact[i]) <= 0.1 * std::fabs(exact[i]));
+        // A part that is small beside the others may be a gate's, which passes the samples that its source has right: roundings decide it.
+        double largest = 0;
+        for (const double loss : exact) largest = std::max(largest, std::fabs(loss));
+        for (size_t i = 0; i < exact.size(); ++i)
+            CHECK(std::fabs(rounded[i] - exact[i]) <= 0.1 * std::max(std::fabs(exact[i]), 0.1 * largest));
     }
 }
 

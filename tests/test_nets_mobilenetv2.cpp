@@ -18,6 +18,6 @@ TEST_CASE("nets mobilenetv2: names of the benchmark") {
                                 {"classifier.0.bias", {100}}});
 }
 
-TEST_CASE("golden: MobileNetV2 like PyTorch's") { check_golden_forward("nets_mobilenetv2", {{"MobileNetV2", 8}}, 2e-5); }
+TEST_CASE("golden: MobileNetV2 like PyTorch's") { check_golden_forward("nets_mobilenetv2", {{"MobileNetV2", 8}}, 1e-4); }
 
 TEST_CASE("golden: training steps of MobileNetV2 like PyTorch's") { check_golden_training("nets_mobilenetv2", 1); }
