@@ -1,6 +1,7 @@
 // base_csv.h: the one table format of the project: comma-separated, quoted where needed (RFC 4180), one header row.
-// defines: number, parsed_number, parsed_whole, csv_text, CsvTable, ReadCsv, read_csv, CsvWriter, keep_csv_rows
+// defines: number, parse_all, parsed_number, parsed_whole, csv_text, CsvTable, ReadCsv, read_csv, CsvWriter, keep_csv_rows
 #pragma once
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -13,6 +14,14 @@ namespace distill {
 
 /// A float as every CSV of the project prints it: %.9g (a float32 survives the round trip).
 std::string number(double value);
+
+/// Whether all of the text is one number of T's; `value` is then it.
+template <class T>
+bool parse_all(const std::string& text, T& value) {
+    const char* const last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), last, value);
+    return error == std::errc() && end == last;
+}
 
 /// The number that all of the text says, in strtod's forms or in decimal digits; none if it is something else.
 std::optional<double> parsed_number(const std::string& text);

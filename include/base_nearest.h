@@ -4,8 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "base_texts.h"
-
 namespace distill {
 
 /// Levenshtein distance: how many letters a typing error got wrong.

@@ -2,6 +2,7 @@
 // defines: Device, Precision, DeviceOptions, Conv2dGeometry, ConvEpilogue, BatchNormShape, BatchNormForward, BatchNormBackward, GemmShape,
 //          Replay, Backend
 #pragma once
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -40,9 +41,16 @@ struct Conv2dGeometry {
     int stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0, groups = 1;
     DType type = DType::f32;
     int64_t multiply_accumulates() const { return y.size() * w.per_sample(); }
+    /// All of it, for the look-up of what was prepared for it.
+    using Numbers = std::array<int64_t, 18>;
+    Numbers numbers() const {
+        return {x.n, x.h, x.w, x.c,      w.n,      w.h,   w.w,   w.c,    y.n,
+                y.h, y.w, y.c, stride_h, stride_w, pad_h, pad_w, groups, static_cast<int64_t>(type)};
+    }
 };
 
-/// What a forward convolution does to its sum before it writes: + bias (K floats), + residual (of y's shape and type), max(0, ·); each if given.
+/// What a forward convolution does to its sum before it writes: + bias (K floats), + residual (of y's shape and type), max(0, ·); each if
+/// given.
 struct ConvEpilogue {
     const float* bias = nullptr;
     const void* residual = nullptr;

@@ -26,7 +26,7 @@ struct ConvKey {
     Precision precision = Precision::fp32;
     bool deterministic = true;
 
-    using Numbers = std::array<int64_t, 22>;
+    using Numbers = std::pair<Conv2dGeometry::Numbers, std::array<int64_t, 4>>;
     Numbers numbers() const;  ///< for the look-up before every call: no text is made
     bool has_epilogue() const { return bias || residual || relu; }
 };

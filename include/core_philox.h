@@ -36,8 +36,8 @@ constexpr int start_key_version = 2;
 
 /// What a training draws its start weights, order of batches, augmentation and dropout from: not the seed alone, but also its role (alone,
 /// student, graph, teacher, decoder) and generation (0 learnt from labels alone, else one more than the latest it learns or starts from).
-/// So no two trainings where one learns from the other begin alike because their seeds are equal; two methods of one role, generation, network
-/// and seed do, and may be compared seed by seed.
+/// So no two trainings where one learns from the other begin alike because their seeds are equal; two methods of one role, generation,
+/// network and seed do, and may be compared seed by seed.
 inline uint64_t start_key(uint64_t seed, std::string_view role, int generation) {
     return random_key(seed, Purpose::start, mix_bits(hash_name(role)) + static_cast<uint64_t>(generation));
 }

@@ -12,7 +12,8 @@
 namespace distill {
 
 /// Convolves by minimal filtering where that is faster, else by oneDNN primitives, made on first use and kept by everything that changes
-/// them: direction, geometry, what the epilogue adds, threads, type. The calls are Backend's; the backend is the one whose profiler is told.
+/// them: direction, geometry, what the epilogue adds, threads, type. The calls are Backend's; the backend is the one whose profiler is
+/// told.
 class CpuConvolutions {
   public:
     explicit CpuConvolutions(bool winograd);
@@ -27,7 +28,7 @@ class CpuConvolutions {
     static std::array<std::string, 3> implementations(const Conv2dGeometry&);
 
   private:
-    using Key = std::array<int64_t, 19>;
+    using Key = std::pair<Conv2dGeometry::Numbers, std::array<int64_t, 3>>;
     enum class Direction { forward, backward_data, backward_weights };
     class Plan;
 

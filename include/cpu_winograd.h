@@ -1,5 +1,5 @@
-// cpu_winograd.h: 3×3 convolutions of stride 1 on the CPU by minimal filtering (cpu_winograd_transforms.h), all three directions: four products
-// where the direct form has sixteen.
+// cpu_winograd.h: 3×3 convolutions of stride 1 on the CPU by minimal filtering (cpu_winograd_transforms.h), all three directions: four
+// products where the direct form has sixteen.
 // defines: Winograd
 #pragma once
 #include "core_backend.h"

@@ -9,8 +9,8 @@
 
 namespace distill {
 
-/// How much of an edge's loss reaches the target (graph_gates.h): all of it, none, a share that rises over the training, or that of the samples
-/// which the source classifies correctly.
+/// How much of an edge's loss reaches the target (graph_gates.h): all of it, none, a share that rises over the training, or that of the
+/// samples which the source classifies correctly.
 enum class Gate : uint8_t { through, cutoff, linear, correct };
 const char* to_string(Gate gate);  ///< as the CSV has it
 

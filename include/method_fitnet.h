@@ -19,8 +19,8 @@ struct FitNetOptions final : MethodOptions {
 };
 
 /// Brings a student's map (1,h,w,C) to the shape of a teacher's: a convolution with bias, BatchNorm, ReLU. 3×3 of stride 2 where the map is
-/// twice as large, a transposed 4×4 of stride 2 where it is half as large, else as large a kernel, without padding, as the difference needs.
-/// Registers NAME.conv.{weight,bias} and NAME.bn.…. InputError naming both sizes where none of these fits.
+/// twice as large, a transposed 4×4 of stride 2 where it is half as large, else as large a kernel, without padding, as the difference
+/// needs. Registers NAME.conv.{weight,bias} and NAME.bn.…. InputError naming both sizes where none of these fits.
 class HintRegressor {
   public:
     HintRegressor(Parameters&, const std::string& name, const Shape& student, const Shape& teacher);

@@ -1,5 +1,5 @@
-// method_ktg.h: "Knowledge Transfer Graph for Deep Collaborative Learning" (Minami, Hirakawa, Yamashita, Fujiyoshi; ACCV 2020; arXiv 1909.04286;
-// docs/papers.md §2).
+// method_ktg.h: "Knowledge Transfer Graph for Deep Collaborative Learning" (Minami, Hirakawa, Yamashita, Fujiyoshi; ACCV 2020; arXiv
+// 1909.04286; docs/papers.md §2).
 // defines: KtgOptions, named_graph, name_networks, set_start, EnsembleNetwork, KnowledgeTransferGraph, ktg_row
 #pragma once
 #include <map>
@@ -50,8 +50,8 @@ class EnsembleNetwork final : public Network {
 
 /// All nodes of a graph, trained together on the same batches.
 ///
-/// The loss is L = Σ_t L_t with L_t = Σ_s gate_{s,t}(ℓ_{s,t}) (graph_gates.h). No gradient goes through a source, so that of L_t reaches node t's
-/// weights alone, and one way back of the sum gives every node exactly the gradient of its own loss.
+/// The loss is L = Σ_t L_t with L_t = Σ_s gate_{s,t}(ℓ_{s,t}) (graph_gates.h). No gradient goes through a source, so that of L_t reaches
+/// node t's weights alone, and one way back of the sum gives every node exactly the gradient of its own loss.
 ///
 /// Weights: node 0's lie under "student.", node k's under "node<k>."; those of frozen nodes apart, they get no gradient.
 /// If node 0 is an ensemble (docs/papers.md §2.5), its accuracy is the run's, and its members are trained.

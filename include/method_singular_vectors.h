@@ -1,5 +1,5 @@
-// method_singular_vectors.h: a batch at the ends of a network's stages, compressed to vectors: where MHGD (arXiv 1907.02226) and KD-SVD begin
-// (docs/papers.md §4.3).
+// method_singular_vectors.h: a batch at the ends of a network's stages, compressed to vectors: where MHGD (arXiv 1907.02226) and KD-SVD
+// begin (docs/papers.md §4.3).
 // defines: teacher_vectors, student_vectors
 #pragma once
 #include <vector>

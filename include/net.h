@@ -1,7 +1,7 @@
 // net.h: what a network is to everything else: its stages, known before a forward pass, and what a pass gives. The networks
 // themselves are net_<family>.cpp, each with its rows of the table (net_table.h) at its end.
 // defines: Stage, Keep, keeps, Output, features_of, StageLayout, ClassifierStart, ClassifierRule, uniform_start, uniform_weight_start,
-//          normal_start_by_inputs, normal_start_by_classes, NetworkSetting, Network, NetworkMaker, NetworkRow
+//          normal_start_by_inputs, normal_start_by_classes, small_normal_start, NetworkSetting, Network, NetworkMaker, NetworkRow
 #pragma once
 #include <functional>
 #include <memory>
@@ -61,6 +61,7 @@ ClassifierStart uniform_start(int64_t inputs, int64_t classes);            ///< 
 ClassifierStart uniform_weight_start(int64_t inputs, int64_t classes);     ///< U(±1/√inputs), bias 0
 ClassifierStart normal_start_by_inputs(int64_t inputs, int64_t classes);   ///< N(0, 2/inputs), bias 0
 ClassifierStart normal_start_by_classes(int64_t inputs, int64_t classes);  ///< N(0, 2/classes), bias 0
+ClassifierStart small_normal_start(int64_t inputs, int64_t classes);       ///< N(0, 0.01²), bias 0
 
 /// What every network is built from.
 struct NetworkSetting {

@@ -1,5 +1,5 @@
 // net_stages.h: the plan that most networks follow: a stem, then stages of blocks of one kind.
-// defines: StagePlan
+// defines: StagePlan, add_rectified_stage, pass_stages
 #pragma once
 #include <string>
 #include <vector>
@@ -21,7 +21,8 @@ struct StagePlan {
         for (const int64_t width : widths) all.push_back({width, stride}), stride *= 2;
         return all;
     }
-    /// A list of blocks for each stage, each block built by make(stage and block, counted from 0, channels in, channels out, stride) in order.
+    /// A list of blocks for each stage, each block built by make(stage and block, counted from 0, channels in, channels out, stride) in
+    /// order.
     template <class Block, class Make>
     std::vector<std::vector<Block>> build(const Make& make) const {
         std::vector<std::vector<Block>> all(widths.size());
@@ -31,5 +32,26 @@ struct StagePlan {
         return all;
     }
 };
+
+/// Adds the stage whose last layer ends in ReLU: last(relu) gives its map, with it or, where the map before is kept, without it. Returns
+/// the stage's output.
+template <class Last>
+Var add_rectified_stage(Output& out, Keep keep, const Last& last) {
+    const bool shows_before = keeps(keep, Keep::pre_activations);
+    Var y = last(!shows_before), before;
+    if (shows_before) before = y, y = relu(y);
+    out.add_stage(keep, {y, before, y});
+    return y;
+}
+
+/// Passes y through stages of blocks, block(y, mode, relu), and adds each. Returns the last one's output.
+template <class Block>
+Var pass_stages(Output& out, Keep keep, const std::vector<std::vector<Block>>& stages, Var y, Mode mode) {
+    for (const std::vector<Block>& blocks : stages) {
+        for (size_t b = 0; b + 1 < blocks.size(); ++b) y = blocks[b](y, mode, true);
+        y = add_rectified_stage(out, keep, [&](bool relu) { return blocks.back()(y, mode, relu); });
+    }
+    return y;
+}
 
 }  // namespace distill

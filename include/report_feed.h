@@ -39,7 +39,8 @@ struct FeedStudy {
 };
 
 /// The claims of the paper (docs/papers.md §3.6): parallel FEED, with the most teachers that were run, is better than the student alone,
-/// Factor Transfer from one teacher, and born-again networks; more teachers help: the most against the fewest. Decided by base_verdict.h's rule.
+/// Factor Transfer from one teacher, and born-again networks; more teachers help: the most against the fewest. Decided by base_verdict.h's
+/// rule.
 std::vector<FeedStudy> feed_studies(const Report& report);
 
 void write_feed(std::ostream& out, const std::vector<FeedStudy>& studies);  ///< both tables of each, as text

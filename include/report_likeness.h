@@ -1,4 +1,5 @@
-// report_likeness.h: which runs may be set beside each other: what a run is by content, in what two recipes differ, who shares start and order.
+// report_likeness.h: which runs may be set beside each other: what a run is by content, in what two recipes differ, who shares start and
+// order.
 // defines: RecipeDifference, substance_of, teacher_contents, test_images, recipe_differences, told, nearest_group, share_start_and_order,
 //          compare
 #pragma once

@@ -1,4 +1,5 @@
-// train_preparation.h: what is trained by itself, on the run's batches: a method's helper before the student, or the student on another loss.
+// train_preparation.h: what is trained by itself, on the run's batches: a method's helper before the student, or the student on another
+// loss.
 // defines: sgd_options, PreparationPhase
 #pragma once
 #include <functional>

@@ -9,9 +9,9 @@
 namespace distill {
 
 /// A method's milestones are parts of its training: where --epochs is not what the method (or --preset) has, --lr-steps and warm-ups
-/// (TableOption::in_epochs) keep their part of it, unless given by hand. Both are rounded to whole epochs; a warm-up that there was stays one, of an epoch or more
-/// where the training has a second; milestones that fall together or outside the training are left out. Called again it changes nothing
-/// more, and a resumed run's values are as they were. Returns a note that says so, or nothing.
+/// (TableOption::in_epochs) keep their part of it, unless given by hand. Both are rounded to whole epochs; a warm-up that there was stays
+/// one, of an epoch or more where the training has a second; milestones that fall together or outside the training are left out. Called
+/// again it changes nothing more, and a resumed run's values are as they were. Returns a note that says so, or nothing.
 std::string scale_with_epochs(OptionTable& table, const Options& options);
 
 /// Prints which of --lr-steps lie beyond the last epoch, if any.

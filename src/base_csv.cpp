@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -75,9 +74,7 @@ std::optional<double> parsed_number(const std::string& text) {
 
 std::optional<int64_t> parsed_whole(const std::string& text) {
     int64_t value = 0;
-    const char* const last = text.data() + text.size();
-    const auto [end, error] = std::from_chars(text.data(), last, value);
-    return error != std::errc() || end != last ? std::nullopt : std::optional<int64_t>(value);
+    return parse_all(text, value) ? std::optional<int64_t>(value) : std::nullopt;
 }
 
 bool CsvTable::has(const std::string& name) const { return std::find(columns.begin(), columns.end(), name) != columns.end(); }

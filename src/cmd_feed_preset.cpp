@@ -1,7 +1,7 @@
 #include "cmd_feed_preset.h"
 
 #include "base_error.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 #include "cmd_preset.h"
 
 namespace distill {

@@ -5,8 +5,8 @@
 #include <cstdio>
 
 #include "base_error.h"
-#include "base_nearest.h"
 #include "base_safetensors.h"
+#include "base_texts.h"
 #include "base_version.h"
 #include "core_conv_plan_store.h"
 #include "net_table.h"

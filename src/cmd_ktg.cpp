@@ -7,7 +7,7 @@
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 #include "cmd_preset.h"
 #include "graph_show.h"
 #include "ktg_graph_run.h"

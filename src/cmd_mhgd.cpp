@@ -7,11 +7,11 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
+#include "base_stats.h"
+#include "base_texts.h"
 #include "cmd_method.h"
 #include "cmd_mhgd_preset.h"
 #include "method_mhgd.h"
-#include "report.h"
 #include "run_experiment.h"
 #include "train_recipes.h"
 

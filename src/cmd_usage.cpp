@@ -5,6 +5,7 @@
 
 #include "base_error.h"
 #include "base_nearest.h"
+#include "base_texts.h"
 
 namespace distill {
 namespace {

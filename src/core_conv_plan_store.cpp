@@ -34,29 +34,8 @@ const std::vector<std::string> columns = {"device", "library", "convolution", "p
 }  // namespace
 
 ConvKey::Numbers ConvKey::numbers() const {
-    const Conv2dGeometry& g = geometry;
-    return {static_cast<int64_t>(direction),
-            g.x.n,
-            g.x.h,
-            g.x.w,
-            g.x.c,
-            g.w.n,
-            g.w.h,
-            g.w.w,
-            g.w.c,
-            g.y.n,
-            g.y.h,
-            g.y.w,
-            g.y.c,
-            g.stride_h,
-            g.stride_w,
-            g.pad_h,
-            g.pad_w,
-            g.groups,
-            static_cast<int64_t>(g.type),
-            bias + 2 * residual + 4 * relu,
-            static_cast<int64_t>(precision),
-            deterministic};
+    return {geometry.numbers(),
+            {static_cast<int64_t>(direction), bias + 2 * residual + 4 * relu, static_cast<int64_t>(precision), deterministic}};
 }
 
 std::string to_string(const ConvKey& key) {

@@ -58,6 +58,7 @@ class Operand {
         const Dims d = ours.dims();
         const bool same = wanted == ours || (d.size() == 4 && d[1] == 16 && wanted == memory::desc(d, ours.data_type(), Tag::nChw16c));
         ours_ = memory(same ? wanted : ours, engine(), nullptr);
+        is_small_ = ours.get_size() < 256 * 1024;
         if (!same) wanted_ = memory(wanted, engine());
     }
     const memory& argument() const { return wanted_ ? *wanted_ : ours_; }
@@ -65,24 +66,22 @@ class Operand {
         ours_.set_data_handle(const_cast<void*>(p));  // oneDNN has no const memory; inputs are only read
         if (!wanted_) return;
         if (!reorder_) reorder_ = dnnl::reorder(ours_, *wanted_);
-        const OneThread alone(is_small());
+        const OneThread alone(is_small_);
         reorder_->execute(stream(), ours_, *wanted_);
     }
     void aim(void* p) { ours_.set_data_handle(p); }
     void written() {
         if (!wanted_) return;
         if (!reorder_) reorder_ = dnnl::reorder(*wanted_, ours_);
-        const OneThread alone(is_small());
+        const OneThread alone(is_small_);
         reorder_->execute(stream(), *wanted_, ours_);
     }
 
   private:
-    /// As most weights are: rearranged before another thread would have begun.
-    bool is_small() const { return ours_.get_desc().get_size() < 256 * 1024; }
-
     memory ours_;
     std::optional<memory> wanted_;
     std::optional<dnnl::reorder> reorder_;
+    bool is_small_;  ///< as most weights are: rearranged before another thread would have begun
 };
 
 }  // namespace
@@ -236,25 +235,9 @@ CpuConvolutions::CpuConvolutions(bool winograd) : use_winograd_(winograd) {}
 CpuConvolutions::~CpuConvolutions() = default;
 
 CpuConvolutions::Plan& CpuConvolutions::plan(const Conv2dGeometry& g, Direction direction, const ConvEpilogue& epilogue) {
-    const Key key{static_cast<int64_t>(direction),
-                  g.x.n,
-                  g.x.h,
-                  g.x.w,
-                  g.x.c,
-                  g.w.n,
-                  g.w.h,
-                  g.w.w,
-                  g.w.c,
-                  g.y.h,
-                  g.y.w,
-                  g.stride_h,
-                  g.stride_w,
-                  g.pad_h,
-                  g.pad_w,
-                  g.groups,
-                  (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr),
-                  omp_get_max_threads(),
-                  static_cast<int64_t>(g.type)};
+    const Key key{
+        g.numbers(),
+        {static_cast<int64_t>(direction), (epilogue.bias != nullptr) + 2 * (epilogue.residual != nullptr), omp_get_max_threads()}};
     auto& slot = plans_[key];
     if (!slot) {
         try {

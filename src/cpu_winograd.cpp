@@ -132,8 +132,8 @@ void transform_outputs(const float* m, int64_t step, const Tiles& tiles, int64_t
 }
 
 /// Asks for the memory of a tile's 4×4 new places in a map, `channels` of them of `stride` each, before they are read or written: the jumps
-/// from row to row are more than the caches foresee. Inline by force: GCC 12 takes a function that only prefetches for one without any effect
-/// and leaves its calls out.
+/// from row to row are more than the caches foresee. Inline by force: GCC 12 takes a function that only prefetches for one without any
+/// effect and leaves its calls out.
 template <bool write, class T>
 [[gnu::always_inline]] inline void fetch_tile(const T* map, const Tiles& tiles, const Tiles::Place& at, int64_t stride, int64_t channels) {
     constexpr int64_t line = 64 / sizeof(T);
@@ -273,8 +273,8 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
     const Tiles tiles(g.y.n, g.y.h, g.y.w), read(g.x.n, g.x.h, g.x.w);
     const int64_t blocks = (tiles.count + at_once - 1) / at_once;
     // Small filters: every piece of the tiles has sums of its own, added up at the end. Large ones: every piece of the output channels
-    // goes over all tiles, and makes V itself. A thread's pieces are many, so that one that is held up leaves the others something to take, while
-    // their sums are small.
+    // goes over all tiles, and makes V itself. A thread's pieces are many, so that one that is held up leaves the others something to take,
+    // while their sums are small.
     const bool by_tiles = in * out <= 64 * 64;
     const int64_t many = std::clamp<int64_t>(512 * 1024 / (products * in * out), 2, 8);
     const int64_t pieces = by_tiles ? std::min(blocks, many * threads) : 1, shares = by_tiles ? 1 : std::min(out / lanes, 4 * threads);

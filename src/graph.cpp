@@ -7,7 +7,6 @@
 
 #include "base_csv.h"
 #include "base_error.h"
-#include "base_nearest.h"
 #include "base_texts.h"
 #include "net_table.h"
 #include "paper.h"

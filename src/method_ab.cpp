@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "data_loader.h"
+#include "method_features.h"
 #include "method_teacher.h"
 #include "net_pair.h"
 #include "train_options.h"
@@ -19,13 +20,12 @@ Connectors::Connectors(Parameters& p, const std::string& name, const std::vector
 }
 
 Var Connectors::loss(const std::vector<Var>& student, const std::vector<Var>& teacher) const {
-    Var sum;
+    std::vector<Var> levels;
     for (size_t i = 0; i < convs_.size(); ++i) {
         const Var connected = conv_bn(student[i], convs_[i], bns_[i], Mode::train, false);
-        const Var loss = scale(boundary_loss(connected, teacher[i].value()), 3e-3f * std::exp2(static_cast<float>(i)));
-        sum = i == 0 ? loss : add(sum, loss);
+        levels.push_back(scale(boundary_loss(connected, teacher[i].value()), 3e-3f * std::exp2(static_cast<float>(i))));
     }
-    return sum;
+    return sum(levels);
 }
 
 ActivationBoundary::ActivationBoundary(const Setting& setting, const Options& o, const AbOptions& own)

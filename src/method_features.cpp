@@ -23,9 +23,10 @@ Beside<std::vector<Output>> answers_of(const std::vector<const Teacher*>& teache
 
 Tensor mean_logits(const std::vector<Output>& answers) {
     const Recording off(nullptr);
-    Var sum = answers.front().logits;
-    for (size_t i = 1; i < answers.size(); ++i) sum = add(sum, answers[i].logits);
-    return (answers.size() == 1 ? sum : scale(sum, 1.0f / static_cast<float>(answers.size()))).value();
+    std::vector<Var> logits;
+    for (const Output& answer : answers) logits.push_back(answer.logits);
+    const Var all = sum(logits);
+    return (logits.size() == 1 ? all : scale(all, 1.0f / static_cast<float>(logits.size()))).value();
 }
 
 Var sum(const std::vector<Var>& parts) {

@@ -19,7 +19,7 @@ size_t stage_of(int hint_layer, const Network& teacher, const Network& student) 
 
 }  // namespace
 
-HintRegressor::HintRegressor(Parameters& p, const std::string& name, const Shape& s, const Shape& t) : bn_() {
+HintRegressor::HintRegressor(Parameters& p, const std::string& name, const Shape& s, const Shape& t) {
     const std::string conv = name + ".conv";
     if (s.h == 2 * t.h) {
         conv_.emplace(p, conv, s.c, t.c, 3, 2, ConvInit::framework_default, true);

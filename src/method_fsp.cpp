@@ -1,6 +1,7 @@
 #include "method_fsp.h"
 
 #include "data_loader.h"
+#include "method_features.h"
 #include "method_teacher.h"
 #include "net_pair.h"
 #include "train_options.h"
@@ -20,14 +21,13 @@ Var flow(Var shallower, const Var& deeper) {
 }  // namespace
 
 Var fsp_loss(const std::vector<Var>& student, const std::vector<Var>& teacher) {
-    Var sum;
+    std::vector<Var> distances;
     for (size_t i = 0; i + 1 < student.size(); ++i) {
         const Var own = flow(student[i], student[i + 1]), shown = flow(teacher[i], teacher[i + 1]);
         // mse is a mean over A·B too, which the norm is not.
-        const Var distance = scale(mse(own, shown.detached()), 0.5f * static_cast<float>(own.shape().per_sample()));
-        sum = i == 0 ? distance : add(sum, distance);
+        distances.push_back(scale(mse(own, shown.detached()), 0.5f * static_cast<float>(own.shape().per_sample())));
     }
-    return scale(sum, weight);
+    return scale(sum(distances), weight);
 }
 
 Fsp::Fsp(const Setting& setting, const Options& o, const FspOptions& own) : InitialisedStudent(setting, o, own, "loss_fsp") {

@@ -123,20 +123,17 @@ std::vector<Var> ReviewKD::review(const std::vector<Var>& student, const std::ve
 std::vector<Var> ReviewKD::review_separately(const std::vector<Var>& student, const std::vector<Var>& teacher) const {
     std::vector<Var> outputs;
     for (size_t k = 0; k < student.size(); ++k) {
-        Var sum;
-        for (size_t j = 0; j <= k; ++j) {
-            const Var part = separate_[k][j](student[j], {}, teacher[k].shape()).output;
-            sum = j == 0 ? part : add(sum, part);
-        }
-        outputs.push_back(sum);
+        std::vector<Var> parts;
+        for (size_t j = 0; j <= k; ++j) parts.push_back(separate_[k][j](student[j], {}, teacher[k].shape()).output);
+        outputs.push_back(sum(parts));
     }
     return outputs;
 }
 
 StepResult ReviewKD::step(const Batch& batch) {
     const Beside<Output> t = teacher_(batch.images, Keep::pre_activations, teacher_mode_);
-    const Output s = student_->forward(batch.images, Mode::train, Keep::outputs);
     const auto taught = t.then([](const Output& shown) { return levels_of(shown, &Stage::pre_activation); });
+    const Output s = student_->forward(batch.images, Mode::train, Keep::outputs);
     const std::vector<Var> reached = levels_of(s, &Stage::output), &sizes = taught.unjoined();
     const std::vector<Var> outputs = separate_.empty() ? review(reached, sizes) : review_separately(reached, sizes);
     std::vector<Var> distances;

@@ -38,6 +38,8 @@ ClassifierStart uniform_weight_start(int64_t inputs, int64_t /*classes*/) { retu
 ClassifierStart normal_start_by_inputs(int64_t inputs, int64_t /*classes*/) { return {Linear::scaled_init(inputs), Init::constant(0)}; }
 ClassifierStart normal_start_by_classes(int64_t /*inputs*/, int64_t classes) { return {Linear::scaled_init(classes), Init::constant(0)}; }
 
+ClassifierStart small_normal_start(int64_t /*inputs*/, int64_t /*classes*/) { return {Init::normal(0.01f), Init::constant(0)}; }
+
 void Network::add_classifier(const NetworkSetting& s, const std::string& name, int64_t inputs) {
     classifier_name_ = name;
     const ClassifierStart start = s.classifier(inputs, s.classes);

@@ -115,14 +115,7 @@ class Staged final : public Network {
         Output out;
         Var y = conv_bn(x, stem_, stem_bn_, mode, true);
         out.add_stem(keep, y);
-        for (const std::vector<Layer>& stage : stages_) {
-            for (size_t k = 0; k + 1 < stage.size(); ++k) y = stage[k](y, mode, true);
-            y = stage.back()(y, mode, !keeps(keep, Keep::pre_activations));
-            Var before;
-            if (keeps(keep, Keep::pre_activations)) before = y, y = relu(y);
-            out.add_stage(keep, {y, before, y});
-        }
-        out.classify(y, classifier());
+        out.classify(pass_stages(out, keep, stages_, std::move(y), mode), classifier());
         return out;
     }
 

@@ -58,14 +58,7 @@ class ResNet final : public Network {
         Output out;
         Var y = conv_bn(x, stem_, stem_bn_, mode, true);
         out.add_stem(keep, y);
-        for (const std::vector<BasicBlock>& blocks : stages_) {
-            for (size_t b = 0; b + 1 < blocks.size(); ++b) y = blocks[b](y, mode, true);
-            y = blocks.back()(y, mode, !keeps(keep, Keep::pre_activations));
-            Var before;
-            if (keeps(keep, Keep::pre_activations)) before = y, y = relu(y);
-            out.add_stage(keep, {y, before, y});
-        }
-        out.classify(y, classifier());
+        out.classify(pass_stages(out, keep, stages_, std::move(y), mode), classifier());
         return out;
     }
 

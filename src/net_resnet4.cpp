@@ -1,5 +1,6 @@
 // ResNet10, ResNet18, ResNet34, ResNet50: ImageNet's residual networks of four stages (He et al. 2016) with a 3×3 stem for CIFAR. Layouts,
-// initialisation and parameter names as in the public CRD benchmark (docs/papers.md §8). Capitals tell them from resnet<d>, of three stages.
+// initialisation and parameter names as in the public CRD benchmark (docs/papers.md §8). Capitals tell them from resnet<d>, of three
+// stages.
 #include <map>
 
 #include "net_stages.h"
@@ -62,18 +63,10 @@ class ResNet4 final : public Network {
     }
 
     Output forward(const Var& x, Mode mode, Keep keep) const override {
-        const bool shows_pre = keeps(keep, Keep::pre_activations);
         Output out;
         Var y = conv_bn(x, stem_, stem_bn_, mode, true);
         out.add_stem(keep, y);
-        for (const std::vector<Block>& blocks : stages_) {
-            for (size_t b = 0; b + 1 < blocks.size(); ++b) y = blocks[b](y, mode, true);
-            y = blocks.back()(y, mode, !shows_pre);
-            Var before;
-            if (shows_pre) before = y, y = relu(y);
-            out.add_stage(keep, {y, before, y});
-        }
-        out.classify(y, classifier());
+        out.classify(pass_stages(out, keep, stages_, std::move(y), mode), classifier());
         return out;
     }
 

@@ -1,6 +1,6 @@
 // ShuffleV1, ShuffleV2: ShuffleNet (Zhang et al. 2018) with 3 groups and ShuffleNetV2 (Ma et al. 2018) of size 1, for CIFAR: a 1×1 stem, no
 // maximum. Layouts, initialisation and parameter names as in the public CRD benchmark (docs/papers.md §8).
-#include "net.h"
+#include "net_stages.h"
 
 namespace distill {
 namespace {
@@ -64,18 +64,10 @@ class ShuffleV1 final : public Network {
     }
 
     Output forward(const Var& x, Mode mode, Keep keep) const override {
-        const bool shows_pre = keeps(keep, Keep::pre_activations);
         Output out;
         Var y = stem_(x, mode, true);
         out.add_stem(keep, y);
-        for (const std::vector<BlockV1>& blocks : layers_) {
-            for (size_t b = 0; b + 1 < blocks.size(); ++b) y = blocks[b](y, mode, true);
-            y = blocks.back()(y, mode, !shows_pre);
-            Var before;
-            if (shows_pre) before = y, y = relu(y);
-            out.add_stage(keep, {y, before, y});
-        }
-        out.classify(y, classifier());
+        out.classify(pass_stages(out, keep, layers_, std::move(y), mode), classifier());
         return out;
     }
 

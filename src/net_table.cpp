@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base_error.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 
 namespace distill {
 

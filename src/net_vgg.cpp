@@ -3,7 +3,7 @@
 #include <cmath>
 #include <map>
 
-#include "net.h"
+#include "net_stages.h"
 
 namespace distill {
 namespace {
@@ -50,16 +50,12 @@ class Vgg final : public Network {
     }
 
     Output forward(const Var& x, Mode mode, Keep keep) const override {
-        const bool shows_pre = keeps(keep, Keep::pre_activations);
         Output out;
         Var y = blocks_[0](x, mode, true);
         out.add_stem(keep, y);
         for (size_t b = 1; b < blocks_.size(); ++b) {
             if (b < 4 || x.shape().h == 64) y = max_pool(y, {});
-            y = blocks_[b](y, mode, !shows_pre);
-            Var before;
-            if (shows_pre) before = y, y = relu(y);
-            out.add_stage(keep, {y, before, y});
+            y = add_rectified_stage(out, keep, [&](bool relu) { return blocks_[b](y, mode, relu); });
         }
         out.classify(y, classifier());
         return out;
@@ -71,19 +67,11 @@ class Vgg final : public Network {
 
 }  // namespace
 
-extern const NetworkRow vgg_row{"vgg-bn",
-                                "vgg8, vgg11, vgg13, vgg16, vgg19",
-                                "",
-                                nullptr,
-                                [](int64_t, int64_t) {
-                                    return ClassifierStart{Init::normal(0.01f), Init::constant(0)};
-                                },
-                                [](const NetworkName& name) -> NetworkMaker {
-                                    const auto found = convolutions_of.find(name.base);
-                                    if (found == convolutions_of.end()) return {};
-                                    return [&convolutions = found->second](const NetworkSetting& s) {
-                                        return std::make_unique<Vgg>(s, convolutions);
-                                    };
-                                }};
+extern const NetworkRow vgg_row{
+    "vgg-bn", "vgg8, vgg11, vgg13, vgg16, vgg19", "", nullptr, small_normal_start, [](const NetworkName& name) -> NetworkMaker {
+        const auto found = convolutions_of.find(name.base);
+        if (found == convolutions_of.end()) return {};
+        return [&convolutions = found->second](const NetworkSetting& s) { return std::make_unique<Vgg>(s, convolutions); };
+    }};
 
 }  // namespace distill

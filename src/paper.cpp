@@ -7,6 +7,7 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_nearest.h"
+#include "base_texts.h"
 
 namespace distill {
 namespace {

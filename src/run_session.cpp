@@ -16,7 +16,8 @@ namespace {
 
 bool of_student(const std::string& name) { return name.compare(0, student_prefix.size(), student_prefix) == 0; }
 
-/// Moves the tensors of the modules that are trained first, on their own, from `file` into their Parameters. Returns whether any were found.
+/// Moves the tensors of the modules that are trained first, on their own, from `file` into their Parameters. Returns whether any were
+/// found.
 bool take_prepared(const Preparation& first, const Parameters& trained_later, WeightFile& file, const std::string& path) {
     if (!first.parameters || first.parameters == &trained_later) return false;
     WeightFile theirs;

@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 
 #include "base_csv.h"
 #include "base_error.h"
@@ -10,12 +9,6 @@
 
 namespace distill {
 namespace {
-
-template <class T>
-bool parse_whole(const std::string& text, T& value) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc() && end == text.data() + text.size();
-}
 
 bool fits(double value, const Range& range) { return value <= range.high && (range.open ? value > range.low : value >= range.low); }
 
@@ -31,14 +24,14 @@ template <class T>
 std::function<bool(const std::string&)> integer_setter(T& value, Range range) {
     return [&value, range](const std::string& s) {
         T parsed;
-        return parse_whole(s, parsed) && fits(static_cast<double>(parsed), range) && (value = parsed, true);
+        return parse_all(s, parsed) && fits(static_cast<double>(parsed), range) && (value = parsed, true);
     };
 }
 
 /// Takes the number as config.csv will have it, so that a resumed run computes with the same one.
 bool parse_real(const std::string& s, const Range& range, double& value) {
     double parsed;
-    return parse_whole(s, parsed) && fits(parsed, range) && parse_whole(number(parsed), value);
+    return parse_all(s, parsed) && fits(parsed, range) && parse_all(number(parsed), value);
 }
 
 /// Sets every field that the option is bound to.

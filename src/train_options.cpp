@@ -1,23 +1,12 @@
 #include "train_options.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_texts.h"
 
 namespace distill {
-namespace {
-
-template <class T>
-bool parse_whole(const std::string& text, T& value) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc() && end == text.data() + text.size();
-}
-
-}  // namespace
-
 void add_data_options(OptionTable& t, Options& o) {
     t.add("--data", o.data, "folder of the data sets").circumstance().opens_session();
     t.add("--dataset", o.dataset, "cifar10, cifar100, or the name of an imported set").subject().opens_session();
@@ -139,7 +128,7 @@ std::vector<int> parse_lr_steps(const std::string& s) {
     std::vector<int> epochs;
     for (const std::string& part : split(s, ',')) {
         int epoch = 0;
-        if (!parse_whole(part, epoch) || epoch < 0 || (!epochs.empty() && epoch <= epochs.back()))
+        if (!parse_all(part, epoch) || epoch < 0 || (!epochs.empty() && epoch <= epochs.back()))
             input_error("--lr-steps: found '", s, "', expected rising epochs like 150,180,210");
         epochs.push_back(epoch);
     }
@@ -157,7 +146,7 @@ Normalization resolve_normalization(const std::string& s, const Dataset& data, c
     bool good = parts.size() == 6;
     for (size_t i = 0; good && i < 6; ++i) {
         float& place = i < 3 ? n.mean[i] : n.std[i - 3];
-        good = parse_whole(parts[i], place) && (i < 3 || place > 0);
+        good = parse_all(parts[i], place) && (i < 3 || place > 0);
     }
     if (!good) input_error("--normalize: found '", s, "', expected auto, none, or six numbers m1,m2,m3,s1,s2,s3 of 255 with s > 0");
     return n;

@@ -11,7 +11,7 @@
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 #include "base_unfinished.h"
 #include "core_philox.h"
 

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "base_error.h"
-#include "base_nearest.h"
+#include "base_texts.h"
 
 namespace distill {
 namespace {

@@ -83,8 +83,9 @@ inline void check_golden_forward(const std::string& file, const std::vector<std:
     table.finish();
 }
 
-/// tests/golden/FILE_train.csv: three steps of SGD for each network that it has, the losses against PyTorch's in double. Where statistics are
-/// over few values each update makes up to a hundred times more of a rounding, so later steps say less of it; a gradient that is off by 1 % shows.
+/// tests/golden/FILE_train.csv: three steps of SGD for each network that it has, the losses against PyTorch's in double. Where statistics
+/// are over few values each update makes up to a hundred times more of a rounding, so later steps say less of it; a gradient that is off by
+/// 1 % shows.
 inline void check_golden_training(const std::string& file, size_t networks) {
     const CsvTable csv = read_csv(golden(file + "_train.csv"));
     const Tensor lr = Tensor::from_host(exact_cpu(), {}, {1e-4f});

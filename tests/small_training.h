@@ -91,8 +91,8 @@ struct Outcome {
     }
 };
 
-/// A data set of four textures, 16x16 and 100 for training unless said otherwise, 40 to test on, batches of 32, so 4 steps an epoch, the last
-/// with 4 images. One thread: what is tested here does not hang on their number, and busy cores make several slow.
+/// A data set of four textures, 16x16 and 100 for training unless said otherwise, 40 to test on, batches of 32, so 4 steps an epoch, the
+/// last with 4 images. One thread: what is tested here does not hang on their number, and busy cores make several slow.
 class SmallTraining {
   public:
     SmallTraining() : SmallTraining(nullptr) {}

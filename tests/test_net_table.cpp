@@ -1,7 +1,7 @@
 // The table of networks: every name that it gives as an example is built, and is what it says before a forward pass.
 #include "net_table.h"
 
-#include "base_nearest.h"
+#include "base_texts.h"
 #include "complaints.h"
 #include "gradcheck.h"
 
