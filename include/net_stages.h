@@ -1,7 +1,8 @@
 // net_stages.h: the plan that most networks follow: a stem, then stages of blocks of one kind.
-// defines: StagePlan, add_rectified_stage, pass_stages
+// defines: StagePlan, add_rectified_stage, pass_stages, StagedNetwork
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net.h"
@@ -53,5 +54,36 @@ Var pass_stages(Output& out, Keep keep, const std::vector<std::vector<Block>>& s
     }
     return y;
 }
+
+/// A 3×3 stem with BatchNorm and ReLU (conv1, bn1), stages of blocks (layer1.0, layer1.1, …), and a classifier on the pooled map. A block is
+/// built as Block(parameters, name, channels in, channels out, stride, kind).
+template <class Block>
+class StagedNetwork final : public Network {
+  public:
+    template <class Kind>
+    StagedNetwork(const NetworkSetting& s, const StagePlan& plan, const std::string& classifier, Kind kind)
+        : Network(s, plan.layout(), plan.widths.back()),
+          stem_(s.parameters, s.prefix + "conv1", 3, plan.stem, 3, plan.stem_stride),
+          stem_bn_(s.parameters, s.prefix + "bn1", plan.stem),
+          stages_(plan.build<Block>([&](size_t stage, int block, int64_t in, int64_t out, int stride) {
+              const std::string name = s.prefix + "layer" + std::to_string(stage + 1) + "." + std::to_string(block) + ".";
+              return Block(s.parameters, name, in, out, stride, kind);
+          })) {
+        add_classifier(s, classifier, plan.widths.back());
+    }
+
+    Output forward(const Var& x, Mode mode, Keep keep) const override {
+        Output out;
+        Var y = conv_bn(x, stem_, stem_bn_, mode, true);
+        out.add_stem(keep, y);
+        out.classify(pass_stages(out, keep, stages_, std::move(y), mode), classifier());
+        return out;
+    }
+
+  private:
+    Conv2d stem_;
+    BatchNorm stem_bn_;
+    std::vector<std::vector<Block>> stages_;
+};
 
 }  // namespace distill

@@ -99,47 +99,22 @@ struct StagedPlan {
 };
 const std::map<std::string, StagedPlan> staged = {{"vggm-mhgd", {false, {2, 2, 2}}}, {"mobilenet-mhgd", {true, {1, 2, 2}}}};
 
-class Staged final : public Network {
-  public:
-    Staged(const NetworkSetting& s, const StagePlan& plan, bool separable) : Network(s, plan.layout(), plan.widths.back()) {
-        stem_ = Conv2d(s.parameters, s.prefix + "conv1", 3, plan.stem, 3, plan.stem_stride);
-        stem_bn_ = BatchNorm(s.parameters, s.prefix + "bn1", plan.stem);
-        stages_ = plan.build<Layer>([&](size_t stage, int layer, int64_t in, int64_t out, int stride) {
-            const std::string name = s.prefix + "layer" + std::to_string(stage + 1) + "." + std::to_string(layer) + ".";
-            return Layer(s.parameters, name, in, out, stride, separable);
-        });
-        add_classifier(s, "fc", plan.widths.back());
-    }
+struct Layer {
+    Conv2d depthwise, conv;
+    BatchNorm depthwise_bn, bn;
+    bool separable;
 
-    Output forward(const Var& x, Mode mode, Keep keep) const override {
-        Output out;
-        Var y = conv_bn(x, stem_, stem_bn_, mode, true);
-        out.add_stem(keep, y);
-        out.classify(pass_stages(out, keep, stages_, std::move(y), mode), classifier());
-        return out;
-    }
-
-  private:
-    struct Layer {
-        Conv2d depthwise, conv;
-        BatchNorm depthwise_bn, bn;
-        bool separable;
-
-        Layer(Parameters& p, const std::string& name, int64_t in, int64_t out, int stride, bool separable_) : separable(separable_) {
-            if (separable) {
-                depthwise = Conv2d(p, name + "depthwise", in, in, 3, stride, ConvInit::kaiming_normal_fan_out_of_group, false, in);
-                depthwise_bn = BatchNorm(p, name + "depthwise_bn", in);
-            }
-            conv = separable ? Conv2d(p, name + "conv", in, out, 1) : Conv2d(p, name + "conv", in, out, 3, stride);
-            bn = BatchNorm(p, name + "bn", out);
+    Layer(Parameters& p, const std::string& name, int64_t in, int64_t out, int stride, bool separable_) : separable(separable_) {
+        if (separable) {
+            depthwise = Conv2d(p, name + "depthwise", in, in, 3, stride, ConvInit::kaiming_normal_fan_out_of_group, false, in);
+            depthwise_bn = BatchNorm(p, name + "depthwise_bn", in);
         }
-        Var operator()(const Var& x, Mode mode, bool relu) const {
-            return conv_bn(separable ? conv_bn(x, depthwise, depthwise_bn, mode, true) : x, conv, bn, mode, relu);
-        }
-    };
-    Conv2d stem_;
-    BatchNorm stem_bn_;
-    std::vector<std::vector<Layer>> stages_;
+        conv = separable ? Conv2d(p, name + "conv", in, out, 1) : Conv2d(p, name + "conv", in, out, 3, stride);
+        bn = BatchNorm(p, name + "bn", out);
+    }
+    Var operator()(const Var& x, Mode mode, bool relu) const {
+        return conv_bn(separable ? conv_bn(x, depthwise, depthwise_bn, mode, true) : x, conv, bn, mode, relu);
+    }
 };
 
 }  // namespace
@@ -156,8 +131,9 @@ extern const NetworkRow staged_mhgd_row{
         const auto found = staged.find(name.base);
         if (found == staged.end()) return {};
         const StagePlan plan{16, {64, 128, 256}, found->second.layers, name.tiny ? 2 : 1};
-        return
-            [plan, separable = found->second.separable](const NetworkSetting& s) { return std::make_unique<Staged>(s, plan, separable); };
+        return [plan, separable = found->second.separable](const NetworkSetting& s) {
+            return std::make_unique<StagedNetwork<Layer>>(s, plan, "fc", separable);
+        };
     }};
 
 SlideCount slide_count(const std::string& name) {

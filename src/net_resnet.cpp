@@ -41,40 +41,13 @@ struct BasicBlock {
     }
 };
 
-class ResNet final : public Network {
-  public:
-    ResNet(const NetworkSetting& s, const StagePlan& plan, Shortcut shortcut) : Network(s, plan.layout(), plan.widths.back()) {
-        Parameters& p = s.parameters;
-        stem_ = Conv2d(p, s.prefix + "conv1", 3, plan.stem, 3, plan.stem_stride);
-        stem_bn_ = BatchNorm(p, s.prefix + "bn1", plan.stem);
-        stages_ = plan.build<BasicBlock>([&](size_t stage, int block, int64_t in, int64_t out, int stride) {
-            const std::string name = s.prefix + "layer" + std::to_string(stage + 1) + "." + std::to_string(block) + ".";
-            return BasicBlock(p, name, in, out, stride, shortcut);
-        });
-        add_classifier(s, "fc", plan.widths.back());
-    }
-
-    Output forward(const Var& x, Mode mode, Keep keep) const override {
-        Output out;
-        Var y = conv_bn(x, stem_, stem_bn_, mode, true);
-        out.add_stem(keep, y);
-        out.classify(pass_stages(out, keep, stages_, std::move(y), mode), classifier());
-        return out;
-    }
-
-  private:
-    Conv2d stem_;
-    BatchNorm stem_bn_;
-    std::vector<std::vector<BasicBlock>> stages_;
-};
-
 /// resnet<d> with `ending` behind it, of these widths.
 NetworkMaker parse(const NetworkName& name, const char* ending, int64_t stem, const std::vector<int64_t>& widths, Shortcut shortcut) {
     NameReader reader(name.base);
     const int depth = reader.word("resnet") ? reader.number() : 0;
     if (depth < 8 || depth % 6 != 2 || !reader.word(ending) || !reader.at_end()) return {};
     const StagePlan plan{stem, widths, std::vector<int>(3, (depth - 2) / 6)};
-    return [plan, shortcut](const NetworkSetting& s) { return std::make_unique<ResNet>(s, plan, shortcut); };
+    return [plan, shortcut](const NetworkSetting& s) { return std::make_unique<StagedNetwork<BasicBlock>>(s, plan, "fc", shortcut); };
 }
 
 }  // namespace
@@ -99,7 +72,8 @@ extern const NetworkRow resnet_mhgd_row{
     "resnet", "resnet-mhgd", "", "…-mhgd", normal_start_by_classes, [](const NetworkName& name) -> NetworkMaker {
         if (name.base != "resnet-mhgd") return {};
         const StagePlan plan{16, {64, 128, 256}, {1, 1, 1}, name.tiny ? 2 : 1};
-        return [plan](const NetworkSetting& s) { return std::make_unique<ResNet>(s, plan, Shortcut::convolution); };
+        return
+            [plan](const NetworkSetting& s) { return std::make_unique<StagedNetwork<BasicBlock>>(s, plan, "fc", Shortcut::convolution); };
     }};
 
 }  // namespace distill

@@ -17,14 +17,14 @@ const std::map<std::string, Plan> plans = {{"ResNet10", {false, {1, 1, 1, 1}}},
                                            {"ResNet34", {false, {3, 4, 6, 3}}},
                                            {"ResNet50", {true, {3, 4, 6, 3}}}};
 
-struct Block {
+struct ResidualBlock {
     std::vector<Conv2d> convs;
     std::vector<BatchNorm> bns;
     Conv2d shortcut;
     BatchNorm shortcut_bn;
     bool changes_shape = false;
 
-    Block(Parameters& p, const std::string& name, int64_t in, int64_t out, int stride, bool bottleneck)
+    ResidualBlock(Parameters& p, const std::string& name, int64_t in, int64_t out, int stride, bool bottleneck)
         : changes_shape(stride != 1 || in != out) {
         const auto add = [&](int64_t from, int64_t to, int64_t size, int by) {
             const std::string i = std::to_string(convs.size() + 1);
@@ -49,33 +49,6 @@ struct Block {
     }
 };
 
-class ResNet4 final : public Network {
-  public:
-    ResNet4(const NetworkSetting& s, const StagePlan& plan, bool bottleneck) : Network(s, plan.layout(), plan.widths.back()) {
-        Parameters& p = s.parameters;
-        stem_ = Conv2d(p, s.prefix + "conv1", 3, plan.stem, 3);
-        stem_bn_ = BatchNorm(p, s.prefix + "bn1", plan.stem);
-        stages_ = plan.build<Block>([&](size_t stage, int block, int64_t in, int64_t out, int stride) {
-            return Block(p, s.prefix + "layer" + std::to_string(stage + 1) + "." + std::to_string(block) + ".", in, out, stride,
-                         bottleneck);
-        });
-        add_classifier(s, "linear", plan.widths.back());
-    }
-
-    Output forward(const Var& x, Mode mode, Keep keep) const override {
-        Output out;
-        Var y = conv_bn(x, stem_, stem_bn_, mode, true);
-        out.add_stem(keep, y);
-        out.classify(pass_stages(out, keep, stages_, std::move(y), mode), classifier());
-        return out;
-    }
-
-  private:
-    Conv2d stem_;
-    BatchNorm stem_bn_;
-    std::vector<std::vector<Block>> stages_;
-};
-
 }  // namespace
 
 extern const NetworkRow resnet4_row{
@@ -86,7 +59,9 @@ extern const NetworkRow resnet4_row{
         StagePlan plan{64, {64, 128, 256, 512}, found->second.blocks};
         if (bottleneck)
             for (int64_t& width : plan.widths) width *= 4;
-        return [plan, bottleneck](const NetworkSetting& s) { return std::make_unique<ResNet4>(s, plan, bottleneck); };
+        return [plan, bottleneck](const NetworkSetting& s) {
+            return std::make_unique<StagedNetwork<ResidualBlock>>(s, plan, "linear", bottleneck);
+        };
     }};
 
 }  // namespace distill

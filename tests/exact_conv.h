@@ -1,4 +1,5 @@
 // exact_conv.h: convolutions of any geometry as sums in double, all three directions, for tests of ways to convolve.
+// defines: testing::normal, testing::Answers, testing::answers, testing::Exact, testing::exact, testing::error, testing::error_bound
 #pragma once
 #include <algorithm>
 #include <cmath>
