@@ -107,7 +107,7 @@ $(shell mkdir -p $(BUILD)/obj/src $(BUILD)/obj/tests; \
         for f in FLAGS LINK; do [ $$f = FLAGS ] && v='$(FLAGS)' || v='$(LINK)'; \
         [ "$$v" = "$$(cat $(BUILD)/$$f 2>/dev/null)" ] || echo "$$v" > $(BUILD)/$$f; done)
 
-.PHONY: all distill config deps test check-layers format format-check isa-AVX2 isa-SSE41 test-slow test-emulated emulated test-optuna test-cudnn asan bench-peer gpu-check clean help
+.PHONY: all distill config deps test check-layers format format-check isa-AVX2 isa-SSE41 test-slow test-emulated emulated test-optuna test-parallel test-slurm test-cudnn asan bench-peer gpu-check clean help
 all: distill
 distill: $(BUILD)/distill   # a link to this configuration's; always looked at, since other configurations make it, too
 	@ln -sfn $< $@
@@ -150,9 +150,9 @@ $(BUILD)/tests: $(LIBRARY) $(TEST_OBJS) $(BUILD)/LINK
 # ---- fuzzing (docs/fuzzing.md): parsers and targets by clang with sanitizers and libFuzzer, the rest as the tests have it -------------------
 FUZZ_CXX     ?= clang++
 FUZZ_SECONDS ?= 60
-FUZZED       := base_csv base_files base_nearest base_safetensors base_texts base_verdict cmd_feed_preset cmd_mhgd_preset cmd_preset \
+FUZZED       := base_csv base_files base_nearest base_safetensors base_texts base_verdict cmd_preset \
                 core_conv_plan_store data_image data_image_parts data_import_idx data_jpeg_check dataset dataset_writer graph graph_show \
-                paper report report_collect report_feed report_html report_ktg report_likeness report_summary report_text search_history search_journal \
+                paper paper_plan report report_collect report_feed report_html report_ktg report_likeness report_summary report_text search_history search_journal \
                 search_space search_svg train_checkpoint train_options train_run_folder train_schedule
 FUZZ_FLAGS   := -std=gnu++17 -O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined,float-cast-overflow
 FUZZED       := $(FUZZED:%=build/fuzz/obj/src/%.cpp.o)
@@ -218,6 +218,9 @@ test-emulated: emulated  ## the operations', networks' and trainer's tests on th
 
 test-optuna: $(BUILD)/distill  ## the graph search by several workers, on a PostgreSQL server of its own
 	$(PYTHON) tests/test_ktg_optuna.py --distill $<
+
+test-parallel test-slurm: test-%: $(BUILD)/distill  ## the papers' rows as jobs of GNU parallel, of a Slurm job array (docs/rows.md)
+	@tests/engines.sh $* $<
 
 test-cudnn: $(BUILD)/tests $(BUILD)/distill  ## the CUDA half of the tests with the cuDNN linked and with PyPI's newest (docs/cudnn.md)
 	@$(if $(filter 1,$(CUDA)),,echo "test-cudnn: this build is without CUDA (CUDA=$(CUDA)): nothing to test" >&2; exit 2)

@@ -1,5 +1,5 @@
 // bench_training.h: what `distill bench` times: a training with random weights on random images that lie in device memory.
-// defines: BenchOptions, BenchTraining, time_ms, median_ms, device_name
+// defines: BenchOptions, read_bench_graph, BenchTraining, time_ms, median_ms, device_name
 #pragma once
 #include <chrono>
 #include <memory>
@@ -24,6 +24,11 @@ struct BenchOptions {
     bool profile = false, augment = false;
 };
 
+struct KtgOptions;
+
+/// The graph that --graph and --models name; weights that it names are not wanted here.
+void read_bench_graph(KtgOptions& own);
+
 /// Each has a backend of its own.
 class BenchTraining {
   public:
@@ -35,6 +40,7 @@ class BenchTraining {
     void record();
     void replay() { replay_ ? replay_->run() : step(); }
     Backend& backend() { return *backend_; }
+    int preparation_epochs() const { return method_ ? method_->preparation().epochs : 0; }
     /// Throws std::runtime_error if the last loss is not finite: of such steps the time says nothing.
     void require_finite() const;
 

@@ -1,5 +1,5 @@
-// cmd_preset.h: --preset: a row of data/paper as a training's options. What a row means each paper's own function says.
-// defines: kin_of_kd, is_kin_of_kd, Preset
+// cmd_preset.h: --preset: a row of data/paper as a training's options.
+// defines: kin_of_kd, is_kin_of_kd, preset_row, apply_preset
 #pragma once
 #include <string>
 #include <vector>
@@ -14,24 +14,12 @@ namespace distill {
 const std::vector<std::string>& kin_of_kd();
 bool is_kin_of_kd(const std::string& method);
 
-class Preset {
-  public:
-    /// The row with this id. InputError naming the nearest ids if there is none.
-    Preset(OptionTable& table, const std::string& id);
-    const PaperRow& row() const { return row_; }
+/// The row with this id. InputError naming the nearest ids if there is none.
+PaperRow preset_row(const std::string& id);
 
-    /// InputError unless the row belongs to this subcommand; `belongs` is empty for a number that is on file only. A row of `kd`'s kin
-    /// belongs to the subcommand of its method, too.
-    void require(const std::string& subcommand, const std::string& belongs) const;
-
-    void set(const std::string& option, const std::string& value);  ///< unless it was given by hand
-    void set_recipe(Options& options, const std::string& recipe);
-    void set_subject();  ///< id, data set and the network to train: of a row of method `teacher` the teacher
-
-  private:
-    OptionTable& table_;
-    PaperRow row_;
-    std::string origin_;  ///< as OptionTable::set names it
-};
+/// What the row options.preset says, unless it was given by hand: its id, data set, networks, and its options, the recipe first. Files of
+/// other rows ({ID}) are left to the command line. InputError unless the row belongs to this subcommand; a row of `kd`'s kin belongs to
+/// `kd`, too. `table` has no option `recipe`: the recipe is the subcommand's.
+void apply_preset(const std::string& subcommand, OptionTable& table, Options& options);
 
 }  // namespace distill

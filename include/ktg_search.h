@@ -1,5 +1,5 @@
 // ktg_search.h: the search for the best graph, start to end: pre-trained networks, trials, the best trained again beside known methods.
-// defines: SearchOptions, search_space_of, run_ktg_search, run_ktg_transfer
+// defines: authors_trials, SearchOptions, search_space_of, run_ktg_search, run_ktg_transfer
 #pragma once
 #include <string>
 
@@ -10,6 +10,8 @@
 namespace distill {
 
 /// What `ktg search` can be told beside how to train.
+constexpr int64_t authors_trials = 1500;
+
 struct SearchOptions {
     Options training;
     KtgOptions losses;  ///< of the graphs: temperature and frozen BatchNorm

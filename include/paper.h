@@ -4,16 +4,27 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace distill {
 
-/// One published number. Networks have this program's names where it has them (ResNet50 is not the CIFAR network resnet50). `metric`: top1
-/// or top1_best, both test accuracy in %, of the last and of the best epoch. `value` and `std` are empty where the number is not on file.
+/// One published number, and the training that reproduces it. Networks have this program's names where it has them (ResNet50 is not the
+/// CIFAR network resnet50). `method`: as the table calls it. `metric`: top1 or top1_best, both test accuracy in %, of the last and of the
+/// best epoch. `value` and `std` are empty where the number is not on file.
 struct PaperRow {
     std::string id, table, dataset, teacher, student, method, metric;
     std::optional<double> value, std;
     std::string source;
+    std::string command{};  ///< the subcommand that trains it ("feed parallel"); empty: the number is on file for the report only
+    /// What the training is told beside data set, teacher and student, by the option's name without dashes. A value may name trained
+    /// networks of other rows: {ID} is that row's student of seed 0, {ID:3} those of seeds 0 to 2, separated by commas.
+    std::vector<std::pair<std::string, std::string>> options{};
+    std::string file{};  ///< that it stands in, without ".csv"
+
+    std::string method_name() const { return command.substr(0, command.find(' ')); }  ///< of the method table; empty without a command
+    /// The network that is trained: what the options say, else the student.
+    std::string trained() const;
 };
 
 /// `asked` if given, else data/paper under the current folder, else data/paper beside the executable.
@@ -21,7 +32,7 @@ struct PaperRow {
 std::filesystem::path paper_folder(const std::filesystem::path& asked = {});
 
 /// Every row of every .csv file in `folder`, files in order of name. InputError for no folder or one without a .csv file, for columns other
-/// than PaperRow's, a value that is no number, an id that is empty or there twice.
+/// than PaperRow's, a value that is no number, an option without a name or a value, an id that is empty or there twice.
 std::vector<PaperRow> load_paper(const std::filesystem::path& folder);
 
 /// The row with this id; InputError naming the nearest ids if there is none.

@@ -1,5 +1,5 @@
 // run_experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
-// defines: Chooser, Settle, require_student, run_experiment, kept_options, print_configuration, take_options_of,
+// defines: Chooser, Settle, require_student, settle_resume, run_experiment, kept_options, print_configuration, take_options_of,
 //          take_seeds_of, run_facts, with_start, side_by_side, checksum
 #pragma once
 #include <functional>
@@ -22,9 +22,12 @@ using Settle = std::function<void(Options&)>;
 /// InputError unless the student is a network; `option` is where it is named.
 void require_student(Options& options, const char* option = "--student");
 
+/// --auto-resume is --resume where `folder` holds a run that has begun, in any depth. InputError for a folder that is there without either.
+void settle_resume(Options& options, const std::filesystem::path& folder);
+
 /// Trains `options.runs` seeds, options.side_by_side at a time. Prints the resolved configuration first, measures the teachers, if the
 /// method has some (InputError below --teacher-min), keeps each run's folder, and with --resume goes on where a run stopped and skips a
-/// finished one. `command` is what it goes on with ("kd", "ktg"); `facts` are further rows of config.csv.
+/// finished one; with --auto-resume it does so without opening anything where all are finished. `command` is what it goes on with ("kd", "ktg"); `facts` are further rows of config.csv.
 void run_experiment(const std::string& command, const Chooser& chosen, OptionTable& table, Options& options, const Settle& settle,
                     const Config& facts = {});
 

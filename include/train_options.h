@@ -1,6 +1,6 @@
 // train_options.h: what every training can be told, and its options on the command line.
 // defines: Options, add_training_options, add_teachers_options, add_classes_option, add_data_options, add_schedule_options,
-//          add_run_options, options_of, set_recipe, device_options, parse_lr_steps, resolve_normalization, to_string
+//          add_run_options, add_auto_resume_option, options_of, set_recipe, device_options, parse_lr_steps, resolve_normalization, to_string
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -41,7 +41,7 @@ struct Options {
     std::string precision = "fp32", device = "auto";
     bool deterministic = true, winograd = true;
     std::string run, save, id, preset;
-    bool resume = false, log_steps = false, quiet = false;
+    bool resume = false, auto_resume = false, log_steps = false, quiet = false;
     std::optional<std::string> by_hand;  ///< of a resumed run, what its config.csv says (told_by_hand); not an option itself
 
     /// What weights, batches and augmentation are drawn from.
@@ -58,6 +58,7 @@ void add_classes_option(OptionTable& table, Options& options);
 void add_data_options(OptionTable& table, Options& options);
 void add_schedule_options(OptionTable& table, Options& options);
 void add_run_options(OptionTable& table, Options& options);
+void add_auto_resume_option(OptionTable& table, Options& options);
 
 /// A training by this recipe.
 Options options_of(const Recipe& recipe);

@@ -170,13 +170,6 @@ void run_several(BenchOptions o) {
              number(one), number(all), number(all / one)});
 }
 
-/// The graph that --graph and --models name; weights that it names are not wanted here.
-void read_bench_graph(const BenchOptions& o) {
-    auto& own = static_cast<KtgOptions&>(*o.own);
-    own.graph = named_graph(own);
-    for (GraphNode& node : own.graph.nodes) node.weights.clear();
-}
-
 /// What a node costs where there is no graph: a training of its own, of a frozen one the forward pass. Ensembles and nodes that nobody
 /// uses cost nothing.
 std::vector<BenchOptions> nodes_alone(const BenchOptions& o, const Graph& graph) {
@@ -194,8 +187,8 @@ std::vector<BenchOptions> nodes_alone(const BenchOptions& o, const Graph& graph)
 
 /// A graph's step beside the sum of its nodes' single ones, taken in turns.
 void run_ktg(const BenchOptions& o) {
-    read_bench_graph(o);
-    const auto& own = static_cast<const KtgOptions&>(*o.own);
+    auto& own = static_cast<KtgOptions&>(*o.own);
+    read_bench_graph(own);
     std::vector<std::unique_ptr<BenchTraining>> timed;  // the graph, then its nodes
     timed.push_back(std::make_unique<BenchTraining>(o));
     std::vector<std::string> names;

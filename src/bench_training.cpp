@@ -7,6 +7,7 @@
 #include "core_philox.h"
 #include "device.h"
 #include "method_features.h"
+#include "method_ktg.h"
 
 namespace distill {
 namespace {
@@ -44,6 +45,11 @@ void settle(const Network& network, const Batch& batch) {
 }
 
 }  // namespace
+
+void read_bench_graph(KtgOptions& own) {
+    own.graph = named_graph(own);
+    for (GraphNode& node : own.graph.nodes) node.weights.clear();
+}
 
 BenchTraining::BenchTraining(const BenchOptions& o) : BenchTraining(o, random_images(o)) {}
 

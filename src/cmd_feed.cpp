@@ -8,7 +8,6 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_texts.h"
-#include "cmd_feed_preset.h"
 #include "cmd_feed_reconstruct.h"
 #include "cmd_feed_sweep.h"
 #include "cmd_method.h"
@@ -36,13 +35,6 @@ std::shared_ptr<Command> begin_command() {
     add_networks(c->table, c->options, feed_row.teachers);
     c->own->add_to(c->table);
     return c;
-}
-
-void apply_preset(const char* subcommand, Command& c) {
-    const std::string& preset = c.options.preset;
-    if (!preset.empty() && !is_feed_preset(preset))
-        input_error("--preset ", preset, ": is no row of FEED's; those are in data/paper/feed.csv");
-    set_untold(subcommand, c.table, c.options, method_name);
 }
 
 void settle(Options& o) {
@@ -98,12 +90,10 @@ void run_chain(const fs::path& base, Command& c) {
 
 void run_chains(Command& c) {
     Options& o = c.options;
-    apply_preset("feed sequential", c);
+    set_untold("feed sequential", c.table, o, method_name);
     if (o.run.empty()) o.run = "runs/" + c.series.by + "-sequential-" + o.dataset + (o.student.empty() ? "" : "-" + o.student);
     const fs::path base = o.run;
-    const bool known = fs::exists(base);
-    if (known && !o.resume)
-        input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+    settle_resume(o, base);
     if (o.resume) take_seeds_of(base, c.table, "stage1");
     const bool many = o.runs > 1 || (o.resume && !fs::exists(base / "stage1") && fs::exists(base / ("s" + std::to_string(o.seed))));
     const auto folder_of = [&](uint64_t seed) { return many ? base / ("s" + std::to_string(seed)) : base; };
@@ -143,7 +133,7 @@ void add_feed_commands(CLI::App& app) {
     const auto parallel = begin_command();
     parallel->table.attach(*sub);
     sub->callback([c = parallel] {
-        apply_preset("feed parallel", *c);
+        set_untold("feed parallel", c->table, c->options, method_name);
         run_parallel(*c, [&](Options& final) { settle_networks(c->table, final, feed_row.teachers); });
     });
     sub = feed->add_subcommand("sweep", "parallel with the first 1, 2, 3, … of the teachers");

@@ -197,9 +197,8 @@ void print_rows(const CsvTable& table) {
 
 void run_reconstruction(OptionTable& table, Options& o, const ReconstructOptions& own) {
     const fs::path base = o.run.empty() ? "runs/reconstruct-" + o.dataset : o.run;
-    const bool known = fs::exists(base);
-    if (known && !o.resume)
-        input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+    settle_resume(o, base);
+    const bool known = o.resume;
     if (o.resume) take_options_of(RunFolder::reopen(base), method_name, table);
     const std::string scaled = scale_with_epochs(table, o);
     settle_teachers(o);
@@ -282,6 +281,7 @@ void add_reconstruct_command(CLI::App& feed) {
     t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute").circumstance().open("auto");
     t.add("--run", o.run, "the folder of its tables; by default under runs/").driver();
     t.add_switch("--resume", o.resume, "go on where it stopped, with its options").driver();
+    add_auto_resume_option(t, o);
     t.add_switch("--quiet", o.quiet, "no progress").driver();
     t.attach(*sub);
     sub->callback([c] { run_reconstruction(c->table, c->options, c->own); });

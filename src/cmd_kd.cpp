@@ -65,7 +65,7 @@ void add_kd_command(CLI::App& app) {
     t.attach(*sub);
     sub->callback([c] {
         if (const std::string& id = c->options.preset; !id.empty())
-            if (const std::string named = Preset(c->table, id).row().method; is_kin_of_kd(named))
+            if (const std::string named = preset_row(id).method_name(); is_kin_of_kd(named))
                 c->table.set("method", named, "--preset " + id);
         set_defaults(*c);
         set_untold("kd", c->table, c->options, c->method);

@@ -26,33 +26,18 @@ struct TrainCommand {
     OptionTable table;
 };
 
-/// --preset: a shipped graph, a file, or a row of data/paper; what was given by hand wins. A row's method is ktg-<graph>.
-void apply_preset(TrainCommand& c) {
+/// --preset: a shipped graph, a file, or a row of data/paper; what was given by hand wins.
+void set_preset(TrainCommand& c) {
     const std::string& preset = c.options.preset;
     if (preset.empty()) return;
-    const std::string origin = "--preset " + preset;
     const bool file = preset.find('/') != std::string::npos || std::filesystem::path(preset).extension() == ".csv";
-    if (file || preset.compare(0, 4, "ktg-") != 0) return c.table.set("graph", preset, origin);
-    Preset row_preset(c.table, preset);
-    const PaperRow& row = row_preset.row();
-    if (row.method == "student") input_error(origin, ": is a network trained alone; use it with: distill train");
-    if (row.method == "ktg-search")
-        input_error(origin, ": which graph the search found is not on file; the number is there for the report only");
-    if (row.method.compare(0, 4, "ktg-") != 0)
-        input_error(origin, ": found method '", row.method, "' in data/paper, expected ktg- and the name of a graph");
-    row_preset.set("id", row.id);
-    row_preset.set("dataset", row.dataset);
-    row_preset.set("graph", row.method.substr(4));
-    if (row.method == "ktg-kd") row_preset.set("temperature", "2");
-    std::string models = "0=" + row.student;
-    const std::vector<std::string> others = split(row.teacher, '+');
-    for (size_t i = 0; i < others.size(); ++i) models += "," + std::to_string(i + 1) + "=" + others[i];
-    row_preset.set("models", models);
+    if (file || preset.compare(0, 4, "ktg-") != 0) return c.table.set("graph", preset, "--preset " + preset);
+    apply_preset("ktg train", c.table, c.options);
 }
 
 void train(TrainCommand& c) {
     Options& o = c.options;
-    apply_preset(c);
+    set_preset(c);
     if (!c.own->file.empty()) {
         const bool alone = named_graph(*c.own).size() == 1;
         c.table.set("batch", std::to_string(find_recipe(alone ? "ktg-alone" : "ktg").batch), "the default");

@@ -1,6 +1,7 @@
 #include "cmd_ktg_search.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <memory>
 
 #include "base_error.h"
@@ -55,9 +56,16 @@ void add_search(CLI::App& ktg) {
     t.at("threads").said_anew();
     t.add("--run", o.run, "the search's folder").driver();
     t.add_switch("--resume", o.resume, "go on where the search was, with its options").driver();
+    add_auto_resume_option(t, o);
     t.add_switch("--quiet", o.quiet, "no progress").driver();
     t.attach(*sub);
     sub->callback([c] {
+        Options& training = c->options.training;
+        if (training.auto_resume && fs::exists(fs::path(training.run) / "search.csv")) {
+            std::printf("%s: finished before, skipped\n", training.run.c_str());
+            return;
+        }
+        if (training.auto_resume) settle_resume(training, training.run);
         go_on_with_transfer(c->options);
         if (c->options.transfer.empty()) return run_ktg_search(c->options, c->table);
         for (const char* name : {"nodes", "target", "models", "sampler", "trials", "score", "val", "best"})

@@ -10,7 +10,6 @@
 #include "base_stats.h"
 #include "base_texts.h"
 #include "cmd_method.h"
-#include "cmd_mhgd_preset.h"
 #include "method_mhgd.h"
 #include "run_experiment.h"
 #include "train_recipes.h"
@@ -38,13 +37,6 @@ std::vector<int> parse_heads(const std::string& text) {
         all.push_back(static_cast<int>(heads));
     }
     return all;
-}
-
-void apply_preset(Command& c) {
-    const std::string& preset = c.options.preset;
-    if (!preset.empty() && !is_mhgd_preset(preset))
-        input_error("--preset ", preset, ": is no row of MHGD's; those are in data/paper/mhgd.csv");
-    set_untold(method_name, c.table, c.options, method_name);
 }
 
 void train(Command& c, int heads) {
@@ -92,8 +84,7 @@ void sweep(Command& c, const std::vector<int>& all) {
     if (!o.save.empty()) input_error("--save ", o.save, ": is one file for ", all.size(), " trainings; each keeps its own student");
     if (o.run.empty()) o.run = "runs/mhgd-heads-" + o.dataset + "-" + o.teacher + "-" + o.student;
     const fs::path base = o.run;
-    if (fs::exists(base) && !o.resume)
-        input_error(base.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+    settle_resume(o, base);
     for (const int heads : all)
         if (o.resume) take_seeds_of(base / ("heads" + std::to_string(heads)), c.table);
     const Options asked = o;
@@ -126,7 +117,7 @@ void add_mhgd_command(CLI::App& app) {
     c->own->add_all_but_heads_to(t);
     t.attach(*sub);
     sub->callback([c] {
-        apply_preset(*c);
+        set_untold(method_name, c->table, c->options, method_name);
         const std::vector<int> heads = parse_heads(c->heads);
         heads.size() == 1 ? train(*c, heads.front()) : sweep(*c, heads);
     });

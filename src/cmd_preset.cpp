@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base_error.h"
+#include "method_table.h"
 
 namespace distill {
 
@@ -13,26 +14,29 @@ const std::vector<std::string>& kin_of_kd() {
 
 bool is_kin_of_kd(const std::string& method) { return std::count(kin_of_kd().begin(), kin_of_kd().end(), method) > 0; }
 
-Preset::Preset(OptionTable& table, const std::string& id)
-    : table_(table), row_(find_paper_row(load_paper(paper_folder()), id)), origin_("--preset " + id) {}
+PaperRow preset_row(const std::string& id) { return find_paper_row(load_paper(paper_folder()), id); }
 
-void Preset::require(const std::string& subcommand, const std::string& belongs) const {
-    if (belongs.empty())
-        input_error(origin_, ": the number of method ", row_.method, " is on file for the report only; this program does not train it");
-    if (belongs != subcommand && !(belongs == "kd" && subcommand == row_.method))
-        input_error(origin_, ": is a row of method ", row_.method, "; use it with: distill ", belongs);
-}
+void apply_preset(const std::string& subcommand, OptionTable& table, Options& options) {
+    const PaperRow row = preset_row(options.preset);
+    const std::string origin = "--preset " + row.id, method = row.method_name();
+    if (row.command.empty())
+        input_error(origin, ": the number of method ", row.method, " is on file for the report only; this program does not train it");
+    const MethodRow* known = find_method(method);
+    if (!known) input_error(origin, ": its number is on file, but this program has no method '", method, "'");
+    const bool of_kd = subcommand == "kd" && is_kin_of_kd(row.command) && table.has("method");
+    if (row.command != subcommand && !of_kd)
+        input_error(origin, ": is a row of method ", row.method, "; use it with: distill ", row.command);
 
-void Preset::set(const std::string& option, const std::string& value) { table_.set(option, value, origin_); }
-
-void Preset::set_recipe(Options& options, const std::string& recipe) {
-    distill::set_recipe(table_, options, find_recipe(recipe), row_.method, origin_);
-}
-
-void Preset::set_subject() {
-    set("id", row_.id);
-    set("dataset", row_.dataset);
-    set("student", row_.method == "teacher" ? row_.teacher : row_.student);
+    const auto set = [&](const std::string& option, const std::string& value) { table.set(option, value, origin); };
+    if (of_kd) set("method", method);
+    for (const auto& [name, value] : row.options)
+        if (name == "recipe") set_recipe(table, options, find_recipe(value), method, origin);
+    set("id", row.id);
+    set("dataset", row.dataset);
+    if (table.has("student")) set("student", row.student);
+    if (known->teachers == Teaching::one) set("teacher", row.teacher);
+    for (const auto& [name, value] : row.options)
+        if (name != "recipe" && value.find('{') == std::string::npos) set(name, value);
 }
 
 }  // namespace distill

@@ -20,7 +20,6 @@
 namespace distill {
 namespace {
 
-constexpr int64_t authors_trials = 1500;
 constexpr double lock_patience = 10;  // seconds that the workers of a search killed just now may take to end
 
 std::set<std::string> frozen_networks(const Graph& graph) {
@@ -65,8 +64,7 @@ class GraphSearch {
 GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, OptionTable& table)
     : s_(options), o_(options.training), base_(o_.run) {
     const bool known = fs::exists(base_);
-    if (known && !o_.resume)
-        input_error(base_.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+    settle_resume(o_, base_);
     if (o_.resume) take_options_of(RunFolder::reopen(base_), method, table);
     if (s_.transfer.empty()) {
         const SearchSpace space = search_space_of(s_);

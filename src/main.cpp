@@ -15,6 +15,7 @@
 #include "bench.h"
 #include "cmd_data.h"
 #include "cmd_ktg_search.h"
+#include "cmd_paper.h"
 #include "cmd_report.h"
 #include "cmd_training.h"
 #include "cmd_usage.h"
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
     distill::add_search_commands(app);
     distill::add_report_commands(app);
     distill::add_bench_command(app);
+    distill::add_paper_commands(app, argc > 0 ? argv[0] : "distill");
     try {
         app.parse(argc, argv);
         return done();

@@ -14,15 +14,32 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<std::string> paper_columns = {"id",     "table",  "dataset", "teacher", "student",
-                                                "method", "metric", "value",   "std",     "source"};
+const std::vector<std::string> paper_columns = {"id",      "table",   "dataset", "teacher", "student", "method",
+                                                "command", "options", "metric",  "value",   "std",     "source"};
 
 std::optional<double> number_or_empty(const CsvTable& table, size_t row, const std::string& column) {
     if (table.cell(row, column).empty()) return std::nullopt;
     return table.cell_number(row, column);
 }
 
+/// "heads=4 no-abf=on".
+std::vector<std::pair<std::string, std::string>> parse_options(const std::string& cell, const std::string& where) {
+    std::vector<std::pair<std::string, std::string>> options;
+    for (const std::string& word : split(cell, ' ')) {
+        const size_t equals = word.find('=');
+        if (equals == std::string::npos || equals == 0 || equals + 1 == word.size())
+            input_error(where, ", column 'options': found '", word, "', expected NAME=VALUE, separated by single spaces");
+        options.emplace_back(word.substr(0, equals), word.substr(equals + 1));
+    }
+    return options;
+}
+
 }  // namespace
+
+std::string PaperRow::trained() const {
+    const auto named = std::find_if(options.begin(), options.end(), [](const auto& option) { return option.first == "student"; });
+    return named == options.end() ? student : named->second;
+}
 
 fs::path paper_folder(const fs::path& asked) {
     if (!asked.empty()) return asked;
@@ -52,12 +69,12 @@ std::vector<PaperRow> load_paper(const fs::path& folder) {
             input_error(file.string(), ": found the columns ", joined(table.columns), "; expected ", joined(paper_columns));
         for (size_t r = 0; r < table.rows.size(); ++r) {
             const std::vector<std::string>& cell = table.rows[r];
-            rows.push_back({cell[0], cell[1], cell[2], cell[3], cell[4], cell[5], cell[6], number_or_empty(table, r, "value"),
-                            number_or_empty(table, r, "std"), cell[9]});
-            if (cell[0].empty()) input_error(file.string(), ": row ", r + 1, " has no id; give it one");
+            const std::string where = text(file.string(), ": row ", r + 1);
+            rows.push_back({cell[0], cell[1], cell[2], cell[3], cell[4], cell[5], cell[8], number_or_empty(table, r, "value"),
+                            number_or_empty(table, r, "std"), cell[11], cell[6], parse_options(cell[7], where), file.stem().string()});
+            if (cell[0].empty()) input_error(where, " has no id; give it one");
             const auto [first, fresh] = seen.emplace(cell[0], file);
-            if (!fresh)
-                input_error(file.string(), ": row ", r + 1, ": the id '", cell[0], "' is there already, in ", first->second.string());
+            if (!fresh) input_error(where, ": the id '", cell[0], "' is there already, in ", first->second.string());
         }
     }
     return rows;

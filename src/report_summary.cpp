@@ -73,14 +73,11 @@ void name_differences(std::vector<Group>::iterator first, std::vector<Group>::it
 
 // ---- joining
 
-/// Is the run what the row describes, the data set aside? Rows such as `reviewkd-r` and `mhgd-heads-4` are variants of the method before
-/// the dash; kd-svd is none of kd.
+/// Is the run of the row's method and networks, the data set and the options aside?
 bool is_experiment_of(const PaperRow& row, const Run& run) {
-    if (row.method == "student") return is_trained_alone(run) && run.student == row.student;
-    if (row.method == "teacher") return is_trained_alone(run) && run.student == row.teacher;
     if (row.method == "ktg-search") return run.method == "ktg" && run.student == row.student;  // with the networks that it found
-    const bool variant = run.method != "kd" && row.method.rfind(run.method + "-", 0) == 0, method = row.method == run.method || variant;
-    return method && run.teacher == row.teacher && run.student == row.student;
+    if (row.method_name() == "train") return is_trained_alone(run) && run.student == row.trained();
+    return row.method_name() == run.method && run.teacher == row.teacher && run.student == row.student;
 }
 
 /// Is a count that is 0 by default anything else?

@@ -135,6 +135,13 @@ void require_longer(const RunFolder& folder, const OptionTable& table, const Opt
                 falls.c_str(), table.has("graph") ? "; linear gates rise to the new end" : "");
 }
 
+/// Is there a run that has begun, in any depth?
+bool holds_run(const fs::path& folder) {
+    if (!fs::is_directory(folder)) return false;
+    const fs::recursive_directory_iterator all(folder, fs::directory_options::skip_permission_denied);
+    return std::any_of(begin(all), end(all), [](const fs::directory_entry& entry) { return entry.path().filename() == "config.csv"; });
+}
+
 }  // namespace
 
 Config kept_options(const OptionTable& table) {
@@ -238,6 +245,15 @@ void require_student(Options& o, const char* option) {
     network_row(o.student);  // throws for an unknown name
 }
 
+void settle_resume(Options& o, const fs::path& folder) {
+    if (o.auto_resume) {
+        o.resume = holds_run(folder);
+        return;
+    }
+    if (fs::exists(folder) && !o.resume)
+        input_error(folder.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
+}
+
 void run_experiment(const std::string& command, const Chooser& chosen, OptionTable& table, Options& o, const Settle& settle,
                     const Config& further) {
     const auto method = [&] { return std::string(chosen().row->name); };
@@ -245,19 +261,24 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
         return chosen().options->make(lab.setting(), options);
     };
     const fs::path base = o.run.empty() ? default_run(method(), o) : o.run;
+    if (o.auto_resume) settle_resume(o, base);  // without, each run's own folder counts
     if (o.resume) take_seeds_of(base, table);
     const bool many = o.runs > 1 || (o.resume && !fs::exists(base / "config.csv") && fs::exists(base / ("s" + std::to_string(o.seed))));
     const auto seed_of = [first = o.seed](int i) { return first + static_cast<uint64_t>(i); };
     const auto folder_of = [&](int i) { return many ? base / ("s" + std::to_string(seed_of(i))) : base; };
+    int finished = 0;
     for (int i = 0; i < o.runs; ++i) {
-        const bool known = fs::exists(folder_of(i));
-        if (known && !o.resume)
-            input_error(folder_of(i).string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
-        if (!o.resume || (many && !known)) continue;
+        if (!o.resume && !o.auto_resume) settle_resume(o, folder_of(i));
+        if (!o.resume || (many && !fs::exists(folder_of(i)))) continue;
         const RunFolder folder = RunFolder::reopen(folder_of(i));
         take_options_of(folder, command, table, many, {"epochs"});
         require_longer(folder, table, o);
         o.by_hand = told_before(folder.config());
+        finished += folder.finished() && epochs_of(folder) >= o.epochs;
+    }
+    if (o.auto_resume && finished == o.runs) {
+        for (int i = 0; i < o.runs; ++i) std::printf("%s: finished before, skipped\n", folder_of(i).c_str());
+        return;
     }
     // A run that goes on has its own schedule, made longer or not.
     const std::string scaled = o.by_hand ? "" : scale_with_epochs(table, o);

@@ -80,6 +80,7 @@ void train_teachers(const OptionTable& table, const Options& asked) {
 }  // namespace
 
 void settle_or_train_teachers(const OptionTable& table, Options& o) {
+    if (table.given("teachers") && !table.given("train-teachers")) o.train_teachers = 0;  // a preset's, where none are named
     if (o.train_teachers == 0) return settle_teachers(o);
     if (table.given("teachers"))
         input_error("--train-teachers ", o.train_teachers, ": --teachers ", o.teachers, " names teachers; give one or the other");

@@ -80,11 +80,19 @@ void add_run_options(OptionTable& t, Options& o) {
     t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute").circumstance().opens_session().open("auto");
     t.add("--run", o.run, "the run's folder; by default under runs/, named after what is trained").driver().own();
     t.add_switch("--resume", o.resume, "go on from the run's checkpoint, with the run's options").driver().own();
+    add_auto_resume_option(t, o);
     t.add_switch("--log-steps", o.log_steps, "also write steps.csv, one row a step").circumstance().own();
     t.add("--save", o.save, "also save the trained network here (.safetensors)").circumstance().own().said_anew();
     t.add("--id", o.id, "the experiment's id in the report").subject().own();
     t.add("--preset", o.preset, "take everything from this row of data/paper").circumstance().own();
     t.add_switch("--quiet", o.quiet, "no progress").driver();
+}
+
+void add_auto_resume_option(OptionTable& t, Options& o) {
+    t.add_switch("--auto-resume", o.auto_resume,
+                 "start, or go on where it was, or leave it where it is finished: the same line again and again")
+        .driver()
+        .own();
 }
 
 Options options_of(const Recipe& r) {

@@ -289,12 +289,12 @@ TEST_CASE("command line: a resumed run has the options it began with; by hand on
 TEST_CASE("command line: a preset sets what its row says, an option given by hand wins") {
     const Workplace folder;
     put_file(folder / "data/paper/some.csv",
-             "id,table,dataset,teacher,student,method,metric,value,std,source\n"
-             "t-56,T,cifar100,resnet56,resnet20,teacher,top1,72,,x\n"
-             "s-20,T,cifar100,resnet56,resnet20,student,top1,69,,x\n"
-             "kd-20,T,cifar100,resnet56,resnet20,kd,top1,70,,x\n"
-             "review-20,T,cifar100,resnet56,resnet20,reviewkd,top1,71,,x\n"
-             "review-none,T,cifar100,resnet56,resnet20,reviewkd-none,top1,69,,x\n");
+             "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n"
+             "t-56,T,cifar100,resnet56,resnet20,teacher,train,recipe=kd student=resnet56,top1,72,,x\n"
+             "s-20,T,cifar100,resnet56,resnet20,student,train,recipe=kd,top1,69,,x\n"
+             "kd-20,T,cifar100,resnet56,resnet20,kd,kd,recipe=kd,top1,70,,x\n"
+             "review-20,T,cifar100,resnet56,resnet20,reviewkd,reviewkd,recipe=reviewkd,top1,71,,x\n"
+             "review-none,T,cifar100,resnet56,resnet20,reviewkd-none,reviewkd,recipe=reviewkd no-review=on no-hcl=on,top1,69,,x\n");
     const std::string quick = " --dataset s --epochs 1 --max-steps 1 --threads 1 --quiet ";
     REQUIRE(run(folder, "train --preset s-20 --run s" + quick).code == 0);
     const auto student = config_of(folder / "s");

@@ -48,7 +48,7 @@ TEST_CASE("compare: what is no pair of experiments is refused") {
 TEST_CASE("report: outputs that cannot be written, or are no report's, are refused before anything is read") {
     const TempFolder folder;
     FinishedRun{}.write(folder / "runs/a");
-    put_file(folder / "paper/p.csv", "id,table,dataset,teacher,student,method,metric,value,std,source\n");
+    put_file(folder / "paper/p.csv", "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n");
     put_file(folder / "precious.csv", "my,own\n1,2\n");
     put_file(folder / "empty.csv", "");
     const std::string report = "report runs --paper paper ";
@@ -73,7 +73,7 @@ TEST_CASE("report: outputs that cannot be written, or are no report's, are refus
 
 TEST_CASE("report: one torn run is told of, the others are reported; nothing but torn ones ends with 2") {
     const TempFolder folder;
-    put_file(folder / "paper/p.csv", "id,table,dataset,teacher,student,method,metric,value,std,source\n");
+    put_file(folder / "paper/p.csv", "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n");
     FinishedRun{}.write(folder / "all/torn");
     put_file(folder / "all/torn/epochs.csv", read_file(folder / "all/torn/epochs.csv") + "999,0.1,0.");
     put_file(folder / "all/search/journal.csv", "no,journal\n");

@@ -208,10 +208,11 @@ TEST_CASE("feed commands: a row of data/paper sets networks, teachers and schedu
     CHECK(read_csv(folder / "chain/stage1/result.csv").cell(0, "id") == "feed-c100-resnet56-resnet56-sequential");
     succeed(folder, "kd --preset feed-c100-resnet110-resnet56-ensemble --train-teachers 1 --run e" + here, {"0 to train"});
     CHECK(option_of(folder / "e", "method") == "ensemble");
-    check_rejected(folder, "feed parallel --preset feed-c100-resnet110-resnet56-ft" + here, {"is a row of method ft", "distill kd"});
+    check_rejected(folder, "feed parallel --preset feed-c100-resnet110-resnet56-ft" + here, {"is a row of method ft", "distill ft"});
     check_rejected(folder, "train --net resnet8 --preset feed-c100-resnet56-resnet56-sequential --dataset s",
                    {"row of method feed-sequential", "distill feed sequential"});
-    check_rejected(folder, "feed sequential --preset reviewkd-c100-resnet56-resnet20-kd" + here, {"is no row of FEED's", "feed.csv"});
+    check_rejected(folder, "feed sequential --preset reviewkd-c100-resnet56-resnet20-kd" + here,
+                   {"is a row of method kd", "use it with: distill kd"});
 }
 
 TEST_CASE("feed commands: bad input") {

@@ -22,7 +22,7 @@ TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
-const std::string paper_columns = "id,table,dataset,teacher,student,method,metric,value,std,source\n";
+const std::string paper_columns = "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n";
 
 /// The report's complaint about a run with this config.csv and a graph of two nodes, of which this is edges.csv's only row.
 std::string report_complaint(const std::string& option_row, const std::string& edge = "0,0,0,1,2.5,3,4,0,1") {
@@ -104,14 +104,16 @@ TEST_CASE("foreign bytes: a graph's file of weights that can be none") {
 
 TEST_CASE("foreign bytes: a preset's row that its subcommand cannot use") {
     const TempFolder folder;
-    put_file(folder / "data/paper/p.csv", paper_columns +
-                                              "ktg-a,t,d,resnet14,resnet8,x,top1,,,s\nfeed-b,t,d,,resnet8,feed,top1,,,s\n"
-                                              "c,t,d,resnet14,resnet8,reviewkd-x,top1,,,s\nfeed-d,t,d,resnet14,resnet8,crd,top1,,,s\n");
-    check_rejected(folder, "ktg train --preset ktg-a",
-                   {"--preset ktg-a: found method 'x' in data/paper, expected ktg- and the name of a graph"});
-    check_rejected(folder, "feed parallel --preset feed-b", {"--preset feed-b: its row in data/paper names no teacher"});
-    check_rejected(folder, "reviewkd --preset c", {"--preset c: found the unknown method 'reviewkd-x' in data/paper"});
-    check_rejected(folder, "feed sequential --preset feed-d", {"--preset feed-d", "crd is on file for the report only"});
+    put_file(folder / "data/paper/p.csv",
+             paper_columns +
+                 "ktg-a,t,d,resnet14,resnet8,x,y,,top1,,,s\nb,t,d,,resnet8,kd,kd,recipe=x,top1,,,s\n"
+                 "c,t,d,resnet14,resnet8,reviewkd,reviewkd,colour=red,top1,,,s\nd,t,d,resnet14,resnet8,ofd,,,top1,,,s\n"
+                 "e,t,d,resnet14,resnet8,kd,kd,batch=many,top1,,,s\n");
+    check_rejected(folder, "ktg train --preset ktg-a", {"--preset ktg-a: its number is on file, but this program has no method 'y'"});
+    check_rejected(folder, "kd --preset b", {"recipe 'x': there is none of this name"});
+    check_rejected(folder, "reviewkd --preset c", {"--preset c: option 'colour' is none of this subcommand's"});
+    check_rejected(folder, "feed sequential --preset d", {"--preset d", "ofd is on file for the report only"});
+    check_rejected(folder, "kd --preset e", {"--preset e: option 'batch': found 'many', expected a whole number"});
 }
 
 TEST_CASE("foreign bytes: an image whose header claims nothing, or more than the file can hold, is refused") {

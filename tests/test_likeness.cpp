@@ -84,7 +84,7 @@ TEST_CASE("likeness: several teachers, start weights and a graph's frozen nodes 
 }
 
 TEST_CASE("likeness: a difference to the paper only by its recipe and its images, else what differs") {
-    const std::vector<PaperRow> paper = {{"p-kd", "T", "cifar100", "big", "small", "kd", "top1", 59.0, {}, "b"}};
+    const std::vector<PaperRow> paper = {{"p-kd", "T", "cifar100", "big", "small", "kd", "top1", 59.0, {}, "b", "kd"}};
     const FinishedRun whole = FinishedRun{"kd", "big", "small", "cifar100", "p-kd"}
                                   .with("preset", "p-kd")
                                   .with("info.by_hand", "")

@@ -17,7 +17,7 @@ namespace {
 
 void put(const fs::path& file, const std::string& bytes) { std::ofstream(file) << bytes; }
 
-const std::string header = "id,table,dataset,teacher,student,method,metric,value,std,source\n";
+const std::string header = "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n";
 
 bool holds(const std::string& all, const std::string& part) { return all.find(part) != std::string::npos; }
 
@@ -25,8 +25,8 @@ bool holds(const std::string& all, const std::string& part) { return all.find(pa
 
 TEST_CASE("paper: rows of all files, an unknown value stays empty") {
     const testing::TempFolder folder;
-    put(folder / "b.csv", header + "b-1,T,cifar10,,net,student,top1,90.5,0.25,\"a, b\"\n");
-    put(folder / "a.csv", header + "a-1,T,cifar100,big,small,kd,top1_best,,,bench\n");
+    put(folder / "b.csv", header + "b-1,T,cifar10,,net,student,train,recipe=ktg-alone normalize=none,top1,90.5,0.25,\"a, b\"\n");
+    put(folder / "a.csv", header + "a-1,T,cifar100,big,small,kd,,,top1_best,,,bench\n");
     put(folder / "notes.txt", "not a table");
     const auto rows = load_paper(folder.path());
     REQUIRE(rows.size() == 2);
@@ -37,6 +37,13 @@ TEST_CASE("paper: rows of all files, an unknown value stays empty") {
     CHECK(*rows[1].value == 90.5);
     CHECK(*rows[1].std == 0.25);
     CHECK(rows[1].source == "a, b");
+    CHECK(rows[0].command.empty());
+    CHECK(rows[0].options.empty());
+    CHECK(rows[1].command == "train");
+    REQUIRE(rows[1].options.size() == 2);
+    CHECK(rows[1].options[0] == std::pair<std::string, std::string>("recipe", "ktg-alone"));
+    CHECK(rows[1].options[1] == std::pair<std::string, std::string>("normalize", "none"));
+    CHECK(rows[1].file == "b");
 }
 
 TEST_CASE("paper: broken files are named with the place") {
@@ -45,14 +52,18 @@ TEST_CASE("paper: broken files are named with the place") {
     CHECK(holds(complaint([&] { load_paper(folder / "gone"); }), "gone: is no folder"));
     put(folder / "a.csv", "id,table,colour\nx,T,red\n");
     CHECK(holds(complaint([&] { load_paper(folder.path()); }), "a.csv: found the columns id, table, colour; expected id, table, dataset"));
-    put(folder / "a.csv", header + "x,T,d,t,s,kd,top1,high,,src\n");
+    put(folder / "a.csv", header + "x,T,d,t,s,kd,,,top1,high,,src\n");
     CHECK(holds(complaint([&] { load_paper(folder.path()); }), "row 1, column 'value': found 'high'"));
-    put(folder / "a.csv", header + "x,T,d,t,s,kd,top1,1,,src\n");
-    put(folder / "b.csv", header + "y,T,d,t,s,kd,top1,1,,src\nx,T,d,t,s,kd,top1,2,,src\n");
+    for (const char* options : {"heads", "=4", "heads=", "heads=4  no-abf=on"}) {
+        put(folder / "a.csv", header + "x,T,d,t,s,kd,kd," + options + ",top1,1,,src\n");
+        CHECK(holds(complaint([&] { load_paper(folder.path()); }), "row 1, column 'options': found '"));
+    }
+    put(folder / "a.csv", header + "x,T,d,t,s,kd,,,top1,1,,src\n");
+    put(folder / "b.csv", header + "y,T,d,t,s,kd,,,top1,1,,src\nx,T,d,t,s,kd,,,top1,2,,src\n");
     const std::string twice = complaint([&] { load_paper(folder.path()); });
     CHECK(holds(twice, "b.csv: row 2: the id 'x' is there already"));
     CHECK(holds(twice, "a.csv"));
-    put(folder / "b.csv", header + ",T,d,t,s,kd,top1,1,,src\n");
+    put(folder / "b.csv", header + ",T,d,t,s,kd,,,top1,1,,src\n");
     CHECK(holds(complaint([&] { load_paper(folder.path()); }), "row 1 has no id"));
 }
 
@@ -60,8 +71,8 @@ TEST_CASE("paper: an unknown id lists the nearest, a known one is found with its
     const testing::TempFolder folder;
     std::string rows_text = header;
     for (const char* method : {"student", "kd", "reviewkd", "teacher"})
-        rows_text += std::string("p-t-s-") + method + ",T,cifar100,t,s," + method + ",top1,70,,src\n";
-    rows_text += "elsewhere,T,cifar100,t,z,student,top1,71,,src\nfar-away-1,T,d,t,s,kd,top1,1,,\nfar-away-2,T,d,t,s,kd,top1,1,,\n";
+        rows_text += std::string("p-t-s-") + method + ",T,cifar100,t,s," + method + ",,,top1,70,,src\n";
+    rows_text += "elsewhere,T,cifar100,t,z,student,,,top1,71,,src\nfar-away-1,T,d,t,s,kd,,,top1,1,,\nfar-away-2,T,d,t,s,kd,,,top1,1,,\n";
     put(folder / "p.csv", rows_text);
     const auto rows = load_paper(folder.path());
     const std::string message = complaint([&] { find_paper_row(rows, "p-t-s-revewkd"); });
@@ -86,8 +97,8 @@ TEST_CASE("paper: the folder asked for comes before data/paper here and beside t
 
 TEST_CASE("paper: a student alone is of the row's own paper") {
     const testing::TempFolder folder;
-    put(folder / "a.csv", header + "a-student,T,cifar100,t,s,student,top1,70,,src\na-kd,T,cifar100,t,s,kd,top1,71,,src\n");
-    put(folder / "b.csv", header + "b-student,T,cifar100,t,s,student,top1,60,,src\nb-kd,T,cifar100,t,s,kd,top1,62,,src\n");
+    put(folder / "a.csv", header + "a-student,T,cifar100,t,s,student,,,top1,70,,src\na-kd,T,cifar100,t,s,kd,,,top1,71,,src\n");
+    put(folder / "b.csv", header + "b-student,T,cifar100,t,s,student,,,top1,60,,src\nb-kd,T,cifar100,t,s,kd,,,top1,62,,src\n");
     const auto rows = load_paper(folder.path());
     CHECK(student_alone(rows, find_paper_row(rows, "a-kd"))->id == "a-student");
     CHECK(student_alone(rows, find_paper_row(rows, "b-kd"))->id == "b-student");

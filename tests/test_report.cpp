@@ -65,11 +65,11 @@ void write_run(const fs::path& folder, const Recipe& r) {
 }
 
 const std::vector<PaperRow> paper = {
-    {"p-student", "T", "cifar100", "big", "small", "student", "top1", 69.0, {}, "bench"},
-    {"p-teacher", "T", "cifar100", "big", "small", "teacher", "top1", 74.0, {}, "bench"},
-    {"p-kd", "T", "cifar100", "big", "small", "kd", "top1", 70.5, {}, "bench"},
-    {"p-reviewkd", "T", "cifar100", "big", "small", "reviewkd", "top1_best", 72.0, 0.25, "quoted"},
-    {"p-ablation", "T", "cifar100", "big", "small", "reviewkd-r", "top1", {}, {}, "quoted"},
+    {"p-student", "T", "cifar100", "big", "small", "student", "top1", 69.0, {}, "bench", "train"},
+    {"p-teacher", "T", "cifar100", "big", "small", "teacher", "top1", 74.0, {}, "bench", "train", {{"student", "big"}}},
+    {"p-kd", "T", "cifar100", "big", "small", "kd", "top1", 70.5, {}, "bench", "kd"},
+    {"p-reviewkd", "T", "cifar100", "big", "small", "reviewkd", "top1_best", 72.0, 0.25, "quoted", "reviewkd"},
+    {"p-ablation", "T", "cifar100", "big", "small", "reviewkd-r", "top1", {}, {}, "quoted", "reviewkd", {{"no-abf", "on"}}},
 };
 
 Report report_on(const TempFolder& folder) { return summarize(collect_runs({folder.path()}), paper); }
@@ -391,8 +391,8 @@ TEST_CASE("report: the command writes both files and needs the papers' numbers")
     const TempFolder folder;
     write_run(folder / "runs/r", {});
     put(folder / "paper/p.csv",
-        "id,table,dataset,teacher,student,method,metric,value,std,source\n"
-        "p-kd,T,cifar100,big,small,kd,top1,70,,b\n");
+        "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n"
+        "p-kd,T,cifar100,big,small,kd,kd,,top1,70,,b\n");
     const auto run = [&](const std::string& words) {
         CLI::App app;
         add_report_commands(app);
@@ -474,9 +474,9 @@ TEST_CASE("report: a search with its picture and its table beside what is on fil
         "best1,0,40,61.5,0.25,2,resnet8 resnet14 | through linear | correct through\n"
         "plain-resnet8,,,60,,1,resnet8 | through\n");
     put(folder / "paper/ktg.csv",
-        "id,table,dataset,teacher,student,method,metric,value,std,source\n"
-        "found,T,tin20,,resnet8,ktg-search,top1,63.25,,a <paper>\n"
-        "elsewhere,T,tin20,,resnet32a,ktg-search,top1,70,,b\n");
+        "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n"
+        "found,T,tin20,,resnet8,ktg-search,,,top1,63.25,,a <paper>\n"
+        "elsewhere,T,tin20,,resnet32a,ktg-search,,,top1,70,,b\n");
     CLI::App app;
     add_report_commands(app);
     std::ostringstream out;

@@ -7,7 +7,7 @@
 #include "cmd_mhgd.h"
 #include "cmd_training.h"
 #include "fuzz.h"
-#include "paper.h"
+#include "paper_plan.h"
 
 namespace distill::fuzz {
 namespace {
@@ -52,15 +52,17 @@ void use(const Subcommand& subcommand, const std::string& preset) {
 }  // namespace
 
 std::vector<std::string> seeds() {
-    const std::string columns = "id,table,dataset,teacher,student,method,metric,value,std,source\n";
+    const std::string columns = "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n";
     std::vector<std::string> all;
     for (const char* row :
-         {"reviewkd-a,t,cifar100,resnet56,resnet20,reviewkd,top1,71.89,,s",
-          "reviewkd-b,t,cifar100,resnet56,resnet20,reviewkd-r-res,top1,,,s", "c,t,cifar100,resnet56,resnet20,kd,top1,70.66,0.2,s",
-          "d,t,cifar100,resnet56,resnet20,teacher,top1,72,,s", "feed-e,t,cifar100,resnet56+resnet56,resnet20,feed,top1,,,s",
-          "feed-f,t,cifar100,resnet56,resnet20,ft,top1,,,s", "mhgd-g,t,cifar100,wrn-22-4,wrn-10-4,mhgd-heads-4,top1,,,s",
-          "mhgd-h,t,cifar100,wrn-22-4,wrn-10-4,fsp,top1,,,s", "ktg-i,t,cifar100,wrn-28-2,resnet32a,ktg-kd,top1,,,s",
-          "ktg-j,t,cifar100,,resnet32a,student,top1,71.2,,\"a, b\""})
+         {"a,t,cifar100,resnet56,resnet20,reviewkd,reviewkd,recipe=reviewkd,top1,71.89,,s",
+          "b,t,cifar100,resnet56,resnet20,reviewkd-r-res,reviewkd,no-abf=on no-hcl=on,top1,,,s",
+          "c,t,cifar100,resnet56,resnet20,kd,kd,recipe=crd teacher-weights={d},top1,70.66,0.2,s",
+          "d,t,cifar100,resnet56,resnet20,teacher,train,student=resnet56,top1,72,,s",
+          "e,t,cifar100,resnet56+resnet56,resnet20,feed,feed parallel,train-teachers=2 teachers={d:2},top1,,,s",
+          "f,t,cifar100,resnet56,resnet20,ft,ft,recipe=feed,top1,,,s", "g,t,cifar100,wrn-22-4,wrn-10-4,mhgd-heads-4,mhgd,heads=4,top1,,,s",
+          "ktg-i,t,cifar100,wrn-28-2,resnet32a,ktg-kd,ktg train,\"graph=kd models=0=resnet32a,1=wrn-28-2\",top1,,,s",
+          "j,t,cifar100,,resnet32a,student,train,normalize=none,top1,71.2,,\"a, b\""})
         all.push_back(columns + row + "\n");
     return all;
 }
@@ -70,6 +72,10 @@ void parse(const std::string& bytes) {
     const std::vector<PaperRow> rows = load_paper("data/paper");
     if (rows.empty()) return;
     student_alone(rows, rows.front());
+    try {
+        plan_rows(rows, {}, {});
+    } catch (const InputError&) {  // a row that needs itself, or one that is not there
+    }
     for (const Subcommand& subcommand : subcommands) use(subcommand, rows.front().id);
 }
 

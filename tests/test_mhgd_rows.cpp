@@ -2,7 +2,6 @@
 #include <map>
 
 #include "base_csv.h"
-#include "cmd_mhgd_preset.h"
 #include "command.h"
 #include "complaints.h"
 #include "data_synth.h"
@@ -102,10 +101,10 @@ TEST_CASE("mhgd presets: a row sets networks, method, heads and the paper's trai
     CHECK(folder.option("eight", "normalize") == imported);
     CHECK(read_csv(folder / "eight/result.csv").cell(0, "id") == "mhgd-tiny-wrn-22-4-wrn-10-4-mhgd");
 
-    check_rejected(folder, "train --preset mhgd-c100-vgg16-vgg7-fsp", {"row of method fsp", "use it with: distill kd"});
+    check_rejected(folder, "train --preset mhgd-c100-vgg16-vgg7-fsp", {"row of method fsp", "use it with: distill fsp"});
     check_rejected(folder, "kd --preset mhgd-c100-vgg16-vgg7-heads-0", {"row of method student", "use it with: distill train"});
     check_rejected(folder, "kd --preset mhgd-c100-resnet32x4-resnet8x4-dml", {"method dml", "on file for the report only"});
-    check_rejected(folder, "mhgd --preset reviewkd-c100-resnet56-resnet20-kd", {"is no row of MHGD's", "mhgd.csv"});
+    check_rejected(folder, "mhgd --preset reviewkd-c100-resnet56-resnet20-kd", {"row of method kd", "use it with: distill kd"});
     check_rejected(folder, "mhgd --preset mhgd-c100-vgg16-vgg7-heads-4 --heads 1,2", {"one number of heads", "asks for 2"});
 }
 

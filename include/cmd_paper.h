@@ -1,0 +1,15 @@
+// cmd_paper.h: `distill paper rows`: the rows of data/paper as command lines.
+// defines: add_paper_commands
+#pragma once
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace distill {
+
+/// After the subcommands that the rows name. `program`: as the lines call it.
+void add_paper_commands(CLI::App& app, const std::string& program);
+
+}  // namespace distill
