@@ -40,7 +40,7 @@ class BenchTraining {
     void record();
     void replay() { replay_ ? replay_->run() : step(); }
     Backend& backend() { return *backend_; }
-    int preparation_epochs() const { return method_ ? method_->preparation().epochs : 0; }
+    int phases_epochs() const;  ///< of what is trained before the student
     /// Throws std::runtime_error if the last loss is not finite: of such steps the time says nothing.
     void require_finite() const;
 

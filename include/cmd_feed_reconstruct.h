@@ -34,7 +34,7 @@ class MapDecoder {
     };
     Error test() const;
     /// Trains it on relative_mse with the variance of the test images, so that errors compare. Calls itself `name`.
-    Preparation preparation(const std::string& name);
+    Phase phase(const std::string& name);
     int64_t count() const { return parameters_.count(); }
 
   private:

@@ -1,5 +1,5 @@
 // method.h: what a method of training is: its step, what it trains, its options, and its row in the table (method_table.h).
-// defines: StepResult, student_prefix, OtherNetwork, PretrainedNetwork, Preparation, Method, Setting, StudentMethod, MethodOptions,
+// defines: StepResult, student_prefix, OtherNetwork, PretrainedNetwork, Phase, Method, Setting, StudentMethod, MethodOptions,
 //          default_options, Teaching, MethodRow
 #pragma once
 #include <functional>
@@ -51,14 +51,14 @@ struct PretrainedNetwork {
 
 /// Trains `parameters` for `epochs` on the run's batches before the student. They may be a helper's own, apart from those that are
 /// trained with the student, or these themselves, which then begin their training with these values and without momentum.
-struct Preparation {
+struct Phase {
     int epochs = 0;  ///< 0: none
     Parameters* parameters = nullptr;
     std::string loss{};                       ///< the loss as tables and lines name it
     std::function<Var(const Batch&)> step{};  ///< returns the loss; bound by the same rules as Method::step
     std::function<double(int epoch)> rate{};  ///< learning rate of an epoch (counted from 0); none: the run's first, throughout
     std::optional<SgdOptions> sgd{};          ///< none: the run's
-    std::string name = "preparation";         ///< what tables and lines call it
+    std::string name = "preparation";         ///< what tables, lines and its file NAME.csv call it; of several each has its own
     bool in_steps_csv = false;                ///< with --log-steps: its steps stand there before the student's, in a column of their own
     std::function<void(const RunFolder&)> keep{};  ///< called at its end: the place for a file of its own
 };
@@ -70,9 +70,9 @@ class Method {
     virtual Parameters& parameters() = 0;
     virtual const Network& student() const = 0;
     virtual std::vector<std::string> loss_names() const = 0;
-    /// What is trained first, before begin_epoch(0): by default nothing. Its parameters, where they are apart from parameters(), are saved
-    /// among the helpers, and --init may set them.
-    virtual Preparation preparation() { return {}; }
+    /// What is trained before begin_epoch(0), one phase after the other: by default nothing. Their parameters, where they are apart from
+    /// parameters(), are saved among the helpers, and --init may set them.
+    virtual std::vector<Phase> phases() { return {}; }
     /// Called before the first step of this process, with the number of epochs done before (resumed): the place for a method's own files.
     virtual void begin_run(const RunFolder& /*folder*/, int /*epochs_done*/) {}
     /// Called before an epoch's first step: the place for weights that follow a schedule (they live in device memory).

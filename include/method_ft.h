@@ -44,7 +44,7 @@ class Paraphraser {
 class FactorTransfer final : public FeatureDistillation {
   public:
     FactorTransfer(const Setting& setting, const Options& options, const FtOptions& own);
-    Preparation preparation() override;
+    std::vector<Phase> phases() override;
 
   private:
     std::vector<Var> losses(const Batch&, const Output& student, const Answers& teachers) override;

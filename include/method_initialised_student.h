@@ -19,7 +19,7 @@ struct InitialisedOptions : MethodOptions {
 class InitialisedStudent : public StudentMethod {
   public:
     std::vector<std::string> loss_names() const final { return {"loss_ce"}; }
-    Preparation preparation() final;
+    std::vector<Phase> phases() final;
     StepResult step(const Batch& batch) final;
 
   protected:

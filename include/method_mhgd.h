@@ -62,7 +62,7 @@ class Mhgd final : public StudentMethod {
     /// InputError: stages that do not pair (net_pair.h); attention networks (own.mha) of another teacher or other heads.
     Mhgd(const Setting& setting, const Options& options, const MhgdOptions& own);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_transfer"}; }
-    Preparation preparation() override;
+    std::vector<Phase> phases() override;
     void begin_epoch(int epoch) override { mixing_.begin_epoch(epoch); }
     StepResult step(const Batch& batch) override;
     void backward(Tape&, const StepResult& result) override;

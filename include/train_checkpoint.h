@@ -1,5 +1,5 @@
 // train_checkpoint.h: the state of an interrupted run in one file, from which it goes on to the bit.
-// defines: Checkpoint, write_checkpoint, read_checkpoint, host, all_finite, restore
+// defines: Checkpoint, exact, write_checkpoint, read_checkpoint, host, all_finite, restore
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -17,6 +17,9 @@ struct Checkpoint {
     std::map<std::string, std::vector<float>> floats;  ///< weights, running statistics, momentum
     std::map<std::string, int64_t> counters;           ///< epoch, step
 };
+
+/// A double that survives the way through a checkpoint's text.
+std::string exact(double value);
 
 /// Atomic (see base_files.h): a kill at any moment leaves the checkpoint before or this one. The same content gives the same bytes.
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);

@@ -2,6 +2,7 @@
 // defines: Evaluation, evaluate, TrainingResult, AfterEpoch, Trainer
 #pragma once
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,9 +11,8 @@
 #include "method.h"
 #include "net.h"
 #include "train_options.h"
-#include "train_preparation.h"
+#include "train_phase.h"
 #include "train_run_folder.h"
-#include "train_step_replay.h"
 
 namespace distill {
 
@@ -44,25 +44,15 @@ class Trainer {
     TrainingResult run(const AfterEpoch& goes_on = {});
 
   private:
-    struct Totals {  ///< of an epoch so far
-        double loss = 0, accuracy = 0;
-        std::vector<double> named;
-    };
-    using Table = std::vector<float>;  ///< an epoch's rows so far, in host memory
     void resume();
     void write_checkpoint() const;
-    void train_epoch(class Progress& progress);
+    void open_tables(bool resuming);
+    void train_student(const AfterEpoch& goes_on);
     void finish_epoch(class Progress& progress);
-    void queue_step(int64_t images);
-    Totals totals(const Table& table) const;
-    void require_finite(const float* row, int64_t step) const;
-    void require_finite_weights(const std::vector<float>& values, const std::vector<float>& buffers) const;
-    void log_steps(const Table& table);
-    void log_preparation(int64_t first, double rate, const std::vector<float>& losses);
-    [[noreturn]] void fail_not_finite(int64_t step, const std::string& what) const;
-    std::string last_good() const;  ///< for complaints: what a user can go back to
-    bool out_of_steps() const { return options_.max_steps > 0 && global_step_ >= options_.max_steps; }
-    int64_t planned_steps() const;
+    void log_steps(const TrainingLoop::Table& table);
+    void log_phase(size_t phase, int64_t first, double rate, const std::vector<float>& losses);
+    TrainingResult result() const;
+    bool told_to_stop(const AfterEpoch& goes_on) const;
 
     Backend& backend_;
     Loader& loader_;
@@ -70,22 +60,13 @@ class Trainer {
     const Options& options_;
     const RunFolder& folder_;
     std::string name_;
-    SgdOptions sgd_;
-    std::vector<int> lr_steps_;
-    Tape tape_;
-    Tensor lr_;     ///< one float
-    Tensor table_;  ///< an epoch's steps × (loss, named losses…, correct, images), read by the host once an epoch
-    int64_t columns_;
-    StepReplay replay_;
-    PreparationPhase preparation_;
-    bool preparation_column_ = false;  ///< in steps.csv
-    double rate_ = 0;
+    std::vector<std::unique_ptr<PhaseTraining>> phases_;
+    TrainingLoop student_;
+    std::vector<size_t> logged_phases_;  ///< with a column of their own in steps.csv
     std::optional<CsvWriter> epochs_csv_, steps_csv_;
-    // The state that a checkpoint holds beside the weights.
-    int epoch_ = 0, rows_written_ = 0;
-    int64_t step_ = 0, global_step_ = 0;
+    // The state that a checkpoint holds beside the loops'.
+    int rows_written_ = 0;
     TrainingResult result_;
-    double seconds_before_epoch_ = 0;
 };
 
 }  // namespace distill

@@ -73,6 +73,12 @@ BenchTraining::BenchTraining(const BenchOptions& o, const Dataset& data)
     method_->begin_epoch(o.training.epochs);  // the full weight of the transfer loss
 }
 
+int BenchTraining::phases_epochs() const {
+    int epochs = 0;
+    for (const Phase& phase : method_->phases()) epochs += phase.epochs;
+    return epochs;
+}
+
 void BenchTraining::step() {
     backend_->arena().begin_step();
     queue();

@@ -72,8 +72,8 @@ MapDecoder::Error MapDecoder::test() const {
     return e;
 }
 
-Preparation MapDecoder::preparation(const std::string& name) {
-    Preparation p;
+Phase MapDecoder::phase(const std::string& name) {
+    Phase p;
     p.epochs = options_.epochs;
     p.parameters = &parameters_;
     p.loss = "relative_mse";
@@ -164,7 +164,7 @@ std::vector<std::string> reconstruct(Laboratory& lab, Loader& loader, const Opti
                                      const RunFolder& folder, const Subject& subject, const Teacher& student, const Teacher& teacher,
                                      size_t index, bool resume) {
     MapDecoder decoder(*lab.backend, loader, student, teacher, o, own);
-    PreparationPhase training(*lab.backend, loader, decoder.preparation("decoder" + std::to_string(index)), o);
+    PhaseTraining training(*lab.backend, loader, decoder.phase("decoder" + std::to_string(index)), o);
     if (resume) training.take_from(read_checkpoint(folder.checkpoint()), folder.checkpoint());
     training.run(folder, [&] {
         save_conv_plans(*lab.backend, folder.file("conv_plans.csv"));

@@ -89,7 +89,7 @@ double expected_hours(const PaperRow& row, const std::string& device) {
     const Data data = official(row.dataset);
     o.size = data.size, o.classes = data.classes;
     BenchTraining training(o);
-    const double ms = step_ms(training), epochs = o.training.epochs + training.preparation_epochs();
+    const double ms = step_ms(training), epochs = o.training.epochs + training.phases_epochs();
     return hours(ms, epochs * series.stages * static_cast<double>(data.images) / static_cast<double>(o.training.batch));
 }
 

@@ -49,8 +49,8 @@ FactorTransfer::FactorTransfer(const Setting& setting, const Options& o, const F
     parameters_.allocate(o.start());
 }
 
-Preparation FactorTransfer::preparation() {
-    Preparation p;
+std::vector<Phase> FactorTransfer::phases() {
+    Phase p;
     p.epochs = own_.paraphraser_epochs;
     p.parameters = &paraphraser_parameters_;
     p.loss = "loss_paraphraser";
@@ -59,7 +59,7 @@ Preparation FactorTransfer::preparation() {
         const Beside<Output> t = (*teachers_.front())(batch.images);
         return l1(paraphraser_.reconstruct(paraphraser_.factor(t->map())), t->map());
     };
-    return p;
+    return {p};
 }
 
 std::vector<Var> FactorTransfer::losses(const Batch&, const Output& s, const Answers& t) {

@@ -13,8 +13,8 @@ void InitialisedOptions::add_to(OptionTable& t) {
 InitialisedStudent::InitialisedStudent(const Setting& setting, const Options& o, const InitialisedOptions& own, std::string loss)
     : StudentMethod(setting, o), teacher_(setting.teacher()), loss_(std::move(loss)), epochs_(own.init_epochs) {}
 
-Preparation InitialisedStudent::preparation() {
-    return {epochs_, &parameters_, loss_, [this](const Batch& batch) { return transfer_loss(batch); }};
+std::vector<Phase> InitialisedStudent::phases() {
+    return {{epochs_, &parameters_, loss_, [this](const Batch& batch) { return transfer_loss(batch); }}};
 }
 
 StepResult InitialisedStudent::step(const Batch& batch) {

@@ -9,8 +9,8 @@
 #include "method_singular_vectors.h"
 #include "method_teacher.h"
 #include "net_pair.h"
+#include "train_loop.h"
 #include "train_options.h"
-#include "train_preparation.h"
 #include "train_run_folder.h"
 
 namespace distill {
@@ -101,9 +101,9 @@ Var Mhgd::attention_loss(const Batch& batch) const {
     return sum(distances);
 }
 
-Preparation Mhgd::preparation() {
+std::vector<Phase> Mhgd::phases() {
     if (!own_.mha.empty()) return {};
-    Preparation p;
+    Phase p;
     p.epochs = own_.mha_epochs;
     p.parameters = &attention_;
     p.loss = "loss_mha";
@@ -112,7 +112,7 @@ Preparation Mhgd::preparation() {
     p.sgd->weight_decay = attention_weight_decay;
     p.in_steps_csv = true;
     p.keep = [this](const RunFolder& folder) { save_attention(folder.file("mha.safetensors")); };
-    return p;
+    return {p};
 }
 
 /// G of each pair.

@@ -46,8 +46,8 @@ void save_helpers(const fs::path& path, Method& method) {
     for (auto& [name, tensor] : method.parameters().to_file())
         if (std::none_of(networks.begin(), networks.end(), [n = name](const auto& p) { return n.compare(0, p.size(), p) == 0; }))
             file.tensors[name] = std::move(tensor);
-    if (const Parameters* prepared = method.preparation().parameters; prepared && prepared != &method.parameters())
-        file.tensors.merge(prepared->to_file());
+    for (const Phase& phase : method.phases())
+        if (phase.parameters != &method.parameters()) file.tensors.merge(phase.parameters->to_file());
     if (!file.tensors.empty()) write_safetensors(path, file);
 }
 

@@ -18,7 +18,7 @@ bool of_student(const std::string& name) { return name.compare(0, student_prefix
 
 /// Moves the tensors of the modules that are trained first, on their own, from `file` into their Parameters. Returns whether any were
 /// found.
-bool take_prepared(const Preparation& first, const Parameters& trained_later, WeightFile& file, const std::string& path) {
+bool take_prepared(const Phase& first, const Parameters& trained_later, WeightFile& file, const std::string& path) {
     if (!first.parameters || first.parameters == &trained_later) return false;
     WeightFile theirs;
     for (const auto& [name, unused] : first.parameters->to_file())
@@ -115,7 +115,8 @@ std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const Me
     for (const OtherNetwork& other : method->others()) require_fit(*other.network);
     if (o.init.empty()) return method;
     WeightFile file = read_safetensors(o.init);
-    const bool took = take_prepared(method->preparation(), method->parameters(), file, o.init);
+    bool took = false;
+    for (const Phase& phase : method->phases()) took |= take_prepared(phase, method->parameters(), file, o.init);
     if (!took || !file.tensors.empty()) set_start_weights(method->parameters(), std::move(file), o.init, method->student());
     return method;
 }

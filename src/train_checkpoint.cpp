@@ -85,6 +85,12 @@ class Payload {
 
 }  // namespace
 
+std::string exact(double value) {
+    char buffer[40];
+    std::snprintf(buffer, sizeof buffer, "%.17g", value);
+    return buffer;
+}
+
 void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
     std::string bytes(magic);
     put(bytes, version);

@@ -39,7 +39,7 @@ class Disturbed final : public Method {
     Parameters& parameters() override { return inner_->parameters(); }
     const Network& student() const override { return inner_->student(); }
     std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
-    Preparation preparation() override { return inner_->preparation(); }
+    std::vector<Phase> phases() override { return inner_->phases(); }
     void begin_epoch(int epoch) override { inner_->begin_epoch(epoch); }
     StepResult step(const Batch& batch) override {
         StepResult r = inner_->step(batch);
@@ -53,28 +53,30 @@ class Disturbed final : public Method {
     std::function<void(StepResult&)> disturb_;
 };
 
-/// Runs another method and does something at a step (counted from 0) of its preparation.
+/// Runs another method and does something at a step (counted from 0) of one of its phases.
 class DisturbedPreparation final : public Method {
   public:
-    DisturbedPreparation(std::unique_ptr<Method> inner, int at, std::function<void()> what)
-        : inner_(std::move(inner)), at_(at), what_(std::move(what)) {}
+    DisturbedPreparation(std::unique_ptr<Method> inner, int at, std::function<void()> what, size_t phase = 0)
+        : inner_(std::move(inner)), at_(at), what_(std::move(what)), phase_(phase) {}
     Parameters& parameters() override { return inner_->parameters(); }
     const Network& student() const override { return inner_->student(); }
     std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
     StepResult step(const Batch& batch) override { return inner_->step(batch); }
-    Preparation preparation() override {
-        Preparation p = inner_->preparation();
+    std::vector<Phase> phases() override {
+        std::vector<Phase> all = inner_->phases();
+        Phase& p = all[phase_];
         p.step = [this, step = p.step](const Batch& batch) {
             if (at_-- == 0) what_();
             return step(batch);
         };
-        return p;
+        return all;
     }
 
   private:
     std::unique_ptr<Method> inner_;
     int at_;
     std::function<void()> what_;
+    size_t phase_;
 };
 
 struct PowerCut {};  // ends a training like kill -9 does: nothing is written on the way out

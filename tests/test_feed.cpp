@@ -174,7 +174,7 @@ TEST_CASE("factor transfer: the paraphraser learns, where the best constant answ
         zero += l1(map, scale(map, 0)).value().item() * static_cast<double>(batch.size()) / static_cast<double>(loader.test_records());
     }
     FactorTransfer method(t.setting(*teacher), t.options, own);
-    PreparationPhase phase(t.backend(), loader, method.preparation(), t.options);
+    PhaseTraining phase(t.backend(), loader, method.phases().front(), t.options);
     phase.run(RunFolder::create(t.path("run"), t.config()), [] {});
     const CsvTable rows = read_csv(t.path("run") / "preparation.csv");
     MESSAGE("mean difference ", rows.cell(0, "loss_paraphraser"), " to ", phase.last_loss(), ", of the answer 0: ", zero);

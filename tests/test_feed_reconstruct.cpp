@@ -19,7 +19,7 @@ using namespace distill::testing;
 namespace {
 
 /// Sets a decoder of one convolution to x ↦ factor·x + bias.
-void set_decoder(const Preparation& p, float factor, const std::vector<float>& bias) {
+void set_decoder(const Phase& p, float factor, const std::vector<float>& bias) {
     WeightFile file{p.parameters->to_file(), {}};
     auto& weight = file.tensors.at("decoder.conv0.weight");
     REQUIRE(weight.shape == std::vector<int64_t>{64, 64, 3, 3});
@@ -46,7 +46,7 @@ TEST_CASE("reconstruct: 0 for the map itself, 1 for the means of its channels") 
     const Loader loader = t.loader();
     MapDecoder decoder(t.backend(), loader, t.teacher(), t.teacher(), t.options, shallow);
     CHECK(decoder.count() == 64 * 64 * 9 + 64);
-    const Preparation p = decoder.preparation("decoder");
+    const Phase p = decoder.phase("decoder");
     set_decoder(p, 1, std::vector<float>(64));
     CHECK(decoder.test().relative_mse < 1e-12);  // but for the roundings of minimal filtering
     CHECK(decoder.test().feed_distance < 1e-7);
@@ -85,7 +85,7 @@ TEST_CASE("reconstruct: a decoder learns, its own map better than a stranger's")
         Loader loader = t.loader();
         MapDecoder decoder(t.backend(), loader, t.teacher(), own ? t.teacher() : stranger, t.options, shallow);
         const double before = decoder.test().relative_mse;
-        PreparationPhase phase(t.backend(), loader, decoder.preparation("decoder"), t.options);
+        PhaseTraining phase(t.backend(), loader, decoder.phase("decoder"), t.options);
         phase.run(RunFolder::create(t.path(own ? "own" : "other"), t.config()), [] {});
         errors[own] = decoder.test().relative_mse;
         CHECK(errors[own] < before);

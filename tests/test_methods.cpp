@@ -111,10 +111,10 @@ class Stopped final : public Method {
     Parameters& parameters() override { return inner_->parameters(); }
     const Network& student() const override { return inner_->student(); }
     std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
-    Preparation preparation() override {
-        Preparation p = inner_->preparation();
-        if (p.step) p.step = [this, step = p.step](const Batch& batch) { return count(), step(batch); };
-        return p;
+    std::vector<Phase> phases() override {
+        std::vector<Phase> all = inner_->phases();
+        for (Phase& p : all) p.step = [this, step = p.step](const Batch& batch) { return count(), step(batch); };
+        return all;
     }
     void begin_run(const RunFolder& folder, int epochs) override { inner_->begin_run(folder, epochs); }
     void begin_epoch(int epoch) override { inner_->begin_epoch(epoch); }
@@ -243,8 +243,8 @@ TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end an
             for (const std::string& loss : method->loss_names())
                 if (!steps.cell(r, loss).empty()) CHECK(std::isfinite(steps.cell_number(r, loss)));
         CHECK(whole.values != method->parameters().values().to_host());
-        const int first = method->preparation().epochs > 0 ? 3 : 0;  // steps of the preparation
-        std::vector<int> places = {first + 2, first + 4};            // an epoch's last step, and one in the middle
+        const int first = method->phases().empty() ? 0 : 3;  // steps of what is trained before
+        std::vector<int> places = {first + 2, first + 4};    // an epoch's last step, and one in the middle
         if (first > 0) places.push_back(1);
         for (const int at : places) {
             CAPTURE(at);

@@ -54,8 +54,9 @@ struct GoldenRun {
     }
     void start(Method& method) const {
         method.parameters().from_file(golden_weights(method.parameters(), "", ""), "the formula");
-        Parameters* attention = method.preparation().parameters;
-        if (!attention) return;
+        const std::vector<Phase> phases = method.phases();
+        if (phases.empty()) return;  // --mha has them
+        Parameters* attention = phases.front().parameters;
         WeightFile file = golden_weights(*attention, "", "");
         for (auto& [name, tensor] : file.tensors) {
             const bool mean = name.find("running_mean") != std::string::npos, variance = name.find("running_var") != std::string::npos;
@@ -145,9 +146,10 @@ TEST_CASE("mhgd: three steps like PyTorch's") {
         set(run.own);
         Mhgd method(run.setting(), run.options, run.own);
         run.start(method);
-        const auto before = method.preparation().parameters->to_file();
+        const auto before = method.phases().front().parameters->to_file();
         compare(name, method, run.own.mixing == "scale" ? 1e-4 : 2e-5);
-        for (const auto& [parameter, tensor] : method.preparation().parameters->to_file()) CHECK(tensor.data == before.at(parameter).data);
+        for (const auto& [parameter, tensor] : method.phases().front().parameters->to_file())
+            CHECK(tensor.data == before.at(parameter).data);
     }
     for (const auto& [method_name, loss] : {std::pair{"kd-svd", relation_loss}, {"kd-svdf", vector_loss}}) {
         GoldenRun run;
@@ -162,7 +164,7 @@ TEST_CASE("mhgd: three steps of the attention networks' own training like PyTorc
     Mhgd method(run.setting(), run.options, run.own);
     run.start(method);
     const CsvTable expected = read_csv(golden("mhan_resnet14.csv"));
-    const Preparation preparation = method.preparation();
+    const Phase preparation = method.phases().front();
     CHECK(preparation.loss == "loss_mha");
     REQUIRE(preparation.sgd);
     const Tensor lr = Tensor::from_host(exact_cpu(), {}, {0.1f});
@@ -179,7 +181,7 @@ TEST_CASE("mhgd: three steps of the attention networks' own training like PyTorc
         tape.backward(loss);
         sgd_step(*preparation.parameters, lr, sgd);
         double square = 0;
-        for (const auto& [name, tensor] : method.preparation().parameters->to_file())
+        for (const auto& [name, tensor] : method.phases().front().parameters->to_file())
             for (const float v : tensor.data)
                 if (name.find("running_") != std::string::npos) square += static_cast<double>(v) * static_cast<double>(v);
         const std::string at = "step " + std::to_string(step) + ", ";
@@ -193,7 +195,7 @@ TEST_CASE("mhgd: the attention networks and their names") {
     run.own.heads = 3;
     Mhgd method(run.setting(), run.options, run.own);
     CHECK(method.loss_names() == std::vector<std::string>{"loss_ce", "loss_transfer"});
-    const auto file = method.preparation().parameters->to_file();
+    const auto file = method.phases().front().parameters->to_file();
     CHECK(file.size() == 2 * (3 * 5 + 2));
     using Shape = std::vector<int64_t>;
     CHECK(file.at("mha.0.theta.fc.weight").shape == Shape{3 * 24, 32});  // D₂ = (16 + 32)/2
@@ -247,13 +249,13 @@ TEST_CASE("mhgd: stopped at any step of either training, it goes on to the bit")
             Parameters& parameters() override { return inner->parameters(); }
             const Network& student() const override { return inner->student(); }
             std::vector<std::string> loss_names() const override { return inner->loss_names(); }
-            Preparation preparation() override {
-                Preparation p = inner->preparation();
+            std::vector<Phase> phases() override {
+                Phase p = inner->phases().front();
                 p.step = [this, go = p.step](const Batch& batch) {
                     if (preparation_step-- == 0) std::raise(SIGTERM);
                     return go(batch);
                 };
-                return p;
+                return {p};
             }
             void begin_epoch(int epoch) override { inner->begin_epoch(epoch); }
             StepResult step(const Batch& batch) override {

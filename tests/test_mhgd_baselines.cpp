@@ -126,7 +126,7 @@ TEST_CASE("fsp, ab: what learns when, and the loss that is logged falls") {
         t.options.lr = name == "fsp" ? 0.1 : 0.01;
         const auto method = make(t.setting(), t.options);
         CHECK(method->loss_names() == std::vector<std::string>{"loss_ce"});
-        const Preparation first = method->preparation();
+        const Phase first = method->phases().front();
         CHECK(first.epochs == 6);
         CHECK(first.parameters == &method->parameters());
         Loader loader = t.loader();

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base_training_failed.h"
+#include "command.h"
 #include "complaints.h"
 #include "queued_backend.h"
 #include "small_training.h"
@@ -20,8 +21,8 @@ class MapFirst final : public StudentMethod {
         parameters_.allocate(o.seed);
     }
     std::vector<std::string> loss_names() const override { return {"loss_ce"}; }
-    Preparation preparation() override {
-        Preparation p;
+    std::vector<Phase> phases() override {
+        Phase p;
         p.epochs = 3;
         p.parameters = &parameters_;
         p.loss = "loss_map";
@@ -32,7 +33,14 @@ class MapFirst final : public StudentMethod {
             const Var own = student_->forward(batch.images, Mode::train).map();
             return scale(mse(own, shown->map()), weight);
         };
-        return p;
+        if (phases_of_two) {
+            Phase again = p;
+            again.name = "again";
+            again.epochs = 1;
+            again.rate = {};
+            return {p, again};
+        }
+        return {p};
     }
     StepResult step(const Batch& batch) override {
         if (first_values.empty()) first_values = parameters_.values().to_host(), first_momenta = parameters_.momenta().to_host();
@@ -41,6 +49,7 @@ class MapFirst final : public StudentMethod {
         return {ce, {ce}, logits};
     }
     float weight;
+    bool phases_of_two = false;
     std::vector<float> first_values, first_momenta;  ///< at the student's first step
 
   private:
@@ -93,6 +102,40 @@ TEST_CASE("preparation: of the student's own parameters, stopped at any step, it
     CHECK(t.outcome("late", map_first, true) == whole);
 }
 
+TEST_CASE("preparation: one phase after the other, stopped in each, before and after, they go on to the bit") {
+    SmallTraining t;
+    t.options.epochs = 2;
+    const Make two = [](const Setting& s, const Options& o) {
+        auto method = std::make_unique<MapFirst>(s, o);
+        method->phases_of_two = true;
+        return method;
+    };
+    const Outcome whole = t.outcome("whole", two);
+    const CsvTable first = read_csv(t.path("whole") / "preparation.csv"), second = read_csv(t.path("whole") / "again.csv");
+    CHECK(first.rows.size() == 3);
+    REQUIRE(second.rows.size() == 1);
+    CHECK(second.cell_number(0, "lr") == t.options.lr);
+    CHECK(second.cell_number(0, "loss_map") < first.cell_number(0, "loss_map"));
+    CHECK_FALSE(t.outcome("one", map_first) == whole);
+    for (const int at : {2, 11}) {
+        const std::string run = "cut" + std::to_string(at);
+        DisturbedPreparation method(two(t.setting(), t.options), at, [] { std::raise(SIGTERM); });
+        CHECK(says(complaint<Interrupted>([&] { t.train(run, method); }), {" of the preparation"}));
+        CHECK(t.outcome(run, two, true) == whole);
+        CHECK(without_seconds(t.path(run) / "again.csv") == without_seconds(t.path("whole") / "again.csv"));
+    }
+    for (const int at : {0, 2, 3}) {  // steps of the second phase
+        const std::string run = "later" + std::to_string(at);
+        auto inner = two(t.setting(), t.options);
+        DisturbedPreparation method(
+            std::move(inner), at, [] { std::raise(SIGTERM); }, 1);
+        CHECK(says(complaint<Interrupted>([&] { t.train(run, method); }), {"interrupted in epoch 0 of the again after step "}));
+        CHECK(t.outcome(run, two, true) == whole);
+    }
+    CHECK_THROWS_AS(t.disturbed("last", two, 5, [](StepResult&) { std::raise(SIGTERM); }), Interrupted);
+    CHECK(t.outcome("last", two, true) == whole);
+}
+
 TEST_CASE("preparation: --max-steps holds for it by itself") {
     SmallTraining t;
     t.options.max_steps = 6;
@@ -115,7 +158,7 @@ TEST_CASE("preparation: a loss that is not finite is noticed at once on the CPU,
     {  // a finite loss, and an update that is not
         SmallTraining t;
         auto inner = map_first(t.setting(), t.options);
-        const Parameters* p = inner->preparation().parameters;
+        const Parameters* p = inner->phases().front().parameters;
         const float spoilt = std::numeric_limits<float>::quiet_NaN();
         DisturbedPreparation method(std::move(inner), 7, [&] { p->momenta().view(0, {}).upload(&spoilt); });
         const std::string message = complaint<TrainingFailed>([&] { t.train("spoilt", method); });
