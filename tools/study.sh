@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# study.sh: the one study on CIFAR-100 that the methods are compared in; README, "The one study".
+# study.sh: the one study on CIFAR-100 that the methods are compared in; docs/results.md, "The one study".
 #
 #   tools/study.sh [--data DIR] [--runs DIR] [--threads N] [PART …]
 #
