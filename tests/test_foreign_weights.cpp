@@ -218,9 +218,9 @@ TEST_CASE("foreign weights: weights show prints names, shapes, statistics and wh
           "w.safetensors: safetensors, 3 tensors, 5 numbers\n"
           "  network: resnet8\n"
           "  note: two\\x0Alines\n"
-          "name       shape   min   max  mean  deviation\n"
-          "fc.weight  2x2       1     6     3    1.87083\n"
-          "none       0x3                               \n"
+          "name       shape    min   max  mean  deviation\n"
+          "fc.weight  2x2        1     6     3    1.87083\n"
+          "none       0x3\n"
           "scale      scalar  -0.5  -0.5  -0.5          0\n");
     const Ended csv = run(folder, "weights show w.safetensors --csv");
     CHECK(csv.out == "name,shape,min,max,mean,deviation\nfc.weight,2x2,1,6,3,1.87083\nnone,0x3,,,,\nscale,scalar,-0.5,-0.5,-0.5,0\n");
