@@ -247,6 +247,9 @@ class TorchFile {
                   static_cast<size_t>(arguments[1]->whole), 1};
         if (view.shape.size() != view.strides.size())
             bad(place(*call), ": tensor ", quoted_name(name), " has ", view.shape.size(), " sizes and ", view.strides.size(), " strides");
+        if (view.shape.size() > most_dimensions)
+            bad(place(*call), ": tensor ", quoted_name(name), " has ", view.shape.size(), " dimensions, expected at most ",
+                most_dimensions);
         measure(name, view, *call);
         return view;
     }
@@ -305,8 +308,6 @@ class TorchFile {
         if (!type)
             bad("tensor ", quoted_name(name), " is of torch.", view.storage.type,
                 ", expected half, bfloat16, float, double or long numbers");
-        if (view.shape.size() > most_dimensions)
-            bad("tensor ", quoted_name(name), " has ", view.shape.size(), " dimensions, expected at most ", most_dimensions);
         taken_ += view.elements * type->bytes;
         if (taken_ / 2 > bytes_.size())
             bad("tensor ", quoted_name(name), ": the tensors up to here share storages so that they take ", taken_,
