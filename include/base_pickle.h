@@ -38,7 +38,7 @@ struct PickleSource {
 
 /// A pickle (protocol 2 to 5) of dictionaries (also collections.OrderedDict, whose attributes are left), lists, tuples, texts, numbers and
 /// calls of `names`. InputError for everything else, naming the opcode or the class and its byte, and for a pickle that is cut, broken, or
-/// larger than 16 MiB, many times what the largest state dict takes.
+/// larger than 4 MiB (a state dict takes some 150 bytes a tensor).
 class Pickle {
   public:
     /// Reads the one that begins at source.bytes[at].

@@ -37,7 +37,7 @@ void keep_student(WeightFile& file, const std::string& path);
 
 /// Sets the weights of `network`, which `parameters` have under `prefix`, from a file that has them bare, or under "student." beside helper
 /// modules, which are left; after to_own_conventions(). What was guessed or left is printed, a line each. InputError naming the first
-/// mismatches, or that only the number of classes differs; nothing is changed then.
+/// mismatches, and what the file may be, or that only its number of classes is another; nothing is changed then.
 void take_network(Parameters& parameters, const std::string& prefix, WeightFile file, const std::string& path, const Network& network,
                   ShortcutZeros zeros = ShortcutZeros::by_names);
 

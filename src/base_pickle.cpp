@@ -12,7 +12,7 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr size_t longest = 16 << 20;
+constexpr size_t longest = 4 << 20;  // a state dict takes some 150 bytes a tensor, a hostile pickle makes 70 of each of its own
 constexpr std::string_view ordered_dict = "collections.OrderedDict";
 
 /// Python's names of opcodes (pickletools) that a state dict does without, for the message.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base_error.h"
+#include "base_texts.h"
 
 namespace distill {
 namespace {
@@ -106,23 +107,18 @@ void permute_stages(WeightFile& file, const std::string& prefix, const Network& 
     }
 }
 
-/// Nothing but the number of classes is in the way.
-void refuse_other_classes(const WeightFile& file, const std::string& path, const Network& network, const WeightShapes& own) {
-    const std::string name = network.classifier_name() + ".weight";
-    const auto theirs = file.tensors.find(name);
-    const auto ours = own.find(name);
-    if (theirs == file.tensors.end() || ours == own.end() || theirs->second.shape.size() != 2) return;
-    const int64_t found = theirs->second.shape[0], expected = ours->second[0];
-    if (found == expected) return;
-    for (const auto& [other, shape] : own) {
-        const auto there = file.tensors.find(other);
-        if (there == file.tensors.end()) return;
-        if (starts_with(other, network.classifier_name() + ".") ? there->second.shape.size() != shape.size() : there->second.shape != shape)
-            return;
+/// "; …" where the classifier, and it alone, is one of other classes; else "".
+std::string other_classes(const WeightFile& file, const Network& network, const WeightShapes& own) {
+    const std::string classifier = network.classifier_name() + ".";
+    for (const auto& [name, shape] : own) {
+        const auto there = file.tensors.find(name);
+        if (there == file.tensors.end()) return "";
+        if (starts_with(name, classifier) ? there->second.shape.size() != shape.size() : there->second.shape != shape) return "";
     }
-    input_error(path, ": ", name, ": found [", found, ",", theirs->second.shape[1], "], expected [", expected, ",", ours->second[1],
-                "]: the file's network tells ", found, " classes apart, here there are ", expected,
-                "; name one that was trained on these (a start by --init takes all but the classifier)");
+    const auto weight = own.find(classifier + "weight");
+    const int64_t found = weight == own.end() ? 0 : file.tensors.at(weight->first).shape[0];
+    if (weight == own.end() || found == weight->second[0]) return "";
+    return text("; the file's network tells ", found, " classes apart, here there are ", weight->second[0]);
 }
 
 }  // namespace
@@ -173,7 +169,7 @@ void keep_student(WeightFile& file, const std::string& path) {
     if (kept.empty()) return;
     if (!left.empty())
         std::printf("note: %s: the network under student. is taken, %zu other tensors (%s, …) are left\n", path.c_str(), left.size(),
-                    left.begin()->first.c_str());
+                    printable(left.begin()->first).c_str());
     file.tensors = std::move(kept);
 }
 
@@ -183,8 +179,8 @@ void take_network(Parameters& parameters, const std::string& prefix, WeightFile 
     keep_student(file, path);
     const std::string guess = to_own_conventions(file, "", network, own, zeros);
     if (!guess.empty()) std::printf("note: %s: %s\n", path.c_str(), guess.c_str());
-    refuse_other_classes(file, path, network, own);
-    parameters.from_file(file, path, prefix, may_be(file, "", network));
+    const std::string classes = other_classes(file, network, own);
+    parameters.from_file(file, path, prefix, classes.empty() ? may_be(file, "", network) : classes);
 }
 
 }  // namespace distill
