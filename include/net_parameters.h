@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "base_safetensors.h"
+#include "base_weights.h"
 #include "op_autograd.h"
 
 namespace distill {
@@ -75,9 +75,11 @@ class Parameters {
 
     /// Those under `prefix` as a file has them, names without the prefix.
     std::map<std::string, HostTensor> to_file(const std::string& prefix = "") const;
-    /// Sets those under `prefix` from a file's names. InputError listing what is missing, what is left over, or whose shape differs;
-    /// nothing is changed then.
-    void from_file(const WeightFile& file, const std::string& path, const std::string& prefix = "");
+    /// Their shapes there.
+    std::map<std::string, std::vector<int64_t>> file_shapes(const std::string& prefix = "") const;
+    /// Sets those under `prefix` from a file's names. InputError listing what is missing, what is left over, or whose shape differs, and
+    /// what the file `may_be` ("; …"); nothing is changed then.
+    void from_file(const WeightFile& file, const std::string& path, const std::string& prefix = "", const std::string& may_be = "");
 
   private:
     struct Entry {

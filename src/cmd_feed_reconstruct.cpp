@@ -5,9 +5,9 @@
 #include <cstdio>
 
 #include "base_error.h"
-#include "base_safetensors.h"
 #include "base_texts.h"
 #include "base_version.h"
+#include "base_weight_files.h"
 #include "core_conv_plan_store.h"
 #include "net_table.h"
 #include "run_experiment.h"
@@ -121,7 +121,7 @@ std::vector<Subject> named_students(const std::string& students) {
         if (path.empty())
             input_error("--students ", students, ": '", item, "' names no file; write name=file or file, with commas between");
         for (const fs::path& file : fs::is_directory(path) ? students_in(path) : std::vector<fs::path>{path}) {
-            const WeightFile weights = read_safetensors(file);
+            const WeightFile weights = read_weights(file);
             const auto said = [&](const char* key) {
                 const auto found = weights.metadata.find(key);
                 return found == weights.metadata.end() ? std::string() : found->second;
@@ -137,7 +137,7 @@ std::vector<Subject> named_students(const std::string& students) {
 /// Their networks' names: the files', or --student for those that do not say.
 std::unique_ptr<Teacher> load_student(Backend& backend, const Options& o, const Subject& subject, int classes) {
     Options one = o;
-    const WeightFile file = read_safetensors(subject.file);
+    const WeightFile file = read_weights(subject.file);
     const std::string said = own_word(file.metadata, "network");
     if (said.empty() && o.student.empty())
         input_error(subject.file, ": does not say which network it is; name it with --student; there are: ", network_names());
@@ -272,7 +272,7 @@ void add_reconstruct_command(CLI::App& feed) {
     t.add("--students", c->own.students, "files or run folders (of one run, or of s0, s1, ...) as [name=]path, separated by commas")
         .subject();
     t.add("--student", o.student, "the students' network, where a file does not say").subject();
-    t.add("--teachers", o.teachers, "the teachers' files, separated by commas (.safetensors)").subject();
+    t.add("--teachers", o.teachers, "the teachers' files, separated by commas (.safetensors, or PyTorch's .pth)").subject();
     t.add("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all").circumstance();
     t.add("--decoder-depth", c->own.depth, {1}, "3x3 convolutions of a decoder");
     t.add("--decoder-slope", c->own.slope, {0}, "of the leaky ReLU between them, below 0");

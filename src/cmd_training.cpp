@@ -7,8 +7,8 @@
 
 #include "base_csv.h"
 #include "base_error.h"
-#include "base_safetensors.h"
 #include "base_texts.h"
+#include "base_weight_files.h"
 #include "cmd_feed.h"
 #include "cmd_kd.h"
 #include "cmd_ktg.h"
@@ -40,7 +40,7 @@ void add_eval(CLI::App& app) {
     c->table.add("--data", o.data, "folder of the data sets");
     c->table.add("--dataset", o.dataset, "cifar10, cifar100, or the name of an imported set");
     c->table.add("--net,--student", o.student, "the network; by default the one that the file says it is");
-    c->table.add("--init,--weights", o.init, "its weights (.safetensors)");
+    c->table.add("--init,--weights", o.init, "its weights (.safetensors, or PyTorch's .pth)");
     c->table.add("--batch", o.batch, {1}, "images a step");
     c->table.add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
     c->table.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
@@ -51,7 +51,7 @@ void add_eval(CLI::App& app) {
     sub->callback([c, by_class] {
         Options& options = c->options;
         if (options.init.empty()) input_error("--init: the weight file to evaluate is missing");
-        if (options.student.empty()) options.student = own_word(read_safetensors(options.init).metadata, "network");
+        if (options.student.empty()) options.student = own_word(read_weights(options.init).metadata, "network");
         if (options.student.empty())
             input_error("--net: no network named, and ", options.init, " does not say which it is; there are: ", network_names());
         Laboratory lab = open_laboratory(options);

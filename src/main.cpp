@@ -19,6 +19,7 @@
 #include "cmd_report.h"
 #include "cmd_training.h"
 #include "cmd_usage.h"
+#include "cmd_weights.h"
 #include "cpu_waiting_threads.h"
 
 namespace {
@@ -57,6 +58,7 @@ int main(int argc, char** argv) {
     distill::add_data_commands(app);
     distill::add_training_commands(app);
     distill::add_search_commands(app);
+    distill::add_weights_commands(app);
     distill::add_report_commands(app);
     distill::add_bench_command(app);
     distill::add_paper_commands(app, argc > 0 ? argv[0] : "distill");

@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_safetensors.h"
 #include "base_texts.h"
+#include "base_weight_files.h"
 #include "core_streams.h"
 #include "data_loader.h"
 #include "method_teacher.h"
+#include "net_foreign_weights.h"
 #include "net_table.h"
 #include "train_options.h"
 #include "train_run_folder.h"
@@ -71,10 +73,10 @@ KnowledgeTransferGraph::KnowledgeTransferGraph(const Setting& setting, const Opt
 void KnowledgeTransferGraph::load(int i, Parameters& into, const std::string& prefix) {
     const fs::path& weights = graph_.node(i).weights;
     if (weights.empty()) return;
-    const WeightFile file = read_safetensors(weights);
+    WeightFile file = read_weights(weights);
     require_network(weights.string(), file.metadata, graph_.node(i).model, nodes_[static_cast<size_t>(i)].network->classes());
-    into.from_file(file, weights.string(), prefix);
     nodes_[static_cast<size_t>(i)].metadata = file.metadata;
+    take_network(into, prefix, std::move(file), weights.string(), *nodes_[static_cast<size_t>(i)].network);
 }
 
 std::vector<std::string> KnowledgeTransferGraph::loss_names() const {
@@ -225,7 +227,7 @@ void name_networks(Options& o, const Graph& graph) {
 void set_start(Options& o, const Graph& graph) {
     if (graph.size() > 1) o.role = "graph", o.generation = 1;  // else a network alone
     for (const GraphNode& node : graph.nodes)
-        if (!node.weights.empty()) o.generation = std::max(o.generation, generation_after(read_safetensors(node.weights).metadata));
+        if (!node.weights.empty()) o.generation = std::max(o.generation, generation_after(read_weights(node.weights).metadata));
 }
 
 void KtgOptions::settle(Options& o) {

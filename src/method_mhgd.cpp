@@ -3,6 +3,7 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_safetensors.h"
+#include "base_weight_files.h"
 #include "core_philox.h"
 #include "data_loader.h"
 #include "method_features.h"
@@ -161,7 +162,7 @@ std::map<std::string, std::string> Mhgd::attention_metadata() const {
 void Mhgd::save_attention(const fs::path& path) const { write_safetensors(path, {attention_.to_file(), attention_metadata()}); }
 
 void Mhgd::load_attention(const std::string& path) {
-    const WeightFile file = read_safetensors(path);
+    const WeightFile file = read_weights(path);
     const auto here = attention_metadata();
     for (const char* key : {"heads", "teacher", "teacher_sha256"}) {
         const auto said = file.metadata.find(key);

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "base_error.h"
-#include "base_safetensors.h"
 #include "base_texts.h"
+#include "base_weight_files.h"
+#include "net_foreign_weights.h"
 #include "net_table.h"
 
 namespace distill {
@@ -21,11 +23,11 @@ std::unique_ptr<Teacher> Teacher::load(Backend& backend, const Options& options,
     if (options.teacher_weights.empty())
         input_error("--teacher-weights: the teacher's file is missing; train one with: distill train --net ", options.teacher,
                     " --dataset ", options.dataset, " --save teacher.safetensors");
-    const WeightFile file = read_safetensors(options.teacher_weights);
+    WeightFile file = read_weights(options.teacher_weights);
     require_network(options.teacher_weights, file.metadata, options.teacher, classes);
-    teacher->parameters_.from_file(file, options.teacher_weights);
     teacher->file_ = options.teacher_weights;
     teacher->metadata_ = file.metadata;
+    take_network(teacher->parameters_, "", std::move(file), options.teacher_weights, *teacher->network_);
     return teacher;
 }
 
@@ -64,7 +66,7 @@ void settle_teachers(Options& o) {
     for (size_t i = 0; i < files.size(); ++i) {
         if (files[i].empty()) input_error("--teachers ", o.teachers, ": file ", i, " (counted from 0) has no name; take out the comma");
         if (nets[i].empty()) {
-            nets[i] = own_word(read_safetensors(files[i]).metadata, "network");
+            nets[i] = own_word(read_weights(files[i]).metadata, "network");
             if (nets[i].empty())
                 input_error(files[i], ": does not say which network it is; name it with --teacher-nets; there are: ", network_names());
         }

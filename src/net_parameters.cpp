@@ -150,7 +150,14 @@ std::map<std::string, HostTensor> Parameters::to_file(const std::string& prefix)
     return tensors;
 }
 
-void Parameters::from_file(const WeightFile& file, const std::string& path, const std::string& prefix) {
+std::map<std::string, std::vector<int64_t>> Parameters::file_shapes(const std::string& prefix) const {
+    std::map<std::string, std::vector<int64_t>> shapes;
+    for (const Entry& e : entries_)
+        if (starts_with(e.name, prefix)) shapes[e.name.substr(prefix.size())] = file_shape(e.layout, e.shape);
+    return shapes;
+}
+
+void Parameters::from_file(const WeightFile& file, const std::string& path, const std::string& prefix, const std::string& may_be) {
     std::vector<std::string> missing, extra, wrong;
     std::set<std::string> known;
     for (const Entry& e : entries_) {
@@ -170,7 +177,7 @@ void Parameters::from_file(const WeightFile& file, const std::string& path, cons
         if (!wrong.empty()) what += "; wrong shapes: " + listed(wrong);
         if (!missing.empty()) what += "; missing: " + listed(missing);
         if (!extra.empty()) what += "; not of this network: " + listed(extra);
-        input_error(path, ": these are not the weights of this network", what, "; name the network the file was saved from");
+        input_error(path, ": these are not the weights of this network", what, may_be, "; name the network the file was saved from");
     }
     for (Entry& e : entries_) {
         if (!starts_with(e.name, prefix)) continue;

@@ -14,6 +14,7 @@
 #include "base_safetensors.h"
 #include "base_texts.h"
 #include "base_version.h"
+#include "base_weight_files.h"
 #include "core_backend.h"
 #include "net_table.h"
 #include "run_many.h"
@@ -297,7 +298,7 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
         for (const auto& teacher : lab.teachers) o.generation = std::max(o.generation, generation_after(teacher->metadata()));
     }
     if (!o.init.empty()) {
-        const std::map<std::string, std::string> metadata = read_safetensors(o.init).metadata;
+        const std::map<std::string, std::string> metadata = read_weights(o.init).metadata;
         warn_if_trained_otherwise(o.init, metadata, o, *lab.data);
         o.generation = std::max(o.generation, generation_after(metadata));
     }

@@ -6,10 +6,11 @@
 #include <cstdio>
 
 #include "base_error.h"
-#include "base_safetensors.h"
+#include "base_weight_files.h"
 #include "core_backend.h"
 #include "data_class_order.h"
 #include "device.h"
+#include "net_foreign_weights.h"
 
 namespace distill {
 namespace {
@@ -51,6 +52,7 @@ void leave_other_classifier(const std::map<std::string, HostTensor>& own, Weight
 void set_start_weights(Parameters& parameters, WeightFile file, const std::string& path, const Network& student) {
     require_network(path, file.metadata, student.name(), 0);
     const auto own = parameters.to_file();
+    if (std::all_of(own.begin(), own.end(), [](const auto& t) { return of_student(t.first); })) keep_student(file, path);
     bool has_student = false, has_helpers = false;
     for (const auto& [name, unused] : file.tensors) {
         has_student |= of_student(name);
@@ -60,8 +62,11 @@ void set_start_weights(Parameters& parameters, WeightFile file, const std::strin
         for (const auto& [name, tensor] : own)
             if (of_student(name)) file.tensors[name] = tensor;
     const bool plain = !has_student && !has_helpers;
-    leave_other_classifier(own, file, plain ? "" : student_prefix, path, student.classifier_name());
-    parameters.from_file(file, path, plain ? student_prefix : "");
+    const std::string prefix = plain ? "" : student_prefix;
+    const std::string guess = to_own_conventions(file, prefix, student, parameters.file_shapes(student_prefix));
+    if (!guess.empty()) std::printf("note: %s: %s\n", path.c_str(), guess.c_str());
+    leave_other_classifier(own, file, prefix, path, student.classifier_name());
+    parameters.from_file(file, path, plain ? student_prefix : "", may_be(file, prefix, student));
 }
 
 }  // namespace
@@ -114,7 +119,7 @@ std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const Me
     require_fit(method->student());
     for (const OtherNetwork& other : method->others()) require_fit(*other.network);
     if (o.init.empty()) return method;
-    WeightFile file = read_safetensors(o.init);
+    WeightFile file = read_weights(o.init);
     bool took = false;
     for (const Phase& phase : method->phases()) took |= take_prepared(phase, method->parameters(), file, o.init);
     if (!took || !file.tensors.empty()) set_start_weights(method->parameters(), std::move(file), o.init, method->student());
@@ -122,11 +127,11 @@ std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const Me
 }
 
 std::map<std::string, std::string> load_weights(Parameters& parameters, const std::string& path, const Network& network) {
-    WeightFile file = read_safetensors(path);
+    WeightFile file = read_weights(path);
     require_network(path, file.metadata, network.name(), network.classes());
-    const bool beside_helpers = std::any_of(file.tensors.begin(), file.tensors.end(), [](const auto& t) { return of_student(t.first); });
-    parameters.from_file(file, path, beside_helpers ? "" : student_prefix);
-    return file.metadata;
+    const std::map<std::string, std::string> metadata = file.metadata;
+    take_network(parameters, student_prefix, std::move(file), path, network);
+    return metadata;
 }
 
 void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& o,

@@ -17,12 +17,12 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
     add_data_options(t, o);
     if (distills) {
         t.add("--teacher", o.teacher, "teacher network").subject();
-        t.add("--teacher-weights", o.teacher_weights, "the trained teacher (.safetensors)").subject();
+        t.add("--teacher-weights", o.teacher_weights, "the trained teacher (.safetensors, or PyTorch's .pth)").subject();
         t.add("--teacher-min", o.teacher_min, {0, 100}, "stop if the teacher's test accuracy is below this, in %").circumstance();
         add_classes_option(t, o);
     }
     t.add(distills ? "--student" : "--net,--student", o.student, "network to train").subject().own();
-    t.add("--init", o.init, "start from these weights (.safetensors)").own();
+    t.add("--init", o.init, "start from these weights (.safetensors, or PyTorch's .pth)").own();
     t.add("--recipe", o.recipe, recipe_names(), "whose schedule, normalisation and weights, where they are not given by hand")
         .circumstance();
     add_schedule_options(t, o);
@@ -30,7 +30,7 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
 }
 
 void add_teachers_options(OptionTable& t, Options& o) {
-    t.add("--teachers", o.teachers, "the trained teachers, separated by commas (.safetensors)").subject();
+    t.add("--teachers", o.teachers, "the trained teachers, separated by commas (.safetensors, or PyTorch's .pth)").subject();
     t.add("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all").circumstance();
     t.add("--train-teachers", o.train_teachers, {0}, "instead: train so many of one network first, alone, from seeds 0, 1, 2, …")
         .circumstance();

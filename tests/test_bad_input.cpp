@@ -6,6 +6,7 @@
 
 #include "base_csv.h"
 #include "base_files.h"
+#include "base_safetensors.h"
 #include "command.h"
 #include "complaints.h"
 #include "core_backend.h"

@@ -1,4 +1,5 @@
 // Plain training and KD: the loss by hand, its weights, a frozen teacher, and that a network can learn sixteen images by heart.
+#include "base_safetensors.h"
 #include "method_kd.h"
 
 #include <cmath>

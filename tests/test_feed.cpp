@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "base_files.h"
+#include "base_safetensors.h"
 #include "command.h"
 #include "complaints.h"
 #include "feed_workplace.h"
@@ -91,7 +92,7 @@ TEST_CASE("feed: the sum of its parts, a layer for each teacher, any widths and 
     for (const auto& [name, g] : gradients_of(feed.parameters()))
         if (name.find("running_") == std::string::npos)
             CHECK_MESSAGE(std::any_of(g.data.begin(), g.data.end(), [](float v) { return v != 0; }), name, " gets no gradient");
-    // All of them through --init, and a plain student as well.
+    // All of them from a file, and a plain student as well.
     const TempFolder folder;
     const std::string whole = (folder / "whole.safetensors").string(), plain = (folder / "plain.safetensors").string();
     write_safetensors(whole, {file, {}});
@@ -99,7 +100,7 @@ TEST_CASE("feed: the sum of its parts, a layer for each teacher, any widths and 
     o.seed = 7;
     Feed other(setting(cpu(), 10, pointers(teachers)), o, {});
     CHECK(other.parameters().values().to_host() != feed.parameters().values().to_host());
-    load_weights(other.parameters(), whole, other.student());
+    other.parameters().from_file(read_safetensors(whole), whole);
     CHECK(other.parameters().values().to_host() == feed.parameters().values().to_host());
     load_weights(other.parameters(), plain, other.student());
 }

@@ -7,6 +7,7 @@
 
 #include "base_csv.h"
 #include "base_files.h"
+#include "base_safetensors.h"
 #include "cmd_feed_reconstruct.h"
 #include "command.h"
 #include "complaints.h"

@@ -1,5 +1,6 @@
 // Knowledge transfer graphs: gates and losses by hand and beside PyTorch (tests/golden/make_ktg_fixtures.py), known methods as graphs,
 // frozen nodes, ensembles, what a run leaves, resuming.
+#include "base_safetensors.h"
 #include "method_ktg.h"
 
 #include <signal.h>

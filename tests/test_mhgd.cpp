@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "base_files.h"
+#include "base_safetensors.h"
 #include "command.h"
 #include "complaints.h"
 #include "device.h"

@@ -1,4 +1,5 @@
 // The networks: names and numbers of parameters, work, shapes, what the features are, folding, weight files, initial weights.
+#include "base_safetensors.h"
 #include "net_table.h"
 
 #include <array>

@@ -1,4 +1,5 @@
 // MHGD's networks: counts, shapes, starts, sizes of images; beside PyTorch forward and in training; dropout.
+#include "base_safetensors.h"
 #include "net_mhgd.h"
 
 #include <algorithm>

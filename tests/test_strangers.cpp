@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "base_csv.h"
+#include "base_safetensors.h"
 #include "command.h"
 #include "complaints.h"
 #include "core_backend.h"

@@ -2,6 +2,7 @@
 #include <functional>
 #include <set>
 
+#include "base_safetensors.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
 #include "method_kd.h"

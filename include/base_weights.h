@@ -1,0 +1,70 @@
+// base_weights.h: named tensors in host memory, and what every format of weight files shares: its numbers, its names, what a weight may be.
+// defines: HostTensor, WeightFile, own_word, StoredType, stored_types, unwrapped, is_step_counter, quoted_name, tensor_place,
+//          first_no_weight, refuse_value, refuse_values
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace distill {
+
+/// A tensor in host memory, row-major in the order of `shape` (an empty shape is a scalar: one element).
+struct HostTensor {
+    std::vector<int64_t> shape;
+    std::vector<float> data;
+};
+
+struct WeightFile {
+    std::map<std::string, HostTensor> tensors;    ///< by parameter name, e.g. "layer1.0.conv1.weight"
+    std::map<std::string, std::string> metadata;  ///< what the file says of itself; PyTorch's own files have none
+};
+
+/// What a file that a run of this program has saved says of itself (network, classes, dataset, normalization, …); "" if it says nothing
+/// of `key`, or is a stranger's, whose words may mean anything.
+std::string own_word(const std::map<std::string, std::string>& metadata, const std::string& key);
+
+// ---- for the formats' readers
+
+/// A type of number in a file, little-endian.
+struct StoredType {
+    const char* name;     ///< in safetensors
+    const char* storage;  ///< PyTorch's class
+    size_t bytes;
+    void (*convert)(const char* from, size_t count, float* to);
+    double (*exact)(const char* from);
+};
+extern const std::array<StoredType, 5> stored_types;
+
+/// A tensor's name without what wrappers put before it: DataParallel's `module.`, torch.compile's `_orig_mod.`, and the `model.` of modules
+/// that call their network so; in any order.
+std::string unwrapped(std::string name);
+
+/// `*.num_batches_tracked`, which BatchNorm keeps and nothing reads.
+bool is_step_counter(const std::string& name);
+
+/// A name from a file as one printable word of a message.
+std::string quoted_name(const std::string& name);
+
+/// Where the tensor of this name in the file goes: under its unwrapped name, with room for `elements`. InputError, which begins with `file`
+/// and ends in `remedy`, if one of that name is there.
+HostTensor& tensor_place(WeightFile& weights, const std::string& name, std::vector<int64_t> shape, size_t elements, const std::string& file,
+                         const char* remedy);
+
+/// The index of the first element that is no weight: not finite, more than a float holds, or a negative `running_var`; the number of
+/// elements if there is none.
+size_t first_no_weight(const HostTensor& tensor, const std::string& name);
+/// The InputError for it; `stored`: as the file has it.
+[[noreturn]] void refuse_value(float value, double stored, size_t index, const std::string& name, const std::string& file,
+                               const char* remedy);
+/// Both. `at(i)` points at element i in the file.
+template <class At>
+void refuse_values(const HostTensor& tensor, const std::string& name, const StoredType& type, const std::string& file, const char* remedy,
+                   const At& at) {
+    const size_t i = first_no_weight(tensor, name);
+    if (i < tensor.data.size()) refuse_value(tensor.data[i], type.exact(at(i)), i, name, file, remedy);
+}
+
+}  // namespace distill

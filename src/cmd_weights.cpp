@@ -1,0 +1,186 @@
+#include "cmd_weights.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base_csv.h"
+#include "base_error.h"
+#include "base_files.h"
+#include "base_mapped_file.h"
+#include "base_safetensors.h"
+#include "base_texts.h"
+#include "base_weight_files.h"
+#include "device.h"
+#include "net_foreign_weights.h"
+#include "net_table.h"
+#include "train_options.h"
+
+namespace distill {
+namespace {
+
+/// Whose networks are published, and what their files do not say: data set, classes, and the normalisation they were trained with, of 255.
+struct Source {
+    const char* name;
+    const char* what;
+    ShortcutZeros zeros;
+    const char *dataset, *normalization;
+    int classes;
+};
+constexpr Source sources[] = {
+    // RepDistiller's and mdistiller's mean (0.5071,0.4867,0.4408) and deviation (0.2675,0.2565,0.2761)
+    {"crd", "the CRD benchmark's CIFAR-100 teachers (RepDistiller, mdistiller)", ShortcutZeros::at_end, "cifar100",
+     "129.3105,124.1085,112.404,68.2125,65.4075,70.4055", 100},
+    {"reviewkd", "networks trained by ReviewKD's authors' code on CIFAR-100", ShortcutZeros::at_end, "cifar100",
+     "125.3,123,113.9,63,62.1,66.7", 100},
+    {"akamaster", "akamaster/pytorch_resnet_cifar10's, zero channels on both sides", ShortcutZeros::both_sides, "cifar10",
+     "123.675,116.28,103.53,58.395,57.12,57.375", 10},
+    {"ktg", "networks whose option-A shortcuts have their zero channels at the end, as KTG's authors'", ShortcutZeros::at_end, "", "", 0}};
+
+std::string source_names() {
+    std::vector<std::string> names;
+    for (const Source& s : sources) names.push_back(text(s.name, " (", s.what, ")"));
+    return joined(names, "; ");
+}
+
+const Source* named_source(const std::string& name) {
+    if (name.empty()) return nullptr;
+    const auto found = std::find_if(std::begin(sources), std::end(sources), [&](const Source& s) { return s.name == name; });
+    if (found == std::end(sources)) input_error("--from: unknown source '", name, "'; there are: ", source_names());
+    return found;
+}
+
+// ---- show
+
+std::string shape_of(const HostTensor& tensor) {
+    std::vector<std::string> sizes;
+    for (const int64_t size : tensor.shape) sizes.push_back(std::to_string(size));
+    return sizes.empty() ? "scalar" : joined(sizes, "x");
+}
+
+/// Smallest and largest number, mean and standard deviation (of all, not of a sample); empty cells for an empty tensor.
+std::vector<std::string> statistics(const std::vector<float>& values) {
+    if (values.empty()) return {"", "", "", ""};
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    const double count = static_cast<double>(values.size());
+    double sum = 0, squares = 0;
+    for (const float v : values) sum += static_cast<double>(v);
+    const double mean = sum / count;
+    for (const float v : values) squares += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean);
+    std::vector<std::string> cells;
+    for (const double v : {static_cast<double>(*low), static_cast<double>(*high), mean, std::sqrt(squares / count)}) {
+        std::array<char, 32> shown;
+        std::snprintf(shown.data(), shown.size(), "%.6g", v);
+        cells.emplace_back(shown.data());
+    }
+    return cells;
+}
+
+void show(const fs::path& path, bool csv) {
+    const WeightFile file = read_weights(path);
+    const std::vector<std::string> head{"name", "shape", "min", "max", "mean", "deviation"};
+    std::vector<std::vector<std::string>> rows;
+    size_t numbers = 0;
+    for (const auto& [name, tensor] : file.tensors) {
+        rows.push_back({csv ? name : printable(name), shape_of(tensor)});
+        for (std::string& cell : statistics(tensor.data)) rows.back().push_back(std::move(cell));
+        numbers += tensor.data.size();
+    }
+    if (csv) {
+        std::fputs(csv_text(head, rows).c_str(), stdout);
+        return;
+    }
+    const bool torch = weight_format(MappedFile(path).bytes()) == WeightFormat::torch;
+    std::printf("%s: %s, %zu tensors, %zu numbers\n", path.c_str(), torch ? "PyTorch's (torch.save)" : "safetensors", file.tensors.size(),
+                numbers);
+    for (const auto& [key, value] : file.metadata) std::printf("  %s: %s\n", printable(key).c_str(), printable(value).c_str());
+    rows.insert(rows.begin(), head);
+    std::fputs(aligned(rows, {2, 3, 4, 5}).c_str(), stdout);
+}
+
+void add_show(CLI::App& weights) {
+    struct Asked {
+        fs::path file;
+        bool csv = false;
+    };
+    const auto asked = std::make_shared<Asked>();
+    CLI::App* const sub = weights.add_subcommand("show", "a weight file's tensors: names, shapes, statistics; and what it says of itself");
+    sub->add_option("file", asked->file, "safetensors, or what torch.save wrote")->required();
+    sub->add_flag("--csv", asked->csv, "the tensors as CSV");
+    sub->callback([asked] { show(asked->file, asked->csv); });
+}
+
+// ---- convert
+
+struct Conversion {
+    fs::path from, to;
+    std::string network, source, dataset, normalization;
+};
+
+/// What the file is to say of itself, so that it is known again (own_word) where data set and normalisation are known.
+std::map<std::string, std::string> metadata_of(const Conversion& c, const Source* source, int64_t classes) {
+    std::map<std::string, std::string> said{{"network", c.network},
+                                            {"classes", std::to_string(classes)},
+                                            {"converted_from", c.from.filename().string()},
+                                            {"converted_sha256", sha256_of_file(c.from)}};
+    const std::string dataset = !c.dataset.empty() ? c.dataset : source ? source->dataset : "";
+    const std::string normalization = !c.normalization.empty() ? c.normalization : source ? source->normalization : "";
+    if (!dataset.empty()) said["dataset"] = dataset;
+    if (!normalization.empty()) said["normalization"] = to_string(resolve_normalization(normalization, {}, "none"));
+    return said;
+}
+
+void convert(const Conversion& c) {
+    const Source* const source = named_source(c.source);
+    if (c.normalization == "auto")
+        input_error("--normalize auto: is the data set's; say none, or the six numbers that the network was trained with");
+    std::error_code unused;
+    if (fs::exists(c.to, unused) && !is_weight_file(c.to))
+        input_error(c.to.string(), ": is there and is no safetensors file, so it is not replaced; name another, or move it away");
+    WeightFile file = read_weights(c.from);
+    const int64_t classes = classes_of(file);
+    constexpr int64_t most = 1 << 20;
+    if (classes < 1 || classes > most)
+        input_error(c.from.string(),
+                    ": no classifier, expected one called fc, linear, classifier or classifier.0, of shape (classes, inputs)");
+    if (source && source->classes > 0 && classes != source->classes)
+        input_error(c.from.string(), ": --from ", c.source, ": its classifier has ", classes, " classes, expected ", source->classes,
+                    "; leave --from out, or name another");
+    const auto backend = make_backend("cpu");
+    Parameters parameters(*backend, false);
+    const auto network = make_network(c.network, static_cast<int>(classes), parameters);
+    parameters.allocate(0);
+    take_network(parameters, "", std::move(file), c.from.string(), *network, source ? source->zeros : ShortcutZeros::by_names);
+    write_safetensors(c.to, {parameters.to_file(), metadata_of(c, source, classes)});
+    std::printf("%s: %s of %lld classes, from %s\n", c.to.c_str(), c.network.c_str(), static_cast<long long>(classes), c.from.c_str());
+}
+
+void add_convert(CLI::App& weights) {
+    const auto c = std::make_shared<Conversion>();
+    CLI::App* const sub =
+        weights.add_subcommand("convert", "a stranger's weight file to safetensors with this program's names and order of channels");
+    sub->add_option("in", c->from, "safetensors, or what torch.save wrote")->required();
+    sub->add_option("out", c->to, "the safetensors file to write")->required();
+    sub->add_option("--net", c->network, "the network that it is")->required();
+    sub->add_option("--from", c->source,
+                    "whose it is, so that the file says its data set and normalization: " + source_names() + " [told by its names]");
+    sub->add_option("--dataset", c->dataset, "what it was trained on, for the file to say");
+    sub->add_option("--normalize", c->normalization, "what its images were normalized by, none or m1,m2,m3,s1,s2,s3 of 255, likewise");
+    sub->callback([c] { convert(*c); });
+}
+
+}  // namespace
+
+void add_weights_commands(CLI::App& app) {
+    CLI::App* const weights = app.add_subcommand("weights", "show and convert weight files, also PyTorch's");
+    weights->require_subcommand(1);
+    add_show(*weights);
+    add_convert(*weights);
+}
+
+}  // namespace distill
