@@ -48,6 +48,7 @@ void save_helpers(const fs::path& path, Method& method) {
             file.tensors[name] = std::move(tensor);
     if (const Parameters* prepared = method.preparation().parameters; prepared && prepared != &method.parameters())
         file.tensors.merge(prepared->to_file());
+    file.metadata = method.helper_metadata();
     if (!file.tensors.empty()) write_safetensors(path, file);
 }
 

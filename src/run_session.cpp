@@ -79,7 +79,8 @@ LoaderOptions Laboratory::loader_options(const Options& o) const {
 }
 
 Setting Laboratory::setting() const {
-    return {*backend, {1, data->height, data->width, 3}, data->classes, data->train.records, pointers(teachers)};
+    return {*backend, {1, data->height, data->width, 3}, data->classes, data->train.records, pointers(teachers),
+            &data->train.labels};
 }
 
 Laboratory Laboratory::beside(const Options& o) const {
@@ -115,6 +116,7 @@ std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const Me
     for (const OtherNetwork& other : method->others()) require_fit(*other.network);
     if (o.init.empty()) return method;
     WeightFile file = read_safetensors(o.init);
+    method->take_start(file, o.init);
     const bool took = take_prepared(method->preparation(), method->parameters(), file, o.init);
     if (!took || !file.tensors.empty()) set_start_weights(method->parameters(), std::move(file), o.init, method->student());
     return method;
