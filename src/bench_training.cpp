@@ -58,8 +58,8 @@ BenchTraining::BenchTraining(const BenchOptions& o, const Dataset& data)
         teachers_.push_back(std::make_unique<Teacher>(*backend_, o.training, o.classes, i + 1));
     recall_machine_conv_plans(*backend_);
     if (const MethodRow* row = find_method(o.method)) {
-        const Setting setting{*backend_, {1, data.height, data.width, 3}, o.classes, data.train.records,
-                              pointers(teachers_), &data.train.labels};
+        const Setting setting{*backend_,         {1, data.height, data.width, 3}, o.classes, data.train.records, pointers(teachers_),
+                              &data.train.labels};
         method_ = (o.own ? o.own : choose(*row).options)->make(setting, o.training);
     }
     loader_.begin_epoch(0);

@@ -79,8 +79,7 @@ LoaderOptions Laboratory::loader_options(const Options& o) const {
 }
 
 Setting Laboratory::setting() const {
-    return {*backend, {1, data->height, data->width, 3}, data->classes, data->train.records, pointers(teachers),
-            &data->train.labels};
+    return {*backend, {1, data->height, data->width, 3}, data->classes, data->train.records, pointers(teachers), &data->train.labels};
 }
 
 Laboratory Laboratory::beside(const Options& o) const {
