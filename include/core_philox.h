@@ -11,7 +11,17 @@
 namespace distill {
 
 /// What a number is drawn for: the same seed gives unrelated streams.
-enum class Purpose : uint64_t { init = 1, shuffle = 2, augment = 3, dropout = 4, validation = 5, bench = 6, search = 7, start = 8 };
+enum class Purpose : uint64_t {
+    init = 1,
+    shuffle = 2,
+    augment = 3,
+    dropout = 4,
+    validation = 5,
+    bench = 6,
+    search = 7,
+    start = 8,
+    negatives = 9
+};
 
 /// Mixes a seed, a purpose and a further number (a parameter's name hash, an epoch) into one key (splitmix64's finaliser).
 DISTILL_HD inline uint64_t mix_bits(uint64_t z) {

@@ -90,6 +90,11 @@ class Method {
     /// config.csv has their checksums and accuracies as info.<name>_sha256 and info.<name>_accuracy; a run that goes on must find the
     /// same files.
     virtual std::vector<PretrainedNetwork> pretrained() const { return {}; }
+    /// Called with what --init names, before the parameters are set from it: takes out what is none of them, and adds what a file may lack.
+    /// InputError for what does not fit.
+    virtual void take_start(WeightFile& /*file*/, const std::string& /*path*/) {}
+    /// What the file of the helpers says of them, for take_start() to compare.
+    virtual std::map<std::string, std::string> helper_metadata() const { return {}; }
     /// What a checkpoint must hold beside the parameters, by name.
     virtual std::vector<std::pair<std::string, Tensor>> state() const { return {}; }
 };
@@ -101,6 +106,7 @@ struct Setting {
     int classes;
     int64_t records;  ///< of the training set
     std::vector<const Teacher*> teachers;
+    const std::vector<int32_t>* labels = nullptr;  ///< of the records; null where nobody asks
     const Teacher& teacher() const { return *teachers.front(); }
 };
 

@@ -45,6 +45,8 @@ class Parameters {
 
     Var add(const std::string& name, Shape shape, Layout layout, Init init);
     Var add_buffer(const std::string& name, Shape shape, float value);
+    /// A table of rows (n,1,1,C) that a method changes by rules of its own, drawn as a parameter is.
+    Var add_table(const std::string& name, Shape shape, Init init);
     /// Says of what is added from now on which network it is of; "" is a method's helper modules. Start weights hang on it. Returns the
     /// name before.
     std::string belongs_to(const std::string& network);

@@ -8,7 +8,8 @@
 //          shuffle_channels, pad_channels, mul_channel, flatten, PoolOptions, max_pool, avg_pool, adaptive_avg_pool, global_avg_pool, resize_nearest,
 //          subsample, matmul, flow_matrix, linear, add_bias, softmax, log_softmax, cross_entropy, kl_divergence, mse, l1, boundary_loss,
 //          mean, head_products, concat_heads, draw_kept_heads, graph_divergence, cosine_loss, kernel_distance, l2_normalize,
-//          right_singular_vectors, align_vectors, correct_rows, count_correct, log_step, log_value
+//          right_singular_vectors, align_vectors, NegativeDraws, draw_negatives, contrast_loss, remember_rows, correct_rows,
+//          count_correct, log_step, log_value
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -142,6 +143,27 @@ Var right_singular_vectors(const Var& x, int count);
 /// For each of the teacher's unit vectors (N,1,Kt,C) the student's (N,1,Ks,C) of largest |cosine| (of equals the first), times the sign of
 /// that cosine: (N,1,Kt,C). The choice and the sign are constants: the gradient flows into the chosen vector alone.
 Var align_vectors(const Var& student, const Tensor& teacher);
+
+// ---- op_negatives.cu, op_contrast.cu: memories of a row for each of the training set's R records, in float -------------------------------
+/// What an image is contrasted with: `count` records of other classes than its own, drawn anew at each step.
+struct NegativeDraws {
+    int64_t count;
+    Tensor by_class, rank;  ///< R int32: the records, class by class; where each of them lies there
+    Tensor class_begin;     ///< classes + 1 int32: where each class begins there
+    bool repeats;           ///< a class has fewer than `count` others: its negatives are drawn with repetition, all others without
+    uint64_t key;           ///< the draws of an image hang on (key, step, its record) alone
+    Tensor given{};         ///< (steps,1,batch,count) int32: what stands for the draws of steps 0, 1, …; undefined: none
+};
+/// (N,1,1,R) int32: how often each record is drawn for each image. records, labels: N int32; step: one int32 in device memory.
+Tensor draw_negatives(const NegativeDraws& draws, const Tensor& records, const Tensor& labels, const Tensor& step);
+/// Noise-contrastive estimation (docs/papers.md §6.18), a float scalar: P_ij = exp(anchors_i·memory_j/temperature)/z, c = count/R, ε = 1e-7,
+/// −(1/N)·Σ_i [log(P_iy/(P_iy + c + ε)) + Σ_j drawn_ij·log(c/(P_ij + c + ε))], y = records_i. Gradient into the anchors (N,1,1,D) alone.
+/// memory (R,1,1,D), drawn as draw_negatives gives it. z: one float; where it is not above 0, it first becomes R·mean of this batch's
+/// exp(…), of the y and of what is drawn.
+Var contrast_loss(const Var& anchors, const Tensor& memory, const Tensor& records, const Tensor& drawn, int64_t count, float temperature,
+                  const Tensor& z);
+/// memory_y ← v/max(‖v‖, 1e-12), v = momentum·memory_y + (1 − momentum)·rows_i, y = records_i; no record is there twice.
+void remember_rows(const Tensor& memory, const Tensor& records, const Tensor& rows, float momentum);
 
 // ---- op_metrics.cu: for the host's eyes, not differentiable ------------------------------------------------------------------------------
 /// (N,1,1,1): 1 where a row's largest logit (the first of equals) is at the label, else 0.

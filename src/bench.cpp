@@ -263,6 +263,7 @@ std::shared_ptr<BenchCommand> add_bench(CLI::App& bench, const std::string& name
         t.add(row.teachers == Teaching::none ? "--student,--net" : "--student", o.training.student, "network to train").required();
     }
     t.add("--batch", o.training.batch, {1}, "images a step");
+    t.add("--records", o.records, {0}, "training images that lie in memory, for methods that keep a row of each (0: a batch of them)");
     t.add("--steps", o.steps, {1}, "timed steps");
     t.add("--size", o.size, {8}, "height and width of the images");
     t.add_switch("--augment", o.augment, "each step gathers, crops and flips its batch, as a training does");

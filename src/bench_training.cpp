@@ -12,17 +12,19 @@
 namespace distill {
 namespace {
 
-/// A batch's worth of random bytes, normalised to mean 0 and deviation 1.
+/// A batch's worth of random bytes, normalised to mean 0 and deviation 1; again and again where there are to be more records.
 Dataset random_images(const BenchOptions& o) {
     Dataset d;
     d.name = "random images";
     d.height = d.width = o.size;
     d.classes = o.classes;
-    d.train.records = o.training.batch;
-    d.train.pixels.resize(static_cast<size_t>(o.training.batch * 3 * o.size * o.size));
-    d.train.labels.resize(static_cast<size_t>(o.training.batch));
+    d.train.records = std::max(o.training.batch, o.records);
+    const auto batch_bytes = static_cast<size_t>(o.training.batch * 3 * o.size * o.size);
+    d.train.pixels.resize(static_cast<size_t>(d.train.records * 3 * o.size * o.size));
+    d.train.labels.resize(static_cast<size_t>(d.train.records));
     const uint64_t key = random_key(o.training.seed, Purpose::bench);
-    for (size_t i = 0; i < d.train.pixels.size(); ++i) d.train.pixels[i] = static_cast<uint8_t>(philox(key, i).v[0] >> 24);
+    for (size_t i = 0; i < d.train.pixels.size(); ++i)
+        d.train.pixels[i] = i < batch_bytes ? static_cast<uint8_t>(philox(key, i).v[0] >> 24) : d.train.pixels[i - batch_bytes];
     for (size_t i = 0; i < d.train.labels.size(); ++i)
         d.train.labels[i] = static_cast<int32_t>(philox(key, i, 1).v[0] % static_cast<uint32_t>(o.classes));
     std::fill(d.stats.mean, d.stats.mean + 3, 127.5f);
@@ -62,7 +64,8 @@ BenchTraining::BenchTraining(const BenchOptions& o, const Dataset& data)
         teachers_.push_back(std::make_unique<Teacher>(*backend_, o.training, o.classes, i + 1));
     recall_machine_conv_plans(*backend_);
     if (const MethodRow* row = find_method(o.method)) {
-        const Setting setting{*backend_, {1, data.height, data.width, 3}, o.classes, data.train.records, pointers(teachers_)};
+        const Setting setting{*backend_,         {1, data.height, data.width, 3}, o.classes, data.train.records, pointers(teachers_),
+                              &data.train.labels};
         method_ = (o.own ? o.own : choose(*row).options)->make(setting, o.training);
     }
     loader_.begin_epoch(0);

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "method_ab.h"
+#include "method_crd.h"
 #include "method_feed.h"
 #include "method_fitnet.h"
 #include "method_fsp.h"
@@ -42,7 +43,7 @@ std::map<std::string, Role> all_roles() {
 const std::vector<const MethodRow*>& methods() {
     static const std::vector<const MethodRow*> all = {
         &supervised_row, &kd_row,      &ensemble_row, &ban_row,  &ft_row,   &soft_logits_row, &fsp_row,    &ab_row,
-        &kd_svd_row,     &kd_svdf_row, &reviewkd_row, &feed_row, &mhgd_row, &ktg_row,         &fitnet_row,
+        &kd_svd_row,     &kd_svdf_row, &reviewkd_row, &feed_row, &mhgd_row, &ktg_row,         &fitnet_row, &crd_row,
     };
     return all;
 }

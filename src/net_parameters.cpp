@@ -84,6 +84,9 @@ Var Parameters::add(const std::string& name, Shape shape, Layout layout, Init in
 Var Parameters::add_buffer(const std::string& name, Shape shape, float value) {
     return add({name, network_, shape, Layout::vector, Init::constant(value), true, 0, {}});
 }
+Var Parameters::add_table(const std::string& name, Shape shape, Init init) {
+    return add({name, network_, shape, Layout::matrix, init, true, 0, {}});
+}
 
 std::string Parameters::belongs_to(const std::string& network) { return std::exchange(network_, network); }
 

@@ -48,6 +48,7 @@ void save_helpers(const fs::path& path, Method& method) {
             file.tensors[name] = std::move(tensor);
     for (const Phase& phase : method.phases())
         if (phase.parameters != &method.parameters()) file.tensors.merge(phase.parameters->to_file());
+    file.metadata = method.helper_metadata();
     if (!file.tensors.empty()) write_safetensors(path, file);
 }
 

@@ -84,7 +84,7 @@ LoaderOptions Laboratory::loader_options(const Options& o) const {
 }
 
 Setting Laboratory::setting() const {
-    return {*backend, {1, data->height, data->width, 3}, data->classes, data->train.records, pointers(teachers)};
+    return {*backend, {1, data->height, data->width, 3}, data->classes, data->train.records, pointers(teachers), &data->train.labels};
 }
 
 Laboratory Laboratory::beside(const Options& o) const {
@@ -120,6 +120,7 @@ std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const Me
     for (const OtherNetwork& other : method->others()) require_fit(*other.network);
     if (o.init.empty()) return method;
     WeightFile file = read_weights(o.init);
+    method->take_start(file, o.init);
     bool took = false;
     for (const Phase& phase : method->phases()) took |= take_prepared(phase, method->parameters(), file, o.init);
     if (!took || !file.tensors.empty()) set_start_weights(method->parameters(), std::move(file), o.init, method->student());

@@ -128,7 +128,7 @@ class SmallTraining {
     const Teacher& teacher() const { return *teacher_; }
     Setting setting() const { return setting(*teacher_); }
     Setting setting(const Teacher& teacher) const {
-        return {*backend_, {1, data_.height, data_.width, 3}, 4, data_.train.records, {&teacher}};
+        return {*backend_, {1, data_.height, data_.width, 3}, 4, data_.train.records, {&teacher}, &data_.train.labels};
     }
     /// Running statistics for a teacher's random weights: without them its maps are huge.
     void settle(const Teacher& teacher) {
