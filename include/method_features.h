@@ -1,6 +1,6 @@
 // method_features.h: the step that most distillations share, and what several of them compare maps with.
-// defines: answers_of, mean_logits, sum, kd_loss, DistillWeights, FeatureDistillation, FeatureLoss, pooled_like, feature_loss, ChainEnd,
-//          ConvChain
+// defines: answers_of, mean_logits, sum, kd_loss, DistillWeights, FeatureOptions, FeatureDistillation, FeatureLoss, pooled_like,
+//          feature_loss, ChainEnd, ConvChain
 #pragma once
 #include <optional>
 #include <string>
@@ -16,7 +16,8 @@ class Beside;   // core_streams.h
 struct Output;  // net.h
 enum class Keep : unsigned;
 
-/// What each teacher answers, each on its stream: what `keep` says; nothing: the logits alone, the maps' memory is free at once.
+/// What each teacher answers, each on its stream: what `keep` says; nothing: the logits alone. The maps' memory then goes back at once to
+/// the arena, where that stream may take it again, and the others once they were joined (docs/autograd.md).
 Beside<std::vector<Output>> answers_of(const std::vector<const Teacher*>& teachers, const Var& images, std::optional<Keep> keep);
 /// The mean of their logits, (N,1,1,classes), without a gradient; of one teacher its own.
 Tensor mean_logits(const std::vector<Output>& answers);
@@ -32,6 +33,13 @@ struct DistillWeights {
     double gamma = 1, alpha = 0, temperature = 4;
     bool squared = true;  ///< the factor T²
     double beta = 1;
+};
+
+/// Their options: --beta, and for a paper's loss beside the logits' --gamma, --alpha, --temperature.
+struct FeatureOptions : MethodOptions {
+    explicit FeatureOptions(double beta) { weights.beta = beta; }
+    DistillWeights weights;
+    void add_to(OptionTable& table) override;
 };
 
 /// γ·CE + α·T²·KL(p_t ‖ p_s) + β·ΣL (docs/papers.md §6.1; of several teachers the mean logits teach). CE alone is not scaled by γ = 1, and

@@ -11,8 +11,8 @@
 
 namespace distill {
 
-struct FitNetOptions final : MethodOptions {
-    double beta = 100;
+struct FitNetOptions final : FeatureOptions {
+    FitNetOptions() : FeatureOptions(100) {}
     int hint_layer = 2;  ///< whose stage's output is compared, from 1
     void add_to(OptionTable& table) override;
     std::unique_ptr<Method> make(const Setting&, const Options&) const override;
@@ -20,7 +20,7 @@ struct FitNetOptions final : MethodOptions {
 
 /// Brings a student's map (1,h,w,C) to the shape of a teacher's: a convolution with bias, BatchNorm, ReLU. 3×3 of stride 2 where the map is
 /// twice as large, a transposed 4×4 of stride 2 where it is half as large, else as large a kernel, without padding, as the difference
-/// needs. Registers NAME.conv.{weight,bias} and NAME.bn.…. InputError naming both sizes where none of these fits.
+/// needs. Registers NAME.conv.{weight,bias} and NAME.bn.…. InputError naming both sizes where none of these fits height and width.
 class HintRegressor {
   public:
     HintRegressor(Parameters&, const std::string& name, const Shape& student, const Shape& teacher);

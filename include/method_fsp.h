@@ -1,5 +1,5 @@
-// method_fsp.h: "A Gift from Knowledge Distillation" (Yim, Joo, Bae, Kim; CVPR 2017), as MHGD's authors compare with it (docs/papers.md
-// §6.6).
+// method_fsp.h: "A Gift from Knowledge Distillation" (Yim, Joo, Bae, Kim; CVPR 2017), as MHGD's authors compare with it
+// (docs/papers.md §6.6).
 // defines: fsp_loss, FspOptions, Fsp, fsp_row
 #pragma once
 #include <vector>

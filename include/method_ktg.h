@@ -1,5 +1,5 @@
-// method_ktg.h: "Knowledge Transfer Graph for Deep Collaborative Learning" (Minami, Hirakawa, Yamashita, Fujiyoshi; ACCV 2020; arXiv
-// 1909.04286; docs/papers.md §2).
+// method_ktg.h: "Knowledge Transfer Graph for Deep Collaborative Learning" (Minami, Hirakawa, Yamashita, Fujiyoshi; ACCV 2020;
+// arXiv 1909.04286; docs/papers.md §2).
 // defines: KtgOptions, named_graph, name_networks, set_start, EnsembleNetwork, KnowledgeTransferGraph, ktg_row
 #pragma once
 #include <map>

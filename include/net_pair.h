@@ -8,8 +8,9 @@
 
 namespace distill {
 
-/// What a method asks of two networks, beside as many stages of each; the last two for the images that it is given.
+/// What a method asks of two networks; the last two for the images that it is given. What is asked of stages asks for as many of each.
 enum class Need {
+    as_many_stages,   ///< whatever they are
     two_stages,       ///< two or more
     pooled_vector,    ///< both have one (Output::pooled)
     same_channels,    ///< each stage's map has as many

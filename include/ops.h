@@ -7,9 +7,10 @@
 //          fold_batchnorm, cast, to_float, relu, leaky_relu, sigmoid, tanh, add, mul, scale, dropout, concat_channels, slice_channels,
 //          shuffle_channels, pad_channels, mul_channel, flatten, PoolOptions, max_pool, avg_pool, adaptive_avg_pool, global_avg_pool, resize_nearest,
 //          subsample, matmul, flow_matrix, linear, add_bias, softmax, log_softmax, cross_entropy, kl_divergence, mse, l1, boundary_loss,
-//          mean, head_products, concat_heads, draw_kept_heads, graph_divergence, cosine_loss, kernel_distance, l2_normalize,
-//          right_singular_vectors, align_vectors, NegativeDraws, draw_negatives, contrast_loss, remember_rows, correct_rows,
-//          count_correct, log_step, log_value
+//          mean, decoupled_divergence, gaussian_loss, attention_map, channel_kernel_distance, head_products, concat_heads,
+//          draw_kept_heads, graph_divergence, cosine_loss, kernel_distance, distance_loss, angle_loss, neighbour_products,
+//          similarity_divergence, l2_normalize, right_singular_vectors, align_vectors, NegativeDraws, draw_negatives,
+//          contrast_loss, remember_rows, correct_rows, count_correct, log_step, log_value
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -111,6 +112,27 @@ Var l1(const Var& a, const Var& b);   ///< mean over all elements of |a−b|
 Var boundary_loss(const Var& student, const Tensor& teacher);
 Var mean(const Var& x);
 
+// ---- op_decoupled.cu: in float --------------------------------------------------------------------------------------------------------
+/// mean over the batch of target·KL(b_t ‖ b_s) + others·KL(q_t ‖ q_s), of softmax(logits/T): b the two classes "the label" and "another",
+/// q what is left without the label (DKD, docs/papers.md §6.10). From log-sum-exps, so finite wherever the logits are. logits (N,1,1,K),
+/// K ≥ 2, labels N int32. Gradient into the student alone. No T² factor.
+Var decoupled_divergence(const Var& student_logits, const Tensor& teacher_logits, const Tensor& labels, float temperature, float target,
+                         float others);
+
+// ---- op_gaussian.cu -------------------------------------------------------------------------------------------------------------------
+/// mean over all elements of ½·((mean − target)²/σ² + log σ²), σ² = log(1 + e^a) + 1e-5, a = scale (1,1,1,C) of the channel; maps (N,H,W,C)
+/// (VID, docs/papers.md §6.17). Gradient into mean and scale.
+Var gaussian_loss(const Var& mean, const Tensor& target, const Var& scale);
+
+// ---- op_attention_map.cu ----------------------------------------------------------------------------------------------------------------
+/// (N,H,W,1) float: the mean over channels of x² (docs/papers.md §6.11).
+Var attention_map(const Var& x);
+
+// ---- op_channel_kernel.cu: in float -----------------------------------------------------------------------------------------------------
+/// mean over samples of k(t,t) + k(s,s) − 2·k(s,t), k(a,b) = mean over a's channels i and b's channels j of (a_i·b_j)², each channel divided
+/// by max(its norm over H·W, 1e-12) (NST, docs/papers.md §6.16). student (N,H,W,C_s), teacher (N,H,W,C_t). Gradient into the student alone.
+Var channel_kernel_distance(const Var& student, const Tensor& teacher);
+
 // ---- op_attention.cu: graphs over the batch, a head under the other, in float -----------------------------------------------------------
 /// S_a = θ_a·φ_aᵀ for each head a: θ, φ (N,1,1,A·d), of which head a has columns a·d … → (A·N,1,1,N), of which it has rows a·N ….
 Var head_products(const Var& theta, const Var& phi, int heads);
@@ -129,9 +151,23 @@ Var cosine_loss(const Var& prediction, const Tensor& target);
 /// (docs/papers.md §6.8). back (N,1,1,D_B), front (N,1,1,D_F).
 Var kernel_distance(const Var& back, const Var& front, const Tensor& back_t, const Tensor& front_t);
 
+// ---- op_pairs.cu: between the samples of a batch, in float; x (N,1,1,D), student and teacher of their own D ------------------------------
+/// Of the distances between the samples, divided by the mean of those that are not 0 (each network's by its own): the mean over all N² of
+/// Huber's loss (½d² up to 1, |d| − ½ beyond) of their difference (RKD, docs/papers.md §6.12). A distance is at least 1e-6, to itself 0.
+/// Gradient into the student alone, through that mean too.
+Var distance_loss(const Var& student, const Tensor& teacher);
+/// Likewise the mean over all N³ of the cosines at sample i between the directions to samples j and k. A direction between equal samples is
+/// 0, without a gradient.
+Var angle_loss(const Var& student, const Tensor& teacher);
+/// mean over i < N − 1 of Σ_d |a_i − b_i|·|a_{i+1} − b_{i+1}|, of one sample 0; a, b (N,1,1,D) (CC, docs/papers.md §6.15).
+Var neighbour_products(const Var& a, const Var& b);
+/// mean over all N² of p_t·log((p_t + 1e-7)/(p_s + 1e-7)), p = the rows of (cosine + 1)/2, each divided by its sum; cosines (N,1,1,N)
+/// (PKT, docs/papers.md §6.13). Gradient into the student alone.
+Var similarity_divergence(const Var& student_cosines, const Tensor& teacher_cosines);
+
 // ---- op_normalize.cu ------------------------------------------------------------------------------------------------------------------
-/// Each sample divided by max(its Euclidean norm over H·W·C, 1e-12).
-Var l2_normalize(const Var& x);
+/// Each sample divided by max(its Euclidean norm over H·W·C, 1e-12) + added.
+Var l2_normalize(const Var& x, float added = 0);
 
 // ---- op_svd.cu, op_align.cu: in float ------------------------------------------------------------------------------------------------------
 /// The first `count` right singular vectors of each sample as a matrix (H·W,C): (N,1,count,C), each of length 1, in falling order of their

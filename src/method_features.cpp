@@ -39,6 +39,13 @@ Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float tempe
     return scale(kl_divergence(student_logits, teacher_logits, temperature), temperature * temperature);
 }
 
+void FeatureOptions::add_to(OptionTable& t) {
+    t.add("--beta", weights.beta, {0}, "weight of the method's own loss");
+    t.add("--gamma", weights.gamma, {0}, "weight of the cross-entropy");
+    t.add("--alpha", weights.alpha, {0}, "weight of T^2*KL(teacher || student) beside it; 0: without");
+    t.add("--temperature", weights.temperature, {0, Range().high, true}, "T of both softmaxes of that");
+}
+
 FeatureDistillation::FeatureDistillation(const Setting& setting, const Options& o, const DistillWeights& weights,
                                          std::vector<std::string> names, std::optional<Keep> keep)
     : StudentMethod(setting, o), teachers_(setting.teachers), weights_(weights), names_(std::move(names)), keep_(keep) {}

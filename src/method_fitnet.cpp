@@ -21,11 +21,12 @@ size_t stage_of(int hint_layer, const Network& teacher, const Network& student) 
 
 HintRegressor::HintRegressor(Parameters& p, const std::string& name, const Shape& s, const Shape& t) {
     const std::string conv = name + ".conv";
-    if (s.h == 2 * t.h) {
+    const auto both = [&](auto fits) { return fits(s.h, t.h) && fits(s.w, t.w); };
+    if (both([](int64_t from, int64_t to) { return from == 2 * to; })) {
         conv_.emplace(p, conv, s.c, t.c, 3, 2, ConvInit::framework_default, true);
-    } else if (2 * s.h == t.h) {
+    } else if (both([](int64_t from, int64_t to) { return 2 * from == to; })) {
         transposed_.emplace(p, conv, s.c, t.c, 4, ConvInit::framework_default, 2);
-    } else if (s.h >= t.h) {
+    } else if (s.h >= t.h && s.h - t.h == s.w - t.w) {
         conv_.emplace(p, conv, s.c, t.c, 1 + s.h - t.h, 1, ConvInit::framework_default, true);
         conv_->options.pad_h = conv_->options.pad_w = 0;
     } else {
@@ -38,7 +39,7 @@ HintRegressor::HintRegressor(Parameters& p, const std::string& name, const Shape
 Var HintRegressor::operator()(const Var& x, Mode mode) const { return bn_(conv_ ? (*conv_)(x) : (*transposed_)(x), mode, true); }
 
 FitNet::FitNet(const Setting& setting, const Options& o, const FitNetOptions& own)
-    : FeatureDistillation(setting, o, {1, 0, 4, true, own.beta}, {"loss_fitnet"}, Keep::outputs),
+    : FeatureDistillation(setting, o, own.weights, {"loss_fitnet"}, Keep::outputs),
       stage_(stage_of(own.hint_layer, setting.teacher().network(), *student_)),
       regressor_(parameters_, "regressor", student_->stage_shape(stage_, setting.image),
                  setting.teacher().network().stage_shape(stage_, setting.image)) {
@@ -50,7 +51,7 @@ std::vector<Var> FitNet::losses(const Batch&, const Output& s, const Answers& t)
 }
 
 void FitNetOptions::add_to(OptionTable& t) {
-    t.add("--beta", beta, {0}, "weight of the hint's squared distance");
+    FeatureOptions::add_to(t);
     t.add("--hint-layer", hint_layer, {1}, "the stage whose output is compared");
 }
 

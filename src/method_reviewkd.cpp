@@ -14,7 +14,7 @@ namespace distill {
 namespace {
 
 constexpr int64_t widest_middle = 512;
-const std::vector<Need> needs{Need::pooled_vector};
+const std::vector<Need> needs{Need::as_many_stages, Need::pooled_vector};
 
 /// The levels, deepest first: the pooled vector, then the stages; the stem is not reviewed.
 std::vector<Var> levels_of(const Output& output, Var Stage::*which) {

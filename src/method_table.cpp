@@ -3,7 +3,10 @@
 #include <map>
 
 #include "method_ab.h"
+#include "method_at.h"
+#include "method_cc.h"
 #include "method_crd.h"
+#include "method_dkd.h"
 #include "method_feed.h"
 #include "method_fitnet.h"
 #include "method_fsp.h"
@@ -12,8 +15,13 @@
 #include "method_kd_svd.h"
 #include "method_ktg.h"
 #include "method_mhgd.h"
+#include "method_nst.h"
+#include "method_pkt.h"
 #include "method_reviewkd.h"
+#include "method_rkd.h"
+#include "method_sp.h"
 #include "method_supervised.h"
+#include "method_vid.h"
 #include "train_options.h"
 
 namespace distill {
@@ -42,8 +50,33 @@ std::map<std::string, Role> all_roles() {
 
 const std::vector<const MethodRow*>& methods() {
     static const std::vector<const MethodRow*> all = {
-        &supervised_row, &kd_row,      &ensemble_row, &ban_row,  &ft_row,   &soft_logits_row, &fsp_row,    &ab_row,
-        &kd_svd_row,     &kd_svdf_row, &reviewkd_row, &feed_row, &mhgd_row, &ktg_row,         &fitnet_row, &crd_row,
+        // From labels, and from logits.
+        &supervised_row,
+        &kd_row,
+        &ensemble_row,
+        &ban_row,
+        &soft_logits_row,
+        &dkd_row,
+        // From features, as the CRD benchmark's tables have them, and MHGD's.
+        &fitnet_row,
+        &at_row,
+        &sp_row,
+        &cc_row,
+        &vid_row,
+        &rkd_row,
+        &pkt_row,
+        &ab_row,
+        &ft_row,
+        &fsp_row,
+        &nst_row,
+        &crd_row,
+        &kd_svd_row,
+        &kd_svdf_row,
+        // The four papers'.
+        &ktg_row,
+        &feed_row,
+        &mhgd_row,
+        &reviewkd_row,
     };
     return all;
 }

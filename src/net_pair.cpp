@@ -21,13 +21,10 @@ class Pair {
     Pair(const std::string& method, const Network& teacher, const Network& student, const Shape& image)
         : method_(method), teacher_(teacher), student_(student), image_(image) {}
 
-    void require_as_many_stages() const {
-        if (teacher_.stages().size() != student_.stages().size())
-            refuse(text("they have ", teacher_.stages().size(), " and ", student_.stages().size(), " stages"),
-                   "networks of as many stages, like two VGGs or two of three stages");
-    }
     void require(Need need) const {
+        if (need != Need::pooled_vector) require_as_many_stages();
         switch (need) {
+            case Need::as_many_stages: return;
             case Need::two_stages:
                 if (teacher_.stages().size() < 2) refuse("they have one stage", "networks of two stages or more");
                 return;
@@ -47,6 +44,11 @@ class Pair {
     [[noreturn]] void refuse(const std::string& found, const std::string& name_instead) const {
         input_error(method_, ": teacher ", teacher_.name(), " and student ", student_.name(), " do not pair: ", found, "; name ",
                     name_instead);
+    }
+    void require_as_many_stages() const {
+        if (teacher_.stages().size() != student_.stages().size())
+            refuse(text("they have ", teacher_.stages().size(), " and ", student_.stages().size(), " stages"),
+                   "networks of as many stages, like two VGGs or two of three stages");
     }
     Shape map(const Network& network, size_t stage) const {
         if (image_.size() <= 1) failure("require_pair: ", method_, " asks for the maps' sizes of no image ---> give the image's shape");
@@ -88,7 +90,6 @@ void require_pair(const std::string& method, const Network& teacher, const Netwo
     if (image.size() > 1)
         for (const Network* network : {&teacher, &student}) network->require_images(image.h, image.w);
     const Pair pair(method, teacher, student, image);
-    pair.require_as_many_stages();
     for (const Need need : needs) pair.require(need);
 }
 

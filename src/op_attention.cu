@@ -1,19 +1,15 @@
 // Multi-head attention between the samples of a batch. The products are the backend's, by the batch; what is left is moving heads about.
 #include "base_error.h"
-#include "core_backend.h"
 #include "core_philox.h"
-#include "core_profile.h"
-#include "core_work_count.h"
 #include "launch.h"
+#include "op_product.h"
 #include "ops.h"
 
 namespace distill {
 namespace {
 
 void product(Backend& backend, const GemmShape& s, const float* a, const float* b, float* c) {
-    count_work(s.count * s.m * s.n * s.k);
-    const Profiled timed(backend, "product by heads", work_of(s));
-    backend.gemm(s, a, b, c);
+    timed_product(backend, "product by heads", s, a, b, c);
 }
 
 /// Element i of (N,1,1,A·d) and where (A·N,1,1,d) has it.

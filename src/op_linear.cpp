@@ -1,8 +1,6 @@
 // Products of matrices (rows,1,1,columns), and of maps sample by sample, by the backend's gemm.
 #include "base_error.h"
-#include "core_backend.h"
-#include "core_profile.h"
-#include "core_work_count.h"
+#include "op_product.h"
 #include "ops.h"
 
 namespace distill {
@@ -13,9 +11,7 @@ void require_matrix(const char* operation, const Shape& s) {
 }
 
 void product(Backend& backend, const GemmShape& s, const float* a, const float* b, float* c) {
-    count_work(s.count * s.m * s.n * s.k);
-    const Profiled timed(backend, "matrix product", work_of(s));
-    backend.gemm(s, a, b, c);
+    timed_product(backend, "matrix product", s, a, b, c);
 }
 
 /// op(a)·op(b) of each sample; a, b and c hold one matrix a sample, dense.

@@ -50,6 +50,9 @@ TEST_CASE("fitnet: a regressor ends in the teacher's shape, and its gradients ar
 
 TEST_CASE("fitnet: sizes that no regressor brings together are refused with both") {
     CHECK(says(complaint([] { Built({1, 3, 3, 4}, {1, 8, 8, 4}); }), {"8x8", "3x3", "no regressor fits"}));
+    // Heights that fit beside widths that do not: equal and not, twice and not, half and not, of other differences.
+    for (const auto& [h, w] : {std::pair{8, 16}, {16, 8}, {4, 8}, {9, 8}})
+        CHECK(says(complaint([h = h, w = w] { Built({1, h, w, 4}, {1, 8, 8, 4}); }), {"8x8", "no regressor fits"}));
 }
 
 TEST_CASE("fitnet: the loss is beta times the mean squared distance of the second stages' outputs, a layer beyond them is refused") {
@@ -59,7 +62,7 @@ TEST_CASE("fitnet: the loss is beta times the mean squared distance of the secon
     t.settle(teacher);
     FitNetOptions own;
     const auto loss = [&](double beta) {
-        own.beta = beta;
+        own.weights.beta = beta;
         const auto method = own.make(setting(t.backend(), 100, {&teacher}, 32), t.options);
         CHECK(method->loss_names() == std::vector<std::string>{"loss_ce", "loss_fitnet"});
         return static_cast<double>(method->step(golden_batch(t.backend(), 0)).named[1].value().item());

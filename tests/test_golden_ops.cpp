@@ -1,11 +1,16 @@
 // Each operation and loss beside PyTorch in double precision: results, gradients of every input (tests/golden/ops.csv, losses.csv,
-// feed.csv, mhgd_baselines.csv, svd.csv).
+// feed.csv, mhgd_baselines.csv, svd.csv, benchmark_losses.csv).
 #include "golden_formula.h"
 #include "gradcheck.h"
 #include "method_ab.h"
+#include "method_at.h"
 #include "method_fsp.h"
 #include "method_ft.h"
+#include "method_nst.h"
+#include "method_pkt.h"
 #include "method_reviewkd.h"
+#include "method_sp.h"
+#include "method_vid.h"
 #include "parameter_inputs.h"
 
 using namespace distill;
@@ -171,7 +176,7 @@ std::vector<GoldenCase> operations() {
         binary("matmul", "z", [](const Var& x, const Var& z) { return matmul(x, z); }),
         unary("softmax", [](const Var& x) { return softmax(scale(x, 4)); }),
         unary("log_softmax", [](const Var& x) { return log_softmax(scale(x, 4)); }),
-        unary("l2_normalise", l2_normalize),
+        unary("l2_normalise", [](const Var& x) { return l2_normalize(x); }),
         unary("pad_channels", [](const Var& x) { return pad_channels(x, 1, 4); }),
         unary("shortcut_a", [](const Var& x) { return pad_channels(subsample(x, 2), 0, 3); }),
         fusion("abf_deepest", false, 4),
@@ -373,6 +378,51 @@ std::vector<GoldenCase> svd() {
     return all;
 }
 
+/// VID of one level, from 4 to 17 channels.
+GoldenCase information(const std::string& name) {
+    std::vector<std::string> names;
+    for (const char* end : {"regressor.0.weight", "regressor.2.weight", "regressor.4.weight", "log_scale"})
+        names.push_back(std::string("vid.0.") + end);
+    auto parameters = std::make_shared<Parameters>(cpu());
+    const TeacherEstimator estimator(*parameters, "vid.0", 4, 17);
+    parameters->allocate(0);
+    return {name,
+            {"s", "t", "w0", "w1", "w2", "a"},
+            [=](const Inputs& in) {
+                bind_parameters(*parameters, names, in, 2);
+                return Results{{"loss", estimator(in[0], in[1])}};
+            },
+            {"t"}};
+}
+
+std::vector<GoldenCase> benchmark_losses() {
+    const auto dkd = [](const std::string& name, float target, float others) {
+        return distance(name, [=](const Var& s, const Var& t) {
+            return decoupled_divergence(five(s), five(t).value(), labels("dkd.labels"), 4, 16 * target, 16 * others);
+        });
+    };
+    std::vector<GoldenCase> all = {
+        dkd("dkd", 1, 8),
+        dkd("dkd_target", 1, 0),
+        dkd("dkd_others", 0, 1),
+        distance("sp", similarity_loss),
+        {"cc",
+         {"s", "t", "ws", "bs", "wt", "bt"},
+         [](const Inputs& in) {
+             return Results{{"loss", neighbour_products(linear(in[0], in[2], in[3]), linear(in[1], in[4], in[5]))}};
+         },
+         {"t"}},
+        information("vid"),
+        information("vid_larger"),
+        distance("rkd_distance", [](const Var& s, const Var& t) { return distance_loss(s, t.value()); }),
+        distance("rkd_angle", [](const Var& s, const Var& t) { return angle_loss(s, t.value()); }),
+        distance("pkt", [](const Var& s, const Var& t) { return probability_loss(s, t.value()); }),
+    };
+    for (const char* name : {"at", "at_larger", "at_smaller"}) all.push_back(distance(name, attention_loss));
+    for (const char* name : {"nst_channels", "nst_pixels", "nst_larger"}) all.push_back(distance(name, selectivity_loss));
+    return all;
+}
+
 }  // namespace
 
 TEST_CASE("golden: pieces of MHGD and KD-SVD like PyTorch's") {
@@ -390,6 +440,12 @@ TEST_CASE("golden: Soft-logits, FSP and AB like PyTorch's") {
 TEST_CASE("golden: FEED and Factor Transfer like PyTorch's") {
     GoldenTable table("feed.csv");
     for (const GoldenCase& c : feed()) compare(table, c);
+    table.finish();
+}
+
+TEST_CASE("golden: the CRD benchmark's losses and DKD like PyTorch's") {
+    GoldenTable table("benchmark_losses.csv");
+    for (const GoldenCase& c : benchmark_losses()) compare(table, c);
     table.finish();
 }
 

@@ -289,20 +289,24 @@ TEST_CASE("methods: in bfloat16 each loss begins near the float one") {
             t.small.options.epochs = 1;
             t.outcome("run");
             const CsvTable steps = read_csv(t.small.path("run") / "steps.csv");
-            std::vector<double> all;
+            std::vector<std::pair<size_t, double>> all;  // step, loss
             for (const std::string& column : steps.columns)
                 if (column.compare(0, 4, "loss") == 0)
-                    for (size_t r = 0; r < steps.rows.size() && r < 3; ++r)
-                        if (!steps.cell(r, column).empty()) all.push_back(steps.cell_number(r, column));
+                    for (size_t r = 0; r < steps.rows.size() && r < 2; ++r)
+                        if (!steps.cell(r, column).empty()) all.push_back({r, steps.cell_number(r, column)});
             return all;
         };
-        const std::vector<double> exact = losses(Precision::fp32), rounded = losses(Precision::bf16);
+        const auto exact = losses(Precision::fp32), rounded = losses(Precision::bf16);
         REQUIRE(rounded.size() == exact.size());
         // A part that is small beside the others may be a gate's, which passes the samples that its source has right: roundings decide it.
         double largest = 0;
-        for (const double loss : exact) largest = std::max(largest, std::fabs(loss));
-        for (size_t i = 0; i < exact.size(); ++i)
-            CHECK(std::fabs(rounded[i] - exact[i]) <= 0.1 * std::max(std::fabs(exact[i]), 0.1 * largest));
+        for (const auto& [step, loss] : exact) largest = std::max(largest, std::fabs(loss));
+        // The first step's losses are rounded alone; the second's also by what the first learnt, which some weigh by thousands. A third's
+        // would say how steep such a loss is.
+        for (size_t i = 0; i < exact.size(); ++i) {
+            const auto& [step, loss] = exact[i];
+            CHECK(std::fabs(rounded[i].second - loss) <= (step == 0 ? 0.02 : 0.1) * std::max(std::fabs(loss), 0.1 * largest));
+        }
     }
 }
 
