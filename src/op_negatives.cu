@@ -100,15 +100,20 @@ struct CountDraws {
         const auto m = static_cast<uint32_t>(from.others(sample)), count = static_cast<uint32_t>(from.count);
         const int32_t begin = from.begin(sample), own = from.own(sample), *rank = from.rank;
         const KeyedPermutation permutation(m, from.numbers(sample, 0), from.numbers(sample, 1));
+        constexpr int32_t outside = 2;  // what has to go on: a few of a thousand, after the loop that the compiler makes vectors of
         lane.each(from.records, [=](int64_t r) {
             const int32_t at = rank[r];
-            out[r] = static_cast<int32_t>(permutation.passed(static_cast<uint32_t>(at < begin ? at : at - own)));
+            const uint32_t to = permutation.passed(static_cast<uint32_t>(at < begin ? at : at - own));
+            const bool of_own_class = at >= begin && at < begin + own;
+            out[r] = of_own_class ? 0 : to >= m ? outside : to < count ? 1 : 0;
         });
         lane.each(from.records, [=](int64_t r) {
-            auto to = static_cast<uint32_t>(out[r]);
-            const bool of_own_class = rank[r] >= begin && rank[r] < begin + own;
-            while (!of_own_class && to >= m) to = permutation.passed(to);
-            out[r] = !of_own_class && to < count ? 1 : 0;
+            if (out[r] != outside) return;
+            auto to = static_cast<uint32_t>(rank[r] < begin ? rank[r] : rank[r] - own);
+            do {
+                to = permutation.passed(to);
+            } while (to >= m);
+            out[r] = to < count ? 1 : 0;
         });
     }
     template <class Lane>
