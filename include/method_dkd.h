@@ -29,8 +29,8 @@ class DecoupledDistillation final : public FeatureDistillation {
   private:
     std::vector<Var> losses(const Batch& batch, const Output& student, const Answers& teachers) override;
     const DkdOptions own_;
-    const double others_;     ///< β
-    Tensor scheduled_;  ///< w
+    const double others_;  ///< β
+    Tensor scheduled_;     ///< w
 };
 
 /// The authors' β of a pair: 2, 6 or 8; of a pair that they do not have 8.

@@ -22,7 +22,8 @@ TEST_CASE("pairs: the first need that is not met is said, with what both have") 
         parts.push_back("; name ");
         return says(message, parts);
     };
-    CHECK(says_all(refusal("vgg7-mhgd", "resnet8", {Need::as_many_stages}), {"m: teacher vgg7-mhgd and student resnet8", "5 and 3 stages"}));
+    CHECK(
+        says_all(refusal("vgg7-mhgd", "resnet8", {Need::as_many_stages}), {"m: teacher vgg7-mhgd and student resnet8", "5 and 3 stages"}));
     CHECK(says_all(refusal("vgg7-mhgd", "vgg7-mhgd", {Need::pooled_vector}), {"vgg7-mhgd has no pooled vector"}));
     CHECK(says_all(refusal("resnet8x4", "resnet8", {Need::two_stages, Need::same_channels}), {"stage 1", "64 and 16 channels"}));
     CHECK(says_all(refusal("resnet20", "wrn-10-1-tiny", {Need::same_channels, Need::same_sizes}, image32), {"stage 1", "32x32 and 16x16"}));
