@@ -1,4 +1,4 @@
-// method_crd.h: Contrastive Representation Distillation (Tian, Krishnan, Isola, ICLR 2020), as its authors' benchmark has it
+// method_crd.h: Contrastive Representation Distillation (Tian, Krishnan, Isola; ICLR 2020; arXiv 1910.10699), as its authors' benchmark has it
 // (docs/papers.md §6.18; HobbitLong/RepDistiller b84f547).
 // defines: CrdOptions, Crd, crd_row
 #pragma once

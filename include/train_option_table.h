@@ -41,7 +41,7 @@ struct TableOption {
     TableOption& open(std::string value) { return open_value = std::move(value), *this; }
     TableOption& required() { return is_required = true, *this; }
 
-    bool given() const;  ///< on the command line
+    bool given() const;  ///< on the command line, itself or as what is swept over
     bool left_open(const std::string& value) const { return !open_value.empty() && value == open_value; }
 
     std::string flag, name;            ///< "--net,--student"; as config.csv has it
@@ -51,7 +51,7 @@ struct TableOption {
     std::vector<std::function<bool(const std::string&)>> set;  ///< one for each field that it is bound to; false: the text does not fit
     std::string otherwise;                                     ///< what it would be if it were not given on the command line
     Role role = Role::substance;
-    bool is_switch = false, is_required = false;
+    bool is_switch = false, is_required = false, is_swept = false;
     bool is_subject = false;        ///< of which networks, on which images or how exactly: no change of a recipe
     bool session = false;           ///< device and data depend on it
     bool is_own = false;            ///< of this training alone: teachers that are trained first for it do not take it over

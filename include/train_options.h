@@ -40,7 +40,7 @@ struct Options {
     std::string normalize = "auto", augment = "crop-flip", crop_pad = "zero";
     std::string precision = "fp32", device = "auto";
     bool deterministic = true, winograd = true;
-    std::string run, save, id, preset;
+    std::string run, save, id, preset, sweep;
     bool resume = false, auto_resume = false, log_steps = false, quiet = false;
     std::optional<std::string> by_hand;  ///< of a resumed run, what its config.csv says (told_by_hand); not an option itself
 

@@ -14,6 +14,7 @@
 #include "method_feed.h"
 #include "method_kd.h"
 #include "run_experiment.h"
+#include "run_sweep.h"
 #include "run_teachers.h"
 #include "train_recipes.h"
 #include "train_schedule.h"
@@ -131,10 +132,13 @@ void add_feed_commands(CLI::App& app) {
     feed->require_subcommand(1);
     auto* sub = feed->add_subcommand("parallel", "a student learns the last maps of all teachers at once, through a layer for each");
     const auto parallel = begin_command();
+    add_sweep_option(parallel->table, parallel->options);
     parallel->table.attach(*sub);
     sub->callback([c = parallel] {
-        set_untold("feed parallel", c->table, c->options, method_name);
-        run_parallel(*c, [&](Options& final) { settle_networks(c->table, final, feed_row.teachers); });
+        run_each_value("feed", c->table, c->options, [&] {
+            set_untold("feed parallel", c->table, c->options, method_name);
+            run_parallel(*c, [&](Options& final) { settle_networks(c->table, final, feed_row.teachers); });
+        });
     });
     sub = feed->add_subcommand("sweep", "parallel with the first 1, 2, 3, … of the teachers");
     const auto sweep = begin_command();

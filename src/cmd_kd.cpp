@@ -8,6 +8,7 @@
 #include "cmd_method.h"
 #include "cmd_preset.h"
 #include "run_experiment.h"
+#include "run_sweep.h"
 #include "train_recipes.h"
 
 namespace distill {
@@ -62,8 +63,9 @@ void add_kd_command(CLI::App& app) {
           "from soft-logits on as distill mhgd");
     add_teachers_options(t, c->options);
     for (const std::string& name : kin_of_kd()) c->methods.at(name).options->add_to(t);
+    add_sweep_option(t, c->options);
     t.attach(*sub);
-    sub->callback([c] {
+    const auto once = [c] {
         if (const std::string& id = c->options.preset; !id.empty())
             if (const std::string named = preset_row(id).method_name(); is_kin_of_kd(named))
                 c->table.set("method", named, "--preset " + id);
@@ -71,7 +73,8 @@ void add_kd_command(CLI::App& app) {
         set_untold("kd", c->table, c->options, c->method);
         run_experiment(
             "kd", [c] { return c->chosen(); }, c->table, c->options, [c](Options& final) { settle(*c, final); });
-    });
+    };
+    sub->callback([c, once] { run_each_value("kd", c->table, c->options, once); });
 }
 
 }  // namespace distill

@@ -14,6 +14,7 @@
 #include "method_ktg.h"
 #include "report_collect.h"
 #include "run_experiment.h"
+#include "run_sweep.h"
 #include "search_svg.h"
 #include "train_recipes.h"
 
@@ -59,8 +60,9 @@ void add_train(CLI::App& ktg) {
     auto* sub = ktg.add_subcommand("train", "train the nodes of a graph together");
     const auto c = std::make_shared<TrainCommand>();
     add_graph_options(c->table, c->options, *c->own);
+    add_sweep_option(c->table, c->options);
     c->table.attach(*sub);
-    sub->callback([c] { train(*c); });
+    sub->callback([c] { run_each_value("ktg", c->table, c->options, [c] { train(*c); }); });
 }
 
 void list_graphs() {

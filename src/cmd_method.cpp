@@ -6,6 +6,7 @@
 #include "base_error.h"
 #include "cmd_preset.h"
 #include "run_experiment.h"
+#include "run_sweep.h"
 #include "run_teachers.h"
 #include "train_recipes.h"
 
@@ -51,15 +52,18 @@ void add_method_command(CLI::App& app, const MethodRow& row) {
     const auto c = std::make_shared<Command>(row);
     add_networks(c->table, c->options, row.teachers);
     c->method.options->add_to(c->table);
+    add_sweep_option(c->table, c->options);
     c->table.attach(*sub);
     sub->callback([c, &row] {
-        set_untold(row.name, c->table, c->options, row.name);
-        run_experiment(
-            row.name, [c] { return c->method; }, c->table, c->options,
-            [c, &row](Options& final) {
-                settle_networks(c->table, final, row.teachers);
-                c->method.options->settle(final);
-            });
+        run_each_value(row.name, c->table, c->options, [&] {
+            set_untold(row.name, c->table, c->options, row.name);
+            run_experiment(
+                row.name, [c] { return c->method; }, c->table, c->options,
+                [c, &row](Options& final) {
+                    settle_networks(c->table, final, row.teachers);
+                    c->method.options->settle(final);
+                });
+        });
     });
 }
 

@@ -64,7 +64,7 @@ TableOption truth(bool& value, const std::string& help) {
 
 }  // namespace
 
-bool TableOption::given() const { return on_line && on_line->count() > 0; }
+bool TableOption::given() const { return is_swept || (on_line && on_line->count() > 0); }
 
 TableOption& OptionTable::bind(const std::string& flag, TableOption option) {
     option.flag = flag;

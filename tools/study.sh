@@ -3,7 +3,7 @@
 #
 #   tools/study.sh [--data DIR] [--runs DIR] [--threads N] [PART …]
 #
-# PART: alone kd reviewkd feed ktg mhgd; by default all, in this order. What is finished is skipped, what was cut off goes on; so it may be
+# PART: alone kd reviewkd feed ktg mhgd within across; by default all, in this order. What is finished is skipped, what was cut off goes on; so it may be
 # stopped and started at any time, and two of them may work on different parts once the teachers are there. Ends with the table and
 # RUNS.csv, a row a run.
 set -euo pipefail
@@ -19,7 +19,7 @@ while [[ ${1:-} == --* ]]; do
     shift 2
 done
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(alone kd reviewkd feed ktg mhgd)
+[ ${#parts[@]} -gt 0 ] || parts=(alone kd reviewkd feed ktg mhgd within across)
 
 # One recipe for all: the KD benchmark's training (docs/papers.md §7), 240 epochs scaled to 30. Students see the first 100 images of each
 # class, the teachers of the resnets all 500.
@@ -28,14 +28,13 @@ recipe=(--data "$data" --dataset cifar100 --epochs 30 --lr-steps 18,22,26 --batc
 fifth=("${recipe[@]}" --per-class 100)
 mkdir -p "$runs"
 
-# train RUN COMMAND…: trains RUN unless it is finished.
+# train RUN COMMAND…: trains RUN, goes on with it, or leaves it, if it is finished.
 train() {
-    local run=$runs/$1 resume=()
+    local run=$runs/$1
     shift
     if [ -e "$run/result.csv" ] || [ -e "$run/search.csv" ]; then return; fi
-    if [ -e "$run/config.csv" ]; then resume=(--resume); fi
     echo "$(date +%H:%M:%S) $run"
-    "$here/distill" "$@" --run "$run" "${resume[@]+"${resume[@]}"}" >> "$runs/log.txt"
+    "$here/distill" "$@" --run "$run" --auto-resume >> "$runs/log.txt"
 }
 teacher() { train "teacher$1" train --net resnet20 "${recipe[@]}" --seed "$1"; }
 file() { echo "$runs/$1/student.safetensors"; }
@@ -66,7 +65,20 @@ for part in "${parts[@]}"; do
                 train "wrn-kd/s$s" kd "${fifth[@]}" "${with[@]}" --seed $s
                 train "wrn-mhgd/s$s" mhgd "${fifth[@]}" "${with[@]}" --mha-epochs 10 --seed $s
             done ;;
-        *) echo "study.sh: unknown part '$part'; there are: alone kd reviewkd feed ktg mhgd" >&2; exit 2 ;;
+        within)  # the benchmark's losses and DKD, with their own weights
+            teacher 0
+            with=(--student resnet8 --teacher resnet20 --teacher-weights "$(file teacher0)")
+            for s in 0 1 2 3 4; do
+                for method in at sp cc vid rkd pkt nst fitnet crd dkd; do train "$method/s$s" $method "${fifth[@]}" "${with[@]}" --seed $s; done
+            done ;;
+        across)  # a student of another family, at its families' lower rate
+            teacher 0
+            with=(--student MobileNetV2 --teacher resnet20 --teacher-weights "$(file teacher0)" --lr 0.01)
+            for s in 0 1 2; do
+                train "mobile-alone/s$s" train --net MobileNetV2 "${fifth[@]}" --lr 0.01 --seed $s
+                for method in kd fitnet at crd dkd reviewkd; do train "mobile-$method/s$s" $method "${fifth[@]}" "${with[@]}" --seed $s; done
+            done ;;
+        *) echo "study.sh: unknown part '$part'; there are: alone kd reviewkd feed ktg mhgd within across" >&2; exit 2 ;;
     esac
 done
 "$here/distill" report "$runs" --html "$runs.html"

@@ -1,0 +1,72 @@
+// The picture of a sweep: accuracy over an option's values.
+#include <algorithm>
+#include <sstream>
+
+#include "base_error.h"
+#include "base_stats.h"
+#include "base_svg.h"
+#include "base_texts.h"
+#include "run_sweep.h"
+
+namespace distill {
+namespace {
+
+const char* const style = R"(
+.ktg .faint { stroke: var(--g-rule); stroke-opacity: .6; fill: none; } .ktg .axis { stroke: var(--g-soft); fill: none; }
+.ktg .curve { stroke: var(--g-through); stroke-width: 2.4; fill: none; stroke-linejoin: round; }
+.ktg .whisker { stroke: var(--g-through); stroke-width: 1.4; fill: none; }
+.ktg .mean { fill: var(--g-through); stroke: var(--g-page); stroke-width: 1.5; } .ktg .seed { fill: var(--g-through); fill-opacity: .35; }
+)";
+
+constexpr double height = 380, left = 62, top = 24, bottom = 320, step = 96;
+
+Axis accuracy_axis(const std::vector<SweptValue>& values) {
+    double low = 100, high = 0;
+    for (const SweptValue& v : values) {
+        const Spread s = spread(v.last);
+        low = std::min({low, s.mean - s.deviation, *std::min_element(v.last.begin(), v.last.end())});
+        high = std::max({high, s.mean + s.deviation, *std::max_element(v.last.begin(), v.last.end())});
+    }
+    const double widen = std::max(0.05 * (high - low), (1 - (high - low)) / 2);  // the axis does not magnify nothing
+    return round_axis(low - widen, high + widen, 6, bottom, top);
+}
+
+std::string line(const char* classes, Point a, Point b) {
+    return text("<path class=\"", classes, "\" d=\"M", svg_at(a), " L", svg_at(b), "\"/>");
+}
+
+std::string dot(const char* classes, Point p, double radius) {
+    return text("<circle class=\"", classes, "\" cx=\"", svg_px(p.x), "\" cy=\"", svg_px(p.y), "\" r=\"", svg_px(radius), "\"/>");
+}
+
+}  // namespace
+
+std::string sweep_svg(const std::string& option, const std::vector<SweptValue>& values) {
+    const Axis y = accuracy_axis(values);
+    const double right = left + step * static_cast<double>(values.size());
+    std::ostringstream svg;
+    svg << open_picture(right + 24, height, "test accuracy over " + option, style);
+    for (const double tick : y.ticks())
+        svg << line("faint", {left, y.at(tick)}, {right, y.at(tick)})
+            << svg_words({left - 8, y.at(tick) + 4}, "small end", fixed(tick, y.digits()) + " %");
+    svg << line("axis", {left, bottom}, {right, bottom}) << svg_words({(left + right) / 2, bottom + 44}, "mid", "--" + option) << '\n';
+    std::string curve, marks;
+    for (size_t i = 0; i < values.size(); ++i) {
+        const Spread s = spread(values[i].last);
+        const Point mean{left + step * (static_cast<double>(i) + 0.5), y.at(s.mean)};
+        svg << svg_words({mean.x, bottom + 20}, "small mid", values[i].value);
+        curve += (curve.empty() ? "M" : " L") + svg_at(mean);
+        if (s.n > 1) {
+            const double reach = mean.y - y.at(s.mean + s.deviation);
+            for (const double end : {-reach, reach})
+                svg << line("whisker", mean, mean + Point{0, end}) << line("whisker", mean + Point{-6, end}, mean + Point{6, end});
+            for (const double last : values[i].last) svg << dot("seed", {mean.x + 12, y.at(last)}, 2.6);
+        }
+        marks += text("<g><title>", escaped(option + " " + values[i].value + ": " + mean_and_deviation(s)), "</title>",
+                      dot("mean", mean, 5), "</g>", svg_words(mean + Point{-10, -9}, "figure end", fixed(s.mean)), '\n');
+    }
+    svg << "<path class=\"curve\" d=\"" << curve << "\"/>\n" << marks << "</svg>\n";
+    return svg.str();
+}
+
+}  // namespace distill

@@ -1,0 +1,91 @@
+// --sweep: a training for each value of an option, as one by hand would be, their table and picture.
+#include "base_csv.h"
+#include "base_files.h"
+#include "command.h"
+#include "complaints.h"
+#include "data_synth.h"
+#include "run_sweep.h"
+#include "train_run_folder.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
+
+namespace {
+
+struct Workplace : TempFolder {
+    Workplace() {
+        synthesize(path() / "data", {"s", 3, 16, 48, 24});
+        REQUIRE(run(*this, "train --net resnet8 --run t" + small).code == 0);
+    }
+    const std::string small = " --dataset s --epochs 1 --batch 16 --threads 1 --quiet ";
+    const std::string kd = "kd --teacher resnet8 --teacher-weights t/student.safetensors --student resnet8 " + small;
+};
+
+}  // namespace
+
+TEST_CASE("sweep: each value is the training that it is by hand; table, picture, and going on") {
+    const Workplace folder;
+    const Ended end = run(folder, folder.kd + "--runs 2 --sweep temperature=1,4.5 --run k");
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    const CsvTable table = read_csv(folder / "k/temperature.csv");
+    CHECK(table.columns == std::vector<std::string>{"temperature", "n", "last", "last_std", "best", "best_std"});
+    REQUIRE(table.rows.size() == 2);
+    CHECK(table.cell(1, "temperature") == "4.5");
+    CHECK(table.cell(1, "n") == "2");
+    CHECK(read_file(folder / "k/temperature.svg").find("--temperature") != std::string::npos);
+
+    REQUIRE(run(folder, folder.kd + "--temperature 4.5 --seed 1 --run hand").code == 0);
+    CHECK(read_file(folder / "k/temperature4.5/s1/student.safetensors") == read_file(folder / "hand/student.safetensors"));
+    CHECK(value_of(read_config(folder / "k/temperature4.5/s1/config.csv"), "info.by_hand") ==
+          value_of(read_config(folder / "hand/config.csv"), "info.by_hand"));
+    CHECK(value_of(read_config(folder / "k/temperature1/s0/config.csv"), "temperature") == "1");
+
+    const std::string before = read_file(folder / "k/temperature.csv");
+    fs::remove_all(folder / "k/temperature1/s1");
+    fs::remove(folder / "k/temperature.csv");
+    check_rejected(folder, folder.kd + "--runs 2 --sweep temperature=1,4.5 --run k", {"k: this run folder exists", "--resume"});
+    const Ended again = run(folder, folder.kd + "--runs 2 --sweep temperature=1,4.5 --run k --auto-resume");
+    CHECK(again.code == 0);
+    CHECK(says(again.out, {"temperature1/s0: finished before", "temperature4.5/s1: finished before"}));
+    CHECK(read_file(folder / "k/temperature.csv") == before);
+}
+
+TEST_CASE("sweep: of a method's own options, of networks, of values with commas") {
+    const Workplace folder;
+    REQUIRE(run(folder, "ft --teacher resnet8 --teacher-weights t/student.safetensors --student resnet8 --paraphraser-epochs 1 " +
+                            folder.small + "--sweep paraphraser-rate=0.5,1 --run ft")
+                .code == 0);
+    CHECK(value_of(read_config(folder / "ft/paraphraser-rate1/config.csv"), "paraphraser-rate") == "1");
+    REQUIRE(run(folder, "train" + folder.small + "--sweep student=resnet8,resnet14 --run nets").code == 0);
+    CHECK(read_csv(folder / "nets/studentresnet14/result.csv").cell(0, "student") == "resnet14");
+    REQUIRE(run(folder, "train --net resnet8 --dataset s --epochs 3 --max-steps 2 --batch 16 --quiet --sweep lr-steps=1,2;2 --run steps")
+                .code == 0);
+    CHECK(value_of(read_config(folder / "steps/lr-steps1,2/config.csv"), "lr-steps") == "1,2");
+    CHECK(read_csv(folder / "steps/lr-steps.csv").cell(0, "lr-steps") == "1,2");
+}
+
+TEST_CASE("sweep: what cannot be swept over is said before anything is trained") {
+    const Workplace folder;
+    const auto refused = [&](const std::string& sweep, const std::vector<std::string>& says) {
+        check_rejected(folder, folder.kd + "--run x --sweep " + sweep, says);
+    };
+    refused("temperature", {"--sweep temperature: expected OPTION=VALUE"});
+    refused("heads=1,2", {"--heads is no option of this subcommand"});
+    refused("temperature=4", {"two values or more"});
+    refused("temperature=4,4", {"a value twice"});
+    refused("temperature=4,hot", {"--sweep temperature=4,hot: option 'temperature': found 'hot'", "expected a number above 0"});
+    refused("seed=1,2", {"--runs"});
+    refused("run=a,b", {"--run says nothing of what is trained"});
+    refused("temperature=1,2 --save f.safetensors", {"--save f.safetensors", "2 trainings"});
+}
+
+TEST_CASE("sweep: the picture has every value, one seed or several") {
+    const std::string svg = sweep_svg("beta", {{"1", {50}, {51}}, {"<2>", {52, 54}, {55, 55}}});
+    CHECK(says(svg, {"--beta", "&lt;2&gt;", "53.00", "50.00"}));
+    CHECK(svg.find("nan") == std::string::npos);
+}
+
+TEST_SUITE_END();
