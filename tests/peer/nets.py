@@ -6,6 +6,8 @@ defines: build, ABF, ReviewKD, hcl, kd_loss, kl_loss, resize
 """
 import math
 import re
+import sys
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -134,8 +136,25 @@ class WideResNet(nn.Module):
         return self.fc(features["f4"].flatten(1)), features
 
 
+class OfTheBenchmark(nn.Module):
+    """vgg8, MobileNetV2, ShuffleV1, ResNet50, ... as the fixtures' script has them."""
+
+    def __init__(self, name, classes):
+        super().__init__()
+        sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "golden"))
+        import make_benchmark_nets_fixtures as benchmark
+        benchmark.CLASSES = classes
+        self.net = benchmark.build(name)
+
+    def forward(self, x):
+        logits, *features = self.net(x)
+        return logits, features
+
+
 def build(name, classes):
-    """A network by its public name: resnet20, resnet8x4, resnet32a, wrn-16-2 ..."""
+    """A network by its public name: resnet20, resnet8x4, resnet32a, wrn-16-2, vgg8, MobileNetV2, ShuffleV1, ResNet50 ..."""
+    if re.fullmatch(r"vgg(8|11|13|16|19)|MobileNetV2|ShuffleV[12]|ResNet(10|18|34|50)", name):
+        return OfTheBenchmark(name, classes)
     if m := re.fullmatch(r"resnet(8|14|20|32|44|56|110)", name):
         return ResNet(int(m[1]), (16, 16, 32, 64), classes)
     if m := re.fullmatch(r"resnet(8|32)x4", name):
@@ -145,7 +164,7 @@ def build(name, classes):
     if (m := re.fullmatch(r"wrn-(\d+)-(\d+)", name)) and int(m[1]) >= 10 and int(m[1]) % 6 == 4:
         return WideResNet(int(m[1]), int(m[2]), classes)
     raise SystemExit(f"unknown network {name}: expected resnet8/14/20/32/44/56/110, resnet8x4, resnet32x4, resnet8a, resnet32a, "
-                     "resnet110a or wrn-<6n+4>-<width>")
+                     "resnet110a, wrn-<6n+4>-<width>, vgg8 to vgg19, MobileNetV2, ShuffleV1, ShuffleV2, ResNet10 to ResNet50")
 
 
 # ---------------------------------------------------------------------------------------------- losses
