@@ -1,5 +1,5 @@
 // ktg_graph_run.h: trainings of graphs as folders that are prepared in one process and trained in another.
-// defines: add_graph_options, prepare_graph_run, SharedLaboratories, GraphRunner
+// defines: add_graph_options, prepare_graph_run, SharedSessions, GraphRunner
 #pragma once
 #include <filesystem>
 #include <map>
@@ -21,31 +21,31 @@ void add_graph_options(OptionTable& table, Options& options, KtgOptions& own);
 /// where it is there already; InputError if it holds another graph.
 void prepare_graph_run(const fs::path& folder, const Graph& graph, const Options& options, const KtgOptions& own, const Config& facts);
 
-/// Laboratories that several threads' runners share: the data set is read once and lies in the device's memory once.
-class SharedLaboratories {
+/// Sessions that several threads' runners share: the data set is read once and lies in the device's memory once.
+class SharedSessions {
   public:
-    static std::string key(const Options& options);  ///< what a laboratory depends on
+    static std::string key(const Options& options);  ///< what a session depends on
     /// The one with this key; opened if nobody has it open.
-    std::shared_ptr<const Laboratory> find(const std::string& key, const Options& options);
+    std::shared_ptr<const Session> find(const std::string& key, const Options& options);
 
   private:
     std::mutex mutex_;
-    std::map<std::string, std::weak_ptr<const Laboratory>> open_;
+    std::map<std::string, std::weak_ptr<const Session>> open_;
 };
 
 /// Trains prepared folders one after the other, in one thread. The device and the data stay open between runs that share them.
 class GraphRunner {
   public:
-    explicit GraphRunner(SharedLaboratories& laboratories) : laboratories_(laboratories) {}
+    explicit GraphRunner(SharedSessions& sessions) : sessions_(sessions) {}
     /// From its checkpoint if it has one, to its end or to where `goes_on` stops it.
     void train(const fs::path& folder, const AfterEpoch& goes_on);
 
   private:
     void open(const Options& options);
-    SharedLaboratories& laboratories_;
+    SharedSessions& sessions_;
     std::string key_;
-    std::shared_ptr<const Laboratory> shared_;
-    std::optional<Laboratory> own_;  ///< beside `shared_`
+    std::shared_ptr<const Session> shared_;
+    std::optional<Session> own_;  ///< beside `shared_`
 };
 
 }  // namespace distill

@@ -45,9 +45,9 @@ void take_options_of(const RunFolder& folder, const std::string& method_name, Op
 void take_seeds_of(const std::filesystem::path& base, OptionTable& table, const std::string& within = "");
 /// What config.csv says of every run beside its options: by which program, on what, with which and how many images; and what its start
 /// weights and batches are drawn from: the key's version, the role and the generation.
-Config run_facts(const Laboratory& lab);
+Config run_facts(const Session& session);
 Config with_start(Config facts, const Options& options);
-Config run_facts(const Laboratory& lab, const Options& options);  ///< all of it
+Config run_facts(const Session& session, const Options& options);  ///< all of it
 /// --side-by-side, resolved: one small network does not fill a GPU; a CPU's threads serve one training after another best.
 int side_by_side(const Options& options, const Backend& backend);
 /// Of the images and labels that a run trains and tests on.

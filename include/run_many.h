@@ -24,11 +24,11 @@ struct PlannedRun {
 /// `side_by_side` above 1 so many threads each take the next run until none is left, and each run ends with the same bytes as it does
 /// alone. Throws what a run alone throws. Of several, a run that fails leaves the others at work: what went wrong is thrown at the end.
 /// After a signal all stop at a checkpoint (Interrupted).
-void train_runs(Laboratory& lab, const std::vector<PlannedRun>& runs, int side_by_side, const MethodFactory& make);
+void train_runs(Session& session, const std::vector<PlannedRun>& runs, int side_by_side, const MethodFactory& make);
 
 /// One training in its folder, to its end (its weights and result.csv are written then) or to where `goes_on` stops it (nothing is
 /// returned). `name`: of the run among several at work, else empty.
-std::optional<TrainingResult> train_in_folder(const std::string& method_name, Laboratory& lab, Loader& loader, const Options& options,
+std::optional<TrainingResult> train_in_folder(const std::string& method_name, Session& session, Loader& loader, const Options& options,
                                               const RunFolder& folder, const MethodFactory& make_method, const AfterEpoch& goes_on = {},
                                               const std::string& name = "");
 

@@ -1,5 +1,5 @@
 // run_session.h: what a training works with: a device, the data set, teachers.
-// defines: Laboratory, open_laboratory, MethodFactory, start_method, load_weights, warn_if_trained_otherwise, require_same_classes,
+// defines: Session, open_session, MethodFactory, start_method, load_weights, warn_if_trained_otherwise, require_same_classes,
 //          warn_of_normalization
 #pragma once
 #include <functional>
@@ -14,14 +14,14 @@
 namespace distill {
 
 /// One thread's. Trainings side by side each have one; they share the data set, which is only read.
-struct Laboratory {
-    Laboratory() = default;
-    Laboratory(Laboratory&&) = default;
-    Laboratory& operator=(Laboratory&&) = delete;  // it would close the device before what lies in its memory
+struct Session {
+    Session() = default;
+    Session(Session&&) = default;
+    Session& operator=(Session&&) = delete;  // it would close the device before what lies in its memory
 
     std::unique_ptr<Backend> backend;
     std::shared_ptr<const Dataset> data;
-    std::shared_ptr<const DeviceData> on_device;  ///< in memory of the laboratory that was opened first
+    std::shared_ptr<const DeviceData> on_device;  ///< in memory of the session that was opened first
     Normalization normalization;
     Teachers teachers;  ///< none for plain training
 
@@ -29,20 +29,20 @@ struct Laboratory {
     Setting setting() const;  ///< for its methods
     /// Another one on the same device, with a backend and teachers of its own, for the thread that calls this. This one must stay,
     /// and stay as it is, as long as the other is there.
-    Laboratory beside(const Options& options) const;
+    Session beside(const Options& options) const;
 };
 
 /// Opens the device, reads the data set (with --val applied) and resolves options.normalize, threads and device in place.
-Laboratory open_laboratory(Options& options);
+Session open_session(Options& options);
 
-/// Called by several threads at once, each with its own laboratory.
-using MethodFactory = std::function<std::unique_ptr<Method>(Laboratory&, const Options&)>;
+/// Called by several threads at once, each with its own session.
+using MethodFactory = std::function<std::unique_ptr<Method>(Session&, const Options&)>;
 
 /// The method with its start weights (--init, if given): a plain student; a file with the student under "student." and the helpers beside
 /// it; or the helpers alone, as a run keeps them in helpers.safetensors. A classifier of another number of classes is left out, in a line.
 /// Also what the method's preparation trains apart (a paraphraser), if the file has it; it must, where the preparation has no epochs.
 /// InputError if one of its networks is not made for the data's images.
-std::unique_ptr<Method> start_method(Laboratory& lab, const Options& options, const MethodFactory& make);
+std::unique_ptr<Method> start_method(Session& session, const Options& options, const MethodFactory& make);
 
 /// All the weights of `network`, which `parameters` have as the student, from its file. Returns the file's metadata.
 std::map<std::string, std::string> load_weights(Parameters& parameters, const std::string& path, const Network& network);

@@ -160,15 +160,15 @@ Teachers load_alone(Backend& backend, const Options& o, int classes) {
 }
 
 /// One pair, to its row.
-std::vector<std::string> reconstruct(Laboratory& lab, Loader& loader, const Options& o, const ReconstructOptions& own,
+std::vector<std::string> reconstruct(Session& session, Loader& loader, const Options& o, const ReconstructOptions& own,
                                      const RunFolder& folder, const Subject& subject, const Teacher& student, const Teacher& teacher,
                                      size_t index, bool resume) {
-    MapDecoder decoder(*lab.backend, loader, student, teacher, o, own);
-    PhaseTraining training(*lab.backend, loader, decoder.phase("decoder" + std::to_string(index)), o);
+    MapDecoder decoder(*session.backend, loader, student, teacher, o, own);
+    PhaseTraining training(*session.backend, loader, decoder.phase("decoder" + std::to_string(index)), o);
     if (resume) training.take_from(read_checkpoint(folder.checkpoint()), folder.checkpoint());
     training.run(folder, [&] {
-        save_conv_plans(*lab.backend, folder.file("conv_plans.csv"));
-        keep_machine_conv_plans(*lab.backend);
+        save_conv_plans(*session.backend, folder.file("conv_plans.csv"));
+        keep_machine_conv_plans(*session.backend);
         Checkpoint c;
         training.keep_in(c);
         c.counters["pair"] = static_cast<int64_t>(index);
@@ -205,27 +205,27 @@ void run_reconstruction(OptionTable& table, Options& o, const ReconstructOptions
     const std::vector<Subject> subjects = named_students(own.students);
     parse_lr_steps(o.lr_steps);
 
-    Laboratory lab = open_laboratory(o);
+    Session session = open_session(o);
     // All that can be wrong with the input is found here, before a folder is made.
-    const Teachers teachers = load_alone(*lab.backend, o, lab.data->classes);
+    const Teachers teachers = load_alone(*session.backend, o, session.data->classes);
     Teachers students;
-    for (const Subject& s : subjects) students.push_back(load_student(*lab.backend, o, s, lab.data->classes));
+    for (const Subject& s : subjects) students.push_back(load_student(*session.backend, o, s, session.data->classes));
     for (const Teachers* networks : std::initializer_list<const Teachers*>{&teachers, &students})
         for (const auto& network : *networks) {
-            network->network().require_images(lab.data->height, lab.data->width);
+            network->network().require_images(session.data->height, session.data->width);
             o.generation = std::max(o.generation, generation_after(network->metadata()));
         }
     o.role = "decoder";
-    Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
+    Loader loader(*session.backend, session.on_device, session.loader_options(o));
     print_configuration(method_name, kept_options(table));
     std::printf("%s", scaled.c_str());
     note_late_milestones(o);
     Config config{{"method", method_name}};
     for (auto& row : kept_options(table)) config.push_back(row);
-    for (auto& fact : run_facts(lab, o)) config.push_back(std::move(fact));
+    for (auto& fact : run_facts(session, o)) config.push_back(std::move(fact));
     const auto add_checksums = [&](const char* what, const Teachers& networks) {
         for (size_t i = 0; i < networks.size(); ++i) {
-            warn_if_trained_otherwise(networks[i]->file(), networks[i]->metadata(), o, *lab.data);
+            warn_if_trained_otherwise(networks[i]->file(), networks[i]->metadata(), o, *session.data);
             config.emplace_back(text("info.", what, i, "_sha256"), sha256_of_file(networks[i]->file()));
         }
     };
@@ -236,8 +236,8 @@ void run_reconstruction(OptionTable& table, Options& o, const ReconstructOptions
     folder.lock();
     if (known) require_same_input(folder, config);
     catch_interruption();
-    recall_machine_conv_plans(*lab.backend);
-    load_conv_plans(*lab.backend, folder.file("conv_plans.csv"));
+    recall_machine_conv_plans(*session.backend);
+    load_conv_plans(*session.backend, folder.file("conv_plans.csv"));
     const fs::path file = folder.file("reconstruct.csv");
     const size_t done = fs::exists(file) ? read_csv(file, ReadCsv::whole_lines).rows.size() : 0;
     CsvWriter rows = folder.table("reconstruct.csv", columns, done > 0, done);
@@ -248,7 +248,7 @@ void run_reconstruction(OptionTable& table, Options& o, const ReconstructOptions
         if (!o.quiet)
             std::printf("%s (%s) -> %s, pair %zu of %zu\n", subjects[s].method.c_str(), subjects[s].file.c_str(),
                         teachers[t]->file().c_str(), pair + 1, students.size() * teachers.size());
-        rows.row(reconstruct(lab, loader, o, own, folder, subjects[s], *students[s], *teachers[t], pair, begun && pair == done));
+        rows.row(reconstruct(session, loader, o, own, folder, subjects[s], *students[s], *teachers[t], pair, begun && pair == done));
         rows.sync();
     }
     print_rows(read_csv(file));

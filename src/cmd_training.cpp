@@ -54,17 +54,18 @@ void add_eval(CLI::App& app) {
         if (options.student.empty()) options.student = own_word(read_weights(options.init).metadata, "network");
         if (options.student.empty())
             input_error("--net: no network named, and ", options.init, " does not say which it is; there are: ", network_names());
-        Laboratory lab = open_laboratory(options);
-        Supervised subject(lab.setting(), options);
-        warn_if_trained_otherwise(options.init, load_weights(subject.parameters(), options.init, subject.student()), options, *lab.data);
+        Session session = open_session(options);
+        Supervised subject(session.setting(), options);
+        warn_if_trained_otherwise(options.init, load_weights(subject.parameters(), options.init, subject.student()), options,
+                                  *session.data);
         warn_of_normalization(options.normalize);
-        LoaderOptions batches = lab.loader_options(options);
+        LoaderOptions batches = session.loader_options(options);
         batches.trains = false;
-        const Loader loader(*lab.backend, lab.on_device, batches);
-        const Dataset& data = *lab.data;
+        const Loader loader(*session.backend, session.on_device, batches);
+        const Dataset& data = *session.data;
         Answers answers(data.classes);
         size_t image = 0;
-        const Evaluation e = evaluate(*lab.backend, loader, subject.student(), Mode::evaluate, [&](const Tensor& logits) {
+        const Evaluation e = evaluate(*session.backend, loader, subject.student(), Mode::evaluate, [&](const Tensor& logits) {
             const std::vector<float> all = logits.to_host();
             for (size_t at = 0; at < all.size(); at += static_cast<size_t>(data.classes)) answers.add(&all[at], data.test.labels[image++]);
         });

@@ -61,7 +61,7 @@ void prepare_graph_run(const fs::path& path, const Graph& graph, const Options& 
                     "start anew in another folder");
 }
 
-std::string SharedLaboratories::key(const Options& options) {
+std::string SharedSessions::key(const Options& options) {
     Options o = options;
     KtgOptions own;
     OptionTable table;
@@ -72,21 +72,21 @@ std::string SharedLaboratories::key(const Options& options) {
     return all;
 }
 
-std::shared_ptr<const Laboratory> SharedLaboratories::find(const std::string& key, const Options& options) {
+std::shared_ptr<const Session> SharedSessions::find(const std::string& key, const Options& options) {
     const std::lock_guard<std::mutex> guard(mutex_);
-    std::weak_ptr<const Laboratory>& place = open_[key];
-    std::shared_ptr<const Laboratory> found = place.lock();
+    std::weak_ptr<const Session>& place = open_[key];
+    std::shared_ptr<const Session> found = place.lock();
     Options own = options;
-    if (!found) place = found = std::make_shared<const Laboratory>(open_laboratory(own));
+    if (!found) place = found = std::make_shared<const Session>(open_session(own));
     return found;
 }
 
 void GraphRunner::open(const Options& options) {
-    const std::string key = SharedLaboratories::key(options);
+    const std::string key = SharedSessions::key(options);
     if (own_ && key == key_) return;
     own_.reset();
     shared_.reset();  // if nobody else has it, its memory is the next one's
-    shared_ = laboratories_.find(key, options);
+    shared_ = sessions_.find(key, options);
     own_.emplace(shared_->beside(options));
     key_ = key;
 }
@@ -106,7 +106,7 @@ void GraphRunner::train(const fs::path& path, const AfterEpoch& goes_on) {
     options.resume = options.quiet = true;
     open(options);
     Loader loader(*own_->backend, own_->on_device, own_->loader_options(options));
-    const auto make = [&](Laboratory& lab, const Options& o) { return training.own.make(lab.setting(), o); };
+    const auto make = [&](Session& session, const Options& o) { return training.own.make(session.setting(), o); };
     train_in_folder(method_name, *own_, loader, options, folder, make, goes_on);
 }
 

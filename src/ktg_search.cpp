@@ -105,18 +105,18 @@ void GraphSearch::require_fitting_data() {
     const int64_t asked = o_.validation;
     o_.device = s_.devices == "cpu" || s_.devices == "auto" ? s_.devices : (parse_devices(s_.devices), "cuda");
     o_.validation = 0;
-    std::optional<Laboratory> lab(open_laboratory(o_));
-    facts_ = run_facts(*lab);
+    std::optional<Session> session(open_session(o_));
+    facts_ = run_facts(*session);
     if (s_.transfer.empty() && s_.score == "validation") {
         constexpr int64_t authors_part = 5;  // 10,000 of CIFAR's 50,000
-        o_.validation = asked > 0 ? asked : std::max<int64_t>(1, lab->data->train.records / authors_part);
-        lab.reset();
-        lab.emplace(open_laboratory(o_));
+        o_.validation = asked > 0 ? asked : std::max<int64_t>(1, session->data->train.records / authors_part);
+        session.reset();
+        session.emplace(open_session(o_));
     }
     for (const Trains what : {Trains::graph, Trains::alone}) {
-        LoaderOptions batches = lab->loader_options(training(what, 0));
+        LoaderOptions batches = session->loader_options(training(what, 0));
         if (what == Trains::alone) batches.batch_option = "--alone-batch";
-        Loader(*lab->backend, lab->on_device, batches);
+        Loader(*session->backend, session->on_device, batches);
     }
 }
 

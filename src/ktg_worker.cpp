@@ -40,8 +40,8 @@ class Reports {
 /// Trains one run at a time.
 class Slot {
   public:
-    Slot(int number, Reports& reports, std::atomic<int>& busy, SharedLaboratories& laboratories)
-        : number_(number), reports_(reports), busy_(busy), runner_(laboratories) {}
+    Slot(int number, Reports& reports, std::atomic<int>& busy, SharedSessions& sessions)
+        : number_(number), reports_(reports), busy_(busy), runner_(sessions) {}
     void hear(const std::string& words) {
         const std::lock_guard<std::mutex> guard(mutex_);
         heard_.push_back(words);
@@ -113,10 +113,10 @@ void run_worker(int count) {
     catch_interruption();
     Reports reports;
     std::atomic<int> busy = 0;
-    SharedLaboratories laboratories;
+    SharedSessions sessions;
     std::deque<Slot> slots;
     std::vector<std::thread> threads;
-    for (int i = 0; i < count; ++i) slots.emplace_back(i, reports, busy, laboratories);
+    for (int i = 0; i < count; ++i) slots.emplace_back(i, reports, busy, sessions);
     for (Slot& slot : slots) threads.emplace_back([&slot] { slot.work(); });
     reports.say("ready");
     for (std::string line; std::getline(std::cin, line) && line != "end";) {

@@ -48,12 +48,12 @@ std::string default_run(const std::string& method, const Options& o) {
 }
 
 /// Tests each of the method's pre-trained networks once. Returns what config.csv says of them.
-Config measure_pretrained(Laboratory& lab, const Loader& loader, const Options& o, const Method& method) {
+Config measure_pretrained(Session& session, const Loader& loader, const Options& o, const Method& method) {
     Config facts;
     for (const PretrainedNetwork& p : method.pretrained()) {
-        require_same_classes(p.file.string(), p.metadata, o, *lab.data);
-        warn_if_trained_otherwise(p.file.string(), p.metadata, o, *lab.data);
-        const Evaluation e = evaluate(*lab.backend, loader, p.network);
+        require_same_classes(p.file.string(), p.metadata, o, *session.data);
+        warn_if_trained_otherwise(p.file.string(), p.metadata, o, *session.data);
+        const Evaluation e = evaluate(*session.backend, loader, p.network);
         std::printf("%s %s, pre-trained: test accuracy %.2f %%, loss %.4f\n", p.name.c_str(), p.network.name().c_str(), e.accuracy, e.loss);
         facts.emplace_back("info." + p.name + "_sha256", sha256_of_file(p.file));
         facts.emplace_back("info." + p.name + "_accuracy", number(e.accuracy));
@@ -63,21 +63,21 @@ Config measure_pretrained(Laboratory& lab, const Loader& loader, const Options& 
 }
 
 /// Of the last map.
-std::string extents(const Network& network, const Laboratory& lab) {
-    const Shape map = network.stage_shape(network.stages().size() - 1, {1, lab.data->height, lab.data->width, 3});
+std::string extents(const Network& network, const Session& session) {
+    const Shape map = network.stage_shape(network.stages().size() - 1, {1, session.data->height, session.data->width, 3});
     return text(map.h, "x", map.w, "x", map.c);
 }
 
 /// Tests each teacher once. Of several, config.csv says what their last maps are, and the student's.
-Config measure_teachers(Laboratory& lab, const Loader& loader, const Options& o, const Network& student) {
+Config measure_teachers(Session& session, const Loader& loader, const Options& o, const Network& student) {
     Config facts;
     const bool numbered = !o.teachers.empty();
-    for (size_t i = 0; i < lab.teachers.size(); ++i) {
-        const Teacher& teacher = *lab.teachers[i];
+    for (size_t i = 0; i < session.teachers.size(); ++i) {
+        const Teacher& teacher = *session.teachers[i];
         const std::string name = numbered ? "teacher" + std::to_string(i) : "teacher";
-        require_same_classes(teacher.file(), teacher.metadata(), o, *lab.data);
-        warn_if_trained_otherwise(teacher.file(), teacher.metadata(), o, *lab.data);
-        const Evaluation e = evaluate(*lab.backend, loader, teacher.network());
+        require_same_classes(teacher.file(), teacher.metadata(), o, *session.data);
+        warn_if_trained_otherwise(teacher.file(), teacher.metadata(), o, *session.data);
+        const Evaluation e = evaluate(*session.backend, loader, teacher.network());
         std::printf("%s %s: test accuracy %.2f %%, loss %.4f (%lld images)\n", name.c_str(), teacher.network().name().c_str(), e.accuracy,
                     e.loss, static_cast<long long>(loader.test_records()));
         std::fflush(stdout);
@@ -86,20 +86,20 @@ Config measure_teachers(Laboratory& lab, const Loader& loader, const Options& o,
                         number(o.teacher_min), " %; train it longer or lower the minimum");
         facts.emplace_back("info." + name + "_sha256", sha256_of_file(teacher.file()));
         facts.emplace_back("info." + name + "_accuracy", number(e.accuracy));
-        if (numbered) facts.emplace_back("info." + name + "_map", extents(teacher.network(), lab));
+        if (numbered) facts.emplace_back("info." + name + "_map", extents(teacher.network(), session));
     }
-    if (numbered) facts.emplace_back("info.student_map", extents(student, lab));
+    if (numbered) facts.emplace_back("info.student_map", extents(student, session));
     return facts;
 }
 
 /// Both, on images that none of them can have been trained on: what --val holds out of the training part is new to the student alone.
-Config measure_trained(Laboratory& lab, const Loader& loader, const Options& o, const Method& method) {
+Config measure_trained(Session& session, const Loader& loader, const Options& o, const Method& method) {
     std::optional<Loader> test_part;
-    if (o.validation > 0 && !(lab.teachers.empty() && method.pretrained().empty()))
-        test_part.emplace(*lab.backend, load_dataset(o.data, o.dataset), lab.loader_options(o));
+    if (o.validation > 0 && !(session.teachers.empty() && method.pretrained().empty()))
+        test_part.emplace(*session.backend, load_dataset(o.data, o.dataset), session.loader_options(o));
     const Loader& unseen = test_part ? *test_part : loader;
-    Config facts = measure_teachers(lab, unseen, o, method.student());
-    for (auto& fact : measure_pretrained(lab, unseen, o, method)) facts.push_back(std::move(fact));
+    Config facts = measure_teachers(session, unseen, o, method.student());
+    for (auto& fact : measure_pretrained(session, unseen, o, method)) facts.push_back(std::move(fact));
     return facts;
 }
 
@@ -183,15 +183,15 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
     folder.require_start_key();
 }
 
-Config run_facts(const Laboratory& lab) {
+Config run_facts(const Session& session) {
     return {{"info.commit", commit()},
-            {"info.machine", lab.backend->description()},
-            {"info.data_sha256", checksum(*lab.data)},
-            {"info.train_images", std::to_string(lab.data->train.records)},
-            {"info.test_images", std::to_string(lab.data->test.records)}};
+            {"info.machine", session.backend->description()},
+            {"info.data_sha256", checksum(*session.data)},
+            {"info.train_images", std::to_string(session.data->train.records)},
+            {"info.test_images", std::to_string(session.data->test.records)}};
 }
 
-Config run_facts(const Laboratory& lab, const Options& o) { return with_start(run_facts(lab), o); }
+Config run_facts(const Session& session, const Options& o) { return with_start(run_facts(session), o); }
 
 Config with_start(Config facts, const Options& o) {
     facts.emplace_back("info.start_key", std::to_string(start_key_version));
@@ -258,8 +258,8 @@ void settle_resume(Options& o, const fs::path& folder) {
 void run_experiment(const std::string& command, const Chooser& chosen, OptionTable& table, Options& o, const Settle& settle,
                     const Config& further) {
     const auto method = [&] { return std::string(chosen().row->name); };
-    const MethodFactory make_method = [&](Laboratory& lab, const Options& options) {
-        return chosen().options->make(lab.setting(), options);
+    const MethodFactory make_method = [&](Session& session, const Options& options) {
+        return chosen().options->make(session.setting(), options);
     };
     const fs::path base = o.run.empty() ? default_run(method(), o) : o.run;
     if (o.auto_resume) settle_resume(o, base);  // without, each run's own folder counts
@@ -291,24 +291,24 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
     parse_lr_steps(o.lr_steps);
     settle(o);
 
-    Laboratory lab = open_laboratory(o);
+    Session session = open_session(o);
     if (chosen().row->teachers != Teaching::none) {
-        lab.teachers = load_teachers(*lab.backend, o, lab.data->classes);
+        session.teachers = load_teachers(*session.backend, o, session.data->classes);
         o.role = "student";
-        for (const auto& teacher : lab.teachers) o.generation = std::max(o.generation, generation_after(teacher->metadata()));
+        for (const auto& teacher : session.teachers) o.generation = std::max(o.generation, generation_after(teacher->metadata()));
     }
     if (!o.init.empty()) {
         const std::map<std::string, std::string> metadata = read_weights(o.init).metadata;
-        warn_if_trained_otherwise(o.init, metadata, o, *lab.data);
+        warn_if_trained_otherwise(o.init, metadata, o, *session.data);
         o.generation = std::max(o.generation, generation_after(metadata));
     }
-    const Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
-    std::unique_ptr<Method> first = start_method(lab, o, make_method);
+    const Loader loader(*session.backend, session.on_device, session.loader_options(o));
+    std::unique_ptr<Method> first = start_method(session, o, make_method);
     print_configuration(command, kept_options(table));
     std::printf("%s", scaled.c_str());
     note_late_milestones(o);
-    Config facts = run_facts(lab, o);
-    for (auto& fact : measure_trained(lab, loader, o, *first)) facts.push_back(std::move(fact));
+    Config facts = run_facts(session, o);
+    for (auto& fact : measure_trained(session, loader, o, *first)) facts.push_back(std::move(fact));
     if (!o.init.empty()) facts.emplace_back("info.init_sha256", sha256_of_file(o.init));
     for (const auto& [name, file] : chosen().options->files()) facts.emplace_back("info." + name + "_sha256", sha256_of_file(file));
     facts.emplace_back("info.by_hand", by_hand);
@@ -327,7 +327,7 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
             planned.back().options.epochs = epochs_of(RunFolder::reopen(folder_of(i)));
     }
     if (!interruption()) catch_interruption();  // a signal since the experiment before this one, of a chain, still counts
-    train_runs(lab, planned, side_by_side(o, *lab.backend), make_method);
+    train_runs(session, planned, side_by_side(o, *session.backend), make_method);
 }
 
 }  // namespace distill

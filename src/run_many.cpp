@@ -71,7 +71,7 @@ void require_same_start(const RunFolder& folder, const Config& config) {
 }
 
 /// `name`: of the run among several at work, else empty.
-void train_run(Laboratory& lab, const PlannedRun& run, const std::string& name, const MethodFactory& make) {
+void train_run(Session& session, const PlannedRun& run, const std::string& name, const MethodFactory& make) {
     const Options& o = run.options;
     const bool known = o.resume && fs::exists(run.folder);  // else create() refuses a folder that appeared meanwhile
     if (known && RunFolder::reopen(run.folder).finished() && epochs_of(RunFolder::reopen(run.folder)) >= o.epochs) {
@@ -83,8 +83,8 @@ void train_run(Laboratory& lab, const PlannedRun& run, const std::string& name, 
     if (known) require_same_input(folder, run.config), require_same_start(folder, run.config);
     if (known && epochs_of(folder) < o.epochs) extend(folder, o);
 
-    Loader loader(*lab.backend, lab.on_device, lab.loader_options(o));
-    const TrainingResult r = *train_in_folder(run.method, lab, loader, o, folder, make, {}, name);
+    Loader loader(*session.backend, session.on_device, session.loader_options(o));
+    const TrainingResult r = *train_in_folder(run.method, session, loader, o, folder, make, {}, name);
     std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", run.folder.c_str(), r.last, r.best, r.best_epoch,
                 duration(r.seconds).c_str());
     std::fflush(stdout);
@@ -139,17 +139,17 @@ void require_same_input(const RunFolder& folder, const Config& config) {
                             "…); restore it, or start anew in another folder");
 }
 
-std::optional<TrainingResult> train_in_folder(const std::string& method_name, Laboratory& lab, Loader& loader, const Options& o,
+std::optional<TrainingResult> train_in_folder(const std::string& method_name, Session& session, Loader& loader, const Options& o,
                                               const RunFolder& folder, const MethodFactory& make, const AfterEpoch& goes_on,
                                               const std::string& name) {
-    const std::unique_ptr<Method> method = start_method(lab, o, make);
+    const std::unique_ptr<Method> method = start_method(session, o, make);
     bool stopped = false;
-    const TrainingResult r = Trainer(*lab.backend, loader, *method, o, folder, name).run([&](int epochs, double accuracy) {
+    const TrainingResult r = Trainer(*session.backend, loader, *method, o, folder, name).run([&](int epochs, double accuracy) {
         return !(stopped = goes_on && !goes_on(epochs, accuracy));
     });
     if (stopped) return std::nullopt;
     const auto save = [&](const fs::path& path, const std::string& prefix, const Network& network, double accuracy) {
-        save_network(path, method->parameters(), prefix, network, method_name, o, class_names_text(lab.data->class_names), accuracy);
+        save_network(path, method->parameters(), prefix, network, method_name, o, class_names_text(session.data->class_names), accuracy);
     };
     save(folder.file("student.safetensors"), student_prefix, method->student(), r.last);
     const std::vector<OtherNetwork> others = method->others();
@@ -163,17 +163,17 @@ std::optional<TrainingResult> train_in_folder(const std::string& method_name, La
     return r;
 }
 
-void train_runs(Laboratory& lab, const std::vector<PlannedRun>& runs, int side_by_side, const MethodFactory& make) {
+void train_runs(Session& session, const std::vector<PlannedRun>& runs, int side_by_side, const MethodFactory& make) {
     const size_t workers = std::min(runs.size(), static_cast<size_t>(side_by_side));
     if (workers <= 1) {
-        for (const PlannedRun& run : runs) train_run(lab, run, "", make);
+        for (const PlannedRun& run : runs) train_run(session, run, "", make);
         return;
     }
     std::atomic<size_t> next{0};
     Complaints complaints;
     const auto work = [&] {
         try {
-            Laboratory own = lab.beside(runs.front().options);
+            Session own = session.beside(runs.front().options);
             while (!interruption()) {
                 const size_t i = next++;
                 if (i >= runs.size()) break;
@@ -185,7 +185,7 @@ void train_runs(Laboratory& lab, const std::vector<PlannedRun>& runs, int side_b
                 }
             }
         } catch (...) {
-            complaints.add("a laboratory beside the others");  // the runs it would have taken fall to the others
+            complaints.add("a session beside the others");  // the runs it would have taken fall to the others
         }
     };
     std::vector<std::thread> threads;

@@ -71,7 +71,7 @@ void set_start_weights(Parameters& parameters, WeightFile file, const std::strin
 
 }  // namespace
 
-LoaderOptions Laboratory::loader_options(const Options& o) const {
+LoaderOptions Session::loader_options(const Options& o) const {
     LoaderOptions l;
     l.batch = o.batch;
     l.shuffle = o.shuffle;
@@ -83,39 +83,39 @@ LoaderOptions Laboratory::loader_options(const Options& o) const {
     return l;
 }
 
-Setting Laboratory::setting() const {
+Setting Session::setting() const {
     return {*backend, {1, data->height, data->width, 3}, data->classes, data->train.records, pointers(teachers), &data->train.labels};
 }
 
-Laboratory Laboratory::beside(const Options& o) const {
-    Laboratory lab;
-    lab.backend = make_backend(o.device, device_options(o));  // also this thread's number of OpenMP threads
-    lab.data = data;
-    lab.on_device = on_device;
-    lab.normalization = normalization;
-    if (!teachers.empty()) lab.teachers = load_teachers(*lab.backend, o, data->classes);
-    return lab;
+Session Session::beside(const Options& o) const {
+    Session session;
+    session.backend = make_backend(o.device, device_options(o));  // also this thread's number of OpenMP threads
+    session.data = data;
+    session.on_device = on_device;
+    session.normalization = normalization;
+    if (!teachers.empty()) session.teachers = load_teachers(*session.backend, o, data->classes);
+    return session;
 }
 
-Laboratory open_laboratory(Options& o) {
-    Laboratory lab;
-    lab.backend = make_backend(o.device, device_options(o));
-    o.device = lab.backend->device() == Device::cpu ? "cpu" : "cuda";
+Session open_session(Options& o) {
+    Session session;
+    session.backend = make_backend(o.device, device_options(o));
+    o.device = session.backend->device() == Device::cpu ? "cpu" : "cuda";
     o.threads = omp_get_max_threads();
     auto data = std::make_shared<Dataset>(load_dataset(o.data, o.dataset));
-    lab.normalization = resolve_normalization(o.normalize, *data, o.normalize_auto);
-    o.normalize = to_string(lab.normalization);
+    session.normalization = resolve_normalization(o.normalize, *data, o.normalize_auto);
+    o.normalize = to_string(session.normalization);
     constexpr uint64_t split_seed = 0;  // the same split for every seed of a run, so that validation accuracies compare
     if (o.per_class > 0) keep_per_class(*data, o.per_class);
     if (o.validation > 0) hold_out_validation(*data, o.validation, split_seed);
-    lab.on_device = std::make_shared<DeviceData>(*lab.backend, *data);
-    lab.data = std::move(data);
-    return lab;
+    session.on_device = std::make_shared<DeviceData>(*session.backend, *data);
+    session.data = std::move(data);
+    return session;
 }
 
-std::unique_ptr<Method> start_method(Laboratory& lab, const Options& o, const MethodFactory& make) {
-    std::unique_ptr<Method> method = make(lab, o);
-    const auto require_fit = [&](const Network& network) { network.require_images(lab.data->height, lab.data->width); };
+std::unique_ptr<Method> start_method(Session& session, const Options& o, const MethodFactory& make) {
+    std::unique_ptr<Method> method = make(session, o);
+    const auto require_fit = [&](const Network& network) { network.require_images(session.data->height, session.data->width); };
     require_fit(method->student());
     for (const OtherNetwork& other : method->others()) require_fit(*other.network);
     if (o.init.empty()) return method;

@@ -49,9 +49,9 @@ void train_teachers(const OptionTable& table, const Options& asked) {
     Options& o = t.options;
     require_student(o);
     parse_lr_steps(o.lr_steps);
-    Laboratory lab = open_laboratory(o);
-    Loader(*lab.backend, lab.on_device, lab.loader_options(o));  // says what is wrong with the batch before there is a folder
-    const Config facts = run_facts(lab, o);
+    Session session = open_session(o);
+    Loader(*session.backend, session.on_device, session.loader_options(o));  // says what is wrong with the batch before there is a folder
+    const Config facts = run_facts(session, o);
     std::vector<PlannedRun> planned;
     int left = 0;
     for (int seed = 0; seed < o.runs; ++seed) {
@@ -70,8 +70,8 @@ void train_teachers(const OptionTable& table, const Options& asked) {
     print_configuration("train", kept_options(t.table));
     if (!interruption()) catch_interruption();
     try {
-        train_runs(lab, planned, side_by_side(o, *lab.backend),
-                   [](Laboratory& own, const Options& settled) { return std::make_unique<Supervised>(own.setting(), settled); });
+        train_runs(session, planned, side_by_side(o, *session.backend),
+                   [](Session& own, const Options& settled) { return std::make_unique<Supervised>(own.setting(), settled); });
     } catch (const Interrupted&) {
         throw Interrupted(text("interrupted in the training of the teachers in ", o.run, "; go on with the same command"));
     }

@@ -172,12 +172,12 @@ TEST_CASE("methods: each option says of what kind it is, and readers of config.c
         CHECK_MESSAGE(role_of(name) == Role::substance, name);
     for (const char* name : {"resume", "quiet", "runs", "side-by-side", "run"}) CHECK_MESSAGE(role_of(name) == Role::driver, name);
     Options o;
-    const std::string key = SharedLaboratories::key(o);
+    const std::string key = SharedSessions::key(o);
     for (const char* name :
          {"data=", "dataset=", "per-class=", "val=", "normalize=", "device=", "threads=", "precision=", "deterministic=", "winograd="})
         CHECK(key.find(name) != std::string::npos);
     o.lr = 0.5;
-    CHECK(SharedLaboratories::key(o) == key);
+    CHECK(SharedSessions::key(o) == key);
     OptionTable table;
     double real = 0;
     int whole = 0;
@@ -339,10 +339,10 @@ TEST_CASE("methods: two trainings side by side leave the files that they leave o
         o.device = "cpu";
         o.threads = 1;
         o.epochs = 1;
-        Laboratory lab = open_laboratory(o);
+        Session session = open_session(o);
         if (row->teachers == Teaching::several) o.teachers = trained().of(1) + "," + trained().of(2), o.teacher = network + "+" + network;
-        if (row->teachers != Teaching::none) lab.teachers = load_teachers(*lab.backend, o, classes);
-        const MethodFactory make = [&](Laboratory& own, const Options& options) { return t.method.options->make(own.setting(), options); };
+        if (row->teachers != Teaching::none) session.teachers = load_teachers(*session.backend, o, classes);
+        const MethodFactory make = [&](Session& own, const Options& options) { return t.method.options->make(own.setting(), options); };
         const auto train = [&](const std::string& way, int at_a_time) {
             std::vector<PlannedRun> runs;
             for (const uint64_t seed : {3, 4}) {
@@ -350,7 +350,7 @@ TEST_CASE("methods: two trainings side by side leave the files that they leave o
                 runs.push_back({folder.path() / name / way / std::to_string(seed), name, o, {{"seed", std::to_string(seed)}}});
             }
             fs::create_directories(folder.path() / name / way);
-            train_runs(lab, runs, at_a_time, make);
+            train_runs(session, runs, at_a_time, make);
         };
         train("after", 1);
         train("beside", 2);
