@@ -94,7 +94,7 @@ fetch_data() {
 
 # Each row is a command line that starts its run, goes on with it, or leaves it; all of a step may run at once.
 paper() {
-    local jobs=1 rows=() more=() step last
+    local jobs=1 rows=() more=() step last failed=0
     while [ $# -gt 0 ]; do
         case $1 in
             --jobs) jobs=${2:?--jobs needs a number}; shift 2 ;;
@@ -111,11 +111,16 @@ paper() {
     last=$(./distill paper rows "${rows[@]}" | awk -F, 'NR > 1 && $1 > last { last = $1 } END { print last + 0 }')
     for ((step = 1; step <= last; step++)); do
         say "step $step of $last"
-        ./distill paper rows "${rows[@]}" --step "$step" --commands | xargs -d '\n' -n 1 -P "$jobs" bash -c 'echo "$0"; eval "$0" || exit 255'
+        # A row that fails does not keep the others from running; an interruption (3, or a signal) does.
+        ./distill paper rows "${rows[@]}" --step "$step" --commands | xargs -d '\n' -n 1 -P "$jobs" bash -c '
+            echo "$0"; eval "$0" && exit 0; code=$?
+            if [ $code -eq 3 ] || [ $code -gt 127 ]; then exit 255; fi; exit 1' || failed=$?
+        if [ "$failed" -gt 123 ]; then echo "interrupted; go on with the same command" >&2; exit 3; fi
     done
     say "report"
     ./distill report runs/paper --csv runs/paper.csv --html runs/paper.html
     echo "the page: runs/paper.html"
+    if [ "$failed" -ne 0 ]; then echo "some rows failed: their complaints are above" >&2; exit 1; fi
 }
 
 case ${1:-} in

@@ -1,5 +1,5 @@
 // ktg_search.h: the search for the best graph, start to end: pre-trained networks, trials, the best trained again beside known methods.
-// defines: authors_trials, SearchOptions, search_space_of, run_ktg_search, run_ktg_transfer
+// defines: authors_trials, SearchOptions, search_space_of, default_search_run, run_ktg_search, run_ktg_transfer
 #pragma once
 #include <string>
 
@@ -25,6 +25,9 @@ struct SearchOptions {
 
 /// InputError for an unknown network or a number of nodes that is none.
 SearchSpace search_space_of(const SearchOptions& options);
+
+/// Where a search, or a transfer, keeps its files unless --run says.
+std::string default_search_run(const SearchOptions& options);
 
 /// `ktg search`. In the folder of training.run:
 ///

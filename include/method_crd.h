@@ -12,8 +12,9 @@
 
 namespace distill {
 
-struct CrdOptions final : MethodOptions {
-    double gamma = 1, alpha = 0, temperature = 4, beta = 0.8, nce_t = 0.07, memory_momentum = 0.5;
+struct CrdOptions final : FeatureOptions {
+    CrdOptions() : FeatureOptions(0.8) {}
+    double nce_t = 0.07, memory_momentum = 0.5;
     int64_t negatives = 16384;
     void add_to(OptionTable& table) override;
     std::unique_ptr<Method> make(const Setting&, const Options&) const override;

@@ -88,7 +88,8 @@ Var resize_nearest(const Var& x, int64_t h, int64_t w);     ///< y[i,j] = x[⌊i
 Var subsample(const Var& x, int stride);                    ///< every stride-th row and column from 0
 
 // ---- op_linear.cpp: in float ----------------------------------------------------------------------------------------------------------
-Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);  ///< matrices (rows,1,1,columns)
+/// Matrices (rows,1,1,columns). `exact`: in float whatever --precision says, as losses are.
+Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false, bool exact = false);
 /// The flow of the solution procedure (FSP, docs/papers.md §6.6): topᵀ·bottom/(H·W) of each sample; (N,H,W,A), (N,H,W,B) → (N,1,A,B).
 Var flow_matrix(const Var& top, const Var& bottom);
 Var linear(const Var& x, const Var& w, const Var& bias = {});  ///< x (N,1,1,I), w (O,1,1,I), bias (1,1,1,O) → (N,1,1,O)

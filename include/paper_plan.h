@@ -12,6 +12,7 @@ namespace distill {
 /// What only the program knows of a row's subcommand.
 struct TrainedBy {
     bool preset = true;         ///< it takes --preset; else the line names data set and options
+    bool once = false;          ///< its seeds are its own: one line, whatever is asked for
     std::string further = "";   ///< behind the line
     std::string obstacle = "";  ///< why the row cannot be run; empty if it can
 };

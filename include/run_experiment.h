@@ -22,8 +22,8 @@ using Settle = std::function<void(Options&)>;
 /// InputError unless the student is a network; `option` is where it is named.
 void require_student(Options& options, const char* option = "--student");
 
-/// --auto-resume is --resume where `folder` holds a run that has begun, in any depth. InputError for a folder that is there without either.
-void settle_resume(Options& options, const std::filesystem::path& folder);
+/// --auto-resume is --resume where a run has begun in `folder` or in a folder there whose path from it fits one of `within` ("s[0-9]*"). InputError for a folder that is there without either.
+void settle_resume(Options& options, const std::filesystem::path& folder, const std::vector<std::string>& within = {});
 
 /// Trains `options.runs` seeds, options.side_by_side at a time. Prints the resolved configuration first, measures the teachers, if the
 /// method has some (InputError below --teacher-min), keeps each run's folder, and with --resume goes on where a run stopped and skips a

@@ -57,7 +57,6 @@ class TrainingLoop {
     EpochMeans means(Table& table) const;
     void next_epoch();  ///< the time from here on is the next epoch's
     [[noreturn]] void fail_not_finite(int64_t step, const std::string& what) const;
-    void require_finite_weights() const;
     void forget_recordings() { replay_ = {}; }  ///< and the memory that they hold
 
     int epoch() const { return epoch_; }
@@ -78,6 +77,7 @@ class TrainingLoop {
   private:
     void queue_step(int64_t images);
     void require_finite(const float* row, int64_t step) const;
+    void require_finite_weights(const std::vector<float>& values, const std::vector<float>& buffers) const;
     void show(Progress& progress, int64_t images) const;
     bool out_of_steps() const { return options_.max_steps > 0 && steps_ >= options_.max_steps; }
     std::string entry(const char* name) const { return (plan_.name.empty() ? "" : plan_.name + ".") + name; }

@@ -292,11 +292,11 @@ class TorchFile {
 
     std::string_view storage_bytes(const std::string& name, const Storage& storage) {
         const auto found = storages_.find(storage.key);
-        const std::string key = quoted_name(std::string(storage.key));
-        if (found == storages_.end()) bad("tensor ", quoted_name(name), ": its storage ", key, " is not in the file", remedy);
+        const auto key = [&] { return quoted_name(std::string(storage.key)); };
+        if (found == storages_.end()) bad("tensor ", quoted_name(name), ": its storage ", key(), " is not in the file", remedy);
         size_t expected = 0;
         if (__builtin_mul_overflow(storage.elements, storage.element_bytes(), &expected) || found->second.data.size() != expected)
-            bad("tensor ", quoted_name(name), ": its storage ", key, " has ", found->second.data.size(), " bytes, expected ",
+            bad("tensor ", quoted_name(name), ": its storage ", key(), " has ", found->second.data.size(), " bytes, expected ",
                 storage.elements, " numbers of ", storage.element_bytes(), remedy);
         check_crc(name_, found->second);
         found->second.crc = 0;  // once

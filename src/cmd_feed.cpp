@@ -94,7 +94,7 @@ void run_chains(Command& c) {
     set_untold("feed sequential", c.table, o, method_name);
     if (o.run.empty()) o.run = "runs/" + c.series.by + "-sequential-" + o.dataset + (o.student.empty() ? "" : "-" + o.student);
     const fs::path base = o.run;
-    settle_resume(o, base);
+    settle_resume(o, base, {"stage[0-9]*", "s[0-9]*/stage[0-9]*"});
     if (o.resume) take_seeds_of(base, c.table, "stage1");
     const bool many = o.runs > 1 || (o.resume && !fs::exists(base / "stage1") && fs::exists(base / ("s" + std::to_string(o.seed))));
     const auto folder_of = [&](uint64_t seed) { return many ? base / ("s" + std::to_string(seed)) : base; };

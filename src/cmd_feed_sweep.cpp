@@ -84,7 +84,7 @@ void run_sweep(OptionTable& table, Options& o, const FeedSeries& series, const s
     if (!o.preset.empty()) input_error("--preset ", o.preset, ": a row has one number of teachers; use it with: distill feed parallel");
     if (!o.save.empty()) input_error("--save ", o.save, ": is one file for all runs of a sweep; each keeps its own student.safetensors");
     const fs::path base = o.run.empty() ? "runs/feed-sweep-" + o.dataset + "-" + o.student : o.run;
-    settle_resume(o, base);
+    settle_resume(o, base, {"n[0-9]*", "n[0-9]*/s[0-9]*"});
     if (o.resume) take_options_of_sweep(base, table, o);
     scale_with_epochs(table, o);
     require_student(o);

@@ -61,12 +61,15 @@ void add_search(CLI::App& ktg) {
     t.attach(*sub);
     sub->callback([c] {
         Options& training = c->options.training;
+        const bool transfers = !c->options.transfer.empty();
+        if (training.run.empty()) training.run = default_search_run(c->options);
+        if (training.auto_resume) settle_resume(training, training.run);
+        go_on_with_transfer(c->options);
         if (training.auto_resume && fs::exists(fs::path(training.run) / "search.csv")) {
+            take_options_of(RunFolder::reopen(training.run), transfers ? "ktg-transfer" : "ktg-search", c->table);
             std::printf("%s: finished before, skipped\n", training.run.c_str());
             return;
         }
-        if (training.auto_resume) settle_resume(training, training.run);
-        go_on_with_transfer(c->options);
         if (c->options.transfer.empty()) return run_ktg_search(c->options, c->table);
         for (const char* name : {"nodes", "target", "models", "sampler", "trials", "score", "val", "best"})
             if (c->table.given(name)) input_error("--", name, ": has no meaning with --transfer, which trains one given graph");

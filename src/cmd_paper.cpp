@@ -18,7 +18,7 @@ namespace {
 
 struct Asked {
     std::vector<std::string> what;
-    std::string runs = "runs/paper", data, device, paper;
+    std::string runs = "runs/paper", data, device;
     std::vector<std::string> further;
     int seeds = 1, step = 0;
     bool commands = false, hours = false;
@@ -47,15 +47,20 @@ std::string unknown_network(const PaperRow& row) {
 
 TrainedBy trained_by(const CLI::App& app, const Asked& asked, const PaperRow& row) {
     const CLI::App* sub = find_subcommand(app, row.command);
-    if (!sub) return {true, "", "this program has no method '" + row.method_name() + "'"};
-    const auto has = [&](const std::string& option) { return sub->get_option_no_throw("--" + option) != nullptr; };
     TrainedBy by;
+    if (!sub) {
+        by.obstacle = "this program has no method '" + row.method_name() + "'";
+        return by;
+    }
+    const auto has = [&](const std::string& option) { return sub->get_option_no_throw("--" + option) != nullptr; };
     by.preset = has("preset");
     by.obstacle = unknown_network(row);
     for (const auto& [name, value] : row.options)
         if (!has(name) && !(name == "recipe" && by.preset)) by.obstacle = text("distill ", row.command, " has no option --", name);
     if (!asked.data.empty()) by.further += " --data " + shell_word(asked.data);
-    if (!asked.device.empty()) by.further += (has("device") ? " --device " : " --devices ") + shell_word(asked.device);
+    if (!asked.device.empty() && has("device")) by.further += " --device " + shell_word(asked.device);
+    if (!asked.device.empty() && !has("device")) by.further += std::string(" --devices ") + (asked.device == "cpu" ? "cpu" : "auto");
+    if (has("retrain-seeds")) by.once = true, by.further += " --retrain-seeds " + std::to_string(asked.seeds);
     for (const std::string& word : asked.further) by.further += ' ' + shell_word(word);
     return by;
 }
@@ -97,21 +102,22 @@ void add_paper_commands(CLI::App& app, const std::string& program) {
     CLI::App* sub = paper->add_subcommand("rows", "rows of data/paper, with a command line a run, each after what it needs");
     const auto asked = std::make_shared<Asked>();
     sub->add_option("WHAT", asked->what, "rows' ids, or files of data/paper: reviewkd, ktg, ktg-search, feed, mhgd; by default all");
-    sub->add_option("--seeds", asked->seeds, "runs of a row; of a teacher as many as others need")->check(CLI::Range(1, 1000));
+    sub->add_option("--seeds", asked->seeds, "runs of a row; of a teacher as many as others need; of a search the runs of what it found")
+        ->check(CLI::Range(1, 1000));
     sub->add_option("--runs", asked->runs, "folder of the runs")->capture_default_str();
     sub->add_flag("--commands", asked->commands, "the command lines alone, for GNU parallel, xargs, a batch queue");
     sub->add_option("--step", asked->step, "only these: step 1 needs nothing, step 2 what step 1 has made, …")->check(CLI::Range(1, 100));
     sub->add_flag("--hours", asked->hours, "instead: how long they take on this machine, from a few steps measured now");
     sub->add_option("--data", asked->data, "put into every line");
-    sub->add_option("--device", asked->device, "put into every line; --hours measures there");
+    sub->add_option("--device", asked->device, "put into every line; --hours measures there")
+        ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
     sub->add_option("--with", asked->further, "words behind every line: --with=--precision --with=bf16")->allow_extra_args(false);
-    sub->add_option("--paper", asked->paper, "another folder of rows than data/paper");
     sub->footer(
         "Each line starts its run, goes on with it, or leaves it, if it is finished: it may be given again.\n"
         "All lines of a step may run at once:\n"
         "  for step in 1 2 3; do distill paper rows mhgd --commands --step $step | parallel -j2; done");
     sub->callback([asked, &app, program] {
-        const std::vector<PaperRow> rows = load_paper(paper_folder(asked->paper));
+        const std::vector<PaperRow> rows = load_paper(paper_folder());
         PlanOptions options;
         options.program = program;
         options.runs = asked->runs;

@@ -297,8 +297,11 @@ SearchSpace search_space_of(const SearchOptions& s) {
     return space;
 }
 
+std::string default_search_run(const SearchOptions& s) {
+    return (s.transfer.empty() ? "runs/ktg-search-" : "runs/ktg-transfer-") + s.training.dataset;
+}
+
 void run_ktg_search(SearchOptions& s, OptionTable& table) {
-    if (s.training.run.empty()) s.training.run = "runs/ktg-search-" + s.training.dataset;
     interruptible(s.training.run, [&] {
         GraphSearch search("ktg-search", s, table);
         search.search(search_space_of(s));
@@ -306,7 +309,6 @@ void run_ktg_search(SearchOptions& s, OptionTable& table) {
 }
 
 void run_ktg_transfer(SearchOptions& s, OptionTable& table) {
-    if (s.training.run.empty()) s.training.run = "runs/ktg-transfer-" + s.training.dataset;
     const Graph graph = read_graph(find_graph(s.transfer));
     require_sound(graph, s.transfer);
     interruptible(s.training.run, [&] {

@@ -13,7 +13,7 @@ constexpr int64_t width = 128;
 }  // namespace
 
 Crd::Crd(const Setting& s, const Options& o, const CrdOptions& own)
-    : FeatureDistillation(s, o, {own.gamma, own.alpha, own.temperature, true, own.beta}, {"loss_crd"}, Keep::last),
+    : FeatureDistillation(s, o, own.weights, {"loss_crd"}, Keep::last),
       nce_t_(static_cast<float>(own.nce_t)),
       momentum_(static_cast<float>(own.memory_momentum)),
       embed_s_(parameters_, "embed_s", *student_, width),
@@ -40,10 +40,7 @@ std::vector<Var> Crd::losses(const Batch& batch, const Output& s, const Answers&
 }
 
 void CrdOptions::add_to(OptionTable& t) {
-    t.add("--gamma", gamma, {0}, "weight of the cross-entropy");
-    t.add("--alpha", alpha, {0}, "weight of T^2*KL(teacher || student) of the logits (0: without)");
-    t.add("--temperature", temperature, {0, Range().high, true}, "T of both softmaxes");
-    t.add("--beta", beta, {0}, "weight of the contrast");
+    FeatureOptions::add_to(t);
     constexpr int64_t most = int64_t{1} << 24;
     t.add("--negatives-count", negatives, {1, most},
           "images of other classes that each image is contrasted with; with repetition where there are fewer");

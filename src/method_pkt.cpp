@@ -10,7 +10,7 @@ namespace distill {
 Var probability_loss(const Var& student, const Tensor& teacher) {
     const auto cosines = [](const Var& x) {
         const Var unit = l2_normalize(to_float(x), 1e-7f);
-        return matmul(unit, unit, false, true);
+        return matmul(unit, unit, false, true, true);
     };
     return similarity_divergence(cosines(student), cosines(Var(teacher)).value());
 }

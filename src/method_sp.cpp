@@ -9,7 +9,7 @@ namespace distill {
 Var similarity_loss(const Var& student, const Var& teacher) {
     const auto similarities = [](const Var& map) {
         const Var rows = flatten(map);
-        return l2_normalize(matmul(rows, rows, false, true));
+        return l2_normalize(matmul(rows, rows, false, true, true));
     };
     return mse(similarities(student), similarities(teacher));
 }

@@ -25,7 +25,7 @@ void products(const Tensor& a, const Tensor& b, const Tensor& c, GemmShape s) {
 
 }  // namespace
 
-Var matmul(const Var& left, const Var& right, bool transpose_a, bool transpose_b) {
+Var matmul(const Var& left, const Var& right, bool transpose_a, bool transpose_b, bool exact) {
     const Var a = to_float(left), b = to_float(right);
     require_matrix("matmul", a.shape());
     require_matrix("matmul", b.shape());
@@ -36,18 +36,22 @@ Var matmul(const Var& left, const Var& right, bool transpose_a, bool transpose_b
                 " differ ---> transpose one, or check the layer's width");
     Backend& backend = a.backend();
     Var y = result_of(Tensor(backend, {m, 1, 1, n}), a, b);
-    product(backend, {m, n, k, transpose_a, transpose_b}, a.data(), b.data(), y.data());
-    record(y, [a, b, y, m, n, k, transpose_a, transpose_b] {
+    const auto multiply = [exact](Backend& device, GemmShape shape, const float* one, const float* other, float* into) {
+        shape.exact = exact;
+        product(device, shape, one, other, into);
+    };
+    multiply(backend, {m, n, k, transpose_a, transpose_b}, a.data(), b.data(), y.data());
+    record(y, [a, b, y, m, n, k, transpose_a, transpose_b, multiply] {
         const Tensor dy = take_gradient(y);
         Backend& device = a.backend();
         {  // y = A·B: dA = dy·Bᵀ, stored transposed where a is
             const GradTarget da(a);
-            if (da.wanted() && !transpose_a) product(device, {m, k, n, false, !transpose_b}, dy.data(), b.data(), da.data());
-            if (da.wanted() && transpose_a) product(device, {k, m, n, transpose_b, true}, b.data(), dy.data(), da.data());
+            if (da.wanted() && !transpose_a) multiply(device, {m, k, n, false, !transpose_b}, dy.data(), b.data(), da.data());
+            if (da.wanted() && transpose_a) multiply(device, {k, m, n, transpose_b, true}, b.data(), dy.data(), da.data());
         }
         const GradTarget db(b);  // dB = Aᵀ·dy
-        if (db.wanted() && !transpose_b) product(device, {k, n, m, !transpose_a, false}, a.data(), dy.data(), db.data());
-        if (db.wanted() && transpose_b) product(device, {n, k, m, true, transpose_a}, dy.data(), a.data(), db.data());
+        if (db.wanted() && !transpose_b) multiply(device, {k, n, m, !transpose_a, false}, a.data(), dy.data(), db.data());
+        if (db.wanted() && transpose_b) multiply(device, {n, k, m, true, transpose_a}, dy.data(), a.data(), db.data());
     });
     return y;
 }

@@ -23,7 +23,8 @@ std::optional<Reference> reference_in(const std::string& value, const std::strin
     const size_t begin = value.find('{');
     if (begin == std::string::npos) return std::nullopt;
     const size_t end = value.find('}', begin);
-    if (end == std::string::npos) input_error(where, ": found '", value, "', expected {ID} or {ID:COUNT}");
+    if (end == std::string::npos || value.find('{', begin + 1) != std::string::npos)
+        input_error(where, ": found '", value, "', expected {ID} or {ID:COUNT}, once");
     const std::vector<std::string> parts = split(value.substr(begin + 1, end - begin - 1), ':');
     const int64_t count = parts.size() == 2 ? parsed_whole(parts[1]).value_or(0) : parts.size();
     if (parts.empty() || parts.size() > 2 || count < 1 || count > 64)
@@ -89,7 +90,7 @@ class Plan {
         Planned& p = place->second;
         const std::string where = "data/paper, row " + row.id;
         if (!fresh && p.step == 0 && p.reason.empty()) input_error(where, ": needs itself, over other rows");
-        p.seeds = std::max(p.seeds, row.method == "teacher" ? 1 : seeds);
+        p.seeds = std::max(p.seeds, row.method == "teacher" || (!row.command.empty() && options_.trained_by(row).once) ? 1 : seeds);
         const PaperRow& first = *first_of_training_.at(training_of(row));
         if (&first != &row) {
             p.reason = "the same training as " + first.id;

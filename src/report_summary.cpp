@@ -5,8 +5,10 @@
 #include <set>
 #include <tuple>
 
+#include "base_csv.h"
 #include "base_error.h"
 #include "base_texts.h"
+#include "method_table.h"
 #include "report_likeness.h"
 #include "search_space.h"
 
@@ -92,6 +94,26 @@ std::pair<int, int> official_images(const std::string& dataset) {
     return dataset == "tiny-imagenet" ? std::pair(100000, 10000) : std::pair(0, 0);
 }
 
+/// Equal as texts, or as lists of the same numbers.
+bool same_value(const std::string& a, const std::string& b) {
+    const std::vector<std::string> ours = split(a, ','), theirs = split(b, ',');
+    return a == b ||
+           std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(), [](const std::string& one, const std::string& other) {
+               const auto x = parsed_number(one), y = parsed_number(other);
+               return x && y && static_cast<float>(*x) == static_cast<float>(*y);
+           });
+}
+
+/// What the row says today and the run's options do not: it was trained by an older row of this id. Empty if there is none.
+std::string other_row(const PaperRow& row, const Run& run) {
+    for (const auto& [option, value] : row.options) {
+        const bool compared = option != "recipe" && value.find('{') == std::string::npos && role_of(option) == Role::substance;
+        if (const std::string trained = value_of(run.config, option); compared && !same_value(trained, value))
+            return "trained with " + option + " " + (trained.empty() ? "–" : trained) + ", the row has " + value + " now";
+    }
+    return "";
+}
+
 /// Why a run of the row's experiment was not trained as the paper's was; empty if it was.
 std::string other_recipe(const PaperRow& row, const Run& run) {
     const bool has_preset = row.method != "ktg-search";  // which graph a search found is not on file
@@ -99,6 +121,7 @@ std::string other_recipe(const PaperRow& row, const Run& run) {
     const auto by_hand = std::find_if(run.config.begin(), run.config.end(), [](const auto& o) { return o.first == "info.by_hand"; });
     if (by_hand == run.config.end()) return "what was given by hand beside the preset is not on file";
     if (!by_hand->second.empty()) return "not the paper's recipe: " + by_hand->second;
+    if (const std::string other = other_row(row, run); has_preset && !other.empty()) return other;
     const auto [train, test] = official_images(row.dataset);
     const std::string ours = value_of(run.config, "info.train_images"), tested = test_images(run);
     if (train > 0 && (ours != std::to_string(train) || tested != std::to_string(test)))

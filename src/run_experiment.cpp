@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <fnmatch.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -136,11 +137,17 @@ void require_longer(const RunFolder& folder, const OptionTable& table, const Opt
                 falls.c_str(), table.has("graph") ? "; linear gates rise to the new end" : "");
 }
 
-/// Is there a run that has begun, in any depth?
-bool holds_run(const fs::path& folder) {
-    if (!fs::is_directory(folder)) return false;
+/// Has a run begun in the folder, or in one there whose path from it fits one of the patterns?
+bool holds_run(const fs::path& folder, const std::vector<std::string>& within) {
+    if (fs::exists(folder / "config.csv")) return true;
+    if (within.empty() || !fs::is_directory(folder)) return false;
     const fs::recursive_directory_iterator all(folder, fs::directory_options::skip_permission_denied);
-    return std::any_of(begin(all), end(all), [](const fs::directory_entry& entry) { return entry.path().filename() == "config.csv"; });
+    return std::any_of(begin(all), end(all), [&](const fs::directory_entry& entry) {
+        if (entry.path().filename() != "config.csv") return false;
+        const std::string path = entry.path().parent_path().lexically_relative(folder).string();
+        return std::any_of(within.begin(), within.end(),
+                           [&](const std::string& p) { return ::fnmatch(p.c_str(), path.c_str(), FNM_PATHNAME) == 0; });
+    });
 }
 
 }  // namespace
@@ -246,9 +253,9 @@ void require_student(Options& o, const char* option) {
     network_row(o.student);  // throws for an unknown name
 }
 
-void settle_resume(Options& o, const fs::path& folder) {
+void settle_resume(Options& o, const fs::path& folder, const std::vector<std::string>& within) {
     if (o.auto_resume) {
-        o.resume = holds_run(folder);
+        o.resume = holds_run(folder, within);
         return;
     }
     if (fs::exists(folder) && !o.resume)
@@ -262,7 +269,7 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
         return chosen().options->make(session.setting(), options);
     };
     const fs::path base = o.run.empty() ? default_run(method(), o) : o.run;
-    if (o.auto_resume) settle_resume(o, base);  // without, each run's own folder counts
+    if (o.auto_resume) settle_resume(o, base, {"s[0-9]*"});  // without, each run's own folder counts
     if (o.resume) take_seeds_of(base, table);
     const bool many = o.runs > 1 || (o.resume && !fs::exists(base / "config.csv") && fs::exists(base / ("s" + std::to_string(o.seed))));
     const auto seed_of = [first = o.seed](int i) { return first + static_cast<uint64_t>(i); };
@@ -290,6 +297,7 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
     if (!o.save.empty()) require_savable(o.save);
     parse_lr_steps(o.lr_steps);
     settle(o);
+    if (o.check_only) return;
 
     Session session = open_session(o);
     if (chosen().row->teachers != Teaching::none) {

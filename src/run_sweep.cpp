@@ -19,23 +19,6 @@ struct Sweep {
     std::vector<std::string> values;
 };
 
-/// "beta=1,10,100"; "lr-steps=10,20;15,25", where the values have commas of their own.
-Sweep parse(const std::string& asked, const OptionTable& table) {
-    const std::string origin = "--sweep " + asked;
-    const size_t equals = asked.find('=');
-    if (equals == std::string::npos || equals == 0) input_error(origin, ": expected OPTION=VALUE,VALUE,…");
-    Sweep sweep{asked.substr(0, equals), {}};
-    if (!table.has(sweep.option)) input_error(origin, ": --", sweep.option, " is no option of this subcommand; --help lists them");
-    if (sweep.option == "seed") input_error(origin, ": seeds are not swept over; ask for several with --runs");
-    if (table.at(sweep.option).role == Role::driver) input_error(origin, ": --", sweep.option, " says nothing of what is trained");
-    const std::string list = asked.substr(equals + 1);
-    sweep.values = split(list, list.find(';') == std::string::npos ? ',' : ';');
-    if (sweep.values.size() < 2) input_error(origin, ": expected two values or more");
-    if (std::set<std::string>(sweep.values.begin(), sweep.values.end()).size() < sweep.values.size())
-        input_error(origin, ": found a value twice");
-    return sweep;
-}
-
 /// What can stand in a folder's name.
 std::string folder_name(std::string text) {
     std::replace_if(
@@ -43,10 +26,32 @@ std::string folder_name(std::string text) {
     return text;
 }
 
+/// "beta=1,10,100"; "lr-steps=10,20;15,25", where the values have commas of their own.
+Sweep parse(const std::string& asked, const OptionTable& table) {
+    const std::string origin = "--sweep " + asked;
+    const size_t equals = asked.find('=');
+    if (equals == std::string::npos || equals == 0) input_error(origin, ": expected OPTION=VALUE,VALUE,…");
+    Sweep sweep{asked.substr(0, equals), {}};
+    for (const TableOption& option : table.options())  // --net is the option student
+        for (const std::string& flag : split(option.flag, ','))
+            if (flag == "--" + sweep.option) sweep.option = option.name;
+    if (!table.has(sweep.option)) input_error(origin, ": --", sweep.option, " is no option of this subcommand; --help lists them");
+    if (sweep.option == "seed") input_error(origin, ": seeds are not swept over; ask for several with --runs");
+    if (table.at(sweep.option).role == Role::driver) input_error(origin, ": --", sweep.option, " says nothing of what is trained");
+    const std::string list = asked.substr(equals + 1);
+    sweep.values = split(list, list.find(';') == std::string::npos ? ',' : ';');
+    if (sweep.values.size() < 2) input_error(origin, ": expected two values or more");
+    std::set<std::string> folders;
+    for (const std::string& value : sweep.values)
+        if (!folders.insert(folder_name(value)).second) input_error(origin, ": found a value twice, or two whose folders have one name");
+    return sweep;
+}
+
 SweptValue results(const std::string& value, const fs::path& folder, const Options& o) {
     SweptValue all{value, {}, {}};
     for (int i = 0; i < o.runs; ++i) {
-        const fs::path run = o.runs > 1 ? folder / ("s" + std::to_string(o.seed + static_cast<uint64_t>(i))) : folder;
+        const fs::path seed = folder / ("s" + std::to_string(o.seed + static_cast<uint64_t>(i)));
+        const fs::path run = o.runs > 1 || fs::exists(seed) ? seed : folder;
         const CsvTable result = read_csv(run / "result.csv");
         all.last.push_back(result.cell_number(0, "last"));
         all.best.push_back(result.cell_number(0, "best"));
@@ -82,7 +87,8 @@ void run_each_value(const std::string& command, OptionTable& table, Options& o, 
         input_error("--save ", o.save, ": is one file for ", sweep.values.size(), " trainings; each keeps its own student");
     if (o.run.empty()) o.run = text("runs/", command, "-", sweep.option, "-", o.dataset);
     const fs::path base = o.run;
-    settle_resume(o, base);
+    const std::string folders = sweep.option + "*";
+    settle_resume(o, base, {folders, folders + "/s[0-9]*"});
     const auto folder_of = [&](const std::string& value) { return base / folder_name(sweep.option + value); };
     for (const std::string& value : sweep.values)
         if (o.resume) take_seeds_of(folder_of(value), table);
@@ -96,14 +102,18 @@ void run_each_value(const std::string& command, OptionTable& table, Options& o, 
         o = asked;
         table.set(sweep.option, value, "--sweep " + asked.sweep, true);
         table.at(sweep.option).otherwise = as_asked.at(sweep.option).otherwise;
+        o.sweep.clear();
+        o.run = folder_of(value).string();
+        o.resume = o.resume && fs::exists(o.run);
     };
-    for (const std::string& value : sweep.values) begin(value);  // complains before anything is trained
+    for (const std::string& value : sweep.values) {  // complains before anything is trained
+        begin(value);
+        o.check_only = true;
+        once();
+    }
     try {
         for (const std::string& value : sweep.values) {
             begin(value);
-            o.sweep.clear();
-            o.run = folder_of(value).string();
-            o.resume = fs::exists(o.run);
             std::printf("%s %s\n", sweep.option.c_str(), value.c_str());
             once();
         }

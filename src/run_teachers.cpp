@@ -15,8 +15,9 @@ namespace {
 struct TeacherTraining {
     TeacherTraining(const OptionTable& asked, const Options& o) {
         add_training_options(table, options, false);
-        for (const auto& [name, value] : asked.values())
-            if (table.has(name) && !table.at(name).is_own) table.set(name, value, "--" + name);
+        for (const TableOption& option : asked.options())  // teachers of a sweep are the same for all its values
+            if (table.has(option.name) && !table.at(option.name).is_own)
+                table.set(option.name, option.is_swept ? option.otherwise : option.get(), "--" + option.name);
         options.normalize_auto = o.normalize_auto;
         options.student = o.teacher_nets;
         options.runs = o.train_teachers;
@@ -88,6 +89,7 @@ void settle_or_train_teachers(const OptionTable& table, Options& o) {
         input_error("--train-teachers ", o.train_teachers, ": which network? Name it with --teacher-nets; there are: ", network_names());
     if (o.teacher_nets.find(',') != std::string::npos)
         input_error("--teacher-nets ", o.teacher_nets, ": --train-teachers trains teachers of one network; name one");
+    if (o.check_only) return;
     train_teachers(table, o);
     const TeacherTraining t(table, o);
     o.teachers.clear();

@@ -77,9 +77,8 @@ void TrainingLoop::require_finite(const float* row, int64_t step) const {
 }
 
 /// A loss may be finite and its update not; such weights must not replace the last good ones.
-void TrainingLoop::require_finite_weights() const {
-    if (!all_finite(host(plan_.parameters->values())) || !all_finite(host(plan_.parameters->buffers())))
-        fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
+void TrainingLoop::require_finite_weights(const std::vector<float>& values, const std::vector<float>& buffers) const {
+    if (!all_finite(values) || !all_finite(buffers)) fail_not_finite(std::max<int64_t>(0, step_ - 1), "a weight is not finite after it");
 }
 
 void TrainingLoop::fail_not_finite(int64_t step, const std::string& what) const {
@@ -140,7 +139,7 @@ EpochMeans TrainingLoop::means(Table& table) const {
         for (size_t i = 0; i < m.parts.size(); ++i) m.parts[i] += n * static_cast<double>(row[1 + i]);
         if (plan_.classifies) correct += static_cast<double>(row[columns_ - 2]);
     }
-    require_finite_weights();
+    require_finite_weights(host(plan_.parameters->values()), host(plan_.parameters->buffers()));
     m.loss /= images;
     for (double& part : m.parts) part /= images;
     m.accuracy = 100.0 * correct / images;
@@ -154,11 +153,11 @@ void TrainingLoop::next_epoch() {
 }
 
 void TrainingLoop::keep_in(Checkpoint& c) const {
-    if (!ended() || plan_.name.empty()) require_finite_weights();  // a phase's weights may be trained further by what comes after it
     const Parameters& p = *plan_.parameters;
-    c.floats[entry("values")] = host(p.values());
+    const auto& values = c.floats[entry("values")] = host(p.values());
+    const auto& buffers = c.floats[entry("buffers")] = host(p.buffers());
+    if (!ended() || plan_.name.empty()) require_finite_weights(values, buffers);  // a phase's may be trained further by what comes after it
     c.floats[entry("momenta")] = host(p.momenta());
-    c.floats[entry("buffers")] = host(p.buffers());
     c.floats[entry("table")] = host(table_);
     c.counters[entry("epoch")] = epoch_;
     c.counters[entry("step")] = step_;

@@ -119,7 +119,7 @@ bool may_change(const std::string& option) {
 bool is_checksum(const std::string& key) { return key.size() > 7 && key.compare(key.size() - 7, 7, "_sha256") == 0; }
 
 RunFolder RunFolder::create(const fs::path& path, const Config& config) {
-    if (fs::exists(path))
+    if (fs::exists(path) && !(fs::is_directory(path) && fs::is_empty(path)))
         input_error(path.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
     std::error_code ignored;
     Config all = config;

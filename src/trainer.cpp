@@ -47,6 +47,14 @@ TrainingPlan plan_of(Method& method, const Options& options) {
     return plan;
 }
 
+/// What a phase kept was called otherwise before there could be several.
+Checkpoint with_todays_names(Checkpoint c) {
+    if (auto losses = c.floats.extract("preparation.losses")) losses.key() = "preparation.table", c.floats.insert(std::move(losses));
+    if (auto steps = c.counters.extract("preparation.steps_made"))
+        steps.key() = "preparation.global_step", c.counters.insert(std::move(steps));
+    return c;
+}
+
 }  // namespace
 
 Trainer::Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder, std::string name)
@@ -195,7 +203,7 @@ void Trainer::write_checkpoint() const {
 
 void Trainer::resume() {
     const fs::path path = folder_.checkpoint();
-    const Checkpoint c = read_checkpoint(path);
+    const Checkpoint c = with_todays_names(read_checkpoint(path));
     for (const auto& [option, value] : folder_.config()) {
         const auto found = c.text.find("config." + option);
         if (may_change(option)) continue;

@@ -47,7 +47,7 @@ struct Golden {
         teacher = Teacher::load(exact_cpu(), options, 100);
         for (int64_t n = 0; n < records; ++n) labels.push_back(static_cast<int32_t>(golden_hash("labels", static_cast<uint64_t>(n)) % 100));
         CrdOptions own;
-        own.alpha = 1;
+        own.weights.alpha = 1;
         method = own.make({exact_cpu(), {1, 32, 32, 3}, 100, records, {teacher.get()}, &labels}, options);
         WeightFile start = golden_weights(method->parameters(), "", "");
         start.tensors.erase("memory.z");
@@ -272,6 +272,6 @@ TEST_CASE("crd: a run does not go on with other images than it remembers" * doct
     succeed(folder, crd_line + "r");
     for (const int images : {100, 130}) {  // as many others, and more of them
         synthesize(folder / "data", {"s", 4, 16, images, 40, 9, true});
-        check_rejected(folder, "crd --resume --run r --epochs 2", {"r"});
+        check_rejected(folder, "crd --resume --run r --epochs 2", {"r: the data set is not the one"});
     }
 }

@@ -84,12 +84,13 @@ TEST_CASE("likeness: several teachers, start weights and a graph's frozen nodes 
 }
 
 TEST_CASE("likeness: a difference to the paper only by its recipe and its images, else what differs") {
-    const std::vector<PaperRow> paper = {{"p-kd", "T", "cifar100", "big", "small", "kd", "top1", 59.0, {}, "b", "kd"}};
+    const std::vector<PaperRow> paper = {{"p-kd", "T", "cifar100", "big", "small", "kd", "top1", 59.0, {}, "b", "kd", {{"lr", "0.05"}}}};
     const FinishedRun whole = FinishedRun{"kd", "big", "small", "cifar100", "p-kd"}
                                   .with("preset", "p-kd")
                                   .with("info.by_hand", "")
                                   .with("info.train_images", "50000")
-                                  .with("info.test_images", "10000");
+                                  .with("info.test_images", "10000")
+                                  .with("lr", "0.0500");
     const auto group = [&](const FinishedRun& run) {
         const TempFolder folder;
         run.write(folder / "r");
@@ -112,6 +113,9 @@ TEST_CASE("likeness: a difference to the paper only by its recipe and its images
     other = whole;
     other.options.erase(other.options.begin() + 1);
     refused(other, "what was given by hand beside the preset is not on file");
+    other = whole;
+    other.options.back().second = "0.1";
+    refused(other, "trained with lr 0.1, the row has 0.05 now");
     other = whole;
     other.options[2].second = "128";
     refused(other, "not the official images: 128 for training and 10000 for testing, not 50000 and 10000");

@@ -49,7 +49,7 @@ TEST_CASE("paper plan: what is needed comes first, as often as it is needed") {
     PlanOptions options;
     options.runs = "r";
     options.program = "./my distill";
-    options.trained_by = [](const PaperRow& row) { return TrainedBy{true, row.id == "s" ? " --device cuda" : "", ""}; };
+    options.trained_by = [](const PaperRow& row) { return TrainedBy{true, false, row.id == "s" ? " --device cuda" : "", ""}; };
     const std::string d = "'./my distill' ";
     CHECK(
         told(plan_rows(rows, {}, options)) ==
@@ -81,7 +81,9 @@ TEST_CASE("paper plan: one training once; what cannot be run says why, and with 
                                {"after", "ban", "ban", "teacher-weights={gone}"},
                                {"search", "ktg-search", "ktg search", "trials=1500"}});
     PlanOptions options;
-    options.trained_by = [](const PaperRow& row) { return TrainedBy{row.id != "search", "", row.command == "xyz" ? "no method" : ""}; };
+    options.trained_by = [](const PaperRow& row) {
+        return TrainedBy{row.id != "search", false, "", row.command == "xyz" ? "no method" : ""};
+    };
     std::map<std::string, PlannedLine> by_id;
     for (const PlannedLine& line : plan_rows(rows, {}, options)) by_id[line.row->id] = line;
     CHECK(by_id["also-t"].reason == "the same training as t");
@@ -105,11 +107,11 @@ TEST_CASE("paper plan: rows that need themselves or nothing that is there, and c
     };
     refused("teacher-weights={b}", "needs itself, over other rows");
     refused("teacher-weights={c}", "row a: needs the row c, which data/paper does not have");
-    for (const char* value : {"{b", "{}", "{b:0}", "{b:x}", "{b:2:3}", "{b:1000}"})
+    for (const char* value : {"{b", "{}", "{b:0}", "{b:x}", "{b:2:3}", "{b:1000}", "{b},{b}"})
         refused(text("teachers=", value), "expected {ID} or {ID:COUNT}");
 }
 
-TEST_CASE("paper plan: every row on file has a command line or a reason, and presets take what they say") {
+TEST_CASE("paper plan: every row on file has a command line or a reason, in an order that respects what it needs") {
     const Ended end = run(TempFolder(), "paper rows");
     REQUIRE(end.code == 0);
     const TempFolder folder;
@@ -131,6 +133,37 @@ TEST_CASE("paper plan: every row on file has a command line or a reason, and pre
     }
     CHECK(seen.size() == load_paper(paper_folder()).size());
     CHECK(last >= 2);
+}
+
+namespace {
+
+/// Each `every`-th line on file is taken by its subcommand, which then lacks the data or a teacher's weights.
+void check_lines(size_t every, const std::string& device) {
+    const TempFolder folder;
+    const Ended end = run(folder, "paper rows --commands --data none --seeds 2 --device " + device);
+    REQUIRE(end.code == 0);
+    const std::vector<std::string> lines = split(end.out, '\n');
+    REQUIRE(lines.size() > 100);
+    for (size_t i = 0; i < lines.size(); i += every) {
+        INFO(lines[i]);
+        const Ended tried = run(folder, lines[i].substr(lines[i].find(' ') + 1));
+        CHECK(tried.code == 2);
+        const bool lacks = says(tried.err, {"none"}) || tried.err.find("student.safetensors") != std::string::npos;
+        CHECK_MESSAGE(lacks, tried.err);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("paper rows: presets take what they say") { check_lines(9, "cpu"); }
+TEST_CASE("slow: paper rows: presets take what they say, all of them") { check_lines(1, "auto"); }
+
+TEST_CASE("paper rows: a search is asked for once, on whatever device") {
+    const TempFolder folder;
+    const std::string lines = run(folder, "paper rows ktg-search --commands --seeds 3 --device cuda").out;
+    CHECK(split(lines, '\n').size() == 3);  // a data set each
+    CHECK(says(lines, {"--devices auto", "--retrain-seeds 3"}));
+    check_rejected(folder, "paper rows --device gpu", {"--device"});
 }
 
 TEST_CASE("paper rows: the lines train, are left alone when given again, and go on where they were cut") {

@@ -59,12 +59,18 @@ TEST_CASE("sweep: of a method's own options, of networks, of values with commas"
                             folder.small + "--sweep paraphraser-rate=0.5,1 --run ft")
                 .code == 0);
     CHECK(value_of(read_config(folder / "ft/paraphraser-rate1/config.csv"), "paraphraser-rate") == "1");
-    REQUIRE(run(folder, "train" + folder.small + "--sweep student=resnet8,resnet14 --run nets").code == 0);
+    REQUIRE(run(folder, "train" + folder.small + "--sweep net=resnet8,resnet14 --run nets").code == 0);
     CHECK(read_csv(folder / "nets/studentresnet14/result.csv").cell(0, "student") == "resnet14");
     REQUIRE(run(folder, "train --net resnet8 --dataset s --epochs 3 --max-steps 2 --batch 16 --quiet --sweep lr-steps=1,2;2 --run steps")
                 .code == 0);
     CHECK(value_of(read_config(folder / "steps/lr-steps1,2/config.csv"), "lr-steps") == "1,2");
     CHECK(read_csv(folder / "steps/lr-steps.csv").cell(0, "lr-steps") == "1,2");
+    // Teachers that are trained first are the same for all values.
+    const Ended taught = run(folder,
+                             "ensemble --student resnet8 --train-teachers 1 --teacher-nets resnet8 --dataset s --epochs 1 --batch 16 "
+                             "--quiet --sweep lr=0.1,0.2 --run e");
+    CAPTURE(taught.err);
+    CHECK(taught.code == 0);
 }
 
 TEST_CASE("sweep: what cannot be swept over is said before anything is trained") {
@@ -77,6 +83,9 @@ TEST_CASE("sweep: what cannot be swept over is said before anything is trained")
     refused("temperature=4", {"two values or more"});
     refused("temperature=4,4", {"a value twice"});
     refused("temperature=4,hot", {"--sweep temperature=4,hot: option 'temperature': found 'hot'", "expected a number above 0"});
+    refused("student=resnet8,resnet9", {"resnet9"});
+    refused("lr-steps=1;x", {"--lr-steps: found 'x'"});
+    refused("init=a/b,a_b", {"two whose folders have one name"});
     refused("seed=1,2", {"--runs"});
     refused("run=a,b", {"--run says nothing of what is trained"});
     refused("temperature=1,2 --save f.safetensors", {"--save f.safetensors", "2 trainings"});
