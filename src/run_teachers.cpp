@@ -7,6 +7,7 @@
 #include "net_table.h"
 #include "run_experiment.h"
 #include "run_many.h"
+#include "train_recipes.h"
 
 namespace distill {
 namespace {
@@ -19,6 +20,8 @@ struct TeacherTraining {
             if (table.has(name) && !table.at(name).is_own) table.set(name, value, "--" + name);
         options.normalize_auto = o.normalize_auto;
         options.student = o.teacher_nets;
+        const Recipe& recipe = find_recipe(o.recipe);
+        if (!asked.given("lr") && o.lr == rate_of(recipe, o.student)) options.lr = rate_of(recipe, options.student);  // not the student's
         options.runs = o.train_teachers;
         options.role = "teacher";
         options.resume = true;
