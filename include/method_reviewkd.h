@@ -40,6 +40,8 @@ struct ReviewOptions final : MethodOptions {
     int kd_warmup = 20;
     std::string teacher_bn = "running";
     bool no_review = false, no_residual = false, no_abf = false, no_hcl = false;
+    std::string no_residual_by = "sum";
+    int review_from = 0, review_to = 0;  ///< teacher's and student's level, from 1, the shallowest, to the pooled vector; 0: all levels
     void add_to(OptionTable& table) override;
     void settle(Options& options) override;
     std::unique_ptr<Method> make(const Setting&, const Options&) const override;
@@ -47,24 +49,32 @@ struct ReviewOptions final : MethodOptions {
 
 /// CE + λ·min(1, epoch/warm-up)·Σ over levels of HCL. Levels go from the deepest (the pooled vector) to the shallowest (stage 1): four
 /// where networks have three stages. The student's are the stages' outputs, the teacher's their pre-activations.
-/// Ablations (docs/papers.md §5.8): no_review, no_residual (the review's parts are summed before they are compared), no_abf, no_hcl.
+/// Ablations (docs/papers.md §5.8): no_review, no_residual (the review's parts are summed before they are compared, or compared one by one:
+/// no_residual_by), no_abf, no_hcl; one teacher level to one student level alone: review_from, review_to.
 class ReviewKD final : public StudentMethod {
   public:
-    /// InputError: networks that do not pair (net_pair.h).
+    /// InputError: networks that do not pair (net_pair.h), a level that they do not have.
     ReviewKD(const Setting& setting, const Options& options, const ReviewOptions& own);
     std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_reviewkd"}; }
     void begin_epoch(int epoch) override;
     StepResult step(const Batch& batch) override;
 
   private:
-    std::vector<Var> review(const std::vector<Var>& student, const std::vector<Var>& teacher) const;
-    std::vector<Var> review_separately(const std::vector<Var>& student, const std::vector<Var>& teacher) const;
+    struct Compared {
+        Var output;    ///< of the student, as the teacher's level is
+        size_t level;  ///< of the teacher
+    };
+    std::vector<Compared> compared(const std::vector<Var>& student, const std::vector<Var>& teacher) const;
+    std::vector<Compared> review(const std::vector<Var>& student, const std::vector<Var>& teacher) const;
+    std::vector<Compared> review_separately(const std::vector<Var>& student, const std::vector<Var>& teacher) const;
 
     const Teacher& teacher_;
     Mode teacher_mode_;
     std::vector<AttentionFusion> fusions_;                ///< deepest first
     std::vector<std::vector<AttentionFusion>> separate_;  ///< --no-residual: [teacher level][student level], deepest first
-    bool residual_, hcl_;
+    bool residual_, hcl_, in_pairs_;
+    size_t from_ = 0, to_ = 0;  ///< the only pair's levels, deepest first, where fusions_ is that pair's one
+    bool only_pair_;
     double weight_;
     int warmup_;
     Tensor scheduled_weight_;  ///< λ·min(1, epoch/warm-up), one float in device memory

@@ -120,6 +120,7 @@ struct NetworkRow {
     ClassifierRule classifier;  ///< how the last layer starts; the others start as their file says
     /// What builds the network; empty where the name is none of this row's. A -tiny is asked for only where the row has such.
     NetworkMaker (*parse)(const NetworkName& name);
+    bool lower_rate = false;  ///< the benchmark's authors train it as a student at a lower learning rate (Recipe::lower_lr)
 };
 
 }  // namespace distill

@@ -1,5 +1,5 @@
-// net_name.h: a network's name taken apart.
-// defines: NetworkName, network_name, NameReader
+// net_name.h: a network's name taken apart, and other names for it.
+// defines: NetworkName, network_name, without_aliases, NameReader
 #pragma once
 #include <cstddef>
 #include <string>
@@ -12,6 +12,10 @@ struct NetworkName {
     bool tiny = false;  ///< it had one: the variant for images of 64x64 (Tiny-ImageNet)
 };
 NetworkName network_name(const std::string& whole);
+
+/// What the command line says of networks, with the name in the place of each alias: "shufflenetv1" is ShuffleV1; in lists, too
+/// ("0=mobilenetv2,1=resnet20"). All that takes a network from the command line takes it through this, so that nothing else meets an alias.
+std::string without_aliases(const std::string& said);
 
 /// Reads a name from its beginning on.
 class NameReader {

@@ -25,6 +25,8 @@ struct PaperRow {
     std::string method_name() const { return command.substr(0, command.find(' ')); }  ///< of the method table; empty without a command
     /// The network that is trained: what the options say, else the student.
     std::string trained() const;
+    /// Rows of which this is equal are one training.
+    std::string training() const;
 };
 
 /// `asked` if given, else data/paper under the current folder, else data/paper beside the executable.

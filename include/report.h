@@ -1,5 +1,5 @@
 // report.h: runs beside the papers' numbers, as data, and how all tables name them.
-// defines: Epoch, Run, Fault, Group, Report, is_trained_alone, format_points, format_hours, label
+// defines: Epoch, Run, Fault, Group, Report, is_trained_alone, counted, format_points, format_hours, label
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -52,6 +52,7 @@ struct Group {
     double hours = 0;  ///< a run's, in the mean
     std::string devices, commits;
     std::optional<PaperRow> paper;               ///< the row with the runs' id
+    bool is_the_papers = false;                  ///< the data, the networks and the recipe are that row's own
     std::optional<double> difference;            ///< ours − the paper's, where the data, the networks and the recipe are the row's own
     std::optional<double> gain_last, gain_best;  ///< over our student alone: same data, student and recipe, no teacher
     std::optional<Comparison> above_alone;       ///< is gain_last more than noise?
@@ -78,6 +79,8 @@ bool is_trained_alone(const Run& run);  ///< method `train`, no teacher; or a gr
 
 std::string format_points(const std::optional<double>& difference);  ///< "+1.20", "−0.31", "–" if there is none
 std::string format_hours(double hours);                              ///< "1:02:03", hours first
+/// "net+net+net" as "3 × net"; different ones stay as they are.
+std::string counted(const std::string& teachers);
 /// What was done to the student: "trained alone", "kd from resnet56", "feed from 3 × resnet56", "graph dml with resnet20".
 std::string label(const Run& run);
 

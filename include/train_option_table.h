@@ -68,6 +68,8 @@ class OptionTable {
     /// The reference is good until the next add(). Of a name that is there already: another field that gets the same values, as two
     /// methods of one subcommand share an option; what it may be must be the same.
     TableOption& add(const std::string& flag, std::string& value, const std::string& help);
+    /// Networks' names, one or a list; an alias becomes the name (without_aliases()).
+    TableOption& add_network(const std::string& flag, std::string& value, const std::string& help);
     TableOption& add(const std::string& flag, int& value, Range range, const std::string& help);
     TableOption& add(const std::string& flag, int64_t& value, Range range, const std::string& help);
     TableOption& add(const std::string& flag, uint64_t& value, const std::string& help);

@@ -1,6 +1,6 @@
 // train_options.h: what every training can be told, and its options on the command line.
 // defines: Options, add_training_options, add_teachers_options, add_classes_option, add_data_options, add_schedule_options,
-//          add_run_options, add_auto_resume_option, options_of, set_recipe, device_options, parse_lr_steps, resolve_normalization, to_string
+//          add_run_options, add_auto_resume_option, options_of, set_recipe, set_rate, device_options, parse_lr_steps, resolve_normalization, to_string
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -64,9 +64,12 @@ void add_auto_resume_option(OptionTable& table, Options& options);
 /// A training by this recipe.
 Options options_of(const Recipe& recipe);
 
-/// Sets what the recipe says, unless it was given by hand: the schedule, what "auto" normalises by, and of its weights those of
+/// Sets what the recipe says, unless it was given by hand: the schedule, at the rate of the student that `options` has by now, what "auto" normalises by, and of its weights those of
 /// `method` (empty: none). `origin` as OptionTable::set takes it.
 void set_recipe(OptionTable& table, Options& options, const Recipe& recipe, const std::string& method, const std::string& origin);
+
+/// Of that the learning rate alone, which is the student's: for one that is known later, or for a recipe that is there by default.
+void set_rate(OptionTable& table, const Options& options, const Recipe& recipe, const std::string& origin);
 
 /// --threads, --precision and --deterministic, as the backend takes them.
 DeviceOptions device_options(const Options& options);

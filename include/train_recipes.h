@@ -1,5 +1,5 @@
 // train_recipes.h: how a group of authors trains everything: schedule, normalisation and weights, as data (docs/papers.md §7).
-// defines: Recipe, recipes, find_recipe, recipe_names
+// defines: Recipe, rate_of, recipes, find_recipe, recipe_names
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,7 +11,7 @@ struct Recipe {
     const char *name, *source;
     int epochs;
     const char* lr_steps;
-    double lr;
+    double lr, lower_lr;  ///< lower_lr: of students whose row of the network table asks for it (NetworkRow::lower_rate)
     int64_t batch;
     bool nesterov, drop_last;
     const char *crop_pad, *normalize;  ///< normalize: what auto means on the official sets
@@ -20,6 +20,9 @@ struct Recipe {
     };
     std::vector<Weight> weights = {};  ///< of methods whose own defaults are another group's
 };
+
+/// The learning rate by which the recipe trains this network; empty: any that asks for no other. InputError as network_row().
+double rate_of(const Recipe& recipe, const std::string& network);
 
 const std::vector<Recipe>& recipes();
 const Recipe& find_recipe(const std::string& name);  ///< InputError listing them for an unknown one

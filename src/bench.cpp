@@ -257,10 +257,11 @@ std::shared_ptr<BenchCommand> add_bench(CLI::App& bench, const std::string& name
     if (method == "ktg") {
         auto& own = static_cast<KtgOptions&>(*o.own);
         t.add("--graph", own.file, "the graph: a shipped one's name, or a .csv file; frozen nodes get random weights").required();
-        t.add("--models", own.models, "other networks on its nodes: 0=resnet20,1=wrn-16-2");
+        t.add_network("--models", own.models, "other networks on its nodes: 0=resnet20,1=wrn-16-2");
     } else {
-        if (row.teachers != Teaching::none) t.add("--teacher", o.training.teacher, "teacher network, with random weights").required();
-        t.add(row.teachers == Teaching::none ? "--student,--net" : "--student", o.training.student, "network to train").required();
+        if (row.teachers != Teaching::none)
+            t.add_network("--teacher", o.training.teacher, "teacher network, with random weights").required();
+        t.add_network(row.teachers == Teaching::none ? "--student,--net" : "--student", o.training.student, "network to train").required();
     }
     t.add("--batch", o.training.batch, {1}, "images a step");
     t.add("--records", o.records, {0}, "training images that lie in memory, for methods that keep a row of each (0: a batch of them)");

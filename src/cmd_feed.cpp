@@ -111,7 +111,10 @@ void run_chains(Command& c) {
     if (many && !o.save.empty()) input_error("--save ", o.save, ": is one file for ", o.runs, " chains; each keeps its own students");
     if (!o.student.empty()) require_student(o);
     settle_or_train_teachers(c.table, o);
-    if (o.student.empty()) o.student = o.teacher;
+    if (o.student.empty()) {
+        o.student = o.teacher;
+        if (!o.by_hand) set_rate(c.table, o, find_recipe(o.recipe), "--student");
+    }
     const Options asked = o;
     try {
         for (int i = 0; i < asked.runs; ++i) {

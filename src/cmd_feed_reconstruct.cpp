@@ -271,9 +271,10 @@ void add_reconstruct_command(CLI::App& feed) {
     OptionTable& t = c->table;
     t.add("--students", c->own.students, "files or run folders (of one run, or of s0, s1, ...) as [name=]path, separated by commas")
         .subject();
-    t.add("--student", o.student, "the students' network, where a file does not say").subject();
+    t.add_network("--student", o.student, "the students' network, where a file does not say").subject();
     t.add("--teachers", o.teachers, "the teachers' files, separated by commas (.safetensors, or PyTorch's .pth)").subject();
-    t.add("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all").circumstance();
+    t.add_network("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all")
+        .circumstance();
     t.add("--decoder-depth", c->own.depth, {1}, "3x3 convolutions of a decoder");
     t.add("--decoder-slope", c->own.slope, {0}, "of the leaky ReLU between them, below 0");
     add_data_options(t, o);

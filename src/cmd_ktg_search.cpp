@@ -39,8 +39,8 @@ void add_search(CLI::App& ktg) {
     Options& o = s.training = options_of(find_recipe("ktg"));
     add_data_options(t, o);
     t.add("--nodes", s.nodes, {2, max_nodes}, "of each graph");
-    t.add("--target", s.target, "network of node 0");
-    t.add("--models", s.models, "networks of the other nodes to choose from");
+    t.add_network("--target", s.target, "network of node 0");
+    t.add_network("--models", s.models, "networks of the other nodes to choose from");
     t.add("--sampler", s.sampler, {"random", "grid"}, "draw graphs, or try each");
     t.add("--trials", s.trials, {0}, "graphs to try, rejected ones included (0: 1500, or all of the grid)");
     t.add("--score", s.score, {"validation", "test"}, "images that trials are scored on; test is the authors' way");

@@ -29,11 +29,11 @@ void apply_preset(const std::string& subcommand, OptionTable& table, Options& op
 
     const auto set = [&](const std::string& option, const std::string& value) { table.set(option, value, origin); };
     if (of_kd) set("method", method);
+    if (table.has("student")) set("student", row.trained());  // which the recipe's rate goes by
     for (const auto& [name, value] : row.options)
         if (name == "recipe") set_recipe(table, options, find_recipe(value), method, origin);
     set("id", row.id);
     set("dataset", row.dataset);
-    if (table.has("student")) set("student", row.student);
     if (known->teachers == Teaching::one) set("teacher", row.teacher);
     for (const auto& [name, value] : row.options)
         if (name != "recipe" && value.find('{') == std::string::npos) set(name, value);

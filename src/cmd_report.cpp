@@ -13,6 +13,7 @@
 #include "report.h"
 #include "report_collect.h"
 #include "report_feed.h"
+#include "report_grid.h"
 #include "report_html.h"
 #include "report_ktg.h"
 #include "report_likeness.h"
@@ -45,6 +46,7 @@ void run_report(const ReportOptions& o) {
     if (report.groups.empty() && report.unfinished.empty() && report.searches.empty())
         input_error("nothing can be read; the first of ", report.faults.size(), ": ", report.faults.front().reason);
     write_text(std::cout, report);
+    write_grids(std::cout, paper_grids(report));
     write_feed(std::cout, feed_studies(report));
     write_searches(std::cout, report.searches);
     if (!o.csv.empty()) write_csv(o.csv, report);

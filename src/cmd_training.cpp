@@ -19,6 +19,7 @@
 #include "device.h"
 #include "method_supervised.h"
 #include "net_mhgd.h"
+#include "net_name.h"
 #include "net_table.h"
 #include "run_answers.h"
 #include "run_session.h"
@@ -39,7 +40,7 @@ void add_eval(CLI::App& app) {
     Options& o = c->options;
     c->table.add("--data", o.data, "folder of the data sets");
     c->table.add("--dataset", o.dataset, "cifar10, cifar100, or the name of an imported set");
-    c->table.add("--net,--student", o.student, "the network; by default the one that the file says it is");
+    c->table.add_network("--net,--student", o.student, "the network; by default the one that the file says it is");
     c->table.add("--init,--weights", o.init, "its weights (.safetensors, or PyTorch's .pth)");
     c->table.add("--batch", o.batch, {1}, "images a step");
     c->table.add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
@@ -88,6 +89,7 @@ void add_info(CLI::App& app) {
     sub->add_option("--classes", asked->classes, "of the classifier")->capture_default_str();
     sub->add_option("--size", asked->size, "height and width of the image")->capture_default_str();
     sub->callback([asked] {
+        asked->net = without_aliases(asked->net);
         if (asked->net.empty()) {
             std::printf("networks: %s\n", network_names().c_str());
             return;

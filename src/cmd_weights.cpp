@@ -18,6 +18,7 @@
 #include "base_weight_files.h"
 #include "device.h"
 #include "net_foreign_weights.h"
+#include "net_name.h"
 #include "net_table.h"
 #include "train_options.h"
 
@@ -171,7 +172,10 @@ void add_convert(CLI::App& weights) {
                     "whose it is, so that the file says its data set and normalization: " + source_names() + " [told by its names]");
     sub->add_option("--dataset", c->dataset, "what it was trained on, for the file to say");
     sub->add_option("--normalize", c->normalization, "what its images were normalized by, none or m1,m2,m3,s1,s2,s3 of 255, likewise");
-    sub->callback([c] { convert(*c); });
+    sub->callback([c] {
+        c->network = without_aliases(c->network);
+        convert(*c);
+    });
 }
 
 }  // namespace

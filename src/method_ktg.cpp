@@ -193,7 +193,7 @@ std::vector<std::pair<std::string, Tensor>> KnowledgeTransferGraph::state() cons
 
 void KtgOptions::add_naming_to(OptionTable& t) {
     t.add("--graph", file, "the graph: a shipped one's name, or a .csv file");
-    t.add("--models", models, "other networks on its nodes: 0=resnet20,1=wrn-16-2").subject();
+    t.add_network("--models", models, "other networks on its nodes: 0=resnet20,1=wrn-16-2").subject();
     t.add("--weights", weights, "files that nodes start from, paths from here: 1=teacher.safetensors; a frozen node needs one").subject();
 }
 

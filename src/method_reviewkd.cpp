@@ -35,6 +35,13 @@ bool of_one_family(const std::string& network, const std::string& other) {
     return std::string(network_row(network).family) == network_row(other).family;
 }
 
+/// A level that is named from 1, the shallowest, as a place in lists that begin with the deepest.
+size_t level_at(const char* option, int named, size_t levels) {
+    if (named > static_cast<int>(levels))
+        input_error(option, ' ', named, ": these networks have ", levels, " levels: the stages, and the pooled vector as the last");
+    return levels - static_cast<size_t>(named);
+}
+
 Var resized(const Var& x, const Shape& like) {
     return x.shape().h == like.h && x.shape().w == like.w ? x : resize_nearest(x, like.h, like.w);
 }
@@ -83,13 +90,19 @@ ReviewKD::ReviewKD(const Setting& setting, const Options& o, const ReviewOptions
       teacher_mode_(own.teacher_bn == "batch" ? Mode::train : Mode::evaluate),
       residual_(!own.no_residual),
       hcl_(!own.no_hcl),
+      in_pairs_(own.no_residual_by == "pairs"),
+      only_pair_(own.review_from > 0),
       weight_(own.kd_weight.value_or(review_weight(o.teacher, o.student))),
       warmup_(own.kd_warmup),
       scheduled_weight_(Tensor::zeros(setting.backend, {})) {
     require_pair("reviewkd", teacher_.network(), *student_, needs);
     const std::vector<int64_t> in = level_channels(*student_), out = level_channels(teacher_.network());
     const int64_t mid = std::min(widest_middle, in.front());
-    for (size_t k = 0; k < in.size(); ++k) {
+    if (only_pair_) {
+        from_ = level_at("--review-from", own.review_from, out.size()), to_ = level_at("--review-to", own.review_to, in.size());
+        fusions_.emplace_back(parameters_, "abfs.0", in[to_], mid, out[from_], false, false);
+    }
+    for (size_t k = 0; k < in.size() && !only_pair_; ++k) {
         const std::string name = "abfs." + std::to_string(k);
         if (own.no_review || residual_) {
             fusions_.emplace_back(parameters_, name, in[k], mid, out[k], !own.no_review && k > 0, !own.no_abf);
@@ -107,37 +120,42 @@ void ReviewKD::begin_epoch(int epoch) {
     scheduled_weight_.upload(&weight);
 }
 
-std::vector<Var> ReviewKD::review(const std::vector<Var>& student, const std::vector<Var>& teacher) const {
-    std::vector<Var> outputs;
+std::vector<ReviewKD::Compared> ReviewKD::review(const std::vector<Var>& student, const std::vector<Var>& teacher) const {
+    std::vector<Compared> outputs;
     Var residual;
     for (size_t k = 0; k < student.size(); ++k) {
         const auto r = fusions_[k](student[k], residual, teacher[k].shape());
-        outputs.push_back(r.output);
+        outputs.push_back({r.output, k});
         residual = r.residual;
     }
     return outputs;
 }
 
-/// Without the residual path each teacher level meets the sum of the student's levels from the deepest up to this one, each
-/// transformed by itself.
-std::vector<Var> ReviewKD::review_separately(const std::vector<Var>& student, const std::vector<Var>& teacher) const {
-    std::vector<Var> outputs;
+/// Without the residual path each teacher level meets the student's levels from the deepest up to this one, each transformed by itself:
+/// their sum, or one after the other.
+std::vector<ReviewKD::Compared> ReviewKD::review_separately(const std::vector<Var>& student, const std::vector<Var>& teacher) const {
+    std::vector<Compared> outputs;
     for (size_t k = 0; k < student.size(); ++k) {
         std::vector<Var> parts;
         for (size_t j = 0; j <= k; ++j) parts.push_back(separate_[k][j](student[j], {}, teacher[k].shape()).output);
-        outputs.push_back(sum(parts));
+        if (!in_pairs_) parts = {sum(parts)};
+        for (const Var& part : parts) outputs.push_back({part, k});
     }
     return outputs;
+}
+
+std::vector<ReviewKD::Compared> ReviewKD::compared(const std::vector<Var>& student, const std::vector<Var>& teacher) const {
+    if (only_pair_) return {{fusions_[0](student[to_], {}, teacher[from_].shape()).output, from_}};
+    return separate_.empty() ? review(student, teacher) : review_separately(student, teacher);
 }
 
 StepResult ReviewKD::step(const Batch& batch) {
     const Beside<Output> t = teacher_(batch.images, Keep::pre_activations, teacher_mode_);
     const auto taught = t.then([](const Output& shown) { return levels_of(shown, &Stage::pre_activation); });
     const Output s = student_->forward(batch.images, Mode::train, Keep::outputs);
-    const std::vector<Var> reached = levels_of(s, &Stage::output), &sizes = taught.unjoined();
-    const std::vector<Var> outputs = separate_.empty() ? review(reached, sizes) : review_separately(reached, sizes);
+    const std::vector<Compared> pairs = compared(levels_of(s, &Stage::output), taught.unjoined());  // for the sizes
     std::vector<Var> distances;
-    for (size_t k = 0; k < outputs.size(); ++k) distances.push_back(hcl_ ? hcl(outputs[k], taught->at(k)) : mse(outputs[k], taught->at(k)));
+    for (const auto& [output, level] : pairs) distances.push_back(hcl_ ? hcl(output, taught->at(level)) : mse(output, taught->at(level)));
     const Var ce = cross_entropy(s.logits, batch.labels);
     const Var weighted = scale(sum(distances), scheduled_weight_);
     return {add(ce, weighted), {ce, weighted}, s.logits};
@@ -148,12 +166,22 @@ void ReviewOptions::add_to(OptionTable& t) {
     t.add("--kd-warmup", kd_warmup, {0}, "epochs over which that weight rises from 0 (0: full at once)").in_epochs();
     t.add("--teacher-bn", teacher_bn, {"running", "batch"}, "statistics of the teacher's BatchNorm; batch is the authors' code");
     t.add_switch("--no-review", no_review, "ablation: each level by itself");
-    t.add_switch("--no-residual", no_residual, "ablation: levels transformed separately and summed");
+    t.add_switch("--no-residual", no_residual, "ablation: levels transformed separately, with --no-residual-by");
+    t.add("--no-residual-by", no_residual_by, {"sum", "pairs"},
+          "of a teacher's level: the parts are summed before they are compared, or each is compared, the paper's Figure 2(b)");
     t.add_switch("--no-abf", no_abf, "ablation: the residual is added, without attention");
     t.add_switch("--no-hcl", no_hcl, "ablation: plain MSE at full size");
+    t.add("--review-from", review_from, {0}, "compare one pair alone, this level of the teacher (1: the shallowest stage; 0: all levels)");
+    t.add("--review-to", review_to, {0}, "with this one of the student");
 }
 
 void ReviewOptions::settle(Options& o) {
+    if ((review_from > 0) != (review_to > 0))
+        input_error("--review-from ", review_from, " --review-to ", review_to,
+                    ": a pair has a level of the teacher and one of the student; give both");
+    if (review_from > 0 && (no_review || no_residual || no_abf))
+        input_error("--review-from ", review_from, ": one pair has no review; leave out --no-review, --no-residual and --no-abf");
+    if (no_residual_by == "pairs" && !no_residual) input_error("--no-residual-by pairs: says how --no-residual compares; add that");
     if (o.teacher.empty()) return;  // which the teacher's own complaint says better
     require_review_pair(o.teacher, o.student);
     if (!kd_weight) kd_weight = review_weight(o.teacher, o.student);

@@ -73,10 +73,15 @@ class MobileNetV2 final : public Network {
 
 }  // namespace
 
-extern const NetworkRow mobilenetv2_row{
-    "MobileNetV2", "MobileNetV2", "half width", nullptr, small_normal_start, [](const NetworkName& name) -> NetworkMaker {
-        if (name.base != "MobileNetV2") return {};
-        return [](const NetworkSetting& s) { return std::make_unique<MobileNetV2>(s); };
-    }};
+extern const NetworkRow mobilenetv2_row{"MobileNetV2",
+                                        "MobileNetV2",
+                                        "half width",
+                                        nullptr,
+                                        small_normal_start,
+                                        [](const NetworkName& name) -> NetworkMaker {
+                                            if (name.base != "MobileNetV2") return {};
+                                            return [](const NetworkSetting& s) { return std::make_unique<MobileNetV2>(s); };
+                                        },
+                                        true};
 
 }  // namespace distill

@@ -1,6 +1,7 @@
 #include "net_name.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace distill {
 
@@ -9,6 +10,22 @@ NetworkName network_name(const std::string& whole) {
     const size_t base = whole.size() > suffix.size() ? whole.size() - suffix.size() : 0;
     const bool tiny = base > 0 && whole.compare(base, std::string::npos, suffix) == 0;
     return {whole, tiny ? whole.substr(0, base) : whole, tiny};
+}
+
+std::string without_aliases(const std::string& said) {
+    static const std::pair<const char*, const char*> aliases[] = {
+        {"mobilenetv2", "MobileNetV2"}, {"shufflenetv1", "ShuffleV1"}, {"shufflenetv2", "ShuffleV2"}};
+    std::string all;
+    for (size_t at = 0;;) {
+        const size_t end = std::min(said.find_first_of(",=+", at), said.size());
+        std::string name = said.substr(at, end - at);
+        for (const auto& [alias, known] : aliases)
+            if (name == alias) name = known;
+        all += name;
+        if (end == said.size()) return all;
+        all += said[end];
+        at = end + 1;
+    }
 }
 
 bool NameReader::word(const std::string& word) {

@@ -168,8 +168,8 @@ NetworkMaker made(const NetworkName& name, const char* wanted) {
 }  // namespace
 
 extern const NetworkRow shufflev1_row{
-    "ShuffleV1", "ShuffleV1", "", nullptr, uniform_start, [](const NetworkName& name) { return made<ShuffleV1>(name, "ShuffleV1"); }};
+    "ShuffleV1", "ShuffleV1", "", nullptr, uniform_start, [](const NetworkName& name) { return made<ShuffleV1>(name, "ShuffleV1"); }, true};
 extern const NetworkRow shufflev2_row{
-    "ShuffleV2", "ShuffleV2", "", nullptr, uniform_start, [](const NetworkName& name) { return made<ShuffleV2>(name, "ShuffleV2"); }};
+    "ShuffleV2", "ShuffleV2", "", nullptr, uniform_start, [](const NetworkName& name) { return made<ShuffleV2>(name, "ShuffleV2"); }, true};
 
 }  // namespace distill

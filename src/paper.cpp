@@ -41,6 +41,14 @@ std::string PaperRow::trained() const {
     return named == options.end() ? student : named->second;
 }
 
+std::string PaperRow::training() const {
+    std::string all = command + '|' + dataset + '|' + (command == "train" ? "" : teacher) + '|' + trained();
+    if (command.empty()) all += id;
+    for (const auto& [option, told] : options)
+        if (option != "student") all += '|' + option + '=' + told;
+    return all;
+}
+
 fs::path paper_folder(const fs::path& asked) {
     if (!asked.empty()) return asked;
     if (fs::is_directory("data/paper")) return "data/paper";

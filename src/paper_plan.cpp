@@ -36,7 +36,7 @@ class Plan {
   public:
     Plan(const std::vector<PaperRow>& rows, const PlanOptions& options) : rows_(rows), options_(options) {
         for (const PaperRow& row : rows) {
-            first_of_training_.emplace(training_of(row), &row);
+            first_of_training_.emplace(row.training(), &row);
             by_id_.emplace(row.id, &row);
         }
     }
@@ -70,19 +70,10 @@ class Plan {
         std::string reason;
     };
 
-    /// Rows of which this is equal are one training.
-    static std::string training_of(const PaperRow& row) {
-        std::string all = row.command + '|' + row.dataset + '|' + (row.command == "train" ? "" : row.teacher) + '|' + row.trained();
-        if (row.command.empty()) all += row.id;
-        for (const auto& [name, value] : row.options)
-            if (name != "student") all += '|' + name + '=' + value;
-        return all;
-    }
-
     const PaperRow& by_id(const std::string& id, const std::string& where) const {
         const auto found = by_id_.find(id);
         if (found == by_id_.end()) input_error(where, ": needs the row ", id, ", which data/paper does not have");
-        return *first_of_training_.at(training_of(*found->second));
+        return *first_of_training_.at(found->second->training());
     }
 
     const Planned& add(const PaperRow& row, int seeds) {
@@ -91,7 +82,7 @@ class Plan {
         const std::string where = "data/paper, row " + row.id;
         if (!fresh && p.step == 0 && p.reason.empty()) input_error(where, ": needs itself, over other rows");
         p.seeds = std::max(p.seeds, row.method == "teacher" || (!row.command.empty() && options_.trained_by(row).once) ? 1 : seeds);
-        const PaperRow& first = *first_of_training_.at(training_of(row));
+        const PaperRow& first = *first_of_training_.at(row.training());
         if (&first != &row) {
             p.reason = "the same training as " + first.id;
             add(first, seeds);

@@ -8,18 +8,17 @@
 namespace distill {
 namespace {
 
-/// "net+net+net" as "3 × net"; different ones stay as they are.
-std::string counted(const std::string& teachers) {
-    const std::vector<std::string> all = split(teachers, '+');
-    const bool alike = std::all_of(all.begin(), all.end(), [&](const std::string& t) { return t == all.front(); });
-    return alike && all.size() > 1 ? text(all.size(), " × ", all.front()) : teachers;
-}
-
 std::string stage_of(const Run& run) { return run.stage.empty() ? "" : ", stage " + run.stage; }
 
 }  // namespace
 
 bool is_trained_alone(const Run& run) { return (run.method == "train" || run.method == "ktg") && run.teacher.empty(); }
+
+std::string counted(const std::string& teachers) {
+    const std::vector<std::string> all = split(teachers, '+');
+    const bool alike = std::all_of(all.begin(), all.end(), [&](const std::string& t) { return t == all.front(); });
+    return alike && all.size() > 1 ? text(all.size(), " × ", all.front()) : teachers;
+}
 
 std::string label(const Run& run) {
     if (is_trained_alone(run)) return "trained alone";

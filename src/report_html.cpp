@@ -10,6 +10,7 @@
 #include "base_error.h"
 #include "base_svg.h"
 #include "report_feed.h"
+#include "report_grid.h"
 #include "report_ktg.h"
 #include "report_likeness.h"
 
@@ -54,7 +55,7 @@ figure { margin: 0; break-inside: avoid; } svg { display: block; width: 100%; he
 svg text { fill: var(--soft); font: 12px system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif;
   font-variant-numeric: tabular-nums; } .grid { stroke: var(--grid); } .axis { stroke: var(--soft); }
 .found { margin: 1.6rem 0 0; width: auto; min-width: 60%; } .graphs svg { max-width: 40rem; } .search { margin: 0 -2rem; }
-.feed { margin-top: 1rem; } .feed svg { max-width: 60rem; }
+.papers { margin: .4rem 0 2rem; width: auto; } .papers .id { color: var(--ink); } .feed { margin-top: 1rem; } .feed svg { max-width: 60rem; }
 .mean { fill: none; stroke-width: 2; stroke-linejoin: round; } .seed { fill: none; stroke-width: 1; stroke-opacity: .28; }
 details { border-bottom: 1px solid var(--grid); padding: .5rem 0; } summary { cursor: pointer; font-weight: 550; }
 .config { columns: 17rem; column-gap: 2.5rem; margin: .6rem 0; }
@@ -421,6 +422,7 @@ std::string html_page(const Report& report, const std::string& date) {
                        facts(report, date) + "</header>\n<main>\n";
     if (!report.groups.empty()) page += "<section><h2>Results</h2>\n" + results_table(panels) + "</section>\n";
     for (const Panel& panel : panels) page += panel_section(panel);
+    page += grids_section(paper_grids(report));
     for (const FeedStudy& study : feed_studies(report)) page += feed_section(study);
     for (const SearchHistory& search : report.searches) page += search_section(search, report.paper);
     page += unfinished_table(report.unfinished) + faults_table(report.faults);

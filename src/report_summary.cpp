@@ -150,6 +150,7 @@ void join_paper(Group& group, const std::vector<PaperRow>& paper) {
     if (!named) return;
 
     group.paper = *named;
+    group.is_the_papers = reason.empty();
     const bool top1 = named->metric == "top1" || named->metric == "top1_best";
     if (!named->value || !top1) return;
     if (reason.empty()) group.difference = (group.compared_by_best() ? group.best : group.last).mean - *named->value;

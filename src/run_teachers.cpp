@@ -7,6 +7,7 @@
 #include "net_table.h"
 #include "run_experiment.h"
 #include "run_many.h"
+#include "train_recipes.h"
 
 namespace distill {
 namespace {
@@ -20,6 +21,8 @@ struct TeacherTraining {
                 table.set(option.name, option.is_swept ? option.otherwise : option.get(), "--" + option.name);
         options.normalize_auto = o.normalize_auto;
         options.student = o.teacher_nets;
+        const Recipe& recipe = find_recipe(o.recipe);
+        if (!asked.given("lr") && o.lr == rate_of(recipe, o.student)) options.lr = rate_of(recipe, options.student);  // not the student's
         options.runs = o.train_teachers;
         options.role = "teacher";
         options.resume = true;

@@ -6,6 +6,7 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_texts.h"
+#include "net_name.h"
 
 namespace distill {
 namespace {
@@ -80,6 +81,11 @@ TableOption& OptionTable::bind(const std::string& flag, TableOption option) {
 TableOption& OptionTable::add(const std::string& flag, std::string& value, const std::string& help) {
     return bind(flag, option_of(
                           "TEXT", "text", help, [&value] { return value; }, [&value](const std::string& s) { return value = s, true; }));
+}
+TableOption& OptionTable::add_network(const std::string& flag, std::string& value, const std::string& help) {
+    return bind(flag, option_of(
+                          "TEXT", "text", help, [&value] { return value; },
+                          [&value](const std::string& s) { return value = without_aliases(s), true; }));
 }
 TableOption& OptionTable::add(const std::string& flag, int& value, Range range, const std::string& help) {
     return bind(flag, whole(value, range, help));

@@ -16,12 +16,12 @@ void add_data_options(OptionTable& t, Options& o) {
 void add_training_options(OptionTable& t, Options& o, bool distills) {
     add_data_options(t, o);
     if (distills) {
-        t.add("--teacher", o.teacher, "teacher network").subject();
+        t.add_network("--teacher", o.teacher, "teacher network").subject();
         t.add("--teacher-weights", o.teacher_weights, "the trained teacher (.safetensors, or PyTorch's .pth)").subject();
         t.add("--teacher-min", o.teacher_min, {0, 100}, "stop if the teacher's test accuracy is below this, in %").circumstance();
         add_classes_option(t, o);
     }
-    t.add(distills ? "--student" : "--net,--student", o.student, "network to train").subject().own();
+    t.add_network(distills ? "--student" : "--net,--student", o.student, "network to train").subject().own();
     t.add("--init", o.init, "start from these weights (.safetensors, or PyTorch's .pth)").own();
     t.add("--recipe", o.recipe, recipe_names(), "whose schedule, normalisation and weights, where they are not given by hand")
         .circumstance();
@@ -31,7 +31,8 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
 
 void add_teachers_options(OptionTable& t, Options& o) {
     t.add("--teachers", o.teachers, "the trained teachers, separated by commas (.safetensors, or PyTorch's .pth)").subject();
-    t.add("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all").circumstance();
+    t.add_network("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all")
+        .circumstance();
     t.add("--train-teachers", o.train_teachers, {0}, "instead: train so many of one network first, alone, from seeds 0, 1, 2, …")
         .circumstance();
     t.add("--teachers-run", o.teachers_run, "their folder, used again where it is there; by default runs/teachers-<dataset>-<network>")
@@ -115,7 +116,7 @@ void set_recipe(OptionTable& t, Options& o, const Recipe& r, const std::string& 
     if (t.has("recipe")) t.set("recipe", r.name, origin);
     t.set("epochs", std::to_string(r.epochs), origin);
     t.set("batch", std::to_string(r.batch), origin);
-    t.set("lr", number(r.lr), origin);
+    set_rate(t, o, r, origin);
     t.set("lr-steps", r.lr_steps, origin);
     t.set("momentum", number(all.momentum), origin);
     t.set("weight-decay", number(all.weight_decay), origin);
@@ -125,6 +126,10 @@ void set_recipe(OptionTable& t, Options& o, const Recipe& r, const std::string& 
     o.normalize_auto = r.normalize;
     for (const Recipe::Weight& w : r.weights)
         if (w.method == method && t.has(w.option)) t.set(w.option, w.value, origin);
+}
+
+void set_rate(OptionTable& t, const Options& o, const Recipe& r, const std::string& origin) {
+    t.set("lr", number(rate_of(r, o.student)), origin);
 }
 
 DeviceOptions device_options(const Options& o) {

@@ -2,6 +2,7 @@
 
 #include "base_error.h"
 #include "base_texts.h"
+#include "net_table.h"
 
 namespace distill {
 namespace {
@@ -12,28 +13,33 @@ constexpr const char* of_reviewkd = "125.3,123.0,113.9,63.0,62.1,66.7";  // docs
 
 const std::vector<Recipe>& recipes() {
     static const std::vector<Recipe> all = {
-        {"reviewkd", "docs/papers.md §5.7", 240, "150,180,210", 0.1, 128, true, false, "zero", of_reviewkd},
+        {"reviewkd", "docs/papers.md §5.7", 240, "150,180,210", 0.1, 0.02, 128, true, false, "zero", of_reviewkd},
         // The CRD benchmark's schedule (§7), on which ReviewKD's tables compare, with ReviewKD's normalisation; and with its own, and its
         // script's weights and lengths (its FT compares maps of the factors' attention, ours the factors themselves).
-        {"kd", "docs/papers.md §7", 240, "150,180,210", 0.05, 64, false, false, "zero", of_reviewkd},
+        {"kd", "docs/papers.md §7", 240, "150,180,210", 0.05, 0.01, 64, false, false, "zero", of_reviewkd},
         {"crd",
          "docs/papers.md §7; HobbitLong/RepDistiller b84f547",
          240,
          "150,180,210",
          0.05,
+         0.01,
          64,
          false,
          false,
          "zero",
          "129.3105,124.1085,112.404,68.2125,65.4075,70.4055",
          {{"ft", "beta", "200"}, {"fsp", "init-epochs", "30"}, {"ab", "init-epochs", "30"}}},
-        {"feed", "docs/papers.md §3.7", 200, "100,150", 0.1, 128, false, false, "zero", of_reviewkd},
-        {"mhgd", "docs/papers.md §4.8", 100, "30,60,80", 0.1, 128, true, false, "reflect",
+        {"feed", "docs/papers.md §3.7", 200, "100,150", 0.1, 0.1, 128, false, false, "zero", of_reviewkd},
+        {"mhgd", "docs/papers.md §4.8", 100, "30,60,80", 0.1, 0.1, 128, true, false, "reflect",
          "112.4776,124.1058,129.3773,70.4587,65.4312,68.2094"},
-        {"ktg", "docs/papers.md §2.6, graphs", 200, "59,119,179", 0.1, 64, true, true, "reflect", "none"},
-        {"ktg-alone", "docs/papers.md §2.6, networks alone", 200, "59,119,179", 0.1, 128, true, true, "reflect", "none"},
+        {"ktg", "docs/papers.md §2.6, graphs", 200, "59,119,179", 0.1, 0.1, 64, true, true, "reflect", "none"},
+        {"ktg-alone", "docs/papers.md §2.6, networks alone", 200, "59,119,179", 0.1, 0.1, 128, true, true, "reflect", "none"},
     };
     return all;
+}
+
+double rate_of(const Recipe& recipe, const std::string& network) {
+    return network.empty() || !network_row(network).lower_rate ? recipe.lr : recipe.lower_lr;
 }
 
 const Recipe& find_recipe(const std::string& name) {

@@ -1,5 +1,7 @@
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
 #include <string>
 
 #include "base_error.h"
@@ -102,6 +104,33 @@ TEST_CASE("paper: a student alone is of the row's own paper") {
     const auto rows = load_paper(folder.path());
     CHECK(student_alone(rows, find_paper_row(rows, "a-kd"))->id == "a-student");
     CHECK(student_alone(rows, find_paper_row(rows, "b-kd"))->id == "b-student");
+}
+
+TEST_CASE("paper: the benchmark's tables and ReviewKD's say the same of one training, and what is not trained is named") {
+    const auto rows = load_paper(paper_folder());
+    const std::set<std::string> untrained = {"ofd", "kd-dot", "fsp"};
+    std::map<std::string, const PaperRow*> of_crd;
+    for (const PaperRow& row : rows)
+        if (row.file == "crd" && row.metric == "top1" && !row.command.empty() && row.table.find("CRD benchmark") != std::string::npos)
+            of_crd.emplace(row.training(), &row);
+    size_t shared = 0;
+    for (const PaperRow& row : rows) {
+        INFO(row.id);
+        if (row.file != "crd" && row.file != "reviewkd") continue;
+        if (row.dataset == "cifar100" && row.command.empty()) CHECK(untrained.count(row.method) == 1);
+        for (const auto& [name, value] : row.options) CHECK(name != "lr");  // which follows from the student
+        if (row.method == "dkd") CHECK(row.metric == "top1_best");
+        const auto same = of_crd.find(row.training());
+        if (row.file != "reviewkd" || row.id.find("stages") != std::string::npos || same == of_crd.end()) continue;
+        CHECK(row.value == same->second->value);
+        ++shared;
+    }
+    CHECK(shared == 6 * 11 + 5 * 11);  // all pairs but the benchmark's two more, by all methods but OFD and ReviewKD
+    CHECK(*find_paper_row(rows, "reviewkd-c100-vgg13-vgg8-reviewkd").value == 74.84);
+    CHECK(*find_paper_row(rows, "reviewkd-c100-resnet56-resnet20-stage-4-to-3").value == 50.4);
+    CHECK(*find_paper_row(rows, "crd-c100-resnet32x4-resnet8x4-crd").std == 0.18);
+    CHECK(*find_paper_row(rows, "crd-c100-resnet32x4-shufflenetv2-dkd").value == 77.07);
+    CHECK_FALSE(find_paper_row(rows, "crd-c100-wrn-40-2-wrn-40-1-fsp").value);
 }
 
 TEST_SUITE_END();

@@ -147,6 +147,7 @@ TEST_CASE("report: difference by the metric that the paper reports, gain over th
     CHECK(*by_id["p-reviewkd"].difference == doctest::Approx(0.5));
     CHECK(*by_id["p-reviewkd"].paper_gain == doctest::Approx(3.0));
     CHECK(by_id["p-reviewkd"].notes.empty());
+    CHECK(by_id["p-ablation"].is_the_papers);
     CHECK_FALSE(by_id["p-ablation"].difference);  // the paper's number is not on file
     CHECK(by_id["p-ablation"].notes.empty());
     CHECK(*by_id["p-ablation"].gain_last == doctest::Approx(1.25));

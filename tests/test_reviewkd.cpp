@@ -226,6 +226,61 @@ TEST_CASE("reviewkd: ablations have the modules they need, and the student start
         for (const auto& [name, t] : c->method.parameters().to_file("student.")) CHECK(t.data == start.at(name).data);
 }
 
+TEST_CASE("reviewkd: compared in pairs, the distance is the sum of those of every pair trained alone, whichever they are") {
+    const Options o = pair("resnet14", "resnet8x4");
+    ReviewOptions by_pairs, one_pair;
+    by_pairs.no_residual = by_pairs.no_hcl = one_pair.no_hcl = true;
+    by_pairs.no_residual_by = "pairs";
+    const Batch batch = batch_of(3, 16);
+    Case all(o, by_pairs);
+    CHECK(all.modules() == 10);  // n(n + 1)/2 of four levels
+    const auto trained = all.method.parameters().to_file();
+    double sum = 0;
+    for (int from = 1; from <= 4; ++from)
+        for (int to = from; to <= 4; ++to) {
+            one_pair.review_from = from, one_pair.review_to = to;
+            Case one(o, one_pair);
+            CHECK(one.modules() == 1);
+            WeightFile file;
+            file.tensors = one.method.parameters().to_file();
+            for (auto& [name, tensor] : file.tensors)
+                if (name.rfind("abfs.0.", 0) == 0) tensor = trained.at(text("abfs.", 4 - from, '.', 4 - to, name.substr(6)));
+            one.method.parameters().from_file(file, "the test");
+            sum += one.loss_at(20, batch);
+        }
+    CHECK(all.loss_at(20, batch) == doctest::Approx(sum).epsilon(1e-5));
+
+    one_pair.review_from = 3, one_pair.review_to = 1;  // a deeper level of the teacher, which no review compares
+    Case upward(o, one_pair);
+    CHECK(upward.shape("abfs.0.conv1.0.weight") == std::vector<int64_t>{256, 64, 1, 1});
+    CHECK(upward.shape("abfs.0.conv2.0.weight") == std::vector<int64_t>{64, 256, 3, 3});
+    CHECK(upward.loss_at(20, batch) > 0);
+}
+
+TEST_CASE("reviewkd: a pair of levels that is none, and ablations that say nothing of it") {
+    const auto refused = [](const ReviewOptions& asked, const std::string& says) {
+        ReviewOptions own = asked;
+        Options o = pair("resnet14", "resnet8");
+        const std::string told = complaint([&] {
+            own.settle(o);
+            Case c(o, own);
+        });
+        CHECK_MESSAGE(told.find(says) != std::string::npos, told);
+    };
+    ReviewOptions own;
+    own.review_from = 2;
+    refused(own, "--review-from 2 --review-to 0: a pair has a level of the teacher and one of the student; give both");
+    own.review_to = 5;
+    refused(own, "--review-to 5: these networks have 4 levels");
+    own.review_to = 1, own.review_from = 9;
+    refused(own, "--review-from 9: these networks have 4 levels");
+    own.review_from = 1, own.no_abf = true;
+    refused(own, "--review-from 1: one pair has no review");
+    own = {};
+    own.no_residual_by = "pairs";
+    refused(own, "--no-residual-by pairs: says how --no-residual compares");
+}
+
 TEST_CASE("reviewkd: any image size, and teachers of other widths") {
     for (const auto& [teacher, student, side] :
          {std::tuple{"resnet14", "resnet8", 64}, {"resnet8x4", "resnet14", 20}, {"wrn-10-2", "wrn-10-1", 24}}) {

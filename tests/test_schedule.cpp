@@ -1,9 +1,12 @@
 // What follows from --epochs, and what of a recipe was given by hand.
 #include <CLI/CLI.hpp>
 
+#include "base_csv.h"
+#include "base_files.h"
 #include "command.h"
 #include "complaints.h"
 #include "data_synth.h"
+#include "net_name.h"
 #include "train_recipes.h"
 #include "train_run_folder.h"
 #include "train_schedule.h"
@@ -126,6 +129,74 @@ TEST_CASE("command line: schedules scale with a line that says so, late mileston
     const Ended late = run(folder, line + "--epochs 2 --lr-steps 1,2,9 --run late");
     CHECK(says(late.out, {"note: of --lr-steps 1,2,9, 2, 9 lie beyond the last epoch (1) and change nothing\n"}));
     CHECK(option("late", "lr-steps") == "1,2,9");
+}
+
+TEST_CASE("recipes: three networks train at the lower rate of the benchmark and of ReviewKD, unless told otherwise") {
+    for (const char* network : {"MobileNetV2", "ShuffleV1", "ShuffleV2"}) {
+        CHECK(rate_of(find_recipe("crd"), network) == 0.01);
+        CHECK(rate_of(find_recipe("kd"), network) == 0.01);
+        CHECK(rate_of(find_recipe("reviewkd"), network) == 0.02);
+        CHECK(rate_of(find_recipe("feed"), network) == 0.1);
+    }
+    for (const char* network : {"", "resnet8", "vgg8", "ResNet50", "mobilenet-mhgd"}) CHECK(rate_of(find_recipe("crd"), network) == 0.05);
+    Line by_hand("--student ShuffleV2 --lr 0.3"), told("--student ShuffleV2"), usual("--student resnet8");
+    for (Line* line : {&by_hand, &told, &usual}) line->preset("crd");
+    CHECK(by_hand.options.lr == 0.3);
+    CHECK(told_by_hand(by_hand.table, by_hand.options) == "lr=0.3 (0.01)");
+    CHECK(told.options.lr == 0.01);
+    CHECK(usual.options.lr == 0.05);
+}
+
+TEST_CASE("recipes: the student's rate stands in the configuration, by default, by --recipe and by a preset; an alias is its network") {
+    const TempFolder folder;
+    synthesize(folder / "data", {"s", 3, 16, 12, 6});
+    put_file(folder / "data/paper/p.csv",
+             "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n"
+             "kd,T,s,vgg8,shufflenetv1,kd,kd,recipe=crd,top1,,,x\n"
+             "t,T,s,vgg8,ShuffleV1,teacher,train,recipe=crd student=vgg8,top1,,,x\n");
+    const std::string quick = " --dataset s --epochs 1 --max-steps 1 --batch 4 --threads 1 --quiet ";
+    const auto config_after = [&](const std::string& words, const std::string& name) {
+        const Ended end = run(folder, words + quick + "--run " + name);
+        INFO(words, ": ", end.err);
+        REQUIRE(end.code == 0);
+        std::map<std::string, std::string> config;
+        for (const auto& [option, value] : read_config(folder / name / "config.csv"))
+            if (option != "info.run") config[option] = value;
+        CHECK(end.out.find("lr               " + config["lr"] + "\n") != std::string::npos);
+        return config;
+    };
+    const auto named = config_after("train --net ShuffleV1", "named"), alias = config_after("train --net shufflenetv1", "alias");
+    CHECK(named.at("lr") == "0.02");
+    CHECK(alias == named);
+    CHECK(read_file(folder / "alias/student.safetensors") == read_file(folder / "named/student.safetensors"));
+    CHECK(read_csv(folder / "alias/result.csv").cell(0, "student") == "ShuffleV1");
+    CHECK(config_after("train --net shufflenetv1 --recipe crd", "crd").at("lr") == "0.01");
+    CHECK(config_after("train --net ShuffleV1 --recipe crd --lr 0.3", "hand").at("lr") == "0.3");
+    CHECK(config_after("train --preset t", "t").at("lr") == "0.05");  // the teacher's, not of the row's student
+    const std::string taught = " --teacher-weights t/student.safetensors";
+    const auto kd = config_after("kd --preset kd" + taught, "kd");
+    CHECK(kd.at("lr") == "0.01");
+    CHECK(kd.at("student") == "ShuffleV1");
+    CHECK(kd.at("info.by_hand").find("lr=") == std::string::npos);
+    // Teachers that are trained first have their own.
+    const auto ensemble =
+        config_after("ensemble --student shufflenetv1 --recipe crd --train-teachers 1 --teacher-nets vgg8 --teachers-run many", "several");
+    CHECK(ensemble.at("lr") == "0.01");
+    for (const auto& [option, value] : read_config(folder / "many/s0/config.csv"))
+        if (option == "lr") CHECK(value == "0.05");
+
+    const Ended evaluated = run(folder, "eval --net shufflenetv1 --init alias/student.safetensors --dataset s --threads 1");
+    CHECK(evaluated.out.find("ShuffleV1 on s: test accuracy") == 0);
+    CHECK(run(folder, "info --net mobilenetv2").out.find("MobileNetV2, 100 classes") == 0);
+    CHECK(run(folder, "train --net shufflenetv1 --resume --run alias").out.find("alias: finished before, skipped") != std::string::npos);
+}
+
+TEST_CASE("names: aliases in lists become names, and nothing else changes") {
+    CHECK(without_aliases("mobilenetv2") == "MobileNetV2");
+    CHECK(without_aliases("0=resnet20,1=shufflenetv2,2=mobilenetv2") == "0=resnet20,1=ShuffleV2,2=MobileNetV2");
+    CHECK(without_aliases("shufflenetv1+shufflenetv1") == "ShuffleV1+ShuffleV1");
+    for (const char* same : {"", ",", "resnet20,,wrn-16-2", "mobilenetv2x", "mobilenetv2-tiny", "ShuffleV1", "1="})
+        CHECK(without_aliases(same) == same);
 }
 
 TEST_SUITE_END();
