@@ -25,17 +25,18 @@ struct Command {
     OptionTable table;
 };
 
-int parse_heads(const std::string& text) {
+/// `asked`: all that was given, of which `text` is one.
+int parse_heads(const std::string& text, const std::string& asked) {
     constexpr int most = 1024;
     const int64_t heads = parsed_whole(text).value_or(0);
     if (heads < 1 || heads > most)
-        input_error("--heads: found '", text, "', expected a whole number from 1 to ", most, ", or several (1,2,4,8,16) for a table");
+        input_error("--heads: found '", asked, "', expected a whole number from 1 to ", most, ", or several (1,2,4,8,16) for a table");
     return static_cast<int>(heads);
 }
 
 void train(Command& c) {
     set_untold(method_name, c.table, c.options, method_name);
-    parse_heads(c.heads);
+    parse_heads(c.heads, c.heads);
     run_experiment(
         method_name,
         [&c] {
@@ -44,7 +45,7 @@ void train(Command& c) {
         c.table, c.options,
         [&c](Options& o) {
             settle_networks(c.table, o, mhgd_row.teachers);
-            c.own->heads = parse_heads(c.heads);  // a resumed run's may be others
+            c.own->heads = parse_heads(c.heads, c.heads);  // a resumed run's may be others
             c.own->settle(o);
         });
 }
@@ -53,7 +54,7 @@ void train(Command& c) {
 void sweep_heads(Command& c) {
     const std::vector<std::string> all = split(c.heads, ',');
     if (all.size() < 2) return;
-    for (const std::string& heads : all) parse_heads(heads);
+    for (const std::string& heads : all) parse_heads(heads, c.heads);
     Options& o = c.options;
     if (!o.sweep.empty()) input_error("--heads ", c.heads, " and --sweep ", o.sweep, ": are two sweeps; ask for one");
     if (!c.own->mha.empty()) input_error("--mha ", c.own->mha, ": is of one number of heads, --heads asks for ", all.size());
