@@ -23,6 +23,8 @@ namespace distill {
 namespace {
 
 constexpr const char* method_name = "feed";
+constexpr const char* about_teachers =
+    "Teachers: trained files (--teachers a,b,…), or --train-teachers N --teacher-nets NET, kept in runs/teachers-DATASET-NET/s0, s1, …";
 
 struct Command {
     Options options = options_of(find_recipe(feed_row.recipe));
@@ -134,6 +136,7 @@ void add_feed_commands(CLI::App& app) {
     auto* feed = app.add_subcommand(feed_row.name, feed_row.title);
     feed->require_subcommand(1);
     auto* sub = feed->add_subcommand("parallel", "a student learns the last maps of all teachers at once, through a layer for each");
+    sub->footer(about_teachers);
     const auto parallel = begin_command();
     add_sweep_option(parallel->table, parallel->options);
     parallel->table.attach(*sub);
@@ -144,6 +147,7 @@ void add_feed_commands(CLI::App& app) {
         });
     });
     sub = feed->add_subcommand("sweep", "parallel with the first 1, 2, 3, … of the teachers");
+    sub->footer(about_teachers);
     const auto sweep = begin_command();
     sweep->series.add_sweep_to(sweep->table);
     sweep->table.attach(*sub);
@@ -152,6 +156,7 @@ void add_feed_commands(CLI::App& app) {
         run_sweep(c->table, c->options, c->series, [&] { run_parallel(*c, settle); });
     });
     sub = feed->add_subcommand("sequential", "a chain: each stage's student teaches the next one");
+    sub->footer(about_teachers);
     const auto chain = begin_command();
     chain->series.add_chain_to(chain->table);
     chain->table.attach(*sub);

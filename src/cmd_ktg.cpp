@@ -21,6 +21,9 @@
 namespace distill {
 namespace {
 
+constexpr const char* about_gates =
+    "Gates: through (as it is), cutoff (never), linear (weight rises from 0 to 1), correct (where the source is right).";
+
 struct TrainCommand {
     Options options = options_of(find_recipe("ktg"));
     std::shared_ptr<KtgOptions> own = std::make_shared<KtgOptions>();
@@ -58,6 +61,7 @@ void train(TrainCommand& c) {
 
 void add_train(CLI::App& ktg) {
     auto* sub = ktg.add_subcommand("train", "train the nodes of a graph together");
+    sub->footer(about_gates);
     const auto c = std::make_shared<TrainCommand>();
     add_graph_options(c->table, c->options, *c->own);
     add_sweep_option(c->table, c->options);
@@ -86,6 +90,7 @@ void show_search(const std::string& path, const std::string& svg) {
 
 void add_show(CLI::App& ktg) {
     auto* sub = ktg.add_subcommand("show", "a graph as text and picture, alone or with what a run made of it; a search as both");
+    sub->footer(about_gates);
     struct Asked {
         std::string graph, run, svg;
     };

@@ -33,6 +33,8 @@ void go_on_with_transfer(SearchOptions& s) {
 
 void add_search(CLI::App& ktg) {
     auto* sub = ktg.add_subcommand("search", "search for the best graph: random gates and networks, successive halving");
+    sub->footer(
+        "RUN/journal.csv has every trial, RUN/search.csv the winners' test accuracies; a search that was cut off goes on with --resume.");
     auto c = std::make_shared<SearchCommand>();
     OptionTable& t = c->table;
     SearchOptions& s = c->options;

@@ -67,6 +67,8 @@ void sweep_heads(Command& c) {
 
 void add_mhgd_command(CLI::App& app) {
     auto* sub = app.add_subcommand(mhgd_row.name, mhgd_row.title);
+    sub->footer(
+        "Beside a run's files: preparation.csv (an epoch of the attention networks a row), mha.safetensors (these), gradients.csv.");
     const auto c = std::make_shared<Command>();
     OptionTable& t = c->table;
     add_networks(t, c->options, mhgd_row.teachers);

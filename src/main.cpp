@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
     distill::let_threads_wait_quietly(argv);
     CLI::App app("distill: knowledge transfer between neural networks: KTG, FEED, MHGD, ReviewKD", "distill");
     app.require_subcommand(1);
+    app.footer("Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 interrupted with a checkpoint written.");
     app.set_version_flag("--version", "distill " + distill::commit());
     distill::add_data_commands(app);
     distill::add_training_commands(app);
