@@ -1,5 +1,5 @@
 // base_csv.h: the one table format of the project: comma-separated, quoted where needed (RFC 4180), one header row.
-// defines: number, parse_all, parsed_number, parsed_whole, csv_text, CsvTable, ReadCsv, read_csv, CsvWriter, keep_csv_rows
+// defines: number, parse_all, parsed_number, parsed_whole, same_floats, csv_text, CsvTable, ReadCsv, read_csv, CsvWriter, keep_csv_rows
 #pragma once
 #include <charconv>
 #include <cstdint>
@@ -26,6 +26,8 @@ bool parse_all(const std::string& text, T& value) {
 /// The number that all of the text says, in strtod's forms or in decimal digits; none if it is something else.
 std::optional<double> parsed_number(const std::string& text);
 std::optional<int64_t> parsed_whole(const std::string& text);
+/// Lists of numbers, separated by commas, that are the same floats, however they are written.
+bool same_floats(const std::string& a, const std::string& b);
 
 /// A whole table as text, for files that appear whole or not at all (write_file_atomically).
 std::string csv_text(const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows);

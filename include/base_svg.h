@@ -1,5 +1,6 @@
 // base_svg.h: what the pictures share: coordinates, words and boxes, axes, colours.
-// defines: Point, svg_px, svg_at, escaped, svg_words, svg_box, open_picture, Axis, round_axis
+// defines: Point, svg_px, svg_at, escaped, svg_words, svg_box, svg_line, svg_dot, svg_whiskers, open_picture, Axis, round_axis,
+//          accuracy_axis
 #pragma once
 #include <cmath>
 #include <string>
@@ -22,6 +23,10 @@ std::string escaped(const std::string& raw);
 
 std::string svg_words(Point p, const std::string& classes, const std::string& what);
 std::string svg_box(Point centre, double width, double height, double radius, const std::string& classes);
+std::string svg_line(const std::string& classes, Point a, Point b);
+std::string svg_dot(const std::string& classes, Point centre, double radius);
+/// Upright, as far above the mean as below; of class `whisker`.
+std::string svg_whiskers(Point mean, double reach);
 
 /// The <svg> of a picture that is a file by itself or stands in an HTML page, light or dark as the reader's page is. Its rules begin with
 /// `.ktg`; they have the colours --g-page, ink, soft, rule, card, ice, through, linear, correct, the texts name, figure, small, mid, end.
@@ -38,5 +43,7 @@ struct Axis {
 
 /// At least from `low` to `high`, in about so many intervals.
 Axis round_axis(double low, double high, int intervals, double from, double to);
+/// Of accuracies from `low` to `high`: nothing lies on the frame, and no less than a point is shown, which would magnify nothing.
+Axis accuracy_axis(double low, double high, double from, double to);
 
 }  // namespace distill

@@ -66,6 +66,8 @@ struct Linear {
 
     Linear() = default;
     Linear(Parameters&, const std::string& name, int64_t in, int64_t out, Init weight_init, Init bias_init);
+    Linear(Parameters& parameters, const std::string& name, int64_t in, int64_t out)  ///< starts by default_init
+        : Linear(parameters, name, in, out, default_init(in), default_init(in)) {}
     static Init default_init(int64_t in);  ///< U(±1/√in)
     static Init scaled_init(int64_t fan);  ///< N(0, 2/fan)
     Var operator()(const Var& x) const { return linear(x, weight, bias); }

@@ -77,6 +77,14 @@ std::optional<int64_t> parsed_whole(const std::string& text) {
     return parse_all(text, value) ? std::optional<int64_t>(value) : std::nullopt;
 }
 
+bool same_floats(const std::string& a, const std::string& b) {
+    const std::vector<std::string> ours = split(a, ','), theirs = split(b, ',');
+    return std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(), [](const std::string& one, const std::string& other) {
+        const auto x = parsed_number(one), y = parsed_number(other);
+        return x && y && static_cast<float>(*x) == static_cast<float>(*y);
+    });
+}
+
 bool CsvTable::has(const std::string& name) const { return std::find(columns.begin(), columns.end(), name) != columns.end(); }
 
 std::string csv_text(const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows) {

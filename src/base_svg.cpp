@@ -55,6 +55,21 @@ std::string svg_box(Point centre, double width, double height, double radius, co
            "\" height=\"" + svg_px(height) + "\" rx=\"" + svg_px(radius) + "\"/>";
 }
 
+std::string svg_line(const std::string& classes, Point a, Point b) {
+    return "<path class=\"" + classes + "\" d=\"M" + svg_at(a) + " L" + svg_at(b) + "\"/>";
+}
+
+std::string svg_dot(const std::string& classes, Point p, double radius) {
+    return "<circle class=\"" + classes + "\" cx=\"" + svg_px(p.x) + "\" cy=\"" + svg_px(p.y) + "\" r=\"" + svg_px(radius) + "\"/>";
+}
+
+std::string svg_whiskers(Point mean, double reach) {
+    std::string all;
+    for (const double end : {-reach, reach})
+        all += svg_line("whisker", mean, mean + Point{0, end}) + svg_line("whisker", mean + Point{-6, end}, mean + Point{6, end});
+    return all;
+}
+
 std::string open_picture(double width, double height, const std::string& label, const std::string& style) {
     return "<svg class=\"ktg\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + svg_px(width) + ' ' + svg_px(height) + "\" width=\"" +
            svg_px(width) + "\" height=\"" + svg_px(height) + "\" role=\"img\" aria-label=\"" + escaped(label) + "\"><style>" +
@@ -74,6 +89,11 @@ Axis round_axis(double low, double high, int intervals, double from, double to) 
     const double step = power * (raw <= power ? 1 : raw <= 2 * power ? 2 : raw <= 5 * power ? 5 : 10);
     low = std::floor(low / step + 1e-9) * step;
     return {low, std::max(std::ceil(high / step - 1e-9) * step, low + step), step, from, to};
+}
+
+Axis accuracy_axis(double low, double high, double from, double to) {
+    const double widen = std::max(0.05 * (high - low), (1 - (high - low)) / 2);
+    return round_axis(low - widen, high + widen, 6, from, to);
 }
 
 }  // namespace distill

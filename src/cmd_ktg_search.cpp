@@ -65,7 +65,7 @@ void add_search(CLI::App& ktg) {
         Options& training = c->options.training;
         const bool transfers = !c->options.transfer.empty();
         if (training.run.empty()) training.run = default_search_run(c->options);
-        if (training.auto_resume) settle_resume(training, training.run);
+        settle_resume(training, training.run);
         go_on_with_transfer(c->options);
         if (training.auto_resume && fs::exists(fs::path(training.run) / "search.csv")) {
             take_options_of(RunFolder::reopen(training.run), transfers ? "ktg-transfer" : "ktg-search", c->table);

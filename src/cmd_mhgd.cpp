@@ -36,7 +36,6 @@ int parse_heads(const std::string& text, const std::string& asked) {
 
 void train(Command& c) {
     set_untold(method_name, c.table, c.options, method_name);
-    parse_heads(c.heads, c.heads);
     run_experiment(
         method_name,
         [&c] {

@@ -21,6 +21,7 @@
 #include "net_name.h"
 #include "net_table.h"
 #include "train_options.h"
+#include "train_recipes.h"
 
 namespace distill {
 namespace {
@@ -30,15 +31,14 @@ struct Source {
     const char* name;
     const char* what;
     ShortcutZeros zeros;
-    const char *dataset, *normalization;
+    std::string dataset, normalization;
     int classes;
 };
-constexpr Source sources[] = {
-    // RepDistiller's and mdistiller's mean (0.5071,0.4867,0.4408) and deviation (0.2675,0.2565,0.2761)
+const Source sources[] = {
     {"crd", "the CRD benchmark's CIFAR-100 teachers (RepDistiller, mdistiller)", ShortcutZeros::at_end, "cifar100",
-     "129.3105,124.1085,112.404,68.2125,65.4075,70.4055", 100},
+     find_recipe("crd").normalize, 100},
     {"reviewkd", "networks trained by ReviewKD's authors' code on CIFAR-100", ShortcutZeros::at_end, "cifar100",
-     "125.3,123,113.9,63,62.1,66.7", 100},
+     find_recipe("reviewkd").normalize, 100},
     {"akamaster", "akamaster/pytorch_resnet_cifar10's, zero channels on both sides", ShortcutZeros::both_sides, "cifar10",
      "123.675,116.28,103.53,58.395,57.12,57.375", 10},
     {"ktg", "networks whose option-A shortcuts have their zero channels at the end, as KTG's authors'", ShortcutZeros::at_end, "", "", 0}};

@@ -63,8 +63,7 @@ class GraphSearch {
 
 GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, OptionTable& table)
     : s_(options), o_(options.training), base_(o_.run) {
-    const bool known = fs::exists(base_);
-    settle_resume(o_, base_);
+    const bool known = o_.resume;
     if (o_.resume) take_options_of(RunFolder::reopen(base_), method, table);
     if (s_.transfer.empty()) {
         const SearchSpace space = search_space_of(s_);

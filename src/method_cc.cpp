@@ -15,11 +15,8 @@ constexpr int64_t embedding = 128;
 CorrelationCongruence::CorrelationCongruence(const Setting& setting, const Options& o, const CcOptions& own)
     : FeatureDistillation(setting, o, own.weights, {"loss_cc"}, Keep::last) {
     require_pair("cc", setting.teacher().network(), *student_, {Need::pooled_vector});
-    const auto embed = [&](const std::string& name, int64_t in) {
-        return Linear(parameters_, name, in, embedding, Linear::default_init(in), Linear::default_init(in));
-    };
-    embed_s_ = embed("embed_s.linear", student_->pooled_channels());
-    embed_t_ = embed("embed_t.linear", setting.teacher().network().pooled_channels());
+    embed_s_ = Linear(parameters_, "embed_s.linear", student_->pooled_channels(), embedding);
+    embed_t_ = Linear(parameters_, "embed_t.linear", setting.teacher().network().pooled_channels(), embedding);
     parameters_.allocate(o.start());
 }
 

@@ -56,7 +56,7 @@ Init start_of(int64_t width) { return Init::uniform(std::sqrt(3.0f / static_cast
 Embedding::Embedding(Parameters& p, const std::string& name, const Network& network, int64_t width) {
     const int64_t in = network.pooled_channels();
     if (in == 0) input_error(network.name(), ": has no pooled vector before its classifier to embed; choose another network");
-    linear_ = Linear(p, name + ".linear", in, width, Linear::default_init(in), Linear::default_init(in));
+    linear_ = Linear(p, name + ".linear", in, width);
 }
 
 Var Embedding::operator()(const Output& output) const { return l2_normalize(linear_(output.pooled)); }

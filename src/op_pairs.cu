@@ -192,6 +192,11 @@ struct CosineBackward {
     DISTILL_HD void operator()(int64_t i) const { derivative[i] = Huber::derivative(student[i] - teacher[i]); }
 };
 
+void angle_products(const Tensor& a, const Tensor& b, const Tensor& c, GemmShape s) {
+    s.exact = true;
+    timed_products("angles", a, b, c, s);
+}
+
 /// At each sample the directions to all (N,1,N,D), and their cosines (N,1,N,N).
 struct AnglesOf {
     Tensor directions, inverse, cosines;
@@ -201,9 +206,7 @@ struct AnglesOf {
           cosines(x.backend(), {x.shape().n, 1, x.shape().n, x.shape().n}) {
         const int64_t n = x.shape().n, width = x.shape().per_sample();
         for_each_row(x.backend(), n * n, width, Directions{n, width, x.data(), directions.data(), inverse.data()});
-        GemmShape s{n, n, width, false, true, n, n * width, n * width, n * n};
-        s.exact = true;
-        timed_product(x.backend(), "angles", s, directions.data(), directions.data(), cosines.data());
+        angle_products(directions, directions, cosines, {n, n, width, false, true});
     }
 };
 
@@ -328,9 +331,7 @@ Var angle_loss(const Var& given, const Tensor& given_teacher) {
         const int64_t width = student.shape().per_sample();
         const Tensor derivative = Tensor::like(s.cosines), gradient = Tensor::like(s.directions);
         for_each_element(y.backend(), derivative.size(), CosineBackward{s.cosines.data(), taught.data(), derivative.data()});
-        GemmShape g{n, width, n, false, false, n, n * n, n * width, n * width};  // of (j, k) and (k, j), which are one cosine: hence 2
-        g.exact = true;
-        timed_product(y.backend(), "angles", g, derivative.data(), s.directions.data(), gradient.data());
+        angle_products(derivative, s.directions, gradient, {n, width, n});  // of (j, k) and (k, j), which are one cosine: hence 2
         for_each_row(y.backend(), n * n, width,
                      DirectionsBackward{width, 2 * factor, s.directions.data(), s.inverse.data(), dy.data(), gradient.data()});
         for_each_row(y.backend(), n, n * width, EndsBackward{n, width, gradient.data(), dx.data()});

@@ -55,7 +55,8 @@ class Plan {
             if (planned == planned_.end()) continue;
             const Planned& p = planned->second;
             for (int seed = 0; seed < (p.reason.empty() ? p.seeds : 1); ++seed)
-                all.push_back({&row, seed, p.reason.empty() ? p.step : 0, p.needs, p.reason.empty() ? line(row, seed) : "", p.reason});
+                all.push_back(
+                    {&row, seed, p.reason.empty() ? p.step : 0, p.needs, p.reason.empty() ? line(row, p.by, seed) : "", p.reason});
         }
         std::stable_sort(all.begin(), all.end(), [](const PlannedLine& a, const PlannedLine& b) {
             return std::pair(a.step == 0, a.step) < std::pair(b.step == 0, b.step);
@@ -66,6 +67,7 @@ class Plan {
   private:
     struct Planned {
         int seeds = 0, step = 0;
+        TrainedBy by;
         std::vector<std::string> needs;
         std::string reason;
     };
@@ -79,9 +81,10 @@ class Plan {
     const Planned& add(const PaperRow& row, int seeds) {
         const auto [place, fresh] = planned_.try_emplace(row.id);
         Planned& p = place->second;
+        if (fresh && !row.command.empty()) p.by = options_.trained_by(row);
         const std::string where = "data/paper, row " + row.id;
         if (!fresh && p.step == 0 && p.reason.empty()) input_error(where, ": needs itself, over other rows");
-        p.seeds = std::max(p.seeds, row.method == "teacher" || (!row.command.empty() && options_.trained_by(row).once) ? 1 : seeds);
+        p.seeds = std::max(p.seeds, row.method == "teacher" || p.by.once ? 1 : seeds);
         const PaperRow& first = *first_of_training_.at(row.training());
         if (&first != &row) {
             p.reason = "the same training as " + first.id;
@@ -92,7 +95,7 @@ class Plan {
         if (row.command.empty())
             p.reason = "on file for the report only";
         else
-            p.reason = options_.trained_by(row).obstacle;
+            p.reason = p.by.obstacle;
         for (const auto& [name, value] : row.options)
             if (const auto reference = reference_in(value, where)) {
                 const PaperRow& needed = by_id(reference->id, where);
@@ -124,8 +127,7 @@ class Plan {
         return value.replace(reference->begin, reference->end - reference->begin, joined(files, ","));
     }
 
-    std::string line(const PaperRow& row, int seed) const {
-        const TrainedBy by = options_.trained_by(row);
+    std::string line(const PaperRow& row, const TrainedBy& by, int seed) const {
         std::string all = shell_word(options_.program) + ' ' + row.command;
         const auto add = [&](const std::string& name, const std::string& value) { all += " --" + name + ' ' + shell_word(value); };
         if (by.preset)

@@ -34,14 +34,6 @@ const char* class_of(Kind kind) {
     }
 }
 
-std::string line(const std::string& classes, Point a, Point b) {
-    return "<path class=\"" + classes + "\" d=\"M" + svg_at(a) + " L" + svg_at(b) + "\"/>";
-}
-
-std::string dot(const std::string& classes, Point p, double radius) {
-    return "<circle class=\"" + classes + "\" cx=\"" + svg_px(p.x) + "\" cy=\"" + svg_px(p.y) + "\" r=\"" + svg_px(radius) + "\"/>";
-}
-
 /// Moves heights, given from the top down, apart by at least `label_gap`, within the picture.
 void spread_out(std::vector<double>& heights) {
     for (size_t i = 1; i < heights.size(); ++i) heights[i] = std::max(heights[i], heights[i - 1] + label_gap);
@@ -49,7 +41,7 @@ void spread_out(std::vector<double>& heights) {
     for (size_t i = heights.size(); i-- > 0; limit = heights[i] - label_gap) heights[i] = std::min(heights[i], limit);
 }
 
-Axis accuracy_axis(const FeedStudy& study) {
+Axis axis_of(const FeedStudy& study) {
     double low = 100, high = 0;
     const auto include = [&](double value) { low = std::min(low, value), high = std::max(high, value); };
     for (const FeedResult& r : study.parallel) {
@@ -57,9 +49,7 @@ Axis accuracy_axis(const FeedStudy& study) {
         for (const Run& run : r.group->runs) include(run.last);
     }
     for (const FeedResult& r : study.baselines) include(r.accuracy.mean);
-    // No line lies on the frame, and the axis, of one point at least, does not magnify nothing.
-    const double widen = std::max(0.05 * (high - low), (1 - (high - low)) / 2);
-    return round_axis(low - widen, high + widen, 6, bottom, top);
+    return accuracy_axis(low, high, bottom, top);
 }
 
 std::string baselines(const FeedStudy& study, const Axis& y) {
@@ -71,8 +61,8 @@ std::string baselines(const FeedStudy& study, const Axis& y) {
     std::string svg;
     for (size_t i = 0; i < lines.size(); ++i) {
         const double level = y.at(lines[i].accuracy.mean);
-        svg += line(std::string("base ") + class_of(lines[i].kind), {left, level}, {right, level}) +
-               line("lead", {right + 2, level}, {label_left - 6, labels[i]}) +
+        svg += svg_line(std::string("base ") + class_of(lines[i].kind), {left, level}, {right, level}) +
+               svg_line("lead", {right + 2, level}, {label_left - 6, labels[i]}) +
                svg_words({label_left, labels[i] + 4}, "", lines[i].name + ": " + mean_and_deviation(lines[i].accuracy)) + "\n";
     }
     return svg;
@@ -81,17 +71,17 @@ std::string baselines(const FeedStudy& study, const Axis& y) {
 }  // namespace
 
 std::string feed_svg(const FeedStudy& study) {
-    const Axis y = accuracy_axis(study);
+    const Axis y = axis_of(study);
     const double most = study.parallel.back().teachers;
     const Axis x{0.5, most + 0.5, 1, left, right};
     std::ostringstream svg;
     svg << open_picture(width, height, "test accuracy of " + study.student + " over the number of teachers", style);
     for (const double tick : y.ticks())
-        svg << line("faint", {left, y.at(tick)}, {right, y.at(tick)})
+        svg << svg_line("faint", {left, y.at(tick)}, {right, y.at(tick)})
             << svg_words({left - 8, y.at(tick) + 4}, "small end", fixed(tick, y.digits()) + " %");
-    svg << line("axis", {left, bottom}, {right, bottom}) << '\n';
+    svg << svg_line("axis", {left, bottom}, {right, bottom}) << '\n';
     for (double n = 1; n <= most; ++n)
-        svg << line("axis", {x.at(n), bottom}, {x.at(n), bottom + 4}) << svg_words({x.at(n), bottom + 20}, "small mid", fixed(n, 0));
+        svg << svg_line("axis", {x.at(n), bottom}, {x.at(n), bottom + 4}) << svg_words({x.at(n), bottom + 20}, "small mid", fixed(n, 0));
     svg << svg_words({(left + right) / 2, bottom + 44}, "mid", "teachers of parallel FEED") << '\n' << baselines(study, y);
 
     std::string curve;
@@ -100,15 +90,14 @@ std::string feed_svg(const FeedStudy& study) {
         const double reach = mean.y - y.at(r.accuracy.mean + r.accuracy.deviation);
         curve += (curve.empty() ? "M" : " L") + svg_at(mean);
         if (r.accuracy.n < 2) continue;
-        for (const double end : {-reach, reach})
-            svg << line("whisker", mean, mean + Point{0, end}) << line("whisker", mean + Point{-6, end}, mean + Point{6, end});
-        for (const Run& run : r.group->runs) svg << dot("seed", {mean.x + 12, y.at(run.last)}, 2.6);
+        svg << svg_whiskers(mean, reach);
+        for (const Run& run : r.group->runs) svg << svg_dot("seed", {mean.x + 12, y.at(run.last)}, 2.6);
     }
     svg << "<path class=\"curve\" d=\"" << curve << "\"/>\n";
     for (const FeedResult& r : study.parallel) {
         const Point mean{x.at(r.teachers), y.at(r.accuracy.mean)};
         svg << "<g><title>" << escaped(r.name + ", " + std::to_string(r.teachers) + ": " + mean_and_deviation(r.accuracy)) << "</title>"
-            << dot("mean", mean, 5) << "</g>" << svg_words(mean + Point{-10, -9}, "figure end", fixed(r.accuracy.mean)) << '\n';
+            << svg_dot("mean", mean, 5) << "</g>" << svg_words(mean + Point{-10, -9}, "figure end", fixed(r.accuracy.mean)) << '\n';
     }
     svg << "</svg>\n";
     return svg.str();

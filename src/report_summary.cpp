@@ -94,21 +94,11 @@ std::pair<int, int> official_images(const std::string& dataset) {
     return dataset == "tiny-imagenet" ? std::pair(100000, 10000) : std::pair(0, 0);
 }
 
-/// Equal as texts, or as lists of the same numbers.
-bool same_value(const std::string& a, const std::string& b) {
-    const std::vector<std::string> ours = split(a, ','), theirs = split(b, ',');
-    return a == b ||
-           std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(), [](const std::string& one, const std::string& other) {
-               const auto x = parsed_number(one), y = parsed_number(other);
-               return x && y && static_cast<float>(*x) == static_cast<float>(*y);
-           });
-}
-
 /// What the row says today and the run's options do not: it was trained by an older row of this id. Empty if there is none.
 std::string other_row(const PaperRow& row, const Run& run) {
     for (const auto& [option, value] : row.options) {
         const bool compared = option != "recipe" && value.find('{') == std::string::npos && role_of(option) == Role::substance;
-        if (const std::string trained = value_of(run.config, option); compared && !same_value(trained, value))
+        if (const std::string trained = value_of(run.config, option); compared && trained != value && !same_floats(trained, value))
             return "trained with " + option + " " + (trained.empty() ? "–" : trained) + ", the row has " + value + " now";
     }
     return "";

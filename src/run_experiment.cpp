@@ -25,15 +25,6 @@
 namespace distill {
 namespace {
 
-/// Six numbers of --normalize count by their values: a run keeps them rounded to floats.
-bool same_floats(const std::string& a, const std::string& b) {
-    const std::vector<std::string> ours = split(a, ','), theirs = split(b, ',');
-    return std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(), [](const std::string& one, const std::string& other) {
-        const auto x = parsed_number(one), y = parsed_number(other);
-        return x && y && static_cast<float>(*x) == static_cast<float>(*y);
-    });
-}
-
 /// The subcommand that trains by a method.
 std::string command_of(const std::string& method) {
     if (method == "ktg") return "ktg train";

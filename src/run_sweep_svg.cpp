@@ -20,36 +20,27 @@ const char* const style = R"(
 
 constexpr double height = 380, left = 62, top = 24, bottom = 320, step = 96;
 
-Axis accuracy_axis(const std::vector<SweptValue>& values) {
+Axis axis_of(const std::vector<SweptValue>& values) {
     double low = 100, high = 0;
     for (const SweptValue& v : values) {
         const Spread s = spread(v.last);
         low = std::min({low, s.mean - s.deviation, *std::min_element(v.last.begin(), v.last.end())});
         high = std::max({high, s.mean + s.deviation, *std::max_element(v.last.begin(), v.last.end())});
     }
-    const double widen = std::max(0.05 * (high - low), (1 - (high - low)) / 2);  // the axis does not magnify nothing
-    return round_axis(low - widen, high + widen, 6, bottom, top);
-}
-
-std::string line(const char* classes, Point a, Point b) {
-    return text("<path class=\"", classes, "\" d=\"M", svg_at(a), " L", svg_at(b), "\"/>");
-}
-
-std::string dot(const char* classes, Point p, double radius) {
-    return text("<circle class=\"", classes, "\" cx=\"", svg_px(p.x), "\" cy=\"", svg_px(p.y), "\" r=\"", svg_px(radius), "\"/>");
+    return accuracy_axis(low, high, bottom, top);
 }
 
 }  // namespace
 
 std::string sweep_svg(const std::string& option, const std::vector<SweptValue>& values) {
-    const Axis y = accuracy_axis(values);
+    const Axis y = axis_of(values);
     const double right = left + step * static_cast<double>(values.size());
     std::ostringstream svg;
     svg << open_picture(right + 24, height, "test accuracy over " + option, style);
     for (const double tick : y.ticks())
-        svg << line("faint", {left, y.at(tick)}, {right, y.at(tick)})
+        svg << svg_line("faint", {left, y.at(tick)}, {right, y.at(tick)})
             << svg_words({left - 8, y.at(tick) + 4}, "small end", fixed(tick, y.digits()) + " %");
-    svg << line("axis", {left, bottom}, {right, bottom}) << svg_words({(left + right) / 2, bottom + 44}, "mid", "--" + option) << '\n';
+    svg << svg_line("axis", {left, bottom}, {right, bottom}) << svg_words({(left + right) / 2, bottom + 44}, "mid", "--" + option) << '\n';
     std::string curve, marks;
     for (size_t i = 0; i < values.size(); ++i) {
         const Spread s = spread(values[i].last);
@@ -58,12 +49,11 @@ std::string sweep_svg(const std::string& option, const std::vector<SweptValue>& 
         curve += (curve.empty() ? "M" : " L") + svg_at(mean);
         if (s.n > 1) {
             const double reach = mean.y - y.at(s.mean + s.deviation);
-            for (const double end : {-reach, reach})
-                svg << line("whisker", mean, mean + Point{0, end}) << line("whisker", mean + Point{-6, end}, mean + Point{6, end});
-            for (const double last : values[i].last) svg << dot("seed", {mean.x + 12, y.at(last)}, 2.6);
+            svg << svg_whiskers(mean, reach);
+            for (const double last : values[i].last) svg << svg_dot("seed", {mean.x + 12, y.at(last)}, 2.6);
         }
         marks += text("<g><title>", escaped(option + " " + values[i].value + ": " + mean_and_deviation(s)), "</title>",
-                      dot("mean", mean, 5), "</g>", svg_words(mean + Point{-10, -9}, "figure end", fixed(s.mean)), '\n');
+                      svg_dot("mean", mean, 5), "</g>", svg_words(mean + Point{-10, -9}, "figure end", fixed(s.mean)), '\n');
     }
     svg << "<path class=\"curve\" d=\"" << curve << "\"/>\n" << marks << "</svg>\n";
     return svg.str();

@@ -15,8 +15,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
-
 /// The error as the journal has it, so that a search that goes on decides by the same number.
 double journalled_error(double accuracy) { return std::strtod(number(100 - accuracy).c_str(), nullptr); }
 

@@ -29,10 +29,6 @@ const char* const style = R"(
 constexpr double width = 1000, margin = 28, panel_top = 116, row_height = 25;
 constexpr double history_left = 66, history_right = 636, survivors_left = 690;
 
-std::string line(const std::string& classes, Point a, Point b) {
-    return "<path class=\"" + classes + "\" d=\"M" + svg_at(a) + " L" + svg_at(b) + "\"/>";
-}
-
 std::string circle(Point p, double radius, const std::string& classes, double fill = 1) {
     return "<circle class=\"" + classes + "\" cx=\"" + svg_px(p.x) + "\" cy=\"" + svg_px(p.y) + "\" r=\"" + svg_px(radius) + "\"" +
            (fill < 1 ? " fill-opacity=\"" + fixed(fill) + "\"" : "") + "/>";
@@ -88,13 +84,13 @@ class Picture {
         Axis x = round_axis(0, static_cast<double>(ended()), 6, history_left, history_right);
         x.high = static_cast<double>(std::max<int64_t>(ended(), 1));
         for (const double tick : y.ticks())
-            svg += line("faint", {history_left, y.at(tick)}, {history_right, y.at(tick)}) +
+            svg += svg_line("faint", {history_left, y.at(tick)}, {history_right, y.at(tick)}) +
                    svg_words({history_left - 8, y.at(tick) + 4}, "small end", fixed(tick, y.digits()) + " %");
         const double floor = panel_bottom_ + 28;  // below a strip for trials without a score
-        svg += line("line", {history_left, floor}, {history_right, floor});
+        svg += svg_line("line", {history_left, floor}, {history_right, floor});
         x.step = std::max(1.0, x.step);
         for (double tick = 0; tick <= x.high; tick += x.step)
-            svg += line("line", {x.at(tick), floor}, {x.at(tick), floor + 4}) +
+            svg += svg_line("line", {x.at(tick), floor}, {x.at(tick), floor + 4}) +
                    svg_words({x.at(tick), floor + 18}, "small mid", fixed(tick, 0));
         svg += svg_words({(history_left + history_right) / 2, floor + 36}, "small mid", "trials ended") + "\n";
         return svg + dots(x, y, floor - 12) + best_line(x, y);
@@ -110,7 +106,7 @@ class Picture {
             svg << "<g><title>" << escaped(described(t)) << "</title>";
             const bool scored = t.state == TrialEvent::complete || t.state == TrialEvent::stopped;
             if (t.state == TrialEvent::rejected)
-                svg << line("reject", {across, strip - 4}, {across, strip + 4});
+                svg << svg_line("reject", {across, strip - 4}, {across, strip + 4});
             else if (!scored || !t.error)
                 svg << cross({across, strip});
             else if (t.state == TrialEvent::complete)
@@ -170,10 +166,10 @@ class Picture {
         const auto key = [&](Point p, const std::string& what) { return svg_words(p + Point{12, 4}, "small", what); };
         svg += cross(mark) + key(mark, text(count_of(history_, TrialEvent::failed), " failed"));
         const Point next = mark + Point{88, 0};
-        svg +=
-            line("reject", next - Point{0, 4}, next + Point{0, 4}) + key(next, text(count_of(history_, TrialEvent::rejected), " rejected"));
+        svg += svg_line("reject", next - Point{0, 4}, next + Point{0, 4}) +
+               key(next, text(count_of(history_, TrialEvent::rejected), " rejected"));
         const Point third = mark + Point{-5, row_height - 4};
-        svg += line("best", third, third + Point{11, 0}) + key(third + Point{5, 0}, "best complete trial so far");
+        svg += svg_line("best", third, third + Point{11, 0}) + key(third + Point{5, 0}, "best complete trial so far");
         const Point notes = third + Point{0, row_height + 6};
         return svg + svg_words(notes, "small", "Dot: a trial that was stopped there.") +
                svg_words(notes + Point{0, 17}, "small", "Bar: how many came so far; dark: went on.") + "\n";
@@ -192,7 +188,7 @@ class Picture {
                           "</title>";
         if (likely) svg += svg_box(p + Point{94, 0}, 204, row_height - 3, 5, "chosen");
         svg += bar(p, bar_length, 9, "track") + bar(p, bar_length * best, 9, kind + (likely ? "" : " weak"));
-        svg += line("all", p + Point{bar_length * all, -7}, p + Point{bar_length * all, 7});
+        svg += svg_line("all", p + Point{bar_length * all, -7}, p + Point{bar_length * all, 7});
         return svg +
                svg_words(p + Point{bar_length + 8, 4}, likely ? "small figure" : "small",
                          fixed(100 * best, 0) + " %" +
@@ -222,7 +218,7 @@ class Picture {
             }
             if (edge && p.target != target) {
                 y += 12;
-                svg += line("line", {margin, y}, {width - margin, y}) + "\n";
+                svg += svg_line("line", {margin, y}, {width - margin, y}) + "\n";
                 y += row_height / 2 - 9;
                 target = p.target;
             }

@@ -18,8 +18,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
-
 }  // namespace
 
 SgdOptions sgd_options(const Options& o) { return {static_cast<float>(o.momentum), static_cast<float>(o.weight_decay), o.nesterov}; }

@@ -12,10 +12,6 @@
 namespace distill {
 namespace {
 
-double seconds_since(std::chrono::steady_clock::time_point then) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
-}
-
 /// Of the standard output's window; where nobody knows it, more than any line has.
 size_t terminal_columns() {
     winsize window{};
@@ -23,6 +19,10 @@ size_t terminal_columns() {
 }
 
 }  // namespace
+
+double seconds_since(std::chrono::steady_clock::time_point then) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
+}
 
 std::string first_that_fits(const std::vector<std::string>& lines, size_t columns) {
     for (const std::string& line : lines)
