@@ -1,5 +1,5 @@
 // base_texts.h: lists, numbers and tables as people read them.
-// defines: joined, split, fixed, signed_fixed, shell_word, aligned, as_utf8, printable
+// defines: joined, split, fixed, signed_fixed, shell_word, aligned, as_utf8, printable, utc_now
 #pragma once
 #include <set>
 #include <string>
@@ -26,5 +26,7 @@ std::string aligned(const std::vector<std::vector<std::string>>& rows, const std
 std::string as_utf8(const std::string& bytes);
 /// The same, if it is printable UTF-8; bytes that are none, and control characters, become \x1B and the like.
 std::string printable(const std::string& bytes);
+
+std::string utc_now();  ///< "2026-11-29 06:30:00"
 
 }  // namespace distill

@@ -18,6 +18,7 @@ struct SearchOptions {
     int nodes = 3;
     std::string target = "resnet32a", models = "resnet32a,resnet110a,wrn-28-2";
     std::string sampler = "random", score = "validation", devices = "auto", transfer;
+    bool stopping = true;
     int64_t trials = 0;  ///< 0: 1500, the authors' number, or all graphs of the grid
     int jobs = 1, best = 1, retrain_seeds = 3;
     int64_t alone_batch = 128;

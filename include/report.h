@@ -1,5 +1,5 @@
 // report.h: runs beside the papers' numbers, as data, and how all tables name them.
-// defines: Epoch, Run, Fault, Group, Report, is_trained_alone, counted, format_points, format_hours, label
+// defines: Epoch, Sitting, Run, Fault, Group, Report, is_trained_alone, counted, format_points, format_hours, label
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -21,6 +21,11 @@ struct Epoch {
     double train_loss, test_acc;
 };
 
+/// One row of sessions.csv: a process that trained the run.
+struct Sitting {
+    std::string began, machine;  ///< "2026-11-29 06:30:00", UTC
+};
+
 /// One run folder. An unfinished one (epochs.csv, but no result.csv) has what its config.csv and epochs.csv tell.
 struct Run {
     std::filesystem::path folder;
@@ -30,7 +35,8 @@ struct Run {
     double seconds = 0;
     Config config;
     std::vector<Epoch> epochs;
-    std::optional<Graph> graph;  ///< of a ktg run
+    std::vector<Sitting> sittings;  ///< none where the run was begun before there was that table
+    std::optional<Graph> graph;     ///< of a ktg run
     GraphOutcome outcome;
     std::string graph_name;
     std::string stage;  ///< "2": of a chain (`feed sequential`), from 1; else empty

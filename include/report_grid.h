@@ -36,7 +36,7 @@ Coverage coverage_of(const std::vector<PaperGrid>& grids);
 /// the one that is the paper's, else the one with the most runs.
 std::vector<PaperGrid> paper_grids(const Report& report);
 
-/// How much of all tables has been run, then those of which something has; as text and as HTML.
+/// How much of all tables has been run, then those of which something has, and of each cell how, when and how long; as text and as HTML.
 void write_grids(std::ostream& out, const std::vector<PaperGrid>& grids);
 std::string grids_section(const std::vector<PaperGrid>& grids);
 

@@ -23,6 +23,7 @@ struct Proposal {
 struct SearchPlan {
     int64_t trials = 0;                                 ///< of the whole study, rejected and failed ones included
     int epochs = 1;                                     ///< of a trial that nothing stops
+    bool stops = true;                                  ///< bad ones at rungs (Halving); else every trial runs to its end
     int keep = 1;                                       ///< of so many best trials the weights stay
     std::function<Proposal(int64_t trial)> propose;     ///< depends on the number alone
     std::function<std::string(int64_t trial)> prepare;  ///< its folder, ready for a WorkerPool; called again for a trial that goes on
@@ -40,7 +41,7 @@ struct SearchTally {
     int64_t ended() const { return complete + stopped + rejected + failed; }
 };
 
-/// Runs `plan.trials` trials in the pool's slots. A trial reports its error every epoch and is stopped at a rung by Halving; one that fails
+/// Runs `plan.trials` trials in the pool's slots. A trial reports its error every epoch and may be stopped at a rung by Halving; one that fails
 /// is recorded with its reason; one whose worker died runs again, and fails the second time. Everything is in the journal before it has
 /// an effect, so replay() of its rows goes on where it ended: with one slot to the same trials, rungs and winner.
 /// Memory: Halving's, the trials under way, and the best.

@@ -1,6 +1,7 @@
 // train_option_table.h: a subcommand's options as plain data: the command line, --help, config.csv and what each says of a run.
 // defines: Range, Role, TableOption, OptionTable
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -79,6 +80,9 @@ class OptionTable {
     TableOption& add(const std::string& flag, std::string& value, const std::vector<std::string>& choices, const std::string& help);
     TableOption& add_on_off(const std::string& flag, bool& value, const std::string& help);
     TableOption& add_switch(const std::string& flag, bool& value, const std::string& help);
+
+    /// "" is none.
+    TableOption& add(const std::string& flag, std::chrono::seconds& value, const std::string& help);
 
     /// Binds all of them to a command line; this must outlive its parsing, and gets no more options.
     void attach(CLI::App& app);

@@ -2,6 +2,7 @@
 // defines: Options, add_training_options, add_teachers_options, add_classes_option, add_data_options, add_schedule_options,
 //          add_run_options, add_auto_resume_option, options_of, set_recipe, set_rate, device_options, parse_lr_steps, resolve_normalization, to_string
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -41,7 +42,8 @@ struct Options {
     std::string precision = "fp32", device = "auto";
     bool deterministic = true, winograd = true;
     std::string run, save, id, preset, sweep;
-    bool check_only = false;  ///< settle and stop: no option, what a sweep does with each value first
+    bool check_only = false;             ///< settle and stop: no option, what a sweep does with each value first
+    std::chrono::seconds time_limit{0};  ///< of this process; 0: none
     bool resume = false, auto_resume = false, log_steps = false, quiet = false;
     std::optional<std::string> by_hand;  ///< of a resumed run, what its config.csv says (told_by_hand); not an option itself
 

@@ -1,6 +1,6 @@
 // train_run_folder.h: runs/<name>/ and the files in it.
 // defines: Config, read_config, value_of, numbered_folders, number_of, is_checksum, names_places, may_change,
-//          found_again, ResultRow, RunFolder, catch_interruption, interruption
+//          found_again, ResultRow, RunFolder
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -54,6 +54,9 @@ class RunFolder {
     /// A folder made before. InputError if it is not there or has no config.csv.
     static RunFolder reopen(const std::filesystem::path& path);
 
+    /// Is a process training in this folder? False, too, where there is none, or nobody can tell.
+    static bool is_locked(const std::filesystem::path& path);
+
     /// Keeps other processes from training here as long as this object, or a process started meanwhile, lives. InputError if one already
     /// does, and still does after `patience` seconds.
     void lock(double patience = 0);
@@ -77,10 +80,5 @@ class RunFolder {
     std::filesystem::path path_;
     std::shared_ptr<void> lock_;  ///< an open file; the system gives the lock back even after kill -9
 };
-
-/// From now on SIGINT, SIGTERM and SIGHUP (a closed terminal; ignored where nohup ignores it) only set a flag, which the training loop
-/// looks at after each step; a second SIGINT or SIGTERM ends at once.
-void catch_interruption();
-bool interruption();
 
 }  // namespace distill

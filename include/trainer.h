@@ -47,6 +47,7 @@ class Trainer {
     void resume();
     void write_checkpoint() const;
     void open_tables(bool resuming);
+    void log_session(bool resuming);
     void train_student(const AfterEpoch& goes_on);
     void finish_epoch(class Progress& progress);
     void log_steps(const TrainingLoop::Table& table);

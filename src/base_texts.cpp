@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <sstream>
 
 namespace distill {
@@ -105,6 +106,13 @@ std::string aligned(const std::vector<std::vector<std::string>>& rows, const std
         all += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
     }
     return all;
+}
+
+std::string utc_now() {
+    const std::time_t now = std::time(nullptr);
+    char buffer[32];
+    std::strftime(buffer, sizeof buffer, "%Y-%m-%d %H:%M:%S", std::gmtime(&now));
+    return buffer;
 }
 
 }  // namespace distill

@@ -12,6 +12,7 @@
 #include "net_table.h"
 #include "run_experiment.h"
 #include "run_many.h"
+#include "train_interruption.h"
 #include "train_schedule.h"
 
 namespace distill {
@@ -235,7 +236,7 @@ void run_reconstruction(OptionTable& table, Options& o, const ReconstructOptions
     RunFolder folder = known ? RunFolder::reopen(base) : RunFolder::create(base, config);
     folder.lock();
     if (known) require_same_input(folder, config);
-    catch_interruption();
+    catch_interruption(o.time_limit);
     recall_machine_conv_plans(*session.backend);
     load_conv_plans(*session.backend, folder.file("conv_plans.csv"));
     const fs::path file = folder.file("reconstruct.csv");

@@ -45,6 +45,8 @@ void add_search(CLI::App& ktg) {
     t.add_network("--models", s.models, "networks of the other nodes to choose from");
     t.add("--sampler", s.sampler, {"random", "grid"}, "draw graphs, or try each");
     t.add("--trials", s.trials, {0}, "graphs to try, rejected ones included (0: 1500, or all of the grid)");
+    t.add_on_off("--stopping", s.stopping,
+                 "a trial that is not in the better half at 1, 2, 4 … epochs ends there; off: all run to the end");
     t.add("--score", s.score, {"validation", "test"}, "images that trials are scored on; test is the authors' way");
     t.add("--val", o.validation, {0}, "training records held out for the score (0: a fifth)");
     t.add("--jobs", s.jobs, {1}, "trials side by side; they share --threads; only 1 repeats exactly").said_anew();

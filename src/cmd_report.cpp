@@ -1,7 +1,6 @@
 #include "cmd_report.h"
 
 #include <CLI/CLI.hpp>
-#include <ctime>
 #include <iostream>
 #include <memory>
 
@@ -23,13 +22,6 @@
 namespace distill {
 namespace {
 
-std::string utc_now() {
-    const std::time_t now = std::time(nullptr);
-    char buffer[32];
-    std::strftime(buffer, sizeof buffer, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
-    return buffer;
-}
-
 struct ReportOptions {
     std::vector<fs::path> runs;
     fs::path csv, html, paper;
@@ -50,7 +42,7 @@ void run_report(const ReportOptions& o) {
     write_feed(std::cout, feed_studies(report));
     write_searches(std::cout, report.searches);
     if (!o.csv.empty()) write_csv(o.csv, report);
-    if (!o.html.empty()) write_file_atomically(o.html, html_page(report, utc_now()));
+    if (!o.html.empty()) write_file_atomically(o.html, html_page(report, utc_now() + " UTC"));
 }
 
 struct CompareOptions {

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <dnnl.hpp>
+#include <fstream>
+#include <utility>
 
 #include "base_error.h"
 #include "cpu_conv2d.h"
@@ -33,6 +35,25 @@ class CpuArena final : public Arena {
     }
 };
 
+/// What the system calls it; "" where it does not say.
+std::string cpu_name() {
+    std::ifstream info("/proc/cpuinfo");
+    for (std::string line; std::getline(info, line);)
+        if (line.rfind("model name", 0) == 0 && line.find(": ") != std::string::npos) return line.substr(line.find(": ") + 2);
+    return "";
+}
+
+/// The widest instructions that oneDNN may use, after DNNL_MAX_CPU_ISA.
+const char* instructions() {
+    const auto has = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+    for (const auto& [isa, name] : {std::pair(dnnl::cpu_isa::avx512_core_bf16, "AVX-512 with bf16"),
+                                    {dnnl::cpu_isa::avx512_core, "AVX-512"},
+                                    {dnnl::cpu_isa::avx2, "AVX2"},
+                                    {dnnl::cpu_isa::avx, "AVX"}})
+        if (const auto needed = static_cast<unsigned>(isa); (has & needed) == needed) return name;  // each has the bits of those it holds
+    return "SSE4.1";
+}
+
 }  // namespace
 
 CpuBackend::CpuBackend(const DeviceOptions& options)
@@ -50,8 +71,9 @@ std::string CpuBackend::description() const {
     const dnnl_version_t* v = dnnl_version();
     std::string blas = openblas_get_config();  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH …": name and version are the first two words
     blas = blas.substr(0, blas.find(' ', blas.find(' ') + 1));
-    return text("cpu, ", omp_get_max_threads(), " threads, oneDNN ", v->major, '.', v->minor, '.', v->patch, ", ", blas, " (",
-                openblas_get_corename(), ")");
+    const std::string name = cpu_name();
+    return text("cpu, ", omp_get_max_threads(), " threads, ", name, name.empty() ? "" : " with ", instructions(), ", oneDNN ", v->major,
+                '.', v->minor, '.', v->patch, ", ", blas, " (", openblas_get_corename(), ")");
 }
 
 double CpuBackend::peak_multiply_accumulates_per_ms() { return cpu_multiply_accumulates_per_ms(precision()); }

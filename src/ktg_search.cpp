@@ -15,6 +15,7 @@
 #include "net_table.h"
 #include "run_many.h"
 #include "search.h"
+#include "train_interruption.h"
 #include "train_schedule.h"
 
 namespace distill {
@@ -95,7 +96,7 @@ GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, Opti
     folder_ = known ? RunFolder::reopen(base_) : RunFolder::create(base_, config);
     folder_->lock(lock_patience);  // the workers inherit it: while one lives, nobody else works here
     if (known) require_same_input(*folder_, facts_);
-    catch_interruption();
+    catch_interruption(o_.time_limit);
     pool_ = std::make_unique<WorkerProcesses>(workers);
 }
 
@@ -188,6 +189,7 @@ void GraphSearch::search(const SearchSpace& space) {
     SearchPlan plan;
     plan.trials = s_.trials;
     plan.epochs = o_.epochs;
+    plan.stops = s_.stopping;
     plan.keep = s_.best;
     plan.propose = [&](int64_t trial) {
         const Graph graph = graph_of(trial);

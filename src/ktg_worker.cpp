@@ -16,6 +16,7 @@
 #include "base_error.h"
 #include "base_training_failed.h"
 #include "ktg_graph_run.h"
+#include "train_interruption.h"
 
 namespace distill {
 namespace {

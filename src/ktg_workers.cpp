@@ -10,6 +10,7 @@
 
 #include "base_error.h"
 #include "ktg_worker.h"
+#include "train_interruption.h"
 #include "train_run_folder.h"
 
 namespace distill {

@@ -19,8 +19,10 @@
 #include "cmd_report.h"
 #include "cmd_training.h"
 #include "cmd_usage.h"
+#include "cmd_watch.h"
 #include "cmd_weights.h"
 #include "cpu_waiting_threads.h"
+#include "train_interruption.h"
 
 namespace {
 
@@ -61,6 +63,7 @@ int main(int argc, char** argv) {
     distill::add_search_commands(app);
     distill::add_weights_commands(app);
     distill::add_report_commands(app);
+    distill::add_watch_command(app);
     distill::add_bench_command(app);
     distill::add_paper_commands(app, argc > 0 ? argv[0] : "distill");
     try {
@@ -72,7 +75,7 @@ int main(int argc, char** argv) {
     } catch (const distill::InputError& e) {
         return ended(e.what(), 2);
     } catch (const distill::Interrupted& e) {
-        return ended(e.what(), 3);
+        return ended((distill::time_is_up() ? "--time-limit: " : "") + std::string(e.what()), 3);
     } catch (const std::filesystem::filesystem_error& e) {
         return ended(e);
     } catch (const std::exception& e) {

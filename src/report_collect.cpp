@@ -30,6 +30,13 @@ std::vector<Epoch> read_epochs(const fs::path& file, bool finished) {
     return epochs;
 }
 
+std::vector<Sitting> read_sittings(const fs::path& file) {
+    const CsvTable table = read_csv(file, ReadCsv::whole_lines);
+    std::vector<Sitting> sittings;
+    for (size_t row = 0; row < table.rows.size(); ++row) sittings.push_back({table.cell(row, "began_utc"), table.cell(row, "machine")});
+    return sittings;
+}
+
 /// The columns of result.csv that are text. What config.csv has of them stands for an unfinished run.
 const std::vector<std::pair<const char*, std::string Run::*>> text_fields = {
     {"id", &Run::id},     {"dataset", &Run::dataset}, {"teacher", &Run::teacher},     {"student", &Run::student}, {"method", &Run::method},
@@ -78,6 +85,7 @@ void fill_run(Run& run) {
     check_facts(folder / "config.csv", run.config);
     run.stage = value_of(run.config, "info.stage");
     if (fs::exists(folder / "epochs.csv")) run.epochs = read_epochs(folder / "epochs.csv", run.finished);
+    if (fs::exists(folder / "sessions.csv")) run.sittings = read_sittings(folder / "sessions.csv");
     if (!run.finished) {
         for (const auto& [name, field] : text_fields) run.*field = value_of(run.config, name);
         if (run.student.empty()) run.student = value_of(run.config, "net");  // the option's other name

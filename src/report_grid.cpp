@@ -59,6 +59,43 @@ std::string our_number(const GridCell& cell) {
     return text(mean_and_deviation(cell.accuracy()), ", n ", cell.ours->runs.size(), cell.ours->is_the_papers ? "" : " †");
 }
 
+/// What stands behind a number of ours.
+const std::vector<std::string> details = {"method", "pair", "last", "best", "n", "time of one", "device", "day", "interrupted", "commit"};
+
+/// Of the runs one after another: "2026-11-29", or "2026-11-28 to 2026-11-30"; empty where none says.
+std::string days_of(const Group& group) {
+    std::set<std::string> days;
+    for (const Run& run : group.runs)
+        for (const Sitting& sitting : run.sittings) days.insert(sitting.began.substr(0, sitting.began.find(' ')));
+    if (days.empty()) return "–";
+    return *days.begin() + (days.size() > 1 ? " to " + *days.rbegin() : "");
+}
+
+/// How often, and on how many machines if it was on several.
+std::string interruptions_of(const Group& group) {
+    std::set<std::string> machines;
+    size_t again = 0;
+    for (const Run& run : group.runs) {
+        if (run.sittings.empty()) return "–";
+        again += run.sittings.size() - 1;
+        for (const Sitting& sitting : run.sittings) machines.insert(sitting.machine);
+    }
+    return std::to_string(again) + (machines.size() > 1 ? text(", ", machines.size(), " machines") : "");
+}
+
+std::vector<std::vector<std::string>> details_of(const PaperGrid& grid) {
+    std::vector<std::vector<std::string>> rows;
+    for (size_t line = 0; line < grid.methods.size(); ++line)
+        for (size_t pair = 0; pair < grid.pairs.size(); ++pair) {
+            const auto& cell = grid.cells[line][pair];
+            if (!cell || !cell->ours) continue;
+            const Group& g = *cell->ours;
+            rows.push_back({grid.methods[line], grid.pairs[pair], mean_and_deviation(g.last), mean_and_deviation(g.best),
+                            std::to_string(g.runs.size()), format_hours(g.hours), g.devices, days_of(g), interruptions_of(g), g.commits});
+        }
+    return rows;
+}
+
 constexpr const char* how_to_read =
     "b: the best epoch, for both; else the last. n: our seeds, mean ± sample standard deviation. †: not with the paper's data and recipe, "
     "so "
@@ -124,6 +161,9 @@ void write_grids(std::ostream& out, const std::vector<PaperGrid>& grids) {
             }
         }
         out << aligned(rows);
+        std::vector<std::vector<std::string>> ours = details_of(grid);
+        ours.insert(ours.begin(), details);
+        out << "ours:\n" << aligned(ours, {4, 5});
     }
     if (any) out << how_to_read << '\n';
 }
@@ -149,7 +189,15 @@ std::string grids_section(const std::vector<PaperGrid>& grids) {
             }
             html << "</tr>\n";
         }
-        html << "</tbody></table></div>\n";
+        html << "</tbody></table></div>\n<details><summary>Ours</summary><div class=\"wide\"><table class=\"papers\"><thead><tr>";
+        for (const std::string& name : details) html << "<th class=\"text\">" << name << "</th>";
+        html << "</tr></thead><tbody>\n";
+        for (const auto& row : details_of(grid)) {
+            html << "<tr>";
+            for (const std::string& value : row) html << "<td class=\"text\">" << escaped(value) << "</td>";
+            html << "</tr>\n";
+        }
+        html << "</tbody></table></div></details>\n";
     }
     if (any) html << "<p class=\"soft\">Above the paper’s number, below it ours. " << escaped(how_to_read) << "</p>";
     html << "</section>\n";

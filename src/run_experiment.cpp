@@ -19,6 +19,7 @@
 #include "core_backend.h"
 #include "net_table.h"
 #include "run_many.h"
+#include "train_interruption.h"
 #include "train_schedule.h"
 #include "trainer.h"
 
@@ -325,7 +326,7 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
         if (o.resume && !table.given("epochs") && fs::exists(folder_of(i)))  // each its own
             planned.back().options.epochs = epochs_of(RunFolder::reopen(folder_of(i)));
     }
-    if (!interruption()) catch_interruption();  // a signal since the experiment before this one, of a chain, still counts
+    if (!interruption()) catch_interruption(o.time_limit);  // a signal since the experiment before this one, of a chain, still counts
     train_runs(session, planned, side_by_side(o, *session.backend), make_method);
 }
 

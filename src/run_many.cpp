@@ -14,6 +14,7 @@
 #include "base_version.h"
 #include "core_backend.h"
 #include "data_class_order.h"
+#include "train_interruption.h"
 #include "train_progress.h"
 
 namespace distill {
@@ -174,9 +175,11 @@ void train_runs(Session& session, const std::vector<PlannedRun>& runs, int side_
     const auto work = [&] {
         try {
             Session own = session.beside(runs.front().options);
-            while (!interruption()) {
+            bool begun = false;  // one at least: a --time-limit that is up at once must not be so for ever
+            while (!begun || !interruption()) {
                 const size_t i = next++;
                 if (i >= runs.size()) break;
+                begun = true;
                 const std::string name = runs[i].folder.filename().string();
                 try {
                     train_run(own, runs[i], name, make);

@@ -7,6 +7,7 @@
 #include "net_table.h"
 #include "run_experiment.h"
 #include "run_many.h"
+#include "train_interruption.h"
 #include "train_recipes.h"
 
 namespace distill {
@@ -72,7 +73,7 @@ void train_teachers(const OptionTable& table, const Options& asked) {
     if (left == 0) return;
     o.seed = 0;
     print_configuration("train", kept_options(t.table));
-    if (!interruption()) catch_interruption();
+    if (!interruption()) catch_interruption(o.time_limit);
     try {
         train_runs(session, planned, side_by_side(o, *session.backend),
                    [](Session& own, const Options& settled) { return std::make_unique<Supervised>(own.setting(), settled); });

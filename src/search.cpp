@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -128,7 +129,7 @@ void Search::handle_epoch(int64_t trial, const PoolMessage& m) {
     if (m.epoch == plan_.epochs) {  // complete once its files are written
         last_error_[m.slot] = error;
     } else if (m.epoch > epochs) {  // else it was reported before, and went on
-        goes_on = halving_.report(m.epoch, error);
+        goes_on = plan_.stops ? halving_.report(m.epoch, error) : !std::isnan(error);
         record({trial, goes_on ? TrialEvent::running : TrialEvent::stopped, m.epoch, error, ""});
         if (!goes_on) show(text("trial ", trial, " stopped after epoch ", m.epoch, ", error ", number(error), " %"));
     }

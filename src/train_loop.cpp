@@ -10,6 +10,7 @@
 #include "base_training_failed.h"
 #include "core_backend.h"
 #include "ops.h"
+#include "train_interruption.h"
 #include "train_progress.h"
 #include "train_run_folder.h"
 

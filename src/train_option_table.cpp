@@ -7,6 +7,7 @@
 #include "base_error.h"
 #include "base_texts.h"
 #include "net_name.h"
+#include "train_interruption.h"
 
 namespace distill {
 namespace {
@@ -129,6 +130,16 @@ TableOption& OptionTable::add_switch(const std::string& flag, bool& value, const
     TableOption& option = bind(flag, truth(value, help));
     option.is_switch = true;
     return option;
+}
+
+TableOption& OptionTable::add(const std::string& flag, std::chrono::seconds& value, const std::string& help) {
+    return bind(flag, option_of(
+                          "DURATION", "hours, minutes and seconds as 2h45m, 90m or 30s", help, [&value] { return duration_text(value); },
+                          [&value](const std::string& s) {
+                              const auto parsed = s.empty() ? std::chrono::seconds(0) : parsed_duration(s);
+                              if (parsed) value = *parsed;
+                              return parsed.has_value();
+                          }));
 }
 
 void OptionTable::attach(CLI::App& app) {

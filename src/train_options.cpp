@@ -94,6 +94,9 @@ void add_auto_resume_option(OptionTable& t, Options& o) {
                  "start, or go on where it was, or leave it where it is finished: the same line again and again")
         .driver()
         .own();
+    t.add("--time-limit", o.time_limit,
+          "write the checkpoints and end with 3 before the program has run so long (2h45m), as batch queues ask for")
+        .driver();
 }
 
 Options options_of(const Recipe& r) {

@@ -3,9 +3,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#include <atomic>
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
-#include <csignal>
+#include <cstring>
 #include <set>
 #include <thread>
 
@@ -16,29 +17,6 @@
 #include "core_philox.h"
 
 namespace distill {
-namespace {
-
-std::atomic<int> interrupted{0};  // read by every training's thread
-static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch nothing else");
-
-void on_signal(int signal) {
-    if (interrupted && signal != SIGHUP) {  // asked twice: let the default action end the process; a shell repeats SIGHUP by itself
-        std::signal(signal, SIG_DFL);
-        std::raise(signal);
-    }
-    interrupted = 1;
-}
-
-}  // namespace
-
-void catch_interruption() {
-    interrupted = 0;
-    std::signal(SIGINT, on_signal);
-    std::signal(SIGTERM, on_signal);
-    if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup's wish
-}
-
-bool interruption() { return interrupted != 0; }
 
 Config read_config(const fs::path& file) {
     const CsvTable table = read_csv(file);
@@ -144,11 +122,21 @@ RunFolder RunFolder::reopen(const fs::path& path) {
     return folder;
 }
 
+bool RunFolder::is_locked(const fs::path& path) {
+    std::FILE* config = std::fopen((path / "config.csv").c_str(), "r");
+    if (!config) return false;
+    const bool held = ::flock(::fileno(config), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    std::fclose(config);
+    return held;
+}
+
 void RunFolder::lock(double patience) {
     constexpr std::chrono::milliseconds pause(20);
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(patience);
+    constexpr double looked_at = 0.2;  // for a moment is_locked() holds it, too
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(std::max(patience, looked_at));
     for (;;) {
-        std::FILE* config = std::fopen(file("config.csv").c_str(), "r");
+        std::FILE* config = std::fopen(file("config.csv").c_str(), "r+");  // NFS locks what is open for writing
+        if (!config) config = std::fopen(file("config.csv").c_str(), "r");
         if (!config) input_error(file("config.csv").string(), ": cannot be read");
         std::shared_ptr<void> opened(config, [](void* f) { std::fclose(static_cast<std::FILE*>(f)); });
         struct stat locked, there;
@@ -159,6 +147,9 @@ void RunFolder::lock(double patience) {
             lock_ = std::move(opened);
             return;
         }
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            input_error(path_.string(), ": config.csv cannot be locked (", std::strerror(errno),
+                        "); name a folder on another file system with --run");
         if (std::chrono::steady_clock::now() < deadline) {
             std::this_thread::sleep_for(pause);
             continue;

@@ -5,6 +5,7 @@
 #include "base_error.h"
 #include "base_texts.h"
 #include "base_training_failed.h"
+#include "base_version.h"
 #include "core_backend.h"
 #include "core_conv_plan_store.h"
 #include "launch_kernels.h"
@@ -142,6 +143,19 @@ void Trainer::open_tables(bool resuming) {
     steps_csv_.emplace(folder_.table("steps.csv", step_columns, resuming, static_cast<size_t>(rows)));
 }
 
+/// sessions.csv, a row a process: when and where it began, and on which machine. Another machine's sums may round otherwise, so that the
+/// weights are not those of a run that stayed on one: that is said, and no reason to refuse.
+void Trainer::log_session(bool resuming) {
+    const char* const name = "sessions.csv";
+    const std::string machine = backend_.description();
+    CsvTable before;
+    if (resuming && fs::exists(folder_.file(name))) before = read_csv(folder_.file(name), ReadCsv::whole_lines);
+    if (const size_t n = before.rows.size(); n > 0 && before.cell(n - 1, "machine") != machine)
+        std::printf("note: it was trained on '%s' before, and goes on on '%s'\n", before.cell(n - 1, "machine").c_str(), machine.c_str());
+    folder_.table(name, {"began_utc", "epoch", "step", "machine", "commit"}, !before.rows.empty(), before.rows.size())
+        .row({utc_now(), std::to_string(student_.epoch()), std::to_string(student_.step()), machine, commit()});
+}
+
 TrainingResult Trainer::result() const {
     TrainingResult r = result_;
     r.seconds = student_.seconds();
@@ -161,6 +175,7 @@ TrainingResult Trainer::run(const AfterEpoch& goes_on) {
     else
         method_.begin_run(folder_, 0);
     open_tables(resuming);
+    log_session(resuming);
     if (resuming && told_to_stop(goes_on)) return result();  // the report of the last finished epoch may have been lost
     const auto save = [this] { write_checkpoint(); };
     for (size_t i = 0; i < phases_.size(); ++i) {

@@ -16,6 +16,7 @@
 #include "method_supervised.h"
 #include "method_teacher.h"
 #include "testing.h"
+#include "train_interruption.h"
 #include "trainer.h"
 
 namespace distill::testing {

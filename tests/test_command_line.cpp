@@ -101,7 +101,7 @@ TEST_CASE("command line: every subcommand explains itself") {
 TEST_CASE("command line: an unknown or missing subcommand lists those there are") {
     const TempFolder folder;
     check_rejected(folder, "",
-                   {"a subcommand is missing", "data, train, kd, ", "reviewkd", ", eval, info, weights, report, compare, bench"});
+                   {"a subcommand is missing", "data, train, kd, ", "reviewkd", ", eval, info, weights, report, compare, watch, bench"});
     check_rejected(folder, "trian --epochs 3", {"unknown subcommand 'trian'", "did you mean train?", "data, train, kd"});
     check_rejected(folder, "data improt x", {"data: unknown subcommand 'improt'", "did you mean import?", "fetch, import, synth, info"});
     check_rejected(folder, "data", {"data: a subcommand is missing", "fetch, import, synth, info", "distill data --help"});

@@ -110,4 +110,22 @@ TEST_CASE("report grid: the page's tables are balanced, escaped, and as wide as 
     CHECK_FALSE(holds(page, "c: V"));
 }
 
+TEST_CASE("report grid: how, when and how long stands below each table of which something was run") {
+    Report report;
+    report.paper = rows_on_file();
+    Group g = group_of(report.paper[0], true, {71, 72});
+    g.hours = 1.5, g.devices = "cpu", g.commits = "abc";
+    g.runs[0].sittings = {{"2026-11-28 23:50:00", "cpu, A"}, {"2026-11-29 01:00:00", "cpu, B"}, {"2026-11-29 02:00:00", "cpu, B"}};
+    g.runs[1].sittings = {{"2026-11-30 08:00:00", "cpu, B"}};
+    report.groups = {g};
+    CHECK(holds(text_of(report), "time of one"));
+    for (const char* part : {"71.50 ± 0.71", "72.50 ± 0.71", "1:30:00", "2026-11-28 to 2026-11-30", "2, 2 machines", "abc"}) {
+        CAPTURE(part);
+        CHECK(holds(text_of(report), part));
+        CHECK(holds(grids_section(paper_grids(report)), part));
+    }
+    report.groups[0].runs[1].sittings.clear();  // of a run from before there was sessions.csv nobody knows
+    CHECK_FALSE(holds(text_of(report), "machines"));
+}
+
 TEST_SUITE_END();

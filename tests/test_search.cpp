@@ -166,6 +166,20 @@ TEST_CASE("search: trials one at a time, promoted by rung, worked by hand") {
     CHECK(plan.dropped == std::set<int64_t>{0, 1, 2});
 }
 
+TEST_CASE("search: without stopping every trial runs to its end, but one whose error is no number") {
+    const TempFolder folder;
+    Plan plan(6, 5);
+    plan.stops = false;
+    FakePool pool(1, 5, [](int64_t trial, int epoch) { return trial == 4 && epoch == 3 ? std::nan("") : curve(trial, epoch); });
+    Journal journal(folder / "journal.csv", study);
+    Search search(plan, journal, pool, true);
+    search.run();
+    CHECK(search.tally().complete == 4);
+    CHECK(search.tally().stopped == 1);  // the fifth
+    CHECK(search.tally().rejected == 1);
+    CHECK(search.best().front().trial == 1);
+}
+
 TEST_CASE("search: a failed trial is recorded with its reason; a dead worker's runs again, and is given up the second time") {
     const TempFolder folder;
     FakePool pool(1, 4, curve);

@@ -13,6 +13,19 @@ FACTS = ("role", "generation", "start_key", "data_sha256", "teacher_sha256", "te
          "init_sha256", "machine")
 
 
+SITTINGS = ("began_utc", "interrupted", "machines")
+
+
+def sittings(run):
+    """When it began, how often it went on, and on which machines, of sessions.csv; empty where a run has none."""
+    if not (run / "sessions.csv").exists():
+        return ["", "", ""]
+    with (run / "sessions.csv").open(newline="") as file:
+        all_of_them = list(csv.DictReader(file))
+    machines = dict.fromkeys(row["machine"] for row in all_of_them)
+    return [all_of_them[0]["began_utc"], len(all_of_them) - 1, "; ".join(machines)]
+
+
 def rows(folder):
     for result in sorted(folder.rglob("result.csv")):
         with result.open(newline="") as file:
@@ -20,7 +33,7 @@ def rows(folder):
         with (result.parent / "config.csv").open(newline="") as file:
             config = {row["option"]: row["value"] for row in csv.DictReader(file)}
         yield [result.parent.relative_to(folder), *(ended[name] for name in RESULT), *(config.get(name, "") for name in CONFIG),
-               *(config.get("info." + name, "") for name in FACTS)]
+               *(config.get("info." + name, "") for name in FACTS), *sittings(result.parent)]
 
 
 def main():
@@ -30,7 +43,7 @@ def main():
         print(f"runs_csv: {', '.join(missing) or 'no folder named'}: expected folders with run folders below", file=sys.stderr)
         return 2
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(["run", *RESULT, *CONFIG, *FACTS])
+    table.writerow(["run", *RESULT, *CONFIG, *FACTS, *SITTINGS])
     for folder in folders:
         table.writerows(rows(folder))
     return 0

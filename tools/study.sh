@@ -3,7 +3,7 @@
 #
 #   tools/study.sh [--data DIR] [--runs DIR] [--threads N] [PART …]
 #
-# PART: alone kd reviewkd feed ktg mhgd within across; by default all, in this order. What is finished is skipped, what was cut off goes on; so it may be
+# PART: alone kd reviewkd feed ktg mhgd within across stopping; by default all, in this order. What is finished is skipped, what was cut off goes on; so it may be
 # stopped and started at any time, and two of them may work on different parts once the teachers are there. Ends with the table and
 # RUNS.csv, a row a run.
 set -euo pipefail
@@ -19,13 +19,16 @@ while [[ ${1:-} == --* ]]; do
     shift 2
 done
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(alone kd reviewkd feed ktg mhgd within across)
+[ ${#parts[@]} -gt 0 ] || parts=(alone kd reviewkd feed ktg mhgd within across stopping)
 
 # One recipe for all: the KD benchmark's training (docs/papers.md §7), 240 epochs scaled to 30. Students see the first 100 images of each
 # class, the teachers of the resnets all 500.
 recipe=(--data "$data" --dataset cifar100 --epochs 30 --lr-steps 18,22,26 --batch 64 --lr 0.05 --nesterov off
         --normalize 129.3105,124.1085,112.404,68.2125,65.4075,70.4055 --threads "$threads" --quiet)
 fifth=("${recipe[@]}" --per-class 100)
+# KTG's own training, of 16 epochs.
+search=(ktg search --data "$data" --dataset cifar100 --per-class 100 --nodes 2 --target resnet8 --models resnet8,resnet20 --epochs 16
+        --best 1 --retrain-seeds 5 --devices cpu --quiet)
 mkdir -p "$runs"
 
 # train RUN COMMAND…: trains RUN, goes on with it, or leaves it, if it is finished.
@@ -54,9 +57,15 @@ for part in "${parts[@]}"; do
                 train "feed1/s$s" feed parallel "${fifth[@]}" --student resnet8 --teachers "$(file teacher0)" --seed $s
                 train "feed3/s$s" feed parallel "${fifth[@]}" --student resnet8 --teachers "$three" --seed $s
             done ;;
-        ktg)  # KTG's own training, of 16 epochs
-            train ktg ktg search --data "$data" --dataset cifar100 --per-class 100 --nodes 2 --target resnet8 --models resnet8,resnet20 \
-                --trials 200 --epochs 16 --best 1 --retrain-seeds 5 --jobs 2 --devices cpu --threads $((2 * threads)) --quiet ;;
+        ktg) train ktg "${search[@]}" --trials 200 --jobs 2 --threads $((2 * threads)) ;;
+        stopping)  # do stopped trials miss what acts late? The same epochs in fewer trials that run to their end
+            for s in 0 1; do
+                train "ktg-stopped/s$s" "${search[@]}" --trials 120 --threads "$threads" --seed $s
+                whole=$(awk -F, '$2 == "rejected" {none++} $3 > 0 {most[$1] = $3}
+                                 END {for (t in most) sum += most[t]; printf "%.0f", sum / 16 * 120 / (120 - none)}' \
+                            "$runs/ktg-stopped/s$s/journal.csv")
+                train "ktg-whole/s$s" "${search[@]}" --stopping off --trials "$whole" --threads "$threads" --seed $s
+            done ;;
         mhgd)  # a teacher that is clearly better, of the same images and widths: attention on its maps is given to the student's
             train wrn-16-2 train --net wrn-16-2 "${fifth[@]}" --seed 0
             with=(--student wrn-10-2 --teacher wrn-16-2 --teacher-weights "$(file wrn-16-2)")
@@ -78,7 +87,7 @@ for part in "${parts[@]}"; do
                 train "mobile-alone/s$s" train --net MobileNetV2 "${fifth[@]}" --lr 0.01 --seed $s
                 for method in kd fitnet at crd dkd reviewkd; do train "mobile-$method/s$s" $method "${fifth[@]}" "${with[@]}" --seed $s; done
             done ;;
-        *) echo "study.sh: unknown part '$part'; there are: alone kd reviewkd feed ktg mhgd within across" >&2; exit 2 ;;
+        *) echo "study.sh: unknown part '$part'; there are: alone kd reviewkd feed ktg mhgd within across stopping" >&2; exit 2 ;;
     esac
 done
 "$here/distill" report "$runs" --html "$runs.html"
