@@ -30,6 +30,7 @@ struct ShownRun {
     fs::path student;
 
     explicit ShownRun(const Asked& asked) {
+        if (!fs::exists(fs::path(asked.run) / "config.csv")) input_error(asked.run, ": is no run's folder; name one of distill hkd");
         const RunFolder folder = RunFolder::reopen(asked.run);
         OptionTable table;
         add_networks(table, options, hkd_row.teachers);

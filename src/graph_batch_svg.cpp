@@ -14,14 +14,15 @@ namespace distill {
 namespace {
 
 const char* const style = R"(
-.ktg .edge { fill: none; stroke-width: 1; opacity: .55; } .ktg .both { stroke-width: 2.2; opacity: .9; }
-.ktg .own { stroke: var(--g-through); } .ktg .other { stroke: var(--g-linear); stroke-dasharray: 5 3; }
+.ktg .edge { fill: none; stroke-width: .7; opacity: .45; } .ktg .both { stroke-width: 1.4; opacity: .85; }
+.ktg .own { stroke: var(--g-through); } .ktg .own.both { stroke-width: 2.4; } .ktg .other { stroke: var(--g-linear); stroke-dasharray: 6 2; }
 .ktg .takes.own { fill: var(--g-through); stroke: none; } .ktg .takes.other { fill: var(--g-linear); stroke: none; }
-.ktg .frame { fill: none; stroke: var(--g-rule); } .ktg .key { fill: none; stroke-width: 2.2; }
+.ktg .frame { fill: none; stroke: var(--g-rule); }
 .ktg image { image-rendering: pixelated; }
 )";
 
-constexpr double picture = 30, gap = 5, class_gap = 9, words_room = 84, margin = 20, title_height = 50, legend_height = 46;
+constexpr double picture = 30, gap = 5, class_gap = 9, words_room = 84, words_height = 22, margin = 20, title_height = 50,
+                 legend_height = 46;
 constexpr double pi = 3.14159265358979;
 
 class Drawing {
@@ -44,12 +45,13 @@ class Drawing {
 
     std::string draw() const {
         std::ostringstream svg;
-        const double width = 2 * side_ + 2 * margin, height = title_height + side_ + legend_height;
+        const double width = 2 * side_ + 2 * margin, tall = side_ - 2 * (words_room - words_height),
+                     height = title_height + tall + legend_height;
         svg << open_picture(
             width, height, text("graphs of a batch of ", graphs_.images.size(), " images: ", graphs_.left.title, ", ", graphs_.right.title),
             style);
         const GraphShares shares = graph_shares(graphs_);
-        const double top = title_height + side_ / 2;
+        const double top = title_height + tall / 2;
         svg << panel({margin + side_ / 2, top}, graphs_.left, graphs_.right, shares.right_left);
         svg << panel({margin + 1.5 * side_, top}, graphs_.right, graphs_.left, shares.right_right);
         svg << legend(height - legend_height / 2, width, shares.overlap) << "</svg>\n";
@@ -66,10 +68,12 @@ class Drawing {
         std::string svg =
             svg_words({centre.x, title_height / 2}, "name mid", graph.title) +
             svg_words({centre.x, title_height / 2 + 18}, "small mid", fixed(right, 1) + " % of the neighbours are of the image's class");
-        for (const bool both : {false, true})  // what both have lies on top
+        for (const int layer : {0, 1, 2, 3})  // what stays within a class lies on top, there and else what both have
             for (size_t i = 0; i < order_.size(); ++i)
-                for (size_t j = 0; j < order_.size(); ++j)
-                    if (i != j && graph.takes_from[i][j] && other.takes_from[i][j] == both) svg += edge(centre, j, i, both);
+                for (size_t j = 0; j < order_.size(); ++j) {
+                    const bool both = other.takes_from[i][j], own = image(i).label == image(j).label;
+                    if (i != j && graph.takes_from[i][j] && layer == 2 * own + both) svg += edge(centre, j, i, both);
+                }
         for (size_t i = 0; i < order_.size(); ++i) svg += node(centre, i);
         return svg;
     }
@@ -79,7 +83,7 @@ class Drawing {
         const double reach = radius_ - picture * 0.75;
         const Point a = around(centre, from, reach), b = around(centre, to, reach), bend = centre + (a + b - centre * 2) * 0.2;
         return "<path class=\"edge " + kind + (both ? " both" : "") + "\" d=\"M" + svg_at(a) + " Q" + svg_at(bend) + " " + svg_at(b) +
-               "\"/>" + svg_dot("takes " + kind, b, both ? 2.4 : 1.7) + "\n";
+               "\"/>" + svg_dot("takes " + kind, b, both ? 2 : 1.5) + "\n";
     }
 
     std::string node(Point centre, size_t i) const {
@@ -99,7 +103,7 @@ class Drawing {
         const std::string& whole = image(i).class_name;
         const Point p = around(centre, i, radius_ + picture * 0.85);
         const double along = std::cos(angles_[i]);
-        const char* anchor = along > 0.3 ? "small" : along < -0.3 ? "small end" : "small mid";
+        const char* anchor = along > 0.12 ? "small" : along < -0.12 ? "small end" : "small mid";
         return svg_words(p + Point{0, 4}, anchor, whole.size() > most ? whole.substr(0, most - 1) + "…" : whole);
     }
 

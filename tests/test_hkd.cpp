@@ -427,7 +427,7 @@ TEST_CASE("hkd show: what cannot be shown is said in a line" * doctest::test_sui
     succeed(folder, hkd_line + "r");
     succeed(folder, "train --net resnet8 --dataset s --batch 40 --max-steps 1 --threads 1 --quiet --run alone");
     check_rejected(folder, "hkd show", {"RUN"});
-    check_rejected(folder, "hkd show nowhere", {"nowhere"});
+    check_rejected(folder, "hkd show nowhere", {"nowhere: is no run's folder"});
     check_rejected(folder, "hkd show alone", {"alone: was started with: distill train"});
     check_rejected(folder, "hkd show r --images 7", {"--images 7", "--neighbours 8", "100 training images"});
     check_rejected(folder, "hkd show r --images 101", {"--images 101", "100 training images"});
