@@ -17,8 +17,8 @@ namespace {
 
 constexpr int64_t part_of_memory = 1024, parts_at_once = 16;  // rows; of 128 anchors 8 MiB of scores
 
-/// eˣ, x ≤ 0, to two units in the last place, as Cephes has it: of calls of the library no compiler here makes vectors, and the softmax took
-/// most of the time that the products leave. Below −87 as at −87, 2e-38.
+/// eˣ, x ≤ 0, to two units in the last place, as Cephes has it: no compiler here makes vectors of calls of the library's, with which a
+/// step of 64 images and 50,000 rows took 41 ms for this, instead of 8. Below −87 as at −87, 2e-38.
 DISTILL_HD inline float exponential(float x) {
 #ifdef __CUDA_ARCH__
     return expf(x);
