@@ -1,5 +1,5 @@
 // method_memory.h: what contrastive methods keep of every training image: a row of the student's embeddings and one of the teacher's, and
-// which images of other classes each image of a batch is contrasted with (docs/papers.md §6.18).
+// which images of other classes each image of a batch is contrasted with (docs/papers.md §6.18, §11).
 // defines: Embedding, FeatureMemory
 #pragma once
 #include <map>
@@ -29,7 +29,7 @@ class Embedding {
 /// start as U(±√(3/width)): each row of length 1 on the average.
 class FeatureMemory {
   public:
-    /// InputError where all images are of one class. `negatives`: how many images of other classes each image is contrasted with.
+    /// InputError where all images are of one class. `negatives`: how many images of other classes each image is contrasted with; 0: all.
     FeatureMemory(Parameters&, const Setting&, const Options&, int64_t width, int64_t negatives);
 
     const Tensor& of_student() const { return student_.value(); }

@@ -5,12 +5,13 @@
 // of different types the operation is done in float.
 // defines: Conv2dOptions, conv2d, conv_transpose2d, conv2d_inference, RunningStatistics, BatchNormOptions, batchnorm, batchnorm_running,
 //          fold_batchnorm, cast, to_float, relu, leaky_relu, sigmoid, tanh, add, mul, scale, dropout, concat_channels, slice_channels,
-//          shuffle_channels, pad_channels, mul_channel, flatten, PoolOptions, max_pool, avg_pool, adaptive_avg_pool, global_avg_pool, resize_nearest,
-//          subsample, matmul, flow_matrix, linear, add_bias, softmax, log_softmax, cross_entropy, kl_divergence, mse, l1, boundary_loss,
+//          concat_samples, shuffle_channels, pad_channels, mul_channel, flatten, PoolOptions, max_pool, avg_pool, adaptive_avg_pool,
+//          global_avg_pool, resize_nearest, subsample, matmul, flow_matrix, linear, add_bias, softmax, log_softmax, cross_entropy, kl_divergence, mse, l1, boundary_loss,
 //          mean, decoupled_divergence, gaussian_loss, attention_map, channel_kernel_distance, head_products, concat_heads,
 //          draw_kept_heads, graph_divergence, cosine_loss, kernel_distance, distance_loss, angle_loss, neighbour_products,
 //          similarity_divergence, l2_normalize, right_singular_vectors, align_vectors, NegativeDraws, draw_negatives,
-//          contrast_loss, remember_rows, correct_rows, count_correct, log_step, log_value
+//          contrast_loss, remember_rows, smoothed_rows, rows_of, info_nce, average_of_nearest, correct_rows, count_correct, log_step,
+//          log_value
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -70,6 +71,7 @@ Var dropout(const Var& x, float rate, uint64_t key, const Tensor& counter);
 // ---- op_channels.cu -------------------------------------------------------------------------------------------------------------------
 Var concat_channels(const Var& a, const Var& b);                 ///< (N,H,W,Ca+Cb)
 Var slice_channels(const Var& x, int64_t first, int64_t count);  ///< x[..., first : first+count]
+Var concat_samples(const Var& a, const Var& b);                  ///< (Na+Nb,H,W,C)
 /// y[..., j·groups + i] = x[..., i·(C/groups) + j]: each group of what follows gets some of each (ShuffleNet).
 Var shuffle_channels(const Var& x, int groups);
 Var pad_channels(const Var& x, int64_t before, int64_t after);        ///< zero channels on both sides
@@ -181,10 +183,10 @@ Var right_singular_vectors(const Var& x, int count);
 /// that cosine: (N,1,Kt,C). The choice and the sign are constants: the gradient flows into the chosen vector alone.
 Var align_vectors(const Var& student, const Tensor& teacher);
 
-// ---- op_negatives.cu, op_contrast.cu: memories of a row for each of the training set's R records, in float -------------------------------
+// ---- op_negatives.cu, op_contrast.cu, op_info_nce.cu: memories of a row for each of the training set's R records, in float -------------------------------
 /// What an image is contrasted with: `count` records of other classes than its own, drawn anew at each step.
 struct NegativeDraws {
-    int64_t count;
+    int64_t count;          ///< 0: all that there are
     Tensor by_class, rank;  ///< R int32: the records, class by class; where each of them lies there
     Tensor class_begin;     ///< classes + 1 int32: where each class begins there
     bool repeats;           ///< a class has fewer than `count` others: its negatives are drawn with repetition, all others without
@@ -201,6 +203,18 @@ Var contrast_loss(const Var& anchors, const Tensor& memory, const Tensor& record
                   const Tensor& z);
 /// memory_y ← v/max(‖v‖, 1e-12), v = momentum·memory_y + (1 − momentum)·rows_i, y = records_i; no record is there twice.
 void remember_rows(const Tensor& memory, const Tensor& records, const Tensor& rows, float momentum);
+/// (N,1,1,D): those v; the memory stays as it is.
+Tensor smoothed_rows(const Tensor& memory, const Tensor& records, const Tensor& rows, float momentum);
+Tensor rows_of(const Tensor& memory, const Tensor& records);  ///< (N,1,1,D): memory_y, y = records_i
+/// Of each anchor (A,1,1,1): −log(e_p/(e_p + Σ_j drawn_ij·e_j)), e = exp(anchor·row/temperature), p its row of `positives`, j the memory's
+/// rows (InfoNCE, docs/papers.md §11). anchors, positives (A,1,1,D), memory (R,1,1,D), drawn (N,1,1,R), A a multiple of N: anchor a has
+/// row a mod N of what is drawn. From a log-sum-exp, so finite at any temperature. Gradient into the anchors alone.
+Var info_nce(const Var& anchors, const Tensor& positives, const Tensor& memory, const Tensor& drawn, float temperature);
+
+// ---- op_batch_graph.cu: in float ------------------------------------------------------------------------------------------------------
+/// (N,1,1,N): row i is 1/k at the k samples of x nearest to sample i, itself the first, and 0 elsewhere. Nearest by 1 − cosine, whose
+/// denominator is at least 1e-7; of samples that are as near the first (docs/papers.md §11). 1 ≤ k ≤ N.
+Tensor average_of_nearest(const Tensor& x, int k);
 
 // ---- op_metrics.cu: for the host's eyes, not differentiable ------------------------------------------------------------------------------
 /// (N,1,1,1): 1 where a row's largest logit (the first of equals) is at the label, else 0.

@@ -55,7 +55,8 @@ void add_method_command(CLI::App& app, const MethodRow& row) {
     c->method.options->add_to(c->table);
     add_sweep_option(c->table, c->options);
     c->table.attach(*sub);
-    sub->callback([c, &row] {
+    sub->callback([c, sub, &row] {
+        if (!sub->get_subcommands().empty()) return;  // one of its own was asked for, and has run
         run_each_value(row.name, c->table, c->options, [&] {
             set_untold(row.name, c->table, c->options, row.name);
             run_experiment(

@@ -10,6 +10,7 @@
 #include "base_texts.h"
 #include "base_weight_files.h"
 #include "cmd_feed.h"
+#include "cmd_hkd.h"
 #include "cmd_kd.h"
 #include "cmd_ktg.h"
 #include "cmd_method.h"
@@ -120,8 +121,11 @@ void add_info(CLI::App& app) {
 }  // namespace
 
 void add_training_commands(CLI::App& app) {
-    const std::map<std::string, void (*)(CLI::App&)> of_their_own = {
-        {"kd", add_kd_command}, {"feed", add_feed_commands}, {"mhgd", add_mhgd_command}, {"ktg", add_ktg_commands}};
+    const std::map<std::string, void (*)(CLI::App&)> of_their_own = {{"kd", add_kd_command},
+                                                                     {"hkd", add_hkd_command},
+                                                                     {"feed", add_feed_commands},
+                                                                     {"mhgd", add_mhgd_command},
+                                                                     {"ktg", add_ktg_commands}};
     for (const MethodRow* row : methods()) {
         const auto own = of_their_own.find(row->name);
         own == of_their_own.end() ? add_method_command(app, *row) : own->second(app);

@@ -11,6 +11,7 @@
 #include "method_fitnet.h"
 #include "method_fsp.h"
 #include "method_ft.h"
+#include "method_hkd.h"
 #include "method_kd.h"
 #include "method_kd_svd.h"
 #include "method_ktg.h"
@@ -70,6 +71,7 @@ const std::vector<const MethodRow*>& methods() {
         &fsp_row,
         &nst_row,
         &crd_row,
+        &hkd_row,
         &kd_svd_row,
         &kd_svdf_row,
         // The four papers'.

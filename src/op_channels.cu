@@ -1,4 +1,4 @@
-// Operations on the channels of each pixel: joined, cut, padded, weighted by one channel of another tensor.
+// Operations on the channels of each pixel: joined, cut, padded, weighted by one channel of another tensor; and samples joined.
 #include "base_error.h"
 #include "launch.h"
 #include "ops.h"
@@ -211,6 +211,22 @@ Var mul_channel(const Var& x, const Var& gate, int64_t channel) {
         }
         const GradTarget dx(x, dy);
         if (dx.wanted()) mul_channel(dy, gate.value(), channel, dx.tensor());
+    });
+    return y;
+}
+
+Var concat_samples(const Var& a, const Var& b) {
+    const Shape s = a.shape(), t = b.shape();
+    if (s.h != t.h || s.w != t.w || s.c != t.c)
+        failure("concat_samples: shapes ", to_string(s), " and ", to_string(t), " must agree in all but the first extent");
+    if (a.type() != b.type()) return concat_samples(to_float(a), to_float(b));
+    Var y = result_of(Tensor(a.backend(), {s.n + t.n, s.h, s.w, s.c}, a.type()), a, b);
+    y.value().view(0, s).copy_from(a.value());
+    y.value().view(s.size(), t).copy_from(b.value());
+    record(y, [a, b, y] {
+        const Tensor dy = take_gradient(y);
+        give_gradient(a, dy.view(0, a.shape()));
+        give_gradient(b, dy.view(a.shape().size(), b.shape()));
     });
     return y;
 }

@@ -120,23 +120,40 @@ struct ScaleGradient {
     DISTILL_HD void operator()(int64_t i) const { dx[i] = *dy * gradient[i]; }
 };
 
+/// Into `mixed_rows`, or, without them, into the memory.
 struct RememberRow {
     int64_t width;
     float momentum;
     const int32_t* records;
     const float* rows;
-    float* memory;
+    float *memory, *mixed_rows;
     int64_t moved_bytes() const { return 3 * width * static_cast<int64_t>(sizeof *memory); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t sample, const Lane& lane) const {
         constexpr float smallest_norm = 1e-12f;
         const float *row = rows + sample * width, keep = momentum;
-        float* kept = memory + records[sample] * width;
+        float *kept = memory + records[sample] * width, *out = mixed_rows ? mixed_rows + sample * width : kept;
         const auto mixed = [=](int64_t j) { return keep * kept[j] + (1.0f - keep) * row[j]; };
         const float norm = sqrtf(lane.sum(width, [=](int64_t j) { return mixed(j) * mixed(j); }));
         const float inverse = 1.0f / (norm > smallest_norm ? norm : smallest_norm);
-        lane.each(width, [=](int64_t j) { kept[j] = mixed(j) * inverse; });
+        lane.each(width, [=](int64_t j) { out[j] = mixed(j) * inverse; });
     }
+};
+void remember(const char* operation, const Tensor& memory, const Tensor& records, const Tensor& rows, float momentum, float* mixed_rows) {
+    const int64_t width = memory.shape().per_sample();
+    if (rows.size() != records.size() * width)
+        failure(operation, ": ", to_string(rows.shape()), " for ", records.size(), " records of ", to_string(memory.shape()),
+                " ---> a row of the memory's width for each");
+    for_each_row(memory.backend(), records.size(), width,
+                 RememberRow{width, momentum, records.ints(), rows.data(), memory.data(), mixed_rows});
+}
+
+struct TakeRow {
+    int64_t width;
+    const int32_t* records;
+    const float* memory;
+    float* rows;
+    DISTILL_HD void operator()(int64_t i) const { rows[i] = memory[records[i / width] * width + i % width]; }
 };
 
 }  // namespace
@@ -174,11 +191,20 @@ Var contrast_loss(const Var& given, const Tensor& memory, const Tensor& records,
 }
 
 void remember_rows(const Tensor& memory, const Tensor& records, const Tensor& rows, float momentum) {
+    remember("remember_rows", memory, records, rows, momentum, nullptr);
+}
+
+Tensor smoothed_rows(const Tensor& memory, const Tensor& records, const Tensor& rows, float momentum) {
+    Tensor mixed(memory.backend(), {records.size(), 1, 1, memory.shape().per_sample()});
+    remember("smoothed_rows", memory, records, rows, momentum, mixed.data());
+    return mixed;
+}
+
+Tensor rows_of(const Tensor& memory, const Tensor& records) {
     const int64_t width = memory.shape().per_sample();
-    if (rows.size() != records.size() * width)
-        failure("remember_rows: ", to_string(rows.shape()), " for ", records.size(), " records of ", to_string(memory.shape()),
-                " ---> a row of the memory's width for each");
-    for_each_row(memory.backend(), records.size(), width, RememberRow{width, momentum, records.ints(), rows.data(), memory.data()});
+    Tensor rows(memory.backend(), {records.size(), 1, 1, width});
+    for_each_element(memory.backend(), rows.size(), TakeRow{width, records.ints(), memory.data(), rows.data()});
+    return rows;
 }
 
 }  // namespace distill

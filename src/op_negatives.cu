@@ -117,9 +117,16 @@ struct CountDraws {
         });
     }
     template <class Lane>
+    DISTILL_HD void every(int64_t sample, int32_t* out, const Lane& lane) const {
+        const int32_t begin = from.begin(sample), own = from.own(sample), *rank = from.rank;
+        lane.each(from.records, [=](int64_t r) { out[r] = rank[r] >= begin && rank[r] < begin + own ? 0 : 1; });
+    }
+    template <class Lane>
     DISTILL_HD void operator()(int64_t sample, const Lane& lane) const {
         int32_t* out = counts + sample * from.records;
-        if (from.is_given())
+        if (from.count == 0)
+            every(sample, out, lane);
+        else if (from.is_given())
             tally(given + (*from.step * from.given_batch + sample) * from.count, from.count, out, lane);
         else if (from.others(sample) < from.count)
             tally(repeated + sample * from.count, from.count, out, lane);
@@ -133,7 +140,7 @@ struct CountDraws {
 Tensor draw_negatives(const NegativeDraws& d, const Tensor& records, const Tensor& labels, const Tensor& step) {
     const int64_t samples = records.size(), all = d.rank.size(), count = d.count;
     const Shape given = d.given.defined() ? d.given.shape() : Shape{0, 1, samples, count};
-    if (labels.size() != samples || d.by_class.size() != all || count < 1 || given.w < samples || given.c != count)
+    if (labels.size() != samples || d.by_class.size() != all || count < 0 || given.w < samples || given.c != count)
         failure("draw_negatives: ", count, " for each of ", samples, " images with ", labels.size(), " labels, from ", all,
                 " records; given are ", to_string(given), " ---> (steps,1,batch,count), for as many images as the batch has or more");
     Backend& backend = records.backend();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <random>
 #include <thread>
 
@@ -105,40 +106,62 @@ TEST_CASE("interruption: of several runs, the one under way goes on and the rest
     for (const char* seed : {"s0", "s1"}) check_equal(folder / "cut" / seed, folder / "whole" / seed);
 }
 
-TEST_CASE("slow: interruption: twenty kill -9 at random moments, each resumed, end like the uninterrupted run") {
-    const Workplace folder;
-    constexpr int epochs = 60, threads = 2, kills = 20;
+namespace {
+
+/// A subcommand's training as `line` has it for a run's folder, killed twenty times and each time gone on with, beside one that is left alone.
+void check_kills(const TempFolder& folder, const std::string& command_name, const std::function<std::string(const std::string&)>& line,
+                 int epochs) {
+    constexpr int kills = 20;
+    const std::string whole = command_name + "-whole", cut = command_name + "-cut", go_on = command_name + " --resume --run " + cut;
     const auto seconds_of = [&](const std::string& command) {
         const auto started = Clock::now();
-        REQUIRE(run(folder, command).code == 0);
+        const Ended end = run(folder, command);
+        CAPTURE(end.err);
+        REQUIRE(end.code == 0);
         return Seconds(Clock::now() - started).count();
     };
     seconds_of("info --net resnet8");  // the first start reads the libraries from the disk
-    const double start_up = seconds_of("info --net resnet8"), work = seconds_of(training(epochs, threads, "whole")) - start_up;
+    const double start_up = seconds_of("info --net resnet8"), work = seconds_of(line(whole)) - start_up;
 
     // From half the start-up to a tenth of the work behind it: the kills fall on every part, and together stay short of the whole.
     const double earliest = start_up / 2, latest = start_up + work / 10;
     std::mt19937 random(1);
     size_t epochs_seen = 0;
     for (int kill = 0; kill < kills; ++kill) {
-        const bool begun = fs::exists(folder / "cut");
-        Command command(folder, begun ? "train --resume --run cut" : training(epochs, threads, "cut"));
+        const bool begun = fs::exists(folder / cut);
+        Command command(folder, begun ? go_on : line(cut));
         // Not beyond this kill's share of the epochs: on a busy machine the measured time may be too long.
         const size_t share = static_cast<size_t>((kill + 1) * epochs / (kills + 2));
         const auto until = Clock::now() + Seconds(earliest + (latest - earliest) * (random() % 1000) / 1000);
-        while (Clock::now() < until && !(begun && rows_of(folder / "cut/epochs.csv") > share))
+        while (Clock::now() < until && !(begun && rows_of(folder / cut / "epochs.csv") > share))
             std::this_thread::sleep_for(std::chrono::milliseconds(2));
         REQUIRE(command.running());
         command.send(SIGKILL);
         CHECK(command.wait().code == 128 + SIGKILL);
-        if (fs::exists(folder / "cut")) CHECK(fs::exists(folder / "cut/config.csv"));
-        epochs_seen = std::max(epochs_seen, rows_of(folder / "cut/epochs.csv"));
+        if (fs::exists(folder / cut)) CHECK(fs::exists(folder / cut / "config.csv"));
+        epochs_seen = std::max(epochs_seen, rows_of(folder / cut / "epochs.csv"));
     }
-    MESSAGE(kills, " kills within ", epochs_seen, " of ", epochs, " epochs");
+    MESSAGE(command_name, ": ", kills, " kills within ", epochs_seen, " of ", epochs, " epochs");
     CHECK(epochs_seen > 3);  // the kills did meet the run at work
-    CHECK_FALSE(fs::exists(folder / "cut/result.csv"));
-    CHECK(run(folder, "train --resume --run cut").code == 0);
-    check_equal(folder / "cut", folder / "whole");
+    CHECK_FALSE(fs::exists(folder / cut / "result.csv"));
+    CHECK(run(folder, go_on).code == 0);
+    check_equal(folder / cut, folder / whole);
+    for (const char* file : {"graphs.csv", "helpers.safetensors"})
+        if (fs::exists(folder / whole / file)) CHECK(read_file(folder / cut / file) == read_file(folder / whole / file));
+}
+
+}  // namespace
+
+TEST_CASE("slow: interruption: twenty kill -9 at random moments, each resumed, end like the uninterrupted run") {
+    const Workplace folder;
+    check_kills(
+        folder, "train", [](const std::string& run) { return training(60, 2, run); }, 60);
+    const std::string taught =
+        "hkd --student resnet8 --teacher resnet8 --teacher-weights train-whole/student.safetensors --negatives-count 50 "
+        "--dataset s --batch 32 --seed 5 --lr 0.01 --lr-steps 20 --log-steps --epochs 40 --threads 2 --run ";
+    check_kills(
+        folder, "hkd", [&](const std::string& run) { return taught + run; }, 40);
+    CHECK(fs::exists(folder / "hkd-whole/graphs.csv"));
 }
 
 TEST_CASE("slow: interruption: the same seed and threads give the same files; one thread and two see the same batches") {

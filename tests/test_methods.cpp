@@ -94,7 +94,7 @@ struct ShortTraining {
         std::string all;
         for (const char* name : {"epochs.csv", "preparation.csv"})
             if (const fs::path file = small.path(run) / name; fs::exists(file)) all += without_seconds(file) + "\n";
-        for (const char* name : {"steps.csv", "gradients.csv", "edges.csv"})
+        for (const char* name : {"steps.csv", "gradients.csv", "graphs.csv", "edges.csv"})
             if (const fs::path file = small.path(run) / name; fs::exists(file)) all += read_file(file) + "\n";
         return all;
     }

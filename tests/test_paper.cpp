@@ -133,4 +133,28 @@ TEST_CASE("paper: the benchmark's tables and ReviewKD's say the same of one trai
     CHECK_FALSE(find_paper_row(rows, "crd-c100-wrn-40-2-wrn-40-1-fsp").value);
 }
 
+TEST_CASE("paper: HKD's table is whole; X+KD is the method with KD at weight 1, and what is not built is on file alone") {
+    const auto rows = load_paper(paper_folder());
+    size_t count = 0;
+    for (const PaperRow& row : rows) {
+        if (row.file != "hkd") continue;
+        ++count;
+        INFO(row.id);
+        CHECK(row.value.has_value());
+        CHECK(row.std.has_value() == (row.method != "teacher"));
+        CHECK(row.command.empty() == (row.method == "sskd-kd"));
+        const bool with_kd = row.method.size() > 3 && row.method.substr(row.method.size() - 3) == "-kd";
+        std::map<std::string, std::string> told(row.options.begin(), row.options.end());
+        if (!row.command.empty()) CHECK(told["recipe"] == "crd");
+        CHECK((told["alpha"] == "1") == (with_kd && !row.command.empty()));
+    }
+    CHECK(count == 12 * 5);
+    CHECK(*find_paper_row(rows, "hkd-c100-resnet32x4-resnet8x4-hkd-kd").value == 76.13);
+    CHECK(*find_paper_row(rows, "hkd-c100-resnet50-mobilenetv2-hkd").std == 0.15);
+    const PaperRow& row = find_paper_row(rows, "hkd-c100-resnet32x4-resnet8x4-crd-kd");
+    CHECK(row.training() == find_paper_row(rows, "crd-c100-resnet32x4-resnet8x4-crd-kd").training());  // trained once for both tables
+    REQUIRE(student_alone(rows, row));
+    CHECK(*student_alone(rows, row)->value == 72.79);
+}
+
 TEST_SUITE_END();

@@ -31,6 +31,7 @@ CPU_CASES = {"train::resnet20:128": (0.60, 0.55), "reviewkd:resnet56:resnet20:64
 # Not run unless they are asked for by --case: some take half an hour.
 MORE_CPU_CASES = {"train::MobileNetV2:64": (0.7, 0.7), "train::ShuffleV1:64": (0.7, 0.7), "train::ShuffleV2:64": (0.7, 0.7),
                   "train::vgg13:64": (0.9, 0.9), "train::ResNet50:64": (0.9, 0.9)}
+RECORDS = 50_000  # that hkd has a row of each of; its own part: --case kd:resnet32x4:resnet8x4:64 --case hkd:resnet32x4:resnet8x4:64
 CASES = {"cpu": tuple(CPU_CASES), "cuda": ("reviewkd:resnet32x4:resnet8x4:64", "train::resnet20:128")}
 # Compiled is one layout's: within 3 % of the other's time in all cases here (2.15, two Zen 4 cores), and never slower.
 PEERS = {"cpu": {f"{mode} {layout}": ["--mode", mode, "--layout", layout]
@@ -75,12 +76,14 @@ def usage_error(message):
 def parse_case(text):
     """METHOD:TEACHER:STUDENT:BATCH -> (title, batch, arguments that distill bench and step.py share)."""
     parts = text.split(":")
-    good = len(parts) == 4 and parts[0] in ("train", "kd", "reviewkd") and parts[2] and parts[3].isdigit()
+    good = len(parts) == 4 and parts[0] in ("train", "kd", "reviewkd", "hkd") and parts[2] and parts[3].isdigit()
     if not good or (parts[0] == "train") == bool(parts[1]):
         usage_error(f"--case {text}: expected METHOD:TEACHER:STUDENT:BATCH such as {CASES['cpu'][1]}; "
                     f"train has no teacher: {CASES['cpu'][0]}")
     method, teacher, student, batch = parts
     arguments = [method, *(["--teacher", teacher] if teacher else []), "--student", student, "--batch", batch]
+    if method == "hkd":
+        arguments += ["--records", str(RECORDS)]
     return f"{method} {teacher + '->' if teacher else ''}{student}", int(batch), arguments
 
 

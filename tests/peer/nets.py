@@ -260,3 +260,48 @@ class ReviewKD(nn.Module):
                 fs, handed_on = self.abfs[k](students[k], size, handed_on)
             total = total + self.distance(fs, ft)
         return logits, total
+
+
+# ---------------------------------------------------------------------------------------------- HKD
+class HKD(nn.Module):
+    """A student with HKD's modules and memories (docs/papers.md §11), negatives gathered as its authors' code does."""
+
+    K, TAU, WIDTH = 8, 0.07, 128
+
+    def __init__(self, student, teacher_widths, records):
+        super().__init__()
+        self.student = student
+        self.embed = nn.ModuleList(nn.Linear(widths[-1], self.WIDTH) for widths in (student.widths, teacher_widths))
+        self.gnn = nn.ModuleList(nn.Linear(2 * self.WIDTH, self.WIDTH) for _ in range(2))
+        for name in ("memory_s", "memory_t"):
+            self.register_buffer(name, (2 * torch.rand(records, self.WIDTH) - 1) * (3 / self.WIDTH) ** 0.5)
+
+    def holistic(self, e, logits, gnn):
+        q = logits.detach().softmax(1)
+        distance = 1 - q @ q.T / (q.norm(dim=1)[:, None] * q.norm(dim=1)[None]).clamp(min=1e-7)
+        nearest = (distance - torch.diag(torch.diag(distance) + 1)).topk(self.K, dim=1, largest=False).indices
+        return F.normalize(gnn(torch.cat([e, e[nearest].mean(1)], 1)), dim=1)
+
+    def info_nce(self, anchors, positives, negatives):
+        """negatives (N,K,128)."""
+        others = torch.bmm(negatives, anchors[:, :, None]).squeeze(2)
+        scores = torch.cat([(anchors * positives).sum(1, keepdim=True), others], 1) / self.TAU
+        return F.cross_entropy(scores, torch.zeros(len(anchors), dtype=torch.long, device=scores.device))
+
+    def forward(self, images, teacher_logits, teacher_features, records, drawn):
+        """drawn (N,K) -> the student's logits, L_e + L_g; the memories then have this batch."""
+        logits, features = self.student(images)
+        seen = (logits, teacher_logits)
+        e = [F.normalize(embed(f["f4"].flatten(1)), dim=1) for embed, f in zip(self.embed, (features, teacher_features))]
+        g = [self.holistic(own, l, gnn) for own, l, gnn in zip(e, seen, self.gnn)]
+        memories = (self.memory_s, self.memory_t)
+        loss = 0
+        for own, other in ((0, 1), (1, 0)):
+            negatives = memories[own][drawn.flatten()].view(*drawn.shape, -1)
+            positives = memories[other][records]
+            smoothed = F.normalize(0.75 * positives + 0.25 * g[other].detach(), dim=1)
+            loss = loss + self.info_nce(e[own], positives, negatives) + self.info_nce(g[own], smoothed, negatives)
+        with torch.no_grad():
+            for memory, rows in zip(memories, e):
+                memory[records] = F.normalize(0.9 * memory[records] + 0.1 * rows, dim=1)
+        return logits, loss

@@ -1,10 +1,11 @@
 """One training step in plain PyTorch, timed: the figure that `distill bench` is compared with.
 
-    step.py train|kd|reviewkd [--teacher NAME] --student NAME [--batch N] [--threads T] [--rounds R] [--layout L]
+    step.py train|kd|reviewkd|hkd [--teacher NAME] --student NAME [--batch N] [--threads T] [--rounds R] [--layout L]
             [--device cpu|cuda] [--precision fp32|tf32|bf16] [--mode eager|compiled|graph|compiled-graph] [--csv F]
 
 A step is forward, loss, backward and the SGD update (momentum, Nesterov, weight decay), on one normalised batch of random
 pixels that already lies in the device's memory: no data loading, no augmentation. The teacher runs frozen, without gradients.
+hkd: with memories of --records images, the 16,384 negatives of each image already drawn.
 Prints the median over the rounds after the warm-up. Networks: nets.py.
 
 Modes: eager; compiled: forward and backward by torch.compile(mode="max-autotune"), which replays them as CUDA graphs on a GPU;
@@ -75,6 +76,11 @@ def make_step(o):
         teacher = frozen(nets.build(o.teacher, o.classes).to(o.device, memory_format=memory), images)
     if o.method == "reviewkd":
         model = nets.ReviewKD(model, teacher.widths)
+    if o.method == "hkd":
+        model = nets.HKD(model, teacher.widths, o.records)
+        records = torch.randperm(o.records, device=o.device)[:o.batch]
+        negatives = min(16384, o.records)
+        drawn = torch.stack([torch.randperm(o.records, device=o.device)[:negatives] for _ in range(o.batch)])
     model = model.to(o.device, memory_format=memory)
     fast = {"fused": True} if o.mode != "eager" and o.device == "cuda" and "fused" in inspect.signature(torch.optim.SGD).parameters else {}
     sgd = torch.optim.SGD(model.parameters(), LR, MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True, **fast)
@@ -87,6 +93,9 @@ def make_step(o):
                 logits_t, features_t = teacher(images)
             if o.method == "kd":
                 return sum(nets.kd_loss(model(images)[0], logits_t, labels))
+            if o.method == "hkd":
+                logits, holistic = model(images, logits_t, features_t, records, drawn)
+                return F.cross_entropy(logits, labels) + 3 * holistic
             logits, distance = model(images, features_t)
             return F.cross_entropy(logits, labels) + distance
 
@@ -126,12 +135,13 @@ def time_steps(step, rounds, warm_up, device):
 
 def main():
     parser = argparse.ArgumentParser(description="One training step in plain PyTorch, timed.")
-    parser.add_argument("method", choices=("train", "kd", "reviewkd"))
-    parser.add_argument("--teacher", help="network name (kd, reviewkd)")
+    parser.add_argument("method", choices=("train", "kd", "reviewkd", "hkd"))
+    parser.add_argument("--teacher", help="network name (kd, reviewkd, hkd)")
     parser.add_argument("--student", required=True, help="network name")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--size", type=int, default=32, help="height and width of the images")
+    parser.add_argument("--records", type=int, default=50_000, help="hkd: training images, of which each has a row in the memories")
     parser.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
     parser.add_argument("--rounds", type=int, default=10, help="timed steps")
     parser.add_argument("--warm-up", type=int, default=3, help="steps before them")

@@ -1,0 +1,120 @@
+#include "cmd_hkd.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "base_error.h"
+#include "base_files.h"
+#include "base_texts.h"
+#include "cmd_method.h"
+#include "data_png.h"
+#include "graph_batch_svg.h"
+#include "method_hkd.h"
+#include "run_experiment.h"
+#include "run_session.h"
+#include "train_recipes.h"
+
+namespace distill {
+namespace {
+
+struct Asked {
+    std::string run, svg, data, device = "auto";
+    int images = 32;
+};
+
+/// A finished run's options.
+struct ShownRun {
+    Options options = options_of(find_recipe(hkd_row.recipe));
+    HkdOptions own;
+    fs::path student;
+
+    explicit ShownRun(const Asked& asked) {
+        if (!fs::exists(fs::path(asked.run) / "config.csv")) input_error(asked.run, ": is no run's folder; name one of distill hkd");
+        const RunFolder folder = RunFolder::reopen(asked.run);
+        OptionTable table;
+        add_networks(table, options, hkd_row.teachers);
+        own.add_to(table);
+        take_options_of(folder, hkd_row.name, table);
+        if (!asked.data.empty()) options.data = asked.data;
+        options.device = asked.device;
+        options.precision = "fp32";
+        student = folder.file("student.safetensors");
+        if (!fs::exists(student)) input_error(asked.run, ": has no student.safetensors yet; show it when the run is finished");
+    }
+};
+
+std::vector<int32_t> integers_of(const Tensor& t) {
+    std::vector<int32_t> values(static_cast<size_t>(t.size()));
+    t.backend().download(values.data(), t.ints(), t.bytes());
+    return values;
+}
+
+BatchGraph graph_of(const std::string& whose, const Teacher& network, const Batch& batch, const HkdOptions& own) {
+    const Beside<Output> output = network(batch.images);
+    const std::vector<float> matrix = prediction_graph(*output, own.graph_from, own.neighbours).to_host();
+    const auto n = static_cast<size_t>(batch.size());
+    BatchGraph graph{whose + ", " + network.network().name(), std::vector<std::vector<bool>>(n, std::vector<bool>(n))};
+    for (size_t i = 0; i < n; ++i)
+        for (size_t j = 0; j < n; ++j) graph.takes_from[i][j] = matrix[i * n + j] > 0;
+    return graph;
+}
+
+BatchImage image_of(const Dataset& data, int32_t record) {
+    const auto place = static_cast<size_t>(record);
+    const int label = data.train.labels[place];
+    const size_t bytes = 3 * static_cast<size_t>(data.height) * static_cast<size_t>(data.width);
+    const std::string name = data.class_names.empty() ? text("class ", label) : data.class_names[static_cast<size_t>(label)];
+    return {record, label, name, encode_png(&data.train.pixels[place * bytes], data.height, data.width)};
+}
+
+/// The run's networks as they answer in evaluation, over the first images of its first epoch, as they are on file.
+void show(const Asked& asked) {
+    ShownRun run(asked);
+    Options& o = run.options;
+    Session session = open_session(o);
+    const Dataset& data = *session.data;
+    if (asked.images < run.own.neighbours || asked.images > data.train.records)
+        input_error("--images ", asked.images, ": expected at least the run's --neighbours ", run.own.neighbours, ", and at most the ",
+                    data.train.records, " training images of ", o.dataset);
+    session.teachers = load_teachers(*session.backend, o, data.classes);
+    Options of_student = o;
+    of_student.teacher = o.student;
+    of_student.teacher_weights = run.student.string();
+    const auto student = Teacher::load(*session.backend, of_student, data.classes, 2);
+    LoaderOptions batches = session.loader_options(o);
+    batches.batch = asked.images;
+    batches.batch_option = "--images";
+    batches.augmentation.crop_flip = false;
+    Loader loader(*session.backend, session.on_device, batches);
+    loader.begin_epoch(0);
+    const Batch batch = loader.train_batch(asked.images);
+
+    BatchGraphs graphs{{}, graph_of("student", *student, batch, run.own), graph_of("teacher", *session.teachers.front(), batch, run.own)};
+    for (const int32_t record : integers_of(batch.records)) graphs.images.push_back(image_of(data, record));
+    const fs::path svg = asked.svg.empty() ? fs::path(asked.run) / "graphs.svg" : fs::path(asked.svg);
+    write_file_atomically(svg, batch_graphs_svg(graphs));
+    const GraphShares shares = graph_shares(graphs);
+    std::printf("graphs of %d training images of %s, each takes from the %d most alike by %s, itself counted\n", asked.images,
+                o.dataset.c_str(), run.own.neighbours, run.own.graph_from == "feature" ? "features" : "predictions");
+    std::printf("  neighbours of the image's class  student %.1f %%, teacher %.1f %%\n", shares.right_left, shares.right_right);
+    std::printf("  edges that both graphs have      %.1f %%\n", shares.overlap);
+    std::printf("  picture                          %s\n", svg.c_str());
+}
+
+}  // namespace
+
+void add_hkd_command(CLI::App& app) {
+    add_method_command(app, hkd_row);
+    CLI::App* sub = app.get_subcommand(hkd_row.name)->add_subcommand("show", "both graphs of one batch, as a picture of its images");
+    const auto asked = std::make_shared<Asked>();
+    constexpr int most = 256;
+    sub->add_option("RUN", asked->run, "the folder of a finished run")->required();
+    sub->add_option("--svg", asked->svg, "write the picture here; by default graphs.svg in the run's folder");
+    sub->add_option("--images", asked->images, "images of the batch")->capture_default_str()->check(CLI::Range(1, most));
+    sub->add_option("--data", asked->data, "folder of the data sets; by default the run's");
+    sub->add_option("--device", asked->device, "where to compute")->capture_default_str()->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+    sub->callback([asked] { show(*asked); });
+}
+
+}  // namespace distill
