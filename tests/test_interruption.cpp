@@ -26,8 +26,8 @@ struct Workplace : TempFolder {
     explicit Workplace(int train = 400) { synthesize(path() / "data", {"s", 4, 16, train, 40}); }
 };
 
-std::string training(int epochs, int threads, const std::string& run) {
-    return text("train --net resnet8 --dataset s --batch 32 --seed 5 --lr-steps ", epochs / 2, " --log-steps --epochs ", epochs,
+std::string training(int epochs, int threads, const std::string& run, const std::string& method = "train") {
+    return text(method, " --net resnet8 --dataset s --batch 32 --seed 5 --lr-steps ", epochs / 2, " --log-steps --epochs ", epochs,
                 " --threads ", threads, " --run ", run);
 }
 
@@ -45,6 +45,9 @@ void wait_for_rows(Command& command, const fs::path& csv, size_t rows) {
 /// Everything that a training computed is the same in both folders, byte for byte; its times are not compared.
 void check_equal(const fs::path& a, const fs::path& b) {
     CHECK(read_file(a / "student.safetensors") == read_file(b / "student.safetensors"));
+    const std::string helpers = "helpers.safetensors";
+    CHECK(fs::exists(a / helpers) == fs::exists(b / helpers));
+    if (fs::exists(b / helpers)) CHECK(read_file(a / helpers) == read_file(b / helpers));
     CHECK(read_file(a / "steps.csv") == read_file(b / "steps.csv"));
     for (const char* table : {"epochs.csv", "result.csv"}) CHECK(without_seconds(a / table) == without_seconds(b / table));
 }
@@ -106,39 +109,42 @@ TEST_CASE("interruption: of several runs, the one under way goes on and the rest
 }
 
 TEST_CASE("slow: interruption: twenty kill -9 at random moments, each resumed, end like the uninterrupted run") {
-    const Workplace folder;
-    constexpr int epochs = 60, threads = 2, kills = 20;
-    const auto seconds_of = [&](const std::string& command) {
-        const auto started = Clock::now();
-        REQUIRE(run(folder, command).code == 0);
-        return Seconds(Clock::now() - started).count();
-    };
-    seconds_of("info --net resnet8");  // the first start reads the libraries from the disk
-    const double start_up = seconds_of("info --net resnet8"), work = seconds_of(training(epochs, threads, "whole")) - start_up;
+    constexpr int threads = 2, kills = 20;
+    for (const auto& [method, epochs] : {std::pair<std::string, int>{"train", 60}, {"ffsd", 30}}) {
+        CAPTURE(method);
+        const Workplace folder;
+        const auto seconds_of = [&](const std::string& command) {
+            const auto started = Clock::now();
+            REQUIRE(run(folder, command).code == 0);
+            return Seconds(Clock::now() - started).count();
+        };
+        seconds_of("info --net resnet8");  // the first start reads the libraries from the disk
+        const double start_up = seconds_of("info --net resnet8"), work = seconds_of(training(epochs, threads, "whole", method)) - start_up;
 
-    // From half the start-up to a tenth of the work behind it: the kills fall on every part, and together stay short of the whole.
-    const double earliest = start_up / 2, latest = start_up + work / 10;
-    std::mt19937 random(1);
-    size_t epochs_seen = 0;
-    for (int kill = 0; kill < kills; ++kill) {
-        const bool begun = fs::exists(folder / "cut");
-        Command command(folder, begun ? "train --resume --run cut" : training(epochs, threads, "cut"));
-        // Not beyond this kill's share of the epochs: on a busy machine the measured time may be too long.
-        const size_t share = static_cast<size_t>((kill + 1) * epochs / (kills + 2));
-        const auto until = Clock::now() + Seconds(earliest + (latest - earliest) * (random() % 1000) / 1000);
-        while (Clock::now() < until && !(begun && rows_of(folder / "cut/epochs.csv") > share))
-            std::this_thread::sleep_for(std::chrono::milliseconds(2));
-        REQUIRE(command.running());
-        command.send(SIGKILL);
-        CHECK(command.wait().code == 128 + SIGKILL);
-        if (fs::exists(folder / "cut")) CHECK(fs::exists(folder / "cut/config.csv"));
-        epochs_seen = std::max(epochs_seen, rows_of(folder / "cut/epochs.csv"));
+        // From half the start-up to a tenth of the work behind it: the kills fall on every part, and together stay short of the whole.
+        const double earliest = start_up / 2, latest = start_up + work / 10;
+        std::mt19937 random(1);
+        size_t epochs_seen = 0;
+        for (int kill = 0; kill < kills; ++kill) {
+            const bool begun = fs::exists(folder / "cut");
+            Command command(folder, begun ? method + " --resume --run cut" : training(epochs, threads, "cut", method));
+            // Not beyond this kill's share of the epochs: on a busy machine the measured time may be too long.
+            const size_t share = static_cast<size_t>((kill + 1) * epochs / (kills + 2));
+            const auto until = Clock::now() + Seconds(earliest + (latest - earliest) * (random() % 1000) / 1000);
+            while (Clock::now() < until && !(begun && rows_of(folder / "cut/epochs.csv") > share))
+                std::this_thread::sleep_for(std::chrono::milliseconds(2));
+            REQUIRE(command.running());
+            command.send(SIGKILL);
+            CHECK(command.wait().code == 128 + SIGKILL);
+            if (fs::exists(folder / "cut")) CHECK(fs::exists(folder / "cut/config.csv"));
+            epochs_seen = std::max(epochs_seen, rows_of(folder / "cut/epochs.csv"));
+        }
+        MESSAGE(method, ": ", kills, " kills within ", epochs_seen, " of ", epochs, " epochs");
+        CHECK(epochs_seen > 3);  // the kills did meet the run at work
+        CHECK_FALSE(fs::exists(folder / "cut/result.csv"));
+        CHECK(run(folder, method + " --resume --run cut").code == 0);
+        check_equal(folder / "cut", folder / "whole");
     }
-    MESSAGE(kills, " kills within ", epochs_seen, " of ", epochs, " epochs");
-    CHECK(epochs_seen > 3);  // the kills did meet the run at work
-    CHECK_FALSE(fs::exists(folder / "cut/result.csv"));
-    CHECK(run(folder, "train --resume --run cut").code == 0);
-    check_equal(folder / "cut", folder / "whole");
 }
 
 TEST_CASE("slow: interruption: the same seed and threads give the same files; one thread and two see the same batches") {
