@@ -130,7 +130,16 @@ TEST_CASE("ffsd ops: the shift like sorting in double, 8x8 being the 21st") {
     }
 }
 
-TEST_CASE("ffsd ops: gradients") { check_gradients(cases(shapes)); }
+TEST_CASE("ffsd ops: gradients") {
+    check_gradients(cases(shapes));
+    // As the method has them: of a map through its attention, to another's turned attention and to another's attention.
+    const HostTensor map = uniform_input("map", {2, 3, 4, 5}), other = without_gradient(uniform_input("other", {2, 3, 4, 1}, 0, 2));
+    check_gradients({"diversity", {map, other}, [](const Inputs& in) {
+                         return mse(l2_normalize(attention_map(in[0])), Var(turn_attention(in[1].value(), 5).turned));
+                     }});
+    check_gradients(
+        {"attention's distance", {map, other}, [](const Inputs& in) { return unit_distance(attention_map(in[0]), in[1].value()); }});
+}
 TEST_CASE("ffsd ops: maps in bfloat16") {
     check_rounding(cases({{3, 4, 5, 6}}));
     Backend* backend = bf16_cpu_or_skip();
