@@ -3,6 +3,7 @@
 #pragma once
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base_stats.h"
@@ -52,7 +53,8 @@ class BenchTraining {
     std::unique_ptr<Backend> backend_;
     Loader loader_;
     bool augment_;
-    Tensor lr_, loss_;
+    std::optional<Optimizer> optimizer_;  ///< of the method
+    Tensor loss_;
     Teachers teachers_;
     std::unique_ptr<Method> method_;
     Batch batch_;

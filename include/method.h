@@ -1,5 +1,5 @@
 // method.h: what a method of training is: its step, what it trains, its options, and its row in the table (method_table.h).
-// defines: StepResult, student_prefix, OtherNetwork, PretrainedNetwork, Phase, Method, Setting, StudentMethod, MethodOptions,
+// defines: Evaluation, StepResult, student_prefix, OtherNetwork, PretrainedNetwork, Phase, Method, Setting, StudentMethod, MethodOptions,
 //          default_options, Teaching, MethodRow
 #pragma once
 #include <functional>
@@ -24,6 +24,11 @@ class OptionTable;  // train_option_table.h
 class RunFolder;    // train_run_folder.h
 class Teacher;      // method_teacher.h
 
+/// Plain cross-entropy of a network's answers to the test part, and its accuracy in %.
+struct Evaluation {
+    double loss = 0, accuracy = 0;
+};
+
 /// One forward pass: what is minimised, its parts as they enter the sum (in the order of loss_names), and the student's logits.
 struct StepResult {
     Var loss;
@@ -35,6 +40,7 @@ struct StepResult {
 inline const std::string student_prefix = "student.";
 
 /// A network beside the student. `prefix`: where parameters() has it, if it is trained here; its weights then get a file of their own.
+/// `network`: null for an answer that is put together from several networks' (Method::answers()).
 struct OtherNetwork {
     std::string name;
     const Network* network;
@@ -81,12 +87,19 @@ class Method {
     /// what changes from step to step from device memory (batch.step, scheduled weights), takes the same path through the code every
     /// time, keeps no tensor that it made for a later step, and uploads and downloads nothing.
     virtual StepResult step(const Batch& batch) = 0;
+    /// What of parameters() is not trained by the run's SGD, or not at its rate.
+    virtual std::vector<ParameterGroup> groups(const SgdOptions& /*of_run*/) const { return {}; }
     /// Leaves the step's gradients in parameters(); bound by the same rules as step(). By default those of its loss.
     virtual void backward(Tape& tape, const StepResult& result);
     /// Called after an epoch's last step: the place for a row in a method's own table.
     virtual void end_epoch(const RunFolder& /*folder*/, int /*epoch*/) {}
     /// Networks tested at each epoch's end beside student(): epochs.csv has their accuracies as test_acc_<name>.
     virtual std::vector<OtherNetwork> others() const { return {}; }
+    /// Their logits for a batch of the test part, in evaluation mode. By default each network's by itself.
+    virtual std::vector<Var> answers(const Var& images) const;
+    /// Further columns of epochs.csv, and what they hold after a test of student() and of others().
+    virtual std::vector<std::string> test_columns() const { return {}; }
+    virtual std::vector<double> test_values(const Evaluation& /*student*/, const std::vector<Evaluation>& /*others*/) const { return {}; }
     /// config.csv has their checksums and accuracies as info.<name>_sha256 and info.<name>_accuracy; a run that goes on must find the
     /// same files.
     virtual std::vector<PretrainedNetwork> pretrained() const { return {}; }

@@ -50,6 +50,7 @@ struct ConvTranspose2d {
 
 struct BatchNorm {
     Var gamma, beta, running_mean, running_var;
+    float momentum = 0.1f;  ///< the batch's part in the new running statistics
 
     BatchNorm() = default;
     /// Registers NAME.weight (1), NAME.bias (0), NAME.running_mean (0), NAME.running_var (1).

@@ -60,7 +60,7 @@ class Parameters {
     bool trainable() const { return trainable_; }
     /// Weights under `prefix`, buffers not counted.
     int64_t count(const std::string& prefix = "") const;
-    std::vector<Segment> segments() const;  ///< of every parameter, in order; buffers are none
+    std::vector<Segment> segments(const std::string& prefix = "") const;  ///< of every parameter under it, in order; buffers are none
     const Tensor& values() const { return values_; }
     const Tensor& gradients() const { return gradients_; }
     const Tensor& momenta() const { return momenta_; }

@@ -9,9 +9,9 @@
 //          global_avg_pool, resize_nearest, subsample, matmul, flow_matrix, linear, add_bias, softmax, log_softmax, cross_entropy, kl_divergence, mse, l1, boundary_loss,
 //          mean, decoupled_divergence, gaussian_loss, attention_map, channel_kernel_distance, head_products, concat_heads,
 //          draw_kept_heads, graph_divergence, cosine_loss, kernel_distance, distance_loss, angle_loss, neighbour_products,
-//          similarity_divergence, l2_normalize, right_singular_vectors, align_vectors, NegativeDraws, draw_negatives,
-//          contrast_loss, remember_rows, smoothed_rows, rows_of, info_nce, average_of_nearest, correct_rows, count_correct, log_step,
-//          log_value
+//          similarity_divergence, l2_normalize, unit_distance, TurnedAttention, turn_attention, lift_channels, right_singular_vectors,
+//          align_vectors, NegativeDraws, draw_negatives, contrast_loss, remember_rows, smoothed_rows, rows_of, info_nce, average_of_nearest,
+//          correct_rows, count_correct, log_step, log_value
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -171,6 +171,20 @@ Var similarity_divergence(const Var& student_cosines, const Tensor& teacher_cosi
 // ---- op_normalize.cu ------------------------------------------------------------------------------------------------------------------
 /// Each sample divided by max(its Euclidean norm over H·W·C, 1e-12) + added.
 Var l2_normalize(const Var& x, float added = 0);
+
+// ---- op_unit_distance.cu ----------------------------------------------------------------------------------------------------------------
+/// A float scalar: the mean over all elements, the batch's too, of (x̂ − t̂)², each sample divided by max(its norm over H·W·C, 1e-12).
+/// Gradient into x alone.
+Var unit_distance(const Var& x, const Tensor& target);
+
+// ---- op_attention_shift.cu (FFSD, docs/papers.md §6.20), without a record ------------------------------------------------------------------
+/// Of an attention map a (N,H,W,1) that is nowhere negative, s its norm in a sample, â = a/max(s, 1e-12), θ the ⌊HW/3⌋-th smallest of â:
+struct TurnedAttention {
+    Tensor turned;  ///< t = (s/2 − â)·sign(â − θ) + s/2: â below θ, s − â above, s/2 where they are equal
+    Tensor lift;    ///< (t − â)·s/channels
+};
+TurnedAttention turn_attention(const Tensor& attention, int64_t channels);
+Tensor lift_channels(const Tensor& map, const Tensor& by);  ///< (N,H,W,C) + (N,H,W,1) on each channel
 
 // ---- op_svd.cu, op_align.cu: in float ------------------------------------------------------------------------------------------------------
 /// The first `count` right singular vectors of each sample as a matrix (H·W,C): (N,1,count,C), each of length 1, in falling order of their

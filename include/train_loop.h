@@ -25,6 +25,7 @@ struct TrainingPlan {
     int epochs = 0;
     Parameters* parameters = nullptr;
     SgdOptions sgd;
+    std::vector<ParameterGroup> groups;            ///< what is not trained by that, or not at that rate
     std::function<double(int epoch)> rate;         ///< learning rate of an epoch, from 0
     std::string loss;                              ///< as lines and complaints call the whole
     std::vector<std::string> parts;                ///< names of what it is the sum of
@@ -89,7 +90,7 @@ class TrainingLoop {
     const int64_t columns_;
     Tape tape_;
     StepReplay replay_;
-    Tensor lr_;     ///< one float
+    Optimizer optimizer_;
     Tensor table_;  ///< an epoch's steps × columns, read by the host once an epoch
     std::filesystem::path run_;
     int epoch_ = 0;

@@ -19,6 +19,7 @@ struct Recipe {
         const char *method, *option, *value;
     };
     std::vector<Weight> weights = {};  ///< of methods whose own defaults are another group's
+    double weight_decay = 5e-4;
 };
 
 /// The learning rate by which the recipe trains this network; empty: any that asks for no other. InputError as network_row().

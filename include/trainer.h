@@ -1,5 +1,5 @@
 // trainer.h: the training loop that every method shares.
-// defines: Evaluation, evaluate, TrainingResult, AfterEpoch, Trainer
+// defines: evaluate, evaluate_together, TrainingResult, AfterEpoch, Trainer
 #pragma once
 #include <functional>
 #include <memory>
@@ -16,13 +16,14 @@
 
 namespace distill {
 
-/// Plain cross-entropy of the network in evaluation mode over the test part, and its accuracy in %.
-struct Evaluation {
-    double loss = 0, accuracy = 0;
-};
-/// `look`, if given, sees the logits of each batch, in the order of the test part.
+/// The network over the test part, in evaluation mode unless told otherwise. `look`, if given, sees the logits of each batch, in the order
+/// of the test part.
 Evaluation evaluate(Backend& backend, const Loader& loader, const Network& network, Mode mode = Mode::evaluate,
                     const std::function<void(const Tensor&)>& look = {});
+
+/// Several answers to each batch of the test part: `answers` gives the logits of all `count`.
+std::vector<Evaluation> evaluate_together(Backend& backend, const Loader& loader, size_t count,
+                                          const std::function<std::vector<Var>(const Var& images)>& answers);
 
 struct TrainingResult {
     double last = 0, best = 0;  ///< test accuracy in %

@@ -58,8 +58,7 @@ BenchTraining::BenchTraining(const BenchOptions& o) : BenchTraining(o, random_im
 BenchTraining::BenchTraining(const BenchOptions& o, const Dataset& data)
     : backend_(make_backend(o.training.device, device_options(o.training))),
       loader_(*backend_, data, loader_options(o, data.stats)),
-      augment_(o.augment),
-      lr_(Tensor::from_host(*backend_, {}, {0.01f})) {
+      augment_(o.augment) {
     for (int i = 0; i < o.teachers && !o.training.teacher.empty(); ++i)
         teachers_.push_back(std::make_unique<Teacher>(*backend_, o.training, o.classes, i + 1));
     recall_machine_conv_plans(*backend_);
@@ -74,6 +73,9 @@ BenchTraining::BenchTraining(const BenchOptions& o, const Dataset& data)
     if (!method_) return;
     for (const PretrainedNetwork& frozen : method_->pretrained()) settle(frozen.network, batch_);
     method_->begin_epoch(o.training.epochs);  // the full weight of the transfer loss
+    constexpr double rate = 0.01;
+    optimizer_.emplace(method_->parameters(), SgdOptions(), method_->groups({}));
+    optimizer_->set_rates(rate, 0);
 }
 
 int BenchTraining::phases_epochs() const {
@@ -110,7 +112,7 @@ void BenchTraining::queue() {
         r = method_->step(batch);
     }
     method_->backward(tape_, r);
-    sgd_step(method_->parameters(), lr_, {});
+    optimizer_->step();
     loss_ = r.loss.value();
 }
 

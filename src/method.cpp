@@ -10,6 +10,12 @@ void Method::backward(Tape& tape, const StepResult& result) {
     tape.backward(result.loss);
 }
 
+std::vector<Var> Method::answers(const Var& images) const {
+    std::vector<Var> logits;
+    for (const OtherNetwork& other : others()) logits.push_back(other.network->forward(images, Mode::evaluate).logits);
+    return logits;
+}
+
 StudentMethod::StudentMethod(const Setting& setting, const Options& options) : parameters_(setting.backend) {
     student_ = make_network(options.student, setting.classes, parameters_, student_prefix);
 }

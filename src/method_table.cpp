@@ -8,6 +8,7 @@
 #include "method_crd.h"
 #include "method_dkd.h"
 #include "method_feed.h"
+#include "method_ffsd.h"
 #include "method_fitnet.h"
 #include "method_fsp.h"
 #include "method_ft.h"
@@ -79,6 +80,8 @@ const std::vector<const MethodRow*>& methods() {
         &feed_row,
         &mhgd_row,
         &reviewkd_row,
+        // Online.
+        &ffsd_row,
     };
     return all;
 }

@@ -68,6 +68,7 @@ BatchNorm BatchNorm::still() const {
 Var BatchNorm::operator()(const Var& x, Mode mode, bool relu, const Var& residual) const {
     BatchNormOptions options;
     options.relu = relu;
+    options.momentum = momentum;
     return mode == Mode::train ? batchnorm(x, gamma, beta, running(), options, residual)
                                : batchnorm_running(x, gamma, beta, running(), options, residual);
 }

@@ -125,10 +125,10 @@ int64_t Parameters::count(const std::string& prefix) const {
     return total;
 }
 
-std::vector<Segment> Parameters::segments() const {
+std::vector<Segment> Parameters::segments(const std::string& prefix) const {
     std::vector<Segment> all;
     for (const Entry& e : entries_)
-        if (!e.buffer) all.push_back({e.offset, e.shape.size()});
+        if (!e.buffer && starts_with(e.name, prefix)) all.push_back({e.offset, e.shape.size()});
     return all;
 }
 

@@ -10,6 +10,7 @@ namespace distill {
 // Each is defined at the end of its network's file.
 extern const NetworkRow resnet_row, resnet_x4_row, resnet_a_row, resnet_mhgd_row;  // net_resnet.cpp
 extern const NetworkRow wrn_row, wrn_mhgd_row;                                     // net_wrn.cpp
+extern const NetworkRow wrn_ffsd_row;                                              // net_wrn_ffsd.cpp
 extern const NetworkRow vgg_row;                                                   // net_vgg.cpp
 extern const NetworkRow mobilenetv2_row;                                           // net_mobilenetv2.cpp
 extern const NetworkRow shufflev1_row, shufflev2_row;                              // net_shufflenet.cpp
@@ -17,9 +18,9 @@ extern const NetworkRow resnet4_row;                                            
 extern const NetworkRow vgg_mhgd_row, staged_mhgd_row;                             // net_mhgd.cpp
 
 const std::vector<const NetworkRow*>& network_rows() {
-    static const std::vector<const NetworkRow*> rows{&resnet_row,      &resnet_x4_row, &resnet_a_row,    &wrn_row, &wrn_mhgd_row,
-                                                     &resnet_mhgd_row, &vgg_mhgd_row,  &staged_mhgd_row, &vgg_row, &mobilenetv2_row,
-                                                     &shufflev1_row,   &shufflev2_row, &resnet4_row};
+    static const std::vector<const NetworkRow*> rows{&resnet_row,      &resnet_x4_row, &resnet_a_row,    &wrn_row,     &wrn_mhgd_row,
+                                                     &resnet_mhgd_row, &vgg_mhgd_row,  &staged_mhgd_row, &vgg_row,     &mobilenetv2_row,
+                                                     &shufflev1_row,   &shufflev2_row, &resnet4_row,     &wrn_ffsd_row};
     return rows;
 }
 

@@ -1,7 +1,7 @@
 // wrn-<d>-<r>: wide residual networks (Zagoruyko & Komodakis 2016), d = 6n+4, pre-activation blocks, widths 16,16r,32r,64r. Layouts,
 // initialisation and parameter names as in the public CRD benchmark (docs/papers.md §8). MHGD's (docs/papers.md §8.4) are wrn-22-4,
 // wrn-10-4 and every wrn-<d>-<r>-tiny, whose stem has stride 2; their classifiers start otherwise.
-#include "net_stages.h"
+#include "net_wide.h"
 
 namespace distill {
 namespace {
@@ -27,54 +27,14 @@ struct WideBlock {
     }
 };
 
-class WideResNet final : public Network {
-  public:
-    WideResNet(const NetworkSetting& s, const StagePlan& plan) : Network(s, plan.layout(), plan.widths.back()) {
-        Parameters& p = s.parameters;
-        stem_ = Conv2d(p, s.prefix + "conv1", 3, plan.stem, 3, plan.stem_stride);
-        stages_ = plan.build<WideBlock>([&](size_t stage, int block, int64_t in, int64_t out, int stride) {
-            const std::string name = s.prefix + "block" + std::to_string(stage + 1) + ".layer." + std::to_string(block) + ".";
-            return WideBlock(p, name, in, out, stride);
-        });
-        last_bn_ = BatchNorm(p, s.prefix + "bn1", plan.widths.back());
-        add_classifier(s, "fc", plan.widths.back());
-    }
-
-    Output forward(const Var& x, Mode mode, Keep keep) const override {
-        Output out;
-        Var y = stem_(x);
-        out.add_stem(keep, y);
-        Var activated = stages_.front().front().bn1(y, mode, true);
-        for (size_t s = 0; s < stages_.size(); ++s) {
-            const std::vector<WideBlock>& blocks = stages_[s];
-            for (size_t b = 0; b + 1 < blocks.size(); ++b) {
-                y = blocks[b](y, activated, mode);
-                activated = blocks[b + 1].bn1(y, mode, true);
-            }
-            y = blocks.back()(y, activated, mode);
-            // Whatever normalises the stage's output first, the next stage or the head, also shows it to a student.
-            const BatchNorm& next = s + 1 < stages_.size() ? stages_[s + 1].front().bn1 : last_bn_;
-            Var before;
-            if (keeps(keep, Keep::pre_activations)) before = next(y, mode);
-            activated = before.defined() ? relu(before) : next(y, mode, true);
-            out.add_stage(keep, {y, before, activated});
-        }
-        out.classify(activated, classifier());
-        return out;
-    }
-
-  private:
-    Conv2d stem_;
-    std::vector<std::vector<WideBlock>> stages_;
-    BatchNorm last_bn_;
-};
+std::string block_name(size_t stage, int block) { return "block" + std::to_string(stage + 1) + ".layer." + std::to_string(block) + "."; }
 
 NetworkMaker parse(const NetworkName& name) {
     NameReader reader(name.base);
     const int depth = reader.word("wrn-") ? reader.number() : 0, r = reader.word("-") ? reader.number() : 0;
     if (depth < 10 || depth % 6 != 4 || r < 1 || r >= 100 || !reader.at_end()) return {};
     const StagePlan plan{16, {16 * r, 32 * r, 64 * r}, std::vector<int>(3, (depth - 4) / 6), name.tiny ? 2 : 1};
-    return [plan](const NetworkSetting& s) { return std::make_unique<WideResNet>(s, plan); };
+    return [plan](const NetworkSetting& s) { return std::make_unique<WideResNet<WideBlock>>(s, plan, WideForm{block_name, "fc"}); };
 }
 
 }  // namespace

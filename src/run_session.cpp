@@ -117,7 +117,8 @@ std::unique_ptr<Method> start_method(Session& session, const Options& o, const M
     std::unique_ptr<Method> method = make(session, o);
     const auto require_fit = [&](const Network& network) { network.require_images(session.data->height, session.data->width); };
     require_fit(method->student());
-    for (const OtherNetwork& other : method->others()) require_fit(*other.network);
+    for (const OtherNetwork& other : method->others())
+        if (other.network) require_fit(*other.network);
     if (o.init.empty()) return method;
     WeightFile file = read_weights(o.init);
     method->take_start(file, o.init);

@@ -29,7 +29,7 @@ TrainingLoop::TrainingLoop(Backend& backend, Loader& loader, const Options& opti
       options_(options),
       plan_(std::move(plan)),
       columns_(static_cast<int64_t>(plan_.parts.size()) + (plan_.classifies ? 3 : 1)),
-      lr_(Tensor::zeros(backend, {})),
+      optimizer_(*plan_.parameters, plan_.sgd, plan_.groups),
       table_(Tensor::zeros(backend, {loader.steps_per_epoch(), 1, 1, columns_})) {}
 
 int64_t TrainingLoop::planned_steps() const {
@@ -60,7 +60,7 @@ void TrainingLoop::queue_step(int64_t images) {
         require_finite(row.data(), step_);
     }
     plan_.backward(tape_, r);
-    sgd_step(*plan_.parameters, lr_, plan_.sgd);
+    optimizer_.step();
     if (plan_.classifies)
         log_step(table_, loader_.step_of_epoch(), values, r.logits.value(), batch.labels);
     else
@@ -100,8 +100,7 @@ void TrainingLoop::show(Progress& progress, int64_t images) const {
 
 void TrainingLoop::train_epoch(const fs::path& run, Progress& progress, const Save& save) {
     run_ = run;
-    const auto rate_now = static_cast<float>(rate());
-    lr_.upload(&rate_now);
+    optimizer_.set_rates(rate(), epoch_);
     loader_.begin_epoch(epoch_, step_);
     if (plan_.begin_epoch) plan_.begin_epoch(epoch_);
     if (step_ == 0) table_.zero();
@@ -157,6 +156,7 @@ void TrainingLoop::keep_in(Checkpoint& c) const {
     const auto& buffers = c.floats[entry("buffers")] = host(p.buffers());
     if (!ended() || plan_.name.empty()) require_finite_weights(values, buffers);  // a phase's may be trained further by what comes after it
     c.floats[entry("momenta")] = host(p.momenta());
+    for (const auto& [name, tensor] : optimizer_.state()) c.floats[entry(name.c_str())] = host(tensor);
     c.floats[entry("table")] = host(table_);
     c.counters[entry("epoch")] = epoch_;
     c.counters[entry("step")] = step_;
@@ -171,6 +171,7 @@ void TrainingLoop::take_from(const Checkpoint& c, const fs::path& path) {
     p.values_changed();
     restore(p.momenta(), c, entry("momenta"), path);
     restore(p.buffers(), c, entry("buffers"), path);
+    for (const auto& [name, tensor] : optimizer_.state()) restore(tensor, c, entry(name.c_str()), path);
     restore(table_, c, entry("table"), path);
     epoch_ = static_cast<int>(c.counters.at(entry("epoch")));
     step_ = c.counters.at(entry("step"));

@@ -106,6 +106,7 @@ Options options_of(const Recipe& r) {
     o.lr_steps = r.lr_steps;
     o.lr = r.lr;
     o.batch = r.batch;
+    o.weight_decay = r.weight_decay;
     o.nesterov = r.nesterov;
     o.drop_last = r.drop_last;
     o.crop_pad = r.crop_pad;
@@ -115,14 +116,14 @@ Options options_of(const Recipe& r) {
 
 void set_recipe(OptionTable& t, Options& o, const Recipe& r, const std::string& method, const std::string& origin) {
     const auto on = [](bool value) { return value ? "on" : "off"; };
-    const Options all;  // momentum and decay are everybody's
+    const Options all;  // momentum is everybody's
     if (t.has("recipe")) t.set("recipe", r.name, origin);
     t.set("epochs", std::to_string(r.epochs), origin);
     t.set("batch", std::to_string(r.batch), origin);
     set_rate(t, o, r, origin);
     t.set("lr-steps", r.lr_steps, origin);
     t.set("momentum", number(all.momentum), origin);
-    t.set("weight-decay", number(all.weight_decay), origin);
+    t.set("weight-decay", number(r.weight_decay), origin);
     t.set("nesterov", on(r.nesterov), origin);
     t.set("drop-last", on(r.drop_last), origin);
     t.set("crop-pad", r.crop_pad, origin);

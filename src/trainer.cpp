@@ -14,21 +14,37 @@
 #include "train_progress.h"
 
 namespace distill {
-Evaluation evaluate(Backend& backend, const Loader& loader, const Network& network, Mode mode,
-                    const std::function<void(const Tensor&)>& look) {
+
+std::vector<Evaluation> evaluate_together(Backend& backend, const Loader& loader, size_t count,
+                                          const std::function<std::vector<Var>(const Var&)>& answers) {
     const Recording off(nullptr);
-    const Tensor sums = Tensor::zeros(backend, {1, 1, 1, 2});
-    const Tensor loss = sums.view(0, {}), correct = sums.view(1, {});
+    const Tensor sums = Tensor::zeros(backend, {1, 1, 1, static_cast<int64_t>(2 * count)});
     for (int64_t step = 0; step < loader.test_steps(); ++step) {
         const Batch batch = loader.test_batch(step);
-        const Var logits = network.forward(batch.images, mode).logits;
-        accumulate_scalar(loss, cross_entropy(logits, batch.labels).value(), static_cast<float>(batch.size()));
-        count_correct(logits.value(), batch.labels, correct);
-        if (look) look(logits.value());
+        const std::vector<Var> all = answers(batch.images);
+        for (size_t i = 0; i < count; ++i) {
+            const Tensor loss = sums.view(static_cast<int64_t>(2 * i), {}), correct = sums.view(static_cast<int64_t>(2 * i + 1), {});
+            accumulate_scalar(loss, cross_entropy(all[i], batch.labels).value(), static_cast<float>(batch.size()));
+            count_correct(all[i].value(), batch.labels, correct);
+        }
     }
     const std::vector<float> totals = sums.to_host();
     const auto records = static_cast<double>(loader.test_records());
-    return {static_cast<double>(totals[0]) / records, 100.0 * static_cast<double>(totals[1]) / records};
+    std::vector<Evaluation> found;
+    for (size_t i = 0; i < count; ++i)
+        found.push_back({static_cast<double>(totals[2 * i]) / records, 100.0 * static_cast<double>(totals[2 * i + 1]) / records});
+    return found;
+}
+
+Evaluation evaluate(Backend& backend, const Loader& loader, const Network& network, Mode mode,
+                    const std::function<void(const Tensor&)>& look) {
+    return evaluate_together(backend, loader, 1,
+                             [&](const Var& images) {
+                                 std::vector<Var> logits{network.forward(images, mode).logits};
+                                 if (look) look(logits.front().value());
+                                 return logits;
+                             })
+        .front();
 }
 
 namespace {
@@ -39,6 +55,7 @@ TrainingPlan plan_of(Method& method, const Options& options) {
     plan.epochs = options.epochs;
     plan.parameters = &method.parameters();
     plan.sgd = sgd_options(options);
+    plan.groups = method.groups(plan.sgd);
     plan.rate = [lr = options.lr, steps = parse_lr_steps(options.lr_steps)](int epoch) { return learning_rate(lr, steps, epoch); };
     plan.loss = "the loss";
     plan.parts = method.loss_names();
@@ -73,13 +90,18 @@ void Trainer::finish_epoch(Progress& progress) {
     TrainingLoop::Table table;
     EpochMeans m;
     Evaluation test;
+    std::vector<double> further;
     student_.timed([&] {
         m = student_.means(table);  // before there is a row
         test = evaluate(backend_, loader_, method_.student());
         if (!std::isfinite(test.loss))  // the epoch's last step spoiled the weights: what was saved before stays
             student_.fail_not_finite(student_.step() - 1, text("the test loss after it is ", test.loss));
         result_.others.clear();
-        for (const OtherNetwork& other : method_.others()) result_.others.push_back(evaluate(backend_, loader_, *other.network).accuracy);
+        std::vector<Evaluation> others;
+        if (const size_t count = method_.others().size(); count > 0)
+            others = evaluate_together(backend_, loader_, count, [&](const Var& images) { return method_.answers(images); });
+        for (const Evaluation& other : others) result_.others.push_back(other.accuracy);
+        further = method_.test_values(test, others);
         method_.end_epoch(folder_, student_.epoch());
         result_.last = test.accuracy;
         if (rows_written_ == 0 || test.accuracy > result_.best) result_.best = test.accuracy, result_.best_epoch = student_.epoch();
@@ -89,6 +111,7 @@ void Trainer::finish_epoch(Progress& progress) {
     for (const double part : m.parts) cells.push_back(number(part));
     for (const double v : {m.accuracy, test.loss, test.accuracy, result_.best, student_.epoch_seconds()}) cells.push_back(number(v));
     for (const double accuracy : result_.others) cells.push_back(number(accuracy));
+    for (const double value : further) cells.push_back(number(value));
     epochs_csv_->row(cells);
     epochs_csv_->sync();  // the checkpoint counts on these rows
     if (steps_csv_) steps_csv_->sync();
@@ -130,6 +153,7 @@ void Trainer::open_tables(bool resuming) {
     step_columns.insert(step_columns.end(), names.begin(), names.end());
     for (const char* c : {"train_acc", "test_loss", "test_acc", "best_acc", "seconds"}) epoch_columns.emplace_back(c);
     for (const OtherNetwork& other : method_.others()) epoch_columns.push_back("test_acc_" + other.name);
+    for (const std::string& column : method_.test_columns()) epoch_columns.push_back(column);
     epochs_csv_.emplace(folder_.table("epochs.csv", epoch_columns, resuming, static_cast<size_t>(rows_written_)));
     if (!options_.log_steps) return;
     int64_t rows = student_.steps() - student_.step();

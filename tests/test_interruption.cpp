@@ -27,8 +27,8 @@ struct Workplace : TempFolder {
     explicit Workplace(int train = 400) { synthesize(path() / "data", {"s", 4, 16, train, 40}); }
 };
 
-std::string training(int epochs, int threads, const std::string& run) {
-    return text("train --net resnet8 --dataset s --batch 32 --seed 5 --lr-steps ", epochs / 2, " --log-steps --epochs ", epochs,
+std::string training(int epochs, int threads, const std::string& run, const std::string& method = "train") {
+    return text(method, " --net resnet8 --dataset s --batch 32 --seed 5 --lr-steps ", epochs / 2, " --log-steps --epochs ", epochs,
                 " --threads ", threads, " --run ", run);
 }
 
@@ -46,6 +46,9 @@ void wait_for_rows(Command& command, const fs::path& csv, size_t rows) {
 /// Everything that a training computed is the same in both folders, byte for byte; its times are not compared.
 void check_equal(const fs::path& a, const fs::path& b) {
     CHECK(read_file(a / "student.safetensors") == read_file(b / "student.safetensors"));
+    const std::string helpers = "helpers.safetensors";
+    CHECK(fs::exists(a / helpers) == fs::exists(b / helpers));
+    if (fs::exists(b / helpers)) CHECK(read_file(a / helpers) == read_file(b / helpers));
     CHECK(read_file(a / "steps.csv") == read_file(b / "steps.csv"));
     for (const char* table : {"epochs.csv", "result.csv"}) CHECK(without_seconds(a / table) == without_seconds(b / table));
 }
@@ -162,6 +165,8 @@ TEST_CASE("slow: interruption: twenty kill -9 at random moments, each resumed, e
     check_kills(
         folder, "hkd", [&](const std::string& run) { return taught + run; }, 40);
     CHECK(fs::exists(folder / "hkd-whole/graphs.csv"));
+    check_kills(
+        folder, "ffsd", [](const std::string& run) { return training(30, 2, run, "ffsd"); }, 30);
 }
 
 TEST_CASE("slow: interruption: the same seed and threads give the same files; one thread and two see the same batches") {

@@ -122,6 +122,12 @@ class Stopped final : public Method {
     void backward(Tape& tape, const StepResult& r) override { inner_->backward(tape, r); }
     void end_epoch(const RunFolder& folder, int epoch) override { inner_->end_epoch(folder, epoch); }
     std::vector<OtherNetwork> others() const override { return inner_->others(); }
+    std::vector<Var> answers(const Var& images) const override { return inner_->answers(images); }
+    std::vector<std::string> test_columns() const override { return inner_->test_columns(); }
+    std::vector<double> test_values(const Evaluation& student, const std::vector<Evaluation>& others) const override {
+        return inner_->test_values(student, others);
+    }
+    std::vector<ParameterGroup> groups(const SgdOptions& of_run) const override { return inner_->groups(of_run); }
     std::vector<PretrainedNetwork> pretrained() const override { return inner_->pretrained(); }
     std::vector<std::pair<std::string, Tensor>> state() const override { return inner_->state(); }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Writes nets_*.csv and nets_*_train.csv beside it: the CRD benchmark's VGG, MobileNetV2, ShuffleNets and ResNets of four
-stages in PyTorch, for tests/network_checks.h to reproduce.
+stages, and FFSD's wide ResNets, in PyTorch, for tests/network_checks.h to reproduce.
 
     /usr/bin/python3 tests/golden/make_benchmark_nets_fixtures.py      (Debian: python3-torch; two minutes, one thread)
 
@@ -224,11 +224,49 @@ class ResNet(Net):
         return self.linear(pooled), pooled, stem, stages
 
 
-NETWORKS = ["vgg8", "vgg13", "vgg19", "MobileNetV2", "ShuffleV1", "ShuffleV2", "ResNet10", "ResNet18", "ResNet50"]
-TRAINED = ["vgg8", "MobileNetV2", "ShuffleV1", "ShuffleV2", "ResNet10"]
+class WideFfsd(Net):
+    """FFSD's: a bias in each convolution, the stride in a block's second, the shortcut from the raw input, a forgetful last BatchNorm."""
+
+    def __init__(self, depth):
+        super().__init__()
+        self.blocks, n_in = (depth - 4) // 6, 16
+        self.conv("conv1", 3, 16, 3, bias=True)
+        for l in (1, 2, 3):
+            width = 16 << l
+            for b in range(self.blocks):
+                s, name = 2 if l > 1 and b == 0 else 1, f"layer{l}.{b}"
+                self.bn(f"{name}.bn1", n_in)
+                self.conv(f"{name}.conv1", n_in, width, 3, bias=True)
+                self.bn(f"{name}.bn2", width)
+                self.conv(f"{name}.conv2", width, width, 3, s, bias=True)
+                if s > 1 or n_in != width:
+                    self.conv(f"{name}.shortcut.0", n_in, width, 1, s, bias=True)
+                n_in = width
+        self.put("bn1", nn.BatchNorm2d(n_in, momentum=0.9))
+        self.linear = nn.Linear(n_in, CLASSES)
+
+    def forward(self, x):
+        x = stem = self.conv1(x)
+        names, sums = [f"layer{l}.{b}" for l in (1, 2, 3) for b in range(self.blocks)], []
+        pre = self.at(names[0]).bn1(x)
+        for i, name in enumerate(names):
+            k = self.at(name)
+            y = k.conv2(F.relu(k.bn2(k.conv1(F.relu(pre)))))
+            x = y + (k.get_submodule("shortcut.0")(x) if "shortcut" in k._modules else x)
+            pre = (self.at(names[i + 1]).bn1 if i + 1 < len(names) else self.bn1)(x)
+            sums.append((x, pre))
+        pooled = F.relu(pre).mean((2, 3))
+        return self.linear(pooled), pooled, stem, sums[self.blocks - 1::self.blocks]
+
+
+NETWORKS = ["vgg8", "vgg13", "vgg19", "MobileNetV2", "ShuffleV1", "ShuffleV2", "ResNet10", "ResNet18", "ResNet50",
+            "wrn-16-2-ffsd", "wrn-40-2-ffsd"]
+TRAINED = ["vgg8", "MobileNetV2", "ShuffleV1", "ShuffleV2", "ResNet10", "wrn-16-2-ffsd"]
 
 
 def build(name):
+    if name.endswith("-ffsd"):
+        return WideFfsd(int(name.split("-")[1]))
     for kind, start in ((Vgg, "vgg"), (ResNet, "ResNet")):
         if name.startswith(start):
             return kind(int(name[len(start):]))
@@ -273,7 +311,7 @@ def train_rows(name, steps=3):
     return [{"network": name, "step": s, "loss_ce": a, "loss_ce_f64": b} for s, (a, b) in enumerate(zip(*runs))]
 
 
-FILES = {"nets_vgg": "vgg", "nets_mobilenetv2": "Mobile", "nets_shufflenet": "Shuffle", "nets_resnet4": "ResNet"}
+FILES = {"nets_vgg": "vgg", "nets_mobilenetv2": "Mobile", "nets_shufflenet": "Shuffle", "nets_resnet4": "ResNet", "nets_wrn_ffsd": "wrn-"}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
