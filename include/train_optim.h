@@ -1,4 +1,4 @@
-// train_optim.h: stochastic gradient descent over all parameters in one launch.
+// train_optim.h: stochastic gradient descent over all parameters, in one launch where the loss reaches all.
 // defines: SgdOptions, sgd_step, learning_rate
 #pragma once
 #include <vector>
@@ -10,6 +10,7 @@ namespace distill {
 struct SgdOptions {
     float momentum = 0.9f, weight_decay = 5e-4f;
     bool nesterov = true;
+    bool reached_only = false;  ///< what the loss does not reach stays as it is, as in PyTorch; else it decays
 };
 
 /// g ← g + wd·w on every parameter (BatchNorm and biases too); v ← μ·v + g; w ← w − lr·(g + μ·v with Nesterov, else v).

@@ -40,11 +40,14 @@ struct Count {
 }  // namespace
 
 void sgd_step(const Parameters& p, const Tensor& lr, const SgdOptions& o) {
-    const Sgd sgd{p.values().data(), p.gradients().data(), p.momenta().data(), lr.data(), o.momentum, o.weight_decay, o.nesterov};
-    if (p.rounded().defined())
-        for_each_element(p.backend(), p.values().size(), SgdRounding{sgd, p.rounded().as<bfloat16>()});
-    else
-        for_each_element(p.backend(), p.values().size(), sgd);
+    for (const auto& [at, count] : o.reached_only ? p.reached() : std::vector<Segment>{{0, p.values().size()}}) {
+        const Sgd sgd{
+            p.values().data() + at, p.gradients().data() + at, p.momenta().data() + at, lr.data(), o.momentum, o.weight_decay, o.nesterov};
+        if (p.rounded().defined())
+            for_each_element(p.backend(), count, SgdRounding{sgd, p.rounded().as<bfloat16>() + at});
+        else
+            for_each_element(p.backend(), count, sgd);
+    }
     if (p.updates()) for_each_element(p.backend(), 1, Count{p.updates()->count.data()});
 }
 
