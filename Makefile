@@ -8,15 +8,17 @@ SANITIZE   ?=            # e.g. address,undefined
 EMULATE    ?= 0          # 1: the GPU's kernels on the CPU, thread by thread (without CUDA; for `make test-emulated`)
 GPU_ARCHS  ?= 80 90      # compute capabilities compiled for; PTX of the last one serves newer GPUs
 CUDA_HOME  ?=            # the CUDA toolkit; empty: where nvcc lies
+ONNX       ?= auto       # 1: with ONNX models (weights export); 0: without; auto: with, where libonnx-dev is found
 CUDNN_HOME ?=            # holds include/cudnn.h and lib/; empty: CUDA toolkit, system, Python package
 NVCC       ?= $(shell command -v nvcc || ls -d $(firstword $(CUDA_HOME) /usr/local/cuda)/bin/nvcc 2>/dev/null)
 PYTHON     ?= python3
 
 DEBIAN_PACKAGES := g++ make curl libdnnl-dev libopenblas-openmp-dev libstb-dev doctest-dev libcli11-dev nlohmann-json3-dev \
                    zlib1g-dev libssl-dev dataset-fashion-mnist ca-certificates unzip python3
+OPTIONAL_PACKAGES := libonnx-dev libprotobuf-dev   # ONNX models
 
 # Values above carry the blanks before their comments.
-$(foreach v,CUDA DEBUG ARCH SANITIZE EMULATE GPU_ARCHS CUDA_HOME CUDNN_HOME NVCC,$(eval override $v := $(strip $($v))))
+$(foreach v,CUDA DEBUG ARCH SANITIZE EMULATE GPU_ARCHS CUDA_HOME CUDNN_HOME NVCC ONNX,$(eval override $v := $(strip $($v))))
 override OPT := $(strip $(OPT))
 
 ifeq ($(MAKELEVEL),0)
@@ -41,6 +43,10 @@ endif
 KIND   := $(if $(filter 1,$(EMULATE)),emulated) $(if $(SANITIZE),asan)
 CONFIG := $(subst $() ,-,$(strip $(if $(strip $(KIND)),$(KIND),$(if $(filter 1,$(CUDA)),cuda,cpu)) $(if $(filter 1,$(DEBUG)),debug)))
 BUILD  := build/$(CONFIG)
+
+ifeq ($(ONNX),auto)
+override ONNX := $(if $(wildcard /usr/include/onnx/onnx_pb.h),$(if $(wildcard /usr/include/google/protobuf/message.h),1,0),0)
+endif
 
 # The OpenMP build by its folder: Debian's /etc/alternatives may point at the pthread build, whose threads fight OpenMP's.
 OPENBLAS_LIB := $(firstword $(wildcard /usr/lib/*/openblas-openmp))
@@ -70,7 +76,7 @@ WARNINGS  := -Wall -Wextra -Wshadow -Werror
 CPPFLAGS  := -Iinclude $(call system_include,$(OPENBLAS_INC)) -MMD -MP
 CXXFLAGS  := -std=gnu++17 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math
 LDFLAGS   := -fopenmp -Wl,--as-needed
-LDLIBS    := $(call library_folder,$(OPENBLAS_LIB)) -ldnnl -lopenblas -lcrypto -lz
+LDLIBS    := $(call library_folder,$(OPENBLAS_LIB)) -ldnnl -lopenblas -lcrypto -lz $(if $(filter 1,$(ONNX)),-lonnx -lonnx_proto -lprotobuf)
 ifneq ($(SANITIZE),)
 CXXFLAGS  += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -g1
 WARNINGS  += -Wno-maybe-uninitialized   # g++ 12 sees ghosts in std::regex once it is sanitized
@@ -101,13 +107,13 @@ TEST_OBJS := $(TESTS:%=$(BUILD)/obj/%.o)
 -include $(OBJECTS:.o=.d) $(TEST_OBJS:.o=.d)
 
 # Rewritten only when it changes, so that other flags (or a source that came or went) rebuild what they concern.
-FLAGS := $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) | $(NVCC) $(NVCCFLAGS)
+FLAGS := $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) | $(NVCC) $(NVCCFLAGS) | $(ONNX)
 LINK  := $(LDFLAGS) $(LDLIBS) $(OBJECTS) $(TEST_OBJS)
 $(shell mkdir -p $(BUILD)/obj/src $(BUILD)/obj/tests; \
         for f in FLAGS LINK; do [ $$f = FLAGS ] && v='$(FLAGS)' || v='$(LINK)'; \
         [ "$$v" = "$$(cat $(BUILD)/$$f 2>/dev/null)" ] || echo "$$v" > $(BUILD)/$$f; done)
 
-.PHONY: all distill config deps test check-layers format format-check isa-AVX2 isa-SSE41 test-slow test-emulated emulated test-optuna test-parallel test-slurm test-cudnn asan bench-peer gpu-check clean help
+.PHONY: all distill config deps test check-layers format format-check isa-AVX2 isa-SSE41 test-slow test-emulated emulated test-onnx test-optuna test-parallel test-slurm test-cudnn asan bench-peer gpu-check clean help
 all: distill
 distill: $(BUILD)/distill   # a link to this configuration's; always looked at, since other configurations make it, too
 	@ln -sfn $< $@
@@ -132,6 +138,11 @@ $(shell [ "$(COMMIT)" = "$$(cat $(BUILD)/COMMIT 2>/dev/null)" ] || echo "$(COMMI
 $(BUILD)/obj/src/base_version.cpp.o: CPPFLAGS += -DDISTILL_COMMIT='"$(COMMIT)"'
 $(BUILD)/obj/src/base_version.cpp.o: $(BUILD)/COMMIT
 
+# As Debian's library was compiled. The tests read models, too.
+ifeq ($(ONNX),1)
+$(BUILD)/obj/src/net_onnx.cpp.o $(BUILD)/obj/tests/test_onnx.cpp.o: CPPFLAGS += -DDISTILL_ONNX=1 -DONNX_ML=1 -DONNX_NAMESPACE=onnx
+endif
+
 # -O3 is for what computes. The rest compiles in two thirds of the time at -O1, CLI11's users most of all.
 COMPUTES := %.cu src/cpu_% src/gpu% src/dataset% src/data_%
 $(patsubst %,$(BUILD)/obj/%.o,$(filter-out $(COMPUTES),$(SOURCES))): CXXFLAGS += $(if $(filter -O3,$(OPT)),-O1)
@@ -154,7 +165,7 @@ FUZZED       := base_csv base_files base_nearest base_safetensors base_texts bas
                 core_conv_plan_store data_image data_image_parts data_import_idx data_jpeg_check dataset dataset_writer graph graph_show \
                 paper paper_plan report report_collect report_feed report_html report_ktg report_likeness report_summary report_text search_history search_journal \
                 search_space search_svg train_checkpoint train_options train_run_folder train_schedule
-FUZZED       += base_mapped_file base_pickle base_torch_file base_weight_files base_weights base_zip
+FUZZED       += base_mapped_file base_pickle base_torch_file base_weight_files base_weights base_zip cmd_weights net_foreign_weights net_onnx
 FUZZ_FLAGS   := -std=gnu++17 -O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined,float-cast-overflow
 FUZZED       := $(FUZZED:%=build/fuzz/obj/src/%.cpp.o)
 FUZZERS      := $(patsubst tests/fuzz/%.cpp,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.cpp))
@@ -169,6 +180,9 @@ build/fuzz/obj/%.cpp.o: %.cpp Makefile
 
 # stb_image shifts by more than a word holds where a broken JPEG's bits run out: wrong bits of a broken image, nothing worse.
 build/fuzz/obj/src/data_image.cpp.o: FUZZ_FLAGS += -fno-sanitize=shift-exponent
+ifeq ($(ONNX),1)
+build/fuzz/obj/src/net_onnx.cpp.o: CPPFLAGS += -DDISTILL_ONNX=1 -DONNX_ML=1 -DONNX_NAMESPACE=onnx
+endif
 build/fuzz/parsers.a: $(FUZZED)
 build/fuzz/rest.a: $(filter-out $(FUZZED:build/fuzz/%=$(BUILD)/%),$(LIBRARY))
 build/fuzz/%.a:
@@ -181,14 +195,15 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.cpp.o $(FUZZ_SHARED)
 # ---- what to type --------------------------------------------------------------------------------------------------------
 config:         ## what the build found
 	@CXX='$(CXX)' INCLUDES='$(filter-out -M%,$(CPPFLAGS))' CUDA='$(CUDA)' NVCC='$(NVCC)' CUDA_HOME='$(CUDA_HOME)' CUDA_LIB='$(CUDA_LIB)' \
-	 CUDNN_LIB='$(CUDNN_LIB)' OPENBLAS_LIB='$(OPENBLAS_LIB)' sh tools/config.sh
+	 CUDNN_LIB='$(CUDNN_LIB)' OPENBLAS_LIB='$(OPENBLAS_LIB)' ONNX='$(ONNX)' ONNX_PACKAGES='$(OPTIONAL_PACKAGES)' sh tools/config.sh
 
 deps:           ## installs the Debian packages that are missing (sudo, if not root)
 	@missing=$$(for p in $(DEBIAN_PACKAGES); do \
 	     dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q '^install ok installed' || echo $$p; done); \
 	 if [ -z "$$missing" ]; then echo "all packages are there: $(DEBIAN_PACKAGES)"; \
 	 else echo "installing" $$missing; root="$$([ $$(id -u) = 0 ] || echo sudo) env DEBIAN_FRONTEND=noninteractive"; \
-	     $$root apt-get update -q; $$root apt-get install -qy --no-install-recommends $$missing; fi
+	     $$root apt-get update -q; $$root apt-get install -qy --no-install-recommends $$missing; fi && \
+	 echo 'optional, for weights export: $(OPTIONAL_PACKAGES)'
 
 # Waiting OpenMP threads sleep here: on a busy machine spinning ones made the tests ten times slower.
 test test-slow test-emulated: export OMP_WAIT_POLICY ?= passive
@@ -219,6 +234,9 @@ test-emulated: emulated  ## the operations', networks' and trainer's tests on th
 
 test-optuna: $(BUILD)/distill  ## the graph search by several workers, on a PostgreSQL server of its own
 	$(PYTHON) tests/test_ktg_optuna.py --distill $<
+
+test-onnx: $(BUILD)/distill  ## exported models of every family in onnxruntime (PyPI's, into a folder of its own): the same logits
+	$(PYTHON) tests/test_onnx_runtime.py --distill $<
 
 test-parallel test-slurm: test-%: $(BUILD)/distill  ## the papers' rows as jobs of GNU parallel, of a Slurm job array (docs/rows.md)
 	@tests/engines.sh $* $<

@@ -1,10 +1,11 @@
 // bench_training.h: what `distill bench` times: a training with random weights on random images that lie in device memory.
-// defines: BenchOptions, read_bench_graph, BenchTraining, time_ms, median_ms, device_name
+// defines: BenchOptions, read_bench_graph, BenchTraining, time_ms, median_ms, ms_in_turns, device_name
 #pragma once
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base_stats.h"
 #include "core_backend.h"
@@ -79,6 +80,9 @@ double median_ms(Backend& backend, int warmup, int rounds, const Work& work) {
     for (int i = 0; i < rounds; ++i) times.push_back(time_ms(backend, work));
     return median(times);
 }
+
+/// Steps of trainings, taken in turns so that a busy machine is busy for all: the median of each.
+std::vector<double> ms_in_turns(const std::vector<std::unique_ptr<BenchTraining>>& timed, int warmup, int steps);
 
 inline std::string device_name(const Backend& backend) { return backend.device() == Device::cpu ? "cpu" : "cuda"; }
 

@@ -79,6 +79,8 @@ class Method {
     /// What is trained before begin_epoch(0), one phase after the other: by default nothing. Their parameters, where they are apart from
     /// parameters(), are saved among the helpers, and --init may set them.
     virtual std::vector<Phase> phases() { return {}; }
+    /// Do parameters that the student's loss does not reach stay as they are (SgdOptions::reached_only)?
+    virtual bool reached_only() const { return false; }
     /// Called before the first step of this process, with the number of epochs done before (resumed): the place for a method's own files.
     virtual void begin_run(const RunFolder& /*folder*/, int /*epochs_done*/) {}
     /// Called before an epoch's first step: the place for weights that follow a schedule (they live in device memory).

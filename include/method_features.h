@@ -1,5 +1,5 @@
 // method_features.h: the step that most distillations share, and what several of them compare maps with.
-// defines: answers_of, mean_logits, sum, kd_loss, DistillWeights, FeatureOptions, FeatureDistillation, FeatureLoss, pooled_like,
+// defines: answers_of, mean_logits, sum, kd_loss, benchmark_form_help, DistillWeights, FeatureOptions, FeatureDistillation, FeatureLoss, pooled_like,
 //          feature_loss, ChainEnd, ConvChain
 #pragma once
 #include <optional>
@@ -27,6 +27,9 @@ Var sum(const std::vector<Var>& parts);
 
 /// T²·mean over the batch of KL(p_t ‖ p_s), p = softmax(logits/T) (Hinton, Vinyals, Dean 2015; docs/papers.md §6.1).
 Var kd_loss(const Var& student_logits, const Tensor& teacher_logits, float temperature);
+
+/// Of --benchmark-form, which the recipe crd sets.
+inline constexpr const char* benchmark_form_help = "as the CRD benchmark has the method; off: as the recipe that it has by default";
 
 /// What the parts of a step weigh: γ·CE + α·T²·KL + β·L, L each of a method's own losses.
 struct DistillWeights {

@@ -18,18 +18,19 @@ struct FitNetOptions final : FeatureOptions {
     std::unique_ptr<Method> make(const Setting&, const Options&) const override;
 };
 
-/// Brings a student's map (1,h,w,C) to the shape of a teacher's: a convolution with bias, BatchNorm, ReLU. 3×3 of stride 2 where the map is
+/// Brings a student's map (1,h,w,C) to the shape of a teacher's: a convolution with bias, BatchNorm, and if asked ReLU. 3×3 of stride 2 where the map is
 /// twice as large, a transposed 4×4 of stride 2 where it is half as large, else as large a kernel, without padding, as the difference
 /// needs. Registers NAME.conv.{weight,bias} and NAME.bn.…. InputError naming both sizes where none of these fits height and width.
 class HintRegressor {
   public:
-    HintRegressor(Parameters&, const std::string& name, const Shape& student, const Shape& teacher);
+    HintRegressor(Parameters&, const std::string& name, const Shape& student, const Shape& teacher, bool relu = true);
     Var operator()(const Var& x, Mode mode) const;
 
   private:
     std::optional<Conv2d> conv_;
     std::optional<ConvTranspose2d> transposed_;
     BatchNorm bn_;
+    bool relu_;
 };
 
 /// CE + β·mean((R(s) − t)²), s and t the outputs of stage `hint_layer`.

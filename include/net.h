@@ -20,8 +20,9 @@ struct Stage {
     Var activated;       ///< after the activation, which a wrn's next stage begins with; of a stage that has none its output
 };
 
-/// Which maps of the stages a forward pass keeps; | joins. In any case it keeps Output::map(), pooled and logits.
-enum class Keep : unsigned { last = 0, outputs = 1, pre_activations = 2, activations = 4 };
+/// Which maps of the stages a forward pass keeps; | joins. In any case it keeps Output::map(), pooled and logits. apart: pre-activations that
+/// a BatchNorm makes are made apart from its own pass, as in the CRD benchmark's code, so that in training its running statistics move twice.
+enum class Keep : unsigned { last = 0, outputs = 1, pre_activations = 2, activations = 4, apart = 8 };
 constexpr Keep operator|(Keep a, Keep b) { return static_cast<Keep>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
 constexpr bool keeps(Keep all, Keep one) { return (static_cast<unsigned>(all) & static_cast<unsigned>(one)) != 0; }
 
@@ -84,6 +85,7 @@ class Network {
     std::vector<int64_t> stage_channels() const;
     int64_t map_channels() const { return stages_.back().channels; }  ///< of Output::map()
     int64_t pooled_channels() const { return pooled_channels_; }      ///< of Output::pooled, which may be wider than the map; 0: none
+    int64_t stem_channels() const { return stem_channels_; }          ///< of Output::stem; 0: none
     /// (1,h,w,channels) of a stage for one image: as many rows as strides, a last incomplete one counted. For another rule overridden.
     virtual Shape stage_shape(size_t stage, const Shape& image) const;
     /// The layer that makes the logits: weight (classes,1,1,inputs), bias; undefined where others' logits are only added (an ensemble).
@@ -93,10 +95,14 @@ class Network {
     int classes() const { return classes_; }
 
   protected:
-    Network(std::string name, int classes, std::vector<StageLayout> stages, int64_t pooled_channels)
-        : name_(std::move(name)), classes_(classes), stages_(std::move(stages)), pooled_channels_(pooled_channels) {}
-    Network(const NetworkSetting& s, std::vector<StageLayout> stages, int64_t pooled_channels)
-        : Network(s.name, s.classes, std::move(stages), pooled_channels) {}
+    Network(std::string name, int classes, std::vector<StageLayout> stages, int64_t pooled_channels, int64_t stem_channels = 0)
+        : name_(std::move(name)),
+          classes_(classes),
+          stages_(std::move(stages)),
+          pooled_channels_(pooled_channels),
+          stem_channels_(stem_channels) {}
+    Network(const NetworkSetting& s, std::vector<StageLayout> stages, int64_t pooled_channels, int64_t stem_channels = 0)
+        : Network(s.name, s.classes, std::move(stages), pooled_channels, stem_channels) {}
     /// Registers the classifier as NAME.weight and NAME.bias.
     void add_classifier(const NetworkSetting&, const std::string& name, int64_t inputs);
 
@@ -104,7 +110,7 @@ class Network {
     std::string name_;
     int classes_;
     std::vector<StageLayout> stages_;
-    int64_t pooled_channels_;
+    int64_t pooled_channels_, stem_channels_;
     Linear classifier_;
     std::string classifier_name_;
 };

@@ -1,5 +1,5 @@
 // net_layers.h: modules with named parameters. Names are PyTorch's, so that its checkpoints fit.
-// defines: Mode, ConvInit, Conv2d, ConvTranspose2d, BatchNorm, Linear, Dropout, conv_bn
+// defines: Mode, behind_stages, ConvInit, Conv2d, ConvTranspose2d, BatchNorm, Linear, Dropout, conv_bn
 #pragma once
 #include <memory>
 #include <string>
@@ -10,8 +10,11 @@
 namespace distill {
 
 /// train: BatchNorm uses the batch's statistics and updates the running ones, dropout drops; evaluate: it uses the running ones, and
-/// dropout does nothing.
-enum class Mode { train, evaluate };
+/// dropout does nothing. train_stages: as train, but what a network has behind its stages, a last BatchNorm or a head, as evaluate and
+/// without gradients into it.
+enum class Mode { train, evaluate, train_stages };
+/// Of a layer behind the stages.
+inline Mode behind_stages(Mode mode) { return mode == Mode::train_stages ? Mode::evaluate : mode; }
 
 /// How convolutions start (docs/papers.md §1.4, §8): weights, and a bias at 0 beside normal ones, else as framework_default says.
 enum class ConvInit {

@@ -14,6 +14,7 @@ enum class Need {
     two_stages,       ///< two or more
     pooled_vector,    ///< both have one (Output::pooled)
     same_channels,    ///< each stage's map has as many
+    same_stems,       ///< the stems' maps have as many channels, or neither network has one
     same_sizes,       ///< each stage's map is as high and as wide
     sizes_by_halving  ///< in each network: halving a map's size, once or several times, gives the next one's
 };

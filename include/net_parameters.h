@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,8 @@ class Parameters {
     /// Weights under `prefix`, buffers not counted.
     int64_t count(const std::string& prefix = "") const;
     std::vector<Segment> segments(const std::string& prefix = "") const;  ///< of every parameter under it, in order; buffers are none
+    /// Of the parameters that have a gradient since begin_backward(), neighbours as one.
+    std::vector<Segment> reached() const;
     const Tensor& values() const { return values_; }
     const Tensor& gradients() const { return gradients_; }
     const Tensor& momenta() const { return momenta_; }
@@ -75,6 +78,8 @@ class Parameters {
     void begin_backward() { begin_backward(gradients_); }
     void begin_backward(const Tensor& into);
 
+    /// The parameter or buffer that lies in this memory; "" if none does.
+    std::string name_of(const Tensor& tensor) const;
     /// Those under `prefix` as a file has them, names without the prefix.
     std::map<std::string, HostTensor> to_file(const std::string& prefix = "") const;
     /// Their shapes there.
@@ -97,6 +102,7 @@ class Parameters {
     Backend* backend_;
     bool trainable_;
     std::vector<Entry> entries_;
+    std::set<std::string> names_;
     std::string network_;
     int64_t value_count_ = 0, buffer_count_ = 0;
     Tensor values_, gradients_, momenta_, buffers_, rounded_;

@@ -62,7 +62,7 @@ class StagedNetwork final : public Network {
   public:
     template <class Kind>
     StagedNetwork(const NetworkSetting& s, const StagePlan& plan, const std::string& classifier, Kind kind)
-        : Network(s, plan.layout(), plan.widths.back()),
+        : Network(s, plan.layout(), plan.widths.back(), plan.stem),
           stem_(s.parameters, s.prefix + "conv1", 3, plan.stem, 3, plan.stem_stride),
           stem_bn_(s.parameters, s.prefix + "bn1", plan.stem),
           stages_(plan.build<Block>([&](size_t stage, int block, int64_t in, int64_t out, int stride) {

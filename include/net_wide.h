@@ -21,7 +21,7 @@ struct WideForm {
 template <class Block>
 class WideResNet final : public Network {
   public:
-    WideResNet(const NetworkSetting& s, const StagePlan& plan, const WideForm& form) : Network(s, plan.layout(), plan.widths.back()) {
+    WideResNet(const NetworkSetting& s, const StagePlan& plan, const WideForm& form) : Network(s, plan.layout(), plan.widths.back(), plan.stem) {
         Parameters& p = s.parameters;
         stem_ = Conv2d(p, s.prefix + "conv1", 3, plan.stem, 3, plan.stem_stride, ConvInit::kaiming_normal_fan_out, form.stem_bias);
         stages_ = plan.build<Block>([&](size_t stage, int block, int64_t in, int64_t out, int stride) {
@@ -45,10 +45,12 @@ class WideResNet final : public Network {
             }
             y = blocks.back()(y, activated, mode);
             // Whatever normalises the stage's output first, the next stage or the head, also shows it to a student.
-            const BatchNorm& next = s + 1 < stages_.size() ? stages_[s + 1].front().bn1 : last_bn_;
+            const bool head = s + 1 == stages_.size();
+            const Mode next_mode = head ? behind_stages(mode) : mode;
+            const BatchNorm next = !head ? stages_[s + 1].front().bn1 : next_mode == mode ? last_bn_ : last_bn_.still();
             Var before;
-            if (keeps(keep, Keep::pre_activations)) before = next(y, mode);
-            activated = before.defined() ? relu(before) : next(y, mode, true);
+            if (keeps(keep, Keep::pre_activations)) before = next(y, next_mode);
+            activated = before.defined() && !keeps(keep, Keep::apart) ? relu(before) : next(y, next_mode, true);
             out.add_stage(keep, {y, before, activated});
         }
         out.classify(activated, classifier());

@@ -3,6 +3,8 @@
 // Types: maps may be bfloat16 (Backend::activation_type); so are then the result and the gradients. Sums, and what is one value a
 // channel, a row or a scalar, are float. Operations that know only floats say "in float" and cast what they are given; of two maps
 // of different types the operation is done in float.
+// A Trace is told of those that a network's evaluation is made of: conv2d, batchnorm_running, relu, add, linear, flatten, max_pool, avg_pool,
+// global_avg_pool, subsample, and concat_, slice_, shuffle_ and pad_channels.
 // defines: Conv2dOptions, conv2d, conv_transpose2d, conv2d_inference, RunningStatistics, BatchNormOptions, batchnorm, batchnorm_running,
 //          fold_batchnorm, cast, to_float, relu, leaky_relu, sigmoid, tanh, add, mul, scale, dropout, concat_channels, slice_channels,
 //          concat_samples, shuffle_channels, pad_channels, mul_channel, flatten, PoolOptions, max_pool, avg_pool, adaptive_avg_pool,
@@ -17,6 +19,7 @@
 #include <vector>
 
 #include "op_autograd.h"
+#include "op_trace.h"
 
 namespace distill {
 

@@ -18,6 +18,7 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_texts.h"
+#include "bench_costs.h"
 #include "bench_feed.h"
 #include "bench_svd.h"
 #include "bench_training.h"
@@ -48,21 +49,6 @@ DeviceSpeed measure_speed(const BenchOptions& o) {
 
 void require_network(const BenchOptions& o) {
     if (o.training.student.empty()) input_error("--student: no network named; there are: ", network_names());
-}
-
-/// Steps of trainings, taken in turns so that a busy machine is busy for all: the median of each.
-std::vector<double> ms_in_turns(const std::vector<std::unique_ptr<BenchTraining>>& timed, int warmup, int steps) {
-    std::vector<std::vector<double>> times(timed.size());
-    for (const auto& t : timed) t->step(), t->record();
-    for (int round = 0; round < warmup + steps; ++round)
-        for (size_t i = 0; i < timed.size(); ++i) {
-            const double ms = time_ms(timed[i]->backend(), [&] { timed[i]->replay(); });
-            if (round >= warmup) times[i].push_back(ms);
-        }
-    for (const auto& t : timed) t->require_finite();
-    std::vector<double> medians;
-    for (const auto& t : times) medians.push_back(median(t));
-    return medians;
 }
 
 void run_bench(const BenchOptions& o) {
@@ -301,6 +287,7 @@ void add_bench_command(CLI::App& app) {
         const std::string method = row->name;
         if (method == "feed" || method == "mhgd" || method == "ktg") continue;  // those come with their parts, below
         auto c = add_bench(*bench, method, "a step of distill " + method, method, sub);
+        c->options.own->add_to(c->table);
         c->table.add_switch("--profile", c->options.profile, "also print the time of each kind of operation");
         c->table.add("--profile-csv", c->options.profile_csv, "write that table here");
         if (row->teachers == Teaching::one)
@@ -325,6 +312,7 @@ void add_bench_command(CLI::App& app) {
     c->table.add("--runs", c->options.runs, {1, 64}, "trainings at once, which share the CPU's threads");
     c->table.attach(*sub);
     sub->callback([c] { run_several(c->options); });
+    add_bench_costs(*bench);
     add_bench_svd(*bench);
 }
 

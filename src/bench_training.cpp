@@ -116,4 +116,18 @@ void BenchTraining::queue() {
     loss_ = r.loss.value();
 }
 
+std::vector<double> ms_in_turns(const std::vector<std::unique_ptr<BenchTraining>>& timed, int warmup, int steps) {
+    std::vector<std::vector<double>> times(timed.size());
+    for (const auto& t : timed) t->step(), t->record();
+    for (int round = 0; round < warmup + steps; ++round)
+        for (size_t i = 0; i < timed.size(); ++i) {
+            const double ms = time_ms(timed[i]->backend(), [&] { timed[i]->replay(); });
+            if (round >= warmup) times[i].push_back(ms);
+        }
+    for (const auto& t : timed) t->require_finite();
+    std::vector<double> medians;
+    for (const auto& t : times) medians.push_back(median(t));
+    return medians;
+}
+
 }  // namespace distill

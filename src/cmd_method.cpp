@@ -38,6 +38,7 @@ void settle_networks(const OptionTable& table, Options& o, Teaching teachers) {
 }
 
 void set_untold(const std::string& subcommand, OptionTable& table, Options& o, const std::string& method) {
+    o.lr_by_hand = table.has("lr") && table.given("lr");
     if (table.has("lr")) set_rate(table, o, find_recipe(o.recipe), "the default");
     if (const std::string& id = o.preset; !id.empty()) {
         if (table.given("recipe"))

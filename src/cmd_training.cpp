@@ -7,6 +7,7 @@
 
 #include "base_csv.h"
 #include "base_error.h"
+#include "base_safetensors.h"
 #include "base_texts.h"
 #include "base_weight_files.h"
 #include "cmd_feed.h"
@@ -49,13 +50,18 @@ void add_eval(CLI::App& app) {
     c->table.add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
     c->table.attach(*sub);
     const auto by_class = std::make_shared<bool>(false);
+    const auto kept = std::make_shared<fs::path>();
     sub->add_flag("--by-class", *by_class, "also the accuracy of each class");
-    sub->callback([c, by_class] {
+    sub->add_option("--logits", *kept, "also write all logits here (.safetensors: logits (images, classes))");
+    sub->callback([c, by_class, kept] {
         Options& options = c->options;
         if (options.init.empty()) input_error("--init: the weight file to evaluate is missing");
         if (options.student.empty()) options.student = own_word(read_weights(options.init).metadata, "network");
         if (options.student.empty())
             input_error("--net: no network named, and ", options.init, " does not say which it is; there are: ", network_names());
+        std::error_code unused;
+        if (fs::exists(*kept, unused) && !is_weight_file(*kept))
+            input_error("--logits ", kept->string(), ": is there and is no safetensors file, so it is not replaced; name another");
         Session session = open_session(options);
         Supervised subject(session.setting(), options);
         warn_if_trained_otherwise(options.init, load_weights(subject.parameters(), options.init, subject.student()), options,
@@ -66,11 +72,14 @@ void add_eval(CLI::App& app) {
         const Loader loader(*session.backend, session.on_device, batches);
         const Dataset& data = *session.data;
         Answers answers(data.classes);
+        std::vector<float> logits_of_all;
         size_t image = 0;
         const Evaluation e = evaluate(*session.backend, loader, subject.student(), Mode::evaluate, [&](const Tensor& logits) {
             const std::vector<float> all = logits.to_host();
             for (size_t at = 0; at < all.size(); at += static_cast<size_t>(data.classes)) answers.add(&all[at], data.test.labels[image++]);
+            if (!kept->empty()) logits_of_all.insert(logits_of_all.end(), all.begin(), all.end());
         });
+        if (!kept->empty()) write_safetensors(*kept, {{{"logits", {{loader.test_records(), data.classes}, std::move(logits_of_all)}}}, {}});
         const std::string top5 = data.classes > 5 ? ", top-5 " + fixed(answers.top(5)) + " %" : "";
         std::printf("%s on %s: test accuracy %.2f %%%s, loss %.9g (%lld images, normalization %s)\n", options.student.c_str(),
                     options.dataset.c_str(), e.accuracy, top5.c_str(), e.loss, static_cast<long long>(loader.test_records()),

@@ -13,12 +13,14 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_mapped_file.h"
+#include "base_output_file.h"
 #include "base_safetensors.h"
 #include "base_texts.h"
 #include "base_weight_files.h"
 #include "device.h"
 #include "net_foreign_weights.h"
 #include "net_name.h"
+#include "net_onnx.h"
 #include "net_table.h"
 #include "train_options.h"
 #include "train_recipes.h"
@@ -116,6 +118,16 @@ void add_show(CLI::App& weights) {
     sub->callback([asked] { show(asked->file, asked->csv); });
 }
 
+/// Of the file's classifier.
+int64_t require_classes(const WeightFile& file, const fs::path& path) {
+    const int64_t classes = classes_of(file);
+    constexpr int64_t most = 1 << 20;
+    if (classes < 1 || classes > most)
+        input_error(path.string(),
+                    ": no classifier, expected one called fc, linear, classifier or classifier.0, of shape (classes, inputs)");
+    return classes;
+}
+
 // ---- convert
 
 struct Conversion {
@@ -144,11 +156,7 @@ void convert(const Conversion& c) {
     if (fs::exists(c.to, unused) && !is_weight_file(c.to))
         input_error(c.to.string(), ": is there and is no safetensors file, so it is not replaced; name another, or move it away");
     WeightFile file = read_weights(c.from);
-    const int64_t classes = classes_of(file);
-    constexpr int64_t most = 1 << 20;
-    if (classes < 1 || classes > most)
-        input_error(c.from.string(),
-                    ": no classifier, expected one called fc, linear, classifier or classifier.0, of shape (classes, inputs)");
+    const int64_t classes = require_classes(file, c.from);
     if (source && source->classes > 0 && classes != source->classes)
         input_error(c.from.string(), ": --from ", c.source, ": its classifier has ", classes, " classes, expected ", source->classes,
                     "; leave --from out, or name another");
@@ -178,13 +186,78 @@ void add_convert(CLI::App& weights) {
     });
 }
 
+// ---- export
+
+/// A weight file is read before its network is made: a name may ask for far more than the file holds.
+void require_enough(const WeightFile& file, const fs::path& path, const Network& network, const Parameters& parameters) {
+    int64_t there = 0;
+    for (const auto& [name, tensor] : file.tensors) there += static_cast<int64_t>(tensor.data.size());
+    if (there < parameters.count())
+        input_error(path.string(), ": holds ", there, " numbers, a ", network.name(), " has ", parameters.count(),
+                    "; name the network that it is with --net");
+}
+
+/// What the model is to say: what the file does, and how its images are to be normalised.
+std::map<std::string, std::string> model_metadata(const WeightFile& file, const Network& network) {
+    std::map<std::string, std::string> said = file.metadata;
+    said["network"] = network.name();
+    said["classes"] = std::to_string(network.classes());
+    said["input"] = "N,C,H,W; red, green, blue; (pixel - mean) / std, pixels from 0 to 255";
+    if (const auto found = said.find("normalization"); found != said.end() && found->second != "auto") {
+        resolve_normalization(found->second, {}, "none");  // refuses what is none
+        const std::vector<std::string> six = split(found->second == "none" ? "0,0,0,255,255,255" : found->second, ',');
+        said["mean"] = joined({six.begin(), six.begin() + 3}, ",");
+        said["std"] = joined({six.begin() + 3, six.end()}, ",");
+    }
+    return said;
+}
+
+void add_export(CLI::App& weights) {
+    struct Asked {
+        fs::path from, to;
+        std::string network;
+        int64_t size = 0;
+    };
+    const auto e = std::make_shared<Asked>();
+    CLI::App* const sub = weights.add_subcommand("export", "a trained network as an ONNX model (opset 17), for other programs to use");
+    sub->add_option("in", e->from, "safetensors, or what torch.save wrote")->required();
+    sub->add_option("out", e->to, "the model to write, NAME.onnx")->required();
+    sub->add_option("--net", e->network, "the network that it is [what the file says]");
+    sub->add_option("--size", e->size, "height and width of the images [32, of a NAME-tiny 64]")->check(CLI::Range(8, 1024));
+    sub->callback([e] { export_model(e->from, e->to, without_aliases(e->network), e->size); });
+}
+
 }  // namespace
 
+void export_model(const fs::path& from, const fs::path& to, const std::string& told, int64_t asked_size) {
+    if (!has_onnx())
+        input_error("weights export: this program was built without ONNX; install ", onnx_packages, " (Debian) and make it again");
+    if (to.extension() != ".onnx") input_error(to.string(), ": is no name of an ONNX model; name a file that ends in .onnx");
+    require_output("weights export", to, onnx_beginning, "ONNX model of this program");
+    WeightFile file = read_weights(from);
+    const std::string name = told.empty() ? own_word(file.metadata, "network") : told;
+    if (name.empty()) input_error(from.string(), ": does not say which network it is; name it with --net; there are: ", network_names());
+    const int64_t classes = require_classes(file, from);
+    const auto backend = make_backend("cpu");
+    Parameters parameters(*backend, false);
+    const auto network = make_network(name, static_cast<int>(classes), parameters);
+    require_enough(file, from, *network, parameters);
+    const int64_t size = asked_size > 0 ? asked_size : network_name(name).tiny ? 64 : 32;
+    network->require_images(size, size);
+    const std::map<std::string, std::string> metadata = model_metadata(file, *network);
+    parameters.allocate(0);
+    take_network(parameters, "", std::move(file), from.string(), *network);
+    write_file_atomically(to, onnx_model(*network, parameters, {1, size, size, 3}, metadata));
+    std::printf("%s: %s, input (N,3,%lld,%lld) to logits (N,%lld), from %s\n", to.c_str(), name.c_str(), static_cast<long long>(size),
+                static_cast<long long>(size), static_cast<long long>(classes), from.c_str());
+}
+
 void add_weights_commands(CLI::App& app) {
-    CLI::App* const weights = app.add_subcommand("weights", "show and convert weight files, also PyTorch's");
+    CLI::App* const weights = app.add_subcommand("weights", "show, convert and export weight files, also PyTorch's");
     weights->require_subcommand(1);
     add_show(*weights);
     add_convert(*weights);
+    add_export(*weights);
 }
 
 }  // namespace distill

@@ -14,24 +14,34 @@
 namespace distill {
 namespace {
 
+/// How many channels lie in one register; of a single one a number, since vectors have two elements or more.
+template <int Width>
+constexpr int in_register = Width < lanes ? Width : lanes;
+template <int Width>
+constexpr int registers = Width / in_register<Width>;
+
+template <int Width>
+struct Register {
+    typedef float Type __attribute__((vector_size(in_register<Width> * sizeof(float))));
+};
+template <>
+struct Register<1> {
+    using Type = float;
+};
+
 /// `Width` neighbouring channels of one row, in registers.
 template <int Width>
 struct Channels {
-    vfloat v[Width / lanes];
+    typename Register<Width>::Type v[registers<Width>];
 };
-template <>
-struct Channels<1> {
-    float v[1];
-};
-
-template <int Width>
-constexpr int registers = Width == 1 ? 1 : Width / lanes;
 
 template <int Width, class T>
 inline Channels<Width> load(const T* p) {
     Channels<Width> r;
     if constexpr (Width == 1)
         r.v[0] = *p;
+    else if constexpr (Width < lanes)
+        for (int k = 0; k < Width; ++k) r.v[0][k] = p[k];
     else
         for (int i = 0; i < registers<Width>; ++i) r.v[i] = load_lanes(p + i * lanes);
     return r;
@@ -40,23 +50,32 @@ template <int Width, class T>
 inline void store(T* p, const Channels<Width>& r) {
     if constexpr (Width == 1)
         *p = r.v[0];
+    else if constexpr (Width < lanes)
+        for (int k = 0; k < Width; ++k) p[k] = r.v[0][k];
     else
         for (int i = 0; i < registers<Width>; ++i) store_lanes(p + i * lanes, r.v[i]);
 }
 
-inline float positive_part(float v) { return v < 0 ? 0.0f : v; }  // NaN stays
-inline vfloat positive_part(vfloat v) { return v < vfloat{} ? vfloat{} : v; }
-inline float where_positive(float y, float g) { return y > 0 ? g : 0.0f; }
-inline vfloat where_positive(vfloat y, vfloat g) { return y > vfloat{} ? g : vfloat{}; }
+/// Of a number or a vector of them; NaN stays.
+template <class V>
+inline V positive_part(V v) {
+    return v < V{} ? V{} : v;
+}
+template <class V>
+inline V where_positive(V y, V g) {
+    return y > V{} ? g : V{};
+}
 
-/// Calls f(width, first) so that blocks of 64, 32, 16 and 1 channels cover all of them.
+/// Calls f(width, first) so that blocks of 64, 32, 16, 8, 4, 2 and 1 channels cover all of them.
 template <class F>
 void for_channel_blocks(int64_t channels, const F& f) {
     int64_t c = 0;
     for (; c + 64 <= channels; c += 64) f(std::integral_constant<int, 64>{}, c);
-    if (c + 32 <= channels) f(std::integral_constant<int, 32>{}, c), c += 32;
-    if (c + 16 <= channels) f(std::integral_constant<int, 16>{}, c), c += 16;
-    for (; c < channels; ++c) f(std::integral_constant<int, 1>{}, c);
+    const auto rest = [&](auto width) {
+        if (c + width <= channels) f(width, c), c += width;
+    };
+    rest(std::integral_constant<int, 32>{}), rest(std::integral_constant<int, 16>{}), rest(std::integral_constant<int, 8>{});
+    rest(std::integral_constant<int, 4>{}), rest(std::integral_constant<int, 2>{}), rest(std::integral_constant<int, 1>{});
 }
 
 /// Rows cut into chunks of about 64 KiB.

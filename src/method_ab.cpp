@@ -3,42 +3,68 @@
 #include <algorithm>
 #include <cmath>
 
-#include "data_loader.h"
 #include "method_features.h"
+#include "method_fitnet.h"
 #include "method_teacher.h"
-#include "net_pair.h"
 #include "train_options.h"
 
 namespace distill {
+namespace {
 
-Connectors::Connectors(Parameters& p, const std::string& name, const std::vector<int64_t>& in, const std::vector<int64_t>& out) {
-    for (size_t i = 0; i < std::min(in.size(), out.size()); ++i) {
-        const std::string level = name + "." + std::to_string(i);
-        convs_.emplace_back(p, level + ".conv", in[i], out[i], 1, 1, ConvInit::framework_default);
-        bns_.emplace_back(p, level + ".bn", out[i]);
+BoundaryForm::Connector pointwise(Parameters& p, const std::string& name, const Shape& s, const Shape& t) {
+    const Conv2d conv(p, name + ".conv", s.c, t.c, 1, 1, ConvInit::framework_default);
+    const BatchNorm bn(p, name + ".bn", t.c);
+    return [conv, bn](const Var& x) { return conv_bn(x, conv, bn, Mode::train, false); };
+}
+
+BoundaryForm::Connector where_shapes_differ(Parameters& p, const std::string& name, const Shape& s, const Shape& t) {
+    if (s == t) return [](const Var& x) { return x; };
+    return [regressor = HintRegressor(p, name, s, t, false)](const Var& x) { return regressor(x, Mode::train); };
+}
+
+std::vector<Shape> shapes(const Network& network, const Shape& image) {
+    std::vector<Shape> all;
+    for (size_t i = 0; i < network.stages().size(); ++i) all.push_back(network.stage_shape(i, image));
+    return all;
+}
+
+const BoundaryForm& form_of(const AbOptions& own) { return own.benchmark ? benchmark_boundary : mhgd_boundary; }
+
+}  // namespace
+
+const BoundaryForm mhgd_boundary = {pointwise, [](int level, int) { return level; }, Need::same_sizes, Keep::pre_activations, Keep::last};
+// Its code asks for pre-activations beside the cross-entropy, too, which moves a wrn's running statistics twice a step.
+const BoundaryForm benchmark_boundary = {where_shapes_differ, [](int level, int levels) { return level - levels + 1; },
+                                         Need::as_many_stages, Keep::pre_activations | Keep::apart, Keep::pre_activations | Keep::apart};
+
+Connectors::Connectors(Parameters& p, const std::string& name, const std::vector<Shape>& student, const std::vector<Shape>& teacher,
+                       const BoundaryForm& form) {
+    const size_t levels = std::min(student.size(), teacher.size());
+    for (size_t i = 0; i < levels; ++i) {
+        connectors_.push_back(form.connector(p, name + "." + std::to_string(i), student[i], teacher[i]));
+        weights_.push_back(3e-3f * std::exp2(static_cast<float>(form.doublings(static_cast<int>(i), static_cast<int>(levels)))));
     }
 }
 
 Var Connectors::loss(const std::vector<Var>& student, const std::vector<Var>& teacher) const {
     std::vector<Var> levels;
-    for (size_t i = 0; i < convs_.size(); ++i) {
-        const Var connected = conv_bn(student[i], convs_[i], bns_[i], Mode::train, false);
-        levels.push_back(scale(boundary_loss(connected, teacher[i].value()), 3e-3f * std::exp2(static_cast<float>(i))));
-    }
+    for (size_t i = 0; i < connectors_.size(); ++i)
+        levels.push_back(scale(boundary_loss(connectors_[i](student[i]), teacher[i].value()), weights_[i]));
     return sum(levels);
 }
 
 ActivationBoundary::ActivationBoundary(const Setting& setting, const Options& o, const AbOptions& own)
-    : InitialisedStudent(setting, o, own, "loss_ab"),
-      connectors_(parameters_, "connector", student_->stage_channels(), teacher_.network().stage_channels()) {
-    require_pair("ab", teacher_.network(), *student_, {Need::same_sizes}, setting.image);
+    : ActivationBoundary(setting, o, own, form_of(own)) {}
+
+ActivationBoundary::ActivationBoundary(const Setting& setting, const Options& o, const AbOptions& own, const BoundaryForm& form)
+    : InitialisedStudent(setting, o, own, "loss_ab", form.keep, form.then) {
+    require_pair("ab", teacher_.network(), *student_, {form.need}, setting.image);
+    connectors_.emplace(parameters_, "connector", shapes(*student_, setting.image), shapes(teacher_.network(), setting.image), form);
     parameters_.allocate(o.start());
 }
 
-Var ActivationBoundary::transfer_loss(const Batch& batch) const {
-    const Beside<Output> t = teacher_(batch.images, Keep::pre_activations);
-    const Output s = student_->forward(batch.images, Mode::train, Keep::pre_activations);
-    return connectors_.loss(s.maps(&Stage::pre_activation), t->maps(&Stage::pre_activation));
+Var ActivationBoundary::transfer_loss(const Output& s, const Output& t) const {
+    return connectors_->loss(s.maps(&Stage::pre_activation), t.maps(&Stage::pre_activation));
 }
 
 std::unique_ptr<Method> AbOptions::make(const Setting& s, const Options& o) const {

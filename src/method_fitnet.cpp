@@ -19,7 +19,7 @@ size_t stage_of(int hint_layer, const Network& teacher, const Network& student) 
 
 }  // namespace
 
-HintRegressor::HintRegressor(Parameters& p, const std::string& name, const Shape& s, const Shape& t) {
+HintRegressor::HintRegressor(Parameters& p, const std::string& name, const Shape& s, const Shape& t, bool relu) : relu_(relu) {
     const std::string conv = name + ".conv";
     const auto both = [&](auto fits) { return fits(s.h, t.h) && fits(s.w, t.w); };
     if (both([](int64_t from, int64_t to) { return from == 2 * to; })) {
@@ -36,7 +36,7 @@ HintRegressor::HintRegressor(Parameters& p, const std::string& name, const Shape
     bn_ = BatchNorm(p, name + ".bn", t.c);
 }
 
-Var HintRegressor::operator()(const Var& x, Mode mode) const { return bn_(conv_ ? (*conv_)(x) : (*transposed_)(x), mode, true); }
+Var HintRegressor::operator()(const Var& x, Mode mode) const { return bn_(conv_ ? (*conv_)(x) : (*transposed_)(x), mode, relu_); }
 
 FitNet::FitNet(const Setting& setting, const Options& o, const FitNetOptions& own)
     : FeatureDistillation(setting, o, own.weights, {"loss_fitnet"}, Keep::outputs),

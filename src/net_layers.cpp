@@ -69,8 +69,8 @@ Var BatchNorm::operator()(const Var& x, Mode mode, bool relu, const Var& residua
     BatchNormOptions options;
     options.relu = relu;
     options.momentum = momentum;
-    return mode == Mode::train ? batchnorm(x, gamma, beta, running(), options, residual)
-                               : batchnorm_running(x, gamma, beta, running(), options, residual);
+    return mode == Mode::evaluate ? batchnorm_running(x, gamma, beta, running(), options, residual)
+                                  : batchnorm(x, gamma, beta, running(), options, residual);
 }
 
 Linear::Linear(Parameters& parameters, const std::string& name, int64_t in, int64_t out, Init weight_init, Init bias_init) {
@@ -91,7 +91,7 @@ Var Dropout::operator()(const Var& x, Mode mode) const {
 }
 
 Var conv_bn(const Var& x, const Conv2d& conv, const BatchNorm& bn, Mode mode, bool relu, const Var& residual) {
-    if (mode == Mode::train || Tape::current()) return bn(conv(x), mode, relu, residual);
+    if (mode != Mode::evaluate || Tape::current()) return bn(conv(x), mode, relu, residual);
     Tensor folded_weight, folded_bias;
     fold_batchnorm(conv.weight.value(), bn.gamma.value(), bn.beta.value(), bn.running(), BatchNormOptions{}.epsilon, folded_weight,
                    folded_bias, conv.bias.defined() ? conv.bias.value() : Tensor());

@@ -37,7 +37,7 @@ struct InvertedResidual {
 
 class MobileNetV2 final : public Network {
   public:
-    explicit MobileNetV2(const NetworkSetting& s) : Network(s, {{12, 2}, {16, 4}, {48, 8}, {160, 16}}, head_width) {
+    explicit MobileNetV2(const NetworkSetting& s) : Network(s, {{12, 2}, {16, 4}, {48, 8}, {160, 16}}, head_width, stem_width) {
         Parameters& p = s.parameters;
         stem_ = Conv2d(p, s.prefix + "conv1.0", 3, stem_width, 3, 2);
         stem_bn_ = BatchNorm(p, s.prefix + "conv1.1", stem_width);
@@ -61,7 +61,7 @@ class MobileNetV2 final : public Network {
             for (const InvertedResidual& block : groups_[g]) y = block(y, mode);
             if (g == 1 || g == 2 || g == 4 || g == 6) out.add_stage(keep, {y, y, y});  // linear: there is no activation
         }
-        out.classify(conv_bn(y, head_, head_bn_, mode, true), classifier());
+        out.classify(conv_bn(y, head_, head_bn_, behind_stages(mode), true), classifier());
         return out;
     }
 

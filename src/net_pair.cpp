@@ -34,6 +34,11 @@ class Pair {
                         refuse(network->name() + " has no pooled vector before its classifier", "a network that pools its last map");
                 return;
             case Need::same_channels: return require_same_channels();
+            case Need::same_stems:
+                if (teacher_.stem_channels() != student_.stem_channels())
+                    refuse(text("before stage 1 they have ", teacher_.stem_channels(), " and ", student_.stem_channels(), " channels"),
+                           "networks of the same widths");
+                return;
             case Need::same_sizes: return require_same_sizes();
             case Need::sizes_by_halving:
                 for (const Network* network : {&teacher_, &student_}) require_halving(*network);

@@ -68,8 +68,7 @@ bool starts_with(const std::string& s, const std::string& prefix) { return s.com
 }  // namespace
 
 Var Parameters::add(Entry entry) {
-    for (const Entry& e : entries_)
-        if (e.name == entry.name) failure("Parameters: '", entry.name, "' is registered twice");
+    if (!names_.insert(entry.name).second) failure("Parameters: '", entry.name, "' is registered twice");
     int64_t& count = entry.buffer ? buffer_count_ : value_count_;
     entry.offset = count;
     count += aligned(entry.shape.size());
@@ -132,6 +131,16 @@ std::vector<Segment> Parameters::segments(const std::string& prefix) const {
     return all;
 }
 
+std::vector<Segment> Parameters::reached() const {
+    std::vector<Segment> all;
+    for (const Entry& e : entries_) {
+        if (e.buffer || !e.var.node().has_gradient) continue;
+        if (all.empty() || all.back().offset + all.back().size != e.offset) all.push_back({e.offset, 0});
+        all.back().size += aligned(e.shape.size());
+    }
+    return all;
+}
+
 void Parameters::begin_backward(const Tensor& into) {
     Tensor target = into;
     target.zero();
@@ -142,6 +151,12 @@ void Parameters::begin_backward(const Tensor& into) {
         node.gradient = Tensor();
         node.has_gradient = false;
     }
+}
+
+std::string Parameters::name_of(const Tensor& tensor) const {
+    for (const Entry& e : entries_)
+        if (e.var.value().raw() == tensor.raw()) return e.name;
+    return "";
 }
 
 std::map<std::string, HostTensor> Parameters::to_file(const std::string& prefix) const {

@@ -50,7 +50,7 @@ struct BlockV1 {
 
 class ShuffleV1 final : public Network {
   public:
-    explicit ShuffleV1(const NetworkSetting& s) : Network(s, {{240, 2}, {480, 4}, {960, 8}}, 960) {
+    explicit ShuffleV1(const NetworkSetting& s) : Network(s, {{240, 2}, {480, 4}, {960, 8}}, 960, stem_width) {
         stem_ = ConvBn(s.parameters, s.prefix, 1, 3, stem_width, 1);
         int64_t in = stem_width;
         for (size_t l = 0; l < stages().size(); ++l) {
@@ -120,7 +120,7 @@ struct DownV2 {
 
 class ShuffleV2 final : public Network {
   public:
-    explicit ShuffleV2(const NetworkSetting& s) : Network(s, {{116, 2}, {232, 4}, {464, 8}}, head_width) {
+    explicit ShuffleV2(const NetworkSetting& s) : Network(s, {{116, 2}, {232, 4}, {464, 8}}, head_width, stem_width) {
         Parameters& p = s.parameters;
         stem_ = ConvBn(p, s.prefix, 1, 3, stem_width, 1);
         int64_t in = stem_width;
@@ -148,7 +148,7 @@ class ShuffleV2 final : public Network {
                 y = shuffle_channels(layers_[l][b].joined(y, mode, shows_pre && b + 1 == layers_[l].size() ? &before : nullptr), 2);
             out.add_stage(keep, {y, before, y});
         }
-        out.classify(head_(y, mode, true), classifier());
+        out.classify(head_(y, behind_stages(mode), true), classifier());
         return out;
     }
 

@@ -36,7 +36,7 @@ struct Block {
 class Vgg final : public Network {
   public:
     Vgg(const NetworkSetting& s, const std::vector<int>& convolutions)
-        : Network(s, {{128, 2}, {256, 4}, {512, 8}, {512, 8}}, widths.back()) {
+        : Network(s, {{128, 2}, {256, 4}, {512, 8}, {512, 8}}, widths.back(), widths.front()) {
         int64_t in = 3;
         for (size_t b = 0; b < widths.size(); in = widths[b++])
             blocks_.emplace_back(s.parameters, s.prefix + "block" + std::to_string(b) + ".", in, widths[b], convolutions[b]);

@@ -219,7 +219,8 @@ Var batchnorm_running(const Var& x, const Var& gamma, const Var& beta, const Run
         });
         give_gradient(residual, g);
     });
-    return y;
+    return traced("batchnorm_running", y, {&x, &residual}, {&gamma.value(), &beta.value(), &running.mean, &running.variance},
+                  {{"epsilon", epsilon}, {"relu", relu}});
 }
 
 void fold_batchnorm(const Tensor& w, const Tensor& gamma, const Tensor& beta, const RunningStatistics& running, float epsilon,

@@ -146,7 +146,7 @@ Var concat_channels(const Var& a, const Var& b) {
         const GradTarget db(b);
         if (db.wanted()) copy_channels(dy, in_a, db.tensor(), 0, in_b, Others::keep);
     });
-    return y;
+    return traced("concat_channels", y, {&a, &b});
 }
 
 Var shuffle_channels(const Var& x, int groups) {
@@ -160,7 +160,7 @@ Var shuffle_channels(const Var& x, int groups) {
         const GradTarget dx(x);
         if (dx.wanted()) shuffle_channels(dy, groups, true, dx.tensor());
     });
-    return y;
+    return traced("shuffle_channels", y, {&x}, {}, {{"groups", groups}});
 }
 
 Var slice_channels(const Var& x, int64_t first, int64_t count) {
@@ -176,7 +176,7 @@ Var slice_channels(const Var& x, int64_t first, int64_t count) {
         const GradTarget dx(x);
         if (dx.wanted()) copy_channels(dy, 0, dx.tensor(), first, y.shape().c, Others::clear);
     });
-    return y;
+    return traced("slice_channels", y, {&x}, {}, {{"first", static_cast<double>(first)}, {"count", static_cast<double>(count)}});
 }
 
 Var pad_channels(const Var& x, int64_t before, int64_t after) {
@@ -191,7 +191,7 @@ Var pad_channels(const Var& x, int64_t before, int64_t after) {
         const GradTarget dx(x);
         if (dx.wanted()) copy_channels(dy, before, dx.tensor(), 0, x.shape().c, Others::keep);
     });
-    return y;
+    return traced("pad_channels", y, {&x}, {}, {{"before", static_cast<double>(before)}, {"after", static_cast<double>(after)}});
 }
 
 Var mul_channel(const Var& x, const Var& gate, int64_t channel) {
@@ -235,7 +235,7 @@ Var flatten(const Var& x) {
     const Shape s = x.shape();
     Var y = result_of(x.value().reshaped({s.n, 1, 1, s.per_sample()}), x);
     record(y, [x, y] { give_gradient(x, take_gradient(y).reshaped(x.shape())); });
-    return y;
+    return traced("flatten", y, {&x});
 }
 
 }  // namespace distill

@@ -75,7 +75,8 @@ Var conv2d(const Var& input, const Var& w, const Conv2dOptions& options, const V
         const GradTarget dx(x, x.backend().adds_backward_data(g));
         if (dx.wanted()) backward_data(g, dy, weights, dx.tensor(), dx.adds());
     });
-    return bias.defined() ? add_bias(y, bias) : y;
+    return traced("conv2d", bias.defined() ? add_bias(y, bias) : y, {&input}, {&w.value(), bias.defined() ? &bias.value() : nullptr},
+                  {{"stride_h", g.stride_h}, {"stride_w", g.stride_w}, {"pad_h", g.pad_h}, {"pad_w", g.pad_w}, {"groups", g.groups}});
 }
 
 Var conv_transpose2d(const Var& input, const Var& w, const Conv2dOptions& o, const Var& bias, int output_pad) {

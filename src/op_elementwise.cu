@@ -142,7 +142,7 @@ Var cast(const Var& x, DType type) {
     return y;
 }
 
-Var relu(const Var& x) { return unary(x, Relu{}); }
+Var relu(const Var& x) { return traced("relu", unary(x, Relu{}), {&x}); }
 Var leaky_relu(const Var& x, float slope) { return unary(x, LeakyRelu{slope}); }
 Var sigmoid(const Var& x) { return unary(x, Sigmoid{}); }
 Var tanh(const Var& x) { return unary(x, Tanh{}); }
@@ -157,7 +157,7 @@ Var add(const Var& a, const Var& b) {
         give_gradient(a, dy);
         give_gradient(b, dy);
     });
-    return y;
+    return traced("add", y, {&a, &b});
 }
 
 Var mul(const Var& a, const Var& b) {

@@ -71,7 +71,7 @@ Var flow_matrix(const Var& given_top, const Var& given_bottom) {
 
 Var linear(const Var& x, const Var& w, const Var& bias) {
     Var y = matmul(x, w, false, true);
-    return bias.defined() ? add_bias(y, bias) : y;
+    return traced("linear", bias.defined() ? add_bias(y, bias) : y, {&x}, {&w.value(), bias.defined() ? &bias.value() : nullptr});
 }
 
 }  // namespace distill

@@ -265,16 +265,19 @@ Var max_pool(const Var& x, const PoolOptions& options) {
                 MaxBackward<T>{axis_back(options, to.h), axis_back(options, to.w), {to, from}, winner.ints(), dy.as<T>(), dx.as<T>()});
         });
     });
-    return y;
+    return traced("max_pool", y, {&x}, {}, {{"size", options.size}, {"stride", options.stride}, {"pad", options.pad}});
 }
 
-Var avg_pool(const Var& x, const PoolOptions& options) { return strided("avg_pool", x, options); }
+Var avg_pool(const Var& x, const PoolOptions& options) {
+    return traced("avg_pool", strided("avg_pool", x, options), {&x}, {},
+                  {{"size", options.size}, {"stride", options.stride}, {"pad", options.pad}});
+}
 Var adaptive_avg_pool(const Var& x, int64_t h, int64_t w) { return resized<Cells, CellsBack>("adaptive_avg_pool", x, h, w); }
-Var global_avg_pool(const Var& x) { return resized<Cells, CellsBack>("global_avg_pool", x, 1, 1); }
+Var global_avg_pool(const Var& x) { return traced("global_avg_pool", resized<Cells, CellsBack>("global_avg_pool", x, 1, 1), {&x}); }
 Var resize_nearest(const Var& x, int64_t h, int64_t w) { return resized<Nearest, NearestBack>("resize_nearest", x, h, w); }
 Var subsample(const Var& x, int stride) {
     if (stride == 1) return x;
-    return strided("subsample", x, {1, stride, 0});  // the mean of one pixel
+    return traced("subsample", strided("subsample", x, {1, stride, 0}), {&x}, {}, {{"stride", stride}});  // the mean of one pixel
 }
 
 }  // namespace distill

@@ -1,5 +1,6 @@
 #include "train_optim.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base_error.h"
@@ -75,9 +76,13 @@ void run(const Parameters& p, const Segment& at, const Rule& rule) {
 }
 
 void run(const Parameters& p, const Segment& at, const float* lr, const SgdOptions& o) {
-    run(p, at,
-        Sgd{p.values().data() + at.offset, p.gradients().data() + at.offset, p.momenta().data() + at.offset, lr, o.momentum, o.weight_decay,
-            o.nesterov});
+    for (const Segment& reached : o.reached_only ? p.reached() : std::vector<Segment>{at}) {
+        const int64_t begin = std::max(at.offset, reached.offset), end = std::min(at.offset + at.size, reached.offset + reached.size);
+        if (begin < end)
+            run(p, {begin, end - begin},
+                Sgd{p.values().data() + begin, p.gradients().data() + begin, p.momenta().data() + begin, lr, o.momentum, o.weight_decay,
+                    o.nesterov});
+    }
 }
 
 void run(const Parameters& p, const Segment& at, const float* lr, const AdamOptions& o, const Tensor& squares, const float* corrections) {

@@ -14,8 +14,8 @@ constexpr const char* of_reviewkd = "125.3,123.0,113.9,63.0,62.1,66.7";  // docs
 const std::vector<Recipe>& recipes() {
     static const std::vector<Recipe> all = {
         {"reviewkd", "docs/papers.md §5.7", 240, "150,180,210", 0.1, 0.02, 128, true, false, "zero", of_reviewkd},
-        // The CRD benchmark's schedule (§7), on which ReviewKD's tables compare, with ReviewKD's normalisation; and with its own, and its
-        // script's weights and lengths (its FT compares maps of the factors' attention, ours the factors themselves).
+        // The CRD benchmark's schedule (§7), on which ReviewKD's tables compare, with ReviewKD's normalisation; and with its own, its
+        // script's weights and lengths, and its forms of what others have, too.
         {"kd", "docs/papers.md §7", 240, "150,180,210", 0.05, 0.01, 64, false, false, "zero", of_reviewkd},
         {"crd",
          "docs/papers.md §7; HobbitLong/RepDistiller b84f547",
@@ -28,7 +28,13 @@ const std::vector<Recipe>& recipes() {
          false,
          "zero",
          "129.3105,124.1085,112.404,68.2125,65.4075,70.4055",
-         {{"ft", "beta", "200"}, {"fsp", "init-epochs", "30"}, {"ab", "init-epochs", "30"}}},
+         {{"ft", "benchmark-form", "on"},
+          {"ft", "beta", "200"},
+          {"ft", "paraphraser-lr", "0"},
+          {"fsp", "benchmark-form", "on"},
+          {"fsp", "init-epochs", "30"},
+          {"ab", "benchmark-form", "on"},
+          {"ab", "init-epochs", "30"}}},
         {"feed", "docs/papers.md §3.7", 200, "100,150", 0.1, 0.1, 128, false, false, "zero", of_reviewkd},
         {"mhgd", "docs/papers.md §4.8", 100, "30,60,80", 0.1, 0.1, 128, true, false, "reflect",
          "112.4776,124.1058,129.3773,70.4587,65.4312,68.2094"},

@@ -55,6 +55,7 @@ TrainingPlan plan_of(Method& method, const Options& options) {
     plan.epochs = options.epochs;
     plan.parameters = &method.parameters();
     plan.sgd = sgd_options(options);
+    plan.sgd.reached_only = method.reached_only();
     plan.groups = method.groups(plan.sgd);
     plan.rate = [lr = options.lr, steps = parse_lr_steps(options.lr_steps)](int epoch) { return learning_rate(lr, steps, epoch); };
     plan.loss = "the loss";

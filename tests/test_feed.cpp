@@ -239,7 +239,8 @@ TEST_CASE("kd: ensemble and ft from the command line") {
         "kd --method ft --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --paraphraser-epochs 2" + training;
     REQUIRE(run(folder, ft + "--run ft").code == 0);
     CHECK(read_csv(folder / "ft/preparation.csv").rows.size() == 2);
-    CHECK(read_csv(folder / "ft/steps.csv").columns == std::vector<std::string>{"step", "lr", "loss", "loss_ce", "loss_ft"});
+    CHECK(read_csv(folder / "ft/steps.csv").columns ==
+          std::vector<std::string>{"step", "lr", "loss", "loss_ce", "loss_ft", "loss_paraphraser"});
     CHECK(read_csv(folder / "ft/result.csv").cell(0, "method") == "ft");
     check_rejected(folder, "kd --method kd --resume --run ft", {"--method kd", "ft"});
     // The paraphraser is kept, and serves another run as it is.

@@ -1,5 +1,6 @@
 // Each operation and loss beside PyTorch in double precision: results, gradients of every input (tests/golden/ops.csv, losses.csv,
 // feed.csv, mhgd_baselines.csv, svd.csv, benchmark_losses.csv).
+#include "base_error.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
 #include "method_ab.h"
@@ -318,7 +319,7 @@ GoldenCase activation_boundary() {
         for (const char* end : {".conv.weight", ".bn.weight", ".bn.bias"}) names.push_back("c." + i + end);
     }
     auto parameters = std::make_shared<Parameters>(cpu());
-    const Connectors connectors(*parameters, "c", {4, 6}, {5, 7});
+    const Connectors connectors(*parameters, "c", {{1, 8, 6, 4}, {1, 4, 3, 6}}, {{1, 8, 6, 5}, {1, 4, 3, 7}}, mhgd_boundary);
     parameters->allocate(0);
     return {"ab",
             inputs,
@@ -350,7 +351,7 @@ std::vector<GoldenCase> mhgd_baselines() {
         {"fsp",
          {"s0", "s1", "s2", "t0", "t1", "t2"},
          [](const Inputs& in) {
-             return Results{{"loss", fsp_loss({in[0], in[1], in[2]}, {in[3], in[4], in[5]})}};
+             return Results{{"loss", fsp_loss({in[0], in[1], in[2]}, {in[3], in[4], in[5]}, mhgd_flow)}};
          },
          {"t0", "t1", "t2"}},
         {"boundary",
@@ -395,6 +396,46 @@ GoldenCase information(const std::string& name) {
             {"t"}};
 }
 
+/// The benchmark's AB: of the first level's shapes no connector, of the second's a convolution of stride 2.
+GoldenCase benchmark_boundaries() {
+    std::vector<std::string> names;
+    for (const char* end : {"conv.weight", "conv.bias", "bn.weight", "bn.bias"}) names.push_back(std::string("c.1.") + end);
+    auto parameters = std::make_shared<Parameters>(cpu());
+    const Connectors connectors(*parameters, "c", {{1, 4, 4, 5}, {1, 8, 8, 6}}, {{1, 4, 4, 5}, {1, 4, 4, 7}}, benchmark_boundary);
+    parameters->allocate(0);
+    return {"ab_benchmark",
+            {"s0", "t0", "s1", "t1", "w1", "b1", "g1", "h1"},
+            [=](const Inputs& in) {
+                bind_parameters(*parameters, names, in, 4);
+                return Results{{"loss", connectors.loss({scale(in[0], 2), scale(in[2], 2)}, {scale(in[1], 2), scale(in[3], 2)})}};
+            },
+            {"t0", "t1"}};
+}
+
+/// The benchmark's Factor Transfer, from 4 channels to the factor of 6, 3.
+GoldenCase benchmark_factors_of(const std::string& name) {
+    std::vector<std::string> inputs{"s", "t"}, names, constants{"t"};
+    for (const char* i : {"0", "1", "2"})
+        for (const char* input : {"w", "b", "g", "h"}) inputs.push_back(std::string(input) + i);
+    for (const int i : {0, 3, 6})
+        for (const std::string& end : {text(i, ".weight"), text(i, ".bias"), text(i + 1, ".weight"), text(i + 1, ".bias")})
+            names.push_back("translator.encoder." + end);
+    for (const char* i : {"0", "1", "2"})
+        for (const char* input : {"v", "c"}) inputs.push_back(std::string(input) + i), constants.push_back(inputs.back());
+    for (const int i : {0, 3, 6})
+        for (const char* end : {".weight", ".bias"}) names.push_back(text("paraphraser.encoder.", i, end));
+    auto parameters = std::make_shared<Parameters>(cpu());
+    const Translator translator(*parameters, "translator", 4, 3, 0.1f, benchmark_factors);
+    const Paraphraser paraphraser(*parameters, "paraphraser", 6, 0.5, 0.1f, benchmark_factors);
+    parameters->allocate(0);
+    return {name, inputs,
+            [=](const Inputs& in) {
+                bind_parameters(*parameters, names, in, 2);
+                return Results{{"loss", factor_map_loss(translator(in[0]), paraphraser.factor(in[1]))}};
+            },
+            constants};
+}
+
 std::vector<GoldenCase> benchmark_losses() {
     const auto dkd = [](const std::string& name, float target, float others) {
         return distance(name, [=](const Var& s, const Var& t) {
@@ -418,6 +459,14 @@ std::vector<GoldenCase> benchmark_losses() {
         distance("rkd_angle", [](const Var& s, const Var& t) { return angle_loss(s, t.value()); }),
         distance("pkt", [](const Var& s, const Var& t) { return probability_loss(s, t.value()); }),
     };
+    all.push_back({"fsp_benchmark",
+                   {"s0", "s1", "s2", "t0", "t1", "t2"},
+                   [](const Inputs& in) {
+                       return Results{{"loss", fsp_loss({in[0], in[1], in[2]}, {in[3], in[4], in[5]}, benchmark_flow)}};
+                   },
+                   {"t0", "t1", "t2"}});
+    all.push_back(benchmark_boundaries());
+    for (const char* name : {"ft_benchmark", "ft_benchmark_larger"}) all.push_back(benchmark_factors_of(name));
     for (const char* name : {"at", "at_larger", "at_smaller"}) all.push_back(distance(name, attention_loss));
     for (const char* name : {"nst_channels", "nst_pixels", "nst_larger"}) all.push_back(distance(name, selectivity_loss));
     return all;

@@ -47,11 +47,30 @@ const TrainedFiles& trained() {
     return files;
 }
 
-/// A row's options for a short training: what it trains first, and warm-ups, last an epoch.
-ChosenMethod shortened(const MethodRow& row) {
-    ChosenMethod m = choose(row);
+/// A row in one of its forms (--benchmark-form): all that can be trained.
+struct Form {
+    const MethodRow* row;
+    bool benchmark;
+    std::string name() const { return std::string(row->name) + (benchmark ? ", the benchmark's" : ""); }
+};
+std::vector<Form> forms() {
+    std::vector<Form> all;
+    for (const MethodRow* row : methods()) {
+        all.push_back({row, false});
+        OptionTable table;
+        const auto options = row->options();
+        options->add_to(table);
+        if (table.has("benchmark-form")) all.push_back({row, true});
+    }
+    return all;
+}
+
+/// A form's options for a short training: what it trains first, and warm-ups, last an epoch.
+ChosenMethod shortened(const Form& form) {
+    ChosenMethod m = choose(*form.row);
     OptionTable table;
     m.options->add_to(table);
+    if (form.benchmark) table.set("benchmark-form", "on", "the test");
     for (const TableOption& option : table.options()) {
         const std::string end = "-epochs";
         const bool first = option.name.size() > end.size() && option.name.compare(option.name.size() - end.size(), end.size(), end) == 0;
@@ -68,14 +87,14 @@ ChosenMethod shortened(const MethodRow& row) {
 
 /// 40 images of 8x8 in batches of 16, so an epoch's steps are of 16, 16 and 8; two epochs.
 struct ShortTraining {
-    explicit ShortTraining(const MethodRow& row, std::unique_ptr<Backend> backend = nullptr)
-        : small(backend ? std::move(backend) : make_backend("cpu", {1}), side, 40), method(shortened(row)) {
+    explicit ShortTraining(const Form& form, std::unique_ptr<Backend> backend = nullptr)
+        : small(backend ? std::move(backend) : make_backend("cpu", {1}), side, 40), method(shortened(form)) {
         Options& o = small.options;
         o.batch = 16;
         o.epochs = 2;
         o.lr = 0.01;
         o.lr_steps = "1";
-        const size_t count = row.teachers == Teaching::none ? 0 : row.teachers == Teaching::one ? 1 : 2;
+        const size_t count = form.row->teachers == Teaching::none ? 0 : form.row->teachers == Teaching::one ? 1 : 2;
         for (size_t i = 0; i < count; ++i) {
             o.teacher_weights = trained().of(i + 1);
             teachers.push_back(Teacher::load(small.backend(), o, classes, static_cast<int>(i) + 1));
@@ -226,7 +245,9 @@ TEST_CASE("methods: --recipe sets whose schedule and weights a method has, and w
                                         {"lr-steps", "150,180,210"},
                                         {"nesterov", "off"},
                                         {"batch", "32"},
-                                        {"beta", "200"}})
+                                        {"beta", "200"},
+                                        {"benchmark-form", "on"},
+                                        {"paraphraser-lr", "0.01"}})
         CHECK_MESSAGE(value_of(config, option) == value, option);
     CHECK(value_of(config, "info.by_hand") == "batch=32 (64); paraphraser-epochs=1 (30)");
     check_rejected(folder, "ft --recipe feed --resume --run r", {"--recipe feed", "was started with crd"});
@@ -237,10 +258,10 @@ TEST_CASE("methods: --recipe sets whose schedule and weights a method has, and w
 
 TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end and inside, each goes on to the bit" *
           doctest::test_suite("no kernels")) {
-    for (const MethodRow* row : methods()) {
-        const std::string name = row->name;
+    for (const Form& form : forms()) {
+        const std::string name = form.name();
         CAPTURE(name);
-        ShortTraining t(*row);
+        ShortTraining t(form);
         const Outcome whole = t.outcome("whole");
         CHECK(whole.epochs.rows.size() == 2);
         const CsvTable steps = read_csv(t.small.path("whole") / "steps.csv");
@@ -267,15 +288,15 @@ TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end an
 
 TEST_CASE("methods: in any order that streams leave open, recorded and replayed, each trains as on the CPU" *
           doctest::test_suite("no kernels")) {
-    for (const MethodRow* row : methods()) {
-        const std::string name = row->name;
+    for (const Form& form : forms()) {
+        const std::string name = form.name();
         CAPTURE(name);
-        ShortTraining plain(*row);
+        ShortTraining plain(form);
         const Outcome expected = plain.outcome("run");
         for (const Order order : {Order::main_first, Order::sides_first, Order::shuffled}) {
             auto owned = std::make_unique<QueuedBackend>(order);
             const QueuedBackend& backend = *owned;
-            ShortTraining queued(*row, std::move(owned));
+            ShortTraining queued(form, std::move(owned));
             CHECK(queued.outcome("run") == expected);
             CHECK(queued.tables("run") == plain.tables("run"));
             // Of each phase the second step of a size is recorded; from then on a step is one launch.
@@ -287,19 +308,19 @@ TEST_CASE("methods: in any order that streams leave open, recorded and replayed,
 
 TEST_CASE("methods: in bfloat16 each loss begins near the float one") {
     if (!bf16_cpu_or_skip()) return;
-    for (const MethodRow* row : methods()) {
-        const std::string name = row->name;
+    for (const Form& form : forms()) {
+        const std::string name = form.name();
         CAPTURE(name);
         const auto losses = [&](Precision precision) {
-            ShortTraining t(*row, make_backend("cpu", {1, precision}));
+            ShortTraining t(form, make_backend("cpu", {1, precision}));
             t.small.options.epochs = 1;
             t.outcome("run");
             const CsvTable steps = read_csv(t.small.path("run") / "steps.csv");
             std::vector<std::pair<size_t, double>> all;  // step, loss
             for (const std::string& column : steps.columns)
                 if (column.compare(0, 4, "loss") == 0)
-                    for (size_t r = 0; r < steps.rows.size() && r < 2; ++r)
-                        if (!steps.cell(r, column).empty()) all.push_back({r, steps.cell_number(r, column)});
+                    for (size_t r = 0, seen = 0; r < steps.rows.size() && seen < 2; ++r)
+                        if (!steps.cell(r, column).empty()) all.push_back({seen++, steps.cell_number(r, column)});
             return all;
         };
         const auto exact = losses(Precision::fp32), rounded = losses(Precision::bf16);
@@ -317,12 +338,12 @@ TEST_CASE("methods: in bfloat16 each loss begins near the float one") {
 }
 
 TEST_CASE("methods: after the first epoch no step asks the system for memory") {
-    for (const MethodRow* row : methods()) {
-        const std::string name = row->name;
+    for (const Form& form : forms()) {
+        const std::string name = form.name();
         CAPTURE(name);
         std::vector<size_t> allocations;
         for (const int epochs : {2, 3}) {
-            ShortTraining t(*row);
+            ShortTraining t(form);
             t.small.options.epochs = epochs;
             t.outcome("run");
             allocations.push_back(t.small.backend().arena().system_allocations());
@@ -334,10 +355,10 @@ TEST_CASE("methods: after the first epoch no step asks the system for memory") {
 TEST_CASE("methods: two trainings side by side leave the files that they leave one after another" * doctest::test_suite("no kernels")) {
     const TempFolder folder;
     synthesize(folder / "data", {"synth", classes, side, 40, 20});
-    for (const MethodRow* row : methods()) {
-        const std::string name = row->name;
+    for (const Form& form : forms()) {
+        const std::string name = form.name();
         CAPTURE(name);
-        ShortTraining t(*row);
+        ShortTraining t(form);
         Options o = t.small.options;
         o.data = (folder / "data").string();
         o.dataset = "synth";
@@ -346,8 +367,9 @@ TEST_CASE("methods: two trainings side by side leave the files that they leave o
         o.threads = 1;
         o.epochs = 1;
         Session session = open_session(o);
-        if (row->teachers == Teaching::several) o.teachers = trained().of(1) + "," + trained().of(2), o.teacher = network + "+" + network;
-        if (row->teachers != Teaching::none) session.teachers = load_teachers(*session.backend, o, classes);
+        if (form.row->teachers == Teaching::several)
+            o.teachers = trained().of(1) + "," + trained().of(2), o.teacher = network + "+" + network;
+        if (form.row->teachers != Teaching::none) session.teachers = load_teachers(*session.backend, o, classes);
         const MethodFactory make = [&](Session& own, const Options& options) { return t.method.options->make(own.setting(), options); };
         const auto train = [&](const std::string& way, int at_a_time) {
             std::vector<PlannedRun> runs;

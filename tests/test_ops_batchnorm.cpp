@@ -13,8 +13,9 @@ struct Setting {
     Shape x;
     bool relu, residual;
 };
-const std::vector<Shape> small_shapes{{4, 3, 5, 3}, {2, 4, 4, 16}, {3, 3, 3, 20}, {5, 2, 3, 1}, {33, 1, 1, 7}};
-const std::vector<Shape> large_shapes{{37, 11, 13, 20}};  // more than one thread works on them
+const std::vector<Shape> small_shapes{{4, 3, 5, 3},  {2, 4, 4, 16}, {3, 3, 3, 20}, {5, 2, 3, 1},
+                                      {33, 1, 1, 7}, {3, 2, 3, 15}, {2, 3, 2, 95}};  // channels of every block, and of all
+const std::vector<Shape> large_shapes{{37, 11, 13, 20}};                             // more than one thread works on them
 
 std::vector<Setting> settings(const std::vector<Shape>& shapes) {
     std::vector<Setting> all;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prints what the build found, one line each; fails, naming the Debian package, if something required is missing.
-# Called by `make config` with CXX, INCLUDES, CUDA, NVCC, CUDA_HOME, CUDA_LIB, CUDNN_LIB, OPENBLAS_LIB in the environment.
+# Called by `make config` with CXX, INCLUDES, CUDA, NVCC, CUDA_HOME, CUDA_LIB, CUDNN_LIB, OPENBLAS_LIB, ONNX, ONNX_PACKAGES in the environment.
 missing=
 found() { printf '  ✓ %-14s %s\n' "$1" "$2"; }
 absent() { printf '  ✗ %-14s %s\n' "$1" "$2"; }
@@ -49,5 +49,6 @@ require doctest doctest/doctest.h "$(version doctest/doctesth)" doctest-dev
 require CLI11 CLI/CLI.hpp "$(version CLI/Versionhpp)" libcli11-dev
 require nlohmann-json nlohmann/json.hpp "$(version nlohmann/detail/abi_macroshpp)" nlohmann-json3-dev
 require OpenSSL openssl/evp.h "$(version openssl/opensslvh)" libssl-dev
+if [ "$ONNX" = 1 ]; then found ONNX "$(sed -n 's/.*VERSION = "\(.*\)".*/\1/p' /usr/include/onnx/common/version.h)"; else absent ONNX "no ONNX models (optional: Debian packages $ONNX_PACKAGES)"; fi
 require zlib zlib.h "$(version zlibh)" zlib1g-dev
 [ -z "$missing" ] || { echo "missing:$missing — \`make deps\` installs them"; exit 1; }

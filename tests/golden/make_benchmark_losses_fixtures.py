@@ -5,7 +5,7 @@ their formulas, for tests/test_golden_ops.cpp to reproduce.
     python3 tests/golden/make_benchmark_losses_fixtures.py      (PyTorch 2; a second, one thread)
 
 Columns, inputs and quantities as in losses.csv (make_fixtures.py). VID: the student's map s, the teacher's t, the regressor's weights w0, w1,
-w2, the scale a. CC: pooled vectors s and t, embeddings ws, bs and wt, bt.
+w2, the scale a. CC: pooled vectors s and t, embeddings ws, bs and wt, bt. FSP, AB and FT as the benchmark has them: their functions here.
 """
 import torch
 import torch.nn.functional as F
@@ -83,6 +83,47 @@ def nst(s, t):
     return sum(w * (a @ b.transpose(1, 2)).pow(2).mean() for w, a, b in ((1, t, t), (1, s, s), (-2, s, t)))
 
 
+def fsp(*maps):
+    """Three maps of each; the mean over all entries of a flow matrix."""
+    def flow(a, b):
+        a, b = alike(a, b)
+        return torch.einsum("nahw,nbhw->nab", a, b) / (a.shape[2] * a.shape[3])
+    s, t = maps[:3], maps[3:]
+    return sum((flow(s[i], s[i + 1]) - flow(t[i], t[i + 1])).pow(2).mean() for i in range(2))
+
+
+def ab(s0, t0, s1, w1, b1, g1, h1, t1):
+    """The first level as it is, the second by a convolution of stride 2 with bias and BatchNorm."""
+    def boundary(s, t):
+        wrong = (s + 1)**2 * ((s > -1) & (t <= 0)) + (s - 1)**2 * ((s <= 1) & (t > 0))
+        return wrong.sum() / len(s)
+    connected = F.batch_norm(F.conv2d(2 * s1, w1, b1, 2, 1), None, None, g1, h1, True)
+    return 3e-3 * (0.5 * boundary(2 * s0, 2 * t0) + boundary(connected, 2 * t1))
+
+
+def ft(s, t, *w):
+    """w: of the three layers of the student's translator weight, bias, BatchNorm's two; then the teacher's paraphraser's, weight and bias."""
+    for i in range(3):
+        a, b, g, h = w[4 * i:4 * i + 4]
+        s = F.leaky_relu(F.batch_norm(F.conv2d(s, a, b, 1, 1), None, None, g, h, True), 0.1)
+    for i in range(3):
+        t = F.leaky_relu(F.conv2d(t, *w[12 + 2 * i:14 + 2 * i], 1, 1), 0.1)
+    s, t = alike(s, t)
+    return (F.normalize(s.pow(2).mean(1).flatten(1)) - F.normalize(t.pow(2).mean(1).flatten(1))).abs().mean()
+
+
+def ft_inputs(size_s, size_t):
+    widths_s, widths_t = (4, 4, 3, 3), (6, 6, 3, 3)
+    shapes = dict(s=(3, 4, size_s, size_s), t=(3, 6, size_t, size_t))
+    for i in range(3):
+        n = widths_s[i + 1]
+        shapes.update({f"w{i}": (n, widths_s[i], 3, 3), f"b{i}": (n,), f"g{i}": (n,), f"h{i}": (n,)})
+    for i in range(3):
+        shapes.update({f"v{i}": (widths_t[i + 1], widths_t[i], 3, 3), f"c{i}": (widths_t[i + 1],)})
+    return shapes
+
+
+FT_TEACHER = ("t", "v0", "c0", "v1", "c1", "v2", "c2")
 LOGITS, VECTORS = dict(s=(6, 10), t=(6, 10)), dict(s=(6, 7), t=(6, 11))
 VID = dict(t=(3, 17, 4, 4), w0=(17, 4, 1, 1), w1=(17, 17, 1, 1), w2=(17, 17, 1, 1), a=(17,))
 CASES = [
@@ -102,6 +143,12 @@ CASES = [
     Case("nst_channels", nst, "more pixels than channels", TEACHER, s=(3, 17, 6, 6), t=(3, 16, 6, 6)),
     Case("nst_pixels", nst, "fewer", TEACHER, s=(3, 20, 3, 3), t=(3, 17, 3, 3)),
     Case("nst_larger", nst, "s pooled", TEACHER, s=(3, 4, 6, 6), t=(3, 3, 3, 3)),
+    Case("fsp_benchmark", fsp, "averages of the larger", ("t0", "t1", "t2"), s0=(3, 4, 8, 8), s1=(3, 6, 8, 8), s2=(3, 5, 3, 3),
+         t0=(3, 4, 6, 6), t1=(3, 6, 4, 4), t2=(3, 5, 4, 4)),
+    Case("ab_benchmark", ab, "maps times 2; batch statistics", ("t0", "t1"), s0=(3, 5, 4, 4), t0=(3, 5, 4, 4), s1=(3, 6, 8, 8),
+         w1=(7, 6, 3, 3), b1=(7,), g1=(7,), h1=(7,), t1=(3, 7, 4, 4)),
+    Case("ft_benchmark", ft, "batch statistics", FT_TEACHER, **ft_inputs(4, 4)),
+    Case("ft_benchmark_larger", ft, "s pooled", FT_TEACHER, **ft_inputs(6, 3)),
 ]
 
 if __name__ == "__main__":

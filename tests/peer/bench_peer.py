@@ -24,14 +24,18 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NEWEST = (2, 15)  # the newest PyTorch that this was tried with
+LOSSES = ("fitnet", "at", "sp", "cc", "vid", "rkd", "pkt", "nst", "ft", "crd", "dkd")  # losses.py: networks of three stages
 HOW_TO_GET = "the newest PyTorch: python3 -m venv DIR; DIR/bin/pip install torch numpy; make bench-peer PYTHON=DIR/bin/python"
 # Each with the most of PyTorch's best time that ours may take, on a CPU with AVX-512 and on one without; a GPU's bounds are all cases'.
 CPU_CASES = {"train::resnet20:128": (0.60, 0.55), "reviewkd:resnet56:resnet20:64": (0.60, 0.55), "kd:resnet56:resnet20:64": (0.65, 0.65),
              "train::resnet8x4:64": (0.75, 0.75), "train::wrn-16-2:64": (0.75, 0.75), "train::vgg8:64": (0.85, 0.85)}
 # Not run unless they are asked for by --case: some take half an hour.
 MORE_CPU_CASES = {"train::MobileNetV2:64": (0.7, 0.7), "train::ShuffleV1:64": (0.7, 0.7), "train::ShuffleV2:64": (0.7, 0.7),
-                  "train::vgg13:64": (0.9, 0.9), "train::ResNet50:64": (0.9, 0.9)}
-RECORDS = 50_000  # that hkd has a row of each of; its own part: --case kd:resnet32x4:resnet8x4:64 --case hkd:resnet32x4:resnet8x4:64
+                  "train::vgg13:64": (0.9, 0.9), "train::ResNet50:64": (0.9, 0.9),
+                  **{f"{loss}:resnet32x4:resnet8x4:64": (0.8, 0.8) for loss in LOSSES}}
+# What PyTorch's side has by itself: memories of all of CIFAR-100's training images, the benchmark's form.
+# hkd's own part: --case kd:resnet32x4:resnet8x4:64 --case hkd:resnet32x4:resnet8x4:64
+OURS_ALONE = {"crd": ["--records", "50000"], "ft": ["--benchmark-form", "on"]}
 CASES = {"cpu": tuple(CPU_CASES), "cuda": ("reviewkd:resnet32x4:resnet8x4:64", "train::resnet20:128")}
 # Compiled is one layout's: within 3 % of the other's time in all cases here (2.15, two Zen 4 cores), and never slower.
 PEERS = {"cpu": {f"{mode} {layout}": ["--mode", mode, "--layout", layout]
@@ -74,17 +78,17 @@ def usage_error(message):
 
 
 def parse_case(text):
-    """METHOD:TEACHER:STUDENT:BATCH -> (title, batch, arguments that distill bench and step.py share)."""
+    """METHOD:TEACHER:STUDENT:BATCH -> (title, batch, arguments that distill bench and step.py share, those of ours alone)."""
     parts = text.split(":")
-    good = len(parts) == 4 and parts[0] in ("train", "kd", "reviewkd", "hkd") and parts[2] and parts[3].isdigit()
+    good = len(parts) == 4 and parts[0] in ("train", "kd", "reviewkd", "hkd", *LOSSES) and parts[2] and parts[3].isdigit()
     if not good or (parts[0] == "train") == bool(parts[1]):
         usage_error(f"--case {text}: expected METHOD:TEACHER:STUDENT:BATCH such as {CASES['cpu'][1]}; "
                     f"train has no teacher: {CASES['cpu'][0]}")
     method, teacher, student, batch = parts
     arguments = [method, *(["--teacher", teacher] if teacher else []), "--student", student, "--batch", batch]
     if method == "hkd":
-        arguments += ["--records", str(RECORDS)]
-    return f"{method} {teacher + '->' if teacher else ''}{student}", int(batch), arguments
+        arguments += ["--records", "50000"]
+    return f"{method} {teacher + '->' if teacher else ''}{student}", int(batch), arguments, OURS_ALONE.get(method, [])
 
 
 def measure(command, environment, patience):
@@ -106,12 +110,12 @@ def measure(command, environment, patience):
     return float(rows[-1]["ms_per_step"])
 
 
-def compare(programs, arguments, rounds, environment, device):
+def compare(programs, arguments, ours_alone, rounds, environment, device):
     """-> median ms of each program, in interleaved rounds, and the name of PyTorch's best. What may fail is left out; else the end."""
     times = {name: [] for name in programs}
     for _ in range(rounds):
         for name in list(times):
-            ms = measure(programs[name](arguments), environment, PATIENCE[device])
+            ms = measure(programs[name](arguments + ours_alone if name == "ours" else arguments), environment, PATIENCE[device])
             if ms is not None:
                 times[name].append(ms)
             elif name == "ours" or name.startswith("eager"):
@@ -174,10 +178,10 @@ def main():
     if release_of(version) < NEWEST:
         print(f"older than {NEWEST[0]}.{NEWEST[1]}" + ("" if release_of(version) >= (2, 0) else ", without torch.compile") + f"; {HOW_TO_GET}")
     rows, missed = [], False
-    for case, precision, title, batch, arguments in parsed:
+    for case, precision, title, batch, arguments, ours_alone in parsed:
         print(f"{title}, batch {batch}, {precision}", flush=True)
         same = [*arguments, "--device", o.device, "--precision", precision]
-        medians, best = compare(programs, same, o.rounds, environment, o.device)
+        medians, best = compare(programs, same, ours_alone, o.rounds, environment, o.device)
         bounds = bounds_of(case, o.device, precision)
         for name, ms in medians.items():
             ratio, bound = medians["ours"] / ms, bounds.get(name, "")

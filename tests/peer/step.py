@@ -1,12 +1,12 @@
 """One training step in plain PyTorch, timed: the figure that `distill bench` is compared with.
 
-    step.py train|kd|reviewkd|hkd [--teacher NAME] --student NAME [--batch N] [--threads T] [--rounds R] [--layout L]
+    step.py train|teacher|kd|reviewkd|hkd|LOSS [--teacher NAME] --student NAME [--batch N] [--threads T] [--rounds R] [--layout L]
             [--device cpu|cuda] [--precision fp32|tf32|bf16] [--mode eager|compiled|graph|compiled-graph] [--csv F]
 
 A step is forward, loss, backward and the SGD update (momentum, Nesterov, weight decay), on one normalised batch of random
 pixels that already lies in the device's memory: no data loading, no augmentation. The teacher runs frozen, without gradients.
 hkd: with memories of --records images, the 16,384 negatives of each image already drawn.
-Prints the median over the rounds after the warm-up. Networks: nets.py.
+Prints the median over the rounds after the warm-up. Networks: nets.py. LOSS: one of losses.py; teacher: its forward pass alone.
 
 Modes: eager; compiled: forward and backward by torch.compile(mode="max-autotune"), which replays them as CUDA graphs on a GPU;
 graph: the whole eager step, update included, captured by hand as one CUDA graph; compiled-graph: the compiled step so captured.
@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+import losses
 import nets
 
 COLUMNS = ("case", "device", "precision", "batch", "ms_per_step", "images_per_s", "layout", "mode", "threads", "torch")
@@ -81,6 +82,8 @@ def make_step(o):
         records = torch.randperm(o.records, device=o.device)[:o.batch]
         negatives = min(16384, o.records)
         drawn = torch.stack([torch.randperm(o.records, device=o.device)[:negatives] for _ in range(o.batch)])
+    elif o.method in losses.METHODS:
+        model = losses.Distilled(o.method, model, teacher, o.batch)
     model = model.to(o.device, memory_format=memory)
     fast = {"fused": True} if o.mode != "eager" and o.device == "cuda" and "fused" in inspect.signature(torch.optim.SGD).parameters else {}
     sgd = torch.optim.SGD(model.parameters(), LR, MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True, **fast)
@@ -91,6 +94,8 @@ def make_step(o):
                 return F.cross_entropy(model(images)[0], labels)
             with torch.no_grad():
                 logits_t, features_t = teacher(images)
+            if o.method in losses.METHODS:
+                return model(images, labels, logits_t, features_t)
             if o.method == "kd":
                 return sum(nets.kd_loss(model(images)[0], logits_t, labels))
             if o.method == "hkd":
@@ -104,6 +109,12 @@ def make_step(o):
     elif o.mode == "compiled-graph":
         loss_of_batch = torch.compile(loss_of_batch, mode="max-autotune-no-cudagraphs")
     new_step = getattr(getattr(torch, "compiler", None), "cudagraph_mark_step_begin", None) if o.mode == "compiled" else None
+
+    def look():
+        with torch.no_grad():
+            return teacher(images)[0].sum()
+    if o.method == "teacher":
+        return look
 
     def step():
         if new_step:
@@ -135,8 +146,8 @@ def time_steps(step, rounds, warm_up, device):
 
 def main():
     parser = argparse.ArgumentParser(description="One training step in plain PyTorch, timed.")
-    parser.add_argument("method", choices=("train", "kd", "reviewkd", "hkd"))
-    parser.add_argument("--teacher", help="network name (kd, reviewkd, hkd)")
+    parser.add_argument("method", choices=("train", "teacher", "kd", "reviewkd", "hkd", *losses.METHODS))
+    parser.add_argument("--teacher", help="network name (all but train)")
     parser.add_argument("--student", required=True, help="network name")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--classes", type=int, default=100)

@@ -1,0 +1,14 @@
+// bench_costs.h: `distill bench costs`: what methods' steps cost beside the plain step and the teacher's forward pass that they add to.
+// defines: add_bench_costs
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace distill {
+
+/// Registers the subcommand under `bench`.
+void add_bench_costs(CLI::App& bench);
+
+}  // namespace distill
