@@ -51,7 +51,7 @@ struct Golden {
         teacher = Teacher::load(exact_cpu(), options, 100);
         for (int64_t n = 0; n < records; ++n) labels.push_back(static_cast<int32_t>(golden_hash("labels", static_cast<uint64_t>(n)) % 100));
         own.weights.alpha = 1;
-        own.neighbours = 3;
+        own.neighbours = 5;
         method = own.make({exact_cpu(), {1, 32, 32, 3}, 100, records, {teacher.get()}, &labels}, options);
         WeightFile start = golden_weights(method->parameters(), "", "");
         auto& given = start.tensors["negatives"];
@@ -61,9 +61,9 @@ struct Golden {
         method->take_start(start, "the formula");
         method->parameters().from_file(start, "the formula");
     }
-    /// Batches 0, 1, 0, and of batch 1 two images.
+    /// Batches 0, 1, 0, and of batch 1 four images.
     Batch batch(int32_t step) const {
-        const int64_t at = step % 2, images = step == 3 ? 2 : batch_size;
+        const int64_t at = step % 2, images = step == 3 ? 4 : batch_size;
         Batch b = golden_batch(exact_cpu(), at);
         const Shape s = b.images.shape();
         b.images = Var(b.images.value().view(0, {images, s.h, s.w, s.c}));
@@ -124,12 +124,12 @@ TEST_CASE("hkd: four steps like PyTorch's, the last on a batch too small for a g
     Method& method = *golden_run.method;
     CHECK(method.loss_names() == std::vector<std::string>{"loss_ce", "loss_kd", "loss_hkd"});
     GoldenTable expected("hkd_resnet14_resnet8.csv");
-    const Tensor lr = Tensor::from_host(exact_cpu(), {}, {1e-3f});
+    const Tensor lr = Tensor::from_host(exact_cpu(), {}, {3e-4f});
     SgdOptions sgd;
     sgd.weight_decay = 0.05f;
     sgd.nesterov = false;
     constexpr double tolerance =
-        1e-5;  // PyTorch's floats: 2e-6 of losses, 4e-6 of gradients; the least mistake on file moves a loss by 1e-3
+        1e-5;  // PyTorch's floats: 6e-6 of losses, 2e-6 of gradients; the least mistake on file moves a loss by 2e-3
     Tape tape;
     Sums sums;
     for (int32_t step = 0; step < steps; ++step) {
@@ -236,7 +236,7 @@ TEST_CASE("hkd: rows are remembered by the momentum, of a batch with a graph or 
     };
     CHECK(moved([](HkdOptions&) {}, 1) > 1000);  // 8 rows of 128
     CHECK(moved([](HkdOptions&) {}, 3) == 0);
-    CHECK(moved([](HkdOptions& o) { o.no_graph = true; }, 3) > 250);  // 2 of them
+    CHECK(moved([](HkdOptions& o) { o.no_graph = true; }, 3) > 500);  // 4 of them
     HkdOptions keep;
     keep.memory_momentum = 1;
     const Golden g(keep);

@@ -6,9 +6,9 @@
 
 Images, labels and networks as in make_fixtures.py; the teacher resnet14 sees `teacher.`, the student resnet8 `student.`. Embeddings
 `embed_s.linear.…`, `embed_t.linear.…`, graph convolutions `gnn_s.conv1.lin.…`, `gnn_t.conv1.lin.…` and memories `memory.s`, `memory.t`
-(80 records, 128) by the formula of a linear layer. k = 3. Steps 0 to 2 are on batches 0, 1, 0 of 8 images, so that the third meets rows that
-the first has written; step 3 is on the first two images of batch 1, too few for a graph. The negatives of image i at step s are
-h("negatives", (8s + i)·5 + j) mod 80, j < 5, whatever their class. γ 1, α 1, β 3. SGD lr 1e-3, momentum 0.9, no Nesterov, decay 0.05.
+(80 records, 128) by the formula of a linear layer. k = 5. Steps 0 to 2 are on batches 0, 1, 0 of 8 images, so that the third meets rows that
+the first has written; step 3 is on the first four images of batch 1, too few for a graph. The negatives of image i at step s are
+h("negatives", (8s + i)·5 + j) mod 80, j < 5, whatever their class. γ 1, α 1, β 3. SGD lr 3e-4, momentum 0.9, no Nesterov, decay 0.05.
 
 Columns case,setup,quantity,value,norm,value_f64. Case `step<s>`: loss_ce, loss_kd, loss_hkd as they enter the sum `loss`; individual_s,
 individual_t, graph_s, graph_t: the four sums. Case `first`: a tensor's gradient at step 0. Case `after`: each tensor after the last step. Of a
@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from make_fixtures import BATCH, HERE, RECORDS, dataset, fill, float32, hashes, make_teacher, nets, r
 
 TEACHER, STUDENT, STEPS, NEGATIVES, WIDTH = "resnet14", "resnet8", 4, 5, 128
-K, TAU, MOMENTUM, SMOOTHING, BETA = 3, 0.07, 0.9, 0.75, 3.0
+K, TAU, MOMENTUM, SMOOTHING, BETA = 5, 0.07, 0.9, 0.75, 3.0
 MISTAKES = ("other's negatives", "own positives", "k without itself", "graph of features", "momentum", "no smoothing", "smoothed e", "e of 0.1",
             "ReLU", "frozen teacher's modules", "teacher's graph", "CRD's beta")
 
@@ -116,10 +116,10 @@ class Run:
     def train(self):
         learning = [p for n, p in self.modules.named_parameters()
                     if not (self.mistake == "frozen teacher's modules" and n.split(".")[0] in ("embed_t", "gnn_t"))]
-        sgd = torch.optim.SGD(learning, 1e-3, 0.9, weight_decay=0.05)
+        sgd = torch.optim.SGD(learning, 3e-4, 0.9, weight_decay=0.05)
         for step in range(STEPS):
             batch = step % 2
-            records = torch.arange(batch * BATCH, (batch + 1) * BATCH)[:2 if step == 3 else BATCH]
+            records = torch.arange(batch * BATCH, (batch + 1) * BATCH)[:4 if step == 3 else BATCH]
             drawn = torch.from_numpy((hashes("negatives", (STEPS, BATCH, NEGATIVES))[step] % RECORDS).astype("int64"))[:len(records)]
             loss, e = self.losses(step, records, drawn)
             sgd.zero_grad(set_to_none=False)  # as before PyTorch 2: what step 3 has no gradient of moves on and decays
