@@ -81,6 +81,7 @@ TEST_CASE("command line: every subcommand explains itself") {
                              "bench feed",
                              "bench mhgd",
                              "bench ktg",
+                             "bench costs",
                              "bench several",
                              "bench svd",
                              "data",
@@ -105,7 +106,8 @@ TEST_CASE("command line: an unknown or missing subcommand lists those there are"
     check_rejected(folder, "trian --epochs 3", {"unknown subcommand 'trian'", "did you mean train?", "data, train, kd"});
     check_rejected(folder, "data improt x", {"data: unknown subcommand 'improt'", "did you mean import?", "fetch, import, synth, info"});
     check_rejected(folder, "data", {"data: a subcommand is missing", "fetch, import, synth, info", "distill data --help"});
-    check_rejected(folder, "bench", {"bench: a subcommand is missing", "train, kd, ", "reviewkd", ", feed, mhgd, ktg, several, svd"});
+    check_rejected(folder, "bench",
+                   {"bench: a subcommand is missing", "train, kd, ", "reviewkd", ", feed, mhgd, ktg, several, costs, svd"});
     check_rejected(folder, "report", {"report: RUNS is required", "distill report --help"});
 }
 

@@ -409,12 +409,12 @@ GoldenCase benchmark_boundaries() {
                 bind_parameters(*parameters, names, in, 4);
                 return Results{{"loss", connectors.loss({scale(in[0], 2), scale(in[2], 2)}, {scale(in[1], 2), scale(in[3], 2)})}};
             },
-            {"t0", "t1"}};
+            {"t0", "t1", "b1"}};
 }
 
 /// The benchmark's Factor Transfer, from 4 channels to the factor of 6, 3.
 GoldenCase benchmark_factors_of(const std::string& name) {
-    std::vector<std::string> inputs{"s", "t"}, names, constants{"t"};
+    std::vector<std::string> inputs{"s", "t"}, names, constants{"t", "b0", "b1", "b2"};  // a bias before BatchNorm changes nothing
     for (const char* i : {"0", "1", "2"})
         for (const char* input : {"w", "b", "g", "h"}) inputs.push_back(std::string(input) + i);
     for (const int i : {0, 3, 6})

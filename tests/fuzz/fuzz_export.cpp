@@ -1,5 +1,6 @@
 // Weight files as `weights export` takes them: arbitrary metadata, names and shapes end in a model, which its project's checker has passed, or in a
 // line.
+#include "base_error.h"
 #include "base_safetensors.h"
 #include "cmd_weights.h"
 #include "device.h"
