@@ -1,5 +1,5 @@
 // method_ffsd.h: "Distilling a Powerful Student Model via Online Knowledge Distillation" (Li, Lin, Wang, Wu, Tian, Shao, Ji; TNNLS 2022;
-// arXiv 2103.14473; docs/papers.md §6.20).
+// arXiv 2103.14473; docs/papers.md §6.19).
 // defines: FfsdOptions, Ffsd, ffsd_row
 #pragma once
 #include <functional>

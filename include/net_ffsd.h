@@ -1,4 +1,4 @@
-// net_ffsd.h: the modules that FFSD trains beside its networks (docs/papers.md §6.20).
+// net_ffsd.h: the modules that FFSD trains beside its networks (docs/papers.md §6.19).
 // defines: SeparableBlock, FusionModule, SelfDistillation
 #pragma once
 #include <string>

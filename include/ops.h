@@ -180,7 +180,7 @@ Var l2_normalize(const Var& x, float added = 0);
 /// Gradient into x alone.
 Var unit_distance(const Var& x, const Tensor& target);
 
-// ---- op_attention_shift.cu (FFSD, docs/papers.md §6.20), without a record ------------------------------------------------------------------
+// ---- op_attention_shift.cu (FFSD, docs/papers.md §6.19), without a record ------------------------------------------------------------------
 /// Of an attention map a (N,H,W,1) that is nowhere negative, s its norm in a sample, â = a/max(s, 1e-12), θ the ⌊HW/3⌋-th smallest of â:
 struct TurnedAttention {
     Tensor turned;  ///< t = (s/2 − â)·sign(â − θ) + s/2: â below θ, s − â above, s/2 where they are equal

@@ -40,7 +40,7 @@ const std::vector<Recipe>& recipes() {
          "112.4776,124.1058,129.3773,70.4587,65.4312,68.2094"},
         {"ktg", "docs/papers.md §2.6, graphs", 200, "59,119,179", 0.1, 0.1, 64, true, true, "reflect", "none"},
         {"ffsd",
-         "docs/papers.md §6.20",
+         "docs/papers.md §6.19",
          299,
          "150,225",
          0.1,

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes ffsd_resnet8.csv beside it: FFSD's steps in PyTorch, from docs/papers.md §6.20, for tests/test_ffsd.cpp to reproduce.
+"""Writes ffsd_resnet8.csv beside it: FFSD's steps in PyTorch, from docs/papers.md §6.19, for tests/test_ffsd.cpp to reproduce.
 
     /usr/bin/python3 tests/golden/make_ffsd_fixtures.py              (Debian: python3-torch; seconds, one thread)
     /usr/bin/python3 tests/golden/make_ffsd_fixtures.py --mistakes   writes nothing; prints how far mistakes move losses and weights
