@@ -12,13 +12,14 @@ ONNX       ?= auto       # 1: with ONNX models (weights export); 0: without; aut
 CUDNN_HOME ?=            # holds include/cudnn.h and lib/; empty: CUDA toolkit, system, Python package
 NVCC       ?= $(shell command -v nvcc || ls -d $(firstword $(CUDA_HOME) /usr/local/cuda)/bin/nvcc 2>/dev/null)
 PYTHON     ?= python3
+PCH        ?= 1          # 1: the library headers that most sources include are compiled once (by g++ alone)
 
 DEBIAN_PACKAGES := g++ make curl libdnnl-dev libopenblas-openmp-dev libstb-dev doctest-dev libcli11-dev nlohmann-json3-dev \
                    zlib1g-dev libssl-dev dataset-fashion-mnist ca-certificates unzip python3
 OPTIONAL_PACKAGES := libonnx-dev libprotobuf-dev   # ONNX models
 
 # Values above carry the blanks before their comments.
-$(foreach v,CUDA DEBUG ARCH SANITIZE EMULATE GPU_ARCHS CUDA_HOME CUDNN_HOME NVCC ONNX,$(eval override $v := $(strip $($v))))
+$(foreach v,CUDA DEBUG ARCH SANITIZE EMULATE GPU_ARCHS CUDA_HOME CUDNN_HOME NVCC ONNX PCH,$(eval override $v := $(strip $($v))))
 override OPT := $(strip $(OPT))
 
 ifeq ($(MAKELEVEL),0)
@@ -74,7 +75,7 @@ commas         = $(subst $() ,$(comma),$(strip $1))
 library_folder = $(foreach d,$(filter-out /usr/lib/%-linux-gnu,$1),-L$d -Wl$(comma)-rpath$(comma)$d)
 WARNINGS  := -Wall -Wextra -Wshadow -Werror
 CPPFLAGS  := -Iinclude $(call system_include,$(OPENBLAS_INC)) -MMD -MP
-CXXFLAGS  := -std=gnu++17 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math
+CXXFLAGS   = -std=gnu++17 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math
 LDFLAGS   := -fopenmp -Wl,--as-needed
 LDLIBS    := $(call library_folder,$(OPENBLAS_LIB)) -ldnnl -lopenblas -lcrypto -lz $(if $(filter 1,$(ONNX)),-lonnx -lonnx_proto -lprotobuf)
 ifneq ($(SANITIZE),)
@@ -120,7 +121,7 @@ distill: $(BUILD)/distill   # a link to this configuration's; always looked at, 
 
 $(BUILD)/obj/%.cpp.o: %.cpp $(BUILD)/FLAGS | config
 	@echo "  c++  $<"
-	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) -c $< -o $@
+	@$(CXX) $(PRECOMPILED) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) -c $< -o $@
 
 ifeq ($(CUDA),1)
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/FLAGS | config
@@ -143,9 +144,31 @@ ifeq ($(ONNX),1)
 $(BUILD)/obj/src/net_onnx.cpp.o $(BUILD)/obj/tests/test_onnx.cpp.o: CPPFLAGS += -DDISTILL_ONNX=1 -DONNX_ML=1 -DONNX_NAMESPACE=onnx
 endif
 
-# -O3 is for what computes. The rest compiles in two thirds of the time at -O1, CLI11's users most of all.
+# -O3 is for what computes. The rest compiles in two thirds of the time at -O1, CLI11's users most of all at -O0.
 COMPUTES := %.cu src/cpu_% src/gpu% src/dataset% src/data_%
-$(patsubst %,$(BUILD)/obj/%.o,$(filter-out $(COMPUTES),$(SOURCES))): CXXFLAGS += $(if $(filter -O3,$(OPT)),-O1)
+COMMANDS := $(shell grep -l '^.include <CLI/CLI.hpp>' $(SOURCES))
+PLAIN    := $(filter-out $(COMPUTES) $(COMMANDS),$(SOURCES))
+as_fast_as = $(if $(filter -O3,$(OPT)),$1,$(OPT))
+$(PLAIN:%=$(BUILD)/obj/%.o) $(TEST_OBJS): override OPT := $(call as_fast_as,-O1)
+$(COMMANDS:%=$(BUILD)/obj/%.o): override OPT := $(call as_fast_as,-O0)
+
+# The library headers that most sources include are compiled once. Not for the sanitized and the emulated builds, which so find the source
+# that forgets one; nor where ccache or clang could not use them.
+ifeq ($(PCH)$(strip $(KIND) $(findstring ccache,$(CXX)) $(findstring clang,$(CXX))),1)
+STANDARD := algorithm chrono cmath cstdio filesystem functional map memory optional set sstream string utility vector
+define precompiled   # for: headers, objects
+$(BUILD)/pch/$1.h: Makefile
+	@mkdir -p $$(@D) && printf '#include <%s>\n' $2 > $$@
+$(BUILD)/pch/$1.h.gch: $(BUILD)/pch/$1.h $(BUILD)/FLAGS | config
+	@$$(CXX) $$(CPPFLAGS) $$(CXXFLAGS) $$(WARNINGS) -x c++-header $$< -o $$@
+$(BUILD)/pch/$1.h.gch: CPPFLAGS := $(CPPFLAGS)   # not those of the object that asks for it first
+$3: $(BUILD)/pch/$1.h.gch
+$3: PRECOMPILED := -include $(BUILD)/pch/$1.h
+endef
+$(eval $(call precompiled,plain,$(STANDARD),$(PLAIN:%=$(BUILD)/obj/%.o)))
+$(eval $(call precompiled,commands,$(STANDARD) CLI/CLI.hpp,$(COMMANDS:%=$(BUILD)/obj/%.o)))
+$(eval $(call precompiled,tests,$(STANDARD) doctest/doctest.h,$(TEST_OBJS)))
+endif
 
 # What the kernels are compiled for: the GPU is asked at start whether it runs them.
 $(BUILD)/obj/src/cuda_backend.cpp.o: CPPFLAGS += -DDISTILL_GPU_ARCHS='"$(GPU_ARCHS)"'

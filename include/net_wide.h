@@ -21,7 +21,8 @@ struct WideForm {
 template <class Block>
 class WideResNet final : public Network {
   public:
-    WideResNet(const NetworkSetting& s, const StagePlan& plan, const WideForm& form) : Network(s, plan.layout(), plan.widths.back(), plan.stem) {
+    WideResNet(const NetworkSetting& s, const StagePlan& plan, const WideForm& form)
+        : Network(s, plan.layout(), plan.widths.back(), plan.stem) {
         Parameters& p = s.parameters;
         stem_ = Conv2d(p, s.prefix + "conv1", 3, plan.stem, 3, plan.stem_stride, ConvInit::kaiming_normal_fan_out, form.stem_bias);
         stages_ = plan.build<Block>([&](size_t stage, int block, int64_t in, int64_t out, int stride) {

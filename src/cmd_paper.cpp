@@ -101,7 +101,8 @@ void add_paper_commands(CLI::App& app, const std::string& program) {
     paper->require_subcommand(1);
     CLI::App* sub = paper->add_subcommand("rows", "rows of data/paper, with a command line a run, each after what it needs");
     const auto asked = std::make_shared<Asked>();
-    sub->add_option("WHAT", asked->what, "rows' ids, or files of data/paper: crd, hkd, reviewkd, ktg, ktg-search, feed, ffsd, mhgd; by default all");
+    sub->add_option("WHAT", asked->what,
+                    "rows' ids, or files of data/paper: crd, hkd, reviewkd, ktg, ktg-search, feed, ffsd, mhgd; by default all");
     sub->add_option("--seeds", asked->seeds, "runs of a row; of a teacher as many as others need; of a search the runs of what it found")
         ->check(CLI::Range(1, 1000));
     sub->add_option("--runs", asked->runs, "folder of the runs")->capture_default_str();
