@@ -3,7 +3,7 @@
 #
 #   tools/study.sh [--data DIR] [--runs DIR] [--threads N] [PART …]
 #
-# PART: alone kd reviewkd feed ktg mhgd within across stopping; by default all, in this order. What is finished is skipped, what was cut off goes on; so it may be
+# PART: alone kd reviewkd feed ktg mhgd within across hkd online stopping; by default all, in this order. What is finished is skipped, what was cut off goes on; so it may be
 # stopped and started at any time, and two of them may work on different parts once the teachers are there. Ends with the table and
 # RUNS.csv, a row a run.
 set -euo pipefail
@@ -19,7 +19,7 @@ while [[ ${1:-} == --* ]]; do
     shift 2
 done
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(alone kd reviewkd feed ktg mhgd within across stopping)
+[ ${#parts[@]} -gt 0 ] || parts=(alone kd reviewkd feed ktg mhgd within across hkd online stopping)
 
 # One recipe for all: the KD benchmark's training (docs/papers.md §7), 240 epochs scaled to 30. Students see the first 100 images of each
 # class, the teachers of the resnets all 500.
@@ -58,6 +58,19 @@ for part in "${parts[@]}"; do
                 train "feed3/s$s" feed parallel "${fifth[@]}" --student resnet8 --teachers "$three" --seed $s
             done ;;
         ktg) train ktg "${search[@]}" --trials 200 --jobs 2 --threads $((2 * threads)) ;;
+        hkd)
+            teacher 0
+            with=(--student resnet8 --teacher resnet20 --teacher-weights "$(file teacher0)")
+            for s in 0 1 2 3 4; do
+                train "hkd/s$s" hkd "${fifth[@]}" "${with[@]}" --seed $s
+                train "hkd-kd/s$s" hkd "${fifth[@]}" "${with[@]}" --alpha 1 --seed $s
+            done ;;
+        online)  # without a teacher, by the one recipe
+            with=(--weight-decay 0.0005 --crop-pad zero --drop-last off)
+            for s in 0 1 2 3 4; do
+                train "ffsd/s$s" ffsd "${fifth[@]}" "${with[@]}" --net resnet8 --seed $s
+                train "dml/s$s" ktg train --graph dml --models 0=resnet8,1=resnet8 "${fifth[@]}" "${with[@]}" --seed $s
+            done ;;
         stopping)  # do stopped trials miss what acts late? The same epochs in fewer trials that run to their end
             for s in 0 1; do
                 train "ktg-stopped/s$s" "${search[@]}" --trials 120 --threads "$threads" --seed $s
@@ -87,7 +100,7 @@ for part in "${parts[@]}"; do
                 train "mobile-alone/s$s" train --net MobileNetV2 "${fifth[@]}" --lr 0.01 --seed $s
                 for method in kd fitnet at crd dkd reviewkd; do train "mobile-$method/s$s" $method "${fifth[@]}" "${with[@]}" --seed $s; done
             done ;;
-        *) echo "study.sh: unknown part '$part'; there are: alone kd reviewkd feed ktg mhgd within across stopping" >&2; exit 2 ;;
+        *) echo "study.sh: unknown part '$part'; there are: alone kd reviewkd feed ktg mhgd within across hkd online stopping" >&2; exit 2 ;;
     esac
 done
 "$here/distill" report "$runs" --html "$runs.html"
