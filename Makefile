@@ -157,8 +157,7 @@ $(COMMANDS:%=$(BUILD)/obj/%.o): override OPT := $(call as_fast_as,-O0)
 ifeq ($(PCH)$(strip $(KIND) $(findstring ccache,$(CXX)) $(findstring clang,$(CXX))),1)
 STANDARD := algorithm chrono cmath cstdio filesystem functional map memory optional set sstream string utility vector
 define precompiled   # for: headers, objects
-$(BUILD)/pch/$1.h: Makefile
-	@mkdir -p $$(@D) && printf '#include <%s>\n' $2 > $$@
+$$(shell mkdir -p $(BUILD)/pch; printf '\043include <%s>\n' $2 | cmp -s - $(BUILD)/pch/$1.h || printf '\043include <%s>\n' $2 > $(BUILD)/pch/$1.h)
 $(BUILD)/pch/$1.h.gch: $(BUILD)/pch/$1.h $(BUILD)/FLAGS | config
 	@$$(CXX) $$(CPPFLAGS) $$(CXXFLAGS) $$(WARNINGS) -x c++-header $$< -o $$@
 $(BUILD)/pch/$1.h.gch: CPPFLAGS := $(CPPFLAGS)   # not those of the object that asks for it first
@@ -173,13 +172,16 @@ endif
 # What the kernels are compiled for: the GPU is asked at start whether it runs them.
 $(BUILD)/obj/src/cuda_backend.cpp.o: CPPFLAGS += -DDISTILL_GPU_ARCHS='"$(GPU_ARCHS)"'
 
+# Of an inline function that several objects have the linker takes the first: not those of -O0.
+in_link_order = $(filter-out $(TEST_OBJS) $(COMMANDS:%=$(BUILD)/obj/%.o),$(filter %.o,$^)) $(filter $(COMMANDS:%=$(BUILD)/obj/%.o),$^)
+
 $(BUILD)/distill: $(OBJECTS) $(BUILD)/LINK
 	@echo "  link $@"
-	@$(CXX) $(LDFLAGS) $(OBJECTS) $(LDLIBS) -o $@
+	@$(CXX) $(LDFLAGS) $(in_link_order) $(LDLIBS) -o $@
 
 $(BUILD)/tests: $(LIBRARY) $(TEST_OBJS) $(BUILD)/LINK
 	@echo "  link $@"
-	@$(CXX) $(LDFLAGS) $(LIBRARY) $(TEST_OBJS) $(LDLIBS) -o $@
+	@$(CXX) $(LDFLAGS) $(in_link_order) $(TEST_OBJS) $(LDLIBS) -o $@
 
 # ---- fuzzing (docs/fuzzing.md): parsers and targets by clang with sanitizers and libFuzzer, the rest as the tests have it -------------------
 FUZZ_CXX     ?= clang++

@@ -1,5 +1,5 @@
 // base_texts.h: lists, numbers and tables as people read them.
-// defines: joined, split, fixed, signed_fixed, shell_word, aligned, as_utf8, printable, utc_now
+// defines: joined, split, fixed, signed_fixed, shell_word, aligned, first_characters, as_utf8, printable, utc_now
 #pragma once
 #include <set>
 #include <string>
@@ -21,6 +21,8 @@ std::string shell_word(const std::string& word);
 
 /// Rows of equal length as lines, their columns two blanks apart; those named in `right` end together, the others begin so. UTF-8.
 std::string aligned(const std::vector<std::vector<std::string>>& rows, const std::set<size_t>& right = {});
+
+std::string first_characters(const std::string& utf8, size_t count);
 
 /// The same, if it is UTF-8; else U+FFFD stands for each byte that is part of no character.
 std::string as_utf8(const std::string& bytes);

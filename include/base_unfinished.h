@@ -1,5 +1,5 @@
 // base_unfinished.h: what is being made has a name of its maker's own until it is whole.
-// defines: sync_folder, UnfinishedFile, UnfinishedFolder
+// defines: sync_folder, is_unfinished, UnfinishedFile, UnfinishedFolder
 #pragma once
 #include <filesystem>
 #include <string_view>
@@ -11,6 +11,9 @@ namespace fs = std::filesystem;
 
 /// Makes a rename in `folder` last through a power cut, where the file system knows how.
 void sync_folder(const fs::path& folder);
+
+/// Is it the name of what is being made, or of what a killed maker has left?
+bool is_unfinished(const fs::path& name);
 
 /// A file that will be `target`, and lies beside it as .NAME.partial-XXXXXX until place(): nobody else has that name, so two makers of one
 /// target never meet before the end. Its maker holds a lock on it (flock) that the system gives back even after kill -9; so the next maker

@@ -14,7 +14,7 @@ namespace distill {
 struct SgdOptions {
     float momentum = 0.9f, weight_decay = 5e-4f;
     bool nesterov = true;
-    bool reached_only = false;  ///< what the loss does not reach stays as it is, as in PyTorch; else it decays
+    bool reached_only = false;  ///< what the loss does not reach stays as it is, as in PyTorch; else it decays, as by Adam always
 };
 
 /// Kingma & Ba 2015, as PyTorch's Adam has it: the decay is added to the gradient.

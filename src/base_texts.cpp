@@ -108,10 +108,19 @@ std::string aligned(const std::vector<std::vector<std::string>>& rows, const std
     return all;
 }
 
+std::string first_characters(const std::string& utf8, size_t count) {
+    size_t at = 0;
+    for (size_t seen = 0; at < utf8.size(); ++at)
+        if ((utf8[at] & 0xC0) != 0x80 && seen++ == count) break;
+    return utf8.substr(0, at);
+}
+
 std::string utc_now() {
     const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    ::gmtime_r(&now, &parts);  // trainings begin side by side
     char buffer[32];
-    std::strftime(buffer, sizeof buffer, "%Y-%m-%d %H:%M:%S", std::gmtime(&now));
+    std::strftime(buffer, sizeof buffer, "%Y-%m-%d %H:%M:%S", &parts);
     return buffer;
 }
 

@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t drawn_letters = 6;
 constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-const std::string lock_ending = ".lock";
+const std::string lock_ending = ".lock", partial = ".partial-";
 
 [[noreturn]] void fail(const fs::path& path) {
     throw fs::filesystem_error("unfinished", path, std::error_code(errno, std::generic_category()));
@@ -25,7 +25,7 @@ const std::string lock_ending = ".lock";
 
 fs::path folder_of(const fs::path& target) { return target.has_parent_path() ? target.parent_path() : fs::path("."); }
 
-std::string begin_of(const fs::path& target) { return "." + target.filename().string() + ".partial-"; }
+std::string begin_of(const fs::path& target) { return "." + target.filename().string() + partial; }
 
 fs::path drawn_name(const fs::path& target) {
     unsigned char random[drawn_letters];
@@ -82,6 +82,12 @@ bool tidy(const fs::path& target, const std::string& ending) {
 }
 
 }  // namespace
+
+bool is_unfinished(const fs::path& name) {
+    const std::string text = name.filename().string();
+    const size_t end = text.rfind(partial);
+    return text[0] == '.' && end != std::string::npos && is_drawn(text, text.substr(0, end + partial.size()), "");
+}
 
 void sync_folder(const fs::path& folder) {
     const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

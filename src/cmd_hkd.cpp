@@ -23,8 +23,9 @@ struct Asked {
     int images = 32;
 };
 
-/// A finished run's options.
+/// A finished run's options, and what it saw.
 struct ShownRun {
+    Config config;
     Options options = options_of(find_recipe(hkd_row.recipe));
     HkdOptions own;
     fs::path student;
@@ -32,6 +33,7 @@ struct ShownRun {
     explicit ShownRun(const Asked& asked) {
         if (!fs::exists(fs::path(asked.run) / "config.csv")) input_error(asked.run, ": is no run's folder; name one of distill hkd");
         const RunFolder folder = RunFolder::reopen(asked.run);
+        config = folder.config();
         OptionTable table;
         add_networks(table, options, hkd_row.teachers);
         own.add_to(table);
@@ -39,6 +41,8 @@ struct ShownRun {
         if (!asked.data.empty()) options.data = asked.data;
         options.device = asked.device;
         options.precision = "fp32";
+        options.role = value_of(config, "info.role");
+        options.generation = static_cast<int>(parsed_whole(value_of(config, "info.generation")).value_or(0));
         student = folder.file("student.safetensors");
         if (!fs::exists(student)) input_error(asked.run, ": has no student.safetensors yet; show it when the run is finished");
     }
@@ -73,6 +77,8 @@ void show(const Asked& asked) {
     ShownRun run(asked);
     Options& o = run.options;
     Session session = open_session(o);
+    require_same_input(RunFolder::reopen(asked.run),
+                       {{"info.data_sha256", checksum(*session.data)}, {"info.teacher_sha256", sha256_of_file(o.teacher_weights)}});
     const Dataset& data = *session.data;
     if (asked.images < run.own.neighbours || asked.images > data.train.records)
         input_error("--images ", asked.images, ": expected at least the run's --neighbours ", run.own.neighbours, ", and at most the ",

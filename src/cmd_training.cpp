@@ -36,6 +36,22 @@ struct EvalCommand {
     OptionTable table;
 };
 
+/// --logits: what cannot work is found before the answers are asked for, and no trained network is replaced by them.
+void require_logits_place(const fs::path& path) {
+    std::error_code unused;
+    if (path.empty()) return;
+    if (!fs::is_directory(fs::absolute(path).parent_path(), unused))
+        input_error("--logits ", path.string(), ": the folder is not there; make it first");
+    if (!fs::exists(path, unused)) return;
+    const auto holds_logits = [&] {
+        const WeightFile file = read_safetensors(path);
+        return file.tensors.size() == 1 && file.tensors.count("logits") > 0;
+    };
+    if (!is_weight_file(path) || !holds_logits())
+        input_error("--logits ", path.string(),
+                    ": is there and is no file of logits, so it is not replaced; name another, or move it away");
+}
+
 void add_eval(CLI::App& app) {
     auto* sub = app.add_subcommand("eval", "test accuracy and loss of a weight file");
     const auto c = std::make_shared<EvalCommand>();
@@ -59,9 +75,7 @@ void add_eval(CLI::App& app) {
         if (options.student.empty()) options.student = own_word(read_weights(options.init).metadata, "network");
         if (options.student.empty())
             input_error("--net: no network named, and ", options.init, " does not say which it is; there are: ", network_names());
-        std::error_code unused;
-        if (fs::exists(*kept, unused) && !is_weight_file(*kept))
-            input_error("--logits ", kept->string(), ": is there and is no safetensors file, so it is not replaced; name another");
+        require_logits_place(*kept);
         Session session = open_session(options);
         Supervised subject(session.setting(), options);
         warn_if_trained_otherwise(options.init, load_weights(subject.parameters(), options.init, subject.student()), options,

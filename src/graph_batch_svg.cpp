@@ -104,7 +104,7 @@ class Drawing {
         const Point p = around(centre, i, radius_ + picture * 0.85);
         const double along = std::cos(angles_[i]);
         const char* anchor = along > 0.12 ? "small" : along < -0.12 ? "small end" : "small mid";
-        return svg_words(p + Point{0, 4}, anchor, whole.size() > most ? whole.substr(0, most - 1) + "…" : whole);
+        return svg_words(p + Point{0, 4}, anchor, first_characters(whole, most) == whole ? whole : first_characters(whole, most - 1) + "…");
     }
 
     std::string legend(double y, double width, double overlap) const {

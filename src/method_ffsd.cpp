@@ -317,7 +317,8 @@ void Ffsd::take_start(WeightFile& file, const std::string& path) {
 // ---- its options --------------------------------------------------------------------------------------------------------------
 
 void FfsdOptions::add_to(OptionTable& t) {
-    t.add("--students", students, {2}, "common students, beside the leader");
+    // In config.csv `students` are paths: feed reconstruct's.
+    t.add("--students,--common-students", students, {2}, "common students, beside the leader");
     t.add("--temperature", temperature, {0, Range().high, true}, "T of all softmaxes that are compared");
     t.add("--lambda-diversity", diversity, {0}, "weight of the students' diversity, and of their shallow stages'");
     t.add("--lambda-fusion", fusion, {0}, "weight of the leader's maps");

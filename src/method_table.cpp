@@ -72,15 +72,14 @@ const std::vector<const MethodRow*>& methods() {
         &fsp_row,
         &nst_row,
         &crd_row,
-        &hkd_row,
         &kd_svd_row,
         &kd_svdf_row,
-        // The four papers'.
+        // The papers'.
         &ktg_row,
         &feed_row,
         &mhgd_row,
         &reviewkd_row,
-        // Online.
+        &hkd_row,
         &ffsd_row,
     };
     return all;

@@ -30,10 +30,15 @@ std::vector<Epoch> read_epochs(const fs::path& file, bool finished) {
     return epochs;
 }
 
+/// None where there is no such table, or none that can be read: a run is no worse for its log.
 std::vector<Sitting> read_sittings(const fs::path& file) {
-    const CsvTable table = read_csv(file, ReadCsv::whole_lines);
     std::vector<Sitting> sittings;
-    for (size_t row = 0; row < table.rows.size(); ++row) sittings.push_back({table.cell(row, "began_utc"), table.cell(row, "machine")});
+    try {
+        const CsvTable table = read_csv(file, ReadCsv::whole_lines);
+        for (size_t row = 0; row < table.rows.size(); ++row) sittings.push_back({table.cell(row, "began_utc"), table.cell(row, "machine")});
+    } catch (const InputError&) {
+        return {};
+    }
     return sittings;
 }
 
@@ -85,7 +90,7 @@ void fill_run(Run& run) {
     check_facts(folder / "config.csv", run.config);
     run.stage = value_of(run.config, "info.stage");
     if (fs::exists(folder / "epochs.csv")) run.epochs = read_epochs(folder / "epochs.csv", run.finished);
-    if (fs::exists(folder / "sessions.csv")) run.sittings = read_sittings(folder / "sessions.csv");
+    run.sittings = read_sittings(folder / "sessions.csv");
     if (!run.finished) {
         for (const auto& [name, field] : text_fields) run.*field = value_of(run.config, name);
         if (run.student.empty()) run.student = value_of(run.config, "net");  // the option's other name

@@ -7,6 +7,7 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_texts.h"
+#include "base_unfinished.h"
 #include "search_history.h"
 #include "train_progress.h"
 #include "train_run_folder.h"
@@ -18,11 +19,14 @@ using Time = std::chrono::system_clock::time_point;
 
 /// Seconds since one of its files was last written; 0 for those whose clock is ahead.
 double quiet_time(const fs::path& folder, Time now) {
-    fs::file_time_type newest = fs::file_time_type::min();
+    std::optional<fs::file_time_type> newest;
     std::error_code gone;
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder, gone))
-        if (entry.is_regular_file(gone)) newest = std::max(newest, entry.last_write_time(gone));
-    const auto age = fs::file_time_type::clock::now() - newest + (now - std::chrono::system_clock::now());
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, gone)) {
+        if (!entry.is_regular_file(gone)) continue;
+        if (const auto written = entry.last_write_time(gone); !gone) newest = std::max(newest.value_or(written), written);
+    }
+    if (!newest) return 0;
+    const auto age = fs::file_time_type::clock::now() - *newest + (now - std::chrono::system_clock::now());
     return std::max(0.0, std::chrono::duration<double>(age).count());
 }
 
@@ -113,14 +117,6 @@ std::string counts(const std::vector<Watched>& all) {
     return joined(parts);
 }
 
-/// Its first `columns` characters.
-std::string cut(const std::string& line, size_t columns) {
-    size_t at = 0;
-    for (size_t seen = 0; at < line.size(); ++at)
-        if ((line[at] & 0xC0) != 0x80 && seen++ == columns) break;
-    return line.substr(0, at);
-}
-
 }  // namespace
 
 std::vector<Watched> watch_folders(const std::vector<fs::path>& folders, Time now) {
@@ -135,16 +131,19 @@ std::vector<Watched> watch_folders(const std::vector<fs::path>& folders, Time no
         if (!fs::is_directory(folder)) input_error(folder.string(), ": is no folder, expected a run folder or one with run folders in it");
         take(folder);
         const auto passed_over = fs::directory_options::skip_permission_denied;
-        for (auto at = fs::recursive_directory_iterator(folder, passed_over, gone); !gone && at != fs::recursive_directory_iterator();
-             at.increment(gone)) {
-            std::error_code not_there;
-            if (!at->is_directory(not_there)) continue;
-            const bool of_search = fs::exists(at->path().parent_path() / "journal.csv", not_there);
-            if (of_search && at->path().filename() != "retrained") {
-                at.disable_recursion_pending();
-                continue;
+        // A folder that goes while it is looked into ends the walk: it is begun again, a few times.
+        for (int looks = 0; looks == 0 || (gone && looks < 3); ++looks) {
+            for (auto at = fs::recursive_directory_iterator(folder, passed_over, gone); !gone && at != fs::recursive_directory_iterator();
+                 at.increment(gone)) {
+                std::error_code not_there;
+                if (!at->is_directory(not_there)) continue;
+                const fs::path name = at->path().filename();
+                const bool of_search = fs::exists(at->path().parent_path() / "journal.csv", not_there);
+                if ((of_search && name != "retrained") || is_unfinished(name))
+                    at.disable_recursion_pending();
+                else
+                    take(at->path());
             }
-            take(at->path());
         }
     }
     std::vector<Watched> all;
@@ -171,7 +170,7 @@ std::vector<std::string> watch_lines(const std::vector<Watched>& all, size_t lin
     const size_t hidden = all.size() + 1 - rows.size();
     std::vector<std::string> shown = {counts(all) + (hidden > 0 ? text("; ", hidden, " of them not shown") : "")};
     for (const std::string& line : split(aligned(rows, {2, 3, 4, 5, 6, 7, 8}), '\n')) shown.push_back(line);
-    for (std::string& line : shown) line = cut(line, columns);
+    for (std::string& line : shown) line = first_characters(line, columns);
     return shown;
 }
 

@@ -13,17 +13,18 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::seconds;
 
 const Clock::time_point process_began = Clock::now();
-std::atomic<int> interrupted{0};  // read by every training's thread
+std::atomic<int> interrupted{0}, signalled{0};  // read by every training's thread
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch nothing else");
 std::atomic<bool> late{false};
 std::atomic<Clock::rep> stop_at{0};        // since the process began; 0: never
 std::atomic<Clock::rep> longest_pause{0};  // between two looks of one thread
 
 void on_signal(int signal) {
-    if (interrupted && signal != SIGHUP) {  // asked twice: let the default action end the process; a shell repeats SIGHUP by itself
+    if (signalled && signal != SIGHUP) {  // asked twice: let the default action end the process; a shell repeats SIGHUP by itself
         std::signal(signal, SIG_DFL);
         std::raise(signal);
     }
+    signalled = 1;
     interrupted = 1;
 }
 
@@ -40,6 +41,7 @@ void note_pause(Clock::time_point now) {
 
 void catch_interruption(seconds limit) {
     interrupted = 0;
+    signalled = 0;
     late = false;
     longest_pause = 0;
     constexpr seconds least_reserve(5);

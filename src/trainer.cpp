@@ -174,11 +174,16 @@ void Trainer::log_session(bool resuming) {
     const char* const name = "sessions.csv";
     const std::string machine = backend_.description();
     CsvTable before;
-    if (resuming && fs::exists(folder_.file(name))) before = read_csv(folder_.file(name), ReadCsv::whole_lines);
+    try {
+        if (resuming && fs::exists(folder_.file(name))) before = read_csv(folder_.file(name), ReadCsv::whole_lines);
+    } catch (const InputError& error) {  // no run must end for its log
+        std::printf("note: %s; it is begun anew\n", error.what());
+    }
     if (const size_t n = before.rows.size(); n > 0 && before.cell(n - 1, "machine") != machine)
         std::printf("note: it was trained on '%s' before, and goes on on '%s'\n", before.cell(n - 1, "machine").c_str(), machine.c_str());
-    folder_.table(name, {"began_utc", "epoch", "step", "machine", "commit"}, !before.rows.empty(), before.rows.size())
-        .row({utc_now(), std::to_string(student_.epoch()), std::to_string(student_.step()), machine, commit()});
+    CsvWriter rows = folder_.table(name, {"began_utc", "epoch", "step", "machine", "commit"}, !before.rows.empty(), before.rows.size());
+    rows.row({utc_now(), std::to_string(student_.epoch()), std::to_string(student_.step()), machine, commit()});
+    rows.sync();
 }
 
 TrainingResult Trainer::result() const {

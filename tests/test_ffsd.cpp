@@ -333,7 +333,7 @@ TEST_CASE("ffsd: a run keeps the leader alone as its student, the others beside 
     }
     const Config config = read_config(folder / "r/config.csv");
     for (const auto& [option, value] :
-         {std::pair{"weight-decay", "0.0001"}, {"nesterov", "on"}, {"crop-pad", "reflect"}, {"students", "2"}})
+         {std::pair{"weight-decay", "0.0001"}, {"nesterov", "on"}, {"crop-pad", "reflect"}, {"common-students", "2"}})
         CHECK_MESSAGE(value_of(config, option) == value, option);
     const WeightFile student = read_safetensors(folder / "r/student.safetensors"),
                      helpers = read_safetensors(folder / "r/helpers.safetensors");
@@ -343,6 +343,8 @@ TEST_CASE("ffsd: a run keeps the leader alone as its student, the others beside 
                              "sd1.layer0.norm.weight", "sd_leader.layer1.convtranspose.weight"})
         CHECK_MESSAGE(helpers.tensors.count(name) == 1, name);
     for (const auto& [name, tensor] : helpers.tensors) CHECK(name.rfind("student", 0) != 0);
+    check_rejected(folder, line + "r --resume --students 3", {"--common-students 3", "was started with 2"});
+    check_rejected(folder, line + "r --resume --epochs 4 --students 3", {"--common-students 3", "was started with 2"});
     CHECK(says(run(folder, "eval --dataset s --weights r/student1.safetensors").out, {"resnet8 on s: test accuracy"}));
     CHECK(says(run(folder, "ffsd --help").out, {"--epochs INT=299", "--lr-steps TEXT=150,225", "--weight-decay NUMBER=0.0001",
                                                 "--lambda-self NUMBER=1000", "--leader-target"}));

@@ -431,6 +431,9 @@ TEST_CASE("hkd show: what cannot be shown is said in a line" * doctest::test_sui
     check_rejected(folder, "hkd show alone", {"alone: was started with: distill train"});
     check_rejected(folder, "hkd show r --images 7", {"--images 7", "--neighbours 8", "100 training images"});
     check_rejected(folder, "hkd show r --images 101", {"--images 101", "100 training images"});
+    fs::create_directory(folder / "far");
+    synthesize(folder / "far", {"s", 4, 16, 100, 40, 99});
+    check_rejected(folder, "hkd show r --data far", {"the data set is not the one this run was started with"});
     fs::rename(folder / "r/student.safetensors", folder / "elsewhere");
     check_rejected(folder, "hkd show r", {"r: has no student.safetensors yet"});
 }

@@ -196,6 +196,13 @@ TEST_CASE("methods: each option says of what kind it is, and readers of config.c
          {"epochs", "lr", "batch", "student", "teacher", "alpha", "beta", "heads", "graph", "normalize", "precision", "none"})
         CHECK_MESSAGE(role_of(name) == Role::substance, name);
     for (const char* name : {"resume", "quiet", "runs", "side-by-side", "run"}) CHECK_MESSAGE(role_of(name) == Role::driver, name);
+    for (const MethodRow* row :
+         methods()) {  // a name that stands for paths elsewhere would free a number from what a run that goes on must find
+        OptionTable of_row;
+        row->options()->add_to(of_row);
+        for (const TableOption& option : of_row.options())
+            if (names_places(option.name)) CHECK_MESSAGE(option.expected == "text", text(row->name, " --", option.name));
+    }
     Options o;
     const std::string key = SharedSessions::key(o);
     for (const char* name :

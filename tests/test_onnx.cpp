@@ -176,7 +176,9 @@ TEST_CASE("eval: --logits keeps what the network answers, image by image") {
     CHECK(run(folder, eval + "l.safetensors --batch 10").code == 0);
     CHECK(read_safetensors(folder / "l.safetensors").tensors.at("logits").data == logits.data);
     put_file(folder / "mine.txt", "mine");
-    check_rejected(folder, eval + "mine.txt", {"mine.txt", "no safetensors file"});
+    check_rejected(folder, eval + "mine.txt", {"mine.txt", "no file of logits"});
+    check_rejected(folder, eval + "r/student.safetensors", {"r/student.safetensors", "no file of logits"});
+    check_rejected(folder, eval + "nowhere/l.safetensors", {"nowhere/l.safetensors", "folder is not there"});
 }
 
 TEST_SUITE_END();

@@ -1,5 +1,5 @@
 // What `distill watch` tells of runs by their files, and trainings that end before a limit of time.
-#include <unistd.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
@@ -7,6 +7,7 @@
 
 #include "base_csv.h"
 #include "base_files.h"
+#include "base_unfinished.h"
 #include "command.h"
 #include "data_synth.h"
 #include "report_watch.h"
@@ -72,6 +73,17 @@ TEST_CASE("watch: a run that is locked is running, silent after ten minutes; one
     CHECK(silent.state == WatchedState::silent);
     CHECK(silent.quiet_seconds == doctest::Approx(700).epsilon(0.01));
     CHECK(look(seconds(-100)).quiet_seconds == 0);  // another host's clock is ahead
+}
+
+TEST_CASE("watch: what is being made, or was left by a killed maker, is no run") {
+    const TempFolder folder;
+    begun(folder / "a");
+    CHECK(watch_folders({folder.path()}, system_clock::now()).size() == 1);
+    fs::copy(folder / "a", folder / ".b.partial-aaaaaa");
+    REQUIRE(is_unfinished(".b.partial-aaaaaa"));
+    CHECK(watch_folders({folder.path()}, system_clock::now()).size() == 1);
+    fs::copy(folder / "a", folder / "b.partial-aaaaaa");  // somebody's own
+    CHECK(watch_folders({folder.path()}, system_clock::now()).size() == 2);
 }
 
 TEST_CASE("watch: epochs of an hour are not silent after ten minutes") {
@@ -183,6 +195,35 @@ TEST_CASE("time limit: hours, minutes and seconds; nothing else") {
     }
     const Workplace folder;
     check_rejected(folder, tiny + "--time-limit 90", {"--time-limit", "found '90'", "2h45m"});
+}
+
+TEST_CASE("time limit: after it a first signal still waits for the checkpoint") {
+    catch_interruption(seconds(1));
+    CHECK(interruption());
+    CHECK(time_is_up());
+    ::raise(SIGTERM);  // a second one would end this process
+    CHECK(interruption());
+    catch_interruption();
+    CHECK_FALSE(interruption());
+    ::raise(SIGTERM);
+    CHECK(interruption());
+    CHECK_FALSE(time_is_up());
+    catch_interruption();
+}
+
+TEST_CASE("sessions.csv: one that cannot be read keeps no run from going on, nor from the report") {
+    const Workplace folder;
+    REQUIRE(run(folder, tiny + "--run a").code == 0);
+    for (const char* broken : {"", "began_utc,epoch\n1\n"}) {
+        fs::remove(folder / "a/result.csv");
+        put_file(folder / "a/sessions.csv", broken);
+        const Ended end = run(folder, "train --resume --run a");
+        CHECK(end.code == 0);
+        CHECK(says(end.out, {"sessions.csv", "it is begun anew"}));
+        CHECK(read_csv(folder / "a/sessions.csv").rows.size() == 1);
+    }
+    put_file(folder / "a/sessions.csv", "");
+    CHECK(says(run(folder, "report a").out, {"resnet8"}));
 }
 
 TEST_CASE("sessions.csv: a run that goes on on another machine says so, and ends") {

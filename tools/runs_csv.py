@@ -22,6 +22,8 @@ def sittings(run):
         return ["", "", ""]
     with (run / "sessions.csv").open(newline="") as file:
         all_of_them = list(csv.DictReader(file))
+    if not all_of_them:
+        return ["", "", ""]
     machines = dict.fromkeys(row["machine"] for row in all_of_them)
     return [all_of_them[0]["began_utc"], len(all_of_them) - 1, "; ".join(machines)]
 
