@@ -12,6 +12,7 @@
 #include "graph_batch_svg.h"
 #include "method_hkd.h"
 #include "run_experiment.h"
+#include "run_many.h"
 #include "run_session.h"
 #include "train_recipes.h"
 
