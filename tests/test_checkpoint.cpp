@@ -5,6 +5,7 @@
 
 #include "base_error.h"
 #include "base_files.h"
+#include "complaints.h"
 #include "testing.h"
 #include "train_checkpoint.h"
 
@@ -71,13 +72,13 @@ TEST_CASE("checkpoint: cut at every byte, or longer than it says") {
     const std::string whole = read_file(path);
     for (size_t length = 0; length < whole.size(); ++length) {
         CAPTURE(length);
-        write_file_atomically(path, std::string_view(whole).substr(0, length));
+        testing::put_file(path, whole.substr(0, length));
         const std::string message = complaint(path);
         CHECK(contains(message, path.string() + ": "));
         CHECK(contains(message, length < 8 ? "not a checkpoint" : "cut short"));
         CHECK(contains(message, "remove it and start the run again"));
     }
-    write_file_atomically(path, whole + '0');
+    testing::put_file(path, whole + '0');
     CHECK(contains(complaint(path), "bytes were added"));
 }
 
@@ -91,7 +92,7 @@ TEST_CASE("checkpoint: every byte flipped, in one bit and in all") {
             CAPTURE(place);
             std::string damaged = whole;
             damaged[place] = static_cast<char>(damaged[place] ^ flip);
-            write_file_atomically(path, damaged);
+            testing::put_file(path, damaged);
             const std::string message = complaint(path);
             const char* found_by = place < 8 ? "not a checkpoint" : place < 16 ? "checkpoint version" : place < 24 ? "payload" : "damaged";
             CHECK(contains(message, found_by));
@@ -106,7 +107,7 @@ TEST_CASE("checkpoint: garbage, with and without a valid frame around it") {
     for (int round = 0; round < 50; ++round) {
         std::string garbage(random() % 300, '\0');
         for (char& byte : garbage) byte = static_cast<char>(random());
-        write_file_atomically(path, garbage);
+        testing::put_file(path, garbage);
         CHECK_THROWS_AS(read_checkpoint(path), InputError);
 
         // Framed and signed as a checkpoint is: the entries' own lengths must be doubted.
@@ -115,7 +116,7 @@ TEST_CASE("checkpoint: garbage, with and without a valid frame around it") {
         framed.append(reinterpret_cast<const char*>(&version), 8).append(reinterpret_cast<const char*>(&length), 8);
         framed += garbage;
         framed += sha256_hex(framed);
-        write_file_atomically(path, framed);
+        testing::put_file(path, framed);
         CHECK(contains(complaint(path), "entries do not add up"));
     }
 }

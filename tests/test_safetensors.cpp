@@ -21,7 +21,7 @@ namespace {
 /// A file with this header (its length before it, as it is) and this many data bytes.
 void write_raw(const fs::path& path, const std::string& header, size_t data_bytes = 0) {
     const uint64_t length = header.size();
-    write_file_atomically(path, std::string(reinterpret_cast<const char*>(&length), 8) + header + std::string(data_bytes, '\0'));
+    testing::put_file(path, std::string(reinterpret_cast<const char*>(&length), 8) + header + std::string(data_bytes, '\0'));
 }
 
 /// The message of the InputError that reading `path` must end in.
@@ -142,10 +142,10 @@ TEST_CASE("safetensors: a file cut at any byte, or with any bytes added, is an i
     const std::string whole = read_file(path);
     for (size_t length = 0; length < whole.size(); ++length) {
         CAPTURE(length);
-        write_file_atomically(path, std::string_view(whole).substr(0, length));
+        testing::put_file(path, whole.substr(0, length));
         CHECK_THROWS_AS(read_safetensors(path), InputError);
     }
-    write_file_atomically(path, whole + "x");
+    testing::put_file(path, whole + "x");
     CHECK(contains(complaint(path), "1 bytes after the last tensor, expected none"));
 }
 
@@ -161,7 +161,7 @@ TEST_CASE("safetensors: a flipped byte in the header or its length never does wo
         for (const int flip : {0x01, 0x20, 0x80, 0xff}) {
             std::string damaged = whole;
             damaged[place] = static_cast<char>(damaged[place] ^ flip);
-            write_file_atomically(path, damaged);
+            testing::put_file(path, damaged);
             const std::string message = complaint(path);  // any other exception fails the case
             refused += message != "no error";
             CHECK(message.find('\n') == std::string::npos);
@@ -184,11 +184,11 @@ TEST_CASE("safetensors: every kind of bad header says what, where and what was e
         return R"({"t":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
     };
 
-    write_file_atomically(path, "short");
+    testing::put_file(path, "short");
     CHECK(contains(complaint(path), "found 5 bytes, expected a safetensors file"));
-    write_file_atomically(path, "\xff\xff\xff\xff\xff\xff\xff\xff{}");
+    testing::put_file(path, "\xff\xff\xff\xff\xff\xff\xff\xff{}");
     CHECK(contains(complaint(path), "offset 0: the header should have 18446744073709551615 bytes, but only 2 follow"));
-    write_file_atomically(path, "<!DOCTYPE html><html>an error page, saved by mistake</html>");
+    testing::put_file(path, "<!DOCTYPE html><html>an error page, saved by mistake</html>");
     CHECK(contains(complaint(path), "offset 0: the header should have"));
 
     write_raw(path, "{\"t\":nonsense}");
