@@ -16,7 +16,7 @@ PCH        ?= 1          # 1: the library headers that most sources include are 
 
 DEBIAN_PACKAGES := g++ make curl libdnnl-dev libopenblas-openmp-dev libstb-dev doctest-dev libcli11-dev nlohmann-json3-dev \
                    zlib1g-dev libssl-dev dataset-fashion-mnist ca-certificates unzip python3
-OPTIONAL_PACKAGES := libonnx-dev libprotobuf-dev   # ONNX models
+OPTIONAL_PACKAGES := libonnx-dev libprotobuf-dev
 
 # Values above carry the blanks before their comments.
 $(foreach v,CUDA DEBUG ARCH SANITIZE EMULATE GPU_ARCHS CUDA_HOME CUDNN_HOME NVCC ONNX PCH,$(eval override $v := $(strip $($v))))
