@@ -4,12 +4,11 @@
 
 #include "base_error.h"
 #include "launch.h"
+#include "op_norm.h"
 #include "ops.h"
 
 namespace distill {
 namespace {
-
-constexpr float smallest_norm = 1e-12f;
 
 /// Of a sample. The k-th smallest is the largest of those that fewer than k others are below, whatever is equal to what.
 struct TurnAttention {
@@ -28,7 +27,7 @@ struct TurnAttention {
             for (int64_t i = 0; i < count; ++i) smaller += in[i] < in[j] ? 1 : 0;
             return smaller < below ? in[j] : 0.0f;  // none is negative
         });
-        const float divisor = norm > smallest_norm ? norm : smallest_norm, half = norm / 2, per_channel = norm / channels;
+        const float divisor = norm_divisor(norm), half = norm / 2, per_channel = norm / channels;
         lane.each(n, [=](int64_t j) {
             const float unit = in[j] / divisor, sign = static_cast<float>(in[j] > threshold) - static_cast<float>(in[j] < threshold);
             const float t = (half - unit) * sign + half;

@@ -13,6 +13,7 @@
 #include "core_profile.h"
 #include "core_work_count.h"
 #include "launch.h"
+#include "op_norm.h"
 #include "op_sum_partials.h"
 #include "ops.h"
 
@@ -130,12 +131,11 @@ struct RememberRow {
     int64_t moved_bytes() const { return 3 * width * static_cast<int64_t>(sizeof *memory); }
     template <class Lane>
     DISTILL_HD void operator()(int64_t sample, const Lane& lane) const {
-        constexpr float smallest_norm = 1e-12f;
         const float *row = rows + sample * width, keep = momentum;
         float *kept = memory + records[sample] * width, *out = mixed_rows ? mixed_rows + sample * width : kept;
         const auto mixed = [=](int64_t j) { return keep * kept[j] + (1.0f - keep) * row[j]; };
         const float norm = sqrtf(lane.sum(width, [=](int64_t j) { return mixed(j) * mixed(j); }));
-        const float inverse = 1.0f / (norm > smallest_norm ? norm : smallest_norm);
+        const float inverse = 1.0f / norm_divisor(norm);
         lane.each(width, [=](int64_t j) { out[j] = mixed(j) * inverse; });
     }
 };

@@ -2,12 +2,11 @@
 #include <cmath>
 
 #include "launch.h"
+#include "op_norm.h"
 #include "ops.h"
 
 namespace distill {
 namespace {
-
-constexpr float smallest_norm = 1e-12f;
 
 template <class T>
 struct NormalizeForward {
@@ -21,7 +20,7 @@ struct NormalizeForward {
         const T* in = x + sample * n;
         T* out = y + sample * n;
         const float length = sqrtf(lane.sum(n, [=](int64_t j) { return in[j] * in[j]; }));
-        const float inverse = 1.0f / ((length > smallest_norm ? length : smallest_norm) + added);
+        const float inverse = 1.0f / (norm_divisor(length) + added);
         lane.each(n, [=](int64_t j) { out[j] = in[j] * inverse; });
         if (lane.first()) norm[sample] = length;
     }
@@ -38,7 +37,7 @@ struct NormalizeBackward {
         const T *out = y + sample * n, *dout = dy + sample * n;
         T* din = dx + sample * n;
         const bool free = norm[sample] > smallest_norm;
-        const float divisor = (free ? norm[sample] : smallest_norm) + added, inverse = 1.0f / divisor;
+        const float divisor = norm_divisor(norm[sample]) + added, inverse = 1.0f / divisor;
         const float along = free ? lane.sum(n, [=](int64_t j) { return out[j] * dout[j]; }) * (divisor / norm[sample]) : 0.0f;
         lane.each(n, [=](int64_t j) { din[j] = (dout[j] - out[j] * along) * inverse; });
     }

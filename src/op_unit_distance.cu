@@ -4,13 +4,12 @@
 
 #include "base_error.h"
 #include "launch.h"
+#include "op_norm.h"
 #include "op_sum_partials.h"
 #include "ops.h"
 
 namespace distill {
 namespace {
-
-constexpr float smallest_norm = 1e-12f;
 
 /// What the backward pass needs of a sample.
 struct UnitRow {
@@ -31,7 +30,7 @@ struct UnitDistanceForward {
         const T *in = x + sample * n, *other = target + sample * n;
         const float norm = sqrtf(lane.sum(n, [=](int64_t j) { return static_cast<float>(in[j]) * static_cast<float>(in[j]); }));
         const float norm_t = sqrtf(lane.sum(n, [=](int64_t j) { return static_cast<float>(other[j]) * static_cast<float>(other[j]); }));
-        const float a = 1.0f / (norm > smallest_norm ? norm : smallest_norm), b = 1.0f / (norm_t > smallest_norm ? norm_t : smallest_norm);
+        const float a = 1.0f / norm_divisor(norm), b = 1.0f / norm_divisor(norm_t);
         const float squares = lane.sum(n, [=](int64_t j) {
             const float d = in[j] * a - other[j] * b;
             return d * d;
