@@ -17,7 +17,7 @@ struct Watched {
     std::filesystem::path folder;
     WatchedState state = WatchedState::stopped;
     std::string what;                     ///< "kd: resnet20 -> resnet8"; of a search, and of what cannot be read, why
-    int64_t done = 0, planned = 0;        ///< epochs, of a search trials
+    int64_t done = 0, planned = 0;        ///< epochs; of a search trials, of a reconstruction pairs
     std::optional<double> last, best;     ///< test accuracy in %; of a search the best score alone
     std::optional<double> epoch_seconds;  ///< in the mean of the last three
     std::optional<double> images_per_second;
@@ -25,7 +25,7 @@ struct Watched {
     double quiet_seconds = 0;            ///< since it last wrote something
 };
 
-/// Every run and search in these folders and below, those at work first. A search's trials are its own. InputError for what is no folder,
+/// Every run and search in these folders and below, those at work first. What a search trains on its way is its own. InputError for what is no folder,
 /// and where there is none.
 std::vector<Watched> watch_folders(const std::vector<std::filesystem::path>& folders, std::chrono::system_clock::time_point now);
 

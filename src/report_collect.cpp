@@ -1,9 +1,8 @@
 #include "report_collect.h"
 
-#include <map>
-
 #include "base_error.h"
 #include "base_files.h"
+#include "report_folders.h"
 
 namespace distill {
 namespace {
@@ -152,29 +151,13 @@ GraphOutcome read_graph_outcome(const Graph& graph, const fs::path& run) {
 }
 
 std::vector<Run> collect_runs(const std::vector<fs::path>& folders) {
-    std::map<fs::path, fs::path> found;  // by canonical path: a folder named twice counts once
     bool search = false;
-    const auto look = [&](const fs::path& folder) {
-        if (fs::exists(folder / "result.csv") || fs::exists(folder / "epochs.csv")) found.emplace(fs::canonical(folder), folder);
+    const auto is_run = [&](const fs::path& folder) {
         search |= fs::exists(folder / "journal.csv");
+        return fs::exists(folder / "result.csv") || fs::exists(folder / "epochs.csv");
     };
-    for (const fs::path& folder : folders) {
-        if (!fs::is_directory(folder)) input_error(folder.string(), ": is no folder, expected a run folder or one with run folders in it");
-        look(folder);
-        const auto passed_over = fs::directory_options::skip_permission_denied;
-        for (auto at = fs::recursive_directory_iterator(folder, passed_over); at != fs::recursive_directory_iterator(); ++at) {
-            if (std::error_code gone; !at->is_directory(gone)) continue;
-            // A search's trials, and what they needed, are its journal's; what it trained in the end are runs like others.
-            const fs::path parent = at->path().parent_path(), name = at->path().filename();
-            const bool of_search = fs::exists(parent / "journal.csv") || fs::exists(parent / "retrained");
-            if (of_search && (name == "trials" || name == "pretrained" || name == "teachers"))
-                at.disable_recursion_pending();
-            else
-                look(at->path());
-        }
-    }
     std::vector<Run> runs;
-    for (const auto& [canonical, folder] : found) runs.push_back(read_run(folder));
+    for (const fs::path& folder : folders_below(folders, is_run)) runs.push_back(read_run(folder));
     if (runs.empty() && !search)
         input_error("no run found in ", folders.empty() ? "no folder at all" : folders.front().string(),
                     folders.size() > 1 ? " and the other folders" : "", ": expected a result.csv or epochs.csv in it or below");

@@ -1,13 +1,13 @@
 #include "report_ktg.h"
 
 #include <algorithm>
-#include <map>
 #include <ostream>
 #include <sstream>
 
 #include "base_error.h"
 #include "base_files.h"
 #include "base_svg.h"
+#include "report_folders.h"
 #include "search_space.h"
 #include "search_svg.h"
 
@@ -105,21 +105,8 @@ std::string results_table(const SearchHistory& search, const std::vector<PaperRo
 }  // namespace
 
 std::vector<SearchHistory> collect_searches(const std::vector<fs::path>& folders, std::vector<Fault>& faults) {
-    std::map<fs::path, fs::path> found;  // by canonical path: a folder named twice counts once
-    const auto look = [&](const fs::path& folder) {
-        if (fs::exists(folder / "journal.csv")) found.emplace(fs::canonical(folder), folder);
-    };
-    for (const fs::path& folder : folders) {
-        look(folder);
-        const auto passed_over = fs::directory_options::skip_permission_denied;
-        for (auto at = fs::recursive_directory_iterator(folder, passed_over); at != fs::recursive_directory_iterator(); ++at) {
-            if (std::error_code gone; !at->is_directory(gone)) continue;
-            look(at->path());
-            if (at->path().filename() == "trials") at.disable_recursion_pending();
-        }
-    }
     std::vector<SearchHistory> searches;
-    for (const auto& [canonical, folder] : found) try {
+    for (const fs::path& folder : folders_below(folders, [](const fs::path& f) { return fs::exists(f / "journal.csv"); })) try {
             searches.push_back(read_search(folder));
         } catch (const std::exception& e) {
             faults.push_back({folder, e.what()});

@@ -7,7 +7,7 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_texts.h"
-#include "base_unfinished.h"
+#include "report_folders.h"
 #include "search_history.h"
 #include "train_progress.h"
 #include "train_run_folder.h"
@@ -37,11 +37,23 @@ std::string subject(const Config& config) {
     return value_of(config, "method") + ": " + (teacher.empty() ? "" : teacher + " -> ") + student + (seed.empty() ? "" : ", seed " + seed);
 }
 
+/// Of `feed reconstruct`, from config.csv, which has a checksum of each network, and reconstruct.csv, which has a row of each pair.
+void look_at_reconstruction(Watched& w, const Config& config) {
+    int64_t students = 0, teachers = 0;
+    for (const auto& [key, value] : config) {
+        students += is_checksum(key) && starts_with(key, "info.student");
+        teachers += is_checksum(key) && starts_with(key, "info.teacher");
+    }
+    w.planned = students * teachers;
+    w.done = static_cast<int64_t>(read_csv(w.folder / "reconstruct.csv", ReadCsv::whole_lines).rows.size());
+}
+
 /// Of a run, from config.csv and epochs.csv; a last line that is being written is left out.
 void look_at_run(Watched& w) {
     const Config config = read_config(w.folder / "config.csv");
     w.what = subject(config);
     w.planned = parsed_whole(value_of(config, "epochs")).value_or(0);
+    if (fs::exists(w.folder / "reconstruct.csv")) return look_at_reconstruction(w, config);
     if (!fs::exists(w.folder / "epochs.csv")) return;
     const CsvTable epochs = read_csv(w.folder / "epochs.csv", ReadCsv::whole_lines);
     const size_t n = epochs.rows.size();
@@ -65,9 +77,10 @@ void look_at_search(Watched& w) {
     if (const auto order = ranked(history); !order.empty()) w.best = 100 - *order.front()->error;
 }
 
+/// A run ends with result.csv, a search or a transfer with search.csv.
 WatchedState state_of(const Watched& w) {
-    const bool search = fs::exists(w.folder / "journal.csv");
-    if (fs::exists(w.folder / (search ? "search.csv" : "result.csv"))) return WatchedState::finished;
+    const bool whole = fs::exists(w.folder / "reconstruct.csv") && w.done == w.planned;
+    if (whole || fs::exists(w.folder / "result.csv") || fs::exists(w.folder / "search.csv")) return WatchedState::finished;
     if (!RunFolder::is_locked(w.folder)) return WatchedState::stopped;
     constexpr double long_enough = 600, epochs = 3;
     return w.quiet_seconds > std::max(long_enough, epochs * w.epoch_seconds.value_or(0)) ? WatchedState::silent : WatchedState::running;
@@ -120,34 +133,8 @@ std::string counts(const std::vector<Watched>& all) {
 }  // namespace
 
 std::vector<Watched> watch_folders(const std::vector<fs::path>& folders, Time now) {
-    std::map<fs::path, fs::path> found;  // by canonical path: a folder named twice counts once
-    std::error_code gone;
-    const auto take = [&](const fs::path& folder) {
-        if (!fs::exists(folder / "config.csv", gone)) return;
-        const fs::path place = fs::canonical(folder, gone);
-        if (!gone) found.emplace(place, folder);
-    };
-    for (const fs::path& folder : folders) {
-        if (!fs::is_directory(folder)) input_error(folder.string(), ": is no folder, expected a run folder or one with run folders in it");
-        take(folder);
-        const auto passed_over = fs::directory_options::skip_permission_denied;
-        // A folder that goes while it is looked into ends the walk: it is begun again, a few times.
-        for (int looks = 0; looks == 0 || (gone && looks < 3); ++looks) {
-            for (auto at = fs::recursive_directory_iterator(folder, passed_over, gone); !gone && at != fs::recursive_directory_iterator();
-                 at.increment(gone)) {
-                std::error_code not_there;
-                if (!at->is_directory(not_there)) continue;
-                const fs::path name = at->path().filename();
-                const bool of_search = fs::exists(at->path().parent_path() / "journal.csv", not_there);
-                if ((of_search && name != "retrained") || is_unfinished(name))
-                    at.disable_recursion_pending();
-                else
-                    take(at->path());
-            }
-        }
-    }
     std::vector<Watched> all;
-    for (const auto& [place, folder] : found)
+    for (const fs::path& folder : folders_below(folders, [](const fs::path& f) { return fs::exists(f / "config.csv"); }))
         if (auto w = look(folder, now)) all.push_back(std::move(*w));
     if (all.empty())
         input_error(folders.front().string(), folders.size() > 1 ? " and the other folders" : "",

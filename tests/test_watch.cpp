@@ -126,6 +126,27 @@ TEST_CASE("watch: those at work come first; what cannot be read is said; a scree
     CHECK(table.cell(1, "last").empty());
 }
 
+TEST_CASE("watch: a reconstruction counts its pairs, a transfer ends with search.csv, and what a search trained on its way is its own") {
+    const TempFolder folder;
+    const auto look = [&](const char* name) { return at(watch_folders({folder.path()}, system_clock::now()), folder / name); };
+    put_file(folder / "r/config.csv",
+             "option,value\nmethod,feed reconstruct\nepochs,20\ninfo.student0_sha256,a\ninfo.student1_sha256,b\ninfo.teacher0_sha256,c\n");
+    put_file(folder / "r/reconstruct.csv", "method,seed\nkd,0\nfe");
+    CHECK(look("r").done == 1);
+    CHECK(look("r").planned == 2);
+    CHECK(look("r").state == WatchedState::stopped);
+    put_file(folder / "r/reconstruct.csv", "method,seed\nkd,0\nfeed,1\n");
+    CHECK(look("r").state == WatchedState::finished);
+
+    put_file(folder / "t/config.csv", "option,value\nmethod,ktg-transfer\n");
+    fs::create_directories(folder / "t/retrained");
+    begun(folder / "t/teachers/resnet8");
+    CHECK(look("t").state == WatchedState::stopped);
+    put_file(folder / "t/search.csv", "id\n");
+    CHECK(look("t").state == WatchedState::finished);
+    CHECK(watch_folders({folder.path()}, system_clock::now()).size() == 2);
+}
+
 TEST_CASE("watch: the program: a table, its CSV, and one line for what is no run") {
     const TempFolder folder;
     begun(folder / "runs/a");

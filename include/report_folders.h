@@ -1,0 +1,15 @@
+// report_folders.h: the walk through folders of runs and searches.
+// defines: folders_below
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+namespace distill {
+
+/// Of these folders and those below the `wanted`, each once, by canonical path. Passed over is what is being made, what nobody may read, and
+/// what a search trained on its way (trials, pretrained, teachers), which is its journal's. InputError for what is no folder.
+std::vector<std::filesystem::path> folders_below(const std::vector<std::filesystem::path>& folders,
+                                                 const std::function<bool(const std::filesystem::path&)>& wanted);
+
+}  // namespace distill
