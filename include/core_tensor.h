@@ -49,8 +49,9 @@ class Tensor {
     void copy_from(const Tensor& other);  ///< same backend, same size, same type
     void upload(const float* values);     ///< size() floats from host memory, rounded if the elements are bfloat16
     void upload(const int32_t* values);
-    std::vector<float> to_host() const;  ///< as floats; waits for the device
-    float item() const;                  ///< to_host() of one element
+    std::vector<float> to_host() const;         ///< as floats; waits for the device
+    std::vector<int32_t> ints_to_host() const;  ///< of integers()
+    float item() const;                         ///< to_host() of one element
 
   private:
     void* elements(DType asked) const;

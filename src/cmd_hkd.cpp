@@ -49,12 +49,6 @@ struct ShownRun {
     }
 };
 
-std::vector<int32_t> integers_of(const Tensor& t) {
-    std::vector<int32_t> values(static_cast<size_t>(t.size()));
-    t.backend().download(values.data(), t.ints(), t.bytes());
-    return values;
-}
-
 BatchGraph graph_of(const std::string& whose, const Teacher& network, const Batch& batch, const HkdOptions& own) {
     const Beside<Output> output = network(batch.images);
     const std::vector<float> matrix = prediction_graph(*output, own.graph_from, own.neighbours).to_host();
@@ -98,7 +92,7 @@ void show(const Asked& asked) {
     const Batch batch = loader.train_batch(asked.images);
 
     BatchGraphs graphs{{}, graph_of("student", *student, batch, run.own), graph_of("teacher", *session.teachers.front(), batch, run.own)};
-    for (const int32_t record : integers_of(batch.records)) graphs.images.push_back(image_of(data, record));
+    for (const int32_t record : batch.records.ints_to_host()) graphs.images.push_back(image_of(data, record));
     const fs::path svg = asked.svg.empty() ? fs::path(asked.run) / "graphs.svg" : fs::path(asked.svg);
     write_file_atomically(svg, batch_graphs_svg(graphs));
     const GraphShares shares = graph_shares(graphs);

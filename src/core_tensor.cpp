@@ -66,6 +66,11 @@ void Tensor::upload(const float* values) {
     const std::vector<bfloat16> rounded(values, values + size());
     backend().upload(raw(), rounded.data(), bytes());
 }
+std::vector<int32_t> Tensor::ints_to_host() const {
+    std::vector<int32_t> values(static_cast<size_t>(size()));
+    backend().download(values.data(), ints(), bytes());
+    return values;
+}
 void Tensor::upload(const int32_t* values) { backend().upload(ints(), values, bytes()); }
 
 std::vector<float> Tensor::to_host() const {

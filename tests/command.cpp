@@ -74,6 +74,14 @@ std::string Command::taken(int fd) const {
 
 Ended run(const TempFolder& folder, const std::string& line) { return Command(folder, line).wait(); }
 
+void succeed(const TempFolder& folder, const std::string& line, const std::vector<std::string>& parts) {
+    INFO("distill " << line);
+    const Ended end = run(folder, line);
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    CHECK(says(end.out, parts));
+}
+
 void check_rejected(const TempFolder& folder, const std::string& line, const std::vector<std::string>& parts) {
     INFO("distill " << line);
     const auto before = listing(folder.path());

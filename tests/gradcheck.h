@@ -1,5 +1,5 @@
 // gradcheck.h: operations against numeric gradients, naive loops and the other backend.
-// defines: HostTensor and its makers, OpCase, GradientError, worst_gradient_error, check_gradients, check_values, compare_backends,
+// defines: integers, HostTensor and its makers, OpCase, GradientError, worst_gradient_error, check_gradients, check_values, compare_backends,
 //          check_rounding, rounded
 #pragma once
 #include <functional>
@@ -20,6 +20,16 @@ Backend& exact_cpu();
 
 /// The CPU computing in bfloat16, or null after the running case was recorded as skipped.
 Backend* bf16_cpu_or_skip();
+
+/// Whole numbers on the device; without a shape one a sample.
+inline Tensor integers(Backend& backend, Shape shape, const std::vector<int32_t>& values) {
+    Tensor t = Tensor::integers(backend, shape);
+    t.upload(values.data());
+    return t;
+}
+inline Tensor integers(Backend& backend, const std::vector<int32_t>& values) {
+    return integers(backend, {static_cast<int64_t>(values.size()), 1, 1, 1}, values);
+}
 
 /// An input as a test writes it down.
 struct HostTensor {

@@ -1,10 +1,11 @@
 // run_folders.h: run folders as trainings leave them, for what reads them.
-// defines: testing::FinishedRun
+// defines: testing::FinishedRun, testing::weights_of_run
 #pragma once
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base_safetensors.h"
 #include "complaints.h"
 
 namespace distill::testing {
@@ -52,5 +53,14 @@ struct FinishedRun {
   private:
     static std::string quoted(const std::string& value) { return "\"" + value + "\""; }
 };
+
+/// A run's helpers with its networks beside them, as --init takes them; of each network its file and what its names get before them.
+inline WeightFile weights_of_run(const fs::path& run,
+                                 const std::vector<std::pair<std::string, std::string>>& networks = {{"student", "student."}}) {
+    WeightFile all = read_safetensors(run / "helpers.safetensors");
+    for (const auto& [file, prefix] : networks)
+        for (auto& [name, tensor] : read_safetensors(run / (file + ".safetensors")).tensors) all.tensors[prefix + name] = tensor;
+    return all;
+}
 
 }  // namespace distill::testing

@@ -9,6 +9,7 @@
 #include "command.h"
 #include "complaints.h"
 #include "feed_workplace.h"
+#include "golden_teacher.h"
 #include "method_ab.h"
 #include "method_fsp.h"
 #include "method_ft.h"
@@ -76,13 +77,7 @@ void compare_phases(const std::string& name, const MethodOptions& own, const std
     o.student = "wrn-10-1";
     o.teacher = teacher_name;
     o.weight_decay = 0.5;
-    const TempFolder folder;
-    Parameters shapes(exact_cpu(), false);
-    make_network(o.teacher, 100, shapes);
-    shapes.allocate(0);
-    o.teacher_weights = (folder / "teacher.safetensors").string();
-    write_safetensors(o.teacher_weights, golden_weights(shapes, "", "teacher.", true));
-    const auto teacher = Teacher::load(exact_cpu(), o, 100);
+    const auto teacher = golden_teacher(exact_cpu(), o, 100);
     const auto method = own.make({exact_cpu(), {1, 32, 32, 3}, 100, 80, {teacher.get()}}, o);
     const Phase first = method->phases().front();
     std::vector<Parameters*> all{&method->parameters()};

@@ -9,9 +9,11 @@
 #include "complaints.h"
 #include "feed_workplace.h"
 #include "golden_formula.h"
+#include "golden_teacher.h"
 #include "gradcheck.h"
 #include "method_crd.h"
 #include "net_table.h"
+#include "run_folders.h"
 #include "small_training.h"
 
 using namespace distill;
@@ -19,53 +21,14 @@ using namespace distill::testing;
 
 namespace {
 
-constexpr int64_t records = 80, batch_size = 8, negatives = 5;
+constexpr int64_t records = MemoryGolden::records, batch_size = MemoryGolden::batch_size;
 
-Tensor integers(const std::vector<int32_t>& values) {
-    Tensor t = Tensor::integers(exact_cpu(), {static_cast<int64_t>(values.size()), 1, 1, 1});
-    t.upload(values.data());
-    return t;
-}
-
-/// The fixture's method: networks, embeddings and memories of formula weights, its negatives given.
-struct Golden {
-    Options options;
-    std::unique_ptr<Teacher> teacher;
-    std::vector<int32_t> labels;
-    std::unique_ptr<Method> method;
-
-    Golden() {
-        options.student = "resnet8";
-        options.teacher = "resnet14";
-        options.batch = batch_size;
-        const TempFolder folder;
-        Parameters shapes(exact_cpu(), false);
-        make_network(options.teacher, 100, shapes);
-        shapes.allocate(0);
-        options.teacher_weights = (folder / "teacher.safetensors").string();
-        write_safetensors(options.teacher_weights, golden_weights(shapes, "", "teacher.", true));
-        teacher = Teacher::load(exact_cpu(), options, 100);
-        for (int64_t n = 0; n < records; ++n) labels.push_back(static_cast<int32_t>(golden_hash("labels", static_cast<uint64_t>(n)) % 100));
+struct Golden : MemoryGolden {
+    Golden() : MemoryGolden(with_kd(), "memory.z") {}
+    static CrdOptions with_kd() {
         CrdOptions own;
         own.weights.alpha = 1;
-        method = own.make({exact_cpu(), {1, 32, 32, 3}, 100, records, {teacher.get()}, &labels}, options);
-        WeightFile start = golden_weights(method->parameters(), "", "");
-        start.tensors.erase("memory.z");
-        auto& given = start.tensors["negatives"];
-        given.shape = {4, batch_size, negatives};
-        for (uint64_t i = 0; i < 4 * batch_size * negatives; ++i)
-            given.data.push_back(static_cast<float>(golden_hash("negatives", i) % records));
-        method->take_start(start, "the formula");
-        method->parameters().from_file(start, "the formula");
-    }
-    Batch batch(int32_t step) const {
-        const int64_t at = step % 2;
-        Batch b = golden_batch(exact_cpu(), at);
-        b.step = integers({step});
-        std::vector<int32_t> own;
-        for (int64_t i = 0; i < batch_size; ++i) own.push_back(static_cast<int32_t>(at * batch_size + i));
-        b.records = integers(own);
-        return b;
+        return own;
     }
 };
 
@@ -77,20 +40,6 @@ const std::string crd_line =
     "crd --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --dataset s --batch 40 --epochs 1 --lr 0.01 --threads 1 "
     "--quiet "
     "--negatives-count 10 --run ";
-
-void succeed(const TempFolder& folder, const std::string& line) {
-    const Ended end = run(folder, line);
-    CAPTURE(line);
-    CAPTURE(end.err);
-    REQUIRE(end.code == 0);
-}
-
-/// The helpers of a run, with its student beside them, as --init takes them.
-WeightFile whole(const fs::path& run) {
-    WeightFile all = read_safetensors(run / "helpers.safetensors");
-    for (auto& [name, tensor] : read_safetensors(run / "student.safetensors").tensors) all.tensors["student." + name] = tensor;
-    return all;
-}
 
 }  // namespace
 
@@ -106,11 +55,7 @@ TEST_CASE("crd: four steps like PyTorch's, with the normalisers of the first and
     REQUIRE(expected.rows.size() == 5);
     constexpr double tolerance = 1e-5;  // PyTorch's float column: 2e-6; the least of the mistakes on file moves a loss by 1e-2
     for (int32_t step = 0; step < 4; ++step) {
-        StepResult r;
-        {
-            const Recording on(&tape);
-            r = method.step(golden_run.batch(step));
-        }
+        const StepResult r = golden_run.step(tape, step);
         const auto row = static_cast<size_t>(step);
         for (size_t i = 0; i < 3; ++i) {
             const std::string name = method.loss_names()[i];
@@ -135,25 +80,10 @@ TEST_CASE("crd: four steps like PyTorch's, with the normalisers of the first and
 }
 
 TEST_CASE("crd: both embeddings and the student learn from the contrast alone, the classifier does not") {
-    Golden golden_run;
-    Method& method = *golden_run.method;
+    const Golden golden_run;
     Tape tape;
-    StepResult r;
-    {
-        const Recording on(&tape);
-        r = method.step(golden_run.batch(0));
-    }
-    method.parameters().begin_backward();
-    tape.backward(r.named[2]);
-    Tensor values = method.parameters().values();  // so that gradients have names
-    values.copy_from(method.parameters().gradients());
-    for (const auto& [name, tensor] : method.parameters().to_file()) {
-        if (name.find("running") != std::string::npos || name.find("memory") == 0) continue;
-        double sum = 0;
-        for (const float v : tensor.data) sum += std::fabs(static_cast<double>(v));
-        CAPTURE(name);
-        CHECK((sum > 0) == (name.find("student.fc") == std::string::npos));
-    }
+    const StepResult r = golden_run.step(tape, 0);
+    check_all_but_classifier_learn(*golden_run.method, tape, r.named[2]);
 }
 
 TEST_CASE("crd: alpha adds KD beside the contrast; the options' defaults are the benchmark's" * doctest::test_suite("no kernels")) {
@@ -190,7 +120,7 @@ TEST_CASE("crd: a run keeps embeddings, memories and normalisers beside its stud
     CHECK(std::min(z[0], z[1]) > 0);
     succeed(folder, crd_line + "second --seed 5 --init first/helpers.safetensors");
     CHECK(read_safetensors(folder / "second/helpers.safetensors").tensors.at("memory.z").data == z);  // once and for all
-    WeightFile without_z = whole(folder / "first");
+    WeightFile without_z = weights_of_run(folder / "first");
     without_z.tensors.erase("memory.z");
     write_safetensors(folder / "without-z.safetensors", without_z);
     succeed(folder, crd_line + "third --seed 5 --init without-z.safetensors");
@@ -203,7 +133,7 @@ TEST_CASE("crd: a run keeps embeddings, memories and normalisers beside its stud
 TEST_CASE("crd: negatives of a file are a run's, from its first step on, resumed or not" * doctest::test_suite("no kernels")) {
     const FeedWorkplace folder;
     succeed(folder, crd_line + "first");
-    WeightFile start = whole(folder / "first");
+    WeightFile start = weights_of_run(folder / "first");
     const auto given = [&](const std::string& name, const std::vector<int64_t>& shape, float from) {
         auto& t = start.tensors["negatives"];
         t = {shape, {}};
@@ -246,7 +176,7 @@ TEST_CASE("crd: what does not fit is said in a line" * doctest::test_suite("no k
     check_rejected(folder, crd_line + "r --teacher-weights three.safetensors --dataset other" + init,
                    {"memory.s", "other training images", "SHA-256"});
     check_rejected(folder, crd_line + "r --other-classes --teacher-weights single.safetensors --dataset one", {"one", "of one class"});
-    WeightFile start = whole(folder / "first");
+    WeightFile start = weights_of_run(folder / "first");
     const auto refused = [&](const distill::HostTensor& negatives, const std::vector<std::string>& parts) {
         start.tensors["negatives"] = negatives;
         write_safetensors(folder / "n.safetensors", start);

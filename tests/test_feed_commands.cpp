@@ -31,14 +31,6 @@ const std::string parallel = "feed parallel --student resnet8" + training;
 const std::string sweep = "feed sweep --student resnet8" + training;
 const std::string two = "--train-teachers 2 --teacher-nets resnet8 ";
 
-void succeed(const TempFolder& folder, const std::string& line, const std::vector<std::string>& parts = {}) {
-    INFO("distill " << line);
-    const Ended end = run(folder, line);
-    CAPTURE(end.err);
-    REQUIRE(end.code == 0);
-    CHECK(says(end.out, parts));
-}
-
 std::string option_of(const fs::path& run, const std::string& option) { return value_of(read_config(run / "config.csv"), option); }
 
 /// What a training computed is the same in both folders, byte for byte.

@@ -13,6 +13,7 @@
 #include "method_ffsd.h"
 #include "method_ktg.h"
 #include "network_checks.h"
+#include "run_folders.h"
 #include "setting.h"
 #include "train_run_folder.h"
 
@@ -64,21 +65,8 @@ std::map<std::string, distill::HostTensor> named(const Parameters& p, const std:
 
 const std::string line = "ffsd --net resnet8 --dataset s --batch 40 --epochs 1 --lr 0.01 --threads 1 --quiet --run ";
 
-void succeed(const TempFolder& folder, const std::string& command) {
-    const Ended end = run(folder, command);
-    CAPTURE(command);
-    CAPTURE(end.err);
-    REQUIRE(end.code == 0);
-}
-
-/// All networks and helpers of a run in one file, as --init takes it.
-WeightFile whole(const fs::path& run) {
-    WeightFile all = read_safetensors(run / "helpers.safetensors");
-    for (const auto& [file, prefix] : {std::pair{"student", "leader."}, {"student0", "student0."}, {"student1", "student1."}})
-        for (auto& [name, tensor] : read_safetensors(run / (std::string(file) + ".safetensors")).tensors)
-            all.tensors[prefix + name] = tensor;
-    return all;
-}
+const std::vector<std::pair<std::string, std::string>> all_networks = {
+    {"student", "leader."}, {"student0", "student0."}, {"student1", "student1."}};
 
 }  // namespace
 
@@ -354,9 +342,9 @@ TEST_CASE("ffsd: --init sets every network and module from one file, or the lead
           doctest::test_suite("no kernels")) {
     const FeedWorkplace folder;
     succeed(folder, line + "first");
-    write_safetensors(folder / "all.safetensors", whole(folder / "first"));
+    write_safetensors(folder / "all.safetensors", weights_of_run(folder / "first", all_networks));
     succeed(folder, line + "still --init all.safetensors --lr 0 --self-lr 0");
-    const WeightFile before = whole(folder / "first"), after = whole(folder / "still");
+    const WeightFile before = weights_of_run(folder / "first", all_networks), after = weights_of_run(folder / "still", all_networks);
     CHECK(before.tensors.size() == after.tensors.size());
     for (const auto& [name, tensor] : before.tensors)
         if (name.find("running_") == std::string::npos) CHECK_MESSAGE(after.tensors.at(name).data == tensor.data, name);

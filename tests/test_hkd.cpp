@@ -11,11 +11,13 @@
 #include "data_png.h"
 #include "feed_workplace.h"
 #include "golden_formula.h"
+#include "golden_teacher.h"
 #include "gradcheck.h"
 #include "graph_batch_svg.h"
 #include "markup.h"
 #include "method_hkd.h"
 #include "net_table.h"
+#include "run_folders.h"
 #include "small_training.h"
 
 using namespace distill;
@@ -23,63 +25,26 @@ using namespace distill::testing;
 
 namespace {
 
-constexpr int64_t records = 80, batch_size = 8, negatives = 5, steps = 4;
+constexpr int64_t batch_size = MemoryGolden::batch_size, steps = MemoryGolden::steps;
 
-Tensor integers(const std::vector<int32_t>& values) {
-    Tensor t = Tensor::integers(exact_cpu(), {static_cast<int64_t>(values.size()), 1, 1, 1});
-    t.upload(values.data());
-    return t;
-}
-
-/// The fixture's method: networks, modules and memories of formula weights, its negatives given.
-struct Golden {
-    Options options;
-    std::unique_ptr<Teacher> teacher;
-    std::vector<int32_t> labels;
-    std::unique_ptr<Method> method;
-
-    explicit Golden(HkdOptions own = {}) {
-        options.student = "resnet8";
-        options.teacher = "resnet14";
-        options.batch = batch_size;
-        const TempFolder folder;
-        Parameters shapes(exact_cpu(), false);
-        make_network(options.teacher, 100, shapes);
-        shapes.allocate(0);
-        options.teacher_weights = (folder / "teacher.safetensors").string();
-        write_safetensors(options.teacher_weights, golden_weights(shapes, "", "teacher.", true));
-        teacher = Teacher::load(exact_cpu(), options, 100);
-        for (int64_t n = 0; n < records; ++n) labels.push_back(static_cast<int32_t>(golden_hash("labels", static_cast<uint64_t>(n)) % 100));
+struct Golden : MemoryGolden {
+    explicit Golden(HkdOptions own = {}) : MemoryGolden(like_the_fixture(std::move(own))) {}
+    static HkdOptions like_the_fixture(HkdOptions own) {
         own.weights.alpha = 1;
         own.neighbours = 5;
-        method = own.make({exact_cpu(), {1, 32, 32, 3}, 100, records, {teacher.get()}, &labels}, options);
-        WeightFile start = golden_weights(method->parameters(), "", "");
-        auto& given = start.tensors["negatives"];
-        given.shape = {steps, batch_size, negatives};
-        for (uint64_t i = 0; i < steps * batch_size * negatives; ++i)
-            given.data.push_back(static_cast<float>(golden_hash("negatives", i) % records));
-        method->take_start(start, "the formula");
-        method->parameters().from_file(start, "the formula");
+        return own;
     }
-    /// Batches 0, 1, 0, and of batch 1 four images.
-    Batch batch(int32_t step) const {
-        const int64_t at = step % 2, images = step == 3 ? 4 : batch_size;
-        Batch b = golden_batch(exact_cpu(), at);
+    /// Batches 0, 1, 0, and of batch 1 four images; labelled as the memories are.
+    Batch batch(int32_t step) const override {
+        Batch b = MemoryGolden::batch(step);
+        const int64_t at = step % 2 * batch_size, images = step == 3 ? 4 : batch_size;
         const Shape s = b.images.shape();
         b.images = Var(b.images.value().view(0, {images, s.h, s.w, s.c}));
-        std::vector<int32_t> own, taught;
-        for (int64_t i = at * batch_size; i < at * batch_size + images; ++i) {
-            own.push_back(static_cast<int32_t>(i));
-            taught.push_back(labels[static_cast<size_t>(i)]);
-        }
-        b.labels = integers(taught);
-        b.records = integers(own);
-        b.step = integers({step});
+        b.labels = integers(exact_cpu(), {labels.begin() + at, labels.begin() + at + images});
+        std::vector<int32_t> own;
+        for (int64_t i = at; i < at + images; ++i) own.push_back(static_cast<int32_t>(i));
+        b.records = integers(exact_cpu(), own);
         return b;
-    }
-    StepResult step(Tape& tape, int32_t number) const {
-        const Recording on(&tape);
-        return method->step(batch(number));
     }
 };
 
@@ -102,20 +67,6 @@ struct Sums {
 const std::string hkd_line =
     "hkd --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --dataset s --batch 40 --epochs 1 --lr 0.01 --threads 1 "
     "--quiet --negatives-count 10 --run ";
-
-void succeed(const TempFolder& folder, const std::string& line) {
-    const Ended end = run(folder, line);
-    CAPTURE(line);
-    CAPTURE(end.err);
-    REQUIRE(end.code == 0);
-}
-
-/// The helpers of a run, with its student beside them, as --init takes them.
-WeightFile whole(const fs::path& run) {
-    WeightFile all = read_safetensors(run / "helpers.safetensors");
-    for (auto& [name, tensor] : read_safetensors(run / "student.safetensors").tensors) all.tensors["student." + name] = tensor;
-    return all;
-}
 
 }  // namespace
 
@@ -161,17 +112,7 @@ TEST_CASE("hkd: the teacher's modules learn from its own sums alone, the student
     Method& method = *golden_run.method;
     Tape tape;
     const StepResult r = golden_run.step(tape, 0);
-    method.parameters().begin_backward();
-    tape.backward(r.named[2]);
-    Tensor values = method.parameters().values();  // so that gradients have names
-    values.copy_from(method.parameters().gradients());
-    for (const auto& [name, tensor] : method.parameters().to_file()) {
-        if (name.find("running") != std::string::npos || name.find("memory") == 0) continue;
-        double sum = 0;
-        for (const float v : tensor.data) sum += std::fabs(static_cast<double>(v));
-        CAPTURE(name);
-        CHECK((sum > 0) == (name.find("student.fc") == std::string::npos));
-    }
+    check_all_but_classifier_learn(method, tape, r.named[2]);
 }
 
 TEST_CASE("hkd: each switch leaves out or exchanges what it says") {
@@ -341,7 +282,7 @@ TEST_CASE("hkd: a run keeps its modules and memories beside its student, and ano
           helpers.at("gnn_t.conv1.lin.weight").data);
     succeed(folder, hkd_line + "of-student --init first/student.safetensors");  // memories of its own
     // Negatives of a file stand for the first steps' draws; K is that file's.
-    WeightFile start = whole(folder / "first");
+    WeightFile start = weights_of_run(folder / "first");
     auto& given = start.tensors["negatives"] = {{2, 40, 3}, {}};
     for (int i = 0; i < 240; ++i) given.data.push_back(static_cast<float>(i % 90));
     write_safetensors(folder / "given.init", start);
@@ -383,7 +324,7 @@ TEST_CASE("hkd: what does not fit is said in a line" * doctest::test_suite("no k
     check_rejected(folder, hkd_line + "r --dataset more" + init, {"memory.s", "100 training images", "120", "name a file"});
     check_rejected(folder, hkd_line + "r --teacher-weights three.safetensors --dataset other" + init,
                    {"memory.s", "other training images", "SHA-256"});
-    WeightFile start = whole(folder / "first");
+    WeightFile start = weights_of_run(folder / "first");
     for (const char* name : {"gnn_t.conv1.lin.weight", "gnn_t.conv1.lin.bias", "memory.t"}) start.tensors.erase(name);
     write_safetensors(folder / "half.safetensors", start);
     check_rejected(folder, hkd_line + "r --init half.safetensors",

@@ -8,6 +8,7 @@
 #include "complaints.h"
 #include "device.h"
 #include "golden_formula.h"
+#include "golden_teacher.h"
 #include "method_kd_svd.h"
 #include "method_mhgd.h"
 #include "net_table.h"
@@ -46,12 +47,7 @@ struct GoldenRun {
         options.student = "resnet8";
         own.head_dropping = false;
         own.mha_epochs = 1;
-        Parameters shapes(exact_cpu(), false);
-        make_network(options.teacher, classes, shapes);
-        shapes.allocate(0);
-        options.teacher_weights = (folder / "teacher.safetensors").string();
-        write_safetensors(options.teacher_weights, golden_weights(shapes, "", "teacher.", true));
-        teacher = Teacher::load(exact_cpu(), options, classes);
+        teacher = golden_teacher(exact_cpu(), options, classes);
     }
     void start(Method& method) const {
         method.parameters().from_file(golden_weights(method.parameters(), "", ""), "the formula");

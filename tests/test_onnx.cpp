@@ -178,7 +178,7 @@ TEST_CASE("eval: --logits keeps what the network answers, image by image") {
     put_file(folder / "mine.txt", "mine");
     check_rejected(folder, eval + "mine.txt", {"mine.txt", "no file of logits"});
     check_rejected(folder, eval + "r/student.safetensors", {"r/student.safetensors", "no file of logits"});
-    check_rejected(folder, eval + "nowhere/l.safetensors", {"nowhere/l.safetensors", "folder is not there"});
+    check_rejected(folder, eval + "nowhere/l.safetensors", {"--logits nowhere/l.safetensors", "the folder ", "nowhere is not there"});
 }
 
 TEST_SUITE_END();

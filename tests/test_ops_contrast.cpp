@@ -15,19 +15,6 @@ namespace {
 
 using Ints = std::vector<int32_t>;
 
-Tensor integers(Backend& backend, Shape shape, const Ints& values) {
-    Tensor t = Tensor::integers(backend, shape);
-    t.upload(values.data());
-    return t;
-}
-Tensor integers(Backend& backend, const Ints& values) { return integers(backend, {static_cast<int64_t>(values.size()), 1, 1, 1}, values); }
-
-Ints ints_of(const Tensor& t) {
-    Ints values(static_cast<size_t>(t.size()));
-    t.backend().download(values.data(), t.ints(), t.bytes());
-    return values;
-}
-
 // ---- draws -----------------------------------------------------------------------------------------------------------------------
 
 /// A training set of classes of these sizes, whose images lie among each other.
@@ -61,7 +48,7 @@ struct ClassSet {
         Backend& backend = from.rank.backend();
         Ints own;
         for (const int32_t r : records) own.push_back(labels[static_cast<size_t>(r)]);
-        return ints_of(draw_negatives(from, integers(backend, records), integers(backend, own), integers(backend, {step})));
+        return draw_negatives(from, integers(backend, records), integers(backend, own), integers(backend, {step})).ints_to_host();
     }
 };
 

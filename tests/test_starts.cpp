@@ -23,13 +23,6 @@ struct Workplace : TempFolder {
 
 const std::string still = " --dataset s --epochs 1 --batch 32 --lr 0 --weight-decay 0 --threads 1 --quiet --seed 0 ";
 
-void succeed(const TempFolder& folder, const std::string& line) {
-    INFO("distill " << line);
-    const Ended end = run(folder, line);
-    CAPTURE(end.err);
-    REQUIRE(end.code == 0);
-}
-
 /// How many drawn tensors (of convolutions and classifiers) of one name and shape are equal in two weight files.
 int equal_starts(const fs::path& a, const fs::path& b) {
     const WeightFile one = read_safetensors(a), other = read_safetensors(b);

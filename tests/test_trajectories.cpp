@@ -4,6 +4,7 @@
 
 #include "base_safetensors.h"
 #include "golden_formula.h"
+#include "golden_teacher.h"
 #include "gradcheck.h"
 #include "method_kd.h"
 #include "method_reviewkd.h"
@@ -54,17 +55,6 @@ std::vector<std::string> parts_of(const std::string& name) {
     return parts;
 }
 
-/// A teacher from a file of formula weights, the way a user's comes.
-std::unique_ptr<Teacher> golden_teacher(Backend& backend, Options& options) {
-    const TempFolder folder;
-    Parameters shapes(backend, false);
-    make_network(options.teacher, classes, shapes);
-    shapes.allocate(0);
-    options.teacher_weights = (folder / "teacher.safetensors").string();
-    write_safetensors(options.teacher_weights, golden_weights(shapes, "", "teacher.", true));
-    return Teacher::load(backend, options, classes);
-}
-
 void compare(const Trajectory& t, Backend& backend, double tolerance) {
     const std::vector<std::string> parts = parts_of(t.name);
     Options options;
@@ -79,7 +69,7 @@ void compare(const Trajectory& t, Backend& backend, double tolerance) {
         method->parameters().from_file(golden_weights(method->parameters(), "student.", ""), "the formula", "student.");
     } else {
         options.teacher = parts[1];
-        teacher = golden_teacher(backend, options);
+        teacher = golden_teacher(backend, options, classes);
         if (parts[0] == "kd")
             method = std::make_unique<KnowledgeDistillation>(setting(backend, classes, {teacher.get()}), options, KdOptions());
         else

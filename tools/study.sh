@@ -18,8 +18,9 @@ while [[ ${1:-} == --* ]]; do
     esac
     shift 2
 done
+all="alone kd reviewkd feed ktg mhgd within across hkd online stopping"
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(alone kd reviewkd feed ktg mhgd within across hkd online stopping)
+[ ${#parts[@]} -gt 0 ] || parts=($all)
 
 # One recipe for all: the KD benchmark's training (docs/papers.md §7), 240 epochs scaled to 30. Students see the first 100 images of each
 # class, the teachers of the resnets all 500.
@@ -41,13 +42,14 @@ train() {
 }
 teacher() { train "teacher$1" train --net resnet20 "${recipe[@]}" --seed "$1"; }
 file() { echo "$runs/$1/student.safetensors"; }
+from=(--student resnet8 --teacher resnet20 --teacher-weights "$(file teacher0)")
 
 for part in "${parts[@]}"; do
     case $part in
         alone) for s in 0 1 2 3 4; do train "alone/s$s" train --net resnet8 "${fifth[@]}" --seed $s; done ;;
         kd | reviewkd)
             teacher 0
-            with=(--student resnet8 --teacher resnet20 --teacher-weights "$(file teacher0)")
+            with=("${from[@]}")
             [ "$part" = kd ] || with+=(--kd-weight 1 --kd-warmup 3)
             for s in 0 1 2 3 4; do train "$part/s$s" "$part" "${fifth[@]}" "${with[@]}" --seed $s; done ;;
         feed)
@@ -60,10 +62,9 @@ for part in "${parts[@]}"; do
         ktg) train ktg "${search[@]}" --trials 200 --jobs 2 --threads $((2 * threads)) ;;
         hkd)
             teacher 0
-            with=(--student resnet8 --teacher resnet20 --teacher-weights "$(file teacher0)")
             for s in 0 1 2 3 4; do
-                train "hkd/s$s" hkd "${fifth[@]}" "${with[@]}" --seed $s
-                train "hkd-kd/s$s" hkd "${fifth[@]}" "${with[@]}" --alpha 1 --seed $s
+                train "hkd/s$s" hkd "${fifth[@]}" "${from[@]}" --seed $s
+                train "hkd-kd/s$s" hkd "${fifth[@]}" "${from[@]}" --alpha 1 --seed $s
             done ;;
         online)  # without a teacher, by the one recipe
             with=(--weight-decay 0.0005 --crop-pad zero --drop-last off)
@@ -89,9 +90,8 @@ for part in "${parts[@]}"; do
             done ;;
         within)  # the benchmark's losses and DKD, with their own weights
             teacher 0
-            with=(--student resnet8 --teacher resnet20 --teacher-weights "$(file teacher0)")
             for s in 0 1 2 3 4; do
-                for method in at sp cc vid rkd pkt nst fitnet crd dkd; do train "$method/s$s" $method "${fifth[@]}" "${with[@]}" --seed $s; done
+                for method in at sp cc vid rkd pkt nst fitnet crd dkd; do train "$method/s$s" $method "${fifth[@]}" "${from[@]}" --seed $s; done
             done ;;
         across)  # a student of another family, at its families' lower rate
             teacher 0
@@ -100,7 +100,7 @@ for part in "${parts[@]}"; do
                 train "mobile-alone/s$s" train --net MobileNetV2 "${fifth[@]}" --lr 0.01 --seed $s
                 for method in kd fitnet at crd dkd reviewkd; do train "mobile-$method/s$s" $method "${fifth[@]}" "${with[@]}" --seed $s; done
             done ;;
-        *) echo "study.sh: unknown part '$part'; there are: alone kd reviewkd feed ktg mhgd within across hkd online stopping" >&2; exit 2 ;;
+        *) echo "study.sh: unknown part '$part'; there are: $all" >&2; exit 2 ;;
     esac
 done
 "$here/distill" report "$runs" --html "$runs.html"
