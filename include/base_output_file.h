@@ -2,6 +2,7 @@
 // defines: require_output
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <string>
 
 namespace distill {
@@ -9,5 +10,8 @@ namespace distill {
 /// The file can be written, and replaces nothing but one of its own kind, which `begins` so, or an empty one. InputError naming `option`
 /// for a folder, a device, a file of another kind, and a place that is not there or takes no file. An empty path: nothing was asked for.
 void require_output(const std::string& option, const std::filesystem::path& file, const std::string& begins, const std::string& kind);
+/// The same for a kind that is not told by its beginning: is what is there one?
+void require_output(const std::string& option, const std::filesystem::path& file, const std::function<bool()>& is_own,
+                    const std::string& kind);
 
 }  // namespace distill

@@ -1,5 +1,5 @@
 // base_texts.h: lists, numbers and tables as people read them.
-// defines: joined, split, fixed, signed_fixed, shell_word, aligned, first_characters, as_utf8, printable, utc_now
+// defines: joined, split, starts_with, fixed, signed_fixed, shell_word, aligned, first_characters, as_utf8, printable, utc_now
 #pragma once
 #include <set>
 #include <string>
@@ -12,6 +12,8 @@ std::string joined(const std::vector<std::string>& words, const char* between = 
 
 /// The parts between separators: "a,b," is "a", "b"; an empty text has none.
 std::vector<std::string> split(const std::string& text, char separator);
+
+bool starts_with(const std::string& text, const std::string& beginning);
 
 std::string fixed(double value, int digits = 2);
 std::string signed_fixed(double value);  ///< "+1.20", "−0.31", "+0.00"

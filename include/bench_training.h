@@ -24,7 +24,7 @@ struct BenchOptions {
     Options training;
     int steps = 20, warmup = 3, size = 32, classes = 100, runs = 8, teachers = 1;  ///< teachers: of feed and teacher, all of one network
     int64_t records = 0;                                                           ///< of the training set; 0: a batch
-    bool profile = false, augment = false, beside_kd = false;
+    bool profile = false, augment = false;
 };
 
 struct KtgOptions;

@@ -50,7 +50,7 @@ class Ffsd final : public StudentMethod {
 
   private:
     struct Shown;
-    struct Losses;
+    using Losses = std::vector<Var>;  ///< in the order of loss_names()
     struct Fused;
     std::vector<Shown> show(const Var& images) const;
     Fused fuse(const std::vector<Shown>& students, const Batch& batch, Losses& losses) const;

@@ -1,5 +1,5 @@
 // net_onnx.h: a trained network as an ONNX model, by the ONNX project's own definitions, so that others can use it.
-// defines: has_onnx, onnx_packages, onnx_beginning, onnx_model
+// defines: has_onnx, require_onnx, onnx_packages, onnx_beginning, onnx_model
 #pragma once
 #include <map>
 #include <string>
@@ -11,6 +11,8 @@ namespace distill {
 
 /// Was the program built with ONNX?
 bool has_onnx();
+/// InputError that names the packages where it was not.
+void require_onnx();
 inline constexpr const char* onnx_packages = "libonnx-dev libprotobuf-dev";  ///< Debian's, to build with it
 inline constexpr const char* onnx_beginning =
     "\x08\x08\x12\x07"

@@ -11,7 +11,7 @@
 
 namespace distill {
 
-void require_output(const std::string& option, const fs::path& file, const std::string& begins, const std::string& kind) {
+void require_output(const std::string& option, const fs::path& file, const std::function<bool()>& is_own, const std::string& kind) {
     if (file.empty()) return;
     const std::string name = option + " " + file.string();
     const fs::path folder = fs::absolute(file).parent_path();
@@ -23,9 +23,16 @@ void require_output(const std::string& option, const fs::path& file, const std::
     if (!fs::exists(file, unknown)) return;
     if (!fs::is_regular_file(file, unknown)) input_error(name, ": is no regular file, which would be replaced; name another");
     if (fs::file_size(file, unknown) == 0) return;
-    std::string head(begins.size(), '\0');
-    std::ifstream(file, std::ios::binary).read(head.data(), static_cast<std::streamsize>(head.size()));
-    if (head != begins) input_error(name, ": is there and is no ", kind, ", which alone would be replaced; name another file or remove it");
+    if (!is_own()) input_error(name, ": is there and is no ", kind, ", which alone would be replaced; name another file or remove it");
+}
+
+void require_output(const std::string& option, const fs::path& file, const std::string& begins, const std::string& kind) {
+    const auto begins_so = [&] {
+        std::string head(begins.size(), '\0');
+        std::ifstream(file, std::ios::binary).read(head.data(), static_cast<std::streamsize>(head.size()));
+        return head == begins;
+    };
+    require_output(option, file, begins_so, kind);
 }
 
 }  // namespace distill

@@ -44,6 +44,8 @@ std::vector<std::string> split(const std::string& text, char separator) {
     return parts;
 }
 
+bool starts_with(const std::string& text, const std::string& beginning) { return text.compare(0, beginning.size(), beginning) == 0; }
+
 std::string signed_fixed(double value) {
     const std::string size = fixed(value < 0 ? -value : value);
     return (value < 0 && size != "0.00" ? "−" : "+") + size;

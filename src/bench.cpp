@@ -222,20 +222,6 @@ void run_mhgd(const BenchOptions& o) {
         ms[0], ms[1], ms[2], ms[0] / (ms[1] + ms[2]), ms[3], ms[0] / ms[3]);
 }
 
-/// A method's step, and what it adds to KD's.
-void run_method(const BenchOptions& o) {
-    run_bench(o);
-    if (!o.beside_kd) return;
-    std::vector<std::unique_ptr<BenchTraining>> timed;
-    timed.push_back(std::make_unique<BenchTraining>(o));
-    BenchOptions kd = o;
-    kd.method = "kd";
-    kd.own = nullptr;
-    timed.push_back(std::make_unique<BenchTraining>(kd));
-    const std::vector<double> ms = ms_in_turns(timed, o.warmup, o.steps);
-    std::printf("  in turns: %.2f ms; KD's step %.2f, ratio %.3f\n", ms[0], ms[1], ms[0] / ms[1]);
-}
-
 /// A subcommand's options live as long as the program.
 struct BenchCommand {
     BenchOptions options;
@@ -290,10 +276,8 @@ void add_bench_command(CLI::App& app) {
         c->options.own->add_to(c->table);
         c->table.add_switch("--profile", c->options.profile, "also print the time of each kind of operation");
         c->table.add("--profile-csv", c->options.profile_csv, "write that table here");
-        if (row->teachers == Teaching::one)
-            c->table.add_switch("--beside-kd", c->options.beside_kd, "also its time and that of KD's step, taken in turns");
         c->table.attach(*sub);
-        sub->callback([c] { run_method(c->options); });
+        sub->callback([c] { run_bench(c->options); });
     }
     auto feed = add_bench(*bench, "feed", "a step with several teachers beside its parts, and what each adds to the memory", "feed", sub);
     feed->table.add("--teachers-count", feed->options.teachers, {1, 64}, "teachers, all of one network");

@@ -7,6 +7,7 @@
 
 #include "base_csv.h"
 #include "base_error.h"
+#include "base_output_file.h"
 #include "base_safetensors.h"
 #include "base_texts.h"
 #include "base_weight_files.h"
@@ -36,20 +37,10 @@ struct EvalCommand {
     OptionTable table;
 };
 
-/// --logits: what cannot work is found before the answers are asked for, and no trained network is replaced by them.
-void require_logits_place(const fs::path& path) {
-    std::error_code unused;
-    if (path.empty()) return;
-    if (!fs::is_directory(fs::absolute(path).parent_path(), unused))
-        input_error("--logits ", path.string(), ": the folder is not there; make it first");
-    if (!fs::exists(path, unused)) return;
-    const auto holds_logits = [&] {
-        const WeightFile file = read_safetensors(path);
-        return file.tensors.size() == 1 && file.tensors.count("logits") > 0;
-    };
-    if (!is_weight_file(path) || !holds_logits())
-        input_error("--logits ", path.string(),
-                    ": is there and is no file of logits, so it is not replaced; name another, or move it away");
+bool holds_logits(const fs::path& path) {
+    if (!is_weight_file(path)) return false;
+    const WeightFile file = read_safetensors(path);
+    return file.tensors.size() == 1 && file.tensors.count("logits") > 0;
 }
 
 void add_eval(CLI::App& app) {
@@ -75,7 +66,8 @@ void add_eval(CLI::App& app) {
         if (options.student.empty()) options.student = own_word(read_weights(options.init).metadata, "network");
         if (options.student.empty())
             input_error("--net: no network named, and ", options.init, " does not say which it is; there are: ", network_names());
-        require_logits_place(*kept);
+        require_output(
+            "--logits", *kept, [&] { return holds_logits(*kept); }, "file of logits");
         Session session = open_session(options);
         Supervised subject(session.setting(), options);
         warn_if_trained_otherwise(options.init, load_weights(subject.parameters(), options.init, subject.student()), options,

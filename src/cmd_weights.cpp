@@ -230,8 +230,7 @@ void add_export(CLI::App& weights) {
 }  // namespace
 
 void export_model(const fs::path& from, const fs::path& to, const std::string& told, int64_t asked_size) {
-    if (!has_onnx())
-        input_error("weights export: this program was built without ONNX; install ", onnx_packages, " (Debian) and make it again");
+    require_onnx();
     if (to.extension() != ".onnx") input_error(to.string(), ": is no name of an ONNX model; name a file that ends in .onnx");
     require_output("weights export", to, onnx_beginning, "ONNX model of this program");
     WeightFile file = read_weights(from);

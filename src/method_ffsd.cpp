@@ -23,8 +23,6 @@ std::string numbered(const char* name, size_t i) { return name + std::to_string(
 std::string prefix_of(size_t student) { return numbered("student", student) + "."; }
 const std::string transfer_name = "leader.trans_fusion_module", leader_self_name = "sd_leader";
 
-bool starts_with(const std::string& s, const std::string& prefix) { return s.compare(0, prefix.size(), prefix) == 0; }
-
 Var concatenated(const std::vector<Var>& maps) {
     Var all = maps.front();
     for (size_t i = 1; i < maps.size(); ++i) all = concat_channels(all, maps[i]);
@@ -65,12 +63,6 @@ struct Ffsd::Shown {
 /// What F makes of the students, and what it is made of.
 struct Ffsd::Fused {
     Var maps, map, logits, mean;
-};
-
-/// The parts in the order of loss_names().
-struct Ffsd::Losses {
-    std::vector<Var> parts;
-    void add(const Var& part) { parts.push_back(part); }
 };
 
 Ffsd::Ffsd(const Setting& setting, const Options& o, const FfsdOptions& own)
@@ -170,8 +162,8 @@ Ffsd::Fused Ffsd::fuse(const std::vector<Shown>& students, const Batch& batch, L
     const FusionModule::Result made = (*fusion_)(f.maps, Mode::train);
     f.map = made.map.detached();
     f.logits = made.logits;
-    losses.add(cross_entropy(f.logits, batch.labels));
-    losses.add(scale(kl_divergence(f.logits, f.mean.value(), temperature_), temperature_ * temperature_));
+    losses.push_back(cross_entropy(f.logits, batch.labels));
+    losses.push_back(scale(kl_divergence(f.logits, f.mean.value(), temperature_), temperature_ * temperature_));
     return f;
 }
 
@@ -195,39 +187,39 @@ void Ffsd::train_self(const Shown& player, const SelfDistillation& self, Losses&
         features.push_back(unit_distance(made[l], player.maps[l].value()));
         attentions.push_back(unit_distance(attention_map(made[l]), player.attention[l].value()));
     }
-    for (const auto& distances : {features, attentions}) losses.add(scale(sum(distances), weights_.view(of_self, {})));
+    for (const auto& distances : {features, attentions}) losses.push_back(scale(sum(distances), weights_.view(of_self, {})));
 }
 
 /// CE + T²/(n − 1)·Σ KL(the others ‖ i); from 1 on w·[div + Σ d], of what student i − 1 shows.
 void Ffsd::add_student(size_t i, const std::vector<Shown>& students, const Batch& batch, Losses& losses) const {
     const Shown& own = students[i];
-    losses.add(cross_entropy(own.logits, batch.labels));
+    losses.push_back(cross_entropy(own.logits, batch.labels));
     std::vector<Var> divergences;
     for (size_t j = 0; j < students_.size(); ++j)
         if (j != i) divergences.push_back(kl_divergence(own.logits, students[j].logits.value(), temperature_));
     const auto others = static_cast<float>(divergences.size());
-    losses.add(scale(sum(divergences), temperature_ * temperature_ / others));
+    losses.push_back(scale(sum(divergences), temperature_ * temperature_ / others));
     if (i == 0 || !diverse_) return;
     const Shown& neighbour = students[i - 1];
     const Tensor weight = weights_.view(of_diversity, {});
     const TurnedAttention turned = turn_attention(neighbour.attention.back().value(), neighbour.last().shape().c);
-    losses.add(scale(mse(l2_normalize(own.attention.back()), Var(turned.turned)), weight));
+    losses.push_back(scale(mse(l2_normalize(own.attention.back()), Var(turned.turned)), weight));
     if (self_.empty()) return;
     const Tensor last = neighbour.last().value();
-    losses.add(scale(follow(own, self_[i - 1], Var(own_.no_shift ? last : lift_channels(last, turned.lift))), weight));
+    losses.push_back(scale(follow(own, self_[i - 1], Var(own_.no_shift ? last : lift_channels(last, turned.lift))), weight));
 }
 
 /// CE + T²·KL(F ‖ leader) + w·[d(map, fused map) + d(Tr(map), the students' maps) + Σ d of the shallow stages].
 void Ffsd::add_leader(const Shown& leader, const Fused& fused, const Batch& batch, Losses& losses) const {
     const Tensor weight = weights_.view(of_fusion, {});
-    losses.add(cross_entropy(leader.logits, batch.labels));
+    losses.push_back(cross_entropy(leader.logits, batch.labels));
     const Var& teacher = own_.leader_target == "ensemble" ? fused.mean : fused.logits;
-    losses.add(scale(kl_divergence(leader.logits, teacher.value(), temperature_), temperature_ * temperature_));
+    losses.push_back(scale(kl_divergence(leader.logits, teacher.value(), temperature_), temperature_ * temperature_));
     if (!maps_) return;
     const auto near = [](const Var& attention, const Var& map) { return unit_distance(attention, attention_map(map.detached()).value()); };
-    losses.add(scale(near(leader.attention.back(), fused.map), weight));
-    if (transfer_) losses.add(scale(near(attention_map((*transfer_)(leader.last(), Mode::train)), fused.maps), weight));
-    if (leader_self_) losses.add(scale(follow(leader, *leader_self_, fused.map), weight));
+    losses.push_back(scale(near(leader.attention.back(), fused.map), weight));
+    if (transfer_) losses.push_back(scale(near(attention_map((*transfer_)(leader.last(), Mode::train)), fused.maps), weight));
+    if (leader_self_) losses.push_back(scale(follow(leader, *leader_self_, fused.map), weight));
 }
 
 StepResult Ffsd::step(const Batch& batch) {
@@ -239,7 +231,7 @@ StepResult Ffsd::step(const Batch& batch) {
     // After every target is made: this is what changes the running statistics of S.
     for (size_t i = 0; i < self_.size(); ++i) train_self(shown[i + 1], self_[i], losses);
     if (leader_self_) train_self(shown.back(), *leader_self_, losses);
-    return {sum(losses.parts), losses.parts, (leads_ ? shown.back() : shown.front()).logits};
+    return {sum(losses), losses, (leads_ ? shown.back() : shown.front()).logits};
 }
 
 std::vector<OtherNetwork> Ffsd::others() const {

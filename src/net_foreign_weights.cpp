@@ -17,8 +17,6 @@ const std::vector<std::string>& classifier_names() {
     return names;
 }
 
-bool starts_with(const std::string& s, const std::string& prefix) { return s.compare(0, prefix.size(), prefix) == 0; }
-
 void rename(WeightFile& file, const std::string& from, const std::string& to) {
     auto node = file.tensors.extract(from);
     if (node.empty() || file.tensors.count(to)) return;

@@ -16,12 +16,18 @@
 
 namespace distill {
 
+void require_onnx() {
+    if (!has_onnx())
+        input_error("weights export: this program was built without ONNX; install ", onnx_packages, " (Debian) and make it again");
+}
+
 #ifndef DISTILL_ONNX
 
 bool has_onnx() { return false; }
 
 std::string onnx_model(const Network&, const Parameters&, const Shape&, const std::map<std::string, std::string>&) {
-    input_error("an ONNX model: this program was built without ONNX; install ", onnx_packages, " (Debian) and make it again");
+    require_onnx();
+    return "";
 }
 
 #else

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base_error.h"
+#include "base_texts.h"
 #include "core_backend.h"
 #include "core_philox.h"
 #include "launch_kernels.h"
@@ -62,8 +63,6 @@ std::string listed(const std::vector<std::string>& names) {
     for (size_t i = 0; i < names.size() && i < shown; ++i) s += (i ? ", " : "") + names[i];
     return names.size() > shown ? s + text(" and ", names.size() - shown, " more") : s;
 }
-
-bool starts_with(const std::string& s, const std::string& prefix) { return s.compare(0, prefix.size(), prefix) == 0; }
 
 }  // namespace
 
