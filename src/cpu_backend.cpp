@@ -99,11 +99,19 @@ void CpuBackend::gemm(const GemmShape& s, const float* a, const float* b, float*
     const auto size = [](int64_t value) { return static_cast<int>(value); };
     const int m = size(s.m), n = size(s.n), k = size(s.k), row_a = size(s.stored_row_a()), row_b = size(s.stored_row_b()),
               row_c = size(s.stored_row_c());
+    // Measured on one thread: from here on oneDNN's product is 1.05 to 1.4 times as fast as OpenBLAS's, below it and on several threads slower.
+    constexpr int least_m = 64, least_n = 128;
+    const bool by_onednn = s.count > 1 && m >= least_m && n >= least_n;
     const OneThread alone(s.count * s.m * s.n * s.k < 1 << 20);  // over in less than 20 µs
 #pragma omp parallel for if (s.count > 1)
-    for (int64_t i = 0; i < s.count; ++i)  // inside a parallel region the library uses one thread
-        cblas_sgemm(CblasRowMajor, s.transpose_a ? CblasTrans : CblasNoTrans, s.transpose_b ? CblasTrans : CblasNoTrans, m, n, k, 1.0f,
-                    a + i * s.step_a, row_a, b + i * s.step_b, row_b, 0.0f, c + i * s.step_c, row_c);
+    for (int64_t i = 0; i < s.count; ++i) {  // inside a parallel region the libraries use one thread
+        const float *of_a = a + i * s.step_a, *of_b = b + i * s.step_b;
+        float* of_c = c + i * s.step_c;
+        if (!by_onednn || dnnl_sgemm(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', m, n, k, 1.0f, of_a, row_a, of_b, row_b, 0.0f,
+                                     of_c, row_c) != dnnl_success)
+            cblas_sgemm(CblasRowMajor, s.transpose_a ? CblasTrans : CblasNoTrans, s.transpose_b ? CblasTrans : CblasNoTrans, m, n, k, 1.0f,
+                        of_a, row_a, of_b, row_b, 0.0f, of_c, row_c);
+    }
 }
 
 }  // namespace distill
