@@ -61,6 +61,7 @@ class Graph {
                                                               {"concat_channels", &Graph::concat},
                                                               {"slice_channels", &Graph::slice},
                                                               {"shuffle_channels", &Graph::shuffle},
+                                                              {"interleave_channels", &Graph::interleave},
                                                               {"pad_channels", &Graph::pad}};
         (this->*writers.at(o.name))(o);
         graph_.mutable_node(graph_.node_size() - 1)->set_output(0, name);
@@ -171,10 +172,13 @@ class Graph {
         const int64_t first = number(o, "first");
         node("Slice", {map(o), constant({first}), constant({first + number(o, "count")}), constant({1})});
     }
-    void shuffle(const TracedOperation& o) {
-        const Shape& s = o.maps[0].shape();
-        const int64_t groups = number(o, "groups");
-        node("Reshape", {map(o), constant({0, groups, s.c / groups, s.h, s.w})});  // 0: as many as there are
+    void shuffle(const TracedOperation& o) { transpose_groups(map(o), o.result.shape(), number(o, "groups")); }
+    void interleave(const TracedOperation& o) {
+        concat(o);
+        transpose_groups(last(), o.result.shape(), 2);
+    }
+    void transpose_groups(const std::string& map, const Shape& s, int64_t groups) {
+        node("Reshape", {map, constant({0, groups, s.c / groups, s.h, s.w})});  // 0: as many as there are
         set(node("Transpose", {last()}), "perm", Numbers{0, 2, 1, 3, 4});
         node("Reshape", {last(), constant({0, s.c, s.h, s.w})});
     }

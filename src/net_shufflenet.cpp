@@ -88,14 +88,14 @@ struct BasicV2 {
           depthwise(p, name, 2, channels / 2, channels / 2, 3, 1, channels / 2),
           last(p, name, 3, channels / 2, channels / 2, 1),
           half(channels / 2) {}
-    /// Before the shuffle; `pre`, if wanted, the same before the last ReLU.
-    Var joined(const Var& x, Mode mode, Var* pre) const {
+    /// `pre`, if wanted, is what comes before the last ReLU, not shuffled, as the benchmark has it.
+    Var operator()(const Var& x, Mode mode, Var* pre) const {
         const Var kept = slice_channels(x, 0, half);
         const Var y = depthwise(first(slice_channels(x, half, half), mode, true), mode, false);
-        if (!pre) return concat_channels(kept, last(y, mode, true));
+        if (!pre) return interleave_channels(kept, last(y, mode, true));
         const Var made = last(y, mode, false);
         *pre = concat_channels(kept, made);
-        return concat_channels(kept, relu(made));
+        return interleave_channels(kept, relu(made));
     }
 };
 
@@ -114,7 +114,7 @@ struct DownV2 {
     Var operator()(const Var& x, Mode mode) const {
         const Var a = left(left_depthwise(x, mode, false), mode, true);
         const Var b = right(right_depthwise(right_first(x, mode, true), mode, false), mode, true);
-        return shuffle_channels(concat_channels(a, b), 2);
+        return interleave_channels(a, b);
     }
 };
 
@@ -143,9 +143,9 @@ class ShuffleV2 final : public Network {
         out.add_stem(keep, y);
         for (size_t l = 0; l < layers_.size(); ++l) {
             y = downs_[l](y, mode);
-            Var before;  // in the order of channels before the shuffle, as the benchmark has it
+            Var before;
             for (size_t b = 0; b < layers_[l].size(); ++b)
-                y = shuffle_channels(layers_[l][b].joined(y, mode, shows_pre && b + 1 == layers_[l].size() ? &before : nullptr), 2);
+                y = layers_[l][b](y, mode, shows_pre && b + 1 == layers_[l].size() ? &before : nullptr);
             out.add_stage(keep, {y, before, y});
         }
         out.classify(head_(y, behind_stages(mode), true), classifier());

@@ -6,12 +6,14 @@
 namespace distill {
 namespace {
 
-/// y[p, to + j] = x[p, from + j] for j < count; with `clear` the other channels of y become 0. A row is an image line.
+enum class Others { keep, clear };
+
+/// y[p, to + j] = x[p, from + j] for j < count; the other channels of y stay or become 0. A row is an image line.
 template <class T>
 struct CopyChannels {
     int pixels, count;
     int x_channels, from, y_channels, to;
-    bool clear;
+    Others others;
     const T* x;
     T* y;
     template <class Lane>
@@ -21,23 +23,45 @@ struct CopyChannels {
         T* out = y + line * pixels * yc;
         T* part = out + to;
         lane.grid(pixels, count, [=](int i, int j) { part[i * yc + j] = in[i * xc + j]; });
-        if (!clear) return;
+        if (others == Others::keep) return;
         lane.grid(pixels, to, [=](int i, int j) { out[i * yc + j] = 0; });
         lane.grid(pixels, yc - after, [=](int i, int j) { out[i * yc + after + j] = 0; });
     }
 };
 
-enum class Others { keep, clear };
+int as_int(int64_t v) { return static_cast<int>(v); }
 
 void copy_channels(const Tensor& x, int64_t from, const Tensor& y, int64_t to, int64_t count, Others others) {
     const Shape &xs = x.shape(), &ys = y.shape();
-    const bool clear = others == Others::clear;
-    const auto as_int = [](int64_t v) { return static_cast<int>(v); };
     with_type(x.type(), [&](auto t) {
         using T = decltype(t);
         const CopyChannels<T> copy{as_int(ys.w), as_int(count), as_int(xs.c), as_int(from), as_int(ys.c),
-                                   as_int(to),   clear,         x.as<T>(),    y.as<T>()};
-        for_each_row(y.backend(), ys.n * ys.h, ys.w * (clear ? ys.c : count), copy);
+                                   as_int(to),   others,        x.as<T>(),    y.as<T>()};
+        for_each_row(y.backend(), ys.n * ys.h, ys.w * (others == Others::clear ? ys.c : count), copy);
+    });
+}
+
+/// y[p, to + j] += x[p, j] for j < count. A row is an image line.
+template <class T>
+struct AddToChannels {
+    int pixels, count, y_channels, to;
+    const T* x;
+    T* y;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t line, const Lane& lane) const {
+        const int n = count, yc = y_channels;
+        const T* in = x + line * pixels * n;
+        T* part = y + line * pixels * yc + to;
+        lane.grid(pixels, n, [=](int i, int j) { part[i * yc + j] = part[i * yc + j] + in[i * n + j]; });
+    }
+};
+
+void add_to_channels(const Tensor& x, const Tensor& y, int64_t to) {
+    const Shape &xs = x.shape(), &ys = y.shape();
+    with_type(x.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_row(y.backend(), ys.n * ys.h, xs.w * xs.c,
+                     AddToChannels<T>{as_int(xs.w), as_int(xs.c), as_int(ys.c), as_int(to), x.as<T>(), y.as<T>()});
     });
 }
 
@@ -66,12 +90,48 @@ struct ShuffleChannels {
 
 void shuffle_channels(const Tensor& x, int groups, bool back, const Tensor& y) {
     const Shape& s = x.shape();
-    const int pixels = static_cast<int>(s.w), of_group = static_cast<int>(s.c) / groups;
+    const int pixels = as_int(s.w), of_group = as_int(s.c) / groups;
     with_type(x.type(), [&](auto t) {
         using T = decltype(t);
         for_each_row(x.backend(), s.n * s.h, s.w * s.c, ShuffleChannels<T>{pixels, of_group, groups, back, x.as<T>(), y.as<T>()});
     });
 }
+
+/// y[p, 2j] = a[p, j], y[p, 2j + 1] = b[p, j]. A row is an image line.
+template <class T>
+struct Interleave {
+    int pixels, channels;
+    const T *a, *b;
+    T* y;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t line, const Lane& lane) const {
+        const int64_t first = line * pixels * channels;
+        const T *even = a + first, *odd = b + first;
+        T* out = y + 2 * first;
+        lane.each(pixels * channels, [=](int64_t i) { out[2 * i] = even[i], out[2 * i + 1] = odd[i]; });
+    }
+};
+
+/// The way back, of a gradient; where one of the two is not wanted, it is null.
+template <class T>
+struct Separate {
+    int pixels, channels;
+    const T* dy;
+    T *da, *db;
+    template <class Lane>
+    DISTILL_HD void operator()(int64_t line, const Lane& lane) const {
+        const int64_t first = line * pixels * channels;
+        const int n = pixels * channels;
+        const T* in = dy + 2 * first;
+        T *even = da + first, *odd = db + first;
+        if (da && db)
+            lane.each(n, [=](int64_t i) { even[i] = in[2 * i], odd[i] = in[2 * i + 1]; });
+        else if (da)
+            lane.each(n, [=](int64_t i) { even[i] = in[2 * i]; });
+        else
+            lane.each(n, [=](int64_t i) { odd[i] = in[2 * i + 1]; });
+    }
+};
 
 bool same_pixels(const Shape& a, const Shape& b) { return a.n == b.n && a.h == b.h && a.w == b.w; }
 
@@ -107,8 +167,7 @@ struct MulChannelBackwardGate {
 
 void mul_channel(const Tensor& x, const Tensor& gate, int64_t channel, const Tensor& y) {
     const Shape& s = x.shape();
-    const int w = static_cast<int>(s.w), c = static_cast<int>(s.c);
-    const int gates = static_cast<int>(gate.shape().c), own = static_cast<int>(channel);
+    const int w = as_int(s.w), c = as_int(s.c), gates = as_int(gate.shape().c), own = as_int(channel);
     with_type(x.type(), [&](auto t) {
         using T = decltype(t);
         for_each_row(x.backend(), s.n * s.h, s.w * s.c, MulChannel<T>{w, c, gates, own, x.as<T>(), gate.as<T>(), y.as<T>()});
@@ -117,7 +176,7 @@ void mul_channel(const Tensor& x, const Tensor& gate, int64_t channel, const Ten
 
 void mul_channel_backward_gate(const Tensor& x, const Tensor& dy, int64_t channel, const Tensor& dgate) {
     const Shape& s = x.shape();
-    const int c = static_cast<int>(s.c), gates = static_cast<int>(dgate.shape().c), own = static_cast<int>(channel);
+    const int c = as_int(s.c), gates = as_int(dgate.shape().c), own = as_int(channel);
     with_type(x.type(), [&](auto t) {
         using T = decltype(t);
         for_each_row(x.backend(), s.pixels(), c, MulChannelBackwardGate<T>{c, gates, own, x.as<T>(), dy.as<T>(), dgate.as<T>()});
@@ -163,6 +222,29 @@ Var shuffle_channels(const Var& x, int groups) {
     return traced("shuffle_channels", y, {&x}, {}, {{"groups", groups}});
 }
 
+Var interleave_channels(const Var& a, const Var& b) {
+    const Shape s = a.shape();
+    if (s != b.shape() || a.type() != b.type())
+        failure("interleave_channels: shapes ", to_string(s), " and ", to_string(b.shape()), " and their types must be equal");
+    Var y = result_of(Tensor(a.backend(), {s.n, s.h, s.w, 2 * s.c}, a.type()), a, b);
+    const int pixels = as_int(s.w), channels = as_int(s.c);
+    with_type(a.type(), [&](auto t) {
+        using T = decltype(t);
+        for_each_row(a.backend(), s.n * s.h, 2 * s.w * s.c, Interleave<T>{pixels, channels, a.as<T>(), b.as<T>(), y.as<T>()});
+    });
+    record(y, [a, b, y, pixels, channels] {
+        const Tensor dy = take_gradient(y);
+        const GradTarget da(a), db(b);
+        const Shape& of = a.shape();
+        with_type(a.type(), [&](auto t) {
+            using T = decltype(t);
+            const Separate<T> separate{pixels, channels, dy.as<T>(), da.as<T>(), db.as<T>()};
+            for_each_row(a.backend(), of.n * of.h, 2 * of.w * of.c, separate);
+        });
+    });
+    return traced("interleave_channels", y, {&a, &b});
+}
+
 Var slice_channels(const Var& x, int64_t first, int64_t count) {
     const Shape s = x.shape(), sy{s.n, s.h, s.w, count};
     if (first < 0 || count < 1 || first + count > s.c)
@@ -173,8 +255,11 @@ Var slice_channels(const Var& x, int64_t first, int64_t count) {
     copy_channels(x.value(), first, y.value(), 0, count, Others::keep);
     record(y, [x, y, first] {
         const Tensor dy = take_gradient(y);
-        const GradTarget dx(x);
-        if (dx.wanted()) copy_channels(dy, 0, dx.tensor(), first, y.shape().c, Others::clear);
+        const GradTarget dx(x, true);
+        if (dx.adds())
+            add_to_channels(dy, dx.tensor(), first);
+        else if (dx.wanted())
+            copy_channels(dy, 0, dx.tensor(), first, y.shape().c, Others::clear);
     });
     return traced("slice_channels", y, {&x}, {}, {{"first", static_cast<double>(first)}, {"count", static_cast<double>(count)}});
 }

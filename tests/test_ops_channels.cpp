@@ -16,6 +16,8 @@ std::vector<OpCase> cases(const std::vector<Shape>& shapes) {
             all.push_back({"concat_channels" + at + " and " + std::to_string(c),
                            {x, uniform_input("b", {s.n, s.h, s.w, c})},
                            [](const Inputs& in) { return concat_channels(in[0], in[1]); }});
+        all.push_back(
+            {"interleave_channels" + at, {x, uniform_input("b", s)}, [](const Inputs& in) { return interleave_channels(in[0], in[1]); }});
         for (const int64_t before : {0, 2, 16})
             for (const int64_t after : {0, 3})
                 all.push_back({"pad_channels" + at + " by " + std::to_string(before) + " and " + std::to_string(after),
@@ -51,6 +53,7 @@ std::vector<double> by_pixel(const Shape& s, int64_t channels, const F& f) {
 TEST_CASE("channels: worked examples") {
     const Var a(Tensor::from_host(cpu(), {1, 1, 2, 2}, {1, 2, 3, 4})), b(Tensor::from_host(cpu(), {1, 1, 2, 1}, {8, 9}));
     CHECK(concat_channels(a, b).value().to_host() == std::vector<float>{1, 2, 8, 3, 4, 9});
+    CHECK(interleave_channels(a, scale(a, 10)).value().to_host() == std::vector<float>{1, 10, 2, 20, 3, 30, 4, 40});
     CHECK(concat_channels(b, a).value().to_host() == std::vector<float>{8, 1, 2, 9, 3, 4});
     CHECK(slice_channels(a, 1, 1).value().to_host() == std::vector<float>{2, 4});
     CHECK(pad_channels(b, 1, 2).value().to_host() == std::vector<float>{0, 8, 0, 0, 0, 9, 0, 0});
@@ -84,10 +87,12 @@ TEST_CASE("channels: forward like the naive loops") {
 TEST_CASE("channels: gradients") { check_gradients(cases()); }
 
 TEST_CASE("channels: gradients into one of two inputs") {
-    const std::vector<HostTensor> in{uniform_input("x", {2, 3, 2, 4}), uniform_input("b", {2, 3, 2, 3})};
+    const std::vector<HostTensor> in{uniform_input("x", {2, 3, 2, 4}), uniform_input("b", {2, 3, 2, 3})},
+        equal{in[0], uniform_input("y", {2, 3, 2, 4})};
     for (const size_t only : {0, 1}) {
-        std::vector<HostTensor> one = in;
-        one[1 - only].wanted = false;
+        std::vector<HostTensor> one = in, of_equal = equal;
+        one[1 - only].wanted = of_equal[1 - only].wanted = false;
+        check_gradients({"interleave, one side", of_equal, [](const Inputs& i) { return interleave_channels(i[0], i[1]); }});
         check_gradients({"concat, one side", one, [](const Inputs& i) { return concat_channels(i[0], i[1]); }});
         check_gradients({"mul_channel, one side", one, [](const Inputs& i) { return mul_channel(i[0], i[1], 1); }});
     }
@@ -96,6 +101,7 @@ TEST_CASE("channels: gradients into one of two inputs") {
 TEST_CASE("channels: a tensor beside, and gating, itself") {
     const std::vector<HostTensor> in{uniform_input("x", {2, 3, 2, 4})};
     check_gradients({"concat(x, x)", in, [](const Inputs& i) { return concat_channels(i[0], i[0]); }});
+    check_gradients({"interleave(x, x)", in, [](const Inputs& i) { return interleave_channels(i[0], i[0]); }});
     check_gradients({"mul_channel(x, x)", in, [](const Inputs& i) { return mul_channel(i[0], i[0], 2); }});
     check_gradients({"overlapping slices", in,
                      [](const Inputs& i) { return concat_channels(slice_channels(i[0], 0, 3), slice_channels(i[0], 1, 3)); }});
@@ -108,6 +114,7 @@ TEST_CASE("channels: a tensor beside, and gating, itself") {
 TEST_CASE("channels: shapes that do not fit name both") {
     const Var a(Tensor::zeros(cpu(), {2, 3, 3, 4})), b(Tensor::zeros(cpu(), {2, 3, 4, 3}));
     CHECK_THROWS_WITH_AS(concat_channels(a, b), doctest::Contains("(2,3,3,4) and (2,3,4,3)"), std::runtime_error);
+    CHECK_THROWS_WITH_AS(interleave_channels(a, b), doctest::Contains("(2,3,3,4) and (2,3,4,3)"), std::runtime_error);
     CHECK_THROWS_WITH_AS(mul_channel(a, b), doctest::Contains("(2,3,3,4) and (2,3,4,3)"), std::runtime_error);
     CHECK_THROWS_WITH_AS(mul_channel(a, a, 4), doctest::Contains("no channel 4"), std::runtime_error);
     CHECK_THROWS_WITH_AS(mul_channel(a, a, -1), doctest::Contains("no channel -1"), std::runtime_error);
