@@ -144,13 +144,11 @@ ifeq ($(ONNX),1)
 $(BUILD)/obj/src/net_onnx.cpp.o $(BUILD)/obj/tests/test_onnx.cpp.o: CPPFLAGS += -DDISTILL_ONNX=1 -DONNX_ML=1 -DONNX_NAMESPACE=onnx
 endif
 
-# -O3 is for what computes. The rest compiles in two thirds of the time at -O1, CLI11's users most of all at -O0.
-COMPUTES := %.cu src/cpu_% src/gpu% src/dataset% src/data_%
-COMMANDS := $(shell grep -l '^.include <CLI/CLI.hpp>' $(SOURCES))
-PLAIN    := $(filter-out $(COMPUTES) $(COMMANDS),$(SOURCES))
+# -O3 is for what computes. The rest compiles in two thirds of the time at -O1.
+COMPUTES := %.cu src/cpu_% src/gpu% src/dataset.cpp src/data_image.cpp
+PLAIN    := $(filter-out $(COMPUTES),$(SOURCES))
 as_fast_as = $(if $(filter -O3,$(OPT)),$1,$(OPT))
 $(PLAIN:%=$(BUILD)/obj/%.o) $(TEST_OBJS): override OPT := $(call as_fast_as,-O1)
-$(COMMANDS:%=$(BUILD)/obj/%.o): override OPT := $(call as_fast_as,-O0)
 
 # The library headers that most sources include are compiled once. Not for the sanitized and the emulated builds, which so find the source
 # that forgets one; nor where ccache or clang could not use them.
@@ -165,23 +163,19 @@ $3: $(BUILD)/pch/$1.h.gch
 $3: PRECOMPILED := -include $(BUILD)/pch/$1.h
 endef
 $(eval $(call precompiled,plain,$(STANDARD),$(PLAIN:%=$(BUILD)/obj/%.o)))
-$(eval $(call precompiled,commands,$(STANDARD) CLI/CLI.hpp,$(COMMANDS:%=$(BUILD)/obj/%.o)))
 $(eval $(call precompiled,tests,$(STANDARD) doctest/doctest.h,$(TEST_OBJS)))
 endif
 
 # What the kernels are compiled for: the GPU is asked at start whether it runs them.
 $(BUILD)/obj/src/cuda_backend.cpp.o: CPPFLAGS += -DDISTILL_GPU_ARCHS='"$(GPU_ARCHS)"'
 
-# Of an inline function that several objects have the linker takes the first: not those of -O0.
-in_link_order = $(filter-out $(TEST_OBJS) $(COMMANDS:%=$(BUILD)/obj/%.o),$(filter %.o,$^)) $(filter $(COMMANDS:%=$(BUILD)/obj/%.o),$^)
-
 $(BUILD)/distill: $(OBJECTS) $(BUILD)/LINK
 	@echo "  link $@"
-	@$(CXX) $(LDFLAGS) $(in_link_order) $(LDLIBS) -o $@
+	@$(CXX) $(LDFLAGS) $(filter %.o,$^) $(LDLIBS) -o $@
 
 $(BUILD)/tests: $(LIBRARY) $(TEST_OBJS) $(BUILD)/LINK
 	@echo "  link $@"
-	@$(CXX) $(LDFLAGS) $(in_link_order) $(TEST_OBJS) $(LDLIBS) -o $@
+	@$(CXX) $(LDFLAGS) $(filter %.o,$^) $(LDLIBS) -o $@
 
 # ---- fuzzing (docs/fuzzing.md): parsers and targets by clang with sanitizers and libFuzzer, the rest as the tests have it -------------------
 FUZZ_CXX     ?= clang++

@@ -2,12 +2,10 @@
 // defines: add_bench_command
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
-void add_bench_command(CLI::App& app);
+class Subcommand;
+
+void add_bench_command(Subcommand app);
 
 }  // namespace distill

@@ -2,13 +2,11 @@
 // defines: add_bench_costs
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
+class Subcommand;
+
 /// Registers the subcommand under `bench`.
-void add_bench_costs(CLI::App& bench);
+void add_bench_costs(Subcommand bench);
 
 }  // namespace distill

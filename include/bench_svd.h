@@ -2,13 +2,11 @@
 // defines: add_bench_svd
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
+class Subcommand;
+
 /// Adds `svd` to `distill bench`.
-void add_bench_svd(CLI::App& bench);
+void add_bench_svd(Subcommand bench);
 
 }  // namespace distill

@@ -5,14 +5,12 @@
 #include <filesystem>
 #include <string>
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
+class Subcommand;
+
 /// Registers `data` and its four subcommands under `app`; each one's callback does its work while `app` parses and throws what that throws.
-void add_data_commands(CLI::App& app);
+void add_data_commands(Subcommand app);
 
 /// Loads a data set (load_dataset's errors) and prints counts, smallest and largest class, size, mean, std and SHA-256 of each file:
 /// as text, or as CSV with the columns key,value.

@@ -2,12 +2,10 @@
 // defines: add_feed_commands
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
-void add_feed_commands(CLI::App& app);
+class Subcommand;
+
+void add_feed_commands(Subcommand app);
 
 }  // namespace distill

@@ -6,11 +6,9 @@
 #include "method_teacher.h"
 #include "train_options.h"
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
+
+class Subcommand;
 
 struct ReconstructOptions {
     std::string students;  ///< a list, as --teachers
@@ -56,6 +54,6 @@ class MapDecoder {
 
 /// `feed reconstruct`: a row of reconstruct.csv for each student and teacher, kept as soon as it is known; an interrupted command goes on
 /// with --resume inside the pair where it stopped.
-void add_reconstruct_command(CLI::App& feed);
+void add_reconstruct_command(Subcommand feed);
 
 }  // namespace distill

@@ -2,12 +2,10 @@
 // defines: add_hkd_command
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
-void add_hkd_command(CLI::App& app);
+class Subcommand;
+
+void add_hkd_command(Subcommand app);
 
 }  // namespace distill

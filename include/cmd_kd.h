@@ -2,12 +2,10 @@
 // defines: add_kd_command
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
-void add_kd_command(CLI::App& app);
+class Subcommand;
+
+void add_kd_command(Subcommand app);
 
 }  // namespace distill

@@ -2,12 +2,10 @@
 // defines: add_ktg_commands
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
-void add_ktg_commands(CLI::App& app);
+class Subcommand;
+
+void add_ktg_commands(Subcommand app);
 
 }  // namespace distill

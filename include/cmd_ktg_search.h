@@ -2,13 +2,11 @@
 // defines: add_search_commands
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
+class Subcommand;
+
 /// To `ktg`, which add_ktg_commands() has added.
-void add_search_commands(CLI::App& app);
+void add_search_commands(Subcommand app);
 
 }  // namespace distill

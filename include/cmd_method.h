@@ -5,11 +5,9 @@
 
 #include "method_table.h"
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
+
+class Subcommand;
 
 /// What a training by such a method is told beside the method's own options: its networks, data, schedule and what it keeps.
 void add_networks(OptionTable& table, Options& options, Teaching teachers);
@@ -20,6 +18,6 @@ void settle_networks(const OptionTable& table, Options& options, Teaching teache
 void set_untold(const std::string& subcommand, OptionTable& table, Options& options, const std::string& method);
 
 /// The subcommand of a method without one of its own kind.
-void add_method_command(CLI::App& app, const MethodRow& row);
+void add_method_command(Subcommand app, const MethodRow& row);
 
 }  // namespace distill

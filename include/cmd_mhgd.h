@@ -2,12 +2,10 @@
 // defines: add_mhgd_command
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
-void add_mhgd_command(CLI::App& app);
+class Subcommand;
+
+void add_mhgd_command(Subcommand app);
 
 }  // namespace distill

@@ -3,13 +3,11 @@
 #pragma once
 #include <string>
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
+class Subcommand;
+
 /// After the subcommands that the rows name. `program`: as the lines call it.
-void add_paper_commands(CLI::App& app, const std::string& program);
+void add_paper_commands(Subcommand app, const std::string& program);
 
 }  // namespace distill

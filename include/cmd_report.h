@@ -2,13 +2,11 @@
 // defines: add_report_commands
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
+class Subcommand;
+
 /// `distill report RUNS… [--csv F] [--html F] [--paper DIR]`, `distill compare A B [--csv F]`.
-void add_report_commands(CLI::App& app);
+void add_report_commands(Subcommand app);
 
 }  // namespace distill

@@ -2,12 +2,10 @@
 // defines: add_training_commands
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
-void add_training_commands(CLI::App& app);
+class Subcommand;
+
+void add_training_commands(Subcommand app);
 
 }  // namespace distill

@@ -2,12 +2,10 @@
 // defines: add_watch_command
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace distill {
 
-void add_watch_command(CLI::App& app);
+class Subcommand;
+
+void add_watch_command(Subcommand app);
 
 }  // namespace distill

@@ -10,10 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace CLI {
-class App;
-class Option;
-}  // namespace CLI
+#include "base_command_line.h"
 
 namespace distill {
 
@@ -59,7 +56,7 @@ struct TableOption {
     bool may_be_said_anew = false;  ///< of a run that goes on
     bool counts_epochs = false;     ///< keeps its part of the training when --epochs is another
     std::string open_value;         ///< stands for "choose for me", and was chosen when the run began
-    CLI::Option* on_line = nullptr;
+    CommandOption on_line;
 };
 
 /// The options of one subcommand, each bound to a field. Where a value comes from, in falling order: the command line, a
@@ -85,7 +82,7 @@ class OptionTable {
     TableOption& add(const std::string& flag, std::chrono::seconds& value, const std::string& help);
 
     /// Binds all of them to a command line; this must outlive its parsing, and gets no more options.
-    void attach(CLI::App& app);
+    void attach(Subcommand sub);
 
     bool has(const std::string& name) const;
     TableOption& at(const std::string& name);

@@ -7,7 +7,6 @@
 
 #include <omp.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -15,6 +14,7 @@
 #include <memory>
 #include <mutex>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_texts.h"
@@ -224,14 +224,13 @@ void run_mhgd(const BenchOptions& o) {
 
 /// A subcommand's options live as long as the program.
 struct BenchCommand {
+    Subcommand sub;
     BenchOptions options;
     OptionTable table;
 };
 
-std::shared_ptr<BenchCommand> add_bench(CLI::App& bench, const std::string& name, const std::string& help, const std::string& method,
-                                        CLI::App*& sub) {
-    sub = bench.add_subcommand(name, help);
-    auto command = std::make_shared<BenchCommand>();
+std::shared_ptr<BenchCommand> add_bench(Subcommand bench, const std::string& name, const std::string& help, const std::string& method) {
+    auto command = std::make_shared<BenchCommand>(BenchCommand{bench.add_subcommand(name, help), {}, {}});
     BenchOptions& o = command->options;
     OptionTable& t = command->table;
     o.method = method;
@@ -265,39 +264,37 @@ std::shared_ptr<BenchCommand> add_bench(CLI::App& bench, const std::string& name
 
 }  // namespace
 
-void add_bench_command(CLI::App& app) {
-    auto* bench = app.add_subcommand("bench", "time a training step beside the machine's lower bounds");
-    bench->require_subcommand(1);
-    CLI::App* sub = nullptr;
+void add_bench_command(Subcommand app) {
+    const Subcommand bench = app.add_subcommand("bench", "time a training step beside the machine's lower bounds");
+    bench.require_subcommand();
     for (const MethodRow* row : methods()) {
         const std::string method = row->name;
         if (method == "feed" || method == "mhgd" || method == "ktg") continue;  // those come with their parts, below
-        auto c = add_bench(*bench, method, "a step of distill " + method, method, sub);
+        auto c = add_bench(bench, method, "a step of distill " + method, method);
         c->options.own->add_to(c->table);
         c->table.add_switch("--profile", c->options.profile, "also print the time of each kind of operation");
         c->table.add("--profile-csv", c->options.profile_csv, "write that table here");
-        c->table.attach(*sub);
-        sub->callback([c] { run_bench(c->options); });
+        c->table.attach(c->sub);
+        c->sub.callback([c] { run_bench(c->options); });
     }
-    auto feed = add_bench(*bench, "feed", "a step with several teachers beside its parts, and what each adds to the memory", "feed", sub);
+    auto feed = add_bench(bench, "feed", "a step with several teachers beside its parts, and what each adds to the memory", "feed");
     feed->table.add("--teachers-count", feed->options.teachers, {1, 64}, "teachers, all of one network");
-    feed->table.attach(*sub);
-    sub->callback([feed] { bench_feed(feed->options); });
-    auto mhgd =
-        add_bench(*bench, "mhgd", "a step of distill mhgd beside its student's plain step and its teacher's forward pass", "mhgd", sub);
+    feed->table.attach(feed->sub);
+    feed->sub.callback([feed] { bench_feed(feed->options); });
+    auto mhgd = add_bench(bench, "mhgd", "a step of distill mhgd beside its student's plain step and its teacher's forward pass", "mhgd");
     mhgd->table.add("--heads", static_cast<MhgdOptions&>(*mhgd->options.own).heads, {1}, "attention heads");
     mhgd->table.add_switch("--profile", mhgd->options.profile, "also print the time of each kind of operation");
-    mhgd->table.attach(*sub);
-    sub->callback([mhgd] { run_mhgd(mhgd->options); });
-    auto graph = add_bench(*bench, "ktg", "a step of a graph beside the sum of its nodes' single steps", "ktg", sub);
-    graph->table.attach(*sub);
-    sub->callback([graph] { run_ktg(graph->options); });
-    auto c = add_bench(*bench, "several", "trainings at once beside one alone (distill train), in images a second", "train", sub);
+    mhgd->table.attach(mhgd->sub);
+    mhgd->sub.callback([mhgd] { run_mhgd(mhgd->options); });
+    auto graph = add_bench(bench, "ktg", "a step of a graph beside the sum of its nodes' single steps", "ktg");
+    graph->table.attach(graph->sub);
+    graph->sub.callback([graph] { run_ktg(graph->options); });
+    auto c = add_bench(bench, "several", "trainings at once beside one alone (distill train), in images a second", "train");
     c->table.add("--runs", c->options.runs, {1, 64}, "trainings at once, which share the CPU's threads");
-    c->table.attach(*sub);
-    sub->callback([c] { run_several(c->options); });
-    add_bench_costs(*bench);
-    add_bench_svd(*bench);
+    c->table.attach(c->sub);
+    c->sub.callback([c] { run_several(c->options); });
+    add_bench_costs(bench);
+    add_bench_svd(bench);
 }
 
 }  // namespace distill

@@ -1,9 +1,9 @@
 #include "bench_costs.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_texts.h"
@@ -68,8 +68,8 @@ void run_costs(const BenchOptions& asked, const std::string& list) {
 
 }  // namespace
 
-void add_bench_costs(CLI::App& bench) {
-    CLI::App* const sub = bench.add_subcommand(
+void add_bench_costs(Subcommand bench) {
+    const Subcommand sub = bench.add_subcommand(
         "costs", "steps of several methods in turns, each over the student's plain step plus the teacher's forward pass");
     const auto c = std::make_shared<Costs>();
     BenchOptions& o = c->options;
@@ -87,8 +87,8 @@ void add_bench_costs(CLI::App& bench) {
     t.add("--device", o.training.device, {"auto", "cpu", "cuda"}, "where to compute");
     t.add("--threads", o.training.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
     t.add("--csv", o.csv, "also write the figures here");
-    t.attach(*sub);
-    sub->callback([c] { run_costs(c->options, c->methods); });
+    t.attach(sub);
+    sub.callback([c] { run_costs(c->options, c->methods); });
 }
 
 }  // namespace distill

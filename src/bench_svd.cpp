@@ -1,7 +1,6 @@
 // Times right_singular_vectors, forward and with its gradient, and LAPACK's sgesdd of every sample (on the CPU, as many threads), in turns.
 #include "bench_svd.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "bench_training.h"
@@ -128,8 +128,8 @@ struct SvdCommand {
 
 }  // namespace
 
-void add_bench_svd(CLI::App& bench) {
-    CLI::App* sub = bench.add_subcommand("svd", "leading singular vectors of maps beside LAPACK's full SVD");
+void add_bench_svd(Subcommand bench) {
+    const Subcommand sub = bench.add_subcommand("svd", "leading singular vectors of maps beside LAPACK's full SVD");
     const auto command = std::make_shared<SvdCommand>();
     SvdBench& o = command->options;
     OptionTable& t = command->table;
@@ -139,8 +139,8 @@ void add_bench_svd(CLI::App& bench) {
     t.add("--device", o.training.device, {"auto", "cpu", "cuda"}, "where to compute");
     t.add("--threads", o.training.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
     t.add("--csv", o.csv, "also write the figures here");
-    t.attach(*sub);
-    sub->callback([command] { run_svd(command->options); });
+    t.attach(sub);
+    sub.callback([command] { run_svd(command->options); });
 }
 
 }  // namespace distill

@@ -1,12 +1,12 @@
 #include "cmd_data.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <limits>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
@@ -21,7 +21,7 @@ namespace distill {
 namespace {
 
 constexpr const char* kDataHelp = "folder of the data sets";
-const CLI::Range kPositive(1, std::numeric_limits<int>::max());
+constexpr int kMost = std::numeric_limits<int>::max();
 
 /// Records of each class.
 std::vector<int64_t> class_counts(const Split& split, int classes) {
@@ -46,70 +46,69 @@ std::pair<int64_t, int64_t> class_range(const Split& split, int classes) {
     return {*low, *high};
 }
 
-void add_fetch(CLI::App& data) {
+void add_fetch(Subcommand data) {
     const auto options = std::make_shared<FetchOptions>();
-    CLI::App* const fetch = data.add_subcommand("fetch", "download, verify and unpack an official archive");
-    fetch->add_option("name", options->name, "cifar10, cifar100 or tiny-imagenet")->required();
-    fetch->add_option("--data", options->data, kDataHelp)->capture_default_str();
-    fetch->add_option("--url", options->url, "take the archive from here (a mirror; file:// works)");
-    fetch->add_option("--md5", options->md5, "expect this MD5 instead of the published one; none: no check");
-    fetch->add_flag("--force", options->force, "unpack again over a folder that exists");
-    fetch->add_flag("--quiet", options->quiet, "print nothing");
-    fetch->callback([options] { fetch_dataset(*options); });
+    const Subcommand fetch = data.add_subcommand("fetch", "download, verify and unpack an official archive");
+    fetch.add_option("name", options->name, "cifar10, cifar100 or tiny-imagenet").required();
+    fetch.add_option("--data", options->data, kDataHelp).shows_default();
+    fetch.add_option("--url", options->url, "take the archive from here (a mirror; file:// works)");
+    fetch.add_option("--md5", options->md5, "expect this MD5 instead of the published one; none: no check");
+    fetch.add_flag("--force", options->force, "unpack again over a folder that exists");
+    fetch.add_flag("--quiet", options->quiet, "print nothing");
+    fetch.callback([options] { fetch_dataset(*options); });
 }
 
-void add_import(CLI::App& data) {
+void add_import(Subcommand data) {
     const auto options = std::make_shared<ImportOptions>();
-    CLI::App* const importing = data.add_subcommand("import", "turn image files into the program's binary records");
+    const Subcommand importing = data.add_subcommand("import", "turn image files into the program's binary records");
     importing
-        ->add_option("kind", options->kind,
-                     "tiny-imagenet (the official tree), images (FROM/{train,test}/<class>/*, or val, valid, validation) or fashion-mnist")
-        ->required();
-    importing->add_option("--from", options->from, "source folder [DATA/tiny-imagenet-200; Debian's dataset-fashion-mnist]");
-    importing->add_option("--data", options->data, kDataHelp)->capture_default_str();
-    importing->add_option("--dataset", options->dataset, "name of the set, a folder under --data [the kind]");
-    importing->add_option("--size", options->size, "side of the square images [tiny-imagenet 64, fashion-mnist 32]")
-        ->check(CLI::Range(1, 4096));
-    importing->add_option("--classes", options->classes, "only the first so many classes [all]")->check(CLI::Range(1, 256));
-    importing->add_option("--limit", options->limit, "at most so many images a class, in training and in test [all]")->check(kPositive);
-    importing->add_option("--test-part", options->test_part,
-                          "images: split a tree without a test part, so much of each class for the test, e.g. 0.2");
-    importing->add_flag("--force", options->force, "replace a set of this name");
-    importing->add_flag("--quiet", options->quiet, "print nothing");
-    importing->callback([options] { import_dataset(*options); });
+        .add_option("kind", options->kind,
+                    "tiny-imagenet (the official tree), images (FROM/{train,test}/<class>/*, or val, valid, validation) or fashion-mnist")
+        .required();
+    importing.add_option("--from", options->from, "source folder [DATA/tiny-imagenet-200; Debian's dataset-fashion-mnist]");
+    importing.add_option("--data", options->data, kDataHelp).shows_default();
+    importing.add_option("--dataset", options->dataset, "name of the set, a folder under --data [the kind]");
+    importing.add_option("--size", options->size, "side of the square images [tiny-imagenet 64, fashion-mnist 32]").within(1, 4096);
+    importing.add_option("--classes", options->classes, "only the first so many classes [all]").within(1, 256);
+    importing.add_option("--limit", options->limit, "at most so many images a class, in training and in test [all]").within(1, kMost);
+    importing.add_option("--test-part", options->test_part,
+                         "images: split a tree without a test part, so much of each class for the test, e.g. 0.2");
+    importing.add_flag("--force", options->force, "replace a set of this name");
+    importing.add_flag("--quiet", options->quiet, "print nothing");
+    importing.callback([options] { import_dataset(*options); });
 }
 
-void add_synth(CLI::App& data) {
+void add_synth(Subcommand data) {
     const auto options = std::make_shared<SynthOptions>();
     const auto folder = std::make_shared<fs::path>("data");
-    CLI::App* const synth = data.add_subcommand("synth", "make a small artificial set, the same on every machine");
-    synth->add_option("--dataset", options->dataset, "name of the set, a folder under --data")->capture_default_str();
-    synth->add_option("--data", *folder, kDataHelp)->capture_default_str();
-    synth->add_option("--classes", options->classes, "number of classes")->check(CLI::Range(1, 256))->capture_default_str();
-    synth->add_option("--size", options->size, "side of the square images")->check(CLI::Range(4, 4096))->capture_default_str();
-    synth->add_option("--train", options->train, "training images")->check(kPositive)->capture_default_str();
-    synth->add_option("--test", options->test, "test images")->check(kPositive)->capture_default_str();
-    synth->add_option("--seed", options->seed, "seed")->capture_default_str();
-    synth->add_flag("--force", options->force, "replace a set of this name");
-    synth->callback([options, folder] {
+    const Subcommand synth = data.add_subcommand("synth", "make a small artificial set, the same on every machine");
+    synth.add_option("--dataset", options->dataset, "name of the set, a folder under --data").shows_default();
+    synth.add_option("--data", *folder, kDataHelp).shows_default();
+    synth.add_option("--classes", options->classes, "number of classes").within(1, 256).shows_default();
+    synth.add_option("--size", options->size, "side of the square images").within(4, 4096).shows_default();
+    synth.add_option("--train", options->train, "training images").within(1, kMost).shows_default();
+    synth.add_option("--test", options->test, "test images").within(1, kMost).shows_default();
+    synth.add_option("--seed", options->seed, "seed").shows_default();
+    synth.add_flag("--force", options->force, "replace a set of this name");
+    synth.callback([options, folder] {
         synthesize(*folder, *options);
         std::printf("%s: %d classes, %d training and %d test images of %dx%d\n", (*folder / options->dataset).c_str(), options->classes,
                     options->train, options->test, options->size, options->size);
     });
 }
 
-void add_info(CLI::App& data) {
+void add_info(Subcommand data) {
     struct Options {
         fs::path data = "data";
         std::string dataset;
         bool csv = false;
     };
     const auto options = std::make_shared<Options>();
-    CLI::App* const info = data.add_subcommand("info", "check a data set and print its counts, statistics and checksums");
-    info->add_option("--data", options->data, kDataHelp)->capture_default_str();
-    info->add_option("--dataset", options->dataset, "cifar10, cifar100 or the name of an import")->required();
-    info->add_flag("--csv", options->csv, "as CSV: key,value");
-    info->callback([options] { print_dataset_info(options->data, options->dataset, options->csv, stdout); });
+    const Subcommand info = data.add_subcommand("info", "check a data set and print its counts, statistics and checksums");
+    info.add_option("--data", options->data, kDataHelp).shows_default();
+    info.add_option("--dataset", options->dataset, "cifar10, cifar100 or the name of an import").required();
+    info.add_flag("--csv", options->csv, "as CSV: key,value");
+    info.callback([options] { print_dataset_info(options->data, options->dataset, options->csv, stdout); });
 }
 
 }  // namespace
@@ -151,13 +150,13 @@ void print_dataset_info(const fs::path& data_dir, const std::string& name, bool 
     for (const std::string& line : warnings_of(twins)) std::fprintf(out, "%s\n", line.c_str());
 }
 
-void add_data_commands(CLI::App& app) {
-    CLI::App* const data = app.add_subcommand("data", "fetch, import, make and describe data sets");
-    data->require_subcommand(1);
-    add_fetch(*data);
-    add_import(*data);
-    add_synth(*data);
-    add_info(*data);
+void add_data_commands(Subcommand app) {
+    const Subcommand data = app.add_subcommand("data", "fetch, import, make and describe data sets");
+    data.require_subcommand();
+    add_fetch(data);
+    add_import(data);
+    add_synth(data);
+    add_info(data);
 }
 
 }  // namespace distill

@@ -1,9 +1,9 @@
 #include "cmd_feed.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
@@ -132,36 +132,36 @@ void run_chains(Command& c) {
 
 }  // namespace
 
-void add_feed_commands(CLI::App& app) {
-    auto* feed = app.add_subcommand(feed_row.name, feed_row.title);
-    feed->require_subcommand(1);
-    auto* sub = feed->add_subcommand("parallel", "a student learns the last maps of all teachers at once, through a layer for each");
-    sub->footer(about_teachers);
+void add_feed_commands(Subcommand app) {
+    const Subcommand feed = app.add_subcommand(feed_row.name, feed_row.title);
+    feed.require_subcommand();
+    Subcommand sub = feed.add_subcommand("parallel", "a student learns the last maps of all teachers at once, through a layer for each");
+    sub.footer(about_teachers);
     const auto parallel = begin_command();
     add_sweep_option(parallel->table, parallel->options);
-    parallel->table.attach(*sub);
-    sub->callback([c = parallel] {
+    parallel->table.attach(sub);
+    sub.callback([c = parallel] {
         run_each_value("feed", c->table, c->options, [&] {
             set_untold("feed parallel", c->table, c->options, method_name);
             run_parallel(*c, [&](Options& final) { settle_networks(c->table, final, feed_row.teachers); });
         });
     });
-    sub = feed->add_subcommand("sweep", "parallel with the first 1, 2, 3, … of the teachers");
-    sub->footer(about_teachers);
+    sub = feed.add_subcommand("sweep", "parallel with the first 1, 2, 3, … of the teachers");
+    sub.footer(about_teachers);
     const auto sweep = begin_command();
     sweep->series.add_sweep_to(sweep->table);
-    sweep->table.attach(*sub);
-    sub->callback([c = sweep] {
+    sweep->table.attach(sub);
+    sub.callback([c = sweep] {
         if (c->table.given("recipe")) set_untold("feed sweep", c->table, c->options, method_name);
         run_sweep(c->table, c->options, c->series, [&] { run_parallel(*c, settle); });
     });
-    sub = feed->add_subcommand("sequential", "a chain: each stage's student teaches the next one");
-    sub->footer(about_teachers);
+    sub = feed.add_subcommand("sequential", "a chain: each stage's student teaches the next one");
+    sub.footer(about_teachers);
     const auto chain = begin_command();
     chain->series.add_chain_to(chain->table);
-    chain->table.attach(*sub);
-    sub->callback([c = chain] { run_chains(*c); });
-    add_reconstruct_command(*feed);
+    chain->table.attach(sub);
+    sub.callback([c = chain] { run_chains(*c); });
+    add_reconstruct_command(feed);
 }
 
 }  // namespace distill

@@ -1,9 +1,9 @@
 #include "cmd_feed_reconstruct.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 
+#include "base_command_line.h"
 #include "base_error.h"
 #include "base_texts.h"
 #include "base_version.h"
@@ -257,13 +257,13 @@ void run_reconstruction(OptionTable& table, Options& o, const ReconstructOptions
 
 }  // namespace
 
-void add_reconstruct_command(CLI::App& feed) {
+void add_reconstruct_command(Subcommand feed) {
     struct Command {
         Options options;
         ReconstructOptions own;
         OptionTable table;
     };
-    auto* sub = feed.add_subcommand("reconstruct", "how well a decoder tells each teacher's last map from each student's");
+    const Subcommand sub = feed.add_subcommand("reconstruct", "how well a decoder tells each teacher's last map from each student's");
     auto c = std::make_shared<Command>();
     Options& o = c->options;
     o.epochs = 20;
@@ -285,8 +285,8 @@ void add_reconstruct_command(CLI::App& feed) {
     t.add_switch("--resume", o.resume, "go on where it stopped, with its options").driver();
     add_auto_resume_option(t, o);
     t.add_switch("--quiet", o.quiet, "no progress").driver();
-    t.attach(*sub);
-    sub->callback([c] { run_reconstruction(c->table, c->options, c->own); });
+    t.attach(sub);
+    sub.callback([c] { run_reconstruction(c->table, c->options, c->own); });
 }
 
 }  // namespace distill

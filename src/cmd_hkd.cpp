@@ -1,9 +1,9 @@
 #include "cmd_hkd.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
+#include "base_command_line.h"
 #include "base_error.h"
 #include "base_files.h"
 #include "base_texts.h"
@@ -105,17 +105,17 @@ void show(const Asked& asked) {
 
 }  // namespace
 
-void add_hkd_command(CLI::App& app) {
+void add_hkd_command(Subcommand app) {
     add_method_command(app, hkd_row);
-    CLI::App* sub = app.get_subcommand(hkd_row.name)->add_subcommand("show", "both graphs of one batch, as a picture of its images");
+    const Subcommand sub = app.find(hkd_row.name).value().add_subcommand("show", "both graphs of one batch, as a picture of its images");
     const auto asked = std::make_shared<Asked>();
     constexpr int most = 256;
-    sub->add_option("RUN", asked->run, "the folder of a finished run")->required();
-    sub->add_option("--svg", asked->svg, "write the picture here; by default graphs.svg in the run's folder");
-    sub->add_option("--images", asked->images, "images of the batch")->capture_default_str()->check(CLI::Range(1, most));
-    sub->add_option("--data", asked->data, "folder of the data sets; by default the run's");
-    sub->add_option("--device", asked->device, "where to compute")->capture_default_str()->check(CLI::IsMember({"auto", "cpu", "cuda"}));
-    sub->callback([asked] { show(*asked); });
+    sub.add_option("RUN", asked->run, "the folder of a finished run").required();
+    sub.add_option("--svg", asked->svg, "write the picture here; by default graphs.svg in the run's folder");
+    sub.add_option("--images", asked->images, "images of the batch").shows_default().within(1, most);
+    sub.add_option("--data", asked->data, "folder of the data sets; by default the run's");
+    sub.add_option("--device", asked->device, "where to compute").shows_default().one_of({"auto", "cpu", "cuda"});
+    sub.callback([asked] { show(*asked); });
 }
 
 }  // namespace distill

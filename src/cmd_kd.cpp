@@ -1,9 +1,9 @@
 #include "cmd_kd.h"
 
-#include <CLI/CLI.hpp>
 #include <map>
 #include <memory>
 
+#include "base_command_line.h"
 #include "base_error.h"
 #include "cmd_method.h"
 #include "cmd_preset.h"
@@ -51,8 +51,8 @@ void settle(const Command& c, Options& o) {
 
 }  // namespace
 
-void add_kd_command(CLI::App& app) {
-    CLI::App* sub = app.add_subcommand("kd", "distil a teacher's logits: gamma*CE + alpha*T^2*KL; and its kin, with --method");
+void add_kd_command(Subcommand app) {
+    const Subcommand sub = app.add_subcommand("kd", "distil a teacher's logits: gamma*CE + alpha*T^2*KL; and its kin, with --method");
     const auto c = std::make_shared<Command>();
     OptionTable& t = c->table;
     add_training_options(t, c->options, true);
@@ -64,7 +64,7 @@ void add_kd_command(CLI::App& app) {
     add_teachers_options(t, c->options);
     for (const std::string& name : kin_of_kd()) c->methods.at(name).options->add_to(t);
     add_sweep_option(t, c->options);
-    t.attach(*sub);
+    t.attach(sub);
     const auto once = [c] {
         if (const std::string& id = c->options.preset; !id.empty())
             if (const std::string named = preset_row(id).method_name(); is_kin_of_kd(named))
@@ -74,7 +74,7 @@ void add_kd_command(CLI::App& app) {
         run_experiment(
             "kd", [c] { return c->chosen(); }, c->table, c->options, [c](Options& final) { settle(*c, final); });
     };
-    sub->callback([c, once] { run_each_value("kd", c->table, c->options, once); });
+    sub.callback([c, once] { run_each_value("kd", c->table, c->options, once); });
 }
 
 }  // namespace distill

@@ -1,10 +1,10 @@
 #include "cmd_ktg.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <memory>
 
+#include "base_command_line.h"
 #include "base_error.h"
 #include "base_files.h"
 #include "base_texts.h"
@@ -59,14 +59,14 @@ void train(TrainCommand& c) {
         });
 }
 
-void add_train(CLI::App& ktg) {
-    auto* sub = ktg.add_subcommand("train", "train the nodes of a graph together");
-    sub->footer(about_gates);
+void add_train(Subcommand ktg) {
+    const Subcommand sub = ktg.add_subcommand("train", "train the nodes of a graph together");
+    sub.footer(about_gates);
     const auto c = std::make_shared<TrainCommand>();
     add_graph_options(c->table, c->options, *c->own);
     add_sweep_option(c->table, c->options);
-    c->table.attach(*sub);
-    sub->callback([c] { run_each_value("ktg", c->table, c->options, [c] { train(*c); }); });
+    c->table.attach(sub);
+    sub.callback([c] { run_each_value("ktg", c->table, c->options, [c] { train(*c); }); });
 }
 
 void list_graphs() {
@@ -88,18 +88,18 @@ void show_search(const std::string& path, const std::string& svg) {
     std::printf("%s", search_text(history).c_str());
 }
 
-void add_show(CLI::App& ktg) {
-    auto* sub = ktg.add_subcommand("show", "a graph as text and picture, alone or with what a run made of it; a search as both");
-    sub->footer(about_gates);
+void add_show(Subcommand ktg) {
+    const Subcommand sub = ktg.add_subcommand("show", "a graph as text and picture, alone or with what a run made of it; a search as both");
+    sub.footer(about_gates);
     struct Asked {
         std::string graph, run, svg;
     };
     auto asked = std::make_shared<Asked>();
-    sub->add_option("GRAPH", asked->graph,
-                    "a shipped graph's name, a .csv file, or a search's folder; by default the run's; without either, all shipped graphs");
-    sub->add_option("--run", asked->run, "a run's folder: its accuracies and what went over the edges");
-    sub->add_option("--svg", asked->svg, "write the picture here");
-    sub->callback([asked] {
+    sub.add_option("GRAPH", asked->graph,
+                   "a shipped graph's name, a .csv file, or a search's folder; by default the run's; without either, all shipped graphs");
+    sub.add_option("--run", asked->run, "a run's folder: its accuracies and what went over the edges");
+    sub.add_option("--svg", asked->svg, "write the picture here");
+    sub.callback([asked] {
         if (asked->graph.empty() && asked->run.empty()) {
             if (!asked->svg.empty()) input_error("--svg ", asked->svg, ": of which graph? Name one, or a run with --run");
             return list_graphs();
@@ -117,11 +117,11 @@ void add_show(CLI::App& ktg) {
 
 }  // namespace
 
-void add_ktg_commands(CLI::App& app) {
-    auto* ktg = app.add_subcommand(ktg_row.name, ktg_row.title);
-    ktg->require_subcommand(1);
-    add_train(*ktg);
-    add_show(*ktg);
+void add_ktg_commands(Subcommand app) {
+    const Subcommand ktg = app.add_subcommand(ktg_row.name, ktg_row.title);
+    ktg.require_subcommand();
+    add_train(ktg);
+    add_show(ktg);
 }
 
 }  // namespace distill

@@ -1,9 +1,9 @@
 #include "cmd_ktg_search.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
+#include "base_command_line.h"
 #include "base_error.h"
 #include "cmd_ktg.h"
 #include "ktg_search.h"
@@ -31,9 +31,9 @@ void go_on_with_transfer(SearchOptions& s) {
     if (s.transfer.empty() && value("method") == "ktg-transfer") s.transfer = value("transfer");
 }
 
-void add_search(CLI::App& ktg) {
-    auto* sub = ktg.add_subcommand("search", "search for the best graph: random gates and networks, successive halving");
-    sub->footer(
+void add_search(Subcommand ktg) {
+    const Subcommand sub = ktg.add_subcommand("search", "search for the best graph: random gates and networks, successive halving");
+    sub.footer(
         "RUN/journal.csv has every trial, RUN/search.csv the winners' test accuracies; a search that was cut off goes on with --resume.");
     auto c = std::make_shared<SearchCommand>();
     OptionTable& t = c->table;
@@ -62,8 +62,8 @@ void add_search(CLI::App& ktg) {
     t.add_switch("--resume", o.resume, "go on where the search was, with its options").driver();
     add_auto_resume_option(t, o);
     t.add_switch("--quiet", o.quiet, "no progress").driver();
-    t.attach(*sub);
-    sub->callback([c] {
+    t.attach(sub);
+    sub.callback([c] {
         Options& training = c->options.training;
         const bool transfers = !c->options.transfer.empty();
         if (training.run.empty()) training.run = default_search_run(c->options);
@@ -81,18 +81,19 @@ void add_search(CLI::App& ktg) {
     });
 }
 
-/// For WorkerProcesses alone: not in --help.
-void add_worker(CLI::App& ktg) {
-    auto* sub = ktg.add_subcommand("worker", "trains for a search")->group("");
+/// For WorkerProcesses alone.
+void add_worker(Subcommand ktg) {
+    const Subcommand sub = ktg.add_subcommand("worker", "trains for a search");
+    sub.hide();
     auto slots = std::make_shared<int>(1);
-    sub->add_option("--slots", *slots, "runs at a time");
-    sub->callback([slots] { run_worker(*slots); });
+    sub.add_option("--slots", *slots, "runs at a time");
+    sub.callback([slots] { run_worker(*slots); });
 }
 
 }  // namespace
 
-void add_search_commands(CLI::App& app) {
-    CLI::App& ktg = *app.get_subcommand("ktg");
+void add_search_commands(Subcommand app) {
+    const Subcommand ktg = app.find("ktg").value();
     add_search(ktg);
     add_worker(ktg);
 }

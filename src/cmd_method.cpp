@@ -1,8 +1,8 @@
 #include "cmd_method.h"
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
+#include "base_command_line.h"
 #include "base_error.h"
 #include "cmd_preset.h"
 #include "run_experiment.h"
@@ -49,15 +49,15 @@ void set_untold(const std::string& subcommand, OptionTable& table, Options& o, c
     if (table.given("recipe")) set_recipe(table, o, find_recipe(o.recipe), method, "--recipe " + o.recipe);
 }
 
-void add_method_command(CLI::App& app, const MethodRow& row) {
-    CLI::App* sub = app.add_subcommand(row.name, row.title);
+void add_method_command(Subcommand app, const MethodRow& row) {
+    const Subcommand sub = app.add_subcommand(row.name, row.title);
     const auto c = std::make_shared<Command>(row);
     add_networks(c->table, c->options, row.teachers);
     c->method.options->add_to(c->table);
     add_sweep_option(c->table, c->options);
-    c->table.attach(*sub);
-    sub->callback([c, sub, &row] {
-        if (!sub->get_subcommands().empty()) return;  // one of its own was asked for, and has run
+    c->table.attach(sub);
+    sub.callback([c, sub, &row] {
+        if (sub.passes_on()) return;  // one of its own was asked for, and has run
         run_each_value(row.name, c->table, c->options, [&] {
             set_untold(row.name, c->table, c->options, row.name);
             run_experiment(

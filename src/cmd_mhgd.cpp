@@ -1,8 +1,8 @@
 #include "cmd_mhgd.h"
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_texts.h"
@@ -64,18 +64,17 @@ void sweep_heads(Command& c) {
 
 }  // namespace
 
-void add_mhgd_command(CLI::App& app) {
-    auto* sub = app.add_subcommand(mhgd_row.name, mhgd_row.title);
-    sub->footer(
-        "Beside a run's files: preparation.csv (an epoch of the attention networks a row), mha.safetensors (these), gradients.csv.");
+void add_mhgd_command(Subcommand app) {
+    const Subcommand sub = app.add_subcommand(mhgd_row.name, mhgd_row.title);
+    sub.footer("Beside a run's files: preparation.csv (an epoch of the attention networks a row), mha.safetensors (these), gradients.csv.");
     const auto c = std::make_shared<Command>();
     OptionTable& t = c->table;
     add_networks(t, c->options, mhgd_row.teachers);
     t.add("--heads", c->heads, "attention heads; several (1,2,4,8,16): a training each in heads<A>/, and their table, heads.csv");
     c->own->add_all_but_heads_to(t);
     add_sweep_option(t, c->options);
-    t.attach(*sub);
-    sub->callback([c] {
+    t.attach(sub);
+    sub.callback([c] {
         sweep_heads(*c);
         run_each_value(method_name, c->table, c->options, [c] { train(*c); });
     });

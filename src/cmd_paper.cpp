@@ -1,11 +1,12 @@
 #include "cmd_paper.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_texts.h"
@@ -24,17 +25,6 @@ struct Asked {
     bool commands = false, hours = false;
 };
 
-/// The subcommand "feed parallel"; null if there is none.
-const CLI::App* find_subcommand(const CLI::App& app, const std::string& command) {
-    const CLI::App* found = &app;
-    for (const std::string& word : split(command, ' ')) {
-        const auto named = found->get_subcommands([&](const CLI::App* sub) { return sub->get_name() == word; });
-        if (named.empty()) return nullptr;
-        found = named.front();
-    }
-    return found;
-}
-
 std::string unknown_network(const PaperRow& row) {
     for (const std::string& list : {row.teacher, row.trained()})
         for (const std::string& name : split(list, '+')) try {
@@ -45,14 +35,14 @@ std::string unknown_network(const PaperRow& row) {
     return "";
 }
 
-TrainedBy trained_by(const CLI::App& app, const Asked& asked, const PaperRow& row) {
-    const CLI::App* sub = find_subcommand(app, row.command);
+TrainedBy trained_by(Subcommand app, const Asked& asked, const PaperRow& row) {
+    const std::optional<Subcommand> sub = app.find(row.command);
     TrainedBy by;
     if (!sub) {
         by.obstacle = "this program has no method '" + row.method_name() + "'";
         return by;
     }
-    const auto has = [&](const std::string& option) { return sub->get_option_no_throw("--" + option) != nullptr; };
+    const auto has = [&](const std::string& option) { return sub->has_option("--" + option); };
     by.preset = has("preset");
     by.obstacle = unknown_network(row);
     for (const auto& [name, value] : row.options)
@@ -96,28 +86,27 @@ void print_hours(const std::vector<PlannedLine>& lines, const Asked& asked) {
 
 }  // namespace
 
-void add_paper_commands(CLI::App& app, const std::string& program) {
-    CLI::App* paper = app.add_subcommand("paper", "the papers' numbers, and the trainings that reproduce them");
-    paper->require_subcommand(1);
-    CLI::App* sub = paper->add_subcommand("rows", "rows of data/paper, with a command line a run, each after what it needs");
+void add_paper_commands(Subcommand app, const std::string& program) {
+    const Subcommand paper = app.add_subcommand("paper", "the papers' numbers, and the trainings that reproduce them");
+    paper.require_subcommand();
+    const Subcommand sub = paper.add_subcommand("rows", "rows of data/paper, with a command line a run, each after what it needs");
     const auto asked = std::make_shared<Asked>();
-    sub->add_option("WHAT", asked->what,
-                    "rows' ids, or files of data/paper: crd, hkd, reviewkd, ktg, ktg-search, feed, ffsd, mhgd; by default all");
-    sub->add_option("--seeds", asked->seeds, "runs of a row; of a teacher as many as others need; of a search the runs of what it found")
-        ->check(CLI::Range(1, 1000));
-    sub->add_option("--runs", asked->runs, "folder of the runs")->capture_default_str();
-    sub->add_flag("--commands", asked->commands, "the command lines alone, for GNU parallel, xargs, a batch queue");
-    sub->add_option("--step", asked->step, "only these: step 1 needs nothing, step 2 what step 1 has made, …")->check(CLI::Range(1, 100));
-    sub->add_flag("--hours", asked->hours, "instead: how long they take on this machine, from a few steps measured now");
-    sub->add_option("--data", asked->data, "put into every line");
-    sub->add_option("--device", asked->device, "put into every line; --hours measures there")
-        ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
-    sub->add_option("--with", asked->further, "words behind every line: --with=--precision --with=bf16")->allow_extra_args(false);
-    sub->footer(
+    sub.add_option("WHAT", asked->what,
+                   "rows' ids, or files of data/paper: crd, hkd, reviewkd, ktg, ktg-search, feed, ffsd, mhgd; by default all");
+    sub.add_option("--seeds", asked->seeds, "runs of a row; of a teacher as many as others need; of a search the runs of what it found")
+        .within(1, 1000);
+    sub.add_option("--runs", asked->runs, "folder of the runs").shows_default();
+    sub.add_flag("--commands", asked->commands, "the command lines alone, for GNU parallel, xargs, a batch queue");
+    sub.add_option("--step", asked->step, "only these: step 1 needs nothing, step 2 what step 1 has made, …").within(1, 100);
+    sub.add_flag("--hours", asked->hours, "instead: how long they take on this machine, from a few steps measured now");
+    sub.add_option("--data", asked->data, "put into every line");
+    sub.add_option("--device", asked->device, "put into every line; --hours measures there").one_of({"auto", "cpu", "cuda"});
+    sub.add_option("--with", asked->further, "words behind every line: --with=--precision --with=bf16").one_word_each();
+    sub.footer(
         "Each line starts its run, goes on with it, or leaves it, if it is finished: it may be given again.\n"
         "All lines of a step may run at once:\n"
         "  for step in 1 2 3; do distill paper rows mhgd --commands --step $step | parallel -j2; done");
-    sub->callback([asked, &app, program] {
+    sub.callback([asked, app, program] {
         const std::vector<PaperRow> rows = load_paper(paper_folder());
         PlanOptions options;
         options.program = program;

@@ -1,9 +1,9 @@
 #include "cmd_report.h"
 
-#include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
@@ -105,22 +105,20 @@ void run_compare(const CompareOptions& o) {
 
 }  // namespace
 
-void add_report_commands(CLI::App& app) {
-    CLI::App* report = app.add_subcommand("report", "Runs beside the papers' numbers: a table, a CSV, one HTML page");
+void add_report_commands(Subcommand app) {
+    const Subcommand report = app.add_subcommand("report", "Runs beside the papers' numbers: a table, a CSV, one HTML page");
     auto of_report = std::make_shared<ReportOptions>();
-    report->add_option("RUNS", of_report->runs, "run folders, or folders with run folders in them")->required();
-    report->add_option("--csv", of_report->csv, "write the table as CSV to this file");
-    report->add_option("--html", of_report->html, "write one self-contained page with learning curves to this file");
-    report->add_option("--paper", of_report->paper, "folder of the papers' numbers [data/paper, here or beside the program]");
-    report->callback([of_report] { run_report(*of_report); });
+    report.add_option("RUNS", of_report->runs, "run folders, or folders with run folders in them").required();
+    report.add_option("--csv", of_report->csv, "write the table as CSV to this file");
+    report.add_option("--html", of_report->html, "write one self-contained page with learning curves to this file");
+    report.add_option("--paper", of_report->paper, "folder of the papers' numbers [data/paper, here or beside the program]");
+    report.callback([of_report] { run_report(*of_report); });
 
-    CLI::App* compare = app.add_subcommand("compare", "is one training better than another? Two folders with the seeds of one each");
+    const Subcommand compare = app.add_subcommand("compare", "is one training better than another? Two folders with the seeds of one each");
     auto of_compare = std::make_shared<CompareOptions>();
-    compare->add_option("RUNS", of_compare->runs, "a folder with the runs of the one, and one with those of the other")
-        ->required()
-        ->expected(2);
-    compare->add_option("--csv", of_compare->csv, "write means, difference, interval and verdict as CSV to this file");
-    compare->callback([of_compare] { run_compare(*of_compare); });
+    compare.add_option("RUNS", of_compare->runs, "a folder with the runs of the one, and one with those of the other").required().words(2);
+    compare.add_option("--csv", of_compare->csv, "write means, difference, interval and verdict as CSV to this file");
+    compare.callback([of_compare] { run_compare(*of_compare); });
 }
 
 }  // namespace distill

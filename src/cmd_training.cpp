@@ -1,10 +1,10 @@
 #include "cmd_training.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
 #include <memory>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_output_file.h"
@@ -43,8 +43,8 @@ bool holds_logits(const fs::path& path) {
     return file.tensors.size() == 1 && file.tensors.count("logits") > 0;
 }
 
-void add_eval(CLI::App& app) {
-    auto* sub = app.add_subcommand("eval", "test accuracy and loss of a weight file");
+void add_eval(Subcommand app) {
+    const Subcommand sub = app.add_subcommand("eval", "test accuracy and loss of a weight file");
     const auto c = std::make_shared<EvalCommand>();
     Options& o = c->options;
     c->table.add("--data", o.data, "folder of the data sets");
@@ -55,12 +55,12 @@ void add_eval(CLI::App& app) {
     c->table.add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
     c->table.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
     c->table.add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
-    c->table.attach(*sub);
+    c->table.attach(sub);
     const auto by_class = std::make_shared<bool>(false);
     const auto kept = std::make_shared<fs::path>();
-    sub->add_flag("--by-class", *by_class, "also the accuracy of each class");
-    sub->add_option("--logits", *kept, "also write all logits here (.safetensors: logits (images, classes))");
-    sub->callback([c, by_class, kept] {
+    sub.add_flag("--by-class", *by_class, "also the accuracy of each class");
+    sub.add_option("--logits", *kept, "also write all logits here (.safetensors: logits (images, classes))");
+    sub.callback([c, by_class, kept] {
         Options& options = c->options;
         if (options.init.empty()) input_error("--init: the weight file to evaluate is missing");
         if (options.student.empty()) options.student = own_word(read_weights(options.init).metadata, "network");
@@ -94,17 +94,17 @@ void add_eval(CLI::App& app) {
     });
 }
 
-void add_info(CLI::App& app) {
-    auto* sub = app.add_subcommand("info", "a network's parameters, multiply-accumulates and features");
+void add_info(Subcommand app) {
+    const Subcommand sub = app.add_subcommand("info", "a network's parameters, multiply-accumulates and features");
     struct Asked {
         std::string net;
         int classes = 100, size = 32;
     };
     auto asked = std::make_shared<Asked>();
-    sub->add_option("--net,--student", asked->net, "the network; without it, the names are listed");
-    sub->add_option("--classes", asked->classes, "of the classifier")->capture_default_str();
-    sub->add_option("--size", asked->size, "height and width of the image")->capture_default_str();
-    sub->callback([asked] {
+    sub.add_option("--net,--student", asked->net, "the network; without it, the names are listed");
+    sub.add_option("--classes", asked->classes, "of the classifier").shows_default();
+    sub.add_option("--size", asked->size, "height and width of the image").shows_default();
+    sub.callback([asked] {
         asked->net = without_aliases(asked->net);
         if (asked->net.empty()) {
             std::printf("networks: %s\n", network_names().c_str());
@@ -135,12 +135,12 @@ void add_info(CLI::App& app) {
 
 }  // namespace
 
-void add_training_commands(CLI::App& app) {
-    const std::map<std::string, void (*)(CLI::App&)> of_their_own = {{"kd", add_kd_command},
-                                                                     {"hkd", add_hkd_command},
-                                                                     {"feed", add_feed_commands},
-                                                                     {"mhgd", add_mhgd_command},
-                                                                     {"ktg", add_ktg_commands}};
+void add_training_commands(Subcommand app) {
+    const std::map<std::string, void (*)(Subcommand)> of_their_own = {{"kd", add_kd_command},
+                                                                      {"hkd", add_hkd_command},
+                                                                      {"feed", add_feed_commands},
+                                                                      {"mhgd", add_mhgd_command},
+                                                                      {"ktg", add_ktg_commands}};
     for (const MethodRow* row : methods()) {
         const auto own = of_their_own.find(row->name);
         own == of_their_own.end() ? add_method_command(app, *row) : own->second(app);

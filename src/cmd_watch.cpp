@@ -3,13 +3,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <limits>
 #include <memory>
 #include <thread>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
@@ -59,15 +59,15 @@ void run_watch(const WatchOptions& o) {
 
 }  // namespace
 
-void add_watch_command(CLI::App& app) {
-    CLI::App* sub =
+void add_watch_command(Subcommand app) {
+    const Subcommand sub =
         app.add_subcommand("watch", "The runs and searches that are going on: epoch, accuracy, speed, time left, stopped or silent");
     auto o = std::make_shared<WatchOptions>();
-    sub->add_option("RUNS", o->runs, "run folders, or folders with run folders in them")->required();
-    sub->add_flag("--once", o->once, "print it once, whole; so it is where the output is no terminal");
-    sub->add_option("--every", o->every, "seconds between two looks")->capture_default_str();
-    sub->add_option("--csv", o->csv, "write it as CSV to this file, once");
-    sub->callback([o] { run_watch(*o); });
+    sub.add_option("RUNS", o->runs, "run folders, or folders with run folders in them").required();
+    sub.add_flag("--once", o->once, "print it once, whole; so it is where the output is no terminal");
+    sub.add_option("--every", o->every, "seconds between two looks").shows_default();
+    sub.add_option("--csv", o->csv, "write it as CSV to this file, once");
+    sub.callback([o] { run_watch(*o); });
 }
 
 }  // namespace distill

@@ -1,6 +1,5 @@
 #include "cmd_weights.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -9,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
@@ -106,16 +106,16 @@ void show(const fs::path& path, bool csv) {
     std::fputs(aligned(rows, {2, 3, 4, 5}).c_str(), stdout);
 }
 
-void add_show(CLI::App& weights) {
+void add_show(Subcommand weights) {
     struct Asked {
         fs::path file;
         bool csv = false;
     };
     const auto asked = std::make_shared<Asked>();
-    CLI::App* const sub = weights.add_subcommand("show", "a weight file's tensors: names, shapes, statistics; and what it says of itself");
-    sub->add_option("file", asked->file, "safetensors, or what torch.save wrote")->required();
-    sub->add_flag("--csv", asked->csv, "the tensors as CSV");
-    sub->callback([asked] { show(asked->file, asked->csv); });
+    const Subcommand sub = weights.add_subcommand("show", "a weight file's tensors: names, shapes, statistics; and what it says of itself");
+    sub.add_option("file", asked->file, "safetensors, or what torch.save wrote").required();
+    sub.add_flag("--csv", asked->csv, "the tensors as CSV");
+    sub.callback([asked] { show(asked->file, asked->csv); });
 }
 
 /// Of the file's classifier.
@@ -169,18 +169,18 @@ void convert(const Conversion& c) {
     std::printf("%s: %s of %lld classes, from %s\n", c.to.c_str(), c.network.c_str(), static_cast<long long>(classes), c.from.c_str());
 }
 
-void add_convert(CLI::App& weights) {
+void add_convert(Subcommand weights) {
     const auto c = std::make_shared<Conversion>();
-    CLI::App* const sub =
+    const Subcommand sub =
         weights.add_subcommand("convert", "a stranger's weight file to safetensors with this program's names and order of channels");
-    sub->add_option("in", c->from, "safetensors, or what torch.save wrote")->required();
-    sub->add_option("out", c->to, "the safetensors file to write")->required();
-    sub->add_option("--net", c->network, "the network that it is")->required();
-    sub->add_option("--from", c->source,
-                    "whose it is, so that the file says its data set and normalization: " + source_names() + " [told by its names]");
-    sub->add_option("--dataset", c->dataset, "what it was trained on, for the file to say");
-    sub->add_option("--normalize", c->normalization, "what its images were normalized by, none or m1,m2,m3,s1,s2,s3 of 255, likewise");
-    sub->callback([c] {
+    sub.add_option("in", c->from, "safetensors, or what torch.save wrote").required();
+    sub.add_option("out", c->to, "the safetensors file to write").required();
+    sub.add_option("--net", c->network, "the network that it is").required();
+    sub.add_option("--from", c->source,
+                   "whose it is, so that the file says its data set and normalization: " + source_names() + " [told by its names]");
+    sub.add_option("--dataset", c->dataset, "what it was trained on, for the file to say");
+    sub.add_option("--normalize", c->normalization, "what its images were normalized by, none or m1,m2,m3,s1,s2,s3 of 255, likewise");
+    sub.callback([c] {
         c->network = without_aliases(c->network);
         convert(*c);
     });
@@ -212,19 +212,19 @@ std::map<std::string, std::string> model_metadata(const WeightFile& file, const 
     return said;
 }
 
-void add_export(CLI::App& weights) {
+void add_export(Subcommand weights) {
     struct Asked {
         fs::path from, to;
         std::string network;
         int64_t size = 0;
     };
     const auto e = std::make_shared<Asked>();
-    CLI::App* const sub = weights.add_subcommand("export", "a trained network as an ONNX model (opset 17), for other programs to use");
-    sub->add_option("in", e->from, "safetensors, or what torch.save wrote")->required();
-    sub->add_option("out", e->to, "the model to write, NAME.onnx")->required();
-    sub->add_option("--net", e->network, "the network that it is [what the file says]");
-    sub->add_option("--size", e->size, "height and width of the images [32, of a NAME-tiny 64]")->check(CLI::Range(8, 1024));
-    sub->callback([e] { export_model(e->from, e->to, without_aliases(e->network), e->size); });
+    const Subcommand sub = weights.add_subcommand("export", "a trained network as an ONNX model (opset 17), for other programs to use");
+    sub.add_option("in", e->from, "safetensors, or what torch.save wrote").required();
+    sub.add_option("out", e->to, "the model to write, NAME.onnx").required();
+    sub.add_option("--net", e->network, "the network that it is [what the file says]");
+    sub.add_option("--size", e->size, "height and width of the images [32, of a NAME-tiny 64]").within(8, 1024);
+    sub.callback([e] { export_model(e->from, e->to, without_aliases(e->network), e->size); });
 }
 
 }  // namespace
@@ -251,12 +251,12 @@ void export_model(const fs::path& from, const fs::path& to, const std::string& t
                 static_cast<long long>(size), static_cast<long long>(classes), from.c_str());
 }
 
-void add_weights_commands(CLI::App& app) {
-    CLI::App* const weights = app.add_subcommand("weights", "show, convert and export weight files, also PyTorch's");
-    weights->require_subcommand(1);
-    add_show(*weights);
-    add_convert(*weights);
-    add_export(*weights);
+void add_weights_commands(Subcommand app) {
+    const Subcommand weights = app.add_subcommand("weights", "show, convert and export weight files, also PyTorch's");
+    weights.require_subcommand();
+    add_show(weights);
+    add_convert(weights);
+    add_export(weights);
 }
 
 }  // namespace distill

@@ -1,5 +1,4 @@
 // main.cpp: the table of subcommands, and how each ends: 0 done, 1 failed, 2 bad input or usage, 3 interrupted with a checkpoint written.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -9,6 +8,7 @@
 #include <iostream>
 #include <string>
 
+#include "base_command_line.h"
 #include "base_error.h"
 #include "base_texts.h"
 #include "base_version.h"
@@ -18,7 +18,6 @@
 #include "cmd_paper.h"
 #include "cmd_report.h"
 #include "cmd_training.h"
-#include "cmd_usage.h"
 #include "cmd_watch.h"
 #include "cmd_weights.h"
 #include "cpu_waiting_threads.h"
@@ -54,24 +53,21 @@ int ended(const std::filesystem::filesystem_error& error) {
 
 int main(int argc, char** argv) {
     distill::let_threads_wait_quietly(argv);
-    CLI::App app("distill: knowledge transfer between neural networks: KTG, FEED, MHGD, ReviewKD", "distill");
-    app.require_subcommand(1);
-    app.footer("Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 interrupted with a checkpoint written.");
-    app.set_version_flag("--version", "distill " + distill::commit());
-    distill::add_data_commands(app);
-    distill::add_training_commands(app);
-    distill::add_search_commands(app);
-    distill::add_weights_commands(app);
-    distill::add_report_commands(app);
-    distill::add_watch_command(app);
-    distill::add_bench_command(app);
-    distill::add_paper_commands(app, argc > 0 ? argv[0] : "distill");
+    distill::CommandLine line("distill: knowledge transfer between neural networks: KTG, FEED, MHGD, ReviewKD", "distill");
+    line.require_subcommand();
+    line.footer("Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 interrupted with a checkpoint written.");
+    line.version("distill " + distill::commit());
+    distill::add_data_commands(line);
+    distill::add_training_commands(line);
+    distill::add_search_commands(line);
+    distill::add_weights_commands(line);
+    distill::add_report_commands(line);
+    distill::add_watch_command(line);
+    distill::add_bench_command(line);
+    distill::add_paper_commands(line, argc > 0 ? argv[0] : "distill");
     try {
-        app.parse(argc, argv);
+        line.run({argv + std::min(argc, 1), argv + argc});
         return done();
-    } catch (const CLI::ParseError& e) {
-        if (e.get_exit_code() == 0) return app.exit(e), done();
-        return ended(distill::usage_complaint(app, e), 2);
     } catch (const distill::InputError& e) {
         return ended(e.what(), 2);
     } catch (const distill::Interrupted& e) {

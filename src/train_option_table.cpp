@@ -1,8 +1,8 @@
 #include "train_option_table.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_texts.h"
@@ -66,7 +66,7 @@ TableOption truth(bool& value, const std::string& help) {
 
 }  // namespace
 
-bool TableOption::given() const { return is_swept || (on_line && on_line->count() > 0); }
+bool TableOption::given() const { return is_swept || on_line.given(); }
 
 TableOption& OptionTable::bind(const std::string& flag, TableOption option) {
     option.flag = flag;
@@ -142,17 +142,15 @@ TableOption& OptionTable::add(const std::string& flag, std::chrono::seconds& val
                           }));
 }
 
-void OptionTable::attach(CLI::App& app) {
+void OptionTable::attach(Subcommand sub) {
     for (TableOption& o : options_) {
-        const auto parse = [set = o.set, flag = o.flag, expected = o.expected](const CLI::results_t& words) {
-            if (!set_all(set, words.back())) input_error(flag, ": found '", words.back(), "', expected ", expected);
-            return true;
+        const auto take = [set = o.set, flag = o.flag, expected = o.expected](const std::string& word) {
+            if (!set_all(set, word)) input_error(flag, ": found '", word, "', expected ", expected);
         };
-        o.on_line = o.is_switch ? app.add_flag_callback(
+        o.on_line = o.is_switch ? sub.take_flag(
                                       o.flag, [set = o.set] { set_all(set, "on"); }, o.help)
-                                : app.add_option(o.flag, parse, o.help);
-        if (!o.is_switch) o.on_line->type_name(o.type)->default_str(o.get())->expected(1)->take_last();
-        if (o.is_required) o.on_line->required();
+                                : sub.take_option(o.flag, take, o.help, o.type, o.get());
+        if (o.is_required) o.on_line.required();
     }
 }
 

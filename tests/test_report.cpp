@@ -1,9 +1,10 @@
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <fstream>
+#include <iostream>
 #include <limits>
 #include <sstream>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
@@ -395,9 +396,9 @@ TEST_CASE("report: the command writes both files and needs the papers' numbers")
         "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n"
         "p-kd,T,cifar100,big,small,kd,kd,,top1,70,,b\n");
     const auto run = [&](const std::string& words) {
-        CLI::App app;
-        add_report_commands(app);
-        app.parse("report " + (folder / "runs").string() + words);
+        CommandLine line;
+        add_report_commands(line);
+        line.run(split("report " + (folder / "runs").string() + words, ' '));
     };
     std::ostringstream out;
     std::streambuf* const before = std::cout.rdbuf(out.rdbuf());
@@ -478,12 +479,12 @@ TEST_CASE("report: a search with its picture and its table beside what is on fil
         "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n"
         "found,T,tin20,,resnet8,ktg-search,,,top1,63.25,,a <paper>\n"
         "elsewhere,T,tin20,,resnet32a,ktg-search,,,top1,70,,b\n");
-    CLI::App app;
-    add_report_commands(app);
+    CommandLine line;
+    add_report_commands(line);
     std::ostringstream out;
     std::streambuf* const before = std::cout.rdbuf(out.rdbuf());
     const std::string place = folder.path().string();
-    app.parse("report " + place + "/runs --html " + place + "/o.html --paper " + place + "/paper");
+    line.run({"report", place + "/runs", "--html", place + "/o.html", "--paper", place + "/paper"});
     std::cout.rdbuf(before);
     CHECK(holds(out.str(),
                 "runs/search: resnet8 on tin20, graphs of 2 nodes, 3 trials; the best, trial 0, has an error of 40.00 %\n"

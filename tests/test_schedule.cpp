@@ -1,8 +1,8 @@
 // What follows from --epochs, and what of a recipe was given by hand.
-#include <CLI/CLI.hpp>
-
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_files.h"
+#include "base_texts.h"
 #include "command.h"
 #include "complaints.h"
 #include "data_synth.h"
@@ -20,15 +20,15 @@ namespace {
 
 /// A subcommand's options as the words of a command line leave them.
 struct Line {
-    CLI::App app;
+    CommandLine line;
     OptionTable table;
     Options options;
     int warmup = 20;
     Line(const std::string& words, const Options& defaults = {}) : options(defaults) {
         add_training_options(table, options, true);
         table.add("--kd-warmup", warmup, {0}, "").in_epochs();
-        table.attach(app);
-        app.parse(words);
+        table.attach(line);
+        line.run(split(words, ' '));
     }
     void preset(const char* recipe) { set_recipe(table, options, find_recipe(recipe), "", "--preset x"); }
     std::string steps() {

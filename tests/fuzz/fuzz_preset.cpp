@@ -1,6 +1,5 @@
 // data/paper: its first row as --preset of every subcommand that has one. There is no data set, so none trains.
-#include <CLI/CLI.hpp>
-
+#include "base_command_line.h"
 #include "base_error.h"
 #include "cmd_feed.h"
 #include "cmd_ktg.h"
@@ -12,14 +11,14 @@
 namespace distill::fuzz {
 namespace {
 
-struct Subcommand {
-    void (*add)(CLI::App&);
+struct Told {
+    void (*add)(Subcommand);
     std::vector<std::string> words;
 };
-const std::vector<Subcommand> subcommands = {{add_training_commands, {"train"}},          {add_training_commands, {"kd"}},
-                                             {add_training_commands, {"reviewkd"}},       {add_feed_commands, {"feed", "parallel"}},
-                                             {add_feed_commands, {"feed", "sequential"}}, {add_mhgd_command, {"mhgd"}},
-                                             {add_ktg_commands, {"ktg", "train"}}};
+const std::vector<Told> subcommands = {{add_training_commands, {"train"}},          {add_training_commands, {"kd"}},
+                                       {add_training_commands, {"reviewkd"}},       {add_feed_commands, {"feed", "parallel"}},
+                                       {add_feed_commands, {"feed", "sequential"}}, {add_mhgd_command, {"mhgd"}},
+                                       {add_ktg_commands, {"ktg", "train"}}};
 
 /// While it lives, the current folder is one with data/paper and data/graphs.
 class InProject {
@@ -36,16 +35,14 @@ class InProject {
     const fs::path before_ = fs::current_path();
 };
 
-void use(const Subcommand& subcommand, const std::string& preset) {
-    CLI::App app;
-    subcommand.add(app);
+void use(const Told& subcommand, const std::string& preset) {
+    CommandLine line;
+    subcommand.add(line);
     std::vector<std::string> words = subcommand.words;
     words.insert(words.end(), {"--preset=" + preset, "--data=none", "--threads=1", "--device=cpu"});
-    std::reverse(words.begin(), words.end());  // as CLI11 takes them
     try {
-        app.parse(words);
-    } catch (const InputError&) {  // as it should: there are no data
-    } catch (const CLI::ParseError&) {
+        line.run(words);
+    } catch (const InputError&) {  // as it should: there are no data, and not every subcommand has all options
     }
 }
 
@@ -76,7 +73,7 @@ void parse(const std::string& bytes) {
         plan_rows(rows, {}, {});
     } catch (const InputError&) {  // a row that needs itself, or one that is not there
     }
-    for (const Subcommand& subcommand : subcommands) use(subcommand, rows.front().id);
+    for (const Told& subcommand : subcommands) use(subcommand, rows.front().id);
 }
 
 }  // namespace distill::fuzz

@@ -1,7 +1,6 @@
 // A run's folder as --resume reads it: config.csv as every option's value, epochs.csv cut to its first row. There is no data set, so none
 // trains.
-#include <CLI/CLI.hpp>
-
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
 #include "cmd_feed.h"
@@ -12,24 +11,23 @@
 namespace distill::fuzz {
 namespace {
 
-struct Subcommand {
-    void (*add)(CLI::App&);
+struct Told {
+    void (*add)(Subcommand);
     std::vector<std::string> words;
 };
-const std::vector<Subcommand> subcommands = {{add_training_commands, {"train"}},
-                                             {add_training_commands, {"kd"}},
-                                             {add_training_commands, {"reviewkd"}},
-                                             {add_feed_commands, {"feed", "parallel"}},
-                                             {add_mhgd_command, {"mhgd"}}};
+const std::vector<Told> subcommands = {{add_training_commands, {"train"}},
+                                       {add_training_commands, {"kd"}},
+                                       {add_training_commands, {"reviewkd"}},
+                                       {add_feed_commands, {"feed", "parallel"}},
+                                       {add_mhgd_command, {"mhgd"}}};
 
-void resume(const Subcommand& subcommand, const fs::path& run) {
-    CLI::App app;
-    subcommand.add(app);
+void resume(const Told& subcommand, const fs::path& run) {
+    CommandLine line;
+    subcommand.add(line);
     std::vector<std::string> words = subcommand.words;
     words.insert(words.end(), {"--resume", "--run=" + run.string(), "--threads=1"});
-    std::reverse(words.begin(), words.end());  // as CLI11 takes them
     try {
-        app.parse(words);
+        line.run(words);
     } catch (const InputError&) {  // as it should: there are no data
     }
 }

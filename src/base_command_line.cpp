@@ -1,0 +1,135 @@
+#include "base_command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+
+#include "base_error.h"
+#include "base_nearest.h"
+#include "base_texts.h"
+
+namespace distill {
+namespace {
+
+using Names = std::vector<std::string>;
+
+Names subcommands_of(const CLI::App& app) {
+    Names names;
+    for (const CLI::App* sub : app.get_subcommands([](const CLI::App* s) { return !s->get_group().empty(); }))  // "": hidden
+        names.push_back(sub->get_name());
+    return names;
+}
+
+Names options_of(const CLI::App& app) {
+    Names names;
+    for (const CLI::Option* option : app.get_options())
+        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    return names;
+}
+
+/// "; did you mean --epochs? Valid are: --data, …", without the guess where it would be wild.
+std::string offered(const std::string& word, const Names& names) {
+    const std::string likely = nearest(word, names, 1).front();
+    const bool close = 2 * edit_distance(word, likely) <= word.size();
+    return (close ? "; did you mean " + likely + "? Valid are: " : "; valid are: ") + joined(names);
+}
+
+std::string complaint(const CLI::App& app, const CLI::ParseError& error) {
+    const CLI::App* at = &app;
+    std::string path;
+    while (!at->get_subcommands().empty()) at = at->get_subcommands().front(), path += at->get_name() + " ";
+    const Names subcommands = subcommands_of(*at), unexpected = at->remaining();
+    const auto option = std::find_if(unexpected.begin(), unexpected.end(), [](const std::string& s) { return s.compare(0, 1, "-") == 0; });
+
+    std::string what = error.what();
+    if (!subcommands.empty() && !unexpected.empty() && option != unexpected.begin()) {
+        what = text("unknown subcommand '", unexpected.front(), "'", offered(unexpected.front(), subcommands));
+    } else if (option != unexpected.end()) {
+        const std::string name = option->substr(0, option->find('='));
+        what = text("unknown option ", name, offered(name, options_of(*at)));
+    } else if (!unexpected.empty()) {
+        what = text("unexpected '", unexpected.front(), "': options begin with --");
+    } else if (!subcommands.empty()) {
+        what = text("a subcommand is missing; there are: ", joined(subcommands));
+    } else {
+        for (const CLI::Option* named : at->get_options())  // CLI11 says what it found; what fits is the option's type
+            if (what.find(named->get_name() + " = ") != std::string::npos) what += text(", expected ", named->get_type_name());
+    }
+    if (!path.empty()) what = path.substr(0, path.size() - 1) + ": " + what;
+    return text(what, " (", app.get_name(), " ", path, "--help)");
+}
+
+}  // namespace
+
+CommandOption CommandOption::required() const { return CommandOption(option_->required()); }
+CommandOption CommandOption::shows_default() const { return CommandOption(option_->capture_default_str()); }
+CommandOption CommandOption::within(int low, int high) const { return CommandOption(option_->check(CLI::Range(low, high))); }
+CommandOption CommandOption::one_of(const Names& words) const { return CommandOption(option_->check(CLI::IsMember(words))); }
+CommandOption CommandOption::words(int count) const { return CommandOption(option_->expected(count)); }
+CommandOption CommandOption::one_word_each() const { return CommandOption(option_->allow_extra_args(false)); }
+bool CommandOption::given() const { return option_ && option_->count() > 0; }
+
+Subcommand Subcommand::add_subcommand(const std::string& name, const std::string& about) const {
+    return Subcommand(app_->add_subcommand(name, about));
+}
+
+std::optional<Subcommand> Subcommand::find(const std::string& path) const {
+    CLI::App* found = app_;
+    for (const std::string& name : split(path, ' ')) {
+        const auto named = found->get_subcommands([&](const CLI::App* sub) { return sub->get_name() == name; });
+        if (named.empty()) return std::nullopt;
+        found = named.front();
+    }
+    return Subcommand(found);
+}
+
+bool Subcommand::has_option(const std::string& name) const { return app_->get_option_no_throw(name) != nullptr; }
+bool Subcommand::passes_on() const { return !app_->get_subcommands().empty(); }
+
+void Subcommand::require_subcommand() const { app_->require_subcommand(1); }
+void Subcommand::hide() const { app_->group(""); }
+void Subcommand::footer(const std::string& text) const { app_->footer(text); }
+void Subcommand::callback(std::function<void()> work) const { app_->callback(std::move(work)); }
+
+template <class T>
+CommandOption Subcommand::add_option(const std::string& name, T& value, const std::string& help) const {
+    return CommandOption(app_->add_option(name, value, help));
+}
+template CommandOption Subcommand::add_option(const std::string&, std::string&, const std::string&) const;
+template CommandOption Subcommand::add_option(const std::string&, int&, const std::string&) const;
+template CommandOption Subcommand::add_option(const std::string&, int64_t&, const std::string&) const;
+template CommandOption Subcommand::add_option(const std::string&, uint64_t&, const std::string&) const;
+template CommandOption Subcommand::add_option(const std::string&, double&, const std::string&) const;
+template CommandOption Subcommand::add_option(const std::string&, std::filesystem::path&, const std::string&) const;
+template CommandOption Subcommand::add_option(const std::string&, std::vector<std::string>&, const std::string&) const;
+template CommandOption Subcommand::add_option(const std::string&, std::vector<std::filesystem::path>&, const std::string&) const;
+
+CommandOption Subcommand::add_flag(const std::string& name, bool& value, const std::string& help) const {
+    return CommandOption(app_->add_flag(name, value, help));
+}
+
+CommandOption Subcommand::take_option(const std::string& name, std::function<void(const std::string&)> take, const std::string& help,
+                                      const std::string& type, const std::string& otherwise) const {
+    const auto last = [take = std::move(take)](const CLI::results_t& words) { return take(words.back()), true; };
+    return CommandOption(app_->add_option(name, last, help)->type_name(type)->default_str(otherwise)->expected(1)->take_last());
+}
+
+CommandOption Subcommand::take_flag(const std::string& name, std::function<void()> take, const std::string& help) const {
+    return CommandOption(app_->add_flag_callback(name, std::move(take), help));
+}
+
+CommandLine::CommandLine(const std::string& about, const std::string& name) : Subcommand(new CLI::App(about, name)), root_(app_) {}
+CommandLine::~CommandLine() = default;
+
+void CommandLine::version(const std::string& text) const { root_->set_version_flag("--version", text); }
+
+void CommandLine::run(const std::vector<std::string>& words) const {
+    try {
+        root_->parse(Names(words.rbegin(), words.rend()));  // CLI11 wants the last word first
+    } catch (const CLI::ParseError& e) {
+        if (e.get_exit_code() != 0) throw InputError(complaint(*root_, e));
+        root_->exit(e);
+    }
+}
+
+}  // namespace distill
