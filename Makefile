@@ -130,7 +130,7 @@ $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/FLAGS | config
 else
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/FLAGS | config
 	@echo "  c++  $<"
-	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) -c -x c++ $< -o $@
+	@$(CXX) $(PRECOMPILED) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) -c -x c++ $< -o $@
 endif
 
 # The commit is compiled into one small file, again whenever git's answer changes.
@@ -163,6 +163,7 @@ $3: $(BUILD)/pch/$1.h.gch
 $3: PRECOMPILED := -include $(BUILD)/pch/$1.h
 endef
 $(eval $(call precompiled,plain,$(STANDARD),$(PLAIN:%=$(BUILD)/obj/%.o)))
+$(eval $(call precompiled,computing,$(STANDARD),$(patsubst %,$(BUILD)/obj/%.o,$(filter-out $(PLAIN) $(if $(filter 1,$(CUDA)),%.cu),$(SOURCES)))))
 $(eval $(call precompiled,tests,$(STANDARD) doctest/doctest.h,$(TEST_OBJS)))
 endif
 
