@@ -40,7 +40,7 @@ class Subcommand {
     bool has_option(const std::string& name) const;                 ///< "--preset"
     bool passes_on() const;                                         ///< one of its own subcommands was asked for
 
-    void require_subcommand() const;                  ///< just one
+    void require_subcommand() const;                  ///< one of its own must be named
     void hide() const;                                ///< from --help and complaints: not for people
     void footer(const std::string& text) const;       ///< under --help
     void callback(std::function<void()> work) const;  ///< runs once the line is read
