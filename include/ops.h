@@ -7,7 +7,7 @@
 // global_avg_pool, subsample, and concat_, slice_, shuffle_ and pad_channels.
 // defines: Conv2dOptions, conv2d, conv_transpose2d, conv2d_inference, RunningStatistics, BatchNormOptions, batchnorm, batchnorm_running,
 //          fold_batchnorm, cast, to_float, relu, leaky_relu, sigmoid, tanh, add, mul, scale, dropout, concat_channels, slice_channels,
-//          concat_samples, shuffle_channels, interleave_channels, pad_channels, mul_channel, flatten, PoolOptions, max_pool, avg_pool, adaptive_avg_pool,
+//          concat_samples, shuffle_channels, interleave_channels, pad_channels, flatten, attention_fusion, PoolOptions, max_pool, avg_pool, adaptive_avg_pool,
 //          global_avg_pool, resize_nearest, subsample, matmul, flow_matrix, linear, add_bias, softmax, log_softmax, cross_entropy, kl_divergence, mse, l1, boundary_loss,
 //          mean, decoupled_divergence, gaussian_loss, attention_map, channel_kernel_distance, head_products, concat_heads,
 //          draw_kept_heads, graph_divergence, cosine_loss, kernel_distance, distance_loss, angle_loss, neighbour_products,
@@ -79,9 +79,13 @@ Var concat_samples(const Var& a, const Var& b);                  ///< (Na+Nb,H,W
 Var shuffle_channels(const Var& x, int groups);
 /// y[..., 2j] = a[..., j], y[..., 2j+1] = b[..., j]: both joined and shuffled in 2 groups, in one pass. Of equal shapes and types.
 Var interleave_channels(const Var& a, const Var& b);
-Var pad_channels(const Var& x, int64_t before, int64_t after);        ///< zero channels on both sides
-Var mul_channel(const Var& x, const Var& gate, int64_t channel = 0);  ///< x (N,H,W,C) · gate (N,H,W,G)[..., channel]
-Var flatten(const Var& x);                                            ///< (N,1,1,H·W·C), no copy
+Var pad_channels(const Var& x, int64_t before, int64_t after);  ///< zero channels on both sides
+Var flatten(const Var& x);                                      ///< (N,1,1,H·W·C), no copy
+
+// ---- op_fusion.cu ---------------------------------------------------------------------------------------------------------------------
+/// x·z₀ + y·z₁, z = sigmoid(w·[x, y] + bias) at each pixel: ReviewKD's attention-based fusion (docs/papers.md §5.3). x, y (N,H,W,C);
+/// w (2,1,1,2C), of a 1×1 convolution of both; bias of 2; these two in float whatever --precision says.
+Var attention_fusion(const Var& x, const Var& y, const Var& w, const Var& bias);
 
 // ---- op_pooling.cu --------------------------------------------------------------------------------------------------------------------
 struct PoolOptions {

@@ -73,12 +73,7 @@ AttentionFusion::Result AttentionFusion::operator()(const Var& features, const V
     Var x = conv_bn(features, conv1_, bn1_, Mode::train, false);
     if (fuses_) {
         const Var y = resized(residual, x.shape());
-        if (attends_) {
-            const Var z = sigmoid(attention_(concat_channels(x, y)));
-            x = add(mul_channel(x, z, 0), mul_channel(y, z, 1));
-        } else {
-            x = add(x, y);
-        }
+        x = attends_ ? attention_fusion(x, y, attention_.weight, attention_.bias) : add(x, y);
     }
     x = resized(x, size);
     return {conv_bn(x, conv2_, bn2_, Mode::train, false), x};

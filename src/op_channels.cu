@@ -1,4 +1,4 @@
-// Operations on the channels of each pixel: joined, cut, padded, weighted by one channel of another tensor; and samples joined.
+// Operations on the channels of each pixel: joined, cut, padded, shuffled; and samples joined.
 #include "base_error.h"
 #include "launch.h"
 #include "ops.h"
@@ -135,54 +135,6 @@ struct Separate {
 
 bool same_pixels(const Shape& a, const Shape& b) { return a.n == b.n && a.h == b.h && a.w == b.w; }
 
-/// y[p, j] = x[p, j]·gate[p, channel]. A row is an image line.
-template <class T>
-struct MulChannel {
-    int pixels, channels, gates, channel;
-    const T *x, *gate;
-    T* y;
-    template <class Lane>
-    DISTILL_HD void operator()(int64_t line, const Lane& lane) const {
-        const int c = channels, g = gates;
-        const T *in = x + line * pixels * c, *weight = gate + line * pixels * g + channel;
-        T* out = y + line * pixels * c;
-        lane.grid(pixels, c, [=](int i, int j) { out[i * c + j] = in[i * c + j] * weight[i * g]; });
-    }
-};
-/// dgate[p, channel] = Σ_j dy[p, j]·x[p, j], 0 in the gate's other channels. A row is a pixel.
-template <class T>
-struct MulChannelBackwardGate {
-    int channels, gates, channel;
-    const T *x, *dy;
-    T* dgate;
-    template <class Lane>
-    DISTILL_HD void operator()(int64_t pixel, const Lane& lane) const {
-        const T *in = x + pixel * channels, *dout = dy + pixel * channels;
-        T* dg = dgate + pixel * gates;
-        const int own = channel;
-        const float sum = lane.sum(channels, [=](int64_t j) { return dout[j] * in[j]; });
-        lane.each(gates, [=](int64_t g) { dg[g] = g == own ? sum : 0.0f; });
-    }
-};
-
-void mul_channel(const Tensor& x, const Tensor& gate, int64_t channel, const Tensor& y) {
-    const Shape& s = x.shape();
-    const int w = as_int(s.w), c = as_int(s.c), gates = as_int(gate.shape().c), own = as_int(channel);
-    with_type(x.type(), [&](auto t) {
-        using T = decltype(t);
-        for_each_row(x.backend(), s.n * s.h, s.w * s.c, MulChannel<T>{w, c, gates, own, x.as<T>(), gate.as<T>(), y.as<T>()});
-    });
-}
-
-void mul_channel_backward_gate(const Tensor& x, const Tensor& dy, int64_t channel, const Tensor& dgate) {
-    const Shape& s = x.shape();
-    const int c = as_int(s.c), gates = as_int(dgate.shape().c), own = as_int(channel);
-    with_type(x.type(), [&](auto t) {
-        using T = decltype(t);
-        for_each_row(x.backend(), s.pixels(), c, MulChannelBackwardGate<T>{c, gates, own, x.as<T>(), dy.as<T>(), dgate.as<T>()});
-    });
-}
-
 }  // namespace
 
 Var concat_channels(const Var& a, const Var& b) {
@@ -277,27 +229,6 @@ Var pad_channels(const Var& x, int64_t before, int64_t after) {
         if (dx.wanted()) copy_channels(dy, before, dx.tensor(), 0, x.shape().c, Others::keep);
     });
     return traced("pad_channels", y, {&x}, {}, {{"before", static_cast<double>(before)}, {"after", static_cast<double>(after)}});
-}
-
-Var mul_channel(const Var& x, const Var& gate, int64_t channel) {
-    const Shape s = x.shape(), g = gate.shape();
-    if (!same_pixels(s, g))
-        failure("mul_channel: shapes ", to_string(s), " and ", to_string(g), " must agree in all but the last extent ---> resize the gate");
-    if (channel < 0 || channel >= g.c)
-        failure("mul_channel: shapes ", to_string(s), " and ", to_string(g), ": the gate has no channel ", channel, " ---> it has ", g.c);
-    if (x.type() != gate.type()) return mul_channel(to_float(x), to_float(gate), channel);
-    Var y = result_of(Tensor::like(x.value()), x, gate);
-    mul_channel(x.value(), gate.value(), channel, y.value());
-    record(y, [x, gate, y, channel] {
-        const Tensor dy = take_gradient(y);
-        {
-            const GradTarget dgate(gate);
-            if (dgate.wanted()) mul_channel_backward_gate(x.value(), dy, channel, dgate.tensor());
-        }
-        const GradTarget dx(x, dy);
-        if (dx.wanted()) mul_channel(dy, gate.value(), channel, dx.tensor());
-    });
-    return y;
 }
 
 Var concat_samples(const Var& a, const Var& b) {

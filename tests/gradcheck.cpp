@@ -11,6 +11,7 @@
 #include "core_philox.h"
 #include "cpu_backend.h"
 #include "device.h"
+#include "ops.h"
 
 namespace distill::testing {
 namespace {
@@ -157,6 +158,13 @@ Tensor labels_on(Backend& backend, const std::vector<int32_t>& labels) {
     Tensor t = Tensor::integers(backend, {static_cast<int64_t>(labels.size()), 1, 1, 1});
     t.upload(labels.data());
     return t;
+}
+
+Var gated(const Var& x, const Var& gate, int64_t channel) {  // the gate's channel spread by a 1×1 convolution
+    const int64_t channels = x.shape().c, gates = gate.shape().c;
+    std::vector<float> weights(static_cast<size_t>(channels * gates));
+    for (int64_t c = 0; c < channels; ++c) weights[static_cast<size_t>(c * gates + channel)] = 1;
+    return mul(x, conv2d(gate, Var(Tensor::from_host(x.backend(), {channels, 1, 1, gates}, weights))));
 }
 
 Var run_backward(const Operation& run, const Inputs& inputs, const std::vector<float>& dy) {

@@ -1,5 +1,5 @@
 // gradcheck.h: operations against numeric gradients, naive loops and the other backend.
-// defines: integers, HostTensor and its makers, OpCase, GradientError, worst_gradient_error, check_gradients, check_values, compare_backends,
+// defines: integers, HostTensor and its makers, OpCase, GradientError, gated, worst_gradient_error, check_gradients, check_values, compare_backends,
 //          check_rounding, rounded
 #pragma once
 #include <functional>
@@ -58,6 +58,9 @@ struct OpCase {
 
 Inputs upload(Backend& backend, const std::vector<HostTensor>& inputs, DType maps = DType::f32);
 Tensor labels_on(Backend& backend, const std::vector<int32_t>& labels);
+
+/// x·gate[..., channel] at each pixel; gate (N,H,W,G).
+Var gated(const Var& x, const Var& gate, int64_t channel = 0);
 
 /// Runs forward and back from the gradient `dy` of the result (its values on the host). Leaves must not hold gradients.
 Var run_backward(const Operation& run, const Inputs& inputs, const std::vector<float>& dy);

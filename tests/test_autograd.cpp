@@ -51,11 +51,12 @@ std::vector<OpCase> diamonds() {
          }},
         {"flatten hands dy on, softmax overwrites it", two(),
          [](I i) { return add(flatten(softmax(i[0])), add(flatten(i[0]), flatten(i[1]))); }},
-        {"add_bias hands dy on, mul_channel overwrites it",
-         {off_zero_input("a", small), off_zero_input("b", {1, 1, 1, 4}), off_zero_input("gate", {2, 3, 2, 2})},
+        {"add_bias hands dy on, attention_fusion overwrites it",
+         {off_zero_input("a", small), off_zero_input("b", {1, 1, 1, 4}), uniform_input("w", {2, 1, 1, 8}),
+          uniform_input("bias", {1, 1, 1, 2})},
          [](I i) {
-             const Var biased = add_bias(mul_channel(i[0], i[2], 0), i[1]);
-             return add(mul_channel(biased, i[2], 1), mul_channel(i[0], i[2], 1));
+             const auto fused = [i](const Var& x) { return attention_fusion(x, tanh(i[0]), i[2], i[3]); };
+             return add(fused(add_bias(fused(i[0]), i[1])), fused(i[0]));
          }},
         {"residual block",
          {off_zero_input("a", small), uniform_input("w", {4, 3, 3, 4}, -0.3f, 0.3f), uniform_input("gamma", {1, 1, 1, 4}, 0.8f, 1.2f),
@@ -113,7 +114,7 @@ OpCase random_graph(uint64_t seed) {
                         case 3: values.push_back(scale(a, 0.7f)); break;
                         case 4: values.push_back(softmax(a)); break;
                         case 5: values.push_back(concat_channels(slice_channels(a, 2, 2), slice_channels(b, 0, 2))); break;
-                        case 6: values.push_back(mul_channel(a, b, 3)); break;
+                        case 6: values.push_back(gated(a, b, 3)); break;
                         case 7: values.push_back(l2_normalize(a)); break;
                         case 8: values.push_back(avg_pool(a, {3, 1, 1})); break;
                         default: values.push_back(add(a, b));

@@ -19,7 +19,7 @@ std::vector<OpCase> map_cases() {
     std::vector<OpCase> all;
     for (const Shape& s : shapes) {
         const HostTensor x = as_map(off_zero_input("bf16 x", s)), y = as_map(off_zero_input("bf16 y", s));
-        const HostTensor gate = as_map(uniform_input("bf16 gate", {s.n, s.h, s.w, 2})), bias = uniform_input("bf16 bias", {1, 1, 1, s.c});
+        const HostTensor bias = uniform_input("bf16 bias", {1, 1, 1, s.c});
         const auto op = [&](const char* name, const std::vector<HostTensor>& in, const Operation& run, double tolerance = order) {
             all.push_back({name + (' ' + to_string(s)), in, run, tolerance});
         };
@@ -37,7 +37,8 @@ std::vector<OpCase> map_cases() {
         op("concat_channels", {x, y}, [](const Inputs& in) { return concat_channels(in[0], in[1]); });
         op("slice_channels", {x}, [](const Inputs& in) { return slice_channels(in[0], 1, 2); });
         op("pad_channels", {x}, [](const Inputs& in) { return pad_channels(in[0], 2, 3); });
-        op("mul_channel", {x, gate}, [](const Inputs& in) { return mul_channel(in[0], in[1], 1); });
+        op("attention_fusion", {x, y, uniform_input("w", {2, 1, 1, 2 * s.c}), uniform_input("bias", {1, 1, 1, 2})},
+           [](const Inputs& in) { return attention_fusion(in[0], in[1], in[2], in[3]); });
         op("flatten", {x}, [](const Inputs& in) { return flatten(in[0]); });
         op("max_pool", {x}, [](const Inputs& in) { return max_pool(in[0], {3, 2, 1}); });
         op("avg_pool", {x}, [](const Inputs& in) { return avg_pool(in[0], {2, 2, 0}); });
@@ -152,13 +153,11 @@ TEST_CASE("bf16: CUDA like the CPU") {
 TEST_CASE("bf16: types are handed on; two maps of different types meet in float") {
     const Shape s{2, 4, 4, 5};
     const Var half = map_on(cpu(), "a", s), other = map_on(cpu(), "b", s), whole = map_on(cpu(), "c", s, DType::f32);
-    const Var gate = map_on(cpu(), "gate", {2, 4, 4, 1}, DType::f32);
     CHECK(add(half, other).type() == DType::bf16);
     CHECK(relu(half).type() == DType::bf16);
     CHECK(global_avg_pool(half).type() == DType::bf16);
     CHECK(relu(whole).type() == DType::f32);
-    for (const Var& y : {add(half, whole), mul(whole, half), concat_channels(half, whole), mul_channel(half, gate), mse(half, whole)})
-        CHECK(y.type() == DType::f32);
+    for (const Var& y : {add(half, whole), mul(whole, half), concat_channels(half, whole), mse(half, whole)}) CHECK(y.type() == DType::f32);
     CHECK(mse(half, other).type() == DType::f32);
     CHECK(softmax(half).type() == DType::f32);
     CHECK(cast(half, DType::bf16).value().raw() == half.value().raw());  // no copy

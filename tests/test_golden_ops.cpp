@@ -146,7 +146,7 @@ std::vector<GoldenCase> operations() {
         binary("add", "z", add),
         binary("mul", "z", mul),
         unary("scale", [](const Var& x) { return scale(x, 0.3f); }),
-        binary("mul_channel_broadcast", "z", [](const Var& x, const Var& z) { return mul_channel(x, z); }),
+        binary("mul_channel_broadcast", "z", [](const Var& x, const Var& z) { return gated(x, z); }),
         binary("concat_channels", "z", concat_channels),
         unary("slice_channels", [](const Var& x) { return slice_channels(x, 2, 3); }),
         unary("max_pool2",

@@ -23,10 +23,6 @@ std::vector<OpCase> cases(const std::vector<Shape>& shapes) {
                 all.push_back({"pad_channels" + at + " by " + std::to_string(before) + " and " + std::to_string(after),
                                {x},
                                [=](const Inputs& in) { return pad_channels(in[0], before, after); }});
-        for (const int64_t gates : {1, 2, 5})
-            all.push_back({"mul_channel" + at + " of " + std::to_string(gates),
-                           {x, uniform_input("gate", {s.n, s.h, s.w, gates})},
-                           [=](const Inputs& in) { return mul_channel(in[0], in[1], gates / 2); }});
         all.push_back({"flatten" + at, {x}, [](const Inputs& in) { return flatten(in[0]); }});
         if (s.c == 1) continue;
         for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 1}, {1, 2}, {s.c - 2, 2}, {0, s.c}})
@@ -57,8 +53,6 @@ TEST_CASE("channels: worked examples") {
     CHECK(concat_channels(b, a).value().to_host() == std::vector<float>{8, 1, 2, 9, 3, 4});
     CHECK(slice_channels(a, 1, 1).value().to_host() == std::vector<float>{2, 4});
     CHECK(pad_channels(b, 1, 2).value().to_host() == std::vector<float>{0, 8, 0, 0, 0, 9, 0, 0});
-    CHECK(mul_channel(a, b).value().to_host() == std::vector<float>{8, 16, 27, 36});
-    CHECK(mul_channel(b, a, 1).value().to_host() == std::vector<float>{16, 36});
     const Var flat = flatten(a);
     CHECK(flat.shape() == Shape{1, 1, 1, 4});
     CHECK(flat.data() == a.data());  // no copy
@@ -79,8 +73,6 @@ TEST_CASE("channels: forward like the naive loops") {
                      by_pixel(s, 2, [&](int64_t p, int64_t j) { return x_at(p, j + 1); }), 0);
         check_values("pad", pad_channels(in[0], 2, 3).value().to_host(),
                      by_pixel(s, s.c + 5, [&](int64_t p, int64_t j) { return j < 2 || j >= s.c + 2 ? 0 : x_at(p, j - 2); }), 0);
-        check_values("mul", mul_channel(in[0], in[1], 3).value().to_host(),
-                     by_pixel(s, s.c, [&](int64_t p, int64_t j) { return x_at(p, j) * b_at(p, 3); }), 1e-6);
     }
 }
 
@@ -94,7 +86,6 @@ TEST_CASE("channels: gradients into one of two inputs") {
         one[1 - only].wanted = of_equal[1 - only].wanted = false;
         check_gradients({"interleave, one side", of_equal, [](const Inputs& i) { return interleave_channels(i[0], i[1]); }});
         check_gradients({"concat, one side", one, [](const Inputs& i) { return concat_channels(i[0], i[1]); }});
-        check_gradients({"mul_channel, one side", one, [](const Inputs& i) { return mul_channel(i[0], i[1], 1); }});
     }
 }
 
@@ -102,7 +93,6 @@ TEST_CASE("channels: a tensor beside, and gating, itself") {
     const std::vector<HostTensor> in{uniform_input("x", {2, 3, 2, 4})};
     check_gradients({"concat(x, x)", in, [](const Inputs& i) { return concat_channels(i[0], i[0]); }});
     check_gradients({"interleave(x, x)", in, [](const Inputs& i) { return interleave_channels(i[0], i[0]); }});
-    check_gradients({"mul_channel(x, x)", in, [](const Inputs& i) { return mul_channel(i[0], i[0], 2); }});
     check_gradients({"overlapping slices", in,
                      [](const Inputs& i) { return concat_channels(slice_channels(i[0], 0, 3), slice_channels(i[0], 1, 3)); }});
     check_gradients({"flatten twice", in, [](const Inputs& i) { return mul(flatten(i[0]), flatten(sigmoid(i[0]))); }});
@@ -115,9 +105,6 @@ TEST_CASE("channels: shapes that do not fit name both") {
     const Var a(Tensor::zeros(cpu(), {2, 3, 3, 4})), b(Tensor::zeros(cpu(), {2, 3, 4, 3}));
     CHECK_THROWS_WITH_AS(concat_channels(a, b), doctest::Contains("(2,3,3,4) and (2,3,4,3)"), std::runtime_error);
     CHECK_THROWS_WITH_AS(interleave_channels(a, b), doctest::Contains("(2,3,3,4) and (2,3,4,3)"), std::runtime_error);
-    CHECK_THROWS_WITH_AS(mul_channel(a, b), doctest::Contains("(2,3,3,4) and (2,3,4,3)"), std::runtime_error);
-    CHECK_THROWS_WITH_AS(mul_channel(a, a, 4), doctest::Contains("no channel 4"), std::runtime_error);
-    CHECK_THROWS_WITH_AS(mul_channel(a, a, -1), doctest::Contains("no channel -1"), std::runtime_error);
     for (const auto& [first, count] : {std::pair<int64_t, int64_t>{3, 2}, {-1, 2}, {0, 0}, {0, 5}})
         CHECK_THROWS_WITH_AS(slice_channels(a, first, count), doctest::Contains("(2,3,3,4)"), std::runtime_error);
     CHECK_THROWS_WITH_AS(pad_channels(a, -1, 0), doctest::Contains("(2,3,3,4)"), std::runtime_error);

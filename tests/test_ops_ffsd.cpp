@@ -52,7 +52,7 @@ OpCase shift_case(const Shape& map) {
         "shift " + to_string(map), {without_gradient(uniform_input("a", pixels, 0, 2)), uniform_input("map", map)}, [](const Inputs& in) {
             const TurnedAttention t = turn_attention(in[0].value(), in[1].shape().c);
             const Var shifted(lift_channels(in[1].value(), t.lift));
-            return add(mul(in[1], shifted), mul_channel(in[1], Var(t.turned)));
+            return add(mul(in[1], shifted), gated(in[1], Var(t.turned)));
         }};
 }
 
