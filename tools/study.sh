@@ -86,7 +86,7 @@ for part in "${parts[@]}"; do
             for s in 0 1 2; do
                 train "wrn-alone/s$s" train --net wrn-10-2 "${fifth[@]}" --seed $s
                 train "wrn-kd/s$s" kd "${fifth[@]}" "${with[@]}" --seed $s
-                train "wrn-mhgd/s$s" mhgd "${fifth[@]}" "${with[@]}" --mha-epochs 10 --seed $s
+                train "wrn-mhgd/s$s" mhgd "${fifth[@]}" "${with[@]}" --crop-pad zero --mha-epochs 10 --seed $s
             done ;;
         within)  # the benchmark's losses and DKD, with their own weights
             teacher 0
