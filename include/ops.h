@@ -4,11 +4,11 @@
 // channel, a row or a scalar, are float. Operations that know only floats say "in float" and cast what they are given; of two maps
 // of different types the operation is done in float.
 // A Trace is told of those that a network's evaluation is made of: conv2d, batchnorm_running, relu, add, linear, flatten, max_pool, avg_pool,
-// global_avg_pool, subsample, and concat_, slice_, shuffle_ and pad_channels.
+// global_avg_pool, subsample, and concat_, slice_, shuffle_, interleave_ and pad_channels.
 // defines: Conv2dOptions, conv2d, conv_transpose2d, conv2d_inference, RunningStatistics, BatchNormOptions, batchnorm, batchnorm_running,
 //          fold_batchnorm, cast, to_float, relu, leaky_relu, sigmoid, tanh, add, mul, scale, dropout, concat_channels, slice_channels,
-//          concat_samples, shuffle_channels, interleave_channels, pad_channels, flatten, attention_fusion, PoolOptions, max_pool, avg_pool, adaptive_avg_pool,
-//          global_avg_pool, resize_nearest, subsample, matmul, flow_matrix, linear, add_bias, softmax, log_softmax, cross_entropy, kl_divergence, mse, l1, boundary_loss,
+//          concat_samples, shuffle_channels, interleave_channels, pad_channels, flatten, attention_fusion, PoolOptions, max_pool, avg_pool,
+//          adaptive_avg_pool, global_avg_pool, resize_nearest, subsample, matmul, flow_matrix, linear, add_bias, softmax, log_softmax, cross_entropy, kl_divergence, mse, l1, boundary_loss,
 //          mean, decoupled_divergence, gaussian_loss, attention_map, channel_kernel_distance, head_products, concat_heads,
 //          draw_kept_heads, graph_divergence, cosine_loss, kernel_distance, distance_loss, angle_loss, neighbour_products,
 //          similarity_divergence, l2_normalize, unit_distance, TurnedAttention, turn_attention, lift_channels, right_singular_vectors,

@@ -123,7 +123,7 @@ struct Separate {
         const int64_t first = line * pixels * channels;
         const int n = pixels * channels;
         const T* in = dy + 2 * first;
-        T *even = da + first, *odd = db + first;
+        T *even = da ? da + first : nullptr, *odd = db ? db + first : nullptr;
         if (da && db)
             lane.each(n, [=](int64_t i) { even[i] = in[2 * i], odd[i] = in[2 * i + 1]; });
         else if (da)

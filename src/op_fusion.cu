@@ -65,35 +65,39 @@ struct FuseBackward {
     }
 };
 
-/// A sample's part of the weights' gradient and then of the bias's: Σ over its pixels.
+/// A chunk of pixels' part of the weights' gradient and then of the bias's: Σ over its pixels.
 template <class T>
-struct WeightsOfSample {
-    int pixels, channels;
+struct WeightsOfChunk {
+    int64_t pixels;
+    int channels, per_chunk;
     const T *x, *y;
     const float* dgates;
-    float* parts;  ///< (N, 4C + 2)
+    float* parts;  ///< (chunks, 4C + 2)
+    int64_t moved_bytes() const { return 2 * static_cast<int64_t>(per_chunk) * channels * static_cast<int64_t>(sizeof *x); }
     template <class Lane>
-    DISTILL_HD void operator()(int64_t sample, const Lane& lane) const {
-        const int n = channels, all = pixels;
-        const float* d = dgates + sample * 2 * all;
+    DISTILL_HD void operator()(int64_t chunk, const Lane& lane) const {
+        const int64_t begin = chunk * per_chunk;
+        const int n = channels, all = pixels - begin < per_chunk ? static_cast<int>(pixels - begin) : per_chunk;
+        const float* d = dgates + 2 * begin;
+        float* out = parts + chunk * (4 * n + 2);
         for (int gate = 0; gate < 2; ++gate) {
             for (int map = 0; map < 2; ++map) {
-                const T* in = (map == 0 ? x : y) + sample * all * n;
-                float* out = parts + sample * (4 * n + 2) + (2 * gate + map) * n;
+                const T* in = (map == 0 ? x : y) + begin * n;
+                float* sums = out + (2 * gate + map) * n;
                 lane.column_sums(
                     all, n, [=](int i, int j) { return d[2 * i + gate] * in[i * n + j]; },
-                    [=](int j, double sum) { out[j] = static_cast<float>(sum); });
+                    [=](int j, double sum) { sums[j] = static_cast<float>(sum); });
             }
         }
-        float* bias = parts + sample * (4 * n + 2) + 4 * n;
         lane.sums(
-            2, all, [=](int gate, int i) { return d[2 * i + gate]; }, [=](int gate, double sum) { bias[gate] = static_cast<float>(sum); });
+            2, all, [=](int gate, int i) { return d[2 * i + gate]; },
+            [=](int gate, double sum) { out[4 * n + gate] = static_cast<float>(sum); });
     }
 };
 
-/// One row: Σ over the samples.
+/// One row: Σ over the chunks.
 struct WeightsOfAll {
-    int samples, channels;
+    int chunks, channels;
     const float* parts;
     float *dw, *dbias;  ///< null where not wanted
     template <class Lane>
@@ -102,7 +106,7 @@ struct WeightsOfAll {
         const float* in = parts;
         float *of_w = dw, *of_bias = dbias;
         lane.column_sums(
-            samples, width, [=](int i, int j) { return in[static_cast<int64_t>(i) * width + j]; },
+            chunks, width, [=](int i, int j) { return in[static_cast<int64_t>(i) * width + j]; },
             [=](int j, double sum) {
                 if (j < weights && of_w) of_w[j] = static_cast<float>(sum);
                 if (j >= weights && of_bias) of_bias[j - weights] = static_cast<float>(sum);
@@ -112,12 +116,14 @@ struct WeightsOfAll {
 
 template <class T>
 void weights_backward(const Var& x, const Var& y, const Tensor& dgates, float* dw, float* dbias) {
-    const Shape& s = x.shape();
+    constexpr int per_chunk = 256;
+    const int64_t pixels = x.shape().pixels(), chunks = (pixels + per_chunk - 1) / per_chunk;
+    const auto channels = static_cast<int>(x.shape().c);
     Backend& backend = x.backend();
-    const auto samples = static_cast<int>(s.n), pixels = static_cast<int>(s.h * s.w), channels = static_cast<int>(s.c);
-    const Tensor parts(backend, {s.n, 1, 1, 4 * s.c + 2});
-    for_each_row(backend, s.n, 4 * s.per_sample(), WeightsOfSample<T>{pixels, channels, x.as<T>(), y.as<T>(), dgates.data(), parts.data()});
-    for_each_row(backend, 1, parts.size(), WeightsOfAll{samples, channels, parts.data(), dw, dbias});
+    const Tensor parts(backend, {chunks, 1, 1, 4 * x.shape().c + 2});
+    for_each_row(backend, chunks, 4 * per_chunk * x.shape().c,
+                 WeightsOfChunk<T>{pixels, channels, per_chunk, x.as<T>(), y.as<T>(), dgates.data(), parts.data()});
+    for_each_row(backend, 1, parts.size(), WeightsOfAll{static_cast<int>(chunks), channels, parts.data(), dw, dbias});
 }
 
 }  // namespace

@@ -36,6 +36,8 @@ std::vector<OpCase> map_cases() {
         op("add_bias", {x, bias}, [](const Inputs& in) { return add_bias(in[0], in[1]); });
         op("concat_channels", {x, y}, [](const Inputs& in) { return concat_channels(in[0], in[1]); });
         op("slice_channels", {x}, [](const Inputs& in) { return slice_channels(in[0], 1, 2); });
+        op("two slices of one map", {x}, [](const Inputs& in) { return add(slice_channels(in[0], 0, 2), slice_channels(in[0], 1, 2)); });
+        op("interleave_channels", {x, y}, [](const Inputs& in) { return interleave_channels(in[0], in[1]); });
         op("pad_channels", {x}, [](const Inputs& in) { return pad_channels(in[0], 2, 3); });
         op("attention_fusion", {x, y, uniform_input("w", {2, 1, 1, 2 * s.c}), uniform_input("bias", {1, 1, 1, 2})},
            [](const Inputs& in) { return attention_fusion(in[0], in[1], in[2], in[3]); });
@@ -153,11 +155,15 @@ TEST_CASE("bf16: CUDA like the CPU") {
 TEST_CASE("bf16: types are handed on; two maps of different types meet in float") {
     const Shape s{2, 4, 4, 5};
     const Var half = map_on(cpu(), "a", s), other = map_on(cpu(), "b", s), whole = map_on(cpu(), "c", s, DType::f32);
+    const Var w = map_on(cpu(), "w", {2, 1, 1, 10}, DType::f32), bias = map_on(cpu(), "bias", {1, 1, 1, 2}, DType::f32);
     CHECK(add(half, other).type() == DType::bf16);
+    CHECK(attention_fusion(half, other, w, bias).type() == DType::bf16);
     CHECK(relu(half).type() == DType::bf16);
     CHECK(global_avg_pool(half).type() == DType::bf16);
     CHECK(relu(whole).type() == DType::f32);
-    for (const Var& y : {add(half, whole), mul(whole, half), concat_channels(half, whole), mse(half, whole)}) CHECK(y.type() == DType::f32);
+    for (const Var& y :
+         {add(half, whole), mul(whole, half), concat_channels(half, whole), attention_fusion(half, whole, w, bias), mse(half, whole)})
+        CHECK(y.type() == DType::f32);
     CHECK(mse(half, other).type() == DType::f32);
     CHECK(softmax(half).type() == DType::f32);
     CHECK(cast(half, DType::bf16).value().raw() == half.value().raw());  // no copy

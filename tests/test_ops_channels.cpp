@@ -89,7 +89,7 @@ TEST_CASE("channels: gradients into one of two inputs") {
     }
 }
 
-TEST_CASE("channels: a tensor beside, and gating, itself") {
+TEST_CASE("channels: a tensor beside itself") {
     const std::vector<HostTensor> in{uniform_input("x", {2, 3, 2, 4})};
     check_gradients({"concat(x, x)", in, [](const Inputs& i) { return concat_channels(i[0], i[0]); }});
     check_gradients({"interleave(x, x)", in, [](const Inputs& i) { return interleave_channels(i[0], i[0]); }});

@@ -1,4 +1,7 @@
 // matmul, linear and add_bias against loops in double, and their gradients.
+#include <algorithm>
+#include <array>
+
 #include "base_error.h"
 #include "core_work_count.h"
 #include "device.h"
@@ -114,29 +117,31 @@ TEST_CASE("matmul: counts its multiply-accumulates") {
 
 TEST_CASE("matmul, linear, add_bias: CUDA like the CPU") { compare_backends(cases()); }
 
-TEST_CASE("products by the batch: columns inside wider rows, steps between matrices, one that all share") {
+TEST_CASE("products by the batch: columns inside wider rows, steps between matrices, one that all share; small ones and large ones") {
     const auto backend = make_cpu_backend();
-    for (int flags = 0; flags < 4; ++flags) {
-        GemmShape s{3, 4, 5, (flags & 1) != 0, (flags & 2) != 0};
-        s.count = 2;
-        s.row_a = 12, s.row_b = 9, s.row_c = 10;
-        s.step_a = 5, s.step_b = 0, s.step_c = 4;
-        const HostTensor a = uniform_input("a", {1, 1, 1, 70}), b = uniform_input("b", {1, 1, 1, 50});
-        const Tensor c = Tensor::zeros(*backend, {1, 1, 1, 30});
-        backend->gemm(s, Tensor::from_host(*backend, a.shape, a.values).data(), Tensor::from_host(*backend, b.shape, b.values).data(),
-                      c.data());
-        const std::vector<float> found = c.to_host();
-        std::vector<double> expected(30, 0.0);
-        for (int64_t i = 0; i < s.count; ++i)
-            for (int64_t r = 0; r < s.m; ++r)
-                for (int64_t q = 0; q < s.n; ++q)
-                    for (int64_t k = 0; k < s.k; ++k) {
-                        const int64_t at_a = i * s.step_a + (s.transpose_a ? k * s.row_a + r : r * s.row_a + k);
-                        const int64_t at_b = s.transpose_b ? q * s.row_b + k : k * s.row_b + q;
-                        expected[static_cast<size_t>(i * s.step_c + r * s.row_c + q)] +=
-                            static_cast<double>(a.values[static_cast<size_t>(at_a)]) *
-                            static_cast<double>(b.values[static_cast<size_t>(at_b)]);
-                    }
-        for (size_t i = 0; i < found.size(); ++i) CHECK(static_cast<double>(found[i]) == doctest::Approx(expected[i]).epsilon(1e-5));
-    }
+    for (const auto& [m, n, k] : {std::array<int64_t, 3>{3, 4, 5}, {64, 128, 40}, {70, 131, 33}})  // two libraries: src/cpu_backend.cpp
+        for (int flags = 0; flags < 4; ++flags) {
+            GemmShape s{m, n, k, (flags & 1) != 0, (flags & 2) != 0};
+            const int64_t widest = std::max({m, n, k});
+            s.count = 2;
+            s.row_a = 2 * widest, s.row_b = widest + 4, s.row_c = 2 * n + 2;
+            s.step_a = widest, s.step_b = 0, s.step_c = n;
+            const HostTensor a = uniform_input("a", {1, 1, widest, s.row_a}), b = uniform_input("b", {1, 1, widest, s.row_b});
+            const Tensor c = Tensor::zeros(*backend, {1, 1, m, s.row_c});
+            backend->gemm(s, Tensor::from_host(*backend, a.shape, a.values).data(), Tensor::from_host(*backend, b.shape, b.values).data(),
+                          c.data());
+            std::vector<double> expected(static_cast<size_t>(m * s.row_c), 0.0);
+            for (int64_t i = 0; i < s.count; ++i)
+                for (int64_t r = 0; r < s.m; ++r)
+                    for (int64_t q = 0; q < s.n; ++q)
+                        for (int64_t j = 0; j < s.k; ++j) {
+                            const int64_t at_a = i * s.step_a + (s.transpose_a ? j * s.row_a + r : r * s.row_a + j);
+                            const int64_t at_b = s.transpose_b ? q * s.row_b + j : j * s.row_b + q;
+                            expected[static_cast<size_t>(i * s.step_c + r * s.row_c + q)] +=
+                                static_cast<double>(a.values[static_cast<size_t>(at_a)]) *
+                                static_cast<double>(b.values[static_cast<size_t>(at_b)]);
+                        }
+            CAPTURE(to_string(Shape{m, n, k, flags}));
+            check_values("products", c.to_host(), expected, 1e-6);
+        }
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 RESULT = ("method", "teacher", "student", "seed", "last", "best", "best_epoch", "seconds", "precision", "commit")
 CONFIG = ("threads", "epochs", "lr-steps", "batch", "lr", "weight-decay", "nesterov", "normalize", "per-class", "dataset")
+OTHERS = "options"  # the rest of them, but for paths
 FACTS = ("role", "generation", "start_key", "data_sha256", "teacher_sha256", "teacher0_sha256", "teacher1_sha256", "teacher2_sha256",
          "init_sha256", "machine")
 
@@ -28,6 +29,11 @@ def sittings(run):
     return [all_of_them[0]["began_utc"], len(all_of_them) - 1, "; ".join(machines)]
 
 
+def others(config):
+    return ";".join(f"{name}={value}" for name, value in config.items()
+                    if name not in CONFIG + RESULT and not name.startswith("info.") and value and "/" not in value)
+
+
 def rows(folder):
     for result in sorted(folder.rglob("result.csv")):
         with result.open(newline="") as file:
@@ -35,7 +41,7 @@ def rows(folder):
         with (result.parent / "config.csv").open(newline="") as file:
             config = {row["option"]: row["value"] for row in csv.DictReader(file)}
         yield [result.parent.relative_to(folder), *(ended[name] for name in RESULT), *(config.get(name, "") for name in CONFIG),
-               *(config.get("info." + name, "") for name in FACTS), *sittings(result.parent)]
+               others(config), *(config.get("info." + name, "") for name in FACTS), *sittings(result.parent)]
 
 
 def main():
@@ -45,7 +51,7 @@ def main():
         print(f"runs_csv: {', '.join(missing) or 'no folder named'}: expected folders with run folders below", file=sys.stderr)
         return 2
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(["run", *RESULT, *CONFIG, *FACTS, *SITTINGS])
+    table.writerow(["run", *RESULT, *CONFIG, OTHERS, *FACTS, *SITTINGS])
     for folder in folders:
         table.writerows(rows(folder))
     return 0

@@ -3,6 +3,7 @@
 #include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
+#include "base_texts.h"
 #include "cmd_feed.h"
 #include "cmd_mhgd.h"
 #include "cmd_training.h"
@@ -24,6 +25,7 @@ const std::vector<Told> subcommands = {{add_training_commands, {"train"}},
 void resume(const Told& subcommand, const fs::path& run) {
     CommandLine line;
     subcommand.add(line);
+    require(line.find(joined(subcommand.words, " ")).value().has_option("--resume"), "the subcommand can go on");
     std::vector<std::string> words = subcommand.words;
     words.insert(words.end(), {"--resume", "--run=" + run.string(), "--threads=1"});
     try {
