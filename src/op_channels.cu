@@ -6,14 +6,15 @@
 namespace distill {
 namespace {
 
-enum class Others { keep, clear };
+/// What a copy makes of its place in y and of the channels beside it: it writes the one and leaves the others, makes these 0, or adds.
+enum class Into { place, cleared, added };
 
-/// y[p, to + j] = x[p, from + j] for j < count; the other channels of y stay or become 0. A row is an image line.
+/// y[p, to + j] = x[p, from + j] for j < count. A row is an image line.
 template <class T>
 struct CopyChannels {
     int pixels, count;
     int x_channels, from, y_channels, to;
-    Others others;
+    Into into;
     const T* x;
     T* y;
     template <class Lane>
@@ -22,8 +23,12 @@ struct CopyChannels {
         const T* in = x + line * pixels * xc + from;
         T* out = y + line * pixels * yc;
         T* part = out + to;
+        if (into == Into::added) {
+            lane.grid(pixels, count, [=](int i, int j) { part[i * yc + j] = part[i * yc + j] + in[i * xc + j]; });
+            return;
+        }
         lane.grid(pixels, count, [=](int i, int j) { part[i * yc + j] = in[i * xc + j]; });
-        if (others == Others::keep) return;
+        if (into == Into::place) return;
         lane.grid(pixels, to, [=](int i, int j) { out[i * yc + j] = 0; });
         lane.grid(pixels, yc - after, [=](int i, int j) { out[i * yc + after + j] = 0; });
     }
@@ -31,37 +36,13 @@ struct CopyChannels {
 
 int as_int(int64_t v) { return static_cast<int>(v); }
 
-void copy_channels(const Tensor& x, int64_t from, const Tensor& y, int64_t to, int64_t count, Others others) {
+void copy_channels(const Tensor& x, int64_t from, const Tensor& y, int64_t to, int64_t count, Into into) {
     const Shape &xs = x.shape(), &ys = y.shape();
     with_type(x.type(), [&](auto t) {
         using T = decltype(t);
         const CopyChannels<T> copy{as_int(ys.w), as_int(count), as_int(xs.c), as_int(from), as_int(ys.c),
-                                   as_int(to),   others,        x.as<T>(),    y.as<T>()};
-        for_each_row(y.backend(), ys.n * ys.h, ys.w * (others == Others::clear ? ys.c : count), copy);
-    });
-}
-
-/// y[p, to + j] += x[p, j] for j < count. A row is an image line.
-template <class T>
-struct AddToChannels {
-    int pixels, count, y_channels, to;
-    const T* x;
-    T* y;
-    template <class Lane>
-    DISTILL_HD void operator()(int64_t line, const Lane& lane) const {
-        const int n = count, yc = y_channels;
-        const T* in = x + line * pixels * n;
-        T* part = y + line * pixels * yc + to;
-        lane.grid(pixels, n, [=](int i, int j) { part[i * yc + j] = part[i * yc + j] + in[i * n + j]; });
-    }
-};
-
-void add_to_channels(const Tensor& x, const Tensor& y, int64_t to) {
-    const Shape &xs = x.shape(), &ys = y.shape();
-    with_type(x.type(), [&](auto t) {
-        using T = decltype(t);
-        for_each_row(y.backend(), ys.n * ys.h, xs.w * xs.c,
-                     AddToChannels<T>{as_int(xs.w), as_int(xs.c), as_int(ys.c), as_int(to), x.as<T>(), y.as<T>()});
+                                   as_int(to),   into,          x.as<T>(),    y.as<T>()};
+        for_each_row(y.backend(), ys.n * ys.h, ys.w * (into == Into::cleared ? ys.c : count), copy);
     });
 }
 
@@ -145,17 +126,17 @@ Var concat_channels(const Var& a, const Var& b) {
     if (a.type() != b.type()) return concat_channels(to_float(a), to_float(b));
     const Shape sy{sa.n, sa.h, sa.w, sa.c + sb.c};
     Var y = result_of(Tensor(a.backend(), sy, a.type()), a, b);
-    copy_channels(a.value(), 0, y.value(), 0, sa.c, Others::keep);
-    copy_channels(b.value(), 0, y.value(), sa.c, sb.c, Others::keep);
+    copy_channels(a.value(), 0, y.value(), 0, sa.c, Into::place);
+    copy_channels(b.value(), 0, y.value(), sa.c, sb.c, Into::place);
     record(y, [a, b, y] {
         const Tensor dy = take_gradient(y);
         const int64_t in_a = a.shape().c, in_b = b.shape().c;
         {
             const GradTarget da(a);
-            if (da.wanted()) copy_channels(dy, 0, da.tensor(), 0, in_a, Others::keep);
+            if (da.wanted()) copy_channels(dy, 0, da.tensor(), 0, in_a, Into::place);
         }
         const GradTarget db(b);
-        if (db.wanted()) copy_channels(dy, in_a, db.tensor(), 0, in_b, Others::keep);
+        if (db.wanted()) copy_channels(dy, in_a, db.tensor(), 0, in_b, Into::place);
     });
     return traced("concat_channels", y, {&a, &b});
 }
@@ -204,14 +185,11 @@ Var slice_channels(const Var& x, int64_t first, int64_t count) {
                 " ---> expected 0 <= first, 1 <= count and first + count <= ", s.c);
     if (count == s.c) return x;
     Var y = result_of(Tensor(x.backend(), sy, x.type()), x);
-    copy_channels(x.value(), first, y.value(), 0, count, Others::keep);
+    copy_channels(x.value(), first, y.value(), 0, count, Into::place);
     record(y, [x, y, first] {
         const Tensor dy = take_gradient(y);
         const GradTarget dx(x, true);
-        if (dx.adds())
-            add_to_channels(dy, dx.tensor(), first);
-        else if (dx.wanted())
-            copy_channels(dy, 0, dx.tensor(), first, y.shape().c, Others::clear);
+        if (dx.wanted()) copy_channels(dy, 0, dx.tensor(), first, y.shape().c, dx.adds() ? Into::added : Into::cleared);
     });
     return traced("slice_channels", y, {&x}, {}, {{"first", static_cast<double>(first)}, {"count", static_cast<double>(count)}});
 }
@@ -222,11 +200,11 @@ Var pad_channels(const Var& x, int64_t before, int64_t after) {
         failure("pad_channels: shape ", to_string(s), " cannot become ", to_string(sy), " ---> slice_channels takes channels away");
     if (before + after == 0) return x;
     Var y = result_of(Tensor(x.backend(), sy, x.type()), x);
-    copy_channels(x.value(), 0, y.value(), before, s.c, Others::clear);
+    copy_channels(x.value(), 0, y.value(), before, s.c, Into::cleared);
     record(y, [x, y, before] {
         const Tensor dy = take_gradient(y);
         const GradTarget dx(x);
-        if (dx.wanted()) copy_channels(dy, before, dx.tensor(), 0, x.shape().c, Others::keep);
+        if (dx.wanted()) copy_channels(dy, before, dx.tensor(), 0, x.shape().c, Into::place);
     });
     return traced("pad_channels", y, {&x}, {}, {{"before", static_cast<double>(before)}, {"after", static_cast<double>(after)}});
 }

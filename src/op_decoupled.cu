@@ -4,14 +4,12 @@
 
 #include "base_error.h"
 #include "launch.h"
+#include "op_logistic.h"
 #include "op_sum_partials.h"
 #include "ops.h"
 
 namespace distill {
 namespace {
-
-/// log(1 + eᵛ)
-DISTILL_HD inline float softplus(float v) { return (v > 0 ? v : 0.0f) + log1pf(expf(-fabsf(v))); }
 
 /// softmax(factor·x) over x[0 … n−1], as what the label has beside all others, and as what each of the others has among them; made by all
 /// threads of the lane together. Neither is one less the other: where the label has nearly all, that would leave no digits.

@@ -5,6 +5,7 @@
 #include "core_philox.h"
 #include "launch.h"
 #include "launch_kernels.h"
+#include "op_logistic.h"
 #include "ops.h"
 
 namespace distill {
@@ -21,7 +22,7 @@ struct LeakyRelu {
     DISTILL_HD float derivative(float x, float) const { return x > 0 ? 1.0f : slope; }
 };
 struct Sigmoid {
-    DISTILL_HD float value(float x) const { return 1.0f / (1.0f + expf(-x)); }
+    DISTILL_HD float value(float x) const { return logistic(x); }
     DISTILL_HD float derivative(float, float y) const { return y * (1.0f - y); }
 };
 struct Tanh {

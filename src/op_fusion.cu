@@ -1,8 +1,7 @@
 // Two maps weighted by an attention on both, in one pass each way: neither the joined map nor a weighted one is written. A pixel is a row.
-#include <cmath>
-
 #include "base_error.h"
 #include "launch.h"
+#include "op_logistic.h"
 #include "ops.h"
 
 namespace distill {
@@ -28,7 +27,7 @@ struct FuseForward {
         const float *w = attention.w, *v = w + 2 * n;
         const float first = lane.sum(n, [=](int64_t j) { return w[j] * in_x[j] + w[n + j] * in_y[j]; }),
                     second = lane.sum(n, [=](int64_t j) { return v[j] * in_x[j] + v[n + j] * in_y[j]; });
-        const float of_x = 1 / (1 + expf(-first - attention.bias[0])), of_y = 1 / (1 + expf(-second - attention.bias[1]));
+        const float of_x = logistic(first + attention.bias[0]), of_y = logistic(second + attention.bias[1]);
         T* to = out + pixel * n;
         lane.each(n, [=](int64_t j) { to[j] = in_x[j] * of_x + in_y[j] * of_y; });
         if (lane.first()) gates[2 * pixel] = of_x, gates[2 * pixel + 1] = of_y;

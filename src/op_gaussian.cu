@@ -4,6 +4,7 @@
 
 #include "base_error.h"
 #include "launch.h"
+#include "op_logistic.h"
 #include "ops.h"
 
 namespace distill {
@@ -11,7 +12,7 @@ namespace {
 
 constexpr float least_variance = 1e-5f;
 
-DISTILL_HD inline float variance(float a) { return (a > 0 ? a : 0.0f) + log1pf(expf(-fabsf(a))) + least_variance; }
+DISTILL_HD inline float variance(float a) { return softplus(a) + least_variance; }
 
 /// Row `chunk` of `sums`: Σ (mean − target)² of each channel over the pixels of that chunk.
 template <class T>
