@@ -39,7 +39,7 @@ std::string complaint(const CLI::App& app, const CLI::ParseError& error) {
     std::string path;
     while (!at->get_subcommands().empty()) at = at->get_subcommands().front(), path += at->get_name() + " ";
     const Names subcommands = subcommands_of(*at), unexpected = at->remaining();
-    const auto option = std::find_if(unexpected.begin(), unexpected.end(), [](const std::string& s) { return s.compare(0, 1, "-") == 0; });
+    const auto option = std::find_if(unexpected.begin(), unexpected.end(), [](const std::string& s) { return starts_with(s, "-"); });
 
     std::string what = error.what();
     if (!subcommands.empty() && !unexpected.empty() && option != unexpected.begin()) {

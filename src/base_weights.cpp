@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base_error.h"
+#include "base_texts.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weight files are little-endian; this code copies bytes as they are");
 
@@ -63,7 +64,7 @@ std::string unwrapped(std::string name) {
     for (bool more = true; more;) {
         more = false;
         for (const std::string wrapper : {"module.", "_orig_mod.", "model."})
-            if (name.compare(0, wrapper.size(), wrapper) == 0) name.erase(0, wrapper.size()), more = true;
+            if (starts_with(name, wrapper)) name.erase(0, wrapper.size()), more = true;
     }
     return name;
 }

@@ -35,7 +35,7 @@ void set_preset(TrainCommand& c) {
     const std::string& preset = c.options.preset;
     if (preset.empty()) return;
     const bool file = preset.find('/') != std::string::npos || std::filesystem::path(preset).extension() == ".csv";
-    if (file || preset.compare(0, 4, "ktg-") != 0) return c.table.set("graph", preset, "--preset " + preset);
+    if (file || !starts_with(preset, "ktg-")) return c.table.set("graph", preset, "--preset " + preset);
     apply_preset("ktg train", c.table, c.options);
 }
 

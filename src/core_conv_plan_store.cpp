@@ -61,7 +61,7 @@ std::optional<ConvChoice> parse_conv_choice(const std::string& text) {
         choice.fused = true;
         if (!(words >> word)) return {};
     }
-    if (word.compare(0, 7, "engine=") != 0) return {};
+    if (!starts_with(word, "engine=")) return {};
     const auto engine = parsed_whole(word.substr(7));
     if (!engine) return {};
     choice.engine = *engine;

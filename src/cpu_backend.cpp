@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base_error.h"
+#include "base_texts.h"
 #include "cpu_conv2d.h"
 #include "cpu_one_thread.h"
 #include "cpu_peak.h"
@@ -39,7 +40,7 @@ class CpuArena final : public Arena {
 std::string cpu_name() {
     std::ifstream info("/proc/cpuinfo");
     for (std::string line; std::getline(info, line);)
-        if (line.rfind("model name", 0) == 0 && line.find(": ") != std::string::npos) return line.substr(line.find(": ") + 2);
+        if (starts_with(line, "model name") && line.find(": ") != std::string::npos) return line.substr(line.find(": ") + 2);
     return "";
 }
 

@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "base_error.h"
+#include "base_texts.h"
 #include "core_profile.h"
 #include "core_work_count.h"
 #include "cpu_one_thread.h"
@@ -228,7 +229,7 @@ void relu(int64_t n, T* y) {
 }  // namespace
 
 bool adds_residual_rightly(const std::string& implementation) {
-    return implementation.compare(0, 3, "jit") == 0 && implementation.compare(0, 12, "jit_bf16_1x1") != 0;
+    return starts_with(implementation, "jit") && !starts_with(implementation, "jit_bf16_1x1");
 }
 
 CpuConvolutions::CpuConvolutions(bool winograd) : use_winograd_(winograd) {}

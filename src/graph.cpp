@@ -29,7 +29,7 @@ std::vector<int> members_of(const std::string& model, int nodes, const std::stri
     const char* const and_ensembles = ", and ensembles like ensemble:1+2";
     if (model.empty()) input_error(where, ": found no network; there are: ", network_names(), and_ensembles);
     std::vector<int> members;
-    if (model.compare(0, ensemble_prefix.size(), ensemble_prefix) != 0) {
+    if (!starts_with(model, ensemble_prefix)) {
         try {
             network_row(model);
         } catch (const InputError& unknown) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base_error.h"
+#include "base_texts.h"
 #include "base_training_failed.h"
 #include "ktg_graph_run.h"
 #include "train_interruption.h"
@@ -56,7 +57,7 @@ class Slot {
 
     void work() {
         for (std::string words; next(words);) {
-            if (words.compare(0, 6, "train ") != 0) continue;  // an answer to the worker whose place this one took
+            if (!starts_with(words, "train ")) continue;  // an answer to the worker whose place this one took
             ++busy_;
             train(words.substr(6));
             if (--busy_ == 0 && interruption()) ::_exit(interrupted_exit);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base_error.h"
+#include "base_texts.h"
 #include "ktg_worker.h"
 #include "train_interruption.h"
 #include "train_run_folder.h"
@@ -99,7 +100,7 @@ void WorkerProcesses::hear(size_t w, const std::string& line) {
         worker.early_ends = 0;
         return;
     }
-    if (const std::string broken = "broken "; line.compare(0, broken.size(), broken) == 0) {
+    if (const std::string broken = "broken "; starts_with(line, broken)) {
         worker.last_words = line.substr(broken.size());
         return;
     }

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "base_texts.h"
 #include "method_ab.h"
 #include "method_at.h"
 #include "method_cc.h"
@@ -99,6 +100,6 @@ Role role_of(const std::string& option) {
     return found == roles.end() ? Role::substance : found->second;
 }
 
-bool is_circumstance(const std::string& option) { return option.rfind("info.", 0) == 0 || role_of(option) == Role::circumstance; }
+bool is_circumstance(const std::string& option) { return starts_with(option, "info.") || role_of(option) == Role::circumstance; }
 
 }  // namespace distill

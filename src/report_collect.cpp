@@ -2,6 +2,7 @@
 
 #include "base_error.h"
 #include "base_files.h"
+#include "base_texts.h"
 #include "report_folders.h"
 
 namespace distill {
@@ -51,7 +52,7 @@ void check_facts(const fs::path& file, const Config& config) {
     constexpr int64_t most_stages = 1000000;
     for (const auto& row : config) {
         const auto& [option, value] = row;
-        const bool is_accuracy = option.rfind("info.teacher", 0) == 0 && option.find("_accuracy") != std::string::npos;
+        const bool is_accuracy = starts_with(option, "info.teacher") && option.find("_accuracy") != std::string::npos;
         if (const double percent = is_accuracy ? number_of(row, file) : 0; !(percent >= 0 && percent <= 100))
             input_error(file.string(), ": option '", option, "': found '", value, "', expected 0 to 100");
         const bool is_stage = option == "info.stage", counts = is_stage || option == "info.train_images" || option == "info.test_images";

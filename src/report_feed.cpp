@@ -65,7 +65,7 @@ std::vector<FeedResult> parallel_of(const std::vector<const Group*>& curve) {
 std::optional<FeedResult> teachers_themselves(const Group& group) {
     std::vector<double> accuracies;
     for (const auto& row : group.any().config)
-        if (row.first.rfind("info.teacher", 0) == 0 && row.first.find("_accuracy") != std::string::npos)
+        if (starts_with(row.first, "info.teacher") && row.first.find("_accuracy") != std::string::npos)
             accuracies.push_back(number_of(row, group.any().folder / "config.csv"));
     if (accuracies.empty()) return std::nullopt;
     return FeedResult{Kind::teachers, "the teachers’ mean", static_cast<int>(accuracies.size()), spread(accuracies), nullptr};
@@ -111,7 +111,7 @@ std::vector<FeedClaim> claims_of(const FeedStudy& study) {
     const FeedResult &most = study.parallel.back(), &fewest = study.parallel.front();
     const auto baseline = [&](const std::string& name) -> std::optional<FeedResult> {
         for (const FeedResult& b : study.baselines)
-            if (b.name.rfind(name, 0) == 0) return b;
+            if (starts_with(b.name, name)) return b;
         return std::nullopt;
     };
     const std::optional<FeedResult> smaller = study.parallel.size() > 1 ? std::optional(fewest) : std::nullopt;

@@ -14,7 +14,7 @@ bool ends_with(const std::string& all, const std::string& end) {
     return all.size() >= end.size() && all.compare(all.size() - end.size(), end.size(), end) == 0;
 }
 
-bool is_content(const std::string& option) { return option.rfind("info.", 0) == 0 && ends_with(option, "_sha256"); }
+bool is_content(const std::string& option) { return starts_with(option, "info.") && ends_with(option, "_sha256"); }
 
 bool has(const Config& config, const std::string& option) {
     return std::any_of(config.begin(), config.end(), [&](const auto& o) { return o.first == option; });

@@ -62,7 +62,7 @@ void name_differences(std::vector<Group>::iterator first, std::vector<Group>::it
     for (auto& [option, seen] : values) {
         for (auto group = first; group != last; ++group) seen.insert(value_of(substance_of(group->any()), option));
         if (seen.size() < 2) continue;
-        const bool is_sum = option.rfind("info.", 0) == 0;  // "info.teacher_sha256": its first digits tell enough
+        const bool is_sum = starts_with(option, "info.");  // "info.teacher_sha256": its first digits tell enough
         for (auto group = first; group != last; ++group) {
             const std::string value = value_of(substance_of(group->any()), option);
             group->options += (group->options.empty() ? "" : ", ") + (is_sum ? option.substr(5) : option) + "=" +

@@ -11,6 +11,7 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_safetensors.h"
+#include "base_texts.h"
 #include "base_version.h"
 #include "core_backend.h"
 #include "data_class_order.h"
@@ -45,7 +46,7 @@ void save_helpers(const fs::path& path, Method& method) {
         if (!other.prefix.empty()) networks.push_back(other.prefix);
     WeightFile file;
     for (auto& [name, tensor] : method.parameters().to_file())
-        if (std::none_of(networks.begin(), networks.end(), [n = name](const auto& p) { return n.compare(0, p.size(), p) == 0; }))
+        if (std::none_of(networks.begin(), networks.end(), [n = name](const auto& p) { return starts_with(n, p); }))
             file.tensors[name] = std::move(tensor);
     for (const Phase& phase : method.phases())
         if (phase.parameters != &method.parameters()) file.tensors.merge(phase.parameters->to_file());

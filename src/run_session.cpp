@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base_error.h"
+#include "base_texts.h"
 #include "base_weight_files.h"
 #include "core_backend.h"
 #include "data_class_order.h"
@@ -15,7 +16,7 @@
 namespace distill {
 namespace {
 
-bool of_student(const std::string& name) { return name.compare(0, student_prefix.size(), student_prefix) == 0; }
+bool of_student(const std::string& name) { return starts_with(name, student_prefix); }
 
 /// Moves the tensors of the modules that are trained first, on their own, from `file` into their Parameters. Returns whether any were
 /// found.
