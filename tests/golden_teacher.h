@@ -1,6 +1,6 @@
 // golden_teacher.h: what PyTorch fixtures of distillations begin with: a teacher of formula weights, from a file as a user's comes; and, for
 // methods that remember every training image, memories and negatives of the formula.
-// defines: testing::golden_teacher, testing::MemoryGolden, testing::check_all_but_classifier_learn
+// defines: testing::golden_teacher_file, testing::golden_teacher, testing::MemoryGolden, testing::check_all_but_classifier_learn
 #pragma once
 #include <memory>
 #include <string>
@@ -16,14 +16,20 @@
 
 namespace distill::testing {
 
+/// Writes a teacher's file of formula weights; its path.
+inline fs::path golden_teacher_file(const TempFolder& folder, Backend& backend, const std::string& network, int classes) {
+    Parameters shapes(backend, false);
+    make_network(network, classes, shapes);
+    shapes.allocate(0);
+    const fs::path file = folder / "teacher.safetensors";
+    write_safetensors(file, golden_weights(shapes, "", "teacher.", true));
+    return file;
+}
+
 /// options.teacher's; options.teacher_weights names the file, which is gone when it has been read.
 inline std::unique_ptr<Teacher> golden_teacher(Backend& backend, Options& options, int classes) {
     const TempFolder folder;
-    Parameters shapes(backend, false);
-    make_network(options.teacher, classes, shapes);
-    shapes.allocate(0);
-    options.teacher_weights = (folder / "teacher.safetensors").string();
-    write_safetensors(options.teacher_weights, golden_weights(shapes, "", "teacher.", true));
+    options.teacher_weights = golden_teacher_file(folder, backend, options.teacher, classes).string();
     return Teacher::load(backend, options, classes);
 }
 

@@ -146,7 +146,11 @@ std::vector<GoldenCase> operations() {
         binary("add", "z", add),
         binary("mul", "z", mul),
         unary("scale", [](const Var& x) { return scale(x, 0.3f); }),
-        binary("mul_channel_broadcast", "z", [](const Var& x, const Var& z) { return gated(x, z); }),
+        {"attention_fusion",
+         {"x", "z", "w", "b"},
+         [](const Inputs& in) {
+             return Results{{"y", attention_fusion(in[0], in[1], in[2], in[3])}};
+         }},
         binary("concat_channels", "z", concat_channels),
         unary("slice_channels", [](const Var& x) { return slice_channels(x, 2, 3); }),
         unary("max_pool2",

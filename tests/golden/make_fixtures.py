@@ -324,6 +324,11 @@ def unary(name, f, setup="", x=(2, 3, 7, 5)):
     return Case(name, lambda x: {"y": f(x)}, setup, x=x)
 
 
+def fused(x, z, w, b):
+    s = torch.sigmoid(F.conv2d(torch.cat([x, z], 1), w, b))
+    return {"y": x * s[:, :1] + z * s[:, 1:]}
+
+
 OPS = [
     conv("conv3x3", (2, 3, 7, 5), (4, 3, 3, 3), padding=1),
     conv("conv3x3_bias", (2, 3, 7, 5), (4, 3, 3, 3), (4,), padding=1),
@@ -343,7 +348,7 @@ OPS = [
     unary("sigmoid", torch.sigmoid), unary("tanh", torch.tanh),
     Case("add", lambda x, z: {"y": x + z}, x=MAP["x"], z=MAP["x"]), Case("mul", lambda x, z: {"y": x * z}, x=MAP["x"], z=MAP["x"]),
     unary("scale", lambda x: 0.3 * x, "0.3 x"),
-    Case("mul_channel_broadcast", lambda x, z: {"y": x * z}, "z over channels", x=MAP["x"], z=(2, 1, 7, 5)),
+    Case("attention_fusion", fused, "x s0 + z s1 with s = sigmoid(conv1x1([x z]))", x=MAP["x"], z=MAP["x"], w=(2, 6, 1, 1), b=(2,)),
     Case("concat_channels", lambda x, z: {"y": torch.cat([x, z], 1)}, x=(2, 3, 4, 5), z=(2, 2, 4, 5)),
     unary("slice_channels", lambda x: x[:, 2:5], "channels 2..4", x=(2, 6, 4, 5)),
     unary("max_pool2", lambda x: F.max_pool2d(x, 2), "2x2 stride 2", x=(2, 3, 8, 6)),
