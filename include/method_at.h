@@ -18,13 +18,14 @@ struct AtOptions final : FeatureOptions {
 /// Where the maps differ in size, the larger is first pooled (adaptive average) to the smaller.
 Var attention_loss(const Var& student, const Var& teacher);
 
-/// CE + β·Σ of attention_loss() over all stages' outputs.
+/// CE + β·Σ of attention_loss() over the outputs of the stages that pair (pair_stages).
 class AttentionTransfer final : public FeatureDistillation {
   public:
     AttentionTransfer(const Setting& setting, const Options& options, const AtOptions& own);
 
   private:
     std::vector<Var> losses(const Batch&, const Output& student, const Answers& teachers) override;
+    size_t stages_;
 };
 
 extern const MethodRow at_row;

@@ -16,6 +16,7 @@ namespace distill {
 
 struct FfsdOptions final : MethodOptions {
     int students = 2;
+    int kd_warmup = 5;  ///< e epochs: the λ weigh exp(−5(1 − epoch/e)²) of themselves until then, epochs counted from 1
     double temperature = 2, diversity = 1e-5, fusion = 10, self = 1000;
     double fusion_weight_decay = 1e-5, self_lr = 1e-3, self_weight_decay = 1e-4;
     bool no_diversity = false, no_shift = false, no_self = false, no_fusion_map = false, no_trans = false, no_leader = false;

@@ -17,13 +17,14 @@ struct NstOptions final : FeatureOptions {
 /// channel_kernel_distance(); where the maps differ in size, the larger is first pooled (adaptive average) to the smaller.
 Var selectivity_loss(const Var& student, const Var& teacher);
 
-/// CE + β·Σ of selectivity_loss() over all stages' outputs.
+/// CE + β·Σ of selectivity_loss() over the outputs of the stages that pair (pair_stages).
 class NeuronSelectivity final : public FeatureDistillation {
   public:
     NeuronSelectivity(const Setting& setting, const Options& options, const NstOptions& own);
 
   private:
     std::vector<Var> losses(const Batch&, const Output& student, const Answers& teachers) override;
+    size_t stages_;
 };
 
 extern const MethodRow nst_row;

@@ -48,7 +48,7 @@ struct ReviewOptions final : MethodOptions {
 };
 
 /// CE + λ·min(1, epoch/warm-up)·Σ over levels of HCL. Levels go from the deepest (the pooled vector) to the shallowest (stage 1): four
-/// where networks have three stages. The student's are the stages' outputs, the teacher's their pre-activations.
+/// where networks have three stages; of unlike networks the stages that pair (pair_stages). The student's are the stages' outputs, the teacher's their pre-activations.
 /// Ablations (docs/papers.md §5.8): no_review, no_residual (the review's parts are summed before they are compared, or compared one by one:
 /// no_residual_by), no_abf, no_hcl; one teacher level to one student level alone: review_from, review_to.
 class ReviewKD final : public StudentMethod {
@@ -70,6 +70,7 @@ class ReviewKD final : public StudentMethod {
 
     const Teacher& teacher_;
     Mode teacher_mode_;
+    size_t stages_ = 0;                                   ///< that are levels, beside the pooled vector
     std::vector<AttentionFusion> fusions_;                ///< deepest first
     std::vector<std::vector<AttentionFusion>> separate_;  ///< --no-residual: [teacher level][student level], deepest first
     bool residual_, hcl_, in_pairs_;
@@ -82,7 +83,7 @@ class ReviewKD final : public StudentMethod {
 
 extern const MethodRow reviewkd_row;
 
-/// InputError unless the networks pair: as many stages each, and a pooled vector. To be asked before anything is loaded.
+/// InputError unless the networks pair: a pooled vector each. To be asked before anything is loaded.
 void require_review_pair(const std::string& teacher, const std::string& student);
 
 /// λ of a pair: the authors' where docs/papers.md §5.5 has it, else 1.

@@ -28,7 +28,7 @@ class TeacherEstimator {
     Var log_scale_;
 };
 
-/// CE + β·Σ of the estimators' losses over all stages' outputs.
+/// CE + β·Σ of the estimators' losses over the outputs of the stages that pair (pair_stages).
 class VariationalInformation final : public FeatureDistillation {
   public:
     VariationalInformation(const Setting& setting, const Options& options, const VidOptions& own);

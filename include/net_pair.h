@@ -1,5 +1,5 @@
 // net_pair.h: which teacher and student a method can pair, and why not.
-// defines: Need, require_pair
+// defines: Need, require_pair, pair_stages
 #pragma once
 #include <string>
 #include <vector>
@@ -26,5 +26,9 @@ void require_pair(const std::string& method, const Network& teacher, const Netwo
 /// The same of networks by name, before a weight is loaded.
 void require_pair(const std::string& method, const std::string& teacher, const std::string& student, const std::vector<Need>& needs,
                   const Shape& image = {});
+
+/// How many stages are compared by a method that pairs them by their place: those that both networks have. Where one has more, its deeper
+/// ones are left out, as the CRD benchmark's lists end with the shorter (docs/papers.md §6), and a note says so.
+size_t pair_stages(const std::string& method, const Network& teacher, const Network& student);
 
 }  // namespace distill

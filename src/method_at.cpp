@@ -14,13 +14,13 @@ Var attention_loss(const Var& student, const Var& teacher) {
 
 AttentionTransfer::AttentionTransfer(const Setting& setting, const Options& o, const AtOptions& own)
     : FeatureDistillation(setting, o, own.weights, {"loss_at"}, Keep::outputs) {
-    require_pair("at", setting.teacher().network(), *student_, {Need::as_many_stages});
+    stages_ = pair_stages("at", setting.teacher().network(), *student_);
     parameters_.allocate(o.start());
 }
 
 std::vector<Var> AttentionTransfer::losses(const Batch&, const Output& s, const Answers& t) {
     std::vector<Var> levels;
-    for (size_t i = 0; i < s.stages.size(); ++i) levels.push_back(attention_loss(s.stages[i].output, t->front().stages[i].output));
+    for (size_t i = 0; i < stages_; ++i) levels.push_back(attention_loss(s.stages[i].output, t->front().stages[i].output));
     return {sum(levels)};
 }
 

@@ -16,7 +16,6 @@
 namespace distill {
 namespace {
 
-constexpr int warmup_epochs = 5;
 enum Weight : int64_t { of_diversity, of_fusion, of_self, weights };
 
 std::string numbered(const char* name, size_t i) { return name + std::to_string(i); }
@@ -120,7 +119,8 @@ std::vector<ParameterGroup> Ffsd::groups(const SgdOptions& of_run) const {
 }
 
 void Ffsd::begin_epoch(int epoch) {
-    const double left = 1 - (epoch + 1.0) / warmup_epochs, warmup = left > 0 ? std::exp(-5 * left * left) : 1;  // the paper counts from 1
+    const double left = 1 - (epoch + 1.0) / own_.kd_warmup;  // the paper counts from 1
+    const double warmup = own_.kd_warmup > 0 && left > 0 ? std::exp(-5 * left * left) : 1;
     std::vector<float> now(weights);
     now[of_diversity] = static_cast<float>(own_.diversity * warmup);
     now[of_fusion] = static_cast<float>(own_.fusion * warmup);
@@ -315,6 +315,7 @@ void FfsdOptions::add_to(OptionTable& t) {
     t.add("--lambda-diversity", diversity, {0}, "weight of the students' diversity, and of their shallow stages'");
     t.add("--lambda-fusion", fusion, {0}, "weight of the leader's maps");
     t.add("--lambda-self", self, {0}, "weight by which self-distillation modules are trained");
+    t.add("--kd-warmup", kd_warmup, {0}, "epochs over which these three weights rise (0: full at once)").in_epochs();
     t.add("--fusion-weight-decay", fusion_weight_decay, {0}, "of the fusion module");
     t.add("--self-lr", self_lr, {0}, "learning rate at the start of the self-distillation modules, by Adam; falls with --lr");
     t.add("--self-weight-decay", self_weight_decay, {0}, "of these");

@@ -13,13 +13,13 @@ Var selectivity_loss(const Var& student, const Var& teacher) {
 
 NeuronSelectivity::NeuronSelectivity(const Setting& setting, const Options& o, const NstOptions& own)
     : FeatureDistillation(setting, o, own.weights, {"loss_nst"}, Keep::outputs) {
-    require_pair("nst", setting.teacher().network(), *student_, {Need::as_many_stages});
+    stages_ = pair_stages("nst", setting.teacher().network(), *student_);
     parameters_.allocate(o.start());
 }
 
 std::vector<Var> NeuronSelectivity::losses(const Batch&, const Output& s, const Answers& t) {
     std::vector<Var> levels;
-    for (size_t i = 0; i < s.stages.size(); ++i) levels.push_back(selectivity_loss(s.stages[i].output, t->front().stages[i].output));
+    for (size_t i = 0; i < stages_; ++i) levels.push_back(selectivity_loss(s.stages[i].output, t->front().stages[i].output));
     return {sum(levels)};
 }
 

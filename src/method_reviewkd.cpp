@@ -14,18 +14,20 @@ namespace distill {
 namespace {
 
 constexpr int64_t widest_middle = 512;
-const std::vector<Need> needs{Need::as_many_stages, Need::pooled_vector};
+const std::vector<Need> needs{Need::pooled_vector};
 
-/// The levels, deepest first: the pooled vector, then the stages; the stem is not reviewed.
-std::vector<Var> levels_of(const Output& output, Var Stage::*which) {
+/// The levels, deepest first: the pooled vector, then the stages that pair; the stem is not reviewed.
+std::vector<Var> levels_of(const Output& output, Var Stage::*which, size_t stages) {
     std::vector<Var> all = output.maps(which);
+    all.resize(stages);
     all.push_back(output.pooled);
     std::reverse(all.begin(), all.end());
     return all;
 }
 
-std::vector<int64_t> level_channels(const Network& network) {
+std::vector<int64_t> level_channels(const Network& network, size_t stages) {
     std::vector<int64_t> all = network.stage_channels();
+    all.resize(stages);
     all.push_back(network.pooled_channels());
     std::reverse(all.begin(), all.end());
     return all;
@@ -91,7 +93,8 @@ ReviewKD::ReviewKD(const Setting& setting, const Options& o, const ReviewOptions
       warmup_(own.kd_warmup),
       scheduled_weight_(Tensor::zeros(setting.backend, {})) {
     require_pair("reviewkd", teacher_.network(), *student_, needs);
-    const std::vector<int64_t> in = level_channels(*student_), out = level_channels(teacher_.network());
+    stages_ = pair_stages("reviewkd", teacher_.network(), *student_);
+    const std::vector<int64_t> in = level_channels(*student_, stages_), out = level_channels(teacher_.network(), stages_);
     const int64_t mid = std::min(widest_middle, in.front());
     if (only_pair_) {
         from_ = level_at("--review-from", own.review_from, out.size()), to_ = level_at("--review-to", own.review_to, in.size());
@@ -146,9 +149,9 @@ std::vector<ReviewKD::Compared> ReviewKD::compared(const std::vector<Var>& stude
 
 StepResult ReviewKD::step(const Batch& batch) {
     const Beside<Output> t = teacher_(batch.images, Keep::pre_activations, teacher_mode_);
-    const auto taught = t.then([](const Output& shown) { return levels_of(shown, &Stage::pre_activation); });
+    const auto taught = t.then([this](const Output& shown) { return levels_of(shown, &Stage::pre_activation, stages_); });
     const Output s = student_->forward(batch.images, Mode::train, Keep::outputs);
-    const std::vector<Compared> pairs = compared(levels_of(s, &Stage::output), taught.unjoined());  // for the sizes
+    const std::vector<Compared> pairs = compared(levels_of(s, &Stage::output, stages_), taught.unjoined());  // for the sizes
     std::vector<Var> distances;
     for (const auto& [output, level] : pairs) distances.push_back(hcl_ ? hcl(output, taught->at(level)) : mse(output, taught->at(level)));
     const Var ce = cross_entropy(s.logits, batch.labels);

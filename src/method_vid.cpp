@@ -26,8 +26,8 @@ Var TeacherEstimator::operator()(const Var& student, const Var& teacher) const {
 
 VariationalInformation::VariationalInformation(const Setting& setting, const Options& o, const VidOptions& own)
     : FeatureDistillation(setting, o, own.weights, {"loss_vid"}, Keep::outputs) {
-    require_pair("vid", setting.teacher().network(), *student_, {Need::as_many_stages});
-    for (size_t i = 0; i < student_->stages().size(); ++i)
+    const size_t stages = pair_stages("vid", setting.teacher().network(), *student_);
+    for (size_t i = 0; i < stages; ++i)
         estimators_.emplace_back(parameters_, "vid." + std::to_string(i), student_->stages()[i].channels,
                                  setting.teacher().network().stages()[i].channels);
     parameters_.allocate(o.start());
@@ -35,7 +35,7 @@ VariationalInformation::VariationalInformation(const Setting& setting, const Opt
 
 std::vector<Var> VariationalInformation::losses(const Batch&, const Output& s, const Answers& t) {
     std::vector<Var> levels;
-    for (size_t i = 0; i < s.stages.size(); ++i) levels.push_back(estimators_[i](s.stages[i].output, t->front().stages[i].output));
+    for (size_t i = 0; i < estimators_.size(); ++i) levels.push_back(estimators_[i](s.stages[i].output, t->front().stages[i].output));
     return {sum(levels)};
 }
 

@@ -1,5 +1,8 @@
 #include "net_pair.h"
 
+#include <algorithm>
+#include <cstdio>
+
 #include "base_error.h"
 #include "core_backend.h"
 #include "device.h"
@@ -104,6 +107,14 @@ void require_pair(const std::string& method, const std::string& teacher, const s
     Parameters parameters(*backend, false);  // never allocated: what is asked for follows from the layout
     const auto t = make_network(teacher, 1, parameters, "teacher."), s = make_network(student, 1, parameters, "student.");
     require_pair(method, *t, *s, needs, image);
+}
+
+size_t pair_stages(const std::string& method, const Network& teacher, const Network& student) {
+    const size_t t = teacher.stages().size(), s = student.stages().size(), paired = std::min(t, s);
+    if (t != s)
+        std::printf("note: %s: teacher %s has %zu stages and student %s %zu; the first %zu are compared\n", method.c_str(),
+                    teacher.name().c_str(), t, student.name().c_str(), s, paired);
+    return paired;
 }
 
 }  // namespace distill

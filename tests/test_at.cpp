@@ -47,5 +47,8 @@ TEST_CASE("at: beta times the sum over the stages' outputs, of other widths and 
         CHECK(s.method->loss_names() == std::vector<std::string>{"loss_ce", "loss_at"});
         CHECK(s.loss() == doctest::Approx(1000 * sum_of_levels(s, attention_loss)).epsilon(1e-5));
     }
-    CHECK(says(complaint([&] { stepped(own, "vgg8", "resnet8"); }), {"at: teacher vgg8 and student resnet8", "4 and 3 stages"}));
+    for (const auto& [teacher, student] : {std::pair{"vgg8", "resnet8"}, {"resnet8", "MobileNetV2"}}) {  // 4 stages and 3, 3 and 4
+        const OneStep s = stepped(own, teacher, student, 32);
+        CHECK(s.loss() == doctest::Approx(1000 * sum_of_levels(s, attention_loss)).epsilon(1e-5));
+    }
 }

@@ -1,5 +1,6 @@
 // FFSD: whole steps beside PyTorch's, its students' mutual learning as a graph, its switches, what a run keeps and tells, files that set its start,
 // and what is refused. (What every method must do: test_methods. The operations: test_ops_ffsd.)
+#include <algorithm>
 #include <cmath>
 
 #include "base_csv.h"
@@ -245,6 +246,24 @@ TEST_CASE("ffsd: the warm-up rises as exp(-5(1 - e/5)^2), e from 1, on the lambd
             CHECK(value == doctest::Approx(full.at(name) * (flat ? 1 : part)).epsilon(1e-5));
         }
     }
+}
+
+TEST_CASE("ffsd: the warm-up is an option, and 0 is none") {
+    const Batch batch = golden_batch(cpu(), 0, 32);
+    const auto leaders_map = [&](int warmup, int epoch) {
+        FfsdOptions own;
+        own.kd_warmup = warmup;
+        const auto method = made(own, cpu(), 100, 32);
+        method->begin_epoch(epoch);
+        const std::vector<std::string> names = method->loss_names();
+        const auto at = std::find(names.begin(), names.end(), "loss_map_leader");
+        return static_cast<double>(method->step(batch).named.at(static_cast<size_t>(at - names.begin())).value().item());
+    };
+    const double full = leaders_map(0, 0);
+    CHECK(full > 0);
+    CHECK(leaders_map(1, 0) == full);
+    CHECK(leaders_map(2, 0) == doctest::Approx(full * std::exp(-1.25)).epsilon(1e-5));
+    CHECK(leaders_map(2, 1) == full);
 }
 
 TEST_CASE("ffsd: answers are the students', the mean of their logits, and the fusion module's, of the same passes") {
