@@ -283,7 +283,7 @@ bench-peer: all ## our training step beside PyTorch's, in one run
 gpu-check:      ## on a GPU host: tests, sanitizer, speed beside PyTorch, exactness, accuracy; PARTS="tests bench …" for some
 	@PYTHON='$(PYTHON)' tools/gpu_check.sh $(PARTS)
 
-# Not yet laid out by it: what is being rewritten.
+# All sources.
 FORMATTED    := $(wildcard include/*.h src/*.cpp src/*.cu tests/*.h tests/*.cpp tests/fuzz/*.h tests/fuzz/*.cpp)
 CLANG_FORMAT ?= clang-format
 format:         ## lays the sources out (.clang-format; Debian's clang-format, version 14)
@@ -303,5 +303,5 @@ clean:          ## removes everything built
 	rm -rf build distill
 
 help:           ## this list
-	@sed -n 's/^\([a-z_.-]*\):[^#]*## */  make \1\t/p' Makefile | expand -t 24
+	@sed -n 's/^\([a-z_. -]*\):[^#]*## */  make \1\t/p' Makefile | expand -t 24
 	@echo; sed -n '/^CUDA  /,/^PYTHON/s/^\([A-Z_]*\) *?= *\([^#]*\)# */  \1=\2\t/p' Makefile | expand -t 24

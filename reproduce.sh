@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # ./reproduce.sh                   installs, builds, and runs the papers scaled down on real images; report in runs/report.html
 # ./reproduce.sh paper [WHAT …]    the papers' settings on CIFAR-100 and Tiny-ImageNet, as `distill paper rows` has them. WHAT: a row's id, or
-#                                  reviewkd, ktg, feed, mhgd (by default all rows of these four), ktg-search
+#                                  reviewkd, ktg, feed, mhgd (by default all rows of these four), ktg-search, crd, hkd, ffsd
 #     [--seeds N] [--device D]     N seeds a row (default 1); where to compute
 #     [--jobs J]                   rows at a time (default 1)
 # Runs that are finished are skipped, interrupted ones go on where they were.
