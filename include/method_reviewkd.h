@@ -86,7 +86,7 @@ extern const MethodRow reviewkd_row;
 /// InputError unless the networks pair: a pooled vector each. To be asked before anything is loaded.
 void require_review_pair(const std::string& teacher, const std::string& student);
 
-/// λ of a pair: the authors' where docs/papers.md §5.5 has it, else 1.
+/// λ of a pair: the authors', or of two pairs a third party's, where docs/papers.md §5.5 has it, else 1.
 double review_weight(const std::string& teacher, const std::string& student);
 
 }  // namespace distill

@@ -1,9 +1,10 @@
 // search_history.h: what a search's files tell: how each trial ended, who survived which rung, what the best chose more often than chance.
 // defines: TrialRecord, SearchResult, SearchHistory, read_search, Rung, rungs_of, ranked, Choice, Preference, Preferences, preferences_of,
-//          upper_tail, plain_candidate, count_of, search_counts, search_title, search_text
+//          upper_tail, plain_candidate, count_of, search_counts, search_title, search_text, preferences_csv
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@ struct TrialRecord {
     TrialEvent state = TrialEvent::started;  ///< its end: complete, stopped, failed or rejected; `started`: it is under way
     int epochs = 0;                          ///< trained
     std::optional<double> error;             ///< of the target in %, the last that it reported; never NaN
+    std::map<int, double> errors;            ///< all that it reported, by epoch
     Graph graph;
     std::string reason;  ///< of a failed one
 };
@@ -63,7 +65,8 @@ struct Choice {
 struct Preference {
     int target = 0, source = -1;  ///< an edge; source −1: the network of node `target`
     std::vector<Choice> choices;
-    std::string where() const;  ///< "1 -> 0", "label -> 0", "node 1"
+    std::string where() const;                      ///< "1 -> 0", "label -> 0", "node 1"
+    std::string made_by(const Graph& graph) const;  ///< the name of the graph's choice
 };
 
 /// The best tenth, ⌈n/10⌉ of the n ranked trials, beside all n. Rejected and failed trials have no rank, so they are not in the comparison:
@@ -93,5 +96,7 @@ std::string search_counts(const SearchHistory& history);
 std::string search_title(const SearchHistory& history);
 /// Counts, survivors, the best ten, what they chose, and search.csv's table. Ends with a newline.
 std::string search_text(const SearchHistory& history);
+/// preferences_of() as a table, a row a choice: where,choice,best_tenth,of_best,all,of_all,chance.
+std::string preferences_csv(const SearchHistory& history);
 
 }  // namespace distill

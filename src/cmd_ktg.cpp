@@ -15,6 +15,7 @@
 #include "report_collect.h"
 #include "run_experiment.h"
 #include "run_sweep.h"
+#include "search_early.h"
 #include "search_svg.h"
 #include "train_recipes.h"
 
@@ -82,29 +83,33 @@ bool is_search(const std::filesystem::path& path) {
     return std::filesystem::exists(path / "journal.csv") || path.filename() == "journal.csv";
 }
 
-void show_search(const std::string& path, const std::string& svg) {
+void show_search(const std::string& path, const std::string& svg, const std::string& csv) {
     const SearchHistory history = read_search(path);
     if (!svg.empty()) write_file_atomically(svg, search_svg(history));
+    if (!csv.empty()) write_file_atomically(csv, preferences_csv(history));
     std::printf("%s", search_text(history).c_str());
+    if (const auto early = early_stopping(history)) std::printf("\n%s", early_text(*early).c_str());
 }
 
 void add_show(Subcommand ktg) {
     const Subcommand sub = ktg.add_subcommand("show", "a graph as text and picture, alone or with what a run made of it; a search as both");
     sub.footer(about_gates);
     struct Asked {
-        std::string graph, run, svg;
+        std::string graph, run, svg, csv;
     };
     auto asked = std::make_shared<Asked>();
     sub.add_option("GRAPH", asked->graph,
                    "a shipped graph's name, a .csv file, or a search's folder; by default the run's; without either, all shipped graphs");
     sub.add_option("--run", asked->run, "a run's folder: its accuracies and what went over the edges");
     sub.add_option("--svg", asked->svg, "write the picture here");
+    sub.add_option("--csv", asked->csv, "of a search: write here how often its best tenth and all trials made each choice");
     sub.callback([asked] {
         if (asked->graph.empty() && asked->run.empty()) {
             if (!asked->svg.empty()) input_error("--svg ", asked->svg, ": of which graph? Name one, or a run with --run");
             return list_graphs();
         }
-        if (asked->run.empty() && is_search(asked->graph)) return show_search(asked->graph, asked->svg);
+        if (asked->run.empty() && is_search(asked->graph)) return show_search(asked->graph, asked->svg, asked->csv);
+        if (!asked->csv.empty()) input_error("--csv ", asked->csv, ": it is a search's; name a search's folder, or leave it out");
         const std::filesystem::path run = asked->run;
         const std::filesystem::path file = asked->graph.empty() ? run / "graph.csv" : find_graph(asked->graph);
         const Graph graph = read_graph(file);

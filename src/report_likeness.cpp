@@ -112,8 +112,10 @@ bool share_start_and_order(const Group& a, const Group& b) {
         const Run &x = a.runs[i], &y = b.runs[i];  // both ordered by seed
         if (x.seed != y.seed || (i > 0 && x.seed == a.runs[i - 1].seed) || x.student != y.student) return false;
         for (const Run* run : {&x, &y})
-            if (value_of(run->config, "info.role") != "student" || !value_of(run->config, "init").empty()) return false;
-        for (const char* option : {"info.start_key", "info.generation", "info.data_sha256", "batch", "shuffle"})
+            if (const std::string role = value_of(run->config, "info.role");
+                (role != "student" && role != "graph") || !value_of(run->config, "init").empty())
+                return false;
+        for (const char* option : {"info.start_key", "info.role", "info.generation", "info.data_sha256", "batch", "shuffle"})
             if (const std::string value = value_of(x.config, option); value.empty() || value != value_of(y.config, option)) return false;
     }
     return true;

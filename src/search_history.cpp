@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
 #include "base_texts.h"
@@ -40,6 +41,7 @@ std::vector<TrialRecord> trials_of(const JournalFile& journal, const fs::path& p
         }
         trial.epochs = std::max(trial.epochs, r.epoch);
         if (r.error) trial.error = std::isnan(*r.error) ? std::nullopt : r.error;
+        if (trial.error && r.error) trial.errors[r.epoch] = *trial.error;
         if (!is_end(r.event)) continue;
         trial.state = r.event;
         if (r.event == TrialEvent::failed) trial.reason = r.detail;
@@ -72,14 +74,13 @@ std::vector<SearchResult> read_results(const fs::path& file) {
 }
 
 /// Counts what `best` and `all` chose, by the choice's name.
-template <class NameOf>
 Preference preference(int target, int source, const std::vector<const TrialRecord*>& all, size_t best,
-                      const std::vector<std::string>& names, NameOf name_of) {
+                      const std::vector<std::string>& names) {
     Preference p{target, source, {}};
     for (const std::string& name : names) {
         Choice choice{name, 0, 0, 1};
         for (size_t i = 0; i < all.size(); ++i) {
-            if (name_of(all[i]->graph) != name) continue;
+            if (p.made_by(all[i]->graph) != name) continue;
             ++choice.among_all;
             choice.among_best += i < best;
         }
@@ -149,6 +150,10 @@ std::string SearchResult::mean_and_deviation() const {
 
 std::string Preference::where() const { return source < 0 ? "node " + std::to_string(target) : edge_name(target, source); }
 
+std::string Preference::made_by(const Graph& graph) const {
+    return source < 0 ? graph.node(target).model : std::string(to_string(graph.gate(target, source)));
+}
+
 Preferences preferences_of(const SearchHistory& history) {
     const std::vector<const TrialRecord*> all = ranked(history);
     Preferences p;
@@ -158,13 +163,11 @@ Preferences preferences_of(const SearchHistory& history) {
     const int n = all[0]->graph.size();
     for (int target = 0; target < n; ++target)
         for (int source = 0; source < n; ++source)
-            p.of.push_back(preference(target, source, all, static_cast<size_t>(p.best), {"through", "linear", "correct", "cutoff"},
-                                      [&](const Graph& g) { return std::string(to_string(g.gate(target, source))); }));
+            p.of.push_back(preference(target, source, all, static_cast<size_t>(p.best), {"through", "linear", "correct", "cutoff"}));
     for (int node = 1; node < n; ++node) {
         std::set<std::string> networks;
         for (const TrialRecord* t : all) networks.insert(t->graph.node(node).model);
-        p.of.push_back(preference(node, -1, all, static_cast<size_t>(p.best), {networks.begin(), networks.end()},
-                                  [&](const Graph& g) { return g.node(node).model; }));
+        p.of.push_back(preference(node, -1, all, static_cast<size_t>(p.best), {networks.begin(), networks.end()}));
     }
     for (const Preference& preference : p.of)
         for (const Choice& choice : preference.choices) p.tests += choice.among_all > 0 && choice.among_all < p.all;
@@ -192,6 +195,16 @@ std::string search_counts(const SearchHistory& history) {
     for (const TrialEvent end : {TrialEvent::complete, TrialEvent::stopped, TrialEvent::failed, TrialEvent::rejected})
         all += text(end == TrialEvent::complete ? "" : ", ", count_of(history, end), " ", to_string(end));
     return under_way > 0 ? all + text("; ", under_way, " under way") : all;
+}
+
+std::string preferences_csv(const SearchHistory& history) {
+    const Preferences p = preferences_of(history);
+    std::vector<std::vector<std::string>> rows;
+    for (const Preference& preference : p.of)
+        for (const Choice& c : preference.choices)
+            rows.push_back({preference.where(), c.name, std::to_string(c.among_best), std::to_string(p.best), std::to_string(c.among_all),
+                            std::to_string(p.all), number(c.chance)});
+    return csv_text({"where", "choice", "best_tenth", "of_best", "all", "of_all", "chance"}, rows);
 }
 
 std::string search_text(const SearchHistory& history) {

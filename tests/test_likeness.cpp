@@ -185,6 +185,13 @@ TEST_CASE("likeness: only students that share start and order are paired, by wha
         other.with(option, value).write_seeds(folder / "review", {62, 66, 61});
         CHECK_FALSE(pair().paired);
         CHECK(pair().verdict == Verdict::not_decided);
+        if (value != std::string("graph")) continue;
+        FinishedRun graph = kd;  // node 0 of two graphs
+        for (auto& [name, now] : graph.options)
+            if (name == option) now = value;
+        graph.write_seeds(folder / "kd", {60, 63, 57});
+        CHECK(pair().paired);
+        kd.write_seeds(folder / "kd", {60, 63, 57});
     }
     review.options.back().second = sum_b;  // other data
     review.write_seeds(folder / "review", {62, 66, 61});

@@ -34,8 +34,15 @@ def others(config):
                     if name not in CONFIG + RESULT and not name.startswith("info.") and value and "/" not in value)
 
 
+def within_search(run):
+    """A trial, or what a search trains for its trials: no result of its own."""
+    return any(step.name in ("trials", "pretrained", "teachers") and (step.parent / "journal.csv").exists() for step in run.parents)
+
+
 def rows(folder):
     for result in sorted(folder.rglob("result.csv")):
+        if within_search(result.parent):
+            continue
         with result.open(newline="") as file:
             ended = next(csv.DictReader(file))
         with (result.parent / "config.csv").open(newline="") as file:

@@ -58,6 +58,12 @@ for part in "${parts[@]}"; do
             for s in 0 1 2 3 4; do
                 train "feed1/s$s" feed parallel "${fifth[@]}" --student resnet8 --teachers "$(file teacher0)" --seed $s
                 train "feed3/s$s" feed parallel "${fifth[@]}" --student resnet8 --teachers "$three" --seed $s
+            done
+            # What FEED of three is to be set beside: the mean of the same three's logits; and one teacher whose layer weighs three times as
+            # much, since the paper's sum over teachers grows with them.
+            for s in 0 1 2; do
+                train "ensemble3/s$s" ensemble "${fifth[@]}" --student resnet8 --teachers "$three" --seed $s
+                train "feed1-1500/s$s" feed parallel "${fifth[@]}" --student resnet8 --teachers "$(file teacher0)" --beta 1500 --seed $s
             done ;;
         ktg) train ktg "${search[@]}" --trials 200 --jobs 2 --threads $((2 * threads)) ;;
         hkd)
@@ -76,12 +82,22 @@ for part in "${parts[@]}"; do
                 train "dml/s$s" ktg train --graph dml --models 0=resnet8,1=resnet8 --temperature 2 "${fifth[@]}" "${with[@]}" --seed $s
             done ;;
         stopping)  # do stopped trials miss what acts late? The same epochs in fewer trials that run to their end
-            for s in 0 1; do
-                train "ktg-stopped/s$s" "${search[@]}" --trials 120 --threads "$threads" --seed $s
-                whole=$(awk -F, '$2 == "rejected" {none++} $3 > 0 {most[$1] = $3}
-                                 END {for (t in most) sum += most[t]; printf "%.0f", sum / 16 * 120 / (120 - none)}' \
+            # Gates alone are asked about, so both nodes are of one network. A search of the same seed draws the same graphs and trains them
+            # alike, as far as it trains them; `ktg show` replays stopping on those that ran to their end. The known methods are trained
+            # once, the winners five times, with seeds that did not choose them.
+            for s in 1 2; do
+                same=(--models resnet8 --retrain-seeds 1 --threads "$threads" --seed $s)
+                train "ktg-stopped/s$s" "${search[@]}" "${same[@]}" --trials 120
+                whole=$(awk -F, '$3 > 0 {most[$1] = $3} $2 == "started" {number[++n] = $1}
+                                 END {for (t in most) sum += most[t]; print number[int(sum / 16 + 0.5)] + 1}' \
                             "$runs/ktg-stopped/s$s/journal.csv")
-                train "ktg-whole/s$s" "${search[@]}" --stopping off --trials "$whole" --threads "$threads" --seed $s
+                train "ktg-whole/s$s" "${search[@]}" "${same[@]}" --stopping off --trials "$whole"
+                for how in stopped whole; do
+                    for again in 5 6 7 8 9; do
+                        train "ktg-$how-best/s$s/s$again" ktg train --graph "$runs/ktg-$how/s$s/best1.csv" --data "$data" \
+                            --dataset cifar100 --per-class 100 --epochs 16 --threads "$threads" --quiet --seed $again
+                    done
+                done
             done ;;
         mhgd)  # a teacher that is clearly better, of the same images and widths: attention on its maps is given to the student's
             train wrn-16-2 train --net wrn-16-2 "${fifth[@]}" --seed 0

@@ -1,0 +1,129 @@
+#include "search_early.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base_error.h"
+#include "base_texts.h"
+#include "core_philox.h"
+#include "search_halving.h"
+
+namespace distill {
+namespace {
+
+constexpr size_t fewest_trials = 6;
+
+/// Places from 1 on, the lowest error first; equal errors share the middle of theirs.
+std::vector<double> places_of(const std::vector<double>& errors) {
+    std::vector<double> places;
+    for (const double error : errors) {
+        const auto lower = std::count_if(errors.begin(), errors.end(), [&](double other) { return other < error; });
+        const auto equal = std::count(errors.begin(), errors.end(), error);
+        places.push_back(static_cast<double>(lower) + static_cast<double>(equal + 1) / 2);
+    }
+    return places;
+}
+
+/// Complete trials by their last error, the lowest first; of a journal that lacks an epoch's error not that trial.
+std::vector<const TrialRecord*> whole_trials(const SearchHistory& history) {
+    std::vector<const TrialRecord*> whole;
+    for (const TrialRecord* t : ranked(history))
+        if (t->state == TrialEvent::complete && t->errors.size() == static_cast<size_t>(t->epochs)) whole.push_back(t);
+    return whole;
+}
+
+std::vector<double> errors_at(const std::vector<const TrialRecord*>& trials, int epoch) {
+    std::vector<double> errors;
+    for (const TrialRecord* t : trials) errors.push_back(t->errors.at(epoch));
+    return errors;
+}
+
+/// A blind order, the same each time (Fisher and Yates).
+std::vector<size_t> shuffled(size_t n, int which) {
+    const uint64_t key = random_key(0, Purpose::shuffle, static_cast<uint64_t>(which));
+    std::vector<size_t> order(n);
+    std::iota(order.begin(), order.end(), size_t(0));
+    for (size_t i = n; i > 1; --i) std::swap(order[i - 1], order[philox(key, i).v[0] % i]);
+    return order;
+}
+
+/// Lets Halving decide on whole trials, `ranked` by their last error, in `orders` orders.
+void replay(const std::vector<const TrialRecord*>& ranked, int last, EarlyStopping& early) {
+    std::vector<double> lost(early.rungs.size());
+    double epochs = 0, left = 0;
+    for (int which = 0; which < EarlyStopping::orders; ++which) {
+        Halving halving;
+        size_t best_left = ranked.size();
+        for (const size_t i : shuffled(ranked.size(), which)) {
+            size_t rung = 0;
+            while (rung < early.rungs.size() && halving.report(early.rungs[rung], ranked[i]->errors.at(early.rungs[rung]))) ++rung;
+            const bool whole = rung == early.rungs.size();
+            epochs += whole ? last : early.rungs[rung];
+            if (whole) best_left = std::min(best_left, i);
+            if (!whole && static_cast<int64_t>(i) < early.best) ++lost[rung];
+        }
+        left += *ranked.at(best_left)->error;  // the first trial of an order always goes on
+    }
+    for (const double n : lost) early.lost.push_back(n / (EarlyStopping::orders * static_cast<double>(early.best)));
+    early.epochs = epochs / (EarlyStopping::orders * static_cast<double>(ranked.size()) * last);
+    early.best_left = left / EarlyStopping::orders;
+}
+
+}  // namespace
+
+std::optional<EarlyStopping> early_stopping(const SearchHistory& history) {
+    if (value_of(history.study, "stopping") != "off") return {};
+    const std::vector<const TrialRecord*> whole = whole_trials(history);
+    if (whole.size() < fewest_trials) return {};
+    EarlyStopping early;
+    early.trials = static_cast<int64_t>(whole.size());
+    early.best = (early.trials + 9) / 10;
+    early.best_error = *whole.front()->error;
+    const int last = whole.front()->epochs;
+    for (int epoch = 1; epoch < last; ++epoch)
+        if (Halving::is_rung(epoch)) early.rungs.push_back(epoch);
+    replay(whole, last, early);
+
+    const std::vector<double> ends = places_of(errors_at(whole, last));
+    for (const Preference& p : preferences_of(history).of)
+        for (const Choice& choice : p.choices) {
+            EarlyChoice c{p.where(), choice.name, {}};
+            for (const int rung : early.rungs) {
+                const std::vector<double> there = places_of(errors_at(whole, rung));
+                std::vector<double> with, without;
+                for (size_t i = 0; i < whole.size(); ++i)
+                    (p.made_by(whole[i]->graph) == choice.name ? with : without).push_back(there[i] - ends[i]);
+                if (with.size() > 1 && without.size() > 1) c.gained.push_back(compare_independent(spread(with), spread(without)));
+            }
+            if (!c.gained.empty()) early.choices.push_back(std::move(c));
+        }
+    return early;
+}
+
+std::string early_text(const EarlyStopping& early) {
+    const auto percent = [](double part) { return fixed(100 * part, 0) + " %"; };
+    std::vector<std::string> at, lost;
+    for (size_t i = 0; i < early.rungs.size(); ++i) {
+        at.push_back(std::to_string(early.rungs[i]));
+        lost.push_back(percent(early.lost[i]));
+    }
+    std::string all =
+        text("stopped at ", joined(at), " epochs (these trials in ", EarlyStopping::orders, " orders) the search would train ",
+             percent(early.epochs), " of its epochs and lose ", percent(std::accumulate(early.lost.begin(), early.lost.end(), 0.0)),
+             " of the best tenth, ", early.best, " of ", early.trials, " (", joined(lost), ");\nthe best trial that is left has ",
+             fixed(early.best_left), " % error in the mean, the best of all ", fixed(early.best_error), " %\n");
+    std::vector<std::vector<std::string>> rows = {{"", "choice", "trials"}};
+    std::set<size_t> right = {2};
+    for (size_t i = 0; i < at.size(); ++i) rows[0].push_back("from " + at[i]), right.insert(3 + i);
+    for (const EarlyChoice& c : early.choices) {
+        rows.push_back({c.where, c.name, std::to_string(c.gained.front().a.n)});
+        for (const Comparison& gained : c.gained)
+            rows.back().push_back(signed_fixed(gained.difference) + (gained.verdict == Verdict::not_decided ? "  " : " *"));
+    }
+    return all +
+           "places gained from there to the end, beside the trials without the choice (* the 95 % interval leaves out 0; not corrected "
+           "for " +
+           std::to_string(early.choices.size() * early.rungs.size()) + " looks):\n" + aligned(rows, right);
+}
+
+}  // namespace distill
