@@ -38,8 +38,8 @@ struct Comparison {
 
 /// The rule in a sentence, for the reader of a table.
 inline const char* const verdict_rule =
-    "Decided where the 95 % interval of the difference leaves out 0 (Welch’s t; paired by seed between students that share start and "
-    "order), with three runs a side or more; not where a side’s runs are all equal.";
+    "Decided where the 95 % interval of the difference leaves out 0 (Welch’s t; paired by seed between students, or targets of graphs, "
+    "that share start and order), with three runs a side or more; not where a side’s runs are all equal.";
 
 /// Welch's t test: the runs of the two sides have nothing in common.
 Comparison compare_independent(const Spread& a, const Spread& b);

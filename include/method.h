@@ -76,6 +76,8 @@ class Method {
     virtual Parameters& parameters() = 0;
     virtual const Network& student() const = 0;
     virtual std::vector<std::string> loss_names() const = 0;
+    /// What the user should know of how it takes these networks, in sentences without a full stop; told once, before the training.
+    virtual std::vector<std::string> notes() const { return {}; }
     /// What is trained before begin_epoch(0), one phase after the other: by default nothing. Their parameters, where they are apart from
     /// parameters(), are saved among the helpers, and --init may set them.
     virtual std::vector<Phase> phases() { return {}; }
@@ -131,6 +133,7 @@ class StudentMethod : public Method {
     ~StudentMethod() override;
     Parameters& parameters() final { return parameters_; }
     const Network& student() const final { return *student_; }
+    std::vector<std::string> notes() const final { return notes_; }
 
   protected:
     StudentMethod(const Setting& setting, const Options& options);
@@ -141,6 +144,7 @@ class StudentMethod : public Method {
     }
     Parameters parameters_;
     std::unique_ptr<Network> student_;
+    std::vector<std::string> notes_;
 };
 
 /// A method's own options, with the defaults of its paper.

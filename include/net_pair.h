@@ -28,7 +28,7 @@ void require_pair(const std::string& method, const std::string& teacher, const s
                   const Shape& image = {});
 
 /// How many stages are compared by a method that pairs them by their place: those that both networks have. Where one has more, its deeper
-/// ones are left out, as the CRD benchmark's lists end with the shorter (docs/papers.md §6), and a note says so.
-size_t pair_stages(const std::string& method, const Network& teacher, const Network& student);
+/// ones are left out, as the CRD benchmark's lists end with the shorter (docs/papers.md §6), and a sentence that says so joins the notes.
+size_t pair_stages(const Network& teacher, const Network& student, std::vector<std::string>& notes);
 
 }  // namespace distill

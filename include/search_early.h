@@ -28,11 +28,11 @@ struct EarlyStopping {
     double epochs = 0;                   ///< trained, as a share of all trials' epochs
     double best_error = 0;               ///< % of the best trial
     double best_left = 0;                ///< of the best that is not stopped, in the mean
-    std::vector<EarlyChoice> choices;    ///< those that some trials made and others did not, two or more each
+    std::vector<EarlyChoice> choices;    ///< those that three trials or more made, and three did not
     static constexpr int orders = 1000;  ///< of the trials, drawn blindly, the same each time
 };
 
-/// Nothing where trials were stopped (--stopping on), or fewer than six ran to their end.
+/// Nothing where trials were stopped (--stopping on), or are of one epoch, or fewer than six ran to their end with an error of each epoch.
 std::optional<EarlyStopping> early_stopping(const SearchHistory& history);
 
 /// Two sentences and a table. Ends with a newline.

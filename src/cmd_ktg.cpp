@@ -106,6 +106,7 @@ void add_show(Subcommand ktg) {
     sub.callback([asked] {
         if (asked->graph.empty() && asked->run.empty()) {
             if (!asked->svg.empty()) input_error("--svg ", asked->svg, ": of which graph? Name one, or a run with --run");
+            if (!asked->csv.empty()) input_error("--csv ", asked->csv, ": of which search? Name its folder");
             return list_graphs();
         }
         if (asked->run.empty() && is_search(asked->graph)) return show_search(asked->graph, asked->svg, asked->csv);

@@ -14,7 +14,7 @@ Var attention_loss(const Var& student, const Var& teacher) {
 
 AttentionTransfer::AttentionTransfer(const Setting& setting, const Options& o, const AtOptions& own)
     : FeatureDistillation(setting, o, own.weights, {"loss_at"}, Keep::outputs) {
-    stages_ = pair_stages("at", setting.teacher().network(), *student_);
+    stages_ = pair_stages(setting.teacher().network(), *student_, notes_);
     parameters_.allocate(o.start());
 }
 

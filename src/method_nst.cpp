@@ -13,7 +13,7 @@ Var selectivity_loss(const Var& student, const Var& teacher) {
 
 NeuronSelectivity::NeuronSelectivity(const Setting& setting, const Options& o, const NstOptions& own)
     : FeatureDistillation(setting, o, own.weights, {"loss_nst"}, Keep::outputs) {
-    stages_ = pair_stages("nst", setting.teacher().network(), *student_);
+    stages_ = pair_stages(setting.teacher().network(), *student_, notes_);
     parameters_.allocate(o.start());
 }
 

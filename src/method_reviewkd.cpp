@@ -93,7 +93,7 @@ ReviewKD::ReviewKD(const Setting& setting, const Options& o, const ReviewOptions
       warmup_(own.kd_warmup),
       scheduled_weight_(Tensor::zeros(setting.backend, {})) {
     require_pair("reviewkd", teacher_.network(), *student_, needs);
-    stages_ = pair_stages("reviewkd", teacher_.network(), *student_);
+    stages_ = pair_stages(teacher_.network(), *student_, notes_);
     const std::vector<int64_t> in = level_channels(*student_, stages_), out = level_channels(teacher_.network(), stages_);
     const int64_t mid = std::min(widest_middle, in.front());
     if (only_pair_) {

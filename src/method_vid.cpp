@@ -26,7 +26,7 @@ Var TeacherEstimator::operator()(const Var& student, const Var& teacher) const {
 
 VariationalInformation::VariationalInformation(const Setting& setting, const Options& o, const VidOptions& own)
     : FeatureDistillation(setting, o, own.weights, {"loss_vid"}, Keep::outputs) {
-    const size_t stages = pair_stages("vid", setting.teacher().network(), *student_);
+    const size_t stages = pair_stages(setting.teacher().network(), *student_, notes_);
     for (size_t i = 0; i < stages; ++i)
         estimators_.emplace_back(parameters_, "vid." + std::to_string(i), student_->stages()[i].channels,
                                  setting.teacher().network().stages()[i].channels);

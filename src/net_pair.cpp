@@ -1,7 +1,6 @@
 #include "net_pair.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "base_error.h"
 #include "core_backend.h"
@@ -109,11 +108,11 @@ void require_pair(const std::string& method, const std::string& teacher, const s
     require_pair(method, *t, *s, needs, image);
 }
 
-size_t pair_stages(const std::string& method, const Network& teacher, const Network& student) {
+size_t pair_stages(const Network& teacher, const Network& student, std::vector<std::string>& notes) {
     const size_t t = teacher.stages().size(), s = student.stages().size(), paired = std::min(t, s);
     if (t != s)
-        std::printf("note: %s: teacher %s has %zu stages and student %s %zu; the first %zu are compared\n", method.c_str(),
-                    teacher.name().c_str(), t, student.name().c_str(), s, paired);
+        notes.push_back(text("teacher ", teacher.name(), " has ", t, " stages and student ", student.name(), " ", s, "; the first ", paired,
+                             " are compared"));
     return paired;
 }
 

@@ -20,6 +20,14 @@ bool has(const Config& config, const std::string& option) {
     return std::any_of(config.begin(), config.end(), [&](const auto& o) { return o.first == option; });
 }
 
+/// Are a student's, or a graph's target's, start weights drawn, and from its seed, role and generation alone?
+bool starts_by_key(const Run& run) {
+    const std::string role = value_of(run.config, "info.role");
+    if (!value_of(run.config, "init").empty()) return false;
+    if (role == "graph") return run.graph && !run.graph->node(0).is_ensemble() && run.graph->node(0).weights.empty();
+    return role == "student";
+}
+
 /// Is the option a path to what the run has on file by content?
 bool is_known_by_content(const Run& run, const std::string& option, const std::string& value) {
     const auto on_file = [&](const char* name) { return !value_of(run.config, name).empty(); };
@@ -112,9 +120,7 @@ bool share_start_and_order(const Group& a, const Group& b) {
         const Run &x = a.runs[i], &y = b.runs[i];  // both ordered by seed
         if (x.seed != y.seed || (i > 0 && x.seed == a.runs[i - 1].seed) || x.student != y.student) return false;
         for (const Run* run : {&x, &y})
-            if (const std::string role = value_of(run->config, "info.role");
-                (role != "student" && role != "graph") || !value_of(run->config, "init").empty())
-                return false;
+            if (!starts_by_key(*run)) return false;
         for (const char* option : {"info.start_key", "info.role", "info.generation", "info.data_sha256", "batch", "shuffle"})
             if (const std::string value = value_of(x.config, option); value.empty() || value != value_of(y.config, option)) return false;
     }

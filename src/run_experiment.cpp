@@ -306,6 +306,7 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
     std::unique_ptr<Method> first = start_method(session, o, make_method);
     print_configuration(command, kept_options(table));
     std::printf("%s", scaled.c_str());
+    for (const std::string& note : first->notes()) std::printf("note: %s\n", note.c_str());
     note_late_milestones(o);
     Config facts = run_facts(session, o);
     for (auto& fact : measure_trained(session, loader, o, *first)) facts.push_back(std::move(fact));

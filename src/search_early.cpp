@@ -1,6 +1,7 @@
 #include "search_early.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 
 #include "base_error.h"
@@ -24,11 +25,13 @@ std::vector<double> places_of(const std::vector<double>& errors) {
     return places;
 }
 
-/// Complete trials by their last error, the lowest first; of a journal that lacks an epoch's error not that trial.
-std::vector<const TrialRecord*> whole_trials(const SearchHistory& history) {
+/// Complete trials by their last error, the lowest first; not those of which the journal lacks an epoch's error.
+std::vector<const TrialRecord*> whole_trials(const SearchHistory& history, int epochs) {
     std::vector<const TrialRecord*> whole;
     for (const TrialRecord* t : ranked(history))
-        if (t->state == TrialEvent::complete && t->errors.size() == static_cast<size_t>(t->epochs)) whole.push_back(t);
+        if (t->state == TrialEvent::complete && t->epochs == epochs && t->errors.size() == static_cast<size_t>(epochs) &&
+            t->errors.begin()->first == 1)
+            whole.push_back(t);
     return whole;
 }
 
@@ -73,13 +76,13 @@ void replay(const std::vector<const TrialRecord*>& ranked, int last, EarlyStoppi
 
 std::optional<EarlyStopping> early_stopping(const SearchHistory& history) {
     if (value_of(history.study, "stopping") != "off") return {};
-    const std::vector<const TrialRecord*> whole = whole_trials(history);
-    if (whole.size() < fewest_trials) return {};
+    const int last = std::atoi(value_of(history.study, "epochs").c_str());
+    const std::vector<const TrialRecord*> whole = whole_trials(history, last);
+    if (last < 2 || whole.size() < fewest_trials) return {};
     EarlyStopping early;
     early.trials = static_cast<int64_t>(whole.size());
     early.best = (early.trials + 9) / 10;
     early.best_error = *whole.front()->error;
-    const int last = whole.front()->epochs;
     for (int epoch = 1; epoch < last; ++epoch)
         if (Halving::is_rung(epoch)) early.rungs.push_back(epoch);
     replay(whole, last, early);
@@ -93,7 +96,8 @@ std::optional<EarlyStopping> early_stopping(const SearchHistory& history) {
                 std::vector<double> with, without;
                 for (size_t i = 0; i < whole.size(); ++i)
                     (p.made_by(whole[i]->graph) == choice.name ? with : without).push_back(there[i] - ends[i]);
-                if (with.size() > 1 && without.size() > 1) c.gained.push_back(compare_independent(spread(with), spread(without)));
+                if (with.size() >= Comparison::fewest && without.size() >= Comparison::fewest)
+                    c.gained.push_back(compare_independent(spread(with), spread(without)));
             }
             if (!c.gained.empty()) early.choices.push_back(std::move(c));
         }
@@ -112,6 +116,7 @@ std::string early_text(const EarlyStopping& early) {
              percent(early.epochs), " of its epochs and lose ", percent(std::accumulate(early.lost.begin(), early.lost.end(), 0.0)),
              " of the best tenth, ", early.best, " of ", early.trials, " (", joined(lost), ");\nthe best trial that is left has ",
              fixed(early.best_left), " % error in the mean, the best of all ", fixed(early.best_error), " %\n");
+    if (early.choices.empty()) return all;
     std::vector<std::vector<std::string>> rows = {{"", "choice", "trials"}};
     std::set<size_t> right = {2};
     for (size_t i = 0; i < at.size(); ++i) rows[0].push_back("from " + at[i]), right.insert(3 + i);

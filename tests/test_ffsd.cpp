@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base_command_line.h"
 #include "base_csv.h"
 #include "base_files.h"
 #include "base_safetensors.h"
@@ -17,6 +18,7 @@
 #include "run_folders.h"
 #include "setting.h"
 #include "train_run_folder.h"
+#include "train_schedule.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -248,7 +250,20 @@ TEST_CASE("ffsd: the warm-up rises as exp(-5(1 - e/5)^2), e from 1, on the lambd
     }
 }
 
-TEST_CASE("ffsd: the warm-up is an option, and 0 is none") {
+TEST_CASE("ffsd: the warm-up is an option whose part of the training --epochs keeps, and 0 is none") {
+    for (const auto& [epochs, warmup] : {std::pair{299, 5}, {300, 5}, {60, 1}, {30, 1}, {598, 10}}) {
+        CommandLine line;
+        OptionTable table;
+        Options options;
+        FfsdOptions own;
+        options.epochs = 299;
+        add_training_options(table, options, true);
+        own.add_to(table);
+        table.attach(line);
+        line.run({"--epochs", std::to_string(epochs)});
+        scale_with_epochs(table, options);
+        CHECK(own.kd_warmup == warmup);
+    }
     const Batch batch = golden_batch(cpu(), 0, 32);
     const auto leaders_map = [&](int warmup, int epoch) {
         FfsdOptions own;

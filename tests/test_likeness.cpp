@@ -10,6 +10,7 @@
 #include "report_likeness.h"
 #include "report_summary.h"
 #include "run_folders.h"
+#include "search_space.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -150,6 +151,38 @@ TEST_CASE("likeness: a gain only over a student alone of the same recipe, else w
     CHECK(test_images(with.any()) == "1000");
 }
 
+TEST_CASE("likeness: targets of graphs share start and order, too, but for ensembles and those begun from a file") {
+    const auto targets = [](const Graph& graph, const char* role = "graph") {
+        Group group;
+        for (const char* seed : {"0", "1", "2"}) {
+            Run run;
+            run.seed = seed;
+            run.student = "resnet8";
+            run.graph = graph;
+            run.config = {{"info.role", role},         {"info.start_key", "2"}, {"info.generation", "1"},
+                          {"info.data_sha256", sum_a}, {"batch", "64"},         {"shuffle", "on"}};
+            group.runs.push_back(run);
+        }
+        return group;
+    };
+    const Graph kd = parse_graph_line("resnet8 resnet20 | through through | cutoff through", "the test"),
+                dml = parse_graph_line("resnet8 resnet8 | through through | through through", "the test");
+    CHECK(share_start_and_order(targets(kd), targets(dml)));
+    CHECK_FALSE(share_start_and_order(targets(kd), targets(dml, "student")));
+    CHECK_FALSE(share_start_and_order(targets(kd), targets(dml, "alone")));
+    Graph begun = dml, ensemble = dml;
+    begun.nodes[0].weights = "w.safetensors";
+    ensemble.nodes[0].members = {1};
+    REQUIRE(ensemble.node(0).is_ensemble());
+    for (const Graph& other : {begun, ensemble}) {
+        CHECK_FALSE(share_start_and_order(targets(kd), targets(other)));
+        CHECK_FALSE(share_start_and_order(targets(other), targets(kd)));
+    }
+    begun = dml;
+    begun.nodes[1].weights = "w.safetensors";  // a helper's start is its own affair
+    CHECK(share_start_and_order(targets(kd), targets(begun)));
+}
+
 TEST_CASE("likeness: only students that share start and order are paired, by what is on file of them") {
     const TempFolder folder;
     const FinishedRun kd = FinishedRun{"kd", "big"}
@@ -185,13 +218,6 @@ TEST_CASE("likeness: only students that share start and order are paired, by wha
         other.with(option, value).write_seeds(folder / "review", {62, 66, 61});
         CHECK_FALSE(pair().paired);
         CHECK(pair().verdict == Verdict::not_decided);
-        if (value != std::string("graph")) continue;
-        FinishedRun graph = kd;  // node 0 of two graphs
-        for (auto& [name, now] : graph.options)
-            if (name == option) now = value;
-        graph.write_seeds(folder / "kd", {60, 63, 57});
-        CHECK(pair().paired);
-        kd.write_seeds(folder / "kd", {60, 63, 57});
     }
     review.options.back().second = sum_b;  // other data
     review.write_seeds(folder / "review", {62, 66, 61});

@@ -2,6 +2,8 @@
 #include "net_pair.h"
 
 #include "complaints.h"
+#include "gradcheck.h"
+#include "net_table.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -41,6 +43,18 @@ TEST_CASE("pairs: what meets every need") {
     CHECK(refusal("vgg13", "resnet8", {Need::pooled_vector}).empty());  // of 4 stages and 3, which nobody asks about
     CHECK(refusal("resnet32x4", "wrn-16-2", {Need::pooled_vector, Need::same_sizes}, image32).empty());            // of other widths
     CHECK(refusal("wrn-10-4-tiny", "vggm-mhgd", {Need::same_channels, Need::sizes_by_halving}, image32).empty());  // of other sizes
+}
+
+TEST_CASE("pairs: of unlike depth as many stages are compared as both have, and a note says so") {
+    Parameters parameters(cpu(), false);
+    const auto three = make_network("resnet8", 10, parameters, "three."), four = make_network("vgg8", 10, parameters, "four.");
+    std::vector<std::string> notes;
+    CHECK(pair_stages(*three, *three, notes) == 3);
+    CHECK(notes.empty());
+    CHECK(pair_stages(*three, *four, notes) == 3);
+    CHECK(pair_stages(*four, *three, notes) == 3);
+    CHECK(notes == std::vector<std::string>{"teacher resnet8 has 3 stages and student vgg8 4; the first 3 are compared",
+                                            "teacher vgg8 has 4 stages and student resnet8 3; the first 3 are compared"});
 }
 
 TEST_CASE("pairs: sizes are asked for with an image") {

@@ -1,5 +1,6 @@
 // Variational Information Distillation: its worked value, gradients, sizes that differ, and its estimators.
 #include <cmath>
+#include <tuple>
 
 #include "benchmark_losses.h"
 #include "complaints.h"
@@ -70,7 +71,10 @@ TEST_CASE("vid: beta times the sum over the stages, regressors between other wid
         for (const float a : file.at("1.log_scale").data) CHECK(std::log1p(std::exp(a)) + 1e-5 == doctest::Approx(5).epsilon(1e-6));
     }
     const OneStep unlike = stepped(own, "resnet8", "MobileNetV2", 32);  // of 3 and 4 stages: the last is left out
-    CHECK(unlike.method->parameters().to_file("vid.").size() == 3 * 4);
+    const auto file = unlike.method->parameters().to_file("vid.");
+    CHECK(file.size() == 3 * 4);
+    for (const auto& [name, student, teacher] : {std::tuple{"0", 12, 16}, {"1", 16, 32}, {"2", 48, 64}})
+        CHECK(file.at(std::string(name) + ".regressor.0.weight").shape == std::vector<int64_t>{teacher, student, 1, 1});
     CHECK(std::isfinite(unlike.loss()));
 }
 

@@ -84,7 +84,7 @@ for part in "${parts[@]}"; do
         stopping)  # do stopped trials miss what acts late? The same epochs in fewer trials that run to their end
             # Gates alone are asked about, so both nodes are of one network. A search of the same seed draws the same graphs and trains them
             # alike, as far as it trains them; `ktg show` replays stopping on those that ran to their end. The known methods are trained
-            # once, the winners five times, with seeds that did not choose them.
+            # once in each search (by equal seed the same bits twice), the winners five times more, with seeds that did not choose them.
             for s in 1 2; do
                 same=(--models resnet8 --retrain-seeds 1 --threads "$threads" --seed $s)
                 train "ktg-stopped/s$s" "${search[@]}" "${same[@]}" --trials 120
@@ -95,7 +95,7 @@ for part in "${parts[@]}"; do
                 for how in stopped whole; do
                     for again in 5 6 7 8 9; do
                         train "ktg-$how-best/s$s/s$again" ktg train --graph "$runs/ktg-$how/s$s/best1.csv" --data "$data" \
-                            --dataset cifar100 --per-class 100 --epochs 16 --threads "$threads" --quiet --seed $again
+                            --dataset cifar100 --per-class 100 --epochs 16 --threads "$threads" --quiet --seed $again --id "ktg-$how-s$s"
                     done
                 done
             done ;;
@@ -113,7 +113,8 @@ for part in "${parts[@]}"; do
                 for method in at sp cc vid rkd pkt nst fitnet crd; do train "$method/s$s" $method "${fifth[@]}" "${from[@]}" --seed $s; done
                 train "dkd/s$s" dkd "${fifth[@]}" "${from[@]}" --beta 2 --seed $s
             done ;;
-        across)  # a student of another family, at its families' lower rate; ReviewKD by its authors' weight of any pair, and by that of this student
+        across)  # a student of another family, at its families' lower rate; ReviewKD with weight 1, its authors' default, and 30, a third
+            # party's of ResNet50 → MobileNetV2
             teacher 0
             with=(--student MobileNetV2 --teacher resnet20 --teacher-weights "$(file teacher0)" --lr 0.01)
             for s in 0 1 2; do

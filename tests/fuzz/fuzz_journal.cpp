@@ -1,6 +1,7 @@
 // A search's folder, journal.csv and search.csv: reading, going on with it, and everything that is told of it.
 #include "base_error.h"
 #include "fuzz.h"
+#include "search_early.h"
 #include "search_history.h"
 #include "search_journal.h"
 #include "search_svg.h"
@@ -33,7 +34,11 @@ std::vector<std::string> seeds() {
                                 "\n2,running,1,70,\n2,stopped,1,70,\n3,started,0,," + graph + "\n3,lost,0,,a worker\n3,failed,0,,twice\n";
     const std::string results =
         "id,trial,search_error,test_mean,test_std,n,graph\nbest1,0,41.25,58.5,0.5,3," + graph + "\nplain,,,55,,1,resnet8a | through\n";
-    return {joined_parts({results, journal}), joined_parts({"", journal}), joined_parts({"", journal.substr(0, journal.size() - 9)})};
+    std::string whole = "trial,event,epoch,error,detail\n,study,,,target=resnet8a;epochs=2;trials=6;stopping=off\n";
+    for (const std::string trial : {"0", "1", "2", "3", "4", "5"})
+        whole += trial + ",started,0,," + graph + "\n" + trial + ",running,1,6" + trial + ",\n" + trial + ",complete,2,5" + trial + ",\n";
+    return {joined_parts({results, journal}), joined_parts({"", whole}), joined_parts({"", journal}),
+            joined_parts({"", journal.substr(0, journal.size() - 9)})};
 }
 
 void parse(const std::string& bytes) {
@@ -44,6 +49,8 @@ void parse(const std::string& bytes) {
     const SearchHistory history = read_search(folder());
     search_text(history);
     search_svg(history);
+    preferences_csv(history);
+    if (const auto early = early_stopping(history)) early_text(*early);
 }
 
 }  // namespace distill::fuzz
