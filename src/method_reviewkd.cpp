@@ -160,7 +160,7 @@ StepResult ReviewKD::step(const Batch& batch) {
 }
 
 void ReviewOptions::add_to(OptionTable& t) {
-    t.add("--kd-weight", kd_weight, {0}, "weight of the review loss; by default that of the pair (docs/papers.md 5.5), else 1");
+    t.add("--kd-weight", kd_weight, {0}, "weight of the review loss; by default that of the pair where one is known, else 1");
     t.add("--kd-warmup", kd_warmup, {0}, "epochs over which that weight rises from 0 (0: full at once)").in_epochs();
     t.add("--teacher-bn", teacher_bn, {"running", "batch"}, "statistics of the teacher's BatchNorm; batch is the authors' code");
     t.add_switch("--no-review", no_review, "ablation: each level by itself");
