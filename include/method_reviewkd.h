@@ -48,7 +48,8 @@ struct ReviewOptions final : MethodOptions {
 };
 
 /// CE + λ·min(1, epoch/warm-up)·Σ over levels of HCL. Levels go from the deepest (the pooled vector) to the shallowest (stage 1): four
-/// where networks have three stages; of unlike networks the stages that pair (pair_stages). The student's are the stages' outputs, the teacher's their pre-activations.
+/// where networks have three stages; of unlike networks the stages that pair (pair_stages). The student's are the stages' outputs, the
+/// teacher's their pre-activations.
 /// Ablations (docs/papers.md §5.8): no_review, no_residual (the review's parts are summed before they are compared, or compared one by one:
 /// no_residual_by), no_abf, no_hcl; one teacher level to one student level alone: review_from, review_to.
 class ReviewKD final : public StudentMethod {

@@ -35,8 +35,8 @@ std::string told(const std::vector<RecipeDifference>& differences);
 const Group* nearest_group(const std::vector<Group>& groups, const Group& group, const std::function<bool(const Run&)>& fits);
 
 /// Do runs of equal seed of the two groups begin with the same weights and see the same batches? So it is for distilled students, or
-/// targets of graphs (neither an ensemble nor begun from a file), of the same network, data, batch, generation and key of the start (info.start_key, info.role, info.generation), and
-/// the same seeds, each once.
+/// targets of graphs (neither an ensemble nor begun from a file), of the same network, data, batch, generation and key of the start
+/// (info.start_key, info.role, info.generation), and the same seeds, each once.
 bool share_start_and_order(const Group& a, const Group& b);
 
 /// Of the accuracies after the last epoch; paired by seed where share_start_and_order() says so, which is known before any result.

@@ -41,6 +41,17 @@ std::vector<double> errors_at(const std::vector<const TrialRecord*>& trials, int
     return errors;
 }
 
+/// At each rung, the places that each trial gains from there to the last epoch.
+std::vector<std::vector<double>> places_gained(const std::vector<const TrialRecord*>& trials, const std::vector<int>& rungs, int last) {
+    const std::vector<double> ends = places_of(errors_at(trials, last));
+    std::vector<std::vector<double>> gained;
+    for (const int rung : rungs) {
+        gained.push_back(places_of(errors_at(trials, rung)));
+        for (size_t i = 0; i < ends.size(); ++i) gained.back()[i] -= ends[i];
+    }
+    return gained;
+}
+
 /// A blind order, the same each time (Fisher and Yates).
 std::vector<size_t> shuffled(size_t n, int which) {
     const uint64_t key = random_key(0, Purpose::shuffle, static_cast<uint64_t>(which));
@@ -87,15 +98,13 @@ std::optional<EarlyStopping> early_stopping(const SearchHistory& history) {
         if (Halving::is_rung(epoch)) early.rungs.push_back(epoch);
     replay(whole, last, early);
 
-    const std::vector<double> ends = places_of(errors_at(whole, last));
+    const std::vector<std::vector<double>> gains = places_gained(whole, early.rungs, last);
     for (const Preference& p : preferences_of(history).of)
         for (const Choice& choice : p.choices) {
             EarlyChoice c{p.where(), choice.name, {}};
-            for (const int rung : early.rungs) {
-                const std::vector<double> there = places_of(errors_at(whole, rung));
+            for (const std::vector<double>& gained : gains) {
                 std::vector<double> with, without;
-                for (size_t i = 0; i < whole.size(); ++i)
-                    (p.made_by(whole[i]->graph) == choice.name ? with : without).push_back(there[i] - ends[i]);
+                for (size_t i = 0; i < whole.size(); ++i) (p.made_by(whole[i]->graph) == choice.name ? with : without).push_back(gained[i]);
                 if (with.size() >= Comparison::fewest && without.size() >= Comparison::fewest)
                     c.gained.push_back(compare_independent(spread(with), spread(without)));
             }
