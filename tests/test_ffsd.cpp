@@ -15,7 +15,6 @@
 #include "gradcheck.h"
 #include "method_ffsd.h"
 #include "method_ktg.h"
-#include "network_checks.h"
 #include "run_folders.h"
 #include "setting.h"
 #include "train_run_folder.h"
