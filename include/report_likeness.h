@@ -12,8 +12,9 @@
 
 namespace distill {
 
-/// What a run is, sorted: its options but for circumstances, its precision, and the SHA-256 of its data and of its teachers' files, which
-/// stand for the paths where they are on file. Of a chain's later stages the teachers do not count: each seed has its own.
+/// What a run is, sorted: its options but for circumstances and empty ones, its precision, and the SHA-256 of its data and of its
+/// teachers' files, which stand for the paths where they are on file. Of a chain's later stages the teachers do not count: each seed has
+/// its own.
 Config substance_of(const Run& run);
 
 /// SHA-256 of each teacher's file, in order; the paths where these are not on file.
@@ -22,7 +23,7 @@ std::vector<std::string> teacher_contents(const Run& run);
 /// How many images a run was tested on; empty where that is not on file.
 std::string test_images(const Run& run);
 
-/// An option of the training itself, whatever the method, or the images.
+/// An option of the training itself, whatever the method, the images, or the one teacher.
 struct RecipeDifference {
     std::string option, ours, theirs;
 };

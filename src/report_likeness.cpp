@@ -56,7 +56,7 @@ Config substance_of(const Run& run) {
         const bool of_teachers =
             option == "teachers" || option == "teacher-weights" || (is_content(option) && option != "info.data_sha256");
         const bool of_graph = run.graph && (option == "graph" || option == "models");
-        if (of_graph || (of_teachers && is_later_stage(run)) || is_known_by_content(run, option, value)) continue;
+        if (value.empty() || of_graph || (of_teachers && is_later_stage(run)) || is_known_by_content(run, option, value)) continue;
         if (is_content(option) || !is_circumstance(option)) config.emplace_back(option, value);
     }
     std::sort(config.begin(), config.end());
@@ -87,8 +87,12 @@ std::vector<RecipeDifference> recipe_differences(const Run& ours, const Run& the
     add("precision", ours.precision, theirs.precision);
     if (all.empty() && !ours.epochs.empty() && !theirs.epochs.empty())
         add("epochs trained", std::to_string(ours.epochs.size()), std::to_string(theirs.epochs.size()));
-    const std::string mine = value_of(ours.config, "info.data_sha256"), other = value_of(theirs.config, "info.data_sha256");
-    if (!mine.empty() && !other.empty()) add("images of SHA-256", mine.substr(0, 8), other.substr(0, 8));
+    const auto add_file = [&](const char* what, const char* option) {
+        const std::string mine = value_of(ours.config, option), other = value_of(theirs.config, option);
+        if (!mine.empty() && !other.empty()) add(what, mine.substr(0, 8), other.substr(0, 8));
+    };
+    add_file("images of SHA-256", "info.data_sha256");
+    if (!is_later_stage(ours) && !is_later_stage(theirs)) add_file("a teacher of SHA-256", "info.teacher_sha256");
     return all;
 }
 

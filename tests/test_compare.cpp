@@ -1,4 +1,6 @@
-// `distill compare`, and what `distill report` does with outputs, through the program.
+// `distill compare`, and what `distill report` does with outputs, through the program; and what both read of a table of runs.
+#include <cstdlib>
+
 #include "base_csv.h"
 #include "base_files.h"
 #include "command.h"
@@ -30,6 +32,55 @@ TEST_CASE("compare: two folders of seeds: difference, interval, how many images,
     FinishedRun{"kd", "big"}.with("batch", "64").write_seeds(folder / "two", {60, 61});
     CHECK(says(run(folder, "compare review two").out,
                {"note: beside the method, a has batch 128 (here 64)", "a is higher than b: not decided (fewer than 3 runs a side)"}));
+
+    const std::string sum_a(64, 'a'), sum_b(64, 'b');
+    FinishedRun{"kd", "big"}.with("info.teacher_sha256", sum_a).write_seeds(folder / "of-a", {60, 61, 62});
+    FinishedRun{"fitnet", "big"}.with("info.teacher_sha256", sum_b).write_seeds(folder / "of-b", {63, 64, 65});
+    CHECK(says(run(folder, "compare of-b of-a").out, {"note: beside the method, a has a teacher of SHA-256 bbbbbbbb (here aaaaaaaa)"}));
+    FinishedRun later = FinishedRun{"fitnet", "big"}.with("info.teacher_sha256", sum_b).with("info.stage", "2");
+    later.write_seeds(folder / "later", {63, 64, 65});  // of a chain, each seed with a teacher of its own
+    CHECK(run(folder, "compare later of-a").out.find("note:") == std::string::npos);
+}
+
+TEST_CASE("runs_csv.py: a table becomes folders that say the same, and other seeds may stand beside them") {
+    if (std::system("python3 -c 1") != 0) return skip("no python3");
+    const TempFolder folder;
+    const std::string tool = "python3 '" + fs::absolute(fs::path(__FILE__).parent_path() / "../tools/runs_csv.py").string() + "' ";
+    const auto call = [&](const std::string& arguments) {
+        return std::system(("cd '" + folder.path().string() + "' && " + tool + arguments + " 2> said").c_str());
+    };
+    FinishedRun kd = FinishedRun{"kd", "big"}
+                         .with("precision", "fp32")
+                         .with("models", "0=a,1=b")
+                         .with("lr-steps", "18,22")
+                         .with("device", "cpu")
+                         .with("init", "");
+    kd = kd.with("teacher-weights", "/x/t.safetensors").with("info.teacher_sha256", std::string(64, 'a')).with("info.role", "student");
+    kd.write_seeds(folder / "runs/kd", {60.25, 61, 62});
+    FinishedRun{"fitnet", "big"}.write_seeds(folder / "runs/fitnet", {63, 64, 65.5});
+    put_file(folder / "runs/kd/s1/sessions.csv",
+             "began_utc,epoch,step,machine,commit\n2026-01-02 03:04:05,0,0,\"cpu, 1 threads\",a\n2026-01-03 00:00:00,1,0,other,a\n");
+
+    REQUIRE(call("runs > runs.csv") == 0);
+    REQUIRE(call("--unpack runs.csv again") == 0);
+    REQUIRE(call("again > again.csv") == 0);
+    CHECK(read_csv(folder / "runs.csv").rows.size() == 6);
+    CHECK(read_file(folder / "again.csv") == read_file(folder / "runs.csv"));
+    const Ended first = run(folder, "compare runs/fitnet runs/kd"), second = run(folder, "compare again/fitnet again/kd");
+    CHECK(first.code == 0);
+    CHECK(second.out == first.out);
+
+    kd.seed = 3;
+    kd.write(folder / "again/kd/s3");
+    CHECK(says(run(folder, "compare again/fitnet again/kd").out, {"tin big→small kd      0 1 2 3  4"}));
+    put_file(folder / "again/fitnet/s0/mine", "");  // what is there stays
+    REQUIRE(call("--unpack runs.csv again") == 0);
+    CHECK(fs::exists(folder / "again/fitnet/s0/mine"));
+    CHECK(fs::exists(folder / "again/kd/s3/epochs.csv"));
+
+    CHECK(call("--unpack again/kd/s3/epochs.csv more") != 0);
+    CHECK(says(read_file(folder / "said"), {"again/kd/s3/epochs.csv: found no column 'run'"}));
+    CHECK_FALSE(fs::exists(folder / "more"));
 }
 
 TEST_CASE("compare: what is no pair of experiments is refused") {

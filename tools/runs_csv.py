@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""A row for every finished run below a folder: what it takes to run it again, and what came out.
+"""A row for every finished run below a folder: what it takes to run it again, and what came out; and back.
 
     tools/runs_csv.py FOLDER… > runs.csv
+    tools/runs_csv.py --unpack runs.csv FOLDER    # a folder for each run: what `distill report` and `compare` read, and a study that
+                                                  # goes on on another machine; without weights and curves, which the table has not
 """
 import csv
 import sys
@@ -10,10 +12,8 @@ from pathlib import Path
 RESULT = ("method", "teacher", "student", "seed", "last", "best", "best_epoch", "seconds", "precision", "commit")
 CONFIG = ("threads", "epochs", "lr-steps", "batch", "lr", "weight-decay", "nesterov", "normalize", "per-class", "dataset")
 OTHERS = "options"  # the rest of them, but for paths
-FACTS = ("role", "generation", "start_key", "data_sha256", "teacher_sha256", "teacher0_sha256", "teacher1_sha256", "teacher2_sha256",
-         "init_sha256", "machine")
-
-
+FACTS = ("role", "generation", "start_key", "data_sha256", "train_images", "test_images", "teacher_sha256", "teacher0_sha256",
+         "teacher1_sha256", "teacher2_sha256", "init_sha256", "machine")
 SITTINGS = ("began_utc", "interrupted", "machines")
 
 
@@ -51,14 +51,53 @@ def rows(folder):
                others(config), *(config.get("info." + name, "") for name in FACTS), *sittings(result.parent)]
 
 
+def write(file, header, rows):
+    with file.open("w", newline="") as out:
+        csv.writer(out, lineterminator="\n").writerows([header, *rows])
+
+
+def unpack(row, run):
+    """A run's folder of which rows() makes this row again."""
+    options = dict(option.partition("=")[::2] for option in row[OTHERS].split(";") if option)
+    config = [(name, row[name]) for name in ("method", "teacher", "student", "seed", "precision", *CONFIG)]
+    config += [*options.items(), *(("info." + name, row[name]) for name in FACTS)]
+    run.mkdir(parents=True)
+    write(run / "config.csv", ("option", "value"), [(name, value) for name, value in config if value])
+    if row["machines"]:
+        machines, sittings_more = row["machines"].split("; "), int(row["interrupted"])
+        write(run / "sessions.csv", ("began_utc", "machine"),
+              [(row["began_utc"] if i == 0 else "", machines[min(i, len(machines) - 1)]) for i in range(sittings_more + 1)])
+    result = {**row, "id": "", "device": options.get("device", "")}
+    columns = ("id", "dataset", "teacher", "student", "method", "seed", "last", "best", "best_epoch", "seconds", "device", "precision", "commit")
+    write(run / "result.csv", columns, [[result[name] for name in columns]])
+
+
+def unpack_all(table, folder):
+    with table.open(newline="") as file:
+        runs = csv.DictReader(file)
+        missing = [name for name in HEADER if name not in (runs.fieldnames or [])]
+        if missing:
+            sys.exit(f"runs_csv: {table}: found no column '{missing[0]}', expected a table that this program wrote")
+        for row in runs:
+            if not (folder / row["run"]).exists():
+                unpack(row, folder / row["run"])
+
+
+HEADER = ("run", *RESULT, *CONFIG, OTHERS, *FACTS, *SITTINGS)
+
+
 def main():
+    if len(sys.argv) == 4 and sys.argv[1] == "--unpack" and Path(sys.argv[2]).is_file():
+        unpack_all(Path(sys.argv[2]), Path(sys.argv[3]))
+        return 0
     folders = [Path(name) for name in sys.argv[1:]]
     missing = [str(folder) for folder in folders if not folder.is_dir()]
     if not folders or missing:
-        print(f"runs_csv: {', '.join(missing) or 'no folder named'}: expected folders with run folders below", file=sys.stderr)
+        print(f"runs_csv: {', '.join(missing) or 'no folder named'}: expected folders with run folders below, or --unpack TABLE FOLDER",
+              file=sys.stderr)
         return 2
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(["run", *RESULT, *CONFIG, OTHERS, *FACTS, *SITTINGS])
+    table.writerow(HEADER)
     for folder in folders:
         table.writerows(rows(folder))
     return 0

@@ -5,7 +5,8 @@
 #
 # PART: alone kd reviewkd feed ktg mhgd within across hkd online stopping; by default all, in this order. What is finished is skipped,
 # what was cut off goes on; so it may be stopped and started at any time, and two of them may work on different parts once the teachers
-# are there. Ends with the table and RUNS.csv, a row a run.
+# are there. On another machine it goes on from the table: first `tools/runs_csv.py --unpack data/measured/study.csv DIR`. Ends with the
+# table and RUNS.csv, a row a run.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 data=data runs=runs/study threads=1
@@ -40,8 +41,10 @@ train() {
     echo "$(date +%H:%M:%S) $run"
     "$here/distill" "$@" --run "$run" --auto-resume >> "$runs/log.txt"
 }
-teacher() { train "teacher$1" train --net resnet20 "${recipe[@]}" --seed "$1"; }
-file() { echo "$runs/$1/student.safetensors"; }
+# Where a teacher is or will be: trained again beside its row, where that was unpacked from a table and has no weights.
+place() { if [ -e "$runs/$1/result.csv" ] && [ ! -e "$runs/$1/student.safetensors" ]; then echo "$1-again"; else echo "$1"; fi; }
+teacher() { train "$(place "teacher$1")" train --net resnet20 "${recipe[@]}" --seed "$1"; }
+file() { echo "$runs/$(place "$1")/student.safetensors"; }
 from=(--student resnet8 --teacher resnet20 --teacher-weights "$(file teacher0)")
 
 for part in "${parts[@]}"; do
@@ -100,7 +103,7 @@ for part in "${parts[@]}"; do
                 done
             done ;;
         mhgd)  # a teacher that is clearly better, of the same images and widths: attention on its maps is given to the student's
-            train wrn-16-2 train --net wrn-16-2 "${fifth[@]}" --seed 0
+            train "$(place wrn-16-2)" train --net wrn-16-2 "${fifth[@]}" --seed 0
             with=(--student wrn-10-2 --teacher wrn-16-2 --teacher-weights "$(file wrn-16-2)")
             for s in 0 1 2; do
                 train "wrn-alone/s$s" train --net wrn-10-2 "${fifth[@]}" --seed $s
