@@ -71,6 +71,8 @@ struct Group {
     bool compared_by_best() const { return paper && paper->metric == "top1_best"; }
     /// The id, or what was run; with the data set if that is not the paper's and with `options`.
     std::string name() const;
+    /// How many the first run was trained for; where its curve is not on file, was to be.
+    std::string epochs() const;
 };
 
 struct Report {

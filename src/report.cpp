@@ -38,6 +38,8 @@ std::string Group::name() const {
     return options.empty() ? all : all + " [" + options + "]";
 }
 
+std::string Group::epochs() const { return any().epochs.empty() ? value_of(any().config, "epochs") : std::to_string(any().epochs.size()); }
+
 std::string format_points(const std::optional<double>& difference) { return difference ? signed_fixed(*difference) : "–"; }
 
 std::string format_hours(double hours) { return duration(hours * 3600); }

@@ -309,7 +309,7 @@ std::string results_table(const std::vector<Panel>& panels) {
             }
             if (!g.any().id.empty()) html << "<span class=\"id\">" << escaped(g.any().id) << "</span>";
             const auto cell = [&](const std::string& content) { html << "</td><td>" << content; };
-            cell(std::to_string(g.any().epochs.size()));
+            cell(g.epochs());
             const bool on_file = g.paper && g.paper->value;
             cell(!on_file ? "–" : g.paper->std ? measured({*g.paper->value, *g.paper->std, 2}, false) : fixed(*g.paper->value));
             cell(measured(g.last, !g.compared_by_best()));

@@ -47,9 +47,9 @@ void write_text(std::ostream& out, const Report& report) {
         }
         const bool on_file = g.paper && g.paper->value;
         const std::string paper = on_file ? mean_and_deviation({*g.paper->value, g.paper->std.value_or(0), g.paper->std ? 2u : 1u}) : "–";
-        rows.push_back({g.name(), std::to_string(g.any().epochs.size()), paper, mean_and_deviation(g.last), mean_and_deviation(g.best),
-                        std::to_string(g.last.n), g.difference ? (g.compared_by_best() ? "best" : "last") : "–",
-                        format_points(g.difference), format_points(g.gain_last), g.above_alone ? g.above_alone->interval() : "–",
+        rows.push_back({g.name(), g.epochs(), paper, mean_and_deviation(g.last), mean_and_deviation(g.best), std::to_string(g.last.n),
+                        g.difference ? (g.compared_by_best() ? "best" : "last") : "–", format_points(g.difference),
+                        format_points(g.gain_last), g.above_alone ? g.above_alone->interval() : "–",
                         g.above_alone ? to_string(g.above_alone->verdict) : "–", format_points(g.gain_best), format_points(g.paper_gain),
                         test_images(g.any()).empty() ? "–" : test_images(g.any()), format_hours(g.hours), g.devices, marks});
     }
@@ -83,7 +83,7 @@ void write_csv(const fs::path& file, const Report& report) {
                         run.student,
                         run.method,
                         g.options,
-                        std::to_string(run.epochs.size()),
+                        g.epochs(),
                         g.paper ? number_or_empty(g.paper->value) : "",
                         g.paper ? number_or_empty(g.paper->std) : "",
                         g.paper ? g.paper->metric : "",

@@ -66,6 +66,8 @@ TEST_CASE("runs_csv.py: a table becomes folders that say the same, and other see
     REQUIRE(call("again > again.csv") == 0);
     CHECK(read_csv(folder / "runs.csv").rows.size() == 6);
     CHECK(read_file(folder / "again.csv") == read_file(folder / "runs.csv"));
+    put_file(folder / "paper/p.csv", "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n");
+    CHECK(says(run(folder, "report again --paper paper").out, {"tin big→small kd           2  –"}));  // epochs, without a curve
     const Ended first = run(folder, "compare runs/fitnet runs/kd"), second = run(folder, "compare again/fitnet again/kd");
     CHECK(first.code == 0);
     CHECK(second.out == first.out);
