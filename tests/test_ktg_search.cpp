@@ -185,12 +185,16 @@ TEST_CASE("command line: ktg search: SIGINT ends with 3; --resume ends like the 
     std::ofstream(folder / "cut/journal.csv", std::ios::app | std::ios::binary) << "5,runn";
     check_rejected(folder, searching("cut", all), {"this run folder exists", "--resume"});
     check_rejected(folder, searching("cut", "--resume --trials 9"), {"--trials 9", "was started with 8"});
+    for (const char* file : {"config.csv", "journal.csv"})  // of a machine that was taken away
+        put_file(folder / "elsewhere" / file, read_file(folder / "cut" / file));
     const Ended resumed = run(folder, "ktg search --resume --run cut");
     CAPTURE(resumed.err);
     CHECK(resumed.code == 0);
     CHECK(says(resumed.out, {"its last line was cut off after 6 bytes, and is dropped"}));
     check_equal(folder / "cut", folder / "whole");
     check_complete(folder / "cut", 8);
+    succeed(folder, "ktg search --resume --run elsewhere");
+    check_equal(folder / "elsewhere", folder / "whole");
 
     // Another search's journal is refused, and a search whose journal is gone.
     const std::string journal = read_file(folder / "cut/journal.csv");
