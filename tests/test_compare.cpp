@@ -1,4 +1,6 @@
 // `distill compare`, and what `distill report` does with outputs, through the program; and what both read of a table of runs.
+#include <sys/wait.h>
+
 #include <cstdlib>
 
 #include "base_csv.h"
@@ -47,7 +49,7 @@ TEST_CASE("runs_csv.py: a table becomes folders that say the same, and other see
     const TempFolder folder;
     const std::string tool = "python3 '" + fs::absolute(fs::path(__FILE__).parent_path() / "../tools/runs_csv.py").string() + "' ";
     const auto call = [&](const std::string& arguments) {
-        return std::system(("cd '" + folder.path().string() + "' && " + tool + arguments + " 2> said").c_str());
+        return WEXITSTATUS(std::system(("cd '" + folder.path().string() + "' && " + tool + arguments + " 2> said").c_str()));
     };
     FinishedRun kd = FinishedRun{"kd", "big"}
                          .with("precision", "fp32")
@@ -80,7 +82,7 @@ TEST_CASE("runs_csv.py: a table becomes folders that say the same, and other see
     CHECK(fs::exists(folder / "again/fitnet/s0/mine"));
     CHECK(fs::exists(folder / "again/kd/s3/epochs.csv"));
 
-    CHECK(call("--unpack again/kd/s3/epochs.csv more") != 0);
+    CHECK(call("--unpack again/kd/s3/epochs.csv more") == 2);
     CHECK(says(read_file(folder / "said"), {"again/kd/s3/epochs.csv: found no column 'run'"}));
     CHECK_FALSE(fs::exists(folder / "more"));
 }

@@ -15,6 +15,7 @@ OTHERS = "options"  # the rest of them, but for paths
 FACTS = ("role", "generation", "start_key", "data_sha256", "train_images", "test_images", "teacher_sha256", "teacher0_sha256",
          "teacher1_sha256", "teacher2_sha256", "init_sha256", "machine")
 SITTINGS = ("began_utc", "interrupted", "machines")
+HEADER = ("run", *RESULT, *CONFIG, OTHERS, *FACTS, *SITTINGS)
 
 
 def sittings(run):
@@ -64,11 +65,11 @@ def unpack(row, run):
     run.mkdir(parents=True)
     write(run / "config.csv", ("option", "value"), [(name, value) for name, value in config if value])
     if row["machines"]:
-        machines, sittings_more = row["machines"].split("; "), int(row["interrupted"])
+        machines = row["machines"].split("; ")
         write(run / "sessions.csv", ("began_utc", "machine"),
-              [(row["began_utc"] if i == 0 else "", machines[min(i, len(machines) - 1)]) for i in range(sittings_more + 1)])
+              [(row["began_utc"] if i == 0 else "", machines[min(i, len(machines) - 1)]) for i in range(int(row["interrupted"]) + 1)])
     result = {**row, "id": "", "device": options.get("device", "")}
-    columns = ("id", "dataset", "teacher", "student", "method", "seed", "last", "best", "best_epoch", "seconds", "device", "precision", "commit")
+    columns = ("id", "dataset", "device", *RESULT)
     write(run / "result.csv", columns, [[result[name] for name in columns]])
 
 
@@ -77,19 +78,17 @@ def unpack_all(table, folder):
         runs = csv.DictReader(file)
         missing = [name for name in HEADER if name not in (runs.fieldnames or [])]
         if missing:
-            sys.exit(f"runs_csv: {table}: found no column '{missing[0]}', expected a table that this program wrote")
+            print(f"runs_csv: {table}: found no column '{missing[0]}', expected a table that this program wrote", file=sys.stderr)
+            return 2
         for row in runs:
             if not (folder / row["run"]).exists():
                 unpack(row, folder / row["run"])
-
-
-HEADER = ("run", *RESULT, *CONFIG, OTHERS, *FACTS, *SITTINGS)
+    return 0
 
 
 def main():
     if len(sys.argv) == 4 and sys.argv[1] == "--unpack" and Path(sys.argv[2]).is_file():
-        unpack_all(Path(sys.argv[2]), Path(sys.argv[3]))
-        return 0
+        return unpack_all(Path(sys.argv[2]), Path(sys.argv[3]))
     folders = [Path(name) for name in sys.argv[1:]]
     missing = [str(folder) for folder in folders if not folder.is_dir()]
     if not folders or missing:

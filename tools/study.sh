@@ -42,7 +42,11 @@ train() {
     "$here/distill" "$@" --run "$run" --auto-resume >> "$runs/log.txt"
 }
 # Where a teacher is or will be: trained again beside its row, where that was unpacked from a table and has no weights.
-place() { if [ -e "$runs/$1/result.csv" ] && [ ! -e "$runs/$1/student.safetensors" ]; then echo "$1-again"; else echo "$1"; fi; }
+place() {
+    local run=$1
+    while [ -e "$runs/$run/result.csv" ] && [ ! -e "$runs/$run/student.safetensors" ]; do run+=-again; done
+    echo "$run"
+}
 teacher() { train "$(place "teacher$1")" train --net resnet20 "${recipe[@]}" --seed "$1"; }
 file() { echo "$runs/$(place "$1")/student.safetensors"; }
 from=(--student resnet8 --teacher resnet20 --teacher-weights "$(file teacher0)")
