@@ -1,8 +1,8 @@
 #!/bin/sh
 # findings/onednn-one-map-any.sh    oneDNN 2.6.3: a convolution whose one map has a given layout (N,H,W,C) and whose other map is left to
 # oneDNN (format_tag::any) gets the reference implementation, loops over single numbers, though it has fast kernels for the same shape both
-# with both maps N,H,W,C and with both left to it. Nothing is said; the results are right. oneDNN's manual recommends `any` for convolutions
-# and does not say that it must then stand for both. Our program is not used; it is why src/cpu_conv2d.cpp asks for both maps alike.
+# with both maps N,H,W,C and with both left to it. Nothing is said; the results are right. oneDNN's manual recommends `any` for convolutions.
+# Our program is not used; it is why src/cpu_conv2d.cpp asks for both maps alike.
 #
 # Debian 12's libdnnl-dev 2.6.3-1 is fetched into a temporary folder, and one C++ program asks for the implementation of a 3x3 convolution
 # (64 to 64 channels, 8 images of 28x28, stride 1, the weights' layout always oneDNN's choice) in all four combinations, and times the
