@@ -36,7 +36,7 @@ distill, scaled down: 3,000 training and 3,000 test images of fashion-mnist (10 
                         that saw all training images, by FEED from one and from two of them, by Factor Transfer.
   KTG                   a search over 8 graphs of 2 nodes around resnet8a, 3 epochs of all images; the best beside plain training, KD
                         and mutual learning.
-Expected: 4 minutes on two AVX-512 cores, the build included; no GPU, no network beyond the package manager.
+Expected: 4 to 6 minutes on two AVX-512 cores, the build included; no GPU, no network beyond the package manager.
 TEXT
     prepare
     say "data"
