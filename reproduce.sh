@@ -73,7 +73,7 @@ quick_students() {
 quick_ktg() {
     say "search: 8 graphs of 2 nodes; the best trained again beside plain training, KD and mutual learning"
     train ktg ktg search --dataset fashion16 --epochs 3 --lr-steps "1,2" --nodes 2 --target resnet8a \
-        --models resnet8a,resnet14a --trials 8 --jobs 2 --threads 2 --devices cpu --alone-batch 64 --retrain-seeds 3
+        --models resnet8a,resnet14a --trials 8 --jobs 2 --threads 2 --devices cpu --normalize none --alone-batch 64 --retrain-seeds 3
 }
 
 # The data sets of rows on stdin, as `distill paper rows` prints them.

@@ -54,7 +54,7 @@ void add_schedule_options(OptionTable& t, Options& o) {
     t.add("--weight-decay", o.weight_decay, {0}, "added to every gradient, times the weight");
     t.add_on_off("--nesterov", o.nesterov, "Nesterov's momentum");
     t.add("--seed", o.seed, "of initial weights, batches and augmentation").circumstance();
-    t.add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255").open("auto").opens_session();
+    t.add("--normalize", o.normalize, "auto (the recipe's on CIFAR, else the set's own), none, or m1,m2,m3,s1,s2,s3 of 255").open("auto").opens_session();
     t.add("--augment", o.augment, {"crop-flip", "none"}, "random crop of the padded image and horizontal flip, or nothing");
     t.add("--crop-pad", o.crop_pad, {"zero", "reflect"}, "what the crop's border of 4 pixels is filled with");
     t.add_on_off("--shuffle", o.shuffle, "a new order each epoch; off: consecutive records");
