@@ -20,11 +20,12 @@ struct KtgOptions final : MethodOptions {
     std::string file, models, weights;  ///< what names the graph
     double temperature = 1;
     std::string frozen_bn = "running";
-    Graph graph;  ///< what they name; settle() reads it
+    bool as_teacher = false;  ///< of one node: role "teacher" for start_key, as a search has it of the networks that its nodes freeze
+    Graph graph;              ///< what they name; settle() reads it
     void add_to(OptionTable& table) override;
-    void add_naming_to(OptionTable& table);    ///< --graph, --models, --weights
+    void add_naming_to(OptionTable& table);    ///< --graph, --models, --weights, --as-teacher
     void add_transfer_to(OptionTable& table);  ///< --temperature, --frozen-bn
-    /// Reads the graph. InputError for one that is not sound or lacks weights.
+    /// Reads the graph. InputError for one that is not sound, lacks weights, or has several nodes as one teacher.
     void settle(Options& options) override;
     std::unique_ptr<Method> make(const Setting&, const Options&) const override;
 };

@@ -21,14 +21,11 @@ struct SearchCommand {
 
 /// A folder that --resume names tells whether a transfer is to go on there.
 void go_on_with_transfer(SearchOptions& s) {
-    if (!s.training.resume || s.training.run.empty()) return;
-    const Config config = RunFolder::reopen(s.training.run).config();
-    const auto value = [&](const char* name) {
-        for (const auto& [option, v] : config)
-            if (option == name) return v;
-        return std::string();
-    };
-    if (s.transfer.empty() && value("method") == "ktg-transfer") s.transfer = value("transfer");
+    if (!s.training.resume || s.training.run.empty() || !s.transfer.empty()) return;
+    const RunFolder folder = RunFolder::reopen(s.training.run);
+    const Config config = folder.config();
+    if (value_of(config, "method") == "ktg-transfer")
+        s.transfer = found_again(folder.path(), config, "transfer", value_of(config, "transfer"));
 }
 
 void add_search(Subcommand ktg) {
@@ -65,16 +62,16 @@ void add_search(Subcommand ktg) {
     t.attach(sub);
     sub.callback([c] {
         Options& training = c->options.training;
-        const bool transfers = !c->options.transfer.empty();
         if (training.run.empty()) training.run = default_search_run(c->options);
         settle_resume(training, training.run);
         go_on_with_transfer(c->options);
+        const bool transfers = !c->options.transfer.empty();
         if (training.auto_resume && fs::exists(fs::path(training.run) / "search.csv")) {
             take_options_of(RunFolder::reopen(training.run), transfers ? "ktg-transfer" : "ktg-search", c->table);
             std::printf("%s: finished before, skipped\n", training.run.c_str());
             return;
         }
-        if (c->options.transfer.empty()) return run_ktg_search(c->options, c->table);
+        if (!transfers) return run_ktg_search(c->options, c->table);
         for (const char* name : {"nodes", "target", "models", "sampler", "trials", "score", "val", "best"})
             if (c->table.given(name)) input_error("--", name, ": has no meaning with --transfer, which trains one given graph");
         run_ktg_transfer(c->options, c->table);

@@ -195,6 +195,8 @@ void KtgOptions::add_naming_to(OptionTable& t) {
     t.add("--graph", file, "the graph: a shipped one's name, or a .csv file");
     t.add_network("--models", models, "other networks on its nodes: 0=resnet20,1=wrn-16-2").subject();
     t.add("--weights", weights, "files that nodes start from, paths from here: 1=teacher.safetensors; a frozen node needs one").subject();
+    t.add_switch("--as-teacher", as_teacher, "of one node: start and order of images are those of a search's teachers of frozen nodes")
+        .circumstance();
 }
 
 void KtgOptions::add_transfer_to(OptionTable& t) {
@@ -235,6 +237,10 @@ void KtgOptions::settle(Options& o) {
     require_weights(graph, find_graph(file).string());
     name_networks(o, graph);
     set_start(o, graph);
+    if (as_teacher) {
+        if (graph.size() > 1) input_error("--as-teacher: is for a graph of one node, this one has ", graph.size());
+        o.role = "teacher";
+    }
     if (graph.node(0).is_ensemble() && !o.save.empty())
         input_error("--save ", o.save, ": node 0 is an ensemble without weights of its own; its members' are kept in the run's folder");
 }

@@ -124,7 +124,8 @@ Run read_run(const fs::path& folder) {
 GraphOutcome read_graph_outcome(const Graph& graph, const fs::path& run) {
     GraphOutcome outcome;
     outcome.accuracy.resize(graph.nodes.size());
-    const CsvTable epochs = read_csv(run / "epochs.csv");
+    const ReadCsv which = fs::exists(run / "result.csv") ? ReadCsv::all : ReadCsv::whole_lines;
+    const CsvTable epochs = read_csv(run / "epochs.csv", which);
     for (size_t i = 0; i < outcome.accuracy.size() && !epochs.rows.empty(); ++i) {
         const std::string column = i == 0 ? "test_acc" : "test_acc_" + std::to_string(i);
         if (epochs.has(column)) outcome.accuracy[i] = epochs.cell_number(epochs.rows.size() - 1, column);
@@ -139,7 +140,7 @@ GraphOutcome read_graph_outcome(const Graph& graph, const fs::path& run) {
         if (!outcome.accuracy[i] && graph.nodes[i].weights.filename() == "student.safetensors")
             outcome.accuracy[i] = accuracy_of_run(graph.nodes[i].weights.parent_path(), value_of(config, "dataset"));
 
-    const CsvTable edges = read_csv(run / "edges.csv");
+    const CsvTable edges = read_csv(run / "edges.csv", which);
     for (size_t row = 0; row < edges.rows.size(); ++row) {
         if (edges.cell(row, "epoch") != edges.cell(edges.rows.size() - 1, "epoch")) continue;
         const auto value = [&](const char* column) { return edges.cell_number(row, column); };

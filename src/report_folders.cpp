@@ -5,15 +5,14 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_unfinished.h"
+#include "train_run_folder.h"
 
 namespace distill {
 namespace {
 
 bool is_of_search(const fs::path& folder) {
-    const fs::path parent = folder.parent_path(), name = folder.filename();
-    std::error_code gone;
-    return (fs::exists(parent / "journal.csv", gone) || fs::exists(parent / "retrained", gone)) &&
-           (name == "trials" || name == "pretrained" || name == "teachers");
+    const fs::path name = folder.filename();
+    return (name == "trials" || name == "pretrained" || name == "teachers") && is_search(folder.parent_path());
 }
 
 /// False where a folder went while it was looked into: that ends the walk.
@@ -33,6 +32,17 @@ bool walk(const fs::path& folder, const std::function<void(const fs::path&)>& ta
 }
 
 }  // namespace
+
+bool is_search(const fs::path& folder) {
+    std::error_code gone;
+    if (fs::exists(folder / "journal.csv", gone) || fs::exists(folder / "retrained", gone)) return true;
+    try {
+        const std::string method = value_of(read_config(folder / "config.csv"), "method");
+        return method == "ktg-search" || method == "ktg-transfer";
+    } catch (const std::exception&) {
+        return false;  // what cannot be read is complained of by who reads it
+    }
+}
 
 std::vector<fs::path> folders_below(const std::vector<fs::path>& folders, const std::function<bool(const fs::path&)>& wanted) {
     std::map<fs::path, fs::path> found;

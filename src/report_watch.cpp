@@ -17,14 +17,19 @@ namespace {
 
 using Time = std::chrono::system_clock::time_point;
 
-/// Seconds since one of its files was last written; 0 for those whose clock is ahead.
-double quiet_time(const fs::path& folder, Time now) {
+/// Seconds since one of its files, of a search also one of its trainings', was last written; 0 for those whose clock is ahead.
+double quiet_time(const fs::path& folder, bool is_search, Time now) {
     std::optional<fs::file_time_type> newest;
+    const auto look_below = [&](auto at) {
+        std::error_code gone;
+        for (; !gone && at != decltype(at)(); at.increment(gone)) {
+            std::error_code not_there;
+            if (!at->is_regular_file(not_there)) continue;
+            if (const auto written = at->last_write_time(not_there); !not_there) newest = std::max(newest.value_or(written), written);
+        }
+    };
     std::error_code gone;
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder, gone)) {
-        if (!entry.is_regular_file(gone)) continue;
-        if (const auto written = entry.last_write_time(gone); !gone) newest = std::max(newest.value_or(written), written);
-    }
+    is_search ? look_below(fs::recursive_directory_iterator(folder, gone)) : look_below(fs::directory_iterator(folder, gone));
     if (!newest) return 0;
     const auto age = fs::file_time_type::clock::now() - *newest + (now - std::chrono::system_clock::now());
     return std::max(0.0, std::chrono::duration<double>(age).count());
@@ -91,7 +96,7 @@ std::optional<Watched> look(const fs::path& folder, Time now) {
     Watched w;
     w.folder = folder;
     try {
-        w.quiet_seconds = quiet_time(folder, now);
+        w.quiet_seconds = quiet_time(folder, is_search(folder), now);
         fs::exists(folder / "journal.csv") ? look_at_search(w) : look_at_run(w);
         w.state = state_of(w);
         if (w.state == WatchedState::running && w.epoch_seconds)

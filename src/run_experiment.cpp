@@ -110,6 +110,15 @@ void require_savable(const fs::path& path) {
     ::unlink(trial.c_str());
 }
 
+/// --save of a run that is finished: it may have ended before the copy was made, or another is asked for now.
+void save_finished(const RunFolder& folder, const fs::path& to, bool asked_for) {
+    const bool missing = !fs::exists(to) && fs::is_directory(fs::absolute(to).parent_path());
+    if (!asked_for && !missing) return;
+    require_savable(to);
+    write_file_atomically(to, read_file(folder.file("student.safetensors")));
+    std::printf("saved: %s\n", to.c_str());
+}
+
 /// --resume --epochs N makes a run longer; what that does to its schedule is said.
 void require_longer(const RunFolder& folder, const OptionTable& table, const Options& o) {
     const int before = epochs_of(folder);
@@ -276,6 +285,7 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
         o.by_hand = told_before(folder.config());
         finished += folder.finished() && epochs_of(folder) >= o.epochs;
     }
+    if (finished == o.runs && !many && !o.save.empty()) save_finished(RunFolder::reopen(base), o.save, table.given("save"));
     if (o.auto_resume && finished == o.runs) {
         for (int i = 0; i < o.runs; ++i) std::printf("%s: finished before, skipped\n", folder_of(i).c_str());
         return;

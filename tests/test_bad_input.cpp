@@ -315,7 +315,16 @@ TEST_CASE("bad input: --save is looked at before there is a run, and replaces we
     check_rejected(folder, train_s + "--save " + std::string(250, 'n') + ".safetensors", {"cannot be written", "File name too long"});
     check_rejected(folder, train_s + "--save /proc/w.safetensors", {"/proc/w.safetensors: cannot be written"});
     CHECK(run(folder, train_s + "--save resnet8.safetensors --run r").code == 0);
-    CHECK(read_file(folder / "resnet8.safetensors") == read_file(folder / "r/student.safetensors"));
+    const std::string student = read_file(folder / "r/student.safetensors");
+    CHECK(read_file(folder / "resnet8.safetensors") == student);
+
+    // Of a run that is finished, too: what is missing, and what is asked for.
+    fs::remove(folder / "resnet8.safetensors");
+    CHECK(says(run(folder, train_s + "--save resnet8.safetensors --run r --auto-resume").out, {"saved: resnet8.safetensors", "skipped"}));
+    CHECK(read_file(folder / "resnet8.safetensors") == student);
+    CHECK(says(run(folder, "train --resume --run r --save second.safetensors").out, {"saved: second.safetensors", "skipped"}));
+    CHECK(read_file(folder / "second.safetensors") == student);
+    check_rejected(folder, "train --resume --run r --save notes.txt", {"--save notes.txt", "not replaced"});
 }
 
 TEST_CASE("bad input: a disk too small for --save's copy fails the command, but the run is whole") {
@@ -326,7 +335,7 @@ TEST_CASE("bad input: a disk too small for --save's copy fails the command, but 
     CHECK(end.code == 1);
     CHECK(says(end.err, {"disk/w.safetensors: cannot be written (No space left on device)"}));
     CHECK_FALSE(fs::exists(folder / "disk/w.safetensors"));
-    CHECK(says(run(folder, "train --resume --run r").out, {"r: finished before, skipped"}));
+    CHECK(says(run(folder, "train --resume --run r --save w.safetensors").out, {"saved: w.safetensors", "r: finished before, skipped"}));
     CHECK(run(folder, "eval --weights r/student.safetensors --dataset s --batch 32 --threads 1").code == 0);
 }
 

@@ -1,12 +1,14 @@
 // `distill compare`, and what `distill report` does with outputs, through the program; and what both read of a table of runs.
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base_csv.h"
 #include "base_files.h"
 #include "command.h"
 #include "run_folders.h"
+#include "train_run_folder.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -60,23 +62,46 @@ TEST_CASE("runs_csv.py: a table becomes folders that say the same, and other see
     kd = kd.with("teacher-weights", "/x/t.safetensors").with("info.teacher_sha256", std::string(64, 'a')).with("info.role", "student");
     kd.write_seeds(folder / "runs/kd", {60.25, 61, 62});
     FinishedRun{"fitnet", "big"}.write_seeds(folder / "runs/fitnet", {63, 64, 65.5});
+    // The last of a chain, whose teachers are one a seed; a search's graph, of which the searched-for file is not here.
+    FinishedRun last = FinishedRun{"feed", "small"}.with("info.stage", "2").with("info.by_hand", "");
+    last.id = "feed-row";
+    for (; last.seed < 3; ++last.seed)
+        last.with("info.teacher0_sha256", std::string(64, static_cast<char>('a' + last.seed)))
+            .write(folder / "runs/last" / std::to_string(last.seed));
+    FinishedRun graph = FinishedRun{"ktg", "big"}.with("graph", "/gone/ktg/retrained/best1/s0/graph.csv").with("precision", "fp32");
+    const std::string nodes = "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,resnet20,,cutoff,correct\n";
+    graph.write_seeds(folder / "runs/ktg/retrained/best1", {66, 67, 68.5});
+    for (const char* seed : {"s0", "s1", "s2"}) put_file(folder / "runs/ktg/retrained/best1" / seed / "graph.csv", nodes);
+    FinishedRun{}.write(folder / "runs/ktg/teachers/big");  // is the search's own
     put_file(folder / "runs/kd/s1/sessions.csv",
              "began_utc,epoch,step,machine,commit\n2026-01-02 03:04:05,0,0,\"cpu, 1 threads\",a\n2026-01-03 00:00:00,1,0,other,a\n");
 
     REQUIRE(call("runs > runs.csv") == 0);
     REQUIRE(call("--unpack runs.csv again") == 0);
     REQUIRE(call("again > again.csv") == 0);
-    CHECK(read_csv(folder / "runs.csv").rows.size() == 6);
+    CHECK(read_csv(folder / "runs.csv").rows.size() == 12);
     CHECK(read_file(folder / "again.csv") == read_file(folder / "runs.csv"));
     put_file(folder / "paper/p.csv", "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n");
-    CHECK(says(run(folder, "report again --paper paper").out, {"tin big→small kd           2  –"}));  // epochs, without a curve
-    const Ended first = run(folder, "compare runs/fitnet runs/kd"), second = run(folder, "compare again/fitnet again/kd");
-    CHECK(first.code == 0);
-    CHECK(second.out == first.out);
+    CHECK(says(run(folder, "report again --paper paper").out, {"tin big→small kd                  2  –"}));  // epochs, without a curve
+    for (const std::string of : {"fitnet", "last", "ktg"}) {
+        const Ended first = run(folder, "compare runs/" + of + " runs/kd"), second = run(folder, "compare again/" + of + " again/kd");
+        CHECK(first.code == 0);
+        CHECK(second.out == first.out);
+    }
+    const Config config = read_config(folder / "again/last/0/config.csv");
+    CHECK(value_of(config, "id") == "feed-row");
+    CHECK(std::count(config.begin(), config.end(), std::pair<std::string, std::string>("info.by_hand", "")) == 1);
+    CHECK(read_file(folder / "again/ktg/retrained/best1/s1/graph.csv") == nodes);
 
     kd.seed = 3;
     kd.write(folder / "again/kd/s3");
     CHECK(says(run(folder, "compare again/fitnet again/kd").out, {"tin big→small kd      0 1 2 3  4"}));
+    graph.seed = 3;
+    graph.write(folder / "again/ktg/retrained/best1/s3");
+    put_file(folder / "again/ktg/retrained/best1/s3/graph.csv", nodes);
+    const Ended joined = run(folder, "compare again/ktg again/kd");
+    CAPTURE(joined.err);
+    CHECK(says(joined.out, {"ktg/best1", "0 1 2 3  4"}));
     put_file(folder / "again/fitnet/s0/mine", "");  // what is there stays
     REQUIRE(call("--unpack runs.csv again") == 0);
     CHECK(fs::exists(folder / "again/fitnet/s0/mine"));

@@ -6,6 +6,7 @@
 """
 import argparse
 import csv
+import fcntl
 import glob
 import os
 import pwd
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import unittest
 from pathlib import Path
@@ -174,6 +176,41 @@ class StartKey(unittest.TestCase):
         self.assertIn(f"constexpr int start_key_version = {START_KEY};", philox)
 
 
+class TeachersLock(unittest.TestCase):
+    def test_is_held_as_long_as_the_training_of_a_killed_worker(self):
+        folder, program = FOLDER / "lock", FOLDER / "slow"
+        program.write_text("#!/bin/sh\ntrap '' INT\nexec sleep 60\n")  # as one that is at its checkpoint
+        program.chmod(0o755)
+        code = textwrap.dedent(f'''
+            import argparse, sys
+            from pathlib import Path
+            sys.path.insert(0, {str(DRIVER.parent)!r})
+            from ktg_trials import Trainings
+            settings = {{"weights_epochs": 1, "alone_batch": 32, "held_out": 1}}
+            args = argparse.Namespace(work=Path({str(folder)!r}), study="s", weights=None, distill={str(program)!r}, data=Path("/"),
+                                      dataset="toy", seed=0, options=[])
+            Trainings(settings, args).weights("resnet8a")''')
+        first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+        unittest.addModuleCleanup(first.wait)
+        place = folder / "s" / "weights" / "resnet8a"
+
+        def training():
+            """the training of a killed worker"""
+            words = [b"sleep", b"60"]
+            return [entry for entry in glob.glob("/proc/[0-9]*/cmdline") if Path(entry).exists()
+                    and Path(entry).read_bytes().split(b"\0")[:2] == words and os.readlink(f"{entry[:-7]}fd/1") == str(place / "output.txt")]
+
+        eventually(training)
+        first.kill()
+        first.wait()
+        with open(place / "lock") as lock:
+            with self.assertRaises(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.kill(int(training()[0].split("/")[2]), signal.SIGKILL)
+            eventually(lambda: not training())
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 class Search(unittest.TestCase):
     def check_study(self, study, number):
         """Every graph was tried to its end once, and every trial's state tells what happened to it."""
@@ -262,6 +299,18 @@ class Search(unittest.TestCase):
                 self.assertEqual(t.state.name, "FAIL")
                 self.assertIn("try a smaller --lr", t.user_attrs["reason"])
 
+    def test_a_worker_without_its_program_gives_its_trial_back_and_ends(self):
+        program = FOLDER / "vanishing"
+        program.write_text(f'#!/bin/sh\n[ "$1 $2" = "ktg train" ] && rm -f "$0"\nexec "{DISTILL}" "$@"\n')
+        program.chmod(0o755)
+        code, output = worker("vanished", distill=program, trials=4).wait()
+        self.assertEqual(code, 1, output)
+        self.assertRegex(output.strip().splitlines()[-1], r"trial \d+, given back: .*vanishing: No such file or directory")
+        self.assertEqual([t.state.name for t in trials("vanished")][-2:], ["FAIL", "WAITING"])
+        code, output = worker("vanished", trials=4).wait()
+        self.assertEqual(code, 0, output)
+        self.check_study("vanished", 4)
+
     def test_samples_are_tried_in_order(self):
         """A folder of graphs, and a built-in search's journal with the same ones."""
         folder, journal = FOLDER / "samples", FOLDER / "journal.csv"
@@ -290,17 +339,18 @@ class Search(unittest.TestCase):
         """One job, one worker at a time, the same seed: the same graphs, errors and decisions, though a worker was interrupted."""
         run = FOLDER / "built-in"
         words = ["--data", FOLDER / "data", "--dataset", "toy", "--nodes", 2, "--target", "resnet8a", "--models", "resnet8a,resnet14a",
-                 "--trials", 8, "--epochs", EPOCHS, "--batch", 32, "--alone-batch", 32, "--jobs", 1, "--retrain-seeds", 1, "--quiet"]
+                 "--trials", 8, "--epochs", EPOCHS, "--batch", 32, "--alone-batch", 32, "--jobs", 1, "--retrain-seeds", 1, "--quiet",
+                 "--seed", 25]  # by which a frozen node teaches the target
         search = subprocess.Popen([str(DISTILL), "ktg", "search", "--run", str(run), *map(str, words)], stdout=subprocess.DEVNULL,
                                   env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"})
         unittest.addModuleCleanup(search.wait)
         unittest.addModuleCleanup(search.kill)
-        first = worker("agreement", trials=8, weights_epochs=None)
+        first = worker("agreement", trials=8, weights_epochs=None, seed=25)
         hold_in_the_middle("agreement", [first], after=2)
         first.process.send_signal(signal.SIGINT)
         first.process.send_signal(signal.SIGCONT)
         self.assertEqual(first.wait()[0], 3)
-        code, output = worker("agreement", trials=8, weights_epochs=None).wait()
+        code, output = worker("agreement", trials=8, weights_epochs=None, seed=25).wait()
         self.assertEqual(code, 0, output)
         ends = {"stopped": "PRUNED", "complete": "COMPLETE", "rejected": "PRUNED", "failed": "FAIL"}
 
@@ -310,6 +360,7 @@ class Search(unittest.TestCase):
 
         eventually(lambda: len([row for row in journal() if row["event"] in ends]) == 8)
         final = self.check_study("agreement", 8)
+        self.assertTrue(any(t.params["gate_1_0"] == t.params["gate_1_1"] == "cutoff" != t.params["gate_0_1"] for t in final.values()))
         self.assertLessEqual({"running", "stopped", "complete", "rejected"}, {row["event"] for row in journal()})
         for row in journal():
             trial = final[int(row["trial"])]

@@ -252,10 +252,21 @@ TEST_CASE("command line: ktg search: a loss that is not finite fails its trial a
     CHECK(fs::exists(folder / "moved/teachers/wrn-10-1/student.safetensors"));
     CHECK(read_csv(folder / "moved/retrained/transferred/s1/result.csv").cell(0, "dataset") == "other");
 
-    // It goes on by its folder alone, and with no other graph under the same name.
+    // A teacher as the tool over several machines trains it (tools/ktg_trials.py), and what --as-teacher is not for.
+    const std::string teacher = "ktg train --graph plain --models 0=wrn-10-1 --dataset other --epochs 1 --batch 20 --threads 1 --quiet ";
+    const auto weights = [&](const char* of) { return read_file(folder / of / "student.safetensors"); };
+    succeed(folder, teacher + "--as-teacher --run by-tool");
+    CHECK(weights("by-tool") == weights("moved/teachers/wrn-10-1"));
+    succeed(folder, teacher + "--run alone");
+    CHECK(weights("alone") != weights("by-tool"));
+    check_rejected(folder, "ktg train --graph dml --models 0=resnet8,1=resnet8 --dataset other --as-teacher", {"--as-teacher", "one node"});
+
+    // It goes on by its folder alone, from any folder, and with no other graph under the same name.
     fs::remove(folder / "moved/search.csv");
-    CHECK(run(folder, "ktg search --resume --run moved").code == 0);
+    const TempFolder elsewhere;
+    CHECK(run(elsewhere, "ktg search --resume --run " + (folder / "moved").string()).code == 0);
     CHECK(fs::exists(folder / "moved/search.csv"));
+    CHECK(says(run(folder, "ktg search --auto-resume --run moved").out, {"moved: finished before, skipped"}));
     check_rejected(folder, "ktg train --resume --run moved", {"was started with: distill ktg search --transfer;"});
     put_file(folder / "found.csv", "node,model,weights,gate_0,gate_1\n0,resnet8,,through,through\n1,wrn-10-1,,cutoff,cutoff\n");
     check_rejected(folder, "ktg search --resume --run moved", {"transferred/s0/graph.csv", "another graph"});

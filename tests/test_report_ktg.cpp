@@ -71,6 +71,20 @@ TEST_CASE("report: graphs are drawn with the means over their seeds; one node is
     CHECK(holds(page, "mean of 3 seeds"));
 }
 
+TEST_CASE("report: a graph whose training a full disk ended in the middle of a row is read as far as it went") {
+    const TempFolder folder;
+    write_unfinished(folder / "r", {"", "cifar100", "", "", "ktg"});
+    put_file(folder / "r/graph.csv", "node,model,weights,gate_0\n0,resnet8,,through\n");
+    std::ofstream(folder / "r/epochs.csv", std::ios::app) << "2,0.1,1.";
+    const auto fault = [&] { return collect_runs({folder.path()}).front().fault; };
+    const std::string header = "epoch,target,source,gate,weight,last_weight,loss,both_right,source_only,target_only,none_right\n";
+    for (const char* rows : {"", "0,0,0,through,1,1,0.5,5,1,2,2\n", "0,0,0,through,1,1,0.5,5,1,2,2\n1,0,0,thr"}) {
+        put_file(folder / "r/edges.csv", header + rows);
+        CAPTURE(rows);
+        CHECK(fault() == "");
+    }
+}
+
 TEST_CASE("report: a search with its picture and its table beside what is on file") {
     const TempFolder folder;
     write_search(folder / "runs/search");

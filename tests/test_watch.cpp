@@ -147,6 +147,20 @@ TEST_CASE("watch: a reconstruction counts its pairs, a transfer ends with search
     CHECK(watch_folders({folder.path()}, system_clock::now()).size() == 2);
 }
 
+TEST_CASE("watch: a search is as quiet as the last of its trainings, and owns them before it has a journal") {
+    const TempFolder folder;
+    const auto now = system_clock::now();
+    RunFolder search = RunFolder::create(folder / "s", {{"method", "ktg-search"}, {"trials", "5"}});
+    search.lock();
+    begun(folder / "s/pretrained/resnet8");
+    CHECK(watch_folders({folder.path()}, now).size() == 1);
+    for (const auto& entry : fs::recursive_directory_iterator(folder.path()))
+        if (entry.is_regular_file()) fs::last_write_time(entry.path(), fs::file_time_type::clock::now() - seconds(2000));
+    CHECK(at(watch_folders({folder.path()}, now), folder / "s").state == WatchedState::silent);
+    put_file(folder / "s/pretrained/resnet8/epochs.csv", "epoch,test_acc,best_acc,seconds\n");
+    CHECK(at(watch_folders({folder.path()}, now), folder / "s").state == WatchedState::running);
+}
+
 TEST_CASE("watch: the program: a table, its CSV, and one line for what is no run") {
     const TempFolder folder;
     begun(folder / "runs/a");

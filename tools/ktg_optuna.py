@@ -210,8 +210,12 @@ class Worker:
         try:
             self.held.close()
             error = self.run_graph(trial, folder, before)
-        except (Stop, KeyboardInterrupt, *self.storage.failures) as ending:
-            self.ending = self.storage.failed(ending) if isinstance(ending, self.storage.failures) else ending
+        except (Stop, KeyboardInterrupt, OSError, *self.storage.failures) as ending:
+            self.ending = ending
+            if isinstance(ending, self.storage.failures):
+                self.ending = self.storage.failed(ending)
+            elif isinstance(ending, OSError):  # the program is being built anew, a folder cannot be written: it would meet the next graph, too
+                self.ending = Stop(f"trial {trial.number}, given back: {ending.filename or folder}: {ending.strerror or ending}", 1)
             with contextlib.suppress(*self.storage.failures), self.storage.lock():  # else its heartbeat stops
                 self.give_back(trial.number)
             raise

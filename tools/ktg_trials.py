@@ -164,7 +164,7 @@ def settle(args):
         elif word.split("=")[0] not in MACHINE_OPTIONS:
             options.append(word)
     try:
-        weights = {net: digest((args.weights / f"{net}.safetensors").read_bytes()) for net in models} if args.weights else "trained"
+        weights = {net: digest((args.weights / f"{net}.safetensors").read_bytes()) for net in models} if args.weights else "trained as teachers"
     except OSError as error:
         raise Stop(f"--weights: {error.filename}: {error.strerror}; expected NET.safetensors of each of --models")
     return {"start_key": START_KEY, "dataset": args.dataset, "data_sha256": digest(json.dumps({k: data[k] for k in data if k.startswith("sha256")}).encode()),
@@ -211,34 +211,36 @@ class Trainings:
             if not (folder / "run" / "result.csv").exists():
                 say(f"training {net} alone, for the graphs in which it is frozen")
                 write_graph(folder / "graph.csv", [net], [["through"]], [""])
-                self.train(folder, self.settings["weights_epochs"], self.settings["alone_batch"], lambda epoch, accuracy: None)
+                # As the built-in search trains them. The lock is the training's, too, which may outlive a killed worker by a step.
+                self.train(folder, self.settings["weights_epochs"], self.settings["alone_batch"], lambda epoch, accuracy: None,
+                           ["--as-teacher"], [lock.fileno()])
         return folder / "run" / "student.safetensors"
 
-    def train(self, folder, epochs, batch, at_epoch):
-        """Trains FOLDER/graph.csv in FOLDER/run, or goes on with what is there."""
+    def train(self, folder, epochs, batch, at_epoch, further=(), held=()):
+        """Trains FOLDER/graph.csv in FOLDER/run, or goes on with what is there; `held`: open files that the training keeps open."""
         run, errors, code = folder / "run", folder / "errors.txt", 2
         command = [self.args.distill, "ktg", "train", "--quiet", "--run", run]
         if run.exists():
-            code = self.follow(folder, [*command, "--resume"], at_epoch)
+            code = self.follow(folder, [*command, "--resume"], at_epoch, held)
             if code == 2:
                 say(f"{run}: cannot go on, starts anew: {last_line(errors.read_text())}")
                 shutil.rmtree(run)
         if code == 2:
             code = self.follow(folder, [
                 *command, "--graph", folder / "graph.csv", "--data", self.args.data.resolve(), "--dataset", self.args.dataset,
-                "--val", self.settings["held_out"], "--epochs", epochs, "--batch", batch, "--seed", self.args.seed, *self.args.options],
-                at_epoch)
+                "--val", self.settings["held_out"], "--epochs", epochs, "--batch", batch, "--seed", self.args.seed, *further,
+                *self.args.options], at_epoch, held)
         if code:
             line = f"{folder.name}: ended by signal {-code}" if code < 0 else last_line(errors.read_text())
             # 3: told to stop, as on a machine that shuts down. A full disk is no graph's fault, and would meet the next one, too.
             raise Stop(line, code) if code in (2, 3) or ": cannot be written (" in line else TrainingFailed(line)
 
-    def follow(self, folder, command, at_epoch):
+    def follow(self, folder, command, at_epoch, held):
         """Runs a training to its exit code. at_epoch(epochs done, node 0's accuracy) sees every epoch once, and may end it by raising."""
         seen, file = 0, folder / "run" / "epochs.csv"
         with open(folder / "output.txt", "a") as output, open(folder / "errors.txt", "w") as errors:
             # A signal at the terminal reaches the worker alone, which passes it on; a worker's death is an interruption, too.
-            child = subprocess.Popen([str(word) for word in command], stdout=output, stderr=errors, start_new_session=True,
+            child = subprocess.Popen([str(word) for word in command], stdout=output, stderr=errors, start_new_session=True, pass_fds=held,
                                      preexec_fn=lambda: LIBC.prctl(1, signal.SIGINT))  # PR_SET_PDEATHSIG
             try:
                 while True:

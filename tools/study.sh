@@ -33,18 +33,21 @@ search=(ktg search --data "$data" --dataset cifar100 --per-class 100 --nodes 2 -
         --best 1 --retrain-seeds 5 --devices cpu --quiet)
 mkdir -p "$runs"
 
+# Is it a search of which a table has the last trainings alone?
+unpacked_search() { [ -d "$1/retrained" ] && [ ! -e "$1/config.csv" ]; }
 # train RUN COMMAND…: trains RUN, goes on with it, or leaves it, if it is finished.
 train() {
     local run=$runs/$1
     shift
-    if [ -e "$run/result.csv" ] || [ -e "$run/search.csv" ]; then return; fi
+    if [ -e "$run/result.csv" ] || [ -e "$run/search.csv" ] || unpacked_search "$run"; then return; fi
     echo "$(date +%H:%M:%S) $run"
     "$here/distill" "$@" --run "$run" --auto-resume >> "$runs/log.txt"
 }
-# Where a teacher is or will be: trained again beside its row, where that was unpacked from a table and has no weights.
+# Where a teacher, or a search whose graphs are wanted, is or will be: made again beside its rows, where those were unpacked from a table and
+# have neither weights nor graphs.
 place() {
     local run=$1
-    while [ -e "$runs/$run/result.csv" ] && [ ! -e "$runs/$run/student.safetensors" ]; do run+=-again; done
+    while [ -e "$runs/$run/result.csv" ] && [ ! -e "$runs/$run/student.safetensors" ] || unpacked_search "$runs/$run"; do run+=-again; done
     echo "$run"
 }
 teacher() { train "$(place "teacher$1")" train --net resnet20 "${recipe[@]}" --seed "$1"; }
@@ -94,14 +97,15 @@ for part in "${parts[@]}"; do
             # once in each search (by equal seed the same bits twice), the winners five times more, with seeds that did not choose them.
             for s in 1 2; do
                 same=(--models resnet8 --retrain-seeds 1 --threads "$threads" --seed $s)
-                train "ktg-stopped/s$s" "${search[@]}" "${same[@]}" --trials 120
-                whole=$(awk -F, '$3 > 0 {most[$1] = $3} $2 == "started" {number[++n] = $1}
+                stopped=$(place "ktg-stopped/s$s") whole=$(place "ktg-whole/s$s")
+                train "$stopped" "${search[@]}" "${same[@]}" --trials 120
+                trials=$(awk -F, '$3 > 0 {most[$1] = $3} $2 == "started" {number[++n] = $1}
                                  END {for (t in most) sum += most[t]; print number[int(sum / 16 + 0.5)] + 1}' \
-                            "$runs/ktg-stopped/s$s/journal.csv")
-                train "ktg-whole/s$s" "${search[@]}" "${same[@]}" --stopping off --trials "$whole"
+                             "$runs/$stopped/journal.csv")
+                train "$whole" "${search[@]}" "${same[@]}" --stopping off --trials "$trials"
                 for how in stopped whole; do
                     for again in 5 6 7 8 9; do
-                        train "ktg-$how-best/s$s/s$again" ktg train --graph "$runs/ktg-$how/s$s/best1.csv" --data "$data" \
+                        train "ktg-$how-best/s$s/s$again" ktg train --graph "$runs/${!how}/best1.csv" --data "$data" \
                             --dataset cifar100 --per-class 100 --epochs 16 --threads "$threads" --quiet --seed $again --id "ktg-$how-s$s"
                     done
                 done
