@@ -1,6 +1,6 @@
 // method_memory.h: what contrastive methods keep of every training image: a row of the student's embeddings and one of the teacher's, and
 // which images of other classes each image of a batch is contrasted with (docs/papers.md §6.18, §11).
-// defines: Embedding, FeatureMemory
+// defines: Embedding, Fewer, FeatureMemory
 #pragma once
 #include <map>
 #include <string>
@@ -25,12 +25,18 @@ class Embedding {
     Linear linear_;
 };
 
+/// What an image is contrasted with where there are fewer images of other classes than are asked for.
+enum class Fewer {
+    repeat,  ///< draws with repetition
+    all      ///< each of them once
+};
+
 /// Two tables (records,1,1,width), registered as memory.s and memory.t among the buffers, so that weight files and checkpoints have them. They
 /// start as U(±√(3/width)): each row of length 1 on the average.
 class FeatureMemory {
   public:
     /// InputError where all images are of one class. `negatives`: how many images of other classes each image is contrasted with; 0: all.
-    FeatureMemory(Parameters&, const Setting&, const Options&, int64_t width, int64_t negatives);
+    FeatureMemory(Parameters&, const Setting&, const Options&, int64_t width, int64_t negatives, Fewer fewer);
 
     const Tensor& of_student() const { return student_.value(); }
     const Tensor& of_teacher() const { return teacher_.value(); }
@@ -52,6 +58,7 @@ class FeatureMemory {
     int64_t records_, batch_;
     Backend& backend_;
     Var student_, teacher_;
+    Fewer fewer_;
     NegativeDraws draws_;
     int64_t fewest_others_ = 0;  ///< of the images of other classes, over the classes
 };

@@ -212,7 +212,7 @@ struct NegativeDraws {
     int64_t count;          ///< 0: all that there are
     Tensor by_class, rank;  ///< R int32: the records, class by class; where each of them lies there
     Tensor class_begin;     ///< classes + 1 int32: where each class begins there
-    bool repeats;           ///< a class has fewer than `count` others: its negatives are drawn with repetition, all others without
+    bool repeats;           ///< where there are fewer than `count` others they are drawn with repetition; false: each of them once
     uint64_t key;           ///< the draws of an image hang on (key, step, its record) alone
     Tensor given{};         ///< (steps,1,batch,count) int32: what stands for the draws of steps 0, 1, …; undefined: none
 };

@@ -18,7 +18,7 @@ Crd::Crd(const Setting& s, const Options& o, const CrdOptions& own)
       momentum_(static_cast<float>(own.memory_momentum)),
       embed_s_(parameters_, "embed_s", *student_, width),
       embed_t_(parameters_, "embed_t", s.teacher().network(), width),
-      memory_(parameters_, s, o, width, own.negatives),
+      memory_(parameters_, s, o, width, own.negatives, Fewer::repeat),
       z_(parameters_.add_buffer("memory.z", {1, 1, 1, 2}, -1)) {
     parameters_.allocate(o.start());
 }

@@ -48,7 +48,7 @@ Hkd::Hkd(const Setting& s, const Options& o, const HkdOptions& own)
       embed_t_(parameters_, "embed_t", s.teacher().network(), width),
       gnn_s_(parameters_, "gnn_s", width, own.hops),
       gnn_t_(parameters_, "gnn_t", width, own.hops),
-      memory_(parameters_, s, o, width, own.negatives_drawn()),
+      memory_(parameters_, s, o, width, own.negatives_drawn(), Fewer::all),
       log_(s.backend),
       nothing_(Tensor::zeros(s.backend, {})) {
     parameters_.allocate(o.start());
@@ -111,7 +111,7 @@ void HkdOptions::add_to(OptionTable& t) {
     t.add_switch("--no-graph", no_graph, "the embeddings alone are contrasted");
     t.add_switch("--no-individual", no_individual, "what the graphs make of them alone is contrasted");
     t.add("--negatives-count", negatives_count,
-          "images of other classes that each image is contrasted with, or all; with repetition where there are fewer");
+          "images of other classes that each image is contrasted with, or all; each once where there are fewer");
     t.add("--negatives", negatives, {"own", "other"}, "of which network's memory they are; positives are the other's");
     t.add("--tau", tau, {0, Range().high, true}, "temperature of the contrast");
     t.add("--memory-momentum", memory_momentum, {0, 1}, "how much of a row is kept when its image is met again");

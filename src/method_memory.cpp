@@ -61,12 +61,13 @@ Embedding::Embedding(Parameters& p, const std::string& name, const Network& netw
 
 Var Embedding::operator()(const Output& output) const { return l2_normalize(linear_(output.pooled)); }
 
-FeatureMemory::FeatureMemory(Parameters& p, const Setting& s, const Options& o, int64_t width, int64_t negatives)
+FeatureMemory::FeatureMemory(Parameters& p, const Setting& s, const Options& o, int64_t width, int64_t negatives, Fewer fewer)
     : records_(s.records),
       batch_(o.batch),
       backend_(s.backend),
       student_(p.add_table("memory.s", {s.records, 1, 1, width}, start_of(width))),
-      teacher_(p.add_table("memory.t", {s.records, 1, 1, width}, start_of(width))) {
+      teacher_(p.add_table("memory.t", {s.records, 1, 1, width}, start_of(width))),
+      fewer_(fewer) {
     if (!s.labels || static_cast<int64_t>(s.labels->size()) != s.records)
         failure("FeatureMemory: ", s.records, " records and no label of each ---> Setting::labels");
     labels_sha256_ = sha256_hex({reinterpret_cast<const char*>(s.labels->data()), s.labels->size() * sizeof(int32_t)});
@@ -79,7 +80,7 @@ FeatureMemory::FeatureMemory(Parameters& p, const Setting& s, const Options& o, 
               integers_on(backend_, lists.by_class),
               integers_on(backend_, lists.rank),
               integers_on(backend_, lists.begin),
-              fewest_others_ < negatives,
+              fewer == Fewer::repeat && fewest_others_ < negatives,
               random_key(o.start(), Purpose::negatives)};
 }
 
@@ -123,7 +124,7 @@ void FeatureMemory::take_given(const HostTensor& given, const std::string& path)
         indices[i] = static_cast<int32_t>(v);
     }
     draws_.count = shape[2];
-    draws_.repeats = fewest_others_ < draws_.count;
+    draws_.repeats = fewer_ == Fewer::repeat && fewest_others_ < draws_.count;
     draws_.given = integers_on(backend_, {shape[0], 1, shape[1], shape[2]}, indices);
 }
 

@@ -128,10 +128,12 @@ struct CountDraws {
             every(sample, out, lane);
         else if (from.is_given())
             tally(given + (*from.step * from.given_batch + sample) * from.count, from.count, out, lane);
-        else if (from.others(sample) < from.count)
+        else if (from.others(sample) >= from.count)
+            permuted(sample, out, lane);
+        else if (repeated)
             tally(repeated + sample * from.count, from.count, out, lane);
         else
-            permuted(sample, out, lane);
+            every(sample, out, lane);
     }
 };
 

@@ -199,6 +199,25 @@ TEST_CASE("negatives: with repetition where a class has fewer others, the other 
     }
 }
 
+TEST_CASE("negatives: each once where a class has fewer others and draws do not repeat, the other classes as many as asked for") {
+    const ClassSet set({6, 2, 1});
+    NegativeDraws from = set.draws(cpu(), 5);
+    from.repeats = false;
+    const Ints rows = set.drawn(from, all_records(set), 3);
+    for (size_t r = 0; r < set.labels.size(); ++r) {
+        const bool few = set.of_class(set.labels[r]) == 6;
+        int32_t sum = 0;
+        for (size_t other = 0; other < set.labels.size(); ++other) {
+            const int32_t count = rows[r * set.labels.size() + other];
+            const bool same_class = set.labels[r] == set.labels[other];
+            CHECK(count >= 0);
+            CHECK(count <= (same_class ? 0 : 1));
+            sum += count;
+        }
+        CHECK(sum == (few ? 3 : 5));
+    }
+}
+
 TEST_CASE("negatives: each other image, and each pair of them, is drawn as often as any") {
     // χ² over its degrees of freedom, which are 30 and more: 1 in the mean, its deviation at most √(2/30).
     for (const auto& [sizes, count] : {std::pair<Ints, int64_t>{{10, 20, 30}, 7}, {{10, 31, 33}, 32}, {{8, 64}, 20}, {{10, 11, 20}, 200}}) {
