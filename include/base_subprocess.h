@@ -9,11 +9,11 @@
 namespace distill {
 
 struct ProgramEnd {
-    int code = 0;            ///< its exit status; 128 + n if signal n ended it
-    std::string last_error;  ///< last line of its standard error, if that was kept
+    int code = 0;                    ///< its exit status; 128 + n if signal n ended it
+    std::string errors, last_error;  ///< its standard error, and the last line of that; if it was kept
 };
 
-/// Runs argv[0], looked up in PATH, to its end. keep_errors: its standard error is read here instead of shown. InputError if there is no
+/// Runs argv[0], looked up in PATH, to its end, with nothing to read and English messages. keep_errors: its standard error is read here instead of shown. InputError if there is no
 /// such program, naming the Debian `package` that has it.
 ProgramEnd run_program(const std::vector<std::string>& argv, const std::string& package, bool keep_errors);
 

@@ -1,5 +1,5 @@
 // run_experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
-// defines: Chooser, Settle, require_student, settle_resume, run_experiment, kept_options, print_configuration, take_options_of,
+// defines: Chooser, Settle, require_student, settle_resume, require_savable, save_finished, run_experiment, kept_options, print_configuration, take_options_of,
 //          take_seeds_of, run_facts, with_start, side_by_side, checksum
 #pragma once
 #include <functional>
@@ -24,6 +24,12 @@ void require_student(Options& options, const char* option = "--student");
 
 /// --auto-resume is --resume where a run has begun in `folder` or in a folder there whose path from it fits one of `within` ("s[0-9]*"). InputError for a folder that is there without either.
 void settle_resume(Options& options, const std::filesystem::path& folder, const std::vector<std::string>& within = {});
+
+/// What can be wrong with --save is found before there is a run: a folder that is not there or cannot be written, a file of another kind.
+/// InputError, or WriteError.
+void require_savable(const std::filesystem::path& path);
+/// --save of a run that is finished: it may have ended before the copy was made, or another is asked for now. Nothing where `to` is empty.
+void save_finished(const RunFolder& folder, const std::filesystem::path& to, bool asked_for);
 
 /// Trains `options.runs` seeds, options.side_by_side at a time. Prints the resolved configuration first, measures the teachers, if the
 /// method has some (InputError below --teacher-min), keeps each run's folder, and with --resume goes on where a run stopped and skips a

@@ -18,8 +18,8 @@ extern char** environ;
 namespace distill {
 namespace {
 
-/// Reads until the other end closes; the last line that is not empty.
-std::string last_line(int fd) {
+/// Reads until the other end closes; without the ends of its last lines.
+std::string read_all(int fd) {
     std::string all;
     char buffer[4096];
     for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) != 0;) {
@@ -29,7 +29,7 @@ std::string last_line(int fd) {
             break;
     }
     while (!all.empty() && (all.back() == '\n' || all.back() == '\r')) all.pop_back();
-    return all.substr(all.find_last_of("\n\r") + 1);  // npos + 1 == 0
+    return all;
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& words) {
@@ -37,6 +37,12 @@ std::vector<char*> pointers(const std::vector<std::string>& words) {
     for (const std::string& word : words) result.push_back(const_cast<char*>(word.c_str()));
     result.push_back(nullptr);
     return result;
+}
+
+/// These before the environment's: the first of a name counts.
+std::vector<std::string> with_variables(std::vector<std::string> variables) {
+    for (char** variable = environ; *variable; ++variable) variables.emplace_back(*variable);
+    return variables;
 }
 
 int wait_for(pid_t child) {
@@ -55,16 +61,18 @@ ProgramEnd run_program(const std::vector<std::string>& argv, const std::string& 
     if (keep_errors && ::pipe2(ends, O_CLOEXEC) != 0) failure("pipe: ", std::strerror(errno));
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);  // a question nobody sees gets no answer
     if (keep_errors) posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-    const std::vector<char*> args = pointers(argv);
+    const std::vector<std::string> environment = with_variables({"LC_ALL=C"});
     pid_t child = 0;
-    const int error = ::posix_spawnp(&child, args[0], &actions, nullptr, args.data(), environ);
+    const int error = ::posix_spawnp(&child, argv[0].c_str(), &actions, nullptr, pointers(argv).data(), pointers(environment).data());
     posix_spawn_file_actions_destroy(&actions);
     if (keep_errors) ::close(ends[1]);
 
     ProgramEnd end;
     if (keep_errors) {
-        if (error == 0) end.last_error = last_line(ends[0]);
+        if (error == 0) end.errors = read_all(ends[0]);
+        end.last_error = end.errors.substr(end.errors.find_last_of("\n\r") + 1);  // npos + 1 == 0
         ::close(ends[0]);
     }
     if (error != 0) input_error(argv[0], ": cannot be started (", std::strerror(error), "); install it: apt-get install ", package);
@@ -77,8 +85,7 @@ Subprocess::Subprocess(const std::vector<std::string>& argv, const std::vector<s
     // Closed on exec: were another program to hold the parent's end too, this one would not see the parent die.
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) failure("socketpair: ", std::strerror(errno));
     socket_ = ends[0];
-    std::vector<std::string> environment = variables;
-    for (char** variable = environ; *variable; ++variable) environment.emplace_back(*variable);  // the first of a name counts
+    const std::vector<std::string> environment = with_variables(variables);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     for (const int standard : {STDIN_FILENO, STDOUT_FILENO}) posix_spawn_file_actions_adddup2(&actions, ends[1], standard);

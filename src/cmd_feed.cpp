@@ -73,8 +73,9 @@ void run_chain(const fs::path& base, Command& c) {
         o.run = folder.string();
         o.runs = 1;
         o.resume = known;
-        if (k < series.stages) o.save.clear();
+        o.makes_copy = k == series.stages;
         if (known && RunFolder::reopen(folder).finished()) {
+            if (o.makes_copy) save_finished(RunFolder::reopen(folder), o.save, c.table.given("save"));
             std::printf("%s: finished before, skipped\n", folder.c_str());
         } else {
             std::printf("stage %d of %d\n", k, series.stages);
@@ -111,6 +112,7 @@ void run_chains(Command& c) {
         input_error(several ? "--teachers " + o.teachers : text("--train-teachers ", o.train_teachers),
                     ": a chain begins with one teacher; name one, or use: distill feed parallel");
     if (many && !o.save.empty()) input_error("--save ", o.save, ": is one file for ", o.runs, " chains; each keeps its own students");
+    if (!o.save.empty()) require_savable(o.save);
     if (!o.student.empty()) require_student(o);
     settle_or_train_teachers(c.table, o);
     if (o.student.empty()) {

@@ -127,7 +127,9 @@ void unpack(const Archive& archive, const fs::path& file, const FetchOptions& op
     const std::string program = zip ? "unzip" : "tar", into = unfinished.path().string();
     const ProgramEnd end = zip ? run_program({program, "-q", file.string(), "-d", into}, program, true)
                                : run_program({program, "-xzf", file.string(), "-C", into, "--no-same-owner"}, program, true);
-    if (end.last_error.find(std::strerror(ENOSPC)) != std::string::npos) cannot_write(folder, ENOSPC);
+    constexpr int unzips_full_disk = 50;
+    if ((zip && end.code == unzips_full_disk) || end.errors.find("No space left on device") != std::string::npos)
+        cannot_write(folder, ENOSPC);
     if (end.code != 0)
         input_error(file.string(), ": cannot be unpacked (", program, "'s exit status ", end.code, ": ", end.last_error,
                     "); remove the file and run the command again");

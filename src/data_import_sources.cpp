@@ -161,12 +161,20 @@ struct Tree {
     fs::path train, test;
 };
 
+bool has_folders(const fs::path& folder) {
+    std::error_code unreadable;  // is complained of by who reads it
+    const fs::directory_iterator all(folder, unreadable);
+    return unreadable || std::any_of(begin(all), end(all), [](const fs::directory_entry& entry) { return entry.is_directory(); });
+}
+
 Tree tree_in(const ImportOptions& options, std::vector<std::string>& notes) {
     const fs::path& from = options.from;
     Tree tree{from / "train", {}};
     for (const char* name : {"test", "val", "valid", "validation"}) {
         if (!fs::is_directory(from / name)) continue;
-        if (!tree.test.empty())
+        if (!has_folders(from / name))
+            notes.push_back(text("note: ", (from / name).string(), " is not read: it has no class folders, so its images have no labels"));
+        else if (!tree.test.empty())
             notes.push_back(text("note: ", (from / name).string(), " is not read: the test images are those of ", tree.test.string()));
         else
             tree.test = from / name;

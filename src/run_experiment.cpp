@@ -96,29 +96,6 @@ Config measure_trained(Session& session, const Loader& loader, const Options& o,
     return facts;
 }
 
-/// --save: what cannot work is found before there is a run, and no file of another kind is replaced.
-void require_savable(const fs::path& path) {
-    std::error_code unused;
-    if (!fs::is_directory(fs::absolute(path).parent_path()))
-        input_error("--save ", path.string(), ": the folder is not there; make it first");
-    if (fs::exists(path, unused) && !is_weight_file(path))
-        input_error("--save ", path.string(), ": is there and is no weight file, so it is not replaced; name another, or move it away");
-    std::string trial = path.string() + ".XXXXXX";
-    const int fd = ::mkstemp(trial.data());
-    if (fd < 0) cannot_write(path, errno);
-    ::close(fd);
-    ::unlink(trial.c_str());
-}
-
-/// --save of a run that is finished: it may have ended before the copy was made, or another is asked for now.
-void save_finished(const RunFolder& folder, const fs::path& to, bool asked_for) {
-    const bool missing = !fs::exists(to) && fs::is_directory(fs::absolute(to).parent_path());
-    if (!asked_for && !missing) return;
-    require_savable(to);
-    write_file_atomically(to, read_file(folder.file("student.safetensors")));
-    std::printf("saved: %s\n", to.c_str());
-}
-
 /// --resume --epochs N makes a run longer; what that does to its schedule is said.
 void require_longer(const RunFolder& folder, const OptionTable& table, const Options& o) {
     const int before = epochs_of(folder);
@@ -160,6 +137,18 @@ Config kept_options(const OptionTable& table) {
     return rows;
 }
 
+/// Where --save of a run that goes on, perhaps in another folder or on another machine, is to go; nowhere, in a line, if that is gone.
+std::string save_place(const Config& then, const std::string& value) {
+    if (value.empty()) return value;
+    const fs::path from = value_of(then, "info.folder"), place = from.empty() ? fs::path(value) : from / value;
+    std::error_code unknown;
+    if (!fs::is_directory(fs::absolute(place).parent_path())) {
+        std::printf("note: --save %s: its folder is not here, no copy is made; say another with --save\n", place.c_str());
+        return "";
+    }
+    return fs::equivalent(fs::absolute(value).parent_path(), fs::absolute(place).parent_path(), unknown) ? value : place.string();
+}
+
 void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many,
                      const std::set<std::string>& free) {
     const Config then = folder.config();
@@ -186,7 +175,9 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
         else if (!said_anew)
             input_error("--", name, " ", now, ": ", folder.path().string(), " was started with ", value,
                         "; resume without it, or start anew in another folder");
-        table.set(name, found_again(folder.path(), then, name, value), folder.file("config.csv").string(), open);
+        const std::string place =
+            name == "save" && !option.given() ? save_place(then, value) : found_again(folder.path(), then, name, value);
+        table.set(name, place, folder.file("config.csv").string(), open);
     }
     folder.require_start_key();
 }
@@ -229,15 +220,23 @@ void take_seeds_of(const fs::path& base, OptionTable& table, const std::string& 
     for (const auto& [seed, folder] : numbered_folders(base, 's'))
         if (const fs::path config = folder / within / "config.csv"; fs::exists(config)) begun[seed] = config;
     if (begun.empty()) return;
-    uint64_t first = begun.begin()->first, end = begun.rbegin()->first + 1;
+    std::set<uint64_t> seeds;
     for (const auto& [seed, file] : begun) {
         const Config config = read_config(file);
-        const uint64_t began = std::strtoull(value_of(config, "info.first_seed").c_str(), nullptr, 10);
+        const uint64_t first = std::strtoull(value_of(config, "info.first_seed").c_str(), nullptr, 10);
         const uint64_t runs = std::strtoull(value_of(config, "info.runs").c_str(), nullptr, 10);
-        if (runs > 0) first = std::min(first, began), end = std::max(end, began + runs);
+        seeds.insert(seed);
+        for (uint64_t i = 0; i < runs; ++i) seeds.insert(first + i);
+    }
+    const uint64_t first = *seeds.begin(), runs = *seeds.rbegin() + 1 - first;
+    if (runs != seeds.size()) {
+        std::string found;
+        for (const uint64_t seed : seeds) found += (found.empty() ? "" : ", ") + std::to_string(seed);
+        input_error(base.string(), ": the seeds begun are ", found,
+                    ", and not those between; say which to go on with: --seed N, or --seed N --runs M");
     }
     table.set("seed", std::to_string(first), base.string());
-    table.set("runs", std::to_string(end - first), base.string());
+    table.set("runs", std::to_string(runs), base.string());
 }
 
 void print_configuration(const std::string& method, const Config& rows) {
@@ -252,6 +251,28 @@ void print_configuration(const std::string& method, const Config& rows) {
 void require_student(Options& o, const char* option) {
     if (o.student.empty()) input_error(option, ": no network named; there are: ", network_names());
     network_row(o.student);  // throws for an unknown name
+}
+
+void require_savable(const fs::path& path) {
+    std::error_code unused;
+    if (!fs::is_directory(fs::absolute(path).parent_path()))
+        input_error("--save ", path.string(), ": the folder is not there; make it first");
+    if (fs::exists(path, unused) && !is_weight_file(path))
+        input_error("--save ", path.string(), ": is there and is no weight file, so it is not replaced; name another, or move it away");
+    std::string trial = path.string() + ".XXXXXX";
+    const int fd = ::mkstemp(trial.data());
+    if (fd < 0) cannot_write(path, errno);
+    ::close(fd);
+    ::unlink(trial.c_str());
+}
+
+void save_finished(const RunFolder& folder, const fs::path& to, bool asked_for) {
+    if (to.empty()) return;
+    const bool missing = !fs::exists(to) && fs::is_directory(fs::absolute(to).parent_path());
+    if (!asked_for && !missing) return;
+    require_savable(to);
+    write_file_atomically(to, read_file(folder.file("student.safetensors")));
+    std::printf("saved: %s\n", to.c_str());
 }
 
 void settle_resume(Options& o, const fs::path& folder, const std::vector<std::string>& within) {
@@ -285,7 +306,7 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
         o.by_hand = told_before(folder.config());
         finished += folder.finished() && epochs_of(folder) >= o.epochs;
     }
-    if (finished == o.runs && !many && !o.save.empty()) save_finished(RunFolder::reopen(base), o.save, table.given("save"));
+    if (finished == o.runs && !many) save_finished(RunFolder::reopen(base), o.save, table.given("save"));
     if (o.auto_resume && finished == o.runs) {
         for (int i = 0; i < o.runs; ++i) std::printf("%s: finished before, skipped\n", folder_of(i).c_str());
         return;

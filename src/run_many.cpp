@@ -161,7 +161,8 @@ std::optional<TrainingResult> train_in_folder(const std::string& method_name, Se
     save_helpers(folder.file("helpers.safetensors"), *method);
     folder.write_result({o.id, o.dataset, o.teacher, o.student, method_name, std::to_string(o.seed), r.last, r.best, r.best_epoch,
                          r.seconds, o.device, o.precision, commit()});
-    if (!o.save.empty()) save(o.save, student_prefix, method->student(), r.last);  // the run is whole, whatever becomes of the copy
+    if (!o.save.empty() && o.makes_copy)
+        save(o.save, student_prefix, method->student(), r.last);  // the run is whole, whatever becomes of the copy
     return r;
 }
 

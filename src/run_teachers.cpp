@@ -1,8 +1,10 @@
 #include "run_teachers.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base_error.h"
+#include "base_texts.h"
 #include "method_supervised.h"
 #include "net_table.h"
 #include "run_experiment.h"
@@ -87,6 +89,12 @@ void train_teachers(const OptionTable& table, const Options& asked) {
 void settle_or_train_teachers(const OptionTable& table, Options& o) {
     if (table.given("teachers") && !table.given("train-teachers")) o.train_teachers = 0;  // a preset's, where none are named
     if (o.train_teachers == 0) return settle_teachers(o);
+    const auto trained_before = [&] {  // by the run that goes on, which names their files
+        const std::vector<std::string> files = split(o.teachers, ',');
+        return o.resume && !table.given("teachers") && static_cast<int>(files.size()) >= o.train_teachers &&
+               std::all_of(files.begin(), files.end(), [](const std::string& file) { return fs::exists(file); });
+    };
+    if (trained_before()) return settle_teachers(o);
     if (table.given("teachers"))
         input_error("--train-teachers ", o.train_teachers, ": --teachers ", o.teachers, " names teachers; give one or the other");
     if (o.teacher_nets.empty())

@@ -325,6 +325,18 @@ TEST_CASE("bad input: --save is looked at before there is a run, and replaces we
     CHECK(says(run(folder, "train --resume --run r --save second.safetensors").out, {"saved: second.safetensors", "skipped"}));
     CHECK(read_file(folder / "second.safetensors") == student);
     check_rejected(folder, "train --resume --run r --save notes.txt", {"--save notes.txt", "not replaced"});
+
+    // A name goes where the run was started, not where it goes on; no copy is made where that is gone.
+    fs::remove(folder / "resnet8.safetensors");
+    const TempFolder elsewhere;
+    succeed(elsewhere, "train --resume --run " + (folder / "r").string(), {"resnet8.safetensors", "skipped"});
+    CHECK(listing(elsewhere.path()).empty());
+    CHECK(read_file(folder / "resnet8.safetensors") == student);
+    CHECK(run(folder, train_s + "--save kept/w.safetensors --run other").code == 2);
+    fs::create_directory(folder / "kept");
+    CHECK(run(folder, train_s + "--save kept/w.safetensors --run other").code == 0);
+    fs::remove_all(folder / "kept");
+    succeed(folder, "train --resume --run other", {"note: --save", "kept/w.safetensors: its folder is not here", "skipped"});
 }
 
 TEST_CASE("bad input: a disk too small for --save's copy fails the command, but the run is whole") {

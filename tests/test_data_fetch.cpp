@@ -133,12 +133,30 @@ TEST_CASE("data fetch: a program that is missing is named with its package") {
     CHECK_FALSE(fs::exists(folder / "data"));
 }
 
+TEST_CASE("data fetch: a disk that is full while the archive is unpacked is said to be, whatever the unpacking program says last") {
+    const TempFolder folder;
+    const fs::path archive = put_cifar100_archive(folder, 2);
+    const FetchOptions options = from_file(folder, archive);
+    put_file(folder / "bin/tar",
+             "#!/bin/sh\necho 'tar: train.bin: Cannot write: No space left on device' >&2\necho 'tar: Exiting' >&2\nexit 2\n");
+    fs::permissions(folder / "bin/tar", fs::perms::owner_all);
+    const std::string path = ::getenv("PATH") ? ::getenv("PATH") : "";
+    ::setenv("PATH", ((folder / "bin").string() + ":" + path).c_str(), 1);
+    const std::string message = complaint<WriteError>([&] { fetch_dataset(options); });
+    ::setenv("PATH", path.c_str(), 1);
+    CHECK(says(message, {"cifar-100-binary: cannot be written (No space left on device)"}));
+    CHECK_FALSE(fs::exists(folder / "data/cifar-100-binary"));
+}
+
 TEST_CASE("subprocess: exit status, signal and last line of the errors come back") {
     CHECK(run_program({"true"}, "coreutils", false).code == 0);
     CHECK(run_program({"false"}, "coreutils", true).code == 1);
     const ProgramEnd end = run_program({"sh", "-c", "echo first >&2; echo last >&2; exit 7"}, "dash", true);
     CHECK(end.code == 7);
+    CHECK(end.errors == "first\nlast");
     CHECK(end.last_error == "last");
+    CHECK(run_program({"cat"}, "coreutils", false).code == 0);  // it has nothing to read
+    CHECK(run_program({"sh", "-c", "echo $LC_ALL >&2"}, "dash", true).last_error == "C");
     CHECK(run_program({"sh", "-c", "kill -9 $$"}, "dash", false).code == 137);
 }
 

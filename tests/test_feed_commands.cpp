@@ -81,10 +81,19 @@ TEST_CASE("feed commands: teachers are trained first as `train` does, and used a
     succeed(folder, parallel + "--seed 7 --run named --teachers " + named);
     check_equal(folder / "named", folder / "one");
     // A run that goes on finds its options, the teachers' included, in its folder; the same command may be given again.
-    succeed(folder, "feed parallel --resume --run one", {"0 to train", "one: finished before"});
+    succeed(folder, "feed parallel --resume --run one", {"one: finished before"});
     succeed(folder, parallel + two + "--seed 7 --run one --resume", {"one: finished before"});
     succeed(folder, "feed sequential --stages 1 --train-teachers 1 --teacher-nets resnet8 --run chain" + training, {"0 to train"});
     CHECK(option_of(folder / "chain/stage1", "student") == "resnet8");
+
+    // Made longer, and from another folder: its teachers are those that it has.
+    const Ended longer = run(folder, "feed parallel --resume --epochs 3 --run one");
+    CAPTURE(longer.err);
+    CHECK(longer.code == 0);
+    CHECK(read_csv(folder / "one/epochs.csv").rows.size() == 3);
+    const TempFolder elsewhere;
+    succeed(elsewhere, "feed parallel --resume --run " + (folder / "one").string(), {"finished before"});
+    CHECK(listing(elsewhere.path()).empty());
 }
 
 TEST_CASE("feed commands: side by side the teachers are the same; a folder of others is refused") {
@@ -155,10 +164,14 @@ TEST_CASE("feed commands: an interrupted sweep and an interrupted chain end like
     succeed(folder, "train --net resnet8 --epochs 1 --save b.safetensors --seed 1 --run b" + schedule);
     const std::string chain = "feed sequential --stages 2 --epochs 4 --teachers a.safetensors --seed 3" + schedule + "--run ";
     succeed(folder, chain + "whole");
-    const Ended end = interrupted(folder, chain + "cut", folder / "cut/stage2", 1);
+    const Ended end = interrupted(folder, chain + "cut --save c.safetensors", folder / "cut/stage2", 1);
+    CHECK_FALSE(fs::exists(folder / "c.safetensors"));  // the last stage's alone
     CHECK(says(end.err, {"interrupted in cut/stage2", "distill feed sequential --resume --run cut"}));
     CHECK(fs::exists(folder / "cut/stage1/result.csv"));
     succeed(folder, "feed sequential --resume --run cut", {"cut/stage1: finished before", "stage 2 of 2"});
+    CHECK(read_file(folder / "c.safetensors") == read_file(folder / "cut/stage2/student.safetensors"));
+    succeed(folder, "feed sequential --resume --run cut --save d.safetensors", {"saved: d.safetensors", "cut/stage2: finished before"});
+    check_rejected(folder, chain + "other --save no/where.safetensors", {"--save no/where", "the folder is not there"});
     for (const char* stage : {"stage1", "stage2"}) {
         check_equal(folder / "cut" / stage, folder / "whole" / stage);
         CHECK(option_of(folder / "cut" / stage, "info.stage") == std::string(stage).substr(5));

@@ -108,6 +108,19 @@ TEST_CASE("data import findings: the test part may be called val, valid or valid
     CHECK(load_dataset(folder / "data", "s").test.records == 2);
 }
 
+TEST_CASE("data import findings: a folder test without class folders has no labels, and is not the test part") {
+    const TempFolder folder;
+    put_tree(folder / "from");
+    fs::rename(folder / "from/test", folder / "from/val");
+    put_grey(folder / "from/test/0.pgm", 250);
+    CHECK(says(imported(folder), {"note: from/test is not read: it has no class folders"}));
+    CHECK(load_dataset(folder / "data", "s").test.records == 2);
+    fs::remove_all(folder / "from/val");
+    check_rejected(folder, import_line + "--force", {"found no test part"});
+    imported(folder, "--test-part 0.4");
+    CHECK(load_dataset(folder / "data", "s").test.records == 2);
+}
+
 TEST_CASE("data import findings: a tree without a test part is split by class, always the same way") {
     const TempFolder folder;
     for (int i = 0; i < 10; ++i) put_grey(folder / "from/cat" / text(i, ".pgm"), 10 + i);

@@ -136,6 +136,11 @@ TEST_CASE("resuming: several runs go on by their common folder alone, those that
     CHECK(says(end.out, {"r/s5: finished before, skipped", "r/s6: last ", "r/s7: last "}));
     CHECK(value_of(read_config(folder / "r/s7/config.csv"), "seed") == "7");
     CHECK(says(run(folder, "train --resume --run r --seed 6").out, {"r/s6: finished before, skipped"}));  // one of them
+
+    // Begun one by one, with gaps that nobody asked to be filled.
+    for (const char* seed : {"2", "9"}) succeed(folder, "train --net resnet8" + training + "--run gaps/s" + seed + " --seed " + seed);
+    check_rejected(folder, "train --resume --run gaps", {"gaps: the seeds begun are 2, 9", "--seed N"});
+    succeed(folder, "train --resume --run gaps --seed 9", {"gaps/s9: finished before, skipped"});
 }
 
 TEST_CASE("resuming: chains and sweeps of several seeds go on by their folder alone, too") {
