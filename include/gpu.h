@@ -1,5 +1,5 @@
 // gpu.h: what kernels are written with: CUDA C++ from nvcc, or its imitation for g++ (gpu_emulation.h, `make test-emulated`).
-// defines: Shared, launch_kernel
+// defines: Shared, most_threads, launch_kernel
 #pragma once
 #include "core_backend.h"
 
@@ -15,6 +15,14 @@ template <class T>
 struct Shared {
     T value;
 };
+
+/// How many threads a block of this kernel may have on the current device: fewer where it needs many registers.
+template <class... Parameters>
+int most_threads(void (*kernel)(Parameters...)) {
+    cudaFuncAttributes attributes;
+    DISTILL_CUDA_CHECK(cudaFuncGetAttributes(&attributes, kernel));
+    return attributes.maxThreadsPerBlock;
+}
 
 /// Queues a kernel on the backend's current stream: `blocks` blocks of `threads` threads.
 template <class... Parameters, class... Arguments>

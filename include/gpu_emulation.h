@@ -1,7 +1,7 @@
 // gpu_emulation.h: CUDA C++ for g++: kernels run on the CPU, every thread of a block a fiber. Seen where DISTILL_EMULATE_GPU is
 // defined (`make test-emulated`): there the CPU's backend launches the GPU's kernels, and every test of an operation tests them.
 // defines: __global__, __device__, __shared__, __launch_bounds__, dim3, threadIdx, blockIdx, blockDim, gridDim, emulation, Shared,
-//          __syncthreads, __syncwarp, __shfl_xor_sync, __threadfence, atomicAdd, launch_kernel
+//          __syncthreads, __syncwarp, __shfl_xor_sync, __threadfence, atomicAdd, most_threads, launch_kernel
 //
 // What it finds: threads of a block (or of a shuffle's mask) that do not all come to the same barrier; sums that depend on the order
 // of blocks or threads; shared memory and fresh tensors read before they are written, both filled with NaN; and a missing barrier,
@@ -36,6 +36,7 @@ namespace emulation {
 enum class Order { ascending, descending, random, alternating };
 void set_order(Order order, uint64_t seed = 0);
 
+inline int threads_that_fit = 1024;  ///< in a block; a kernel of many registers has fewer on a GPU
 void run(const void* kernel, dim3 blocks, int threads, const std::function<void()>& thread);
 /// Fills with NaN now, and again before each block of the kernel that runs.
 void register_shared(void* memory, size_t bytes);
@@ -71,6 +72,11 @@ inline unsigned atomicAdd(unsigned* counter, unsigned value) {
     const unsigned before = *counter;
     *counter += value;
     return before;
+}
+
+template <class... Parameters>
+int most_threads(void (* /*kernel*/)(Parameters...)) {
+    return emulation::threads_that_fit;
 }
 
 template <class... Parameters, class... Arguments>

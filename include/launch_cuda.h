@@ -139,7 +139,10 @@ inline int threads_of_row(int64_t row_length) {
 template <class F>
 void launch_rows(Backend& backend, int64_t rows, int64_t row_length, const F& f) {
     if (rows == 0) return;
-    const int count = threads_of_row(row_length), threads = count > 32 ? count : 256, groups = threads / count;
+    static const int most = most_threads(row_kernel<F>);  // its registers, on whatever device, are the same
+    int count = threads_of_row(row_length);
+    while (count > most) count /= 2;
+    const int threads = count > 32 ? count : 256, groups = threads / count;
     const int64_t blocks = std::min<int64_t>((rows + groups - 1) / groups, 1 << 20);
     launch_kernel(backend, row_kernel<F>, static_cast<unsigned>(blocks), threads, rows, count, f);
 }

@@ -42,6 +42,7 @@ struct Options {
     std::string precision = "fp32", device = "auto";
     bool deterministic = true, winograd = true;
     std::string run, save, id, preset, sweep;
+    int gpu = 0;                         ///< of the device cuda; not an option itself
     bool makes_copy = true;              ///< --save's, at the end: not of a chain's stages before the last; not an option itself
     bool check_only = false;             ///< settle and stop: no option, what a sweep does with each value first
     std::chrono::seconds time_limit{0};  ///< of this process; 0: none

@@ -2,6 +2,9 @@
 // come from launch_cuda.h.
 #include "cuda_backend.h"
 
+#include <mutex>
+#include <shared_mutex>
+
 #include "cuda_batchnorm.h"
 #include "cuda_conv2d.h"
 #include "gpu_compute_capability.h"
@@ -58,6 +61,13 @@ class CudaReplay final : public Replay {
     Ready graph_;  // goes before its memory does
 };
 
+/// Held shared by who captures, alone by who makes or ends a backend: cublasDestroy, cudnnDestroy and cudaFree wait for the whole device, which
+/// spoils what any thread captures meanwhile (a seed of --runs that ends beside one that begins).
+std::shared_mutex& captures() {
+    static std::shared_mutex all;
+    return all;
+}
+
 ConvOperands operands(const void* x, const void* w, const void* y, const ConvEpilogue& epilogue = {}) {
     // cuDNN has no const memory; inputs are only read
     return {const_cast<void*>(x), const_cast<void*>(w), const_cast<void*>(y), epilogue};
@@ -73,13 +83,21 @@ CudaBackend::CudaBackend(const DeviceOptions& options) : Backend(options.precisi
         input_error("--precision bf16: needs a GPU of compute capability 8.0 or later; ", properties_.name, " has ", properties_.major, '.',
                     properties_.minor, "; use fp32 or --device cpu");
     arena_->owner = this;
+    const std::unique_lock<std::shared_mutex> nobody_captures(captures());
     // As created, cuBLAS computes fp32 in fp32 (no TF32) and without atomics, so a product repeats bit for bit.
     cublas_ = create<Cublas>([](cublasHandle_t* handle) { return cublasCreate(handle); });
     use_stream(0);
     convolutions_ = std::make_unique<CudaConvolutions>(*this, properties_.name, options.deterministic);
 }
 
-CudaBackend::~CudaBackend() = default;
+CudaBackend::~CudaBackend() {
+    const std::unique_lock<std::shared_mutex> nobody_captures(captures());
+    marks_.clear();
+    convolutions_.reset();
+    cublas_ = Cublas();
+    lanes_.clear();
+    arena_.reset();
+}
 
 double CudaBackend::peak_multiply_accumulates_per_ms() {
     int index = 0, kilohertz = 0;
@@ -154,6 +172,7 @@ void CudaBackend::refuse_in_capture(const char* what) const {
 
 std::unique_ptr<Replay> CudaBackend::capture(const std::function<void()>& work) {
     join();
+    const std::shared_lock<std::shared_mutex> nobody_ends(captures());
     arena_->begin_capture();
     const cudaStream_t origin = stream();
     const auto end = [&](cudaGraph_t* graph) {

@@ -14,6 +14,14 @@
 #endif
 
 namespace distill {
+#ifdef DISTILL_CUDA
+namespace {
+
+/// Asks for queues enough for trainings side by side, which share some of the usual 8; CUDA looks when it starts.
+void ask_for_queues() { ::setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0); }
+
+}  // namespace
+#endif
 
 std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptions& options) {
     if (options.threads < 0)
@@ -42,12 +50,13 @@ std::unique_ptr<Backend> make_cpu_backend(const DeviceOptions& options) {
 
 #ifdef DISTILL_CUDA
 int cuda_device_count() {
+    ask_for_queues();
     int count = 0;
     return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
 std::unique_ptr<Backend> make_cuda_backend(const DeviceOptions& options) {
-    ::setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);  // before CUDA starts: with the usual 8 queues, trainings side by side share some
+    ask_for_queues();
     int count = 0;
     if (const char* words = error_words(cudaGetDeviceCount(&count)))
         input_error("--device cuda: no GPU here (", words, "); use --device cpu");

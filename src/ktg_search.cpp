@@ -103,7 +103,8 @@ GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, Opti
 /// Opens device and data once, for what follows from them and for what can be wrong with them; the workers open their own.
 void GraphSearch::require_fitting_data() {
     const int64_t asked = o_.validation;
-    o_.device = s_.devices == "cpu" || s_.devices == "auto" ? s_.devices : (parse_devices(s_.devices), "cuda");
+    o_.device = s_.devices;
+    if (s_.devices != "cpu" && s_.devices != "auto") o_.device = "cuda", o_.gpu = parse_devices(s_.devices).front();
     o_.validation = 0;
     std::optional<Session> session(open_session(o_));
     facts_ = run_facts(*session);

@@ -54,7 +54,9 @@ void add_schedule_options(OptionTable& t, Options& o) {
     t.add("--weight-decay", o.weight_decay, {0}, "added to every gradient, times the weight");
     t.add_on_off("--nesterov", o.nesterov, "Nesterov's momentum");
     t.add("--seed", o.seed, "of initial weights, batches and augmentation").circumstance();
-    t.add("--normalize", o.normalize, "auto (the recipe's on CIFAR, else the set's own), none, or m1,m2,m3,s1,s2,s3 of 255").open("auto").opens_session();
+    t.add("--normalize", o.normalize, "auto (the recipe's on CIFAR, else the set's own), none, or m1,m2,m3,s1,s2,s3 of 255")
+        .open("auto")
+        .opens_session();
     t.add("--augment", o.augment, {"crop-flip", "none"}, "random crop of the padded image and horizontal flip, or nothing");
     t.add("--crop-pad", o.crop_pad, {"zero", "reflect"}, "what the crop's border of 4 pixels is filled with");
     t.add_on_off("--shuffle", o.shuffle, "a new order each epoch; off: consecutive records");
@@ -138,7 +140,7 @@ void set_rate(OptionTable& t, const Options& o, const Recipe& r, const std::stri
 
 DeviceOptions device_options(const Options& o) {
     const Precision precision = o.precision == "bf16" ? Precision::bf16 : o.precision == "tf32" ? Precision::tf32 : Precision::fp32;
-    return {o.threads, precision, o.deterministic, o.winograd, 0};
+    return {o.threads, precision, o.deterministic, o.winograd, o.gpu};
 }
 
 std::vector<int> parse_lr_steps(const std::string& s) {

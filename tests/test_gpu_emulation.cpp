@@ -177,6 +177,24 @@ TEST_CASE("emulation: what depends on the order of blocks shows") {
     CHECK(seen != std::vector<float>(5, seen[0]));
 }
 
+/// How many threads its block has.
+struct ThreadsOfBlock {
+    float* y;
+    template <class Lane>
+    void operator()(int64_t, const Lane& lane) const {
+        if (lane.first()) *y = static_cast<float>(blockDim.x);
+    }
+};
+
+TEST_CASE("emulation: a kernel whose registers do not leave a block 512 threads works with fewer") {
+    const auto backend = make_cpu_backend();
+    const Tensor y(*backend, {});
+    emulation::threads_that_fit = 256;
+    for_each_row(*backend, 3, 5000, ThreadsOfBlock{y.data()});
+    emulation::threads_that_fit = 1024;
+    CHECK(y.item() == 256);
+}
+
 TEST_CASE("emulation: rows of every length, by parts of a warp, warps and blocks, with the same bits in every order") {
     const auto backend = make_cpu_backend();
     for (const int64_t n : {1, 2, 3, 10, 16, 17, 33, 100, 512, 513, 4096, 5000})
