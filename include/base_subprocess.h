@@ -9,12 +9,13 @@
 namespace distill {
 
 struct ProgramEnd {
-    int code = 0;                    ///< its exit status; 128 + n if signal n ended it
-    std::string errors, last_error;  ///< its standard error, and the last line of that; if it was kept
+    int code = 0;        ///< its exit status; 128 + n if signal n ended it
+    std::string errors;  ///< its standard error without the ends of its last lines, if that was kept
+    std::string last_error() const { return errors.substr(errors.find_last_of("\n\r") + 1); }  ///< its last line; npos + 1 == 0
 };
 
-/// Runs argv[0], looked up in PATH, to its end, with nothing to read and English messages. keep_errors: its standard error is read here instead of shown. InputError if there is no
-/// such program, naming the Debian `package` that has it.
+/// Runs argv[0], looked up in PATH, to its end, with nothing to read and English messages. keep_errors: its standard error is read here instead
+/// of shown. InputError if there is no such program, naming the Debian `package` that has it.
 ProgramEnd run_program(const std::vector<std::string>& argv, const std::string& package, bool keep_errors);
 
 /// A program at work beside this one, spoken to line by line: its standard input and output are one socket. It has a process group of its

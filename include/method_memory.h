@@ -54,6 +54,7 @@ class FeatureMemory {
 
   private:
     void take_given(const HostTensor& given, const std::string& path);
+    bool repeats() const { return fewer_ == Fewer::repeat && fewest_others_ < draws_.count; }
     std::string labels_sha256_;
     int64_t records_, batch_;
     Backend& backend_;

@@ -1,6 +1,6 @@
 // run_experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
-// defines: Chooser, Settle, require_student, settle_resume, require_savable, save_finished, run_experiment, kept_options, print_configuration, take_options_of,
-//          take_seeds_of, run_facts, with_start, side_by_side, checksum
+// defines: Chooser, Settle, require_student, settle_resume, require_savable, save_finished, run_experiment, kept_options,
+//          print_configuration, take_options_of, take_seeds_of, run_facts, with_start, side_by_side, checksum
 #pragma once
 #include <functional>
 #include <set>

@@ -72,7 +72,6 @@ ProgramEnd run_program(const std::vector<std::string>& argv, const std::string& 
     ProgramEnd end;
     if (keep_errors) {
         if (error == 0) end.errors = read_all(ends[0]);
-        end.last_error = end.errors.substr(end.errors.find_last_of("\n\r") + 1);  // npos + 1 == 0
         ::close(ends[0]);
     }
     if (error != 0) input_error(argv[0], ": cannot be started (", std::strerror(error), "); install it: apt-get install ", package);

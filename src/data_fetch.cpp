@@ -96,7 +96,7 @@ void download(const Archive& archive, const fs::path& file, const FetchOptions& 
         end = curl(archive.url, part, show_progress);
     }
     if (end.code != 0)
-        failure(archive.url, ": cannot be downloaded (", end.last_error.empty() ? text("curl's exit status ", end.code) : end.last_error,
+        failure(archive.url, ": cannot be downloaded (", end.errors.empty() ? text("curl's exit status ", end.code) : end.last_error(),
                 "); run the command again to go on where it stopped, or put the file at ", file.string(), " by hand and run it then",
                 resumed ? text(" (remove ", part.string(), " to start anew)") : "");
     if (!is_intact(part, archive)) {
@@ -131,7 +131,7 @@ void unpack(const Archive& archive, const fs::path& file, const FetchOptions& op
     if ((zip && end.code == unzips_full_disk) || end.errors.find("No space left on device") != std::string::npos)
         cannot_write(folder, ENOSPC);
     if (end.code != 0)
-        input_error(file.string(), ": cannot be unpacked (", program, "'s exit status ", end.code, ": ", end.last_error,
+        input_error(file.string(), ": cannot be unpacked (", program, "'s exit status ", end.code, ": ", end.last_error(),
                     "); remove the file and run the command again");
     check_unpacked(archive, file, unfinished.path());
     if (options.force)

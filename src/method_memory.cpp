@@ -76,12 +76,9 @@ FeatureMemory::FeatureMemory(Parameters& p, const Setting& s, const Options& o, 
     if (fewest_others_ == 0)
         input_error(o.dataset, ": its ", records_, " training images are of one class, and an image is contrasted with images of other ",
                     "classes; choose a data set of several");
-    draws_ = {negatives,
-              integers_on(backend_, lists.by_class),
-              integers_on(backend_, lists.rank),
-              integers_on(backend_, lists.begin),
-              fewer == Fewer::repeat && fewest_others_ < negatives,
-              random_key(o.start(), Purpose::negatives)};
+    draws_ = {negatives, integers_on(backend_, lists.by_class),    integers_on(backend_, lists.rank), integers_on(backend_, lists.begin),
+              false,     random_key(o.start(), Purpose::negatives)};
+    draws_.repeats = repeats();
 }
 
 Tensor FeatureMemory::draw(const Batch& batch) const { return draw_negatives(draws_, batch.records, batch.labels, batch.step); }
@@ -124,7 +121,7 @@ void FeatureMemory::take_given(const HostTensor& given, const std::string& path)
         indices[i] = static_cast<int32_t>(v);
     }
     draws_.count = shape[2];
-    draws_.repeats = fewer_ == Fewer::repeat && fewest_others_ < draws_.count;
+    draws_.repeats = repeats();
     draws_.given = integers_on(backend_, {shape[0], 1, shape[1], shape[2]}, indices);
 }
 

@@ -17,8 +17,9 @@ namespace {
 
 using Time = std::chrono::system_clock::time_point;
 
-/// Seconds since one of its files, of a search also one of its trainings', was last written; 0 for those whose clock is ahead.
-double quiet_time(const fs::path& folder, bool is_search, Time now) {
+/// Seconds since one of its files, of a search, which has no epochs of its own, also one of its trainings', was last written; 0 for those whose
+/// clock is ahead.
+double quiet_time(const fs::path& folder, Time now) {
     std::optional<fs::file_time_type> newest;
     const auto look_below = [&](auto at) {
         std::error_code gone;
@@ -29,7 +30,10 @@ double quiet_time(const fs::path& folder, bool is_search, Time now) {
         }
     };
     std::error_code gone;
-    is_search ? look_below(fs::recursive_directory_iterator(folder, gone)) : look_below(fs::directory_iterator(folder, gone));
+    if (fs::exists(folder / "epochs.csv", gone))
+        look_below(fs::directory_iterator(folder, gone));
+    else
+        look_below(fs::recursive_directory_iterator(folder, gone));
     if (!newest) return 0;
     const auto age = fs::file_time_type::clock::now() - *newest + (now - std::chrono::system_clock::now());
     return std::max(0.0, std::chrono::duration<double>(age).count());
@@ -96,7 +100,7 @@ std::optional<Watched> look(const fs::path& folder, Time now) {
     Watched w;
     w.folder = folder;
     try {
-        w.quiet_seconds = quiet_time(folder, is_search(folder), now);
+        w.quiet_seconds = quiet_time(folder, now);
         fs::exists(folder / "journal.csv") ? look_at_search(w) : look_at_run(w);
         w.state = state_of(w);
         if (w.state == WatchedState::running && w.epoch_seconds)

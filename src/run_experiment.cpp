@@ -230,9 +230,9 @@ void take_seeds_of(const fs::path& base, OptionTable& table, const std::string& 
     }
     const uint64_t first = *seeds.begin(), runs = *seeds.rbegin() + 1 - first;
     if (runs != seeds.size()) {
-        std::string found;
-        for (const uint64_t seed : seeds) found += (found.empty() ? "" : ", ") + std::to_string(seed);
-        input_error(base.string(), ": the seeds begun are ", found,
+        std::vector<std::string> found;
+        for (const uint64_t seed : seeds) found.push_back(std::to_string(seed));
+        input_error(base.string(), ": the seeds begun are ", joined(found),
                     ", and not those between; say which to go on with: --seed N, or --seed N --runs M");
     }
     table.set("seed", std::to_string(first), base.string());

@@ -89,14 +89,12 @@ void train_teachers(const OptionTable& table, const Options& asked) {
 void settle_or_train_teachers(const OptionTable& table, Options& o) {
     if (table.given("teachers") && !table.given("train-teachers")) o.train_teachers = 0;  // a preset's, where none are named
     if (o.train_teachers == 0) return settle_teachers(o);
-    const auto trained_before = [&] {  // by the run that goes on, which names their files
-        const std::vector<std::string> files = split(o.teachers, ',');
-        return o.resume && !table.given("teachers") && static_cast<int>(files.size()) >= o.train_teachers &&
-               std::all_of(files.begin(), files.end(), [](const std::string& file) { return fs::exists(file); });
-    };
-    if (trained_before()) return settle_teachers(o);
     if (table.given("teachers"))
         input_error("--train-teachers ", o.train_teachers, ": --teachers ", o.teachers, " names teachers; give one or the other");
+    const std::vector<std::string> before = split(o.teachers, ',');  // of a run that goes on
+    if (o.resume && static_cast<int>(before.size()) >= o.train_teachers &&
+        std::all_of(before.begin(), before.end(), [](const std::string& file) { return fs::exists(file); }))
+        return settle_teachers(o);
     if (o.teacher_nets.empty())
         input_error("--train-teachers ", o.train_teachers, ": which network? Name it with --teacher-nets; there are: ", network_names());
     if (o.teacher_nets.find(',') != std::string::npos)

@@ -154,9 +154,9 @@ TEST_CASE("subprocess: exit status, signal and last line of the errors come back
     const ProgramEnd end = run_program({"sh", "-c", "echo first >&2; echo last >&2; exit 7"}, "dash", true);
     CHECK(end.code == 7);
     CHECK(end.errors == "first\nlast");
-    CHECK(end.last_error == "last");
+    CHECK(end.last_error() == "last");
     CHECK(run_program({"cat"}, "coreutils", false).code == 0);  // it has nothing to read
-    CHECK(run_program({"sh", "-c", "echo $LC_ALL >&2"}, "dash", true).last_error == "C");
+    CHECK(run_program({"sh", "-c", "echo $LC_ALL >&2"}, "dash", true).last_error() == "C");
     CHECK(run_program({"sh", "-c", "kill -9 $$"}, "dash", false).code == 137);
 }
 

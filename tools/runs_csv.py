@@ -10,6 +10,8 @@ import json
 import sys
 from pathlib import Path
 
+from ktg_trials import write_graph
+
 RESULT = ("method", "teacher", "student", "seed", "last", "best", "best_epoch", "seconds", "precision", "commit")
 CONFIG = ("threads", "epochs", "lr-steps", "batch", "lr", "weight-decay", "nesterov", "normalize", "per-class", "dataset")
 OTHERS = "options"  # the rest of them, but for paths
@@ -87,8 +89,7 @@ def unpack(row, run):
     run.mkdir(parents=True)
     if row["graph"]:
         models, *gates = (part.split() for part in row["graph"].split("|"))
-        write(run / "graph.csv", ("node", "model", "weights", *(f"gate_{i}" for i in range(len(models)))),
-              [(i, model, "", *gates[i]) for i, model in enumerate(models)])
+        write_graph(run / "graph.csv", models, gates, [""] * len(models))
         if "graph" not in options:  # a file's: the run has a copy
             config.append(("graph", run / "graph.csv"))
     config = [(name, value) for name, value in config if value]

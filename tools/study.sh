@@ -23,8 +23,8 @@ all="alone kd reviewkd feed ktg mhgd within across hkd online stopping"
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=($all)
 
-# One recipe for all but KTG: the KD benchmark's training (--recipe crd; docs/papers.md §7), 240 epochs scaled to 30. Students see the first 100 images of each
-# class, the teachers of the resnets all 500.
+# One recipe for all but KTG: the KD benchmark's training (--recipe crd; docs/papers.md §7), 240 epochs scaled to 30. Students see the first
+# 100 images of each class, the teachers of the resnets all 500.
 recipe=(--data "$data" --dataset cifar100 --epochs 30 --lr-steps 18,22,26 --batch 64 --lr 0.05 --nesterov off
         --normalize 129.3105,124.1085,112.404,68.2125,65.4075,70.4055 --threads "$threads" --quiet)
 fifth=("${recipe[@]}" --per-class 100)
