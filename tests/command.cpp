@@ -49,7 +49,9 @@ Command::~Command() {
     ::close(err_);
 }
 
-void Command::send(int signal) const { ::kill(child_, signal); }
+void Command::send(int signal) {
+    if (running()) ::kill(child_, signal);  // -1, which stands for a child that has ended, would be every process of this user
+}
 
 bool Command::running() {
     if (child_ < 0) return false;

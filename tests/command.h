@@ -25,8 +25,8 @@ class Command {
     Command(const Command&) = delete;
     Command& operator=(const Command&) = delete;
 
-    void send(int signal) const;
-    bool running();  ///< does not wait
+    void send(int signal);  ///< nothing, where it has ended
+    bool running();         ///< does not wait
     pid_t pid() const { return child_; }
     Ended wait();
 
