@@ -1,7 +1,7 @@
 // report_likeness.h: which runs may be set beside each other: what a run is by content, in what two recipes differ, who shares start and
 // order.
-// defines: RecipeDifference, substance_of, teacher_contents, test_images, recipe_differences, told, nearest_group, share_start_and_order,
-//          compare
+// defines: RecipeDifference, substance_of, teacher_contents, test_images, recipe_differences, told, nearest_group, by_seed,
+//          share_start_and_order, compare
 #pragma once
 #include <functional>
 #include <string>
@@ -35,9 +35,12 @@ std::string told(const std::vector<RecipeDifference>& differences);
 /// Of the groups that `fits` takes, the one whose recipe, then whose other options are nearest to the group's; null if there is none.
 const Group* nearest_group(const std::vector<Group>& groups, const Group& group, const std::function<bool(const Run&)>& fits);
 
+/// A figure of runs that are ordered by seed, for each seed: of several, which are not independent, the mean.
+std::vector<double> by_seed(const std::vector<Run>& runs, double Run::*figure);
+
 /// Do runs of equal seed of the two groups begin with the same weights and see the same batches? So it is for distilled students, or
 /// targets of graphs (neither an ensemble nor begun from a file), of the same network, data, batch, generation and key of the start
-/// (info.start_key, info.role, info.generation), and the same seeds, each once.
+/// (info.start_key, info.role, info.generation), and the same seeds.
 bool share_start_and_order(const Group& a, const Group& b);
 
 /// Of the accuracies after the last epoch; paired by seed where share_start_and_order() says so, which is known before any result.

@@ -66,7 +66,8 @@ Group only_group(const fs::path& folder) {
 
 std::string seeds_of(const Group& group) {
     std::vector<std::string> seeds;
-    for (const Run& run : group.runs) seeds.push_back(run.seed);
+    for (const Run& run : group.runs)
+        if (seeds.empty() || seeds.back() != run.seed) seeds.push_back(run.seed);
     return joined(seeds, " ");
 }
 
@@ -97,6 +98,10 @@ void run_compare(const CompareOptions& o) {
     if (c.has_interval) std::cout << ", p = " << fixed(c.p, 3);
     std::cout << (c.paired ? " (paired by seed: both share start and order)" : " (Welch: the runs share nothing)") << '\n';
     if (!images.empty()) std::cout << "tested on " << images << " images: one is " << fixed(100 / std::stod(images), 3) << " points\n";
+    for (const auto& [name, group] : {std::pair("a", &a), {"b", &b}})
+        if (group->last.n < group->runs.size())
+            std::cout << "note: " << name << " has " << group->runs.size() << " runs of " << group->last.n
+                      << " seeds: those of one seed count once, with their mean\n";
     if (!unlike.empty()) std::cout << "note: beside the method, a has " << unlike << "; the difference may come from that\n";
     std::cout << "a is higher than b: " << to_string(c.verdict) << (c.undecided.empty() ? "" : " (" + c.undecided + ")") << "\n"
               << verdict_rule << '\n';

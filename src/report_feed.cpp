@@ -35,8 +35,9 @@ Config curve_of(const Run& run) {
     Config curve = setting_of(run);
     const auto networks = split(run.teacher, '+');
     for (const std::string& network : std::set<std::string>(networks.begin(), networks.end())) curve.emplace_back("teacher", network);
+    const std::set<std::string> others = {"teacher", "teachers", "id"};
     for (const auto& option : run.config)
-        if (!is_circumstance(option.first) && option.first != "teachers" && option.first != "id") curve.push_back(option);
+        if (!is_circumstance(option.first) && others.count(option.first) == 0) curve.push_back(option);
     std::sort(curve.begin(), curve.end());
     return curve;
 }

@@ -14,7 +14,7 @@ namespace {
 
 /// The group that stands for a training, by PaperRow::training().
 std::map<std::string, const Group*> groups_by_training(const Report& report) {
-    const auto rank = [](const Group& g) { return std::pair(g.is_the_papers, g.runs.size()); };
+    const auto rank = [](const Group& g) { return std::pair(g.is_the_papers, g.last.n); };
     std::map<std::string, const Group*> all;
     for (const Group& group : report.groups) {
         if (!group.paper || group.paper->dataset != group.any().dataset) continue;
@@ -56,7 +56,7 @@ std::string papers_number(const PaperRow& row) {
 
 /// "73.40 ± 0.21, n 5".
 std::string our_number(const GridCell& cell) {
-    return text(mean_and_deviation(cell.accuracy()), ", n ", cell.ours->runs.size(), cell.ours->is_the_papers ? "" : " †");
+    return text(mean_and_deviation(cell.accuracy()), ", n ", cell.ours->last.n, cell.ours->is_the_papers ? "" : " †");
 }
 
 /// What stands behind a number of ours.
@@ -91,7 +91,7 @@ std::vector<std::vector<std::string>> details_of(const PaperGrid& grid) {
             if (!cell || !cell->ours) continue;
             const Group& g = *cell->ours;
             rows.push_back({grid.methods[line], grid.pairs[pair], mean_and_deviation(g.last), mean_and_deviation(g.best),
-                            std::to_string(g.runs.size()), format_hours(g.hours), g.devices, days_of(g), interruptions_of(g), g.commits});
+                            std::to_string(g.last.n), format_hours(g.hours), g.devices, days_of(g), interruptions_of(g), g.commits});
         }
     return rows;
 }

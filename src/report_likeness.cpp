@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
+#include <set>
 
 #include "base_error.h"
 #include "base_texts.h"
@@ -118,25 +120,43 @@ const Group* nearest_group(const std::vector<Group>& groups, const Group& group,
     return nearest;
 }
 
-bool share_start_and_order(const Group& a, const Group& b) {
-    if (a.runs.size() != b.runs.size()) return false;
-    for (size_t i = 0; i < a.runs.size(); ++i) {
-        const Run &x = a.runs[i], &y = b.runs[i];  // both ordered by seed
-        if (x.seed != y.seed || (i > 0 && x.seed == a.runs[i - 1].seed) || x.student != y.student) return false;
-        for (const Run* run : {&x, &y})
-            if (!starts_by_key(*run)) return false;
-        for (const char* option : {"info.start_key", "info.role", "info.generation", "info.data_sha256", "batch", "shuffle"})
-            if (const std::string value = value_of(x.config, option); value.empty() || value != value_of(y.config, option)) return false;
+std::vector<double> by_seed(const std::vector<Run>& runs, double Run::*figure) {
+    std::vector<double> means;
+    for (auto first = runs.begin(); first != runs.end();) {
+        const auto end = std::find_if(first, runs.end(), [&](const Run& run) { return run.seed != first->seed; });
+        double sum = 0;
+        for (auto run = first; run != end; ++run) sum += *run.*figure;
+        means.push_back(sum / static_cast<double>(end - first));
+        first = end;
     }
-    return true;
+    return means;
+}
+
+bool share_start_and_order(const Group& a, const Group& b) {
+    std::map<std::string, std::vector<const Run*>> of_seed;
+    for (const Run& run : a.runs) of_seed[run.seed].push_back(&run);
+    std::set<std::string> theirs;
+    for (const Run& run : b.runs) {
+        if (of_seed.count(run.seed) == 0) return false;
+        of_seed[run.seed].push_back(&run);
+        theirs.insert(run.seed);
+    }
+    const auto alike = [](const Run& x, const Run& y) {
+        const char* const options[] = {"info.start_key", "info.role", "info.generation", "info.data_sha256", "batch", "shuffle"};
+        return x.student == y.student && starts_by_key(y) && std::all_of(std::begin(options), std::end(options), [&](const char* option) {
+                   const std::string value = value_of(x.config, option);
+                   return !value.empty() && value == value_of(y.config, option);
+               });
+    };
+    return theirs.size() == of_seed.size() && std::all_of(of_seed.begin(), of_seed.end(), [&](const auto& seed) {
+               const std::vector<const Run*>& runs = seed.second;
+               return std::all_of(runs.begin(), runs.end(), [&](const Run* run) { return alike(*runs.front(), *run); });
+           });
 }
 
 Comparison compare(const Group& a, const Group& b) {
     if (!share_start_and_order(a, b)) return compare_independent(a.last, b.last);
-    std::vector<double> ours, theirs;
-    for (const Run& run : a.runs) ours.push_back(run.last);
-    for (const Run& run : b.runs) theirs.push_back(run.last);
-    return compare_paired(ours, theirs);
+    return compare_paired(by_seed(a.runs, &Run::last), by_seed(b.runs, &Run::last));
 }
 
 }  // namespace distill

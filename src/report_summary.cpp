@@ -37,18 +37,15 @@ bool seed_order(const Run& a, const Run& b) {  // s2 before s10; seeds that are 
 Group make_group(std::vector<Run> runs) {
     Group group;
     std::sort(runs.begin(), runs.end(), seed_order);
-    std::vector<double> last, best, hours;
-    for (const Run& run : runs) last.push_back(run.last), best.push_back(run.best), hours.push_back(run.seconds / 3600);
-    group.last = spread(last);
-    group.best = spread(best);
+    std::vector<double> hours;
+    for (const Run& run : runs) hours.push_back(run.seconds / 3600);
+    group.last = spread(by_seed(runs, &Run::last));
+    group.best = spread(by_seed(runs, &Run::best));
     group.hours = spread(hours).mean;
     group.devices = unique_values(runs, &Run::device);
     group.commits = unique_values(runs, &Run::commit);
-    for (size_t i = 1; i < runs.size(); ++i)
-        if (runs[i].seed == runs[i - 1].seed) {
-            group.notes.push_back("a seed is there more than once, so the deviation is not one over independent runs");
-            break;
-        }
+    if (group.last.n < runs.size())
+        group.notes.push_back(text(runs.size(), " runs of ", group.last.n, " seeds: those of one seed count once, with their mean"));
     if (group.commits.find(", ") != std::string::npos) group.notes.push_back("runs of several commits");
     group.runs = std::move(runs);
     return group;

@@ -204,6 +204,17 @@ TEST_CASE("likeness: only students that share start and order are paired, by wha
     CHECK(pair().paired);
     CHECK(pair().verdict == Verdict::holds);  // differences 2, 3, 4; Welch would not decide
     CHECK(pair().difference == doctest::Approx(3));
+    const double once = pair().p;
+    fs::create_directory(folder / "again");
+    for (const char* name : {"kd", "review"})  // runs copied, or trained again by the same seed, are no more evidence
+        fs::copy(folder / name, folder / "again" / name, fs::copy_options::recursive);
+    CHECK(pair().paired);
+    CHECK(pair().a.n == 3);
+    CHECK(pair().p == once);
+    fs::remove_all(folder / "again/kd");  // once more on one side alone
+    CHECK(pair().paired);
+    CHECK(pair().p == once);
+    fs::remove_all(folder / "again");
     for (const auto& [option, value] : {std::pair{"info.role", "alone"},
                                         {"info.role", "graph"},
                                         {"info.start_key", "1"},

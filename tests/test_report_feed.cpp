@@ -71,7 +71,7 @@ const FeedResult* find(const FeedStudy& study, const std::string& name) {
 
 TEST_CASE("report: a curve of FEED and what belongs beside it") {
     const TempFolder folder;
-    for (const int n : {1, 3, 5}) write_parallel(folder / text("n", n), n, 60 + n);
+    for (const int n : {1, 3, 5}) write_parallel(folder / text("n", n), n, 60 + n, n == 1 ? "" : "teacher," + times(n, "big", "+") + "\n");
     write_two(folder / "alone", {"train", ""}, 60);
     write_two(folder / "longer", {"train", "", 0, 0, "", "small", "60"}, 70);  // not as many epochs
     write_two(folder / "other", {"train", "", 0, 0, "", "tiny"}, 71);          // another student
