@@ -10,7 +10,7 @@ void fill(const Tensor& y, float value);
 void add_tensors(const Tensor& a, const Tensor& b, const Tensor& y);
 /// y = x, rounded where y is bfloat16 and x float. Same sizes.
 void convert(const Tensor& x, const Tensor& y);
-/// total[0] += x[0]: running sums that the host reads once an epoch.
+/// total[0] += weight·x[0]: running sums that the host reads once an epoch.
 void accumulate_scalar(const Tensor& total, const Tensor& x, float weight);
 
 }  // namespace distill

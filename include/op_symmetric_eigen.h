@@ -279,7 +279,7 @@ DISTILL_HD void leading_eigenvectors(const Lane& lane, const Tridiagonal& t, int
         const double* const own = y + k * stride + j;
         return (d[j] * own[0] + (j + 1 < n ? 2 * e[j] * own[1] : 0)) * own[0];
     };
-    lane.sums(count, n, term, [=](int k, double value) { values[k] = k < n && value > 0 ? value : 0; });
+    lane.sums(count, n, term, [=](int k, double value) { values[k] = k >= n || value <= 0 ? 0 : value; });
     apply_q(lane, t, false, count, y, dots);
 }
 

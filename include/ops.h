@@ -8,7 +8,7 @@
 // defines: Conv2dOptions, conv2d, conv_transpose2d, conv2d_inference, RunningStatistics, BatchNormOptions, batchnorm, batchnorm_running,
 //          fold_batchnorm, cast, to_float, relu, leaky_relu, sigmoid, tanh, add, mul, scale, dropout, concat_channels, slice_channels,
 //          concat_samples, shuffle_channels, interleave_channels, pad_channels, flatten, attention_fusion, PoolOptions, max_pool, avg_pool,
-//          adaptive_avg_pool, global_avg_pool, resize_nearest, subsample, matmul, flow_matrix, linear, add_bias, softmax, log_softmax, cross_entropy, kl_divergence, mse, l1, boundary_loss,
+//          adaptive_avg_pool, global_avg_pool, resize_nearest, subsample, matmul, flow_matrix, linear, add_bias, softmax, cross_entropy, kl_divergence, mse, l1, boundary_loss,
 //          mean, decoupled_divergence, gaussian_loss, attention_map, channel_kernel_distance, head_products, concat_heads,
 //          draw_kept_heads, graph_divergence, cosine_loss, kernel_distance, distance_loss, angle_loss, neighbour_products,
 //          similarity_divergence, l2_normalize, unit_distance, TurnedAttention, turn_attention, lift_channels, right_singular_vectors,
@@ -37,7 +37,7 @@ Var conv_transpose2d(const Var& x, const Var& w, const Conv2dOptions& options = 
 /// conv2d without a record, with + residual and ReLU in one pass: how a frozen, folded network runs. w may be rounded already.
 Var conv2d_inference(const Var& x, const Var& w, const Tensor& bias, const Conv2dOptions& options, const Var& residual, bool relu);
 
-// ---- op_batchnorm.cpp (Ioffe & Szegedy 2015) ---------------------------------------------------------------------------------------
+// ---- op_batchnorm.cu (Ioffe & Szegedy 2015) ---------------------------------------------------------------------------------------
 struct RunningStatistics {
     Tensor mean, variance;  ///< (1,1,1,C); both undefined: none are kept
 };
@@ -110,7 +110,6 @@ Var add_bias(const Var& x, const Var& bias);  ///< bias (1,1,1,C) to every pixel
 
 // ---- op_softmax.cu: over the last extent, in float ------------------------------------------------------------------------------------
 Var softmax(const Var& x);
-Var log_softmax(const Var& x);
 
 // ---- op_losses.cu: each a float scalar (1,1,1,1); those of logits in float -------------------------------------------------------------
 /// −mean over the batch of log softmax(logits)[label]; logits (N,1,1,K), labels N int32.
@@ -157,7 +156,7 @@ Tensor draw_kept_heads(Backend& backend, int64_t samples, int heads, uint64_t ke
 // ---- op_relations.cu: how far apart relations are, each a float scalar; gradient into the student alone ---------------------------------
 /// Σ over all elements of p_s·(log p_s − log p_t), p = softmax of a row: KL(p_s ‖ p_t), summed over the rows (docs/papers.md §4.6).
 Var graph_divergence(const Var& student, const Tensor& teacher);
-/// mean over rows of 1 − cos(prediction, target).
+/// mean over rows of 1 − cos(prediction, target); of a row of zeros ½ beside one of length 1, 0 beside another.
 Var cosine_loss(const Var& prediction, const Tensor& target);
 /// Σ over samples and pairs (i, j) of (R_s − R_t)², R = exp(−(back_i − front_j)²/8): KD-SVD's
 /// (docs/papers.md §6.8). back (N,1,1,D_B), front (N,1,1,D_F).

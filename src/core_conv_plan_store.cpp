@@ -1,6 +1,11 @@
 #include "core_conv_plan_store.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
@@ -111,17 +116,17 @@ void ConvPlanStore::adopt(const std::map<std::string, ConvChoice>& choices) {
     ++adoptions_;
 }
 
-void save_conv_plans(const ConvPlanStore& store, const fs::path& path) {
-    if (store.choices().empty()) return;
+namespace {
+
+void write_plans(const ConvPlanStore& store, const std::map<std::string, ConvChoice>& choices, const fs::path& path) {
     std::vector<std::vector<std::string>> rows;
-    for (const auto& [key, choice] : store.choices())
-        rows.push_back({store.device(), store.library(), key, to_string(choice), number(choice.ms)});
+    for (const auto& [key, choice] : choices) rows.push_back({store.device(), store.library(), key, to_string(choice), number(choice.ms)});
     const std::string bytes = csv_text(columns, rows);
     if (!fs::exists(path) || read_file(path) != bytes) write_file_atomically(path, bytes);
 }
 
-void load_conv_plans(ConvPlanStore& store, const fs::path& path) {
-    if (!fs::exists(path)) return;
+/// The rows of the store's device and version; one printed line where there are others.
+std::map<std::string, ConvChoice> read_plans(const ConvPlanStore& store, const fs::path& path) {
     const CsvTable table = read_csv(path);
     const char* remedy = "; remove the file to have plans chosen anew (the run then goes on within rounding, not to the bit)";
     if (table.columns != columns)
@@ -145,10 +150,20 @@ void load_conv_plans(ConvPlanStore& store, const fs::path& path) {
             input_error(path.string(), ": line ", i + 2, ": '", key, "' is there twice", remedy);
         }
     }
-    store.adopt(choices);
     if (left_out)
         std::printf("note: %s: %zu plans are for %s; this is %s, %s: chosen anew, so the run goes on within rounding, not to the bit\n",
                     path.string().c_str(), left_out, foreign.c_str(), store.device().c_str(), store.library().c_str());
+    return choices;
+}
+
+}  // namespace
+
+void save_conv_plans(const ConvPlanStore& store, const fs::path& path) {
+    if (!store.choices().empty()) write_plans(store, store.choices(), path);
+}
+
+void load_conv_plans(ConvPlanStore& store, const fs::path& path) {
+    if (fs::exists(path)) store.adopt(read_plans(store, path));
 }
 
 namespace {
@@ -160,6 +175,22 @@ fs::path machine_file(const ConvPlanStore& store) {
     const fs::path base = cache && *cache ? fs::path(cache) : fs::path(home) / ".cache";
     return base / "distill" / ("conv_plans_" + sha256_hex(store.device() + '\n' + store.library()).substr(0, 12) + ".csv");
 }
+
+/// Waits until no other process holds `lock`; where a file system knows no locks, goes without.
+class AloneAt {
+  public:
+    explicit AloneAt(const fs::path& lock) : file_(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+        if (file_ < 0) cannot_write(lock, errno);
+        while (::flock(file_, LOCK_EX) != 0 && errno == EINTR) {
+        }
+    }
+    ~AloneAt() { ::close(file_); }
+    AloneAt(const AloneAt&) = delete;
+    AloneAt& operator=(const AloneAt&) = delete;
+
+  private:
+    int file_;
+};
 
 template <class F>
 void with_machine_file(Backend& backend, const F& use) {
@@ -179,7 +210,14 @@ void keep_machine_conv_plans(Backend& backend) {
     with_machine_file(backend, [](const ConvPlanStore& store, const fs::path& file) {
         if (store.choices().empty()) return;
         fs::create_directories(file.parent_path());
-        save_conv_plans(store, file);
+        const AloneAt place(file.string() + ".lock");
+        std::map<std::string, ConvChoice> all;
+        try {
+            if (fs::exists(file)) all = read_plans(store, file);
+        } catch (const InputError&) {  // whoever recalled it was told; it is begun anew
+        }
+        all.insert(store.choices().begin(), store.choices().end());  // what is there stays: runs have been trained by it
+        write_plans(store, all, file);
     });
 }
 

@@ -1,6 +1,6 @@
 // Batch normalisation on the CPU. It is bound by memory, so it makes two passes each way and nothing else touches the map:
 //   forward:  Σ(x − p), Σ(x − p)²  |  y = relu(a·x + b + residual)             p: the first row, against cancellation
-//   backward: Σg, Σg·(x − mean)    |  dx = a·g + u·(x − mean) + v              g = dy where y > 0, kept as dresidual if asked
+//   backward: Σg, Σg·(x − mean)    |  dx = a·g + (u·x + v)                      g = dy where y > 0, kept as dresidual if asked
 // Without a residual y > 0 where γ·(x − mean)/√(var + ε) + β > 0: the backward pass reads a third less.
 // Rows are summed in chunks whose size depends on the shape alone: float inside a chunk, double across chunks, in order. The result
 // is the same for any number of threads.
@@ -97,14 +97,12 @@ void for_chunks(const Chunks& chunks, int64_t channels, const F& f) {
 /// Adds the chunks' pairs of sums, in order: first[c] and second[c] in double.
 template <class F>
 void combine(const std::vector<float>& partial, const Chunks& chunks, int64_t channels, const F& f) {
-    for (int64_t c = 0; c < channels; ++c) {
-        double first = 0, second = 0;
-        for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
-            first += static_cast<double>(partial[static_cast<size_t>((2 * chunk) * channels + c)]);
-            second += static_cast<double>(partial[static_cast<size_t>((2 * chunk + 1) * channels + c)]);
-        }
-        f(c, first, second);
+    std::vector<double> sums(static_cast<size_t>(2 * channels));
+    for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
+        const float* const part = partial.data() + 2 * channels * chunk;
+        for (size_t i = 0; i < sums.size(); ++i) sums[i] += static_cast<double>(part[i]);
     }
+    for (int64_t c = 0; c < channels; ++c) f(c, sums[static_cast<size_t>(c)], sums[static_cast<size_t>(channels + c)]);
 }
 
 template <int Width, class T>

@@ -32,11 +32,9 @@ struct SumRowsOfChunk {
         const int64_t begin = chunk * per_chunk, end = begin + per_chunk < rows ? begin + per_chunk : rows, width = channels;
         const T* in = x;
         float* out = sums + chunk * channels;
-        lane.each(channels, [=](int64_t c) {
-            float total = 0;
-            for (int64_t r = begin; r < end; ++r) total += in[r * width + c];
-            out[c] = total;
-        });
+        lane.column_sums(
+            static_cast<int>(end - begin), static_cast<int>(width), [=](int r, int c) { return in[(begin + r) * width + c]; },
+            [=](int c, double total) { out[c] = static_cast<float>(total); });
     }
 };
 

@@ -10,10 +10,9 @@
 
 #include "base_error.h"
 #include "core_backend.h"
-#include "core_profile.h"
-#include "core_work_count.h"
 #include "launch.h"
 #include "op_norm.h"
+#include "op_product.h"
 #include "op_sum_partials.h"
 #include "ops.h"
 
@@ -22,12 +21,6 @@ namespace {
 
 constexpr int64_t at_once = 4096;  // rows of the memory that a functor's row has, so that a batch keeps a GPU busy
 constexpr double epsilon = 1e-7;
-
-void product(Backend& backend, const GemmShape& s, const float* a, const float* b, float* c) {
-    count_work(s.m * s.n * s.k);
-    const Profiled timed(backend, "product with a memory", work_of(s));
-    backend.gemm(s, a, b, c);
-}
 
 /// A part of one image's scores.
 struct ScoreRow {
@@ -167,7 +160,9 @@ Var contrast_loss(const Var& given, const Tensor& memory, const Tensor& records,
                 to_string(drawn.shape()), ", ", records.size(), " records ---> (N,1,1,D), (R,1,1,D), (N,1,1,R) and N");
     Backend& backend = anchors.backend();
     const Tensor scores(backend, {samples, 1, 1, rows});
-    product(backend, {samples, rows, width, false, true, 1, 0, 0, 0, 0, 0, 0, true}, anchors.data(), memory.data(), scores.data());
+    const char* const product = "product with a memory";
+    timed_product(backend, product, {samples, rows, width, false, true, 1, 0, 0, 0, 0, 0, 0, true}, anchors.data(), memory.data(),
+                  scores.data());
     const int64_t parts = (rows + at_once - 1) / at_once, all = samples * parts, length = std::min(rows, at_once);
     const ScoreRow of{rows, parts, 1.0f / temperature, records.ints(), drawn.ints()};
     const Tensor partials(backend, {all, 1, 1, 1});
@@ -181,7 +176,8 @@ Var contrast_loss(const Var& given, const Tensor& memory, const Tensor& records,
     sum_partials(partials, 1.0f / static_cast<float>(samples), y);
     if (!y.needs_gradient()) return y;
     const Tensor gradient = Tensor::like(anchors.value());
-    product(backend, {samples, width, rows, false, false, 1, 0, 0, 0, 0, 0, 0, true}, scores.data(), memory.data(), gradient.data());
+    timed_product(backend, product, {samples, width, rows, false, false, 1, 0, 0, 0, 0, 0, 0, true}, scores.data(), memory.data(),
+                  gradient.data());
     record(y, [anchors, y, gradient] {
         const Tensor dy = take_gradient(y);
         const GradTarget dx(anchors);

@@ -11,7 +11,7 @@
 namespace distill {
 namespace {
 
-// Each activation: the value, and the derivative from input and output (so that only what it needs is kept alive).
+// Each activation: the value, and the derivative from input and output.
 struct Relu {
     DISTILL_HD float value(float x) const { return x < 0 ? 0 : x; }  // NaN stays, for the guards to see
     DISTILL_HD float derivative(float, float y) const { return y > 0 ? 1.0f : 0.0f; }

@@ -82,7 +82,7 @@ struct ScaleOfGaussianBackward {
     float* da;
     DISTILL_HD void operator()(int64_t c) const {
         const float p = precision[c];
-        da[c] = *dy * factor * (p - error[c] * p * p) / (1.0f + expf(-scale[c]));
+        da[c] = *dy * factor * (p - error[c] * p * p) * logistic(scale[c]);
     }
 };
 

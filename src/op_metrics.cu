@@ -17,10 +17,11 @@ struct IsCorrect {
     DISTILL_HD void operator()(int64_t sample, const Lane& lane) const {
         const float* x = logits + sample * classes;
         const float top = lane.max(classes, [=](int64_t j) { return x[j]; });
-        // The first of equals is the largest of the negated indices, exact in float; a row of NaNs has none.
+        // The first of equals is the largest of the negated indices, exact in float; a row with a NaN has none.
         const auto none = -static_cast<float>(classes);
         const float at = -lane.max(classes, [=](int64_t j) { return x[j] == top ? -static_cast<float>(j) : none; });
-        if (lane.first()) hit[sample] = static_cast<int64_t>(at) == labels[sample] ? 1.0f : 0.0f;
+        const float spoilt = lane.max(classes, [=](int64_t j) { return x[j] == x[j] ? 0.0f : 1.0f; });
+        if (lane.first()) hit[sample] = spoilt == 0 && static_cast<int64_t>(at) == labels[sample] ? 1.0f : 0.0f;
     }
 };
 struct AddSum {

@@ -4,6 +4,7 @@
 
 #include "base_error.h"
 #include "launch.h"
+#include "op_norm.h"
 #include "op_product.h"
 #include "op_sum_partials.h"
 #include "ops.h"
@@ -11,7 +12,7 @@
 namespace distill {
 namespace {
 
-constexpr float smallest_distance = 1e-6f, smallest_length = 1e-12f;
+constexpr float smallest_distance = 1e-6f;
 
 struct Huber {
     DISTILL_HD static float value(float d) { return fabsf(d) < 1 ? 0.5f * d * d : fabsf(d) - 0.5f; }
@@ -140,7 +141,7 @@ struct Directions {
         const float *to = x + row % samples * width, *from = x + row / samples * width;
         float* out = y + row * width;
         const float length = sqrtf(lane.sum(width, [=](int64_t c) { return (to[c] - from[c]) * (to[c] - from[c]); }));
-        const float by = length > smallest_length ? 1.0f / length : 0.0f;
+        const float by = length > smallest_norm ? 1.0f / length : 0.0f;
         lane.each(width, [=](int64_t c) { out[c] = (to[c] - from[c]) * by; });
         if (lane.first()) inverse[row] = by;
     }

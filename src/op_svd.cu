@@ -2,9 +2,8 @@
 // With n = min(H·W, C), the Gram matrix of the smaller side (XᵀX, or XXᵀ of a wide map) is summed in double: its eigenvalues are squares,
 // and in float the weaker ones would drown. Its leading eigenvectors (op_symmetric_eigen.h) are v, or u, from which v = Xᵀu/s.
 #include "base_error.h"
-#include "core_profile.h"
-#include "core_work_count.h"
 #include "launch.h"
+#include "op_product.h"
 #include "op_symmetric_eigen.h"
 #include "ops.h"
 
@@ -85,9 +84,9 @@ DISTILL_HD void gram_matrix(const Lane& lane, const Layout& l, const float* x, d
 }
 
 /// A singular value that counts as zero: its vector is any one that X sends to 0, without a gradient. So does one that a float's gradient,
-/// of the size of 1/s, could not follow.
+/// of the size of 1/s, could not follow. A NaN does not vanish, so that it is seen in the vectors.
 DISTILL_HD inline bool vanishes(const double* eigenvalues, int k) {
-    return !(eigenvalues[k] > cut_off * cut_off * eigenvalues[0] && eigenvalues[k] > 1e-60);
+    return eigenvalues[k] <= cut_off * cut_off * eigenvalues[0] || eigenvalues[k] <= 1e-60;
 }
 
 struct LeadingVectors {
@@ -238,12 +237,6 @@ struct LeadingVectorsBackward {
     }
 };
 
-void product(Backend& backend, const GemmShape& s, const float* a, const float* b, float* c) {
-    count_work(s.count * s.m * s.n * s.k);
-    const Profiled timed(backend, "matrix product", work_of(s));
-    backend.gemm(s, a, b, c);
-}
-
 /// Of a row functor: how many threads share a sample on a GPU (launch_cuda.h: 32, from n = 33 on 128, from 257 on 512).
 int64_t work_of_row(const Layout& l) { return 16 * int64_t{l.n()}; }
 
@@ -264,8 +257,8 @@ void pass_back(const Layout& l, const Tensor& x, const Tensor& v, const Tensor& 
     project.step_a = combine.step_c = rows * columns;
     project.step_b = combine.step_b = pairs * columns;
     project.step_c = combine.step_a = rows * pairs;
-    product(backend, project, x.data(), left.data(), images.data());
-    product(backend, combine, images.data(), right.data(), dx);
+    timed_product(backend, "matrix product", project, x.data(), left.data(), images.data());
+    timed_product(backend, "matrix product", combine, images.data(), right.data(), dx);
 }
 
 }  // namespace

@@ -78,7 +78,6 @@ std::vector<OpCase> float_cases() {
     const HostTensor x = as_map(uniform_input("logits", {6, 1, 1, 10})), w = uniform_input("weights", {7, 1, 1, 10});
     return {{"linear", {x, w, uniform_input("bias", {1, 1, 1, 7})}, [](const Inputs& in) { return linear(in[0], in[1], in[2]); }, order},
             {"softmax", {x}, [](const Inputs& in) { return softmax(in[0]); }, order},
-            {"log_softmax", {x}, [](const Inputs& in) { return log_softmax(in[0]); }, order},
             {"cross_entropy",
              {x},
              [](const Inputs& in) {

@@ -236,14 +236,23 @@ TEST_CASE("conv plans: a process that starts anew finds what this machine chose 
     CHECK(fs::is_empty(folder.path()));
     first.plans.choose("machine key", [] { return choice(7, {{1, 2}}); });
     keep_machine_conv_plans(first);
+    Choosing beside("card A");  // began when nothing was there, and ends later
+    beside.plans.adopt({{"machine key", choice(8)}, {"another key", choice(9)}});
+    keep_machine_conv_plans(beside);
     recall_machine_conv_plans(again);
     recall_machine_conv_plans(other);
+    CHECK(again.plans.choices().at("another key").engine == 9);
     CHECK(again.plans.choices().at("machine key").same_plan(choice(7, {{1, 2}})));
     CHECK(other.plans.choices().empty());
     for (const auto& entry : fs::directory_iterator(folder / "distill")) put_file(entry.path(), "no table");
     Choosing later("card A");
     recall_machine_conv_plans(later);  // a broken file costs a note
     CHECK(later.plans.choices().empty());
+    later.plans.adopt({{"machine key", choice(8)}});
+    keep_machine_conv_plans(later);  // and is begun anew
+    Choosing last("card A");
+    recall_machine_conv_plans(last);
+    CHECK(last.plans.choices().at("machine key").engine == 8);
     before ? ::setenv("XDG_CACHE_HOME", kept.c_str(), 1) : ::unsetenv("XDG_CACHE_HOME");
 }
 

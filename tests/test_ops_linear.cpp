@@ -39,7 +39,7 @@ std::vector<OpCase> cases() {
                      bias = uniform_input("bias", {1, 1, 1, 10});
     all.push_back({"linear", {x, w}, [](const Inputs& in) { return linear(in[0], in[1]); }});
     all.push_back({"linear with bias", {x, w, bias}, [](const Inputs& in) { return linear(in[0], in[1], in[2]); }});
-    for (const Shape& s : {Shape{2, 3, 5, 3}, Shape{700, 1, 1, 16}, Shape{1, 3, 3, 1}})
+    for (const Shape& s : {Shape{2, 3, 5, 3}, Shape{700, 1, 1, 16}, Shape{513, 1, 1, 17}, Shape{1, 3, 3, 1}})
         all.push_back({"add_bias " + to_string(s), {uniform_input("x", s), uniform_input("bias", {1, 1, 1, s.c})}, [](const Inputs& in) {
                            return add_bias(in[0], in[1]);
                        }});

@@ -59,7 +59,6 @@ std::vector<OpCase> cases(const std::vector<Shape>& logits = logit_shapes(), con
             if (s.c == 1) continue;
             const HostTensor x = uniform_input("x", s, -2, 2);
             all.push_back({"softmax " + to_string(s), {x}, [](const Inputs& in) { return softmax(in[0]); }});
-            all.push_back({"log_softmax " + to_string(s), {x}, [](const Inputs& in) { return log_softmax(in[0]); }});
         }
     for (const Shape& s : maps) {
         const std::string at = " " + to_string(s);
@@ -84,8 +83,6 @@ bool all_finite(const std::vector<float>& v) {
 TEST_CASE("softmax: worked values") {
     const Var x = on_cpu({2, 1, 1, 3}, {0, 0, 0, std::log(1.0f), std::log(2.0f), std::log(5.0f)});
     check_values("softmax", softmax(x).value().to_host(), {1 / 3.0, 1 / 3.0, 1 / 3.0, 0.125, 0.25, 0.625}, 1e-6);
-    check_values("log_softmax", log_softmax(x).value().to_host(),
-                 {-std::log(3.0), -std::log(3.0), -std::log(3.0), std::log(0.125), std::log(0.25), std::log(0.625)}, 1e-6);
 }
 
 TEST_CASE("softmax: forward like loops in double") {
@@ -93,7 +90,6 @@ TEST_CASE("softmax: forward like loops in double") {
         for (const Shape& s : list) {
             const HostTensor x = uniform_input("x", s, -5, 5);
             const Inputs in = upload(cpu(), {x});
-            if (s.c > 1) check_values("log_softmax " + to_string(s), log_softmax(in[0]).value().to_host(), naive_log_softmax(x));
             check_values("softmax " + to_string(s), softmax(in[0]).value().to_host(), exp_of(naive_log_softmax(x)));
         }
 }
@@ -102,7 +98,6 @@ TEST_CASE("softmax and its losses stay finite with large logits") {
     const HostTensor x{{3, 1, 1, 3}, {1e4f, 0, -1e4f, 1000, 1001, 999, -1e30f, -1e30f, 1e30f}};
     const Inputs in = upload(cpu(), {x});
     check_values("softmax", softmax(in[0]).value().to_host(), exp_of(naive_log_softmax(x)), 1e-5);
-    CHECK(all_finite(log_softmax(in[0]).value().to_host()));
 
     const std::vector<int32_t> labels{2, 0, 2};
     const Operation loss = [&](const Inputs& i) { return cross_entropy(i[0], labels_on(cpu(), labels)); };
@@ -219,6 +214,9 @@ TEST_CASE("count_correct: adds up, takes the first of equals, counts no NaN") {
     count_correct(logits.value(), labels_on(cpu(), {1, 0, 1, 2, 0}), correct);
     CHECK(correct.item() == 3);
     count_correct(logits.value(), labels_on(cpu(), {0, 0, 0, 0, 0}), correct);
+    CHECK(correct.item() == 5);
+    const Var spoilt = on_cpu({2, 1, 1, 3}, {NAN, 1, 2, 1, NAN, 2});  // one NaN is no reason to look at the rest
+    count_correct(spoilt.value(), labels_on(cpu(), {2, 2}), correct);
     CHECK(correct.item() == 5);
 
     const Shape s{300, 1, 1, 100};

@@ -359,6 +359,10 @@ TEST_CASE("svd: a map that is not finite ends in NaN, in its sample alone") {
     const std::vector<float> v = leading(joined_maps({broken, one}), {2, 20, 1, 6}, 2);
     CHECK(!all_finite({v.begin(), v.begin() + 12}));
     CHECK(std::equal(v.begin() + 12, v.end(), leading(one, {1, 20, 1, 6}, 2).begin()));
+    std::vector<float> wide = relu_map("wide", 3, 8);
+    wide[7] = std::numeric_limits<float>::quiet_NaN();
+    CHECK(!all_finite(leading(wide, {1, 1, 3, 8}, 2)));
+    CHECK(!all_finite(leading(std::vector<float>(24, wide[7]), {1, 1, 3, 8}, 2)));
 }
 
 TEST_CASE("svd: numbers of vectors that there cannot be are refused") {
