@@ -1,4 +1,4 @@
-// base_error.h: the two ways a command ends badly.
+// base_error.h: the ways a command ends badly.
 // defines: InputError, Interrupted, WriteError, text, input_error, failure
 #pragma once
 #include <sstream>
@@ -13,7 +13,7 @@ struct InputError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// SIGINT, SIGTERM or SIGHUP arrived and a checkpoint was written. main() exits with 3.
+/// SIGINT, SIGTERM or SIGHUP arrived, or --time-limit is near, and a checkpoint was written. main() exits with 3.
 struct Interrupted : std::runtime_error {
     using std::runtime_error::runtime_error;
 };

@@ -1,5 +1,5 @@
 // base_unfinished.h: what is being made has a name of its maker's own until it is whole.
-// defines: sync_folder, is_unfinished, UnfinishedFile, UnfinishedFolder
+// defines: sync_folder, is_still_at, is_unfinished, UnfinishedFile, UnfinishedFolder
 #pragma once
 #include <filesystem>
 #include <string_view>
@@ -11,6 +11,9 @@ namespace fs = std::filesystem;
 
 /// Makes a rename in `folder` last through a power cut, where the file system knows how.
 void sync_folder(const fs::path& folder);
+
+/// Is the file that `file` was opened on still the one at `path`? A lock that waited may be one on a file that was replaced meanwhile.
+bool is_still_at(int file, const fs::path& path);
 
 /// Is it the name of what is being made, or of what a killed maker has left?
 bool is_unfinished(const fs::path& name);

@@ -1,6 +1,6 @@
 // method_gradient_mixing.h: two losses of one forward pass whose gradients are kept apart, then mixed parameter by parameter, as MHGD does
 // (arXiv 1907.02226; docs/papers.md §4.7).
-// defines: GradientMixing, add_mixing_option
+// defines: GradientMixing, add_mixing_options
 #pragma once
 #include <string>
 #include <utility>
@@ -45,6 +45,7 @@ class GradientMixing {
     Tensor weight_, sums_;              ///< one float; of ‖m‖, ‖t‖, factor, steps
 };
 
-void add_mixing_option(OptionTable& table, std::string& mixing);  ///< --mixing
+/// --mixing, and the weights that losses mixed so do not have.
+void add_mixing_options(OptionTable& table, std::string& mixing);
 
 }  // namespace distill

@@ -22,7 +22,7 @@ struct KdSvdOptions final : MethodOptions {
     const char* method;  ///< this and the loss are no options: each has a row
     Loss loss;
     std::string mixing = "clip";
-    void add_to(OptionTable& table) override { add_mixing_option(table, mixing); }
+    void add_to(OptionTable& table) override { add_mixing_options(table, mixing); }
     std::unique_ptr<Method> make(const Setting&, const Options&) const override;
 };
 

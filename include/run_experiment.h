@@ -1,6 +1,6 @@
 // run_experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
 // defines: Chooser, Settle, require_student, settle_resume, require_savable, save_finished, run_experiment, kept_options,
-//          print_configuration, take_options_of, take_seeds_of, run_facts, with_start, side_by_side, checksum
+//          print_configuration, take_options_of, take_seeds_of, run_facts, with_start, side_by_side
 #pragma once
 #include <functional>
 #include <set>
@@ -56,7 +56,5 @@ Config with_start(Config facts, const Options& options);
 Config run_facts(const Session& session, const Options& options);  ///< all of it
 /// --side-by-side, resolved: one small network does not fill a GPU; a CPU's threads serve one training after another best.
 int side_by_side(const Options& options, const Backend& backend);
-/// Of the images and labels that a run trains and tests on.
-std::string checksum(const Dataset& data);
 
 }  // namespace distill

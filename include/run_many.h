@@ -22,8 +22,8 @@ struct PlannedRun {
 
 /// Trains each run in its folder: makes it, or with options.resume goes on where it stopped and skips a finished one. With
 /// `side_by_side` above 1 so many threads each take the next run until none is left, and each run ends with the same bytes as it does
-/// alone. Throws what a run alone throws. Of several, a run that fails leaves the others at work: what went wrong is thrown at the end.
-/// After a signal all stop at a checkpoint (Interrupted).
+/// alone. Throws what a run alone throws. Of several, which share a folder, a run that fails leaves the others to be trained: what went
+/// wrong is thrown at the end. After a signal all stop at a checkpoint (Interrupted).
 void train_runs(Session& session, const std::vector<PlannedRun>& runs, int side_by_side, const MethodFactory& make);
 
 /// One training in its folder, to its end (its weights and result.csv are written then) or to where `goes_on` stops it (nothing is

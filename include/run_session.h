@@ -1,5 +1,5 @@
 // run_session.h: what a training works with: a device, the data set, teachers.
-// defines: Session, open_session, MethodFactory, start_method, load_weights, warn_if_trained_otherwise, require_same_classes,
+// defines: Session, read_data, open_session, MethodFactory, start_method, load_weights, warn_if_trained_otherwise, require_same_classes,
 //          warn_of_normalization
 #pragma once
 #include <functional>
@@ -20,7 +20,8 @@ struct Session {
     Session& operator=(Session&&) = delete;  // it would close the device before what lies in its memory
 
     std::unique_ptr<Backend> backend;
-    std::shared_ptr<const Dataset> data;
+    std::shared_ptr<const Dataset> data;          ///< all but the pixels, which are on_device
+    std::string data_sha256;                      ///< of the images and labels of both parts
     std::shared_ptr<const DeviceData> on_device;  ///< in memory of the session that was opened first
     Normalization normalization;
     Teachers teachers;  ///< none for plain training
@@ -32,7 +33,10 @@ struct Session {
     Session beside(const Options& options) const;
 };
 
-/// Opens the device, reads the data set (with --val applied) and resolves options.normalize, threads and device in place.
+/// The data set with --per-class and --val applied.
+Dataset read_data(const Options& options);
+
+/// Opens the device, reads the data set (read_data) and resolves options.normalize, threads and device in place.
 Session open_session(Options& options);
 
 /// Called by several threads at once, each with its own session.

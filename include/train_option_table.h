@@ -49,7 +49,7 @@ struct TableOption {
     std::vector<std::function<bool(const std::string&)>> set;  ///< one for each field that it is bound to; false: the text does not fit
     std::string otherwise;                                     ///< what it would be if it were not given on the command line
     Role role = Role::substance;
-    bool is_switch = false, is_required = false, is_swept = false;
+    bool is_switch = false, is_required = false, is_swept = false, is_fixed = false;
     bool is_subject = false;        ///< of which networks, on which images or how exactly: no change of a recipe
     bool session = false;           ///< device and data depend on it
     bool is_own = false;            ///< of this training alone: teachers that are trained first for it do not take it over
@@ -77,6 +77,9 @@ class OptionTable {
     TableOption& add(const std::string& flag, std::string& value, const std::vector<std::string>& choices, const std::string& help);
     TableOption& add_on_off(const std::string& flag, bool& value, const std::string& help);
     TableOption& add_switch(const std::string& flag, bool& value, const std::string& help);
+
+    /// Takes only what there is, for command lines that are the same for all methods; not kept. `why` it is no other.
+    TableOption& add_fixed(const std::string& flag, double value, const std::string& why);
 
     /// "" is none.
     TableOption& add(const std::string& flag, std::chrono::seconds& value, const std::string& help);

@@ -47,7 +47,7 @@ struct Options {
     bool check_only = false;             ///< settle and stop: no option, what a sweep does with each value first
     std::chrono::seconds time_limit{0};  ///< of this process; 0: none
     bool resume = false, auto_resume = false, log_steps = false, quiet = false;
-    bool lr_by_hand = false;             ///< --lr was given; not an option itself
+    bool lr_by_hand = false;             ///< --lr was given, and not as --preset has it; not an option itself
     std::optional<std::string> by_hand;  ///< of a resumed run, what its config.csv says (told_by_hand); not an option itself
 
     /// What weights, batches and augmentation are drawn from.

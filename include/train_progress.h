@@ -32,8 +32,8 @@ class Progress {
 
   private:
     using Clock = std::chrono::steady_clock;
-    std::string rate() const;
-    std::string eta() const;
+    std::string rate() const;  ///< "" where this process has made no step yet
+    std::string eta() const;   ///< likewise
     void clear_line();
     int epochs_;
     int64_t total_, first_, done_, images_ = 0;

@@ -30,7 +30,8 @@ bool is_checksum(const std::string& key);
 /// Is the option's value a path, or several (a,b or 1=a,2=b)? Where a file lies is no part of what a run is: its checksum is.
 bool names_places(const std::string& option);
 
-/// May a run that goes on find another value in its config.csv? Places, by what it runs, and its end, which a longer one passes through.
+/// May a run that goes on find another value in its config.csv? Places, by what it runs, and its end, which a longer one passes
+/// through, with what that makes of the recipe.
 bool may_change(const std::string& option);
 
 /// A place that a run's `config` names, as it is to be looked for now that the run lies in `run`: where the run's process saw it; then
@@ -68,8 +69,8 @@ class RunFolder {
     Config config() const;
     /// InputError if its starts and batches were drawn by another version's key: what goes on or is used beside it would not fit.
     void require_start_key() const;
-    /// Changes an option's value in config.csv. The folder must be locked, and stays so.
-    void set_option(const std::string& option, const std::string& value);
+    /// Changes the values of options that config.csv has, all or none. The folder must be locked, and stays so.
+    void set_options(const Config& changed);
     void write_result(const ResultRow& row) const;
 
     /// Starts a table anew, or goes on after its first `keep` rows.

@@ -1,5 +1,5 @@
 // train_schedule.h: what follows from --epochs, and what of a training was set by hand.
-// defines: scale_with_epochs, note_late_milestones, told_by_hand, told_before
+// defines: scale_with_epochs, note_late_milestones, told_by_hand, told_before, told_when_longer
 #pragma once
 #include <string>
 
@@ -22,5 +22,7 @@ void note_late_milestones(const Options& options);
 std::string told_by_hand(const OptionTable& table, const Options& options);
 /// What a run's config.csv has of that.
 std::string told_before(const Config& config);
+/// The same of a run of `before` epochs that is made longer, to `now`.
+std::string told_when_longer(const std::string& told, int before, int now);
 
 }  // namespace distill

@@ -13,6 +13,12 @@
 #include "base_error.h"
 
 namespace distill {
+
+bool is_still_at(int file, const fs::path& path) {
+    struct stat ours, there;
+    return ::fstat(file, &ours) == 0 && ::stat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
 namespace {
 
 constexpr size_t drawn_letters = 6;
@@ -41,11 +47,6 @@ bool is_drawn(const std::string& name, const std::string& begin, const std::stri
     return name.size() == end + ending.size() && name.compare(0, begin.size(), begin) == 0 &&
            name.compare(end, ending.size(), ending) == 0 &&
            name.substr(begin.size(), drawn_letters).find_first_not_of(letters) == std::string::npos;
-}
-
-bool is_still_at(int file, const fs::path& path) {
-    struct stat ours, there;
-    return ::fstat(file, &ours) == 0 && ::lstat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
 /// A new file with this process's lock on it; −1, errno EEXIST, if the name is taken. Where a file system knows no locks it goes without:

@@ -73,8 +73,8 @@ void show(const Asked& asked) {
     Options& o = run.options;
     Session session = open_session(o);
     require_same_input(RunFolder::reopen(asked.run),
-                       {{"info.data_sha256", checksum(*session.data)}, {"info.teacher_sha256", sha256_of_file(o.teacher_weights)}});
-    const Dataset& data = *session.data;
+                       {{"info.data_sha256", session.data_sha256}, {"info.teacher_sha256", sha256_of_file(o.teacher_weights)}});
+    const Dataset data = read_data(o);
     if (asked.images < run.own.neighbours || asked.images > data.train.records)
         input_error("--images ", asked.images, ": expected at least the run's --neighbours ", run.own.neighbours, ", and at most the ",
                     data.train.records, " training images of ", o.dataset);

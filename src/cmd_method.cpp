@@ -38,7 +38,6 @@ void settle_networks(const OptionTable& table, Options& o, Teaching teachers) {
 }
 
 void set_untold(const std::string& subcommand, OptionTable& table, Options& o, const std::string& method) {
-    o.lr_by_hand = table.has("lr") && table.given("lr");
     if (table.has("lr")) set_rate(table, o, find_recipe(o.recipe), "the default");
     if (const std::string& id = o.preset; !id.empty()) {
         if (table.given("recipe"))
@@ -47,6 +46,8 @@ void set_untold(const std::string& subcommand, OptionTable& table, Options& o, c
         apply_preset(subcommand, table, o);
     }
     if (table.given("recipe")) set_recipe(table, o, find_recipe(o.recipe), method, "--recipe " + o.recipe);
+    const bool as_preset = !o.preset.empty() && table.has("lr") && table.at("lr").get() == table.otherwise("lr");
+    o.lr_by_hand = table.has("lr") && table.given("lr") && !as_preset;
 }
 
 void add_method_command(Subcommand app, const MethodRow& row) {

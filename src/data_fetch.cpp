@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -60,9 +59,8 @@ class Part {
     /// InputError if another process is downloading into it.
     explicit Part(const fs::path& path) : path_(path), file_(::open(path.c_str(), O_RDWR | O_CREAT, 0644)) {
         if (file_ < 0) input_error(path.string(), ": cannot be written (", std::strerror(errno), "); choose another --data");
-        struct stat ours, there;
         const bool taken = ::flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-        if (!taken && ::fstat(file_, &ours) == 0 && ::stat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino) return;
+        if (!taken && is_still_at(file_, path)) return;
         ::close(file_);
         input_error(path.string(), ": another process is downloading this archive; wait for it");
     }

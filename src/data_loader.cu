@@ -99,11 +99,12 @@ Loader::Loader(Backend& backend, std::shared_ptr<const DeviceData> shared, const
                         " records; choose a batch from 1 to ", records);
     };
     if (options.trains) require(data.train.records, "training");
+    options_.batch = std::min(options.batch, std::max<int64_t>({1, data.train.records, data.test.records}));  // sums of it stay small
     if (options.augmentation.crop_flip && options.augmentation.reflect && std::min(data.height, data.width) <= options.augmentation.pad)
         input_error(data.name, ": images of ", data.height, "x", data.width, " cannot be reflected by ", options.augmentation.pad,
                     " pixels");
     position_ = Tensor::integers(backend, {1, 1, 1, 4});
-    order_ = Tensor::integers(backend, {1, 1, 1, data.train.records});
+    order_ = Tensor::integers(backend, {1, 1, 1, std::max<int64_t>(1, data.train.records)});
     test_order_ = Tensor::integers(backend, {1, 1, 1, std::max<int64_t>(1, data.test.records)});
     std::vector<int32_t> in_order(static_cast<size_t>(test_order_.size()));
     std::iota(in_order.begin(), in_order.end(), 0);

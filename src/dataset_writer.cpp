@@ -85,16 +85,14 @@ void DatasetWriter::finish() {
     for (int c = 0; c < 3; ++c) meta += text("std_", channel_names[c], ",", number(stats.std[c]), "\n");
 
     const bool with_words = std::any_of(classes_.begin(), classes_.end(), [](const ClassName& c) { return !c.words.empty(); });
-    {
-        std::vector<std::string> columns = {"label", "name"};
-        if (with_words) columns.push_back("words");
-        CsvWriter csv(unfinished_->path() / "classes.csv", columns);
-        for (size_t i = 0; i < classes_.size(); ++i) {
-            std::vector<std::string> row = {text(i), classes_[i].name};
-            if (with_words) row.push_back(classes_[i].words);
-            csv.row(row);
-        }
+    std::vector<std::string> columns = {"label", "name"};
+    if (with_words) columns.push_back("words");
+    std::vector<std::vector<std::string>> rows;
+    for (const ClassName& name : classes_) {
+        rows.push_back({std::to_string(rows.size()), name.name});
+        if (with_words) rows.back().push_back(name.words);
     }
+    write_file_atomically(unfinished_->path() / "classes.csv", csv_text(columns, rows));
     write_file_atomically(unfinished_->path() / "meta.csv", meta);  // the last file: it also syncs the folder
     try {
         if (force_ && fs::is_regular_file(folder_ / "meta.csv"))

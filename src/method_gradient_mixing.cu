@@ -143,7 +143,9 @@ void GradientMixing::end_epoch(const RunFolder& folder, int epoch) {
     sums_.zero();
 }
 
-void add_mixing_option(OptionTable& t, std::string& mixing) {
+void add_mixing_options(OptionTable& t, std::string& mixing) {
+    t.add_fixed("--gamma", 1, "the cross-entropy is not weighed, --mixing says how the gradients meet");
+    t.add_fixed("--alpha", 0, "there is no KL beside it");
     t.add("--mixing", mixing, {"clip", "scale"},
           "a parameter's transfer gradient is clipped to its cross-entropy's norm, times sigmoid(epoch); or scaled by 1/(1+e^-r), r the "
           "norms' ratio, at least 1");

@@ -14,6 +14,7 @@ void KdOptions::add_to(OptionTable& t) {
     t.add("--temperature", temperature, {0, Range().high, true}, "T of both softmaxes");
     t.add("--alpha", alpha, {0}, "weight of T^2*KL(teacher || student)");
     t.add("--gamma", gamma, {0}, "weight of the cross-entropy");
+    t.add_fixed("--beta", 0, "there is no other loss beside the two");
 }
 
 std::unique_ptr<Method> KdOptions::make(const Setting& s, const Options& o) const {

@@ -191,7 +191,8 @@ void MhgdOptions::add_all_but_heads_to(OptionTable& t) {
     t.add("--mha-epochs", mha_epochs, {0}, "the attention networks are trained so long first, on the teacher alone (0: as they are)");
     t.add("--mha-bn", mha_bn, {"running", "batch"}, "statistics of their BatchNorm in the transfer");
     t.add_on_off("--head-dropping", head_dropping, "while they are trained, each sample keeps the heads whose noise is above its mean");
-    add_mixing_option(t, mixing);
+    add_mixing_options(t, mixing);
+    t.add_fixed("--beta", 0, "the transfer loss is not weighed, either");
 }
 
 void MhgdOptions::settle(Options& o) {

@@ -35,8 +35,7 @@ void require_network(const std::string& file, const std::map<std::string, std::s
     const std::pair<std::string, std::string> expected[] = {{"network", network}, {"classes", classes > 0 ? std::to_string(classes) : ""}};
     for (const auto& [key, here] : expected)
         if (const std::string said = own_word(metadata, key); !said.empty() && !here.empty() && said != here)
-            input_error(file, ": the network's ", key, ": the file says ", said, ", expected ", here,
-                        "; name one that was trained for this");
+            input_error(file, ": the ", key, ": the file says ", said, ", expected ", here, "; name one that was trained for this");
 }
 
 Beside<Output> Teacher::operator()(const Var& images, Keep keep, Mode mode) const {
@@ -47,8 +46,7 @@ Beside<Output> Teacher::operator()(const Var& images, Keep keep, Mode mode) cons
 
 int generation_after(const std::map<std::string, std::string>& metadata) {
     constexpr long most = 1000;
-    const auto said = metadata.find("generation");
-    const long generation = said == metadata.end() ? 0 : std::strtol(said->second.c_str(), nullptr, 10);
+    const long generation = std::strtol(own_word(metadata, "generation").c_str(), nullptr, 10);
     return static_cast<int>(std::clamp(generation, 0L, most)) + 1;
 }
 

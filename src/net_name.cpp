@@ -19,6 +19,7 @@ std::string without_aliases(const std::string& said) {
     for (size_t at = 0;;) {
         const size_t end = std::min(said.find_first_of(",=+", at), said.size());
         std::string name = said.substr(at, end - at);
+        if (name.rfind("wrn_", 0) == 0) std::replace(name.begin(), name.end(), '_', '-');  // as the CRD benchmark's code has them
         for (const auto& [alias, known] : aliases)
             if (name == alias) name = known;
         all += name;

@@ -88,8 +88,13 @@ Config measure_teachers(Session& session, const Loader& loader, const Options& o
 /// Both, on images that none of them can have been trained on: what --val holds out of the training part is new to the student alone.
 Config measure_trained(Session& session, const Loader& loader, const Options& o, const Method& method) {
     std::optional<Loader> test_part;
-    if (o.validation > 0 && !(session.teachers.empty() && method.pretrained().empty()))
-        test_part.emplace(*session.backend, load_dataset(o.data, o.dataset), session.loader_options(o));
+    if (o.validation > 0 && !(session.teachers.empty() && method.pretrained().empty())) {
+        Dataset whole = load_dataset(o.data, o.dataset);
+        whole.train = {};
+        LoaderOptions batches = session.loader_options(o);
+        batches.trains = false;
+        test_part.emplace(*session.backend, whole, batches);
+    }
     const Loader& unseen = test_part ? *test_part : loader;
     Config facts = measure_teachers(session, unseen, o, method.student());
     for (auto& fact : measure_pretrained(session, unseen, o, method)) facts.push_back(std::move(fact));
@@ -185,7 +190,7 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
 Config run_facts(const Session& session) {
     return {{"info.commit", commit()},
             {"info.machine", session.backend->description()},
-            {"info.data_sha256", checksum(*session.data)},
+            {"info.data_sha256", session.data_sha256},
             {"info.train_images", std::to_string(session.data->train.records)},
             {"info.test_images", std::to_string(session.data->test.records)}};
 }
@@ -203,15 +208,6 @@ int side_by_side(const Options& o, const Backend& backend) {
     constexpr int most_on_gpu = 8;
     if (o.side_by_side > 0) return o.side_by_side;
     return backend.device() == Device::cuda ? std::min(o.runs, most_on_gpu) : 1;
-}
-
-std::string checksum(const Dataset& data) {
-    std::string digests;
-    for (const Split* part : {&data.train, &data.test}) {
-        digests += sha256_hex({reinterpret_cast<const char*>(part->pixels.data()), part->pixels.size()});
-        digests += sha256_hex({reinterpret_cast<const char*>(part->labels.data()), part->labels.size() * sizeof(int32_t)});
-    }
-    return sha256_hex(digests);
 }
 
 void take_seeds_of(const fs::path& base, OptionTable& table, const std::string& within) {
@@ -303,7 +299,7 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
         const RunFolder folder = RunFolder::reopen(folder_of(i));
         take_options_of(folder, command, table, many, {"epochs"});
         require_longer(folder, table, o);
-        o.by_hand = told_before(folder.config());
+        o.by_hand = told_when_longer(told_before(folder.config()), epochs_of(folder), o.epochs);  // of those not begun yet
         finished += folder.finished() && epochs_of(folder) >= o.epochs;
     }
     if (finished == o.runs && !many) save_finished(RunFolder::reopen(base), o.save, table.given("save"));

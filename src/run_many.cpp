@@ -17,6 +17,7 @@
 #include "data_class_order.h"
 #include "train_interruption.h"
 #include "train_progress.h"
+#include "train_schedule.h"
 
 namespace distill {
 namespace {
@@ -60,7 +61,9 @@ void extend(RunFolder& folder, const Options& o) {
         input_error(folder.checkpoint().string(), ": is gone, and without it the finished run cannot go on to --epochs ", o.epochs,
                     "; restore it, or start anew in another folder");
     fs::remove(folder.file("result.csv"));
-    folder.set_option("epochs", std::to_string(o.epochs));
+    const Config then = folder.config();
+    folder.set_options({{"epochs", std::to_string(o.epochs)},
+                        {"info.by_hand", told_when_longer(value_of(then, "info.by_hand"), epochs_of(folder), o.epochs)}});
 }
 
 /// Of the files that a graph's nodes start from the frozen nodes' alone are known by content: another may draw other batches.
@@ -92,7 +95,7 @@ void train_run(Session& session, const PlannedRun& run, const std::string& name,
     std::fflush(stdout);
 }
 
-/// What went wrong in trainings side by side.
+/// What went wrong in several trainings.
 class Complaints {
   public:
     /// Call it in a handler: `where` failed with the exception in flight.
@@ -109,16 +112,16 @@ class Complaints {
             failed_.push_back(where + ": " + e.what());
         }
     }
-    /// Throws what there is, if any; `all_begun`: no run of `runs` was left out.
-    void rethrow(size_t runs, bool all_begun) const {
+    /// Throws what there is, if any, of `runs` in the folder `base`; `all_begun`: none was left out.
+    void rethrow(const fs::path& base, size_t runs, bool all_begun) const {
         if (!failed_.empty()) {
             std::string all = text(failed_.size(), " failure(s) in ", runs, " runs: ");
             for (const std::string& f : failed_) all += (&f == &failed_.front() ? "" : " | ") + f;
             input_errors_ == failed_.size() ? input_error(all) : failure(all);
         }
         if (interrupted_ > 0 || !all_begun)
-            throw Interrupted(
-                text("interrupted; ", interrupted_, " runs under way wrote checkpoints; go on with the same command and --resume"));
+            throw Interrupted(text("interrupted; ", interrupted_, " of ", runs, " runs, those under way, wrote checkpoints; go on with ",
+                                   "--resume --run ", shell_word(base.string())));
     }
 
   private:
@@ -167,36 +170,40 @@ std::optional<TrainingResult> train_in_folder(const std::string& method_name, Se
 }
 
 void train_runs(Session& session, const std::vector<PlannedRun>& runs, int side_by_side, const MethodFactory& make) {
+    if (runs.size() == 1) return train_run(session, runs.front(), "", make);
     const size_t workers = std::min(runs.size(), static_cast<size_t>(side_by_side));
-    if (workers <= 1) {
-        for (const PlannedRun& run : runs) train_run(session, run, "", make);
-        return;
-    }
     std::atomic<size_t> next{0};
     Complaints complaints;
-    const auto work = [&] {
-        try {
-            Session own = session.beside(runs.front().options);
-            bool begun = false;  // one at least: a --time-limit that is up at once must not be so for ever
-            while (!begun || !interruption()) {
-                const size_t i = next++;
-                if (i >= runs.size()) break;
-                begun = true;
-                const std::string name = runs[i].folder.filename().string();
-                try {
-                    train_run(own, runs[i], name, make);
-                } catch (...) {
-                    complaints.add(name);
-                }
+    const auto work = [&](Session& with) {
+        bool begun = false;  // one at least: a --time-limit that is up at once must not be so for ever
+        while (!begun || !interruption()) {
+            const size_t i = next++;
+            if (i >= runs.size()) break;
+            begun = true;
+            const std::string name = runs[i].folder.filename().string();
+            try {
+                train_run(with, runs[i], workers > 1 ? name : "", make);
+            } catch (...) {
+                complaints.add(name);
             }
-        } catch (...) {
-            complaints.add("a session beside the others");  // the runs it would have taken fall to the others
         }
     };
-    std::vector<std::thread> threads;
-    for (size_t i = 0; i < workers; ++i) threads.emplace_back(work);
-    for (std::thread& thread : threads) thread.join();
-    complaints.rethrow(runs.size(), next >= runs.size());
+    if (workers <= 1) {
+        work(session);
+    } else {
+        std::vector<std::thread> threads;
+        for (size_t i = 0; i < workers; ++i)
+            threads.emplace_back([&] {
+                try {
+                    Session own = session.beside(runs.front().options);
+                    work(own);
+                } catch (...) {
+                    complaints.add("a session beside the others");  // the runs it would have taken fall to the others
+                }
+            });
+        for (std::thread& thread : threads) thread.join();
+    }
+    complaints.rethrow(runs.front().folder.parent_path(), runs.size(), next >= runs.size());
 }
 
 }  // namespace distill

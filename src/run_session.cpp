@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base_error.h"
+#include "base_files.h"
 #include "base_texts.h"
 #include "base_weight_files.h"
 #include "core_backend.h"
@@ -15,6 +16,15 @@
 
 namespace distill {
 namespace {
+
+std::string checksum(const Dataset& data) {
+    std::string digests;
+    for (const Split* part : {&data.train, &data.test}) {
+        digests += sha256_hex({reinterpret_cast<const char*>(part->pixels.data()), part->pixels.size()});
+        digests += sha256_hex({reinterpret_cast<const char*>(part->labels.data()), part->labels.size() * sizeof(int32_t)});
+    }
+    return sha256_hex(digests);
+}
 
 bool of_student(const std::string& name) { return starts_with(name, student_prefix); }
 
@@ -92,10 +102,19 @@ Session Session::beside(const Options& o) const {
     Session session;
     session.backend = make_backend(o.device, device_options(o));  // also this thread's number of OpenMP threads
     session.data = data;
+    session.data_sha256 = data_sha256;
     session.on_device = on_device;
     session.normalization = normalization;
     if (!teachers.empty()) session.teachers = load_teachers(*session.backend, o, data->classes);
     return session;
+}
+
+Dataset read_data(const Options& o) {
+    Dataset data = load_dataset(o.data, o.dataset);
+    constexpr uint64_t split_seed = 0;  // the same split for every seed of a run, so that validation accuracies compare
+    if (o.per_class > 0) keep_per_class(data, o.per_class);
+    if (o.validation > 0) hold_out_validation(data, o.validation, split_seed);
+    return data;
 }
 
 Session open_session(Options& o) {
@@ -103,13 +122,12 @@ Session open_session(Options& o) {
     session.backend = make_backend(o.device, device_options(o));
     o.device = session.backend->device() == Device::cpu ? "cpu" : "cuda";
     o.threads = omp_get_max_threads();
-    auto data = std::make_shared<Dataset>(load_dataset(o.data, o.dataset));
+    auto data = std::make_shared<Dataset>(read_data(o));
     session.normalization = resolve_normalization(o.normalize, *data, o.normalize_auto);
     o.normalize = to_string(session.normalization);
-    constexpr uint64_t split_seed = 0;  // the same split for every seed of a run, so that validation accuracies compare
-    if (o.per_class > 0) keep_per_class(*data, o.per_class);
-    if (o.validation > 0) hold_out_validation(*data, o.validation, split_seed);
     session.on_device = std::make_shared<DeviceData>(*session.backend, *data);
+    session.data_sha256 = checksum(*data);
+    for (Split* part : {&data->train, &data->test}) std::vector<uint8_t>().swap(part->pixels);  // all that is large
     session.data = std::move(data);
     return session;
 }

@@ -20,11 +20,11 @@ std::atomic<Clock::rep> stop_at{0};        // since the process began; 0: never
 std::atomic<Clock::rep> longest_pause{0};  // between two looks of one thread
 
 void on_signal(int signal) {
-    if (signalled && signal != SIGHUP) {  // asked twice: let the default action end the process; a shell repeats SIGHUP by itself
+    if (signalled && signal != SIGHUP) {  // asked twice: let the default action end the process
         std::signal(signal, SIG_DFL);
         std::raise(signal);
     }
-    signalled = 1;
+    if (signal != SIGHUP) signalled = 1;  // which a shell repeats by itself, and a session that ends sends before SIGTERM
     interrupted = 1;
 }
 

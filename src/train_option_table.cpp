@@ -74,6 +74,8 @@ TableOption& OptionTable::bind(const std::string& flag, TableOption option) {
     option.otherwise = option.get();
     const auto known = std::find_if(options_.begin(), options_.end(), [&](const TableOption& o) { return o.name == option.name; });
     if (known == options_.end()) return options_.emplace_back(std::move(option));
+    if (option.is_fixed) return *known;  // a method beside this one, in a subcommand of several, may have the weight
+    if (known->is_fixed) return *known = std::move(option);
     if (known->expected != option.expected) failure("OptionTable: --", option.name, " is ", known->expected, " and ", option.expected);
     known->set.push_back(std::move(option.set.front()));
     return *known;
@@ -130,6 +132,18 @@ TableOption& OptionTable::add_switch(const std::string& flag, bool& value, const
     TableOption& option = bind(flag, truth(value, help));
     option.is_switch = true;
     return option;
+}
+
+TableOption& OptionTable::add_fixed(const std::string& flag, double value, const std::string& why) {
+    const auto is_it = [value](const std::string& s) {
+        double parsed;
+        return parse_all(s, parsed) && parsed == value;
+    };
+    const std::string only = number(value);
+    TableOption option = option_of(
+        "NUMBER", only + ": " + why, why, [only] { return only; }, is_it);
+    option.is_fixed = true;
+    return bind(flag, std::move(option.driver()));
 }
 
 TableOption& OptionTable::add(const std::string& flag, std::chrono::seconds& value, const std::string& help) {

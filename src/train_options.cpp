@@ -165,7 +165,7 @@ Normalization resolve_normalization(const std::string& s, const Dataset& data, c
     bool good = parts.size() == 6;
     for (size_t i = 0; good && i < 6; ++i) {
         float& place = i < 3 ? n.mean[i] : n.std[i - 3];
-        good = parse_all(parts[i], place) && (i < 3 || place > 0);
+        good = parse_all(parts[i], place) && std::isfinite(place) && (i < 3 || place > 0);
     }
     if (!good) input_error("--normalize: found '", s, "', expected auto, none, or six numbers m1,m2,m3,s1,s2,s3 of 255 with s > 0");
     return n;

@@ -54,13 +54,13 @@ Progress::~Progress() { clear_line(); }
 std::string Progress::rate() const {
     const double spent = seconds_since(start_);
     char buffer[40];
-    std::snprintf(buffer, sizeof buffer, "%6.0f img/s", spent > 0 ? static_cast<double>(images_) / spent : 0.0);
-    return buffer;
+    std::snprintf(buffer, sizeof buffer, "  %6.0f img/s", static_cast<double>(images_) / spent);
+    return images_ > 0 && spent > 0 ? buffer : "";
 }
 
 std::string Progress::eta() const {
     const auto made = static_cast<double>(done_ - first_);
-    return "ETA " + duration(made > 0 ? seconds_since(start_) / made * static_cast<double>(total_ - done_) : 0);
+    return made > 0 ? "  ETA " + duration(seconds_since(start_) / made * static_cast<double>(total_ - done_)) : "";
 }
 
 void Progress::clear_line() {
@@ -82,8 +82,8 @@ void Progress::step(int epoch, int64_t images, const std::string& figures) {
     shown_ = Clock::now();
     const std::string begin = text(phase_, " ", epoch + 1, "/", epochs_), steps = text("  step ", done_, "/", total_);
     // A line that wraps could not be written over.
-    const std::string end = "  " + eta(), all = begin + steps + figures;
-    const std::vector<std::string> lines{all + "  " + rate() + end, all + end, begin + figures + end, begin + end, begin};
+    const std::string end = eta(), all = begin + steps + figures;
+    const std::vector<std::string> lines{all + rate() + end, all + end, begin + figures + end, begin + end, begin};
     const std::string line = first_that_fits(lines, terminal_columns() - 1);
     std::printf("\r\033[K%s", line.c_str());
     std::fflush(stdout);
@@ -94,7 +94,7 @@ void Progress::epoch(int epoch, const std::vector<std::string>& figures) {
     if (quiet_) return;
     clear_line();
     const std::string begin = text(prefix_, phase_, " ", epoch + 1, "/", epochs_), line = begin + figures.front();
-    std::vector<std::string> lines = {line + "  " + rate() + "  " + eta(), line + "  " + eta()};
+    std::vector<std::string> lines = {line + rate() + eta(), line + eta()};
     for (const std::string& fewer : figures) lines.push_back(begin + fewer);
     std::printf("%s\n", (terminal_ ? first_that_fits(lines, terminal_columns()) : lines.front()).c_str());
     std::fflush(stdout);

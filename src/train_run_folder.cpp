@@ -1,7 +1,6 @@
 #include "train_run_folder.h"
 
 #include <sys/file.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -90,7 +89,7 @@ std::string found_again(const fs::path& run, const Config& config, const std::st
 }
 
 bool may_change(const std::string& option) {
-    static const std::set<std::string> names = {"epochs", "threads", "device", "save", started_in, started_as};
+    static const std::set<std::string> names = {"epochs", "info.by_hand", "threads", "device", "save", started_in, started_as};
     return names.count(option) > 0 || names_places(option);
 }
 
@@ -104,7 +103,8 @@ RunFolder RunFolder::create(const fs::path& path, const Config& config) {
     all.emplace_back(started_in, fs::current_path(ignored).string());
     all.emplace_back(started_as, fs::absolute(path / "", ignored).parent_path().lexically_normal().string());
     try {
-        UnfinishedFolder unfinished(path);  // a kill leaves no folder that can neither be started nor resumed
+        const fs::path place = fs::is_symlink(path) ? fs::canonical(path) : path;  // a link to an empty folder stays one
+        UnfinishedFolder unfinished(place);  // a kill leaves no folder that can neither be started nor resumed
         write_config(unfinished.path() / "config.csv", all);
         if (!unfinished.place())
             input_error(path.string(), ": another process has made this run folder meanwhile; name another with --run, or wait for it");
@@ -139,11 +139,8 @@ void RunFolder::lock(double patience) {
         if (!config) config = std::fopen(file("config.csv").c_str(), "r");
         if (!config) input_error(file("config.csv").string(), ": cannot be read");
         std::shared_ptr<void> opened(config, [](void* f) { std::fclose(static_cast<std::FILE*>(f)); });
-        struct stat locked, there;
         if (::flock(::fileno(config), LOCK_EX | LOCK_NB) == 0) {
-            const bool same = ::fstat(::fileno(config), &locked) == 0 && ::stat(file("config.csv").c_str(), &there) == 0 &&
-                              locked.st_ino == there.st_ino && locked.st_dev == there.st_dev;
-            if (!same) continue;  // set_option has replaced it meanwhile
+            if (!is_still_at(::fileno(config), file("config.csv"))) continue;  // set_options has replaced it meanwhile
             lock_ = std::move(opened);
             return;
         }
@@ -158,10 +155,11 @@ void RunFolder::lock(double patience) {
     }
 }
 
-void RunFolder::set_option(const std::string& option, const std::string& value) {
+void RunFolder::set_options(const Config& changed) {
     Config rows = config();
-    for (auto& [name, old] : rows)
-        if (name == option) old = value;
+    for (auto& [name, value] : rows)
+        for (const auto& [option, now] : changed)
+            if (name == option) value = now;
     write_config(file("config.csv"), rows);
     lock();  // the lock is the file's that was replaced
 }

@@ -12,6 +12,8 @@
 namespace distill {
 namespace {
 
+constexpr const char* not_on_file = "not on file";
+
 int whole(const OptionTable& table, const std::string& option) {
     const std::string value = table.otherwise(option);
     const std::optional<int64_t> parsed = parsed_whole(value);
@@ -78,7 +80,23 @@ std::string told_by_hand(const OptionTable& table, const Options& o) {
 std::string told_before(const Config& config) {
     for (const auto& [option, value] : config)
         if (option == "info.by_hand") return value;
-    return "not on file";
+    return not_on_file;
+}
+
+std::string told_when_longer(const std::string& told, int before, int now) {
+    if (told == not_on_file || before == now) return told;
+    const std::string name = "epochs=";
+    std::string usual = std::to_string(before);
+    std::vector<std::string> parts;
+    for (const std::string& piece : split(told, ';')) {
+        const std::string part = piece.substr(std::min(piece.find_first_not_of(' '), piece.size()));
+        if (const size_t open = part.find('('); starts_with(part, name))
+            usual = part.substr(open + 1, part.find(')') - open - 1);
+        else if (!part.empty())
+            parts.push_back(part);
+    }
+    if (usual != std::to_string(now)) parts.insert(parts.begin(), text(name, now, " (", usual, ")"));
+    return joined(parts, "; ");
 }
 
 }  // namespace distill

@@ -172,16 +172,19 @@ void Trainer::open_tables(bool resuming) {
 /// weights are not those of a run that stayed on one: that is said, and no reason to refuse.
 void Trainer::log_session(bool resuming) {
     const char* const name = "sessions.csv";
+    const std::vector<std::string> columns{"began_utc", "epoch", "step", "machine", "commit"};
     const std::string machine = backend_.description();
     CsvTable before;
     try {
         if (resuming && fs::exists(folder_.file(name))) before = read_csv(folder_.file(name), ReadCsv::whole_lines);
+        if (!before.rows.empty() && before.columns != columns) input_error(folder_.file(name).string(), ": has other columns");
     } catch (const InputError& error) {  // no run must end for its log
         std::printf("note: %s; it is begun anew\n", error.what());
+        before = {};
     }
     if (const size_t n = before.rows.size(); n > 0 && before.cell(n - 1, "machine") != machine)
         std::printf("note: it was trained on '%s' before, and goes on on '%s'\n", before.cell(n - 1, "machine").c_str(), machine.c_str());
-    CsvWriter rows = folder_.table(name, {"began_utc", "epoch", "step", "machine", "commit"}, !before.rows.empty(), before.rows.size());
+    CsvWriter rows = folder_.table(name, columns, !before.rows.empty(), before.rows.size());
     rows.row({utc_now(), std::to_string(student_.epoch()), std::to_string(student_.step()), machine, commit()});
     rows.sync();
 }

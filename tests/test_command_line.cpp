@@ -157,6 +157,8 @@ TEST_CASE("command line: a value that does not fit is named with what does") {
     }
     check_rejected(folder, "train" + one_epoch + "--lr-steps 3,2", {"--lr-steps: found '3,2'", "rising epochs like 150,180,210"});
     check_rejected(folder, "train" + one_epoch + "--normalize half", {"--normalize: found 'half'", "auto, none, or six numbers"});
+    for (const char* never : {"0,0,0,inf,inf,inf", "nan,0,0,1,1,1"})
+        check_rejected(folder, "train" + one_epoch + "--normalize " + never, {"--normalize: found '", "six numbers"});
     check_rejected(folder, "train" + one_epoch + "--normalize 1,2,3,4,5,0", {"--normalize: found '1,2,3,4,5,0'", "s > 0"});
     check_rejected(folder, "kd --temperature 0", {"--temperature: found '0'", "a number above 0"});
     check_rejected(folder, "kd --teacher-min 101", {"--teacher-min: found '101'", "a number from 0 to 100"});
@@ -228,6 +230,8 @@ TEST_CASE("command line: a training leaves its tables, its result and weights th
     const Ended eval = run(folder, "eval --dataset s --net resnet8 --batch 32 --threads 1 --init t.safetensors");
     CHECK(eval.code == 0);
     CHECK(after(eval.out, "loss ") == epochs.cell(2, "test_loss"));
+    const std::string at_once = "eval --dataset s --net resnet8 --threads 1 --init t.safetensors --batch ";
+    CHECK(run(folder, at_once + "9223372036854775807").out == run(folder, at_once + "100000").out);
     CHECK(std::stod(after(eval.out, "test accuracy ")) == doctest::Approx(result.cell_number(0, "last")).epsilon(0.001));
 
     // As a teacher it is measured first, and must reach --teacher-min.

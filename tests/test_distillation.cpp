@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "benchmark_losses.h"
 #include "complaints.h"
 #include "core_backend.h"
 #include "golden_formula.h"
@@ -64,6 +65,14 @@ TEST_CASE("kd: the loss worked by hand") {
     // KL(p_t ‖ p_s), not the other way round.
     const double other = 0.5 * std::log(0.5 / 0.75) + 0.5 * std::log(0.5 / 0.25);
     CHECK(loss(matrix(1, {ln3, 0}), matrix(1, {0, 0}), 1) == doctest::Approx(other).epsilon(1e-6));
+}
+
+TEST_CASE("kd: the benchmark's worked value") {
+    auto s = sines({4, 1, 1, 3}), t = cosines({4, 1, 1, 3});
+    for (auto* logits : {&s, &t})
+        for (float& value : logits->values) value *= 2;
+    const Inputs in = upload(cpu(), {s, t});
+    CHECK(kd_loss(in[0], in[1].value(), 4).value().item() == doctest::Approx(0.3266492258).epsilon(1e-6));
 }
 
 TEST_CASE("kd: gradients") {

@@ -91,10 +91,25 @@ TEST_CASE("interruption: under nohup a closed terminal stops nothing; the hint c
     Command command(folder, training(40, 1, "it's(v2)"));
     wait_for_rows(command, folder / "it's(v2)/epochs.csv", 1);
     command.send(SIGHUP);
-    command.send(SIGHUP);  // a shell sends it again to its jobs
+    command.send(SIGHUP);   // a shell sends it again to its jobs
+    command.send(SIGTERM);  // a session that ends
     const Ended end = command.wait();
     CHECK(end.code == 3);
     CHECK(says(end.err, {"go on with --resume --run 'it'\\''s(v2)'"}));
+}
+
+TEST_CASE("interruption: speed and time left are told once there has been a step") {
+    const Workplace folder(64);
+    const std::string an_epoch_a_step = "train --net resnet8 --dataset s --batch 64 --epochs 60 --threads 1 --run r";
+    Command command(folder, an_epoch_a_step);
+    wait_for_rows(command, folder / "r/epochs.csv", 2);
+    command.send(SIGTERM);  // after an epoch's last step
+    CHECK(command.wait().code == 3);
+    const std::string out = run(folder, "train --resume --run r").out;
+    const size_t first = out.find("epoch "), second = out.find('\n', first);
+    CHECK(out.substr(first, second - first).find(" img/s") == std::string::npos);
+    CHECK(out.substr(first, second - first).find("ETA") == std::string::npos);
+    CHECK(says(out.substr(second), {" img/s  ETA 0:00:"}));
 }
 
 TEST_CASE("interruption: of several runs, the one under way goes on and the rest follow") {
@@ -104,8 +119,10 @@ TEST_CASE("interruption: of several runs, the one under way goes on and the rest
     Command command(folder, both + "cut");
     wait_for_rows(command, folder / "cut/s0/epochs.csv", 2);
     command.send(SIGTERM);
-    CHECK(command.wait().code == 3);
-    CHECK(run(folder, both + "cut --resume").code == 0);
+    const Ended end = command.wait();
+    CHECK(end.code == 3);
+    CHECK(says(end.err, {"go on with --resume --run cut\n"}));
+    CHECK(run(folder, "train --resume --run cut").code == 0);
     for (const char* seed : {"s0", "s1"}) check_equal(folder / "cut" / seed, folder / "whole" / seed);
 }
 

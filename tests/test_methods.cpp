@@ -172,8 +172,14 @@ TEST_CASE("methods: each row says all that there is to say, under a name of its 
         CHECK(!std::string(row->title).empty());
         CHECK((name == "train" || !std::string(row->source).empty()));
         CHECK(find_recipe(row->recipe).name == std::string(row->recipe));
-        CHECK(says(run(folder, name + " --help").out, {row->title}));
+        const std::string help = run(folder, name + " --help").out;
+        CHECK(says(help, {row->title}));
+        for (const char* weight : {"--gamma", "--alpha", "--beta"})  // for command lines that are the same for all
+            if (row->teachers != Teaching::none && name != "feed") CHECK_MESSAGE(help.find(weight) != std::string::npos, weight);
     }
+    CHECK(says(run(folder, "feed parallel --help").out, {"--gamma", "--alpha", "--beta"}));
+    check_rejected(folder, "reviewkd --alpha 0.5", {"--alpha: found '0.5', expected 0: there is no KL beside it"});
+    check_rejected(folder, "mhgd --gamma 0.5", {"--gamma: found '0.5', expected 1: "});
     CHECK(find_method("none") == nullptr);
 }
 
@@ -374,6 +380,8 @@ TEST_CASE("methods: two trainings side by side leave the files that they leave o
         o.threads = 1;
         o.epochs = 1;
         Session session = open_session(o);
+        CHECK((session.data->train.pixels.empty() && session.data->test.pixels.empty()));  // once in memory is enough
+        CHECK(session.data_sha256.size() == 64);
         if (form.row->teachers == Teaching::several)
             o.teachers = trained().of(1) + "," + trained().of(2), o.teacher = network + "+" + network;
         if (form.row->teachers != Teaching::none) session.teachers = load_teachers(*session.backend, o, classes);

@@ -192,6 +192,28 @@ TEST_CASE("nets: tensors, parameters and multiply-accumulates as counted by hand
         }
 }
 
+TEST_CASE("nets: parameters and multiply-accumulates are those of the benchmark's own files") {
+    struct Counted {
+        const char* name;
+        int64_t parameters, work;
+    };
+    for (const Counted& c : {Counted{"resnet20", 278324, 40818944},
+                             {"resnet32", 472756, 69130496},
+                             {"resnet56", 861620, 125753600},
+                             {"resnet110", 1736564, 253155584},
+                             {"resnet8x4", 1233540, 177071104},
+                             {"resnet32x4", 7433860, 1083040768},
+                             {"wrn-16-2", 703284, 101118464},
+                             {"wrn-40-1", 569780, 83286272},
+                             {"wrn-40-2", 2255156, 327610880}}) {
+        const Built built(c.name, 100);
+        CHECK_MESSAGE(built.parameters.count("") == c.parameters, c.name);
+        const int64_t before = multiply_accumulates();
+        built.network->forward(images(1, 32), Mode::evaluate);
+        CHECK_MESSAGE(multiply_accumulates() - before == c.work, c.name);
+    }
+}
+
 TEST_CASE("nets: shapes of the features and logits") {
     for (const Layers& l : layouts())
         for (const int64_t side : {32, 64}) {

@@ -113,7 +113,8 @@ TEST_CASE("resuming: a finished run is made longer, as if it had been begun so")
     CHECK(end.code == 0);
     CHECK(says(end.out,
                {"note: r goes on from 2 to 4 epochs; --lr-steps 1,3 stays: the added epochs begin at rate 0.002, a tenth from epoch 3"}));
-    CHECK(value_of(read_config(folder / "r/config.csv"), "epochs") == "4");
+    for (const char* option : {"epochs", "info.by_hand"})
+        CHECK(value_of(read_config(folder / "r/config.csv"), option) == value_of(read_config(folder / "whole/config.csv"), option));
     CHECK(read_file(folder / "r/student.safetensors") == read_file(folder / "whole/student.safetensors"));
     for (const char* table : {"epochs.csv", "result.csv"})
         CHECK(without_seconds(folder / "r" / table) == without_seconds(folder / "whole" / table));
@@ -123,6 +124,15 @@ TEST_CASE("resuming: a finished run is made longer, as if it had been begun so")
     check_rejected(folder, "train --resume --run r --epochs 5", {"r/checkpoint.bin: is gone", "--epochs 5", "start anew"});
     REQUIRE(run(folder, name + "--run short --max-steps 3").code == 0);
     check_rejected(folder, "train --resume --run short --epochs 5", {"--epochs 5", "short ends by --max-steps 3"});
+}
+
+TEST_CASE("resuming: a link to an empty folder is as good as the folder") {
+    const Workplace folder;
+    fs::create_directory(folder / "far");
+    fs::create_directory_symlink(folder / "far", folder / "r");
+    CHECK(run(folder, "train --net resnet8" + training + "--run r --auto-resume").code == 0);
+    CHECK(fs::is_symlink(folder / "r"));
+    CHECK(fs::exists(folder / "far/result.csv"));
 }
 
 TEST_CASE("resuming: several runs go on by their common folder alone, those that had not begun, too") {

@@ -101,6 +101,14 @@ TEST_CASE("schedule: what was given by hand beside preset and defaults") {
     CHECK(told("--epochs 100 --lr 0.1") == "");  // as the preset has it
     CHECK(told("--epochs 50") == "epochs=50 (100); lr-steps=15,30,40 (30,60,80); kd-warmup=10 (20)");
     CHECK(told("--lr 0.001 --augment none --init f") == "init=f (–); lr=0.001 (0.1); augment=none (crop-flip)");
+
+    CHECK(told_when_longer("", 100, 300) == "epochs=300 (100)");
+    CHECK(told_when_longer("lr=1 (0.1)", 100, 300) == "epochs=300 (100); lr=1 (0.1)");
+    CHECK(told_when_longer("epochs=50 (100); lr-steps=15,30,40 (30,60,80); init-epochs=1 (40)", 50, 70) ==
+          "epochs=70 (100); lr-steps=15,30,40 (30,60,80); init-epochs=1 (40)");
+    CHECK(told_when_longer("init=f (–); epochs=50 (100)", 50, 100) == "init=f (–)");
+    CHECK(told_when_longer("epochs=50 (100)", 50, 50) == "epochs=50 (100)");
+    CHECK(told_when_longer("not on file", 50, 70) == "not on file");
 }
 
 TEST_CASE("command line: schedules scale with a line that says so, late milestones are named, resumed runs keep theirs") {
@@ -193,6 +201,8 @@ TEST_CASE("recipes: the student's rate stands in the configuration, by default, 
 
 TEST_CASE("names: aliases in lists become names, and nothing else changes") {
     CHECK(without_aliases("mobilenetv2") == "MobileNetV2");
+    CHECK(without_aliases("wrn_40_2") == "wrn-40-2");
+    CHECK(without_aliases("0=wrn_16_2,1=wrn_22_4-tiny") == "0=wrn-16-2,1=wrn-22-4-tiny");
     CHECK(without_aliases("0=resnet20,1=shufflenetv2,2=mobilenetv2") == "0=resnet20,1=ShuffleV2,2=MobileNetV2");
     CHECK(without_aliases("shufflenetv1+shufflenetv1") == "ShuffleV1+ShuffleV1");
     for (const char* same : {"", ",", "resnet20,,wrn-16-2", "mobilenetv2x", "mobilenetv2-tiny", "ShuffleV1", "1="})

@@ -80,27 +80,30 @@ TEST_CASE("side by side: a signal stops all at a checkpoint, and they go on toge
     command.send(SIGTERM);
     const Ended end = command.wait();
     CHECK(end.code == 3);
-    CHECK(says(end.err, {"distill: interrupted; ", "wrote checkpoints", "--resume"}));
+    CHECK(says(end.err, {"distill: interrupted; 2 of 3 runs, those under way, wrote checkpoints; go on with --resume --run cut\n"}));
     CHECK(fs::exists(folder / "cut/s0/checkpoint.bin"));
     CHECK_FALSE(fs::exists(folder / "cut/s2"));  // not begun any more
     check_succeeds(folder, line + "--side-by-side 3 --run cut --resume");
     for (const char* seed : {"s0", "s1", "s2"}) check_equal(folder / "alone" / seed, folder / "cut" / seed);
 }
 
-TEST_CASE("side by side: one that fails leaves the others at work and is told at the end") {
+TEST_CASE("side by side: one that fails leaves the others at work and is told at the end, one after another, too") {
     const Workplace folder;
     check_succeeds(folder, three + "--epochs 2 --run alone");
-    fs::copy(folder / "alone", folder / "hurt", fs::copy_options::recursive);
-    for (const char* seed : {"s0", "s1"})
-        for (const char* file : {"result.csv", "student.safetensors"}) fs::remove(folder / "hurt" / seed / file);
-    const fs::path checkpoint = folder / "hurt/s0/checkpoint.bin";
-    write_file_atomically(checkpoint, std::string_view(read_file(checkpoint)).substr(0, 1000));
-    const Ended end = run(folder, three + "--epochs 2 --side-by-side 2 --resume --run hurt");
-    CHECK(end.code == 2);
-    CHECK(std::count(end.err.begin(), end.err.end(), '\n') == 1);
-    CHECK(says(end.err, {"1 failure(s) in 3 runs: s0: ", "checkpoint.bin", "cut short"}));
-    CHECK(says(end.out, {"hurt/s1: last ", "hurt/s2: finished before, skipped"}));
-    check_equal(folder / "alone/s1", folder / "hurt/s1");
+    for (const std::string at_a_time : {"1", "2"}) {
+        const std::string name = "hurt" + at_a_time;
+        fs::copy(folder / "alone", folder / name, fs::copy_options::recursive);
+        for (const char* seed : {"s0", "s1"})
+            for (const char* file : {"result.csv", "student.safetensors"}) fs::remove(folder / name / seed / file);
+        const fs::path checkpoint = folder / name / "s0/checkpoint.bin";
+        write_file_atomically(checkpoint, std::string_view(read_file(checkpoint)).substr(0, 1000));
+        const Ended end = run(folder, three + "--epochs 2 --resume --side-by-side " + at_a_time + " --run " + name);
+        CHECK(end.code == 2);
+        CHECK(std::count(end.err.begin(), end.err.end(), '\n') == 1);
+        CHECK(says(end.err, {"1 failure(s) in 3 runs: s0: ", "checkpoint.bin", "cut short"}));
+        CHECK(says(end.out, {name + "/s1: last ", name + "/s2: finished before, skipped"}));
+        check_equal(folder / "alone/s1", folder / name / "s1");
+    }
 
     const Ended wild = run(folder, three + "--epochs 2 --lr 1e38 --side-by-side 3 --run wild");
     CHECK(wild.code == 1);

@@ -9,6 +9,7 @@
 #include "data_synth.h"
 #include "device.h"
 #include "net_table.h"
+#include "train_run_folder.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -48,6 +49,10 @@ TEST_CASE("strangers: their words of network and classes are not believed, our o
     check_rejected(folder, "eval --weights theirs.safetensors" + on_s, {"--net", "theirs.safetensors does not say which it is"});
     CHECK(run(folder, "train --net resnet8 --init theirs.safetensors --run t" + training).code == 0);
     CHECK(run(folder, "kd --student resnet8 --teacher resnet8 --teacher-weights theirs.safetensors --run kd" + training).code == 0);
+    file.metadata = {{"format", "pt"}, {"generation", "7"}};  // of what, by whom?
+    folder.save("seventh.safetensors", file);
+    CHECK(run(folder, "kd --student resnet8 --teacher resnet8 --teacher-weights seventh.safetensors --run of7" + training).code == 0);
+    CHECK(value_of(read_config(folder / "of7/config.csv"), "info.generation") == "1");
 
     // Two networks whose parameters have the same names and shapes, so that nothing but the file tells them apart.
     WeightFile wide = Workplace::network("wrn-10-4", 4);
@@ -56,7 +61,7 @@ TEST_CASE("strangers: their words of network and classes are not believed, our o
     const Ended eval = run(folder, "eval --weights w.safetensors" + on_s);
     CHECK(eval.code == 0);
     CHECK(eval.out.find("wrn-10-4 on s: test accuracy") != std::string::npos);
-    const std::vector<std::string> says_so = {"w.safetensors: the network's network: the file says wrn-10-4, expected wrn-10-4-tiny"};
+    const std::vector<std::string> says_so = {"w.safetensors: the network: the file says wrn-10-4, expected wrn-10-4-tiny"};
     check_rejected(folder, "eval --net wrn-10-4-tiny --weights w.safetensors" + on_s, says_so);
     check_rejected(folder, "train --net wrn-10-4-tiny --init w.safetensors" + training, says_so);
     check_rejected(folder, "kd --student resnet8 --teacher wrn-10-4-tiny --teacher-weights w.safetensors" + training, says_so);

@@ -249,7 +249,7 @@ TEST_CASE("time limit: after it a first signal still waits for the checkpoint") 
 TEST_CASE("sessions.csv: one that cannot be read keeps no run from going on, nor from the report") {
     const Workplace folder;
     REQUIRE(run(folder, tiny + "--run a").code == 0);
-    for (const char* broken : {"", "began_utc,epoch\n1\n"}) {
+    for (const char* broken : {"", "began_utc,epoch\n1\n", "a,b\n1,2\n"}) {
         fs::remove(folder / "a/result.csv");
         put_file(folder / "a/sessions.csv", broken);
         const Ended end = run(folder, "train --resume --run a");

@@ -118,11 +118,17 @@ for part in "${parts[@]}"; do
                 train "wrn-kd/s$s" kd "${fifth[@]}" "${with[@]}" --seed $s
                 train "wrn-mhgd/s$s" mhgd "${fifth[@]}" "${with[@]}" --crop-pad zero --mha-epochs 10 --seed $s
             done ;;
-        within)  # the benchmark's losses, with its weights, and DKD, with its authors' β of both pairs of this family
+        within)  # the benchmark's losses, with its weights, and DKD, with its authors' β of both pairs of this family; first phases of 30
+            # epochs before 240 are of 4 before 30
             teacher 0
             for s in 0 1 2 3 4; do
                 for method in at sp cc vid rkd pkt nst fitnet crd; do train "$method/s$s" $method "${fifth[@]}" "${from[@]}" --seed $s; done
                 train "dkd/s$s" dkd "${fifth[@]}" "${from[@]}" --beta 2 --seed $s
+                for method in ab fsp; do
+                    train "$method/s$s" $method "${fifth[@]}" "${from[@]}" --recipe crd --init-epochs 4 --seed $s
+                done
+                train "ft/s$s" ft "${fifth[@]}" "${from[@]}" --recipe crd --paraphraser-epochs 4 --paraphraser-lr 0.01 --seed $s
+                train "kd-svd/s$s" kd-svd "${fifth[@]}" "${from[@]}" --recipe crd --seed $s
             done ;;
         across)  # a student of another family, at its families' lower rate; ReviewKD with weight 1, its authors' default, and 30, a third
             # party's of ResNet50 → MobileNetV2

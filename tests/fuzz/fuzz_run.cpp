@@ -1,4 +1,4 @@
-// A run's folder as the report reads it: config.csv, epochs.csv, result.csv, edges.csv, graph.csv; empty ones are not there.
+// A run's folder as the report reads it: config.csv, epochs.csv, result.csv, edges.csv, graph.csv, sessions.csv; empty ones are not there.
 #include <sstream>
 
 #include "fuzz.h"
@@ -12,7 +12,7 @@
 namespace distill::fuzz {
 namespace {
 
-constexpr const char* names[] = {"config.csv", "epochs.csv", "result.csv", "edges.csv", "graph.csv"};
+constexpr const char* names[] = {"config.csv", "epochs.csv", "result.csv", "edges.csv", "graph.csv", "sessions.csv"};
 
 /// Of one run as train, and one as `ktg train`, write it.
 const std::string config =
@@ -22,6 +22,7 @@ const std::string epochs =
 const std::string result =
     "id,dataset,teacher,student,method,seed,last,best,best_epoch,seconds,device,precision,commit\n"
     ",shapes,,resnet8,train,0,50.5,50.5,1,2,cpu,fp32,abc\n";
+const std::string sessions = "began_utc,epoch,step,machine,commit\n2026-01-02 03:04:05,0,0,\"cpu, 1 threads\",abc\n";
 const std::string graph = "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,resnet8,,cutoff,cutoff\n";
 const std::string graph_config = "option,value\nmethod,ktg\ngraph,graph.csv\ndataset,shapes\nstudent,resnet8\ninfo.node1_accuracy,61.5\n";
 const std::string graph_epochs = "epoch,train_loss,test_acc,test_acc_1\n0,2.5,40,41\n";
@@ -31,8 +32,8 @@ const std::string edges =
 }  // namespace
 
 std::vector<std::string> seeds() {
-    return {joined_parts({config, epochs, "", "", ""}), joined_parts({config, epochs, result, "", ""}),
-            joined_parts({graph_config, graph_epochs, "", edges, graph})};
+    return {joined_parts({config, epochs, "", "", "", ""}), joined_parts({config, epochs, result, "", "", sessions}),
+            joined_parts({graph_config, graph_epochs, "", edges, graph, ""})};
 }
 
 void parse(const std::string& bytes) {
