@@ -203,7 +203,7 @@ TEST_CASE("time limit: trainings side by side, a preparation and a search stop a
     const Workplace folder;
     const Ended two = run(folder, tiny + "--run two --runs 2 --side-by-side 2 --time-limit 1s");
     CHECK(two.code == 3);
-    CHECK(says(two.err, {"--time-limit: interrupted; 2 runs under way wrote checkpoints"}));
+    CHECK(says(two.err, {"--time-limit: interrupted; 2 of 2 runs, those under way, wrote checkpoints"}));
     REQUIRE(run(folder, tiny + "--run t").code == 0);
     const Ended prepared = run(folder,
                                "ft --student resnet8 --teacher resnet8 --teacher-weights t/student.safetensors --dataset s --batch 32 "
