@@ -39,7 +39,8 @@ void watch(const WatchOptions& o, std::chrono::duration<double> pause) {
         const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_row > 0 && window.ws_col > 0;
         std::printf("\033[H\033[J");
         print(watch_lines(all, known ? window.ws_row - 1u : 24u, known ? window.ws_col : 80u));
-        if (std::none_of(all.begin(), all.end(), [](const Watched& w) { return w.state == WatchedState::running; })) return;
+        const auto goes_on = [](const Watched& w) { return w.state == WatchedState::running || w.state == WatchedState::unclear; };
+        if (std::none_of(all.begin(), all.end(), goes_on)) return;
         std::this_thread::sleep_for(pause);
     }
 }

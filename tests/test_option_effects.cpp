@@ -46,7 +46,7 @@ struct Chosen {
     }
     Outcome outcome() {
         Options settled = training.small.options;
-        training.method.options->settle(settled);
+        if (!dynamic_cast<KtgOptions*>(training.method.options.get())) training.method.options->settle(settled);  // it has its graph
         return training.outcome("r");
     }
     ShortTraining training;
