@@ -1,5 +1,6 @@
 // FEED and Factor Transfer: the losses, what is trained and kept, several teachers, chains, resuming. (Beside PyTorch: test_golden_ops.)
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 
 #include "base_files.h"
@@ -123,6 +124,25 @@ TEST_CASE("kd: of several teachers the mean of the logits teaches") {
     const StepResult r = KnowledgeDistillation(setting(cpu(), 10, pointers(teachers)), o, {0, 1, 4}).step(batch);
     const Tensor expected = Tensor::from_host(cpu(), {4, 1, 1, 10}, mean);
     CHECK(r.loss.value().item() == doctest::Approx(kd_loss(r.logits, expected, 4).value().item()).epsilon(1e-5));
+}
+
+TEST_CASE("factor transfer: factors are a sample's length apart from their size, by the mean absolute difference") {
+    const Shape s{3, 2, 2, 4};
+    const auto a = uniform_input("student's factor", s), b = uniform_input("teacher's factor", s);
+    double expected = 0;
+    for (size_t sample = 0; sample < 3; ++sample) {
+        double lengths[2] = {0, 0};
+        for (size_t i = sample * 16; i < (sample + 1) * 16; ++i) {
+            lengths[0] += static_cast<double>(a.values[i]) * static_cast<double>(a.values[i]);
+            lengths[1] += static_cast<double>(b.values[i]) * static_cast<double>(b.values[i]);
+        }
+        for (size_t i = sample * 16; i < (sample + 1) * 16; ++i)
+            expected += std::abs(static_cast<double>(a.values[i]) / std::sqrt(lengths[0]) -
+                                 static_cast<double>(b.values[i]) / std::sqrt(lengths[1])) /
+                        48;
+    }
+    const Inputs in = upload(cpu(), {a, b});
+    CHECK(feed_factors.distance(in[0], in[1]).value().item() == doctest::Approx(expected).epsilon(1e-6));
 }
 
 TEST_CASE("factor transfer: trained first, then still; stopped at any step of either, it goes on to the bit") {

@@ -67,7 +67,23 @@ TEST_CASE("fitnet: the loss is beta times the mean squared distance of the secon
         CHECK(method->loss_names() == std::vector<std::string>{"loss_ce", "loss_fitnet"});
         return static_cast<double>(method->step(golden_batch(t.backend(), 0)).named[1].value().item());
     };
-    CHECK(loss(1) > 0);
+    own.weights.beta = 1;
+    const auto method = own.make(setting(t.backend(), 100, {&teacher}, 32), t.options);
+    const Batch batch = golden_batch(t.backend(), 0);
+    const Var student = method->student().forward(batch.images, Mode::train, Keep::outputs).stages[1].output;
+    const std::vector<float> hint =
+        teacher.network().forward(batch.images, Mode::evaluate, Keep::outputs).stages[1].output.value().to_host();
+    Parameters apart(t.backend());
+    const HintRegressor regressor(apart, "regressor", student.shape(), student.shape());
+    apart.allocate(1);
+    WeightFile file{apart.to_file(), {}};
+    for (auto& [name, tensor] : file.tensors) tensor = method->parameters().to_file().at(name);
+    apart.from_file(file, "the test");
+    const std::vector<float> guess = regressor(student, Mode::train).value().to_host();
+    double expected = 0;
+    for (size_t i = 0; i < hint.size(); ++i)
+        expected += std::pow(static_cast<double>(guess[i]) - static_cast<double>(hint[i]), 2) / static_cast<double>(hint.size());
+    CHECK(loss(1) == doctest::Approx(expected).epsilon(1e-5));
     CHECK(loss(100) == doctest::Approx(100 * loss(1)).epsilon(1e-6));
     own.hint_layer = 4;
     CHECK(says(complaint([&] { own.make(setting(t.backend(), 100, {&teacher}, 32), t.options); }),

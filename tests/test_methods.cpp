@@ -92,6 +92,9 @@ TEST_CASE("methods: --help of a subcommand shows what it trains with, as it woul
     CHECK(says(fsp, {"--epochs INT=100", "--crop-pad zero|reflect=reflect", "--init-epochs INT=40", "=mhgd"}));
     CHECK(ft.find("--heads") == std::string::npos);
     CHECK(says(kd, {"--epochs INT=240", "--batch INT=64", "--alpha NUMBER=0.9"}));
+    CHECK(says(run(folder, "ban --help").out, {"--temperature NUMBER=1", "--alpha NUMBER=1", "--gamma NUMBER=1"}));
+    CHECK(says(run(folder, "soft-logits --help").out, {"--temperature NUMBER=4", "--alpha NUMBER=0.3", "--gamma NUMBER=0.7"}));
+    CHECK(says(run(folder, "feed parallel --help").out, {"--beta NUMBER=500", "=l1", "=mean"}));
 }
 
 TEST_CASE("methods: each option says of what kind it is, and readers of config.csv ask the table" * doctest::test_suite("no kernels")) {

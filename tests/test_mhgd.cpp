@@ -313,6 +313,7 @@ TEST_CASE("mhgd: a run's files, its attention networks used again, a table of he
     const CsvTable gradients = read_csv(folder / "one/gradients.csv");
     REQUIRE(gradients.rows.size() == 2);
     CHECK(gradients.cell_number(0, "weight") == 0.5);
+    CHECK(gradients.cell_number(1, "weight") == doctest::Approx(1 / (1 + std::exp(-1.0))).epsilon(1e-6));  // sigmoid(epoch)
     CHECK(gradients.cell_number(1, "norm_transfer") > 0);
     const WeightFile mha = read_safetensors(folder / "one/mha.safetensors");
     CHECK(mha.tensors.size() == 2 * 17);
