@@ -19,6 +19,7 @@
 #include "report_collect.h"
 #include "search_journal.h"
 #include "search_space.h"
+#include "train_run_folder.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -135,7 +136,12 @@ TEST_CASE("command line: ktg search: two workers, one killed -9, to a table of t
         for (const char* seed : {"s3", "s4"}) {
             const CsvTable result = read_csv(folder / "run/retrained" / table.cell(row, "id") / seed / "result.csv");
             accuracies.push_back(result.cell_number(0, "last"));
+            const Config config = read_config(folder / "run/retrained" / table.cell(row, "id") / seed / "config.csv");
+            CHECK("s" + value_of(config, "seed") == seed);
+            CHECK(value_of(config, "val") == "0");  // on all images, those that scored among them
         }
+        const fs::path seeds = folder / "run/retrained" / table.cell(row, "id");
+        CHECK(without_seconds(seeds / "s3/epochs.csv") != without_seconds(seeds / "s4/epochs.csv"));
         CHECK(mean == doctest::Approx(spread(accuracies).mean));
     }
     CHECK(table.cell(0, "id") == "best1");
