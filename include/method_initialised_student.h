@@ -13,7 +13,9 @@ struct InitialisedOptions : MethodOptions {
     int init_epochs = 40;
     bool benchmark = false;  ///< as the CRD benchmark has the method; else as MHGD's authors
     double gamma = 1;
+    double alpha = 0, beta = 0;  ///< there are no such terms
     void add_to(OptionTable& table) override;
+    void settle(Options& options) override;
 };
 
 /// For --init-epochs the loss is a transfer loss, with weight decay; then momentum is cleared, and it is γ·CE (docs/papers.md §6.6). What the

@@ -8,9 +8,9 @@
 namespace distill {
 
 /// From now on SIGINT, SIGTERM and SIGHUP (a closed terminal; ignored where nohup ignores it) only set a flag, which the training loop
-/// looks at after each step; a second SIGINT or SIGTERM ends at once (SIGHUP is not counted). A `limit` above 0 sets it by itself before
-/// this process has lasted so long: a fiftieth of the limit earlier (at least 5 s), and as much as has lain between two looks (a test of
-/// the network, a checkpoint).
+/// looks at after each step; a second SIGINT or SIGTERM, half a second later or more, ends at once. A `limit` above 0 sets it by itself
+/// before this process has lasted so long: a fiftieth of the limit earlier (at least 5 s), and as much as has lain between two looks (a
+/// test of the network, a checkpoint).
 void catch_interruption(std::chrono::seconds limit = std::chrono::seconds(0));
 bool interruption();
 /// Was it the limit that set it?

@@ -47,6 +47,7 @@ struct TableOption {
     std::vector<std::string> choices;  ///< all that it may be, where that is a list
     std::function<std::string()> get;
     std::vector<std::function<bool(const std::string&)>> set;  ///< one for each field that it is bound to; false: the text does not fit
+    std::string initial;                                       ///< its default, whatever recipe and preset say
     std::string otherwise;                                     ///< what it would be if it were not given on the command line
     Role role = Role::substance;
     bool is_switch = false, is_required = false, is_swept = false, is_fixed = false;
@@ -78,7 +79,7 @@ class OptionTable {
     TableOption& add_on_off(const std::string& flag, bool& value, const std::string& help);
     TableOption& add_switch(const std::string& flag, bool& value, const std::string& help);
 
-    /// Takes only what there is, for command lines that are the same for all methods; not kept. `why` it is no other.
+    /// Takes `value` alone, for command lines that are the same for all methods; not kept. `why` it is no other.
     TableOption& add_fixed(const std::string& flag, double value, const std::string& why);
 
     /// "" is none.

@@ -26,13 +26,19 @@ struct Command {
     const ChosenMethod& chosen() const { return methods.at(method); }
 };
 
-/// The chosen method's own defaults and recipe in the place of kd's.
+/// The chosen method's own defaults and recipe in the place of kd's. InputError for a weight that it does not have and its kin may have.
 void set_defaults(Command& c) {
     const std::string origin = "--method " + c.method;
     const ChosenMethod fresh = choose(*c.chosen().row);
     OptionTable own;
     fresh.options->add_to(own);
-    for (const auto& [name, value] : own.values()) c.table.set(name, value, origin);
+    for (const TableOption& option : own.options()) {
+        const TableOption& said = c.table.at(option.name);
+        if (!option.is_fixed)
+            c.table.set(option.name, option.get(), origin);
+        else if (said.given() && !option.set.front()(said.get()))
+            input_error("--", option.name, ": found '", said.get(), "', expected ", option.expected);
+    }
     set_recipe(c.table, c.options, find_recipe(fresh.row->recipe), "", origin);
 }
 

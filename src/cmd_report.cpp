@@ -101,7 +101,7 @@ void run_compare(const CompareOptions& o) {
     for (const auto& [name, group] : {std::pair("a", &a), {"b", &b}})
         if (group->last.n < group->runs.size())
             std::cout << "note: " << name << " has " << group->runs.size() << " runs of " << group->last.n
-                      << " seeds: those of one seed count once, with their mean\n";
+                      << (group->last.n == 1 ? " seed" : " seeds") << ": those of one seed count once, with their mean\n";
     if (!unlike.empty()) std::cout << "note: beside the method, a has " << unlike << "; the difference may come from that\n";
     std::cout << "a is higher than b: " << to_string(c.verdict) << (c.undecided.empty() ? "" : " (" + c.undecided + ")") << "\n"
               << verdict_rule << '\n';

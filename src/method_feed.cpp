@@ -32,8 +32,8 @@ std::vector<Var> Feed::losses(const Batch&, const Output& s, const Answers& t) {
 
 void FeedOptions::add_to(OptionTable& t) {
     t.add("--beta", beta, {0}, "weight of each teacher's distance");
-    t.add_fixed("--gamma", 1, "the cross-entropy's weight");
-    t.add_fixed("--alpha", 0, "there is no KL beside it");
+    t.add_fixed("--gamma", 1, "the cross-entropy is not weighed");
+    t.add_fixed("--alpha", 0, "FEED has no KL");
     t.add("--feed-norm", norm, {"l1", "l2"}, "distance of normalised maps: of absolute, or of squared differences");
     t.add("--feed-reduction", reduction, {"mean", "sample"}, "over all elements: their mean; or their sum, mean over samples");
     t.add("--ntl-depth", ntl_depth, {1}, "3x3 convolutions of a transformation layer");

@@ -13,8 +13,14 @@ void InitialisedOptions::add_to(OptionTable& t) {
     t.add("--init-epochs", init_epochs, {1}, "fsp, ab: the student is trained so long on the teacher's maps alone first");
     t.add_on_off("--benchmark-form", benchmark, benchmark_form_help);
     t.add("--gamma", gamma, {0}, "weight of the cross-entropy");
-    t.add_fixed("--alpha", 0, "there is no KL beside it");
-    t.add_fixed("--beta", 0, "the transfer loss stands alone in its phase");
+    t.add("--alpha", alpha, {0}, "fsp, ab: 0, there is no KL beside it");
+    t.add("--beta", beta, {0}, "fsp, ab: 0, the transfer loss stands alone in its phase");
+}
+
+void InitialisedOptions::settle(Options&) {
+    for (const auto& [name, value] : {std::pair{"--alpha", alpha}, {"--beta", beta}})
+        if (value != 0)
+            input_error(name, " ", value, ": this method has a transfer loss alone and then the cross-entropy alone; leave it at 0");
 }
 
 InitialisedStudent::InitialisedStudent(const Setting& setting, const Options& o, const InitialisedOptions& own, std::string loss, Keep keep,

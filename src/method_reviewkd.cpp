@@ -162,7 +162,7 @@ StepResult ReviewKD::step(const Batch& batch) {
 void ReviewOptions::add_to(OptionTable& t) {
     t.add("--kd-weight", kd_weight, {0}, "weight of the review loss; by default that of the pair where one is known, else 1");
     t.add("--kd-warmup", kd_warmup, {0}, "epochs over which that weight rises from 0 (0: full at once)").in_epochs();
-    t.add_fixed("--gamma", 1, "the cross-entropy's weight");
+    t.add_fixed("--gamma", 1, "the cross-entropy is not weighed");
     t.add_fixed("--alpha", 0, "there is no KL beside it");
     t.add_fixed("--beta", 0, "there is no other loss beside the review's, which --kd-weight weighs");
     t.add("--teacher-bn", teacher_bn, {"running", "batch"}, "statistics of the teacher's BatchNorm; batch is the authors' code");

@@ -36,7 +36,8 @@ std::map<std::string, Role> all_roles() {
     const auto add = [&](const auto& add_to) {
         OptionTable table;
         add_to(table);
-        for (const TableOption& option : table.options()) roles[option.name] = option.role;
+        for (const TableOption& option : table.options())
+            if (!option.is_fixed) roles[option.name] = option.role;
     };
     Options o;
     FeedSeries series;

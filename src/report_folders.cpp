@@ -10,18 +10,6 @@
 namespace distill {
 namespace {
 
-/// Is it a graph search's folder, or a transfer's? By its files; while it has none yet, by its config.csv.
-bool is_search(const fs::path& folder) {
-    std::error_code gone;
-    if (fs::exists(folder / "journal.csv", gone) || fs::exists(folder / "retrained", gone)) return true;
-    try {
-        const std::string method = value_of(read_config(folder / "config.csv"), "method");
-        return method == "ktg-search" || method == "ktg-transfer";
-    } catch (const std::exception&) {
-        return false;  // what cannot be read is complained of by who reads it
-    }
-}
-
 bool is_of_search(const fs::path& folder) {
     const fs::path name = folder.filename();
     return (name == "trials" || name == "pretrained" || name == "teachers") && is_search(folder.parent_path());
@@ -44,6 +32,17 @@ bool walk(const fs::path& folder, const std::function<void(const fs::path&)>& ta
 }
 
 }  // namespace
+
+bool is_search(const fs::path& folder) {
+    std::error_code gone;
+    if (fs::exists(folder / "journal.csv", gone) || fs::exists(folder / "retrained", gone)) return true;
+    try {
+        const std::string method = value_of(read_config(folder / "config.csv"), "method");
+        return method == "ktg-search" || method == "ktg-transfer";
+    } catch (const std::exception&) {
+        return false;  // what cannot be read is complained of by who reads it
+    }
+}
 
 std::vector<fs::path> folders_below(const std::vector<fs::path>& folders, const std::function<bool(const fs::path&)>& wanted) {
     std::map<fs::path, fs::path> found;

@@ -54,7 +54,7 @@ const TrialRecord* winner(const SearchHistory& search) {
     return nullptr;
 }
 
-/// The means over the seeds of what is there for each of them.
+/// The means over the runs of what is there for each of them.
 GraphOutcome mean_outcome(const std::vector<Run>& runs) {
     GraphOutcome mean;
     mean.accuracy.resize(runs.front().graph->nodes.size());
@@ -138,7 +138,7 @@ std::string graph_figures(const std::vector<const Group*>& groups) {
         if (!run.graph || run.graph->size() < 2) continue;
         const size_t n = group->runs.size();
         figures += figure(run.graph_name, graph_svg(*run.graph, mean_outcome(group->runs)),
-                          "Test accuracy of each node after the last epoch" + (n > 1 ? text(", mean of ", n, " seeds") : ""));
+                          "Test accuracy of each node after the last epoch" + (n > 1 ? text(", mean of ", n, " runs") : ""));
     }
     return figures.empty() ? "" : "<div class=\"charts graphs\">" + figures + "</div>";
 }

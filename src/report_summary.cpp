@@ -45,7 +45,8 @@ Group make_group(std::vector<Run> runs) {
     group.devices = unique_values(runs, &Run::device);
     group.commits = unique_values(runs, &Run::commit);
     if (group.last.n < runs.size())
-        group.notes.push_back(text(runs.size(), " runs of ", group.last.n, " seeds: those of one seed count once, with their mean"));
+        group.notes.push_back(text(runs.size(), " runs of ", group.last.n, group.last.n == 1 ? " seed" : " seeds",
+                                   ": those of one seed count once, with their mean"));
     if (group.commits.find(", ") != std::string::npos) group.notes.push_back("runs of several commits");
     group.runs = std::move(runs);
     return group;

@@ -1,6 +1,5 @@
 #include "report_watch_life.h"
 
-#include <linux/magic.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
@@ -56,10 +55,10 @@ double quiet_time(const fs::path& folder, WatchTime now) {
 }
 
 bool may_hide_locks(uint32_t file_system) {
-    constexpr uint32_t lustre = 0x0BD00BD0, gpfs = 0x47504653, beegfs = 0x19830326;  // not in linux/magic.h; from coreutils' stat
-    constexpr uint32_t shared[] = {NFS_SUPER_MAGIC, SMB_SUPER_MAGIC,  CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC, FUSE_SUPER_MAGIC,
-                                   V9FS_MAGIC,      CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC,  lustre,           gpfs,
-                                   beegfs};
+    // As statfs(2), linux/magic.h (which older systems have without some of them) and coreutils' stat know them.
+    constexpr uint32_t nfs = 0x6969, smb = 0x517B, cifs = 0xFF534D42, smb2 = 0xFE534D42, fuse = 0x65735546, plan9 = 0x01021997,
+                       ceph = 0x00C36400, afs = 0x5346414F, lustre = 0x0BD00BD0, gpfs = 0x47504653, beegfs = 0x19830326;
+    constexpr uint32_t shared[] = {nfs, smb, cifs, smb2, fuse, plan9, ceph, afs, lustre, gpfs, beegfs};
     return std::find(std::begin(shared), std::end(shared), file_system) != std::end(shared);
 }
 

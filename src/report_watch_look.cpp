@@ -7,6 +7,8 @@
 #include "base_texts.h"
 #include "graph.h"
 #include "method.h"
+#include "method_table.h"
+#include "report_folders.h"
 
 namespace distill {
 namespace {
@@ -47,10 +49,15 @@ int64_t within_max_steps(const Config& config, int64_t epochs) {
 
 /// Epochs of what a method trains first: its option that ends so says it (--mha-epochs, --init-epochs, --paraphraser-epochs).
 int64_t epochs_of_phase(const Config& config) {
+    const MethodRow* const row = find_method(value_of(config, "method"));
+    if (!row) return 0;
     const std::string end = "-epochs";
-    for (const auto& [option, value] : config)
-        if (option.size() > end.size() && option.compare(option.size() - end.size(), end.size(), end) == 0)
-            return within_max_steps(config, parsed_whole(value).value_or(0));
+    OptionTable table;  // `distill kd` keeps all of its kin's
+    const auto own = row->options();
+    own->add_to(table);
+    for (const TableOption& option : table.options())
+        if (option.name.size() > end.size() && option.name.compare(option.name.size() - end.size(), end.size(), end) == 0)
+            return within_max_steps(config, whole(config, option.name));
     return 0;
 }
 
@@ -104,11 +111,6 @@ void look_at_run(Watched& w, const Config& config, WatchTime now) {
     set_pace(w, config, epochs, w.planned - w.done, now);
 }
 
-bool is_search(const fs::path& folder, const Config& config) {
-    const std::string method = value_of(config, "method");
-    return method == "ktg-search" || method == "ktg-transfer" || fs::exists(folder / "journal.csv");
-}
-
 /// A run ends with result.csv, a search or a transfer with search.csv, a reconstruction with its last pair.
 bool is_finished(const Watched& w) {
     const bool whole = fs::exists(w.folder / "reconstruct.csv") && w.done == w.planned;
@@ -130,7 +132,7 @@ std::optional<Watched> look_at(const fs::path& folder, WatchTime now) {
         w.quiet_seconds = quiet_time(folder, now);
         const bool locked = RunFolder::is_locked(folder);  // looked at first: what gives it back meanwhile has finished, not stopped
         const Config config = read_config(folder / "config.csv");
-        is_search(folder, config) ? look_at_search(w, config) : look_at_run(w, config, now);
+        is_search(folder) ? look_at_search(w, config) : look_at_run(w, config, now);
         w.state = state_by({is_finished(w), locked, may_hide_locks(file_system_of(folder)), w.quiet_seconds, w.epoch_seconds});
         if (w.state != WatchedState::running && w.state != WatchedState::unclear) w.left_seconds.reset();
     } catch (const std::exception& e) {

@@ -184,6 +184,11 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
             name == "save" && !option.given() ? save_place(then, value) : found_again(folder.path(), then, name, value);
         table.set(name, place, folder.file("config.csv").string(), open);
     }
+    // An option that is newer than the run: what was done before there was one, whatever a recipe says today.
+    for (const TableOption& option : table.options())
+        if (option.role != Role::driver &&
+            std::none_of(then.begin(), then.end(), [&](const auto& row) { return row.first == option.name; }))
+            table.set(option.name, option.initial, folder.file("config.csv").string());
     folder.require_start_key();
 }
 

@@ -75,13 +75,13 @@ void require_same_start(const RunFolder& folder, const Config& config) {
                         ", by which other batches are drawn; name those that it was started with, or start anew in another folder");
 }
 
-/// `name`: of the run among several at work, else empty.
-void train_run(Session& session, const PlannedRun& run, const std::string& name, const MethodFactory& make) {
+/// `name`: of the run among several at work, else empty. Whether there was something to train.
+bool train_run(Session& session, const PlannedRun& run, const std::string& name, const MethodFactory& make) {
     const Options& o = run.options;
     const bool known = o.resume && fs::exists(run.folder);  // else create() refuses a folder that appeared meanwhile
     if (known && RunFolder::reopen(run.folder).finished() && epochs_of(RunFolder::reopen(run.folder)) >= o.epochs) {
         std::printf("%s: finished before, skipped\n", run.folder.c_str());
-        return;
+        return false;
     }
     RunFolder folder = known ? RunFolder::reopen(run.folder) : RunFolder::create(run.folder, run.config);
     folder.lock();
@@ -93,6 +93,7 @@ void train_run(Session& session, const PlannedRun& run, const std::string& name,
     std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", run.folder.c_str(), r.last, r.best, r.best_epoch,
                 duration(r.seconds).c_str());
     std::fflush(stdout);
+    return true;
 }
 
 /// What went wrong in several trainings.
@@ -114,14 +115,17 @@ class Complaints {
     }
     /// Throws what there is, if any, of `runs` in the folder `base`; `all_begun`: none was left out.
     void rethrow(const fs::path& base, size_t runs, bool all_begun) const {
+        const std::string stopped = interrupted_ == 0 && all_begun ? ""
+                                                                   : text("interrupted; ", interrupted_, " of ", runs,
+                                                                          " runs, those under way, wrote checkpoints; go on with ",
+                                                                          "--resume --run ", shell_word(base.string()));
         if (!failed_.empty()) {
             std::string all = text(failed_.size(), " failure(s) in ", runs, " runs: ");
             for (const std::string& f : failed_) all += (&f == &failed_.front() ? "" : " | ") + f;
+            if (!stopped.empty()) all += " | " + stopped;
             input_errors_ == failed_.size() ? input_error(all) : failure(all);
         }
-        if (interrupted_ > 0 || !all_begun)
-            throw Interrupted(text("interrupted; ", interrupted_, " of ", runs, " runs, those under way, wrote checkpoints; go on with ",
-                                   "--resume --run ", shell_word(base.string())));
+        if (!stopped.empty()) throw Interrupted(stopped);
     }
 
   private:
@@ -170,7 +174,10 @@ std::optional<TrainingResult> train_in_folder(const std::string& method_name, Se
 }
 
 void train_runs(Session& session, const std::vector<PlannedRun>& runs, int side_by_side, const MethodFactory& make) {
-    if (runs.size() == 1) return train_run(session, runs.front(), "", make);
+    if (runs.size() == 1) {
+        train_run(session, runs.front(), "", make);
+        return;
+    }
     const size_t workers = std::min(runs.size(), static_cast<size_t>(side_by_side));
     std::atomic<size_t> next{0};
     Complaints complaints;
@@ -179,11 +186,11 @@ void train_runs(Session& session, const std::vector<PlannedRun>& runs, int side_
         while (!begun || !interruption()) {
             const size_t i = next++;
             if (i >= runs.size()) break;
-            begun = true;
             const std::string name = runs[i].folder.filename().string();
             try {
-                train_run(with, runs[i], workers > 1 ? name : "", make);
+                begun |= train_run(with, runs[i], workers > 1 ? name : "", make);
             } catch (...) {
+                begun = true;
                 complaints.add(name);
             }
         }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <ctime>
 
 #include "base_csv.h"
 
@@ -13,19 +14,26 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::seconds;
 
 const Clock::time_point process_began = Clock::now();
-std::atomic<int> interrupted{0}, signalled{0};  // read by every training's thread
-static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch nothing else");
+std::atomic<int> interrupted{0};       // read by every training's thread
+std::atomic<int64_t> signalled_at{0};  // ns of CLOCK_MONOTONIC; 0: not yet
+static_assert(std::atomic<int64_t>::is_always_lock_free, "a signal handler may touch nothing else");
 std::atomic<bool> late{false};
 std::atomic<Clock::rep> stop_at{0};        // since the process began; 0: never
 std::atomic<Clock::rep> longest_pause{0};  // between two looks of one thread
 
+/// A second signal lets the default action end the process. Neither SIGHUP counts, which a shell repeats by itself and a session that ends
+/// sends before SIGTERM, nor what comes at once: timeout(1) signals its child and then the child's group.
 void on_signal(int signal) {
-    if (signalled && signal != SIGHUP) {  // asked twice: let the default action end the process
-        std::signal(signal, SIG_DFL);
-        std::raise(signal);
-    }
-    if (signal != SIGHUP) signalled = 1;  // which a shell repeats by itself, and a session that ends sends before SIGTERM
     interrupted = 1;
+    if (signal == SIGHUP) return;
+    constexpr int64_t one_request = 500'000'000;
+    struct timespec t;
+    ::clock_gettime(CLOCK_MONOTONIC, &t);
+    const int64_t now = int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+    int64_t first = 0;
+    if (signalled_at.compare_exchange_strong(first, now) || now - first < one_request) return;
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
 }
 
 /// Keeps in mind how long this thread did not look.
@@ -41,7 +49,7 @@ void note_pause(Clock::time_point now) {
 
 void catch_interruption(seconds limit) {
     interrupted = 0;
-    signalled = 0;
+    signalled_at = 0;
     late = false;
     longest_pause = 0;
     constexpr seconds least_reserve(5);

@@ -71,7 +71,7 @@ bool TableOption::given() const { return is_swept || on_line.given(); }
 TableOption& OptionTable::bind(const std::string& flag, TableOption option) {
     option.flag = flag;
     option.name = flag.substr(flag.rfind("--") + 2);
-    option.otherwise = option.get();
+    option.initial = option.otherwise = option.get();
     const auto known = std::find_if(options_.begin(), options_.end(), [&](const TableOption& o) { return o.name == option.name; });
     if (known == options_.end()) return options_.emplace_back(std::move(option));
     if (option.is_fixed) return *known;  // a method beside this one, in a subcommand of several, may have the weight

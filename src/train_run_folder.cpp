@@ -103,7 +103,8 @@ RunFolder RunFolder::create(const fs::path& path, const Config& config) {
     all.emplace_back(started_in, fs::current_path(ignored).string());
     all.emplace_back(started_as, fs::absolute(path / "", ignored).parent_path().lexically_normal().string());
     try {
-        const fs::path place = fs::is_symlink(path) ? fs::canonical(path) : path;  // a link to an empty folder stays one
+        const fs::path named = path.has_filename() ? path : path.parent_path();       // without a slash at the end
+        const fs::path place = fs::is_symlink(named) ? fs::canonical(named) : named;  // a link to an empty folder stays one
         UnfinishedFolder unfinished(place);  // a kill leaves no folder that can neither be started nor resumed
         write_config(unfinished.path() / "config.csv", all);
         if (!unfinished.place())

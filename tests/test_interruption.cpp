@@ -1,5 +1,7 @@
 // Trainings of the program itself that are stopped by signals at any moment, and go on.
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,6 +14,7 @@
 #include "command.h"
 #include "complaints.h"
 #include "data_synth.h"
+#include "train_interruption.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -57,10 +60,10 @@ void check_equal(const fs::path& a, const fs::path& b) {
 
 TEST_CASE("interruption: SIGINT, SIGTERM and SIGHUP end with 3 and a checkpoint, --resume ends like the uninterrupted run") {
     const Workplace folder;
-    REQUIRE(run(folder, training(4, 1, "whole")).code == 0);
+    REQUIRE(run(folder, training(10, 1, "whole")).code == 0);
     for (const auto& [signal, name] : {std::pair(SIGINT, "int"), std::pair(SIGTERM, "term"), std::pair(SIGHUP, "hup")}) {
         CAPTURE(name);
-        Command command(folder, training(4, 1, name));
+        Command command(folder, training(10, 1, name));
         wait_for_rows(command, folder / name / "epochs.csv", 1);
         command.send(signal);
         const Ended end = command.wait();
@@ -71,10 +74,10 @@ TEST_CASE("interruption: SIGINT, SIGTERM and SIGHUP end with 3 and a checkpoint,
         CHECK(fs::exists(folder / name / "checkpoint.bin"));
         CHECK_FALSE(fs::exists(folder / name / "result.csv"));
         CHECK_FALSE(fs::exists(folder / name / "student.safetensors"));
-        check_rejected(folder, training(4, 1, name), {"this run folder exists", "--resume"});
+        check_rejected(folder, training(10, 1, name), {"this run folder exists", "--resume"});
         const Ended resumed = run(folder, std::string("train --resume --run ") + name);  // options and seed come from the run
         CHECK(resumed.code == 0);
-        CHECK(says(resumed.out, {"seed             5", "epoch 4/4"}));
+        CHECK(says(resumed.out, {"seed             5", "epoch 10/10"}));
         check_equal(folder / name, folder / "whole");
     }
 }
@@ -93,9 +96,29 @@ TEST_CASE("interruption: under nohup a closed terminal stops nothing; the hint c
     command.send(SIGHUP);
     command.send(SIGHUP);   // a shell sends it again to its jobs
     command.send(SIGTERM);  // a session that ends
+    command.send(SIGTERM);  // timeout(1): once for its child, once for the child's group
     const Ended end = command.wait();
     CHECK(end.code == 3);
     CHECK(says(end.err, {"go on with --resume --run 'it'\\''s(v2)'"}));
+}
+
+TEST_CASE("interruption: a second signal ends the process, unless it comes at once") {
+    const auto status_after = [](double pause) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            catch_interruption();
+            ::raise(SIGTERM);
+            std::this_thread::sleep_for(Seconds(pause));
+            ::raise(SIGTERM);
+            ::_exit(interruption() ? 3 : 0);
+        }
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        return status;
+    };
+    const int at_once = status_after(0), later = status_after(0.6);
+    CHECK((WIFEXITED(at_once) && WEXITSTATUS(at_once) == 3));
+    CHECK((WIFSIGNALED(later) && WTERMSIG(later) == SIGTERM));
 }
 
 TEST_CASE("interruption: speed and time left are told once there has been a step") {

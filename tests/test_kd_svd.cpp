@@ -218,6 +218,17 @@ TEST_CASE("kd-svd: the recipe chooses the form, and what is given by hand wins")
     CHECK(train("kd-svdf --recipe crd", "f").empty());
     CHECK(columns("f") == mhgd);
 
+    // A run from before there was the option goes on as it began, though its line's recipe sets it today.
+    std::string config = read_file(folder / "off/config.csv");
+    config.erase(config.find("benchmark-form,off"), std::string("benchmark-form,off\n").size());
+    write_file_atomically(folder / "off/config.csv", config);
+    fs::remove(folder / "off/result.csv");
+    const Ended older = run(folder, "kd-svd --recipe crd --resume --run off");
+    CAPTURE(older.err);
+    CHECK(older.code == 0);
+    CHECK(says(older.out, {"benchmark-form   off"}));
+    CHECK(columns("off") == mhgd);
+
     // --beta: of what is logged before anything was learnt; of MHGD's form of what is mixed, too.
     CHECK(train("kd-svd --recipe crd --beta 4", "crd4") == "on");
     const auto first = [&](const std::string& name, const std::string& column) {
@@ -243,6 +254,11 @@ TEST_CASE("kd-svd: bad input") {
     const FeedWorkplace folder;
     const std::string of_a = " --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --dataset s --run no";
     check_rejected(folder, "kd-svd --recipe crd --mixing scale" + of_a, {"--mixing scale", "--benchmark-form"});
+    // What kin of a method have and itself has not.
+    check_rejected(folder, "kd --method kd-svd --gamma 0.5" + of_a, {"--gamma: found '0.5', expected 1: the cross-entropy is not weighed"});
+    check_rejected(folder, "kd --beta 3" + of_a, {"--beta: found '3', expected 0: there is no other loss"});
+    for (const char* method : {"ab", "fsp"})
+        check_rejected(folder, text("kd --method ", method, " --alpha 0.9", of_a), {"--alpha 0.9", "leave it at 0"});
     check_rejected(folder, "kd-svd --beta -1" + of_a, {"--beta", "-1", "a number from 0"});
     check_rejected(folder, "kd-svd --benchmark-form yes" + of_a, {"--benchmark-form", "yes", "on or off"});
     check_rejected(folder, "kd-svdf --benchmark-form on" + of_a, {"--benchmark-form"});

@@ -32,9 +32,17 @@ std::vector<std::string> alternatives(const TableOption& option) {
     if (option.type == "INT") return {std::to_string(std::stoll(now) + 1)};
     if (option.type == "NUMBER") return {now == "auto" ? "3" : number(std::stod(now) / 2 + 0.125)};
     std::vector<std::string> others;
+    if (option.name == "negatives-count") return {"5"};
     for (const std::string& choice : option.choices)
         if (choice != now) others.push_back(choice);
     return others;
+}
+
+/// Has it no other value than its own?
+bool refuses(const Form& form, const std::string& option) {
+    const std::string name = form.row->name;
+    if (name == "ab" || name == "fsp") return option == "alpha" || option == "beta";
+    return name == "kd-svd" && form.benchmark && option == "mixing";
 }
 
 /// A form's training with these values of its options. InputError where they do not go together.
@@ -72,8 +80,8 @@ TEST_CASE("option effects: each of a method's own options changes what is traine
                 after.emplace_back(option.name, value);
                 bool differs = false;
                 const std::string refused = complaint([&] { differs = !(Chosen(form, after).outcome() == bases[before]); });
-                CHECK_MESSAGE((differs || !refused.empty()), "the same losses and weights");
-                if (!refused.empty()) MESSAGE(form.name(), ", --", option.name, " ", value, " is refused: ", refused);
+                CHECK_MESSAGE((differs || refuses(form, option.name)), "the same losses and weights");
+                CHECK_MESSAGE(refused.empty() == !refuses(form, option.name), refused);
             }
         }
     }

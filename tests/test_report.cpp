@@ -148,7 +148,7 @@ TEST_CASE("report: the student alone is the one with the most like options; doub
         CHECK_FALSE(g.above_alone);
         CHECK(g.student_alone.empty());
         REQUIRE(g.notes.size() == 4);
-        CHECK(g.notes[0] == "2 runs of 1 seeds: those of one seed count once, with their mean");
+        CHECK(g.notes[0] == "2 runs of 1 seed: those of one seed count once, with their mean");
         CHECK(g.last.n == 1);
         CHECK(g.notes[1] == "runs of several commits");
         CHECK(g.notes[2] == stand_in);

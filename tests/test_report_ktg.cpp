@@ -50,7 +50,7 @@ TEST_CASE("report: graphs are drawn with the means over their seeds; one node is
         write_graph_run(folder / text("plain/s", seed), "plain", seed, 55, true);
     }
     write_graph_run(folder / "search/teachers/resnet8", "x/search/teachers/resnet8/graph.csv", 0, 50, true);  // the search's own
-    write_graph_run(folder / "dml", "dml", 0, 58);  // the same graph from another file
+    write_graph_run(folder / "dml", "dml", 2, 58);  // the same graph from another file
     write_run(folder / "train", {"", "tin20", "", "resnet8", "train", 0, 54, 54, 1, "batch,64\n"});
     const Report report = report_on(folder);
     REQUIRE(report.groups.size() == 3);
@@ -68,7 +68,7 @@ TEST_CASE("report: graphs are drawn with the means over their seeds; one node is
     CHECK(holds(page, ">59.67 %<"));  // node 0; node 1 is five points above it
     CHECK(holds(page, ">64.67 %<"));
     CHECK(holds(page, "linear, last epoch: weight 0.500, loss 0.2500"));
-    CHECK(holds(page, "mean of 3 seeds"));
+    CHECK(holds(page, "mean of 3 runs"));
 }
 
 TEST_CASE("report: a graph whose training a full disk ended in the middle of a row is read as far as it went") {

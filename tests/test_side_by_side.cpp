@@ -73,7 +73,7 @@ TEST_CASE("side by side: fewer at a time than runs, each with its teacher") {
 
 TEST_CASE("side by side: a signal stops all at a checkpoint, and they go on together") {
     const Workplace folder;
-    const std::string line = three + "--epochs 12 ";
+    const std::string line = three + "--epochs 24 ";  // enough for a signal to come in time
     check_succeeds(folder, line + "--run alone");
     Command command(folder, line + "--side-by-side 2 --run cut");
     while (command.running() && !fs::exists(folder / "cut/s1/checkpoint.bin")) std::this_thread::sleep_for(std::chrono::milliseconds(2));
@@ -108,6 +108,26 @@ TEST_CASE("side by side: one that fails leaves the others at work and is told at
     const Ended wild = run(folder, three + "--epochs 2 --lr 1e38 --side-by-side 3 --run wild");
     CHECK(wild.code == 1);
     CHECK(says(wild.err, {"3 failure(s) in 3 runs: ", "s0: epoch 0, step 1 ", " | s", "try a smaller --lr"}));
+}
+
+TEST_CASE("side by side: a limit that is up at once leaves time for a step of a run that is not finished") {
+    const Workplace folder;
+    const std::string two = "train --net resnet8" + on_s + "--runs 2 --epochs 12 --run r ";
+    check_succeeds(folder, "train --net resnet8" + on_s + "--epochs 12 --run r/s0");
+    for (int call = 0; call < 2; ++call) {
+        const Ended end = run(folder, two + "--resume --time-limit 1s");
+        CHECK(end.code == 3);
+        CHECK(says(end.out, {"r/s0: finished before, skipped"}));
+        CHECK(says(end.err, {"--time-limit: interrupted; 1 of 2 runs, those under way, wrote checkpoints; go on with --resume --run r\n"}));
+        CHECK(fs::exists(folder / "r/s1/checkpoint.bin"));
+    }
+    check_succeeds(folder, two + "--resume");
+    fs::remove(folder / "r/s0/result.csv");  // a failure is told with what is left to do
+    fs::remove(folder / "r/s1/result.csv");
+    write_file_atomically(folder / "r/s0/checkpoint.bin", "no checkpoint");
+    const Ended both = run(folder, two + "--resume --epochs 400 --time-limit 1s");
+    CHECK(both.code == 2);
+    CHECK(says(both.err, {"1 failure(s) in 2 runs: s0: ", " | interrupted; ", "go on with --resume --run r\n"}));
 }
 
 TEST_CASE("side by side: how many at a time is no part of what a run is") {
