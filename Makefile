@@ -1,6 +1,6 @@
 # distill: `make` builds ./distill, `make help` lists the rest.
 # Switches: `make CUDA=0`, `make DEBUG=1`, `make ARCH=x86-64-v3`, `make NVCC=/path/to/nvcc CUDNN_HOME=/path` …
-CUDA       ?= auto       # 1: with the CUDA backend; 0: without; auto: with, where nvcc is found
+CUDA       ?= auto       # 1: with the CUDA backend; 0: without; auto: with, where nvcc and cuDNN are found
 DEBUG      ?= 0          # 1: symbols, no optimisation beyond -Og
 ARCH       ?= native     # the CPU to build for (-march)
 OPT        ?= $(if $(filter 1,$(DEBUG)),-Og -g,$(if $(strip $(SANITIZE)),-O1,-O3))
@@ -26,6 +26,8 @@ ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)   # a -j on the command line wins
 endif
 .DEFAULT_GOAL := all
+others := $(filter-out clean,$(MAKECMDGOALS))
+$(if $(filter clean,$(MAKECMDGOALS)),$(if $(others),$(error clean goes alone, since goals are made side by side: make clean && make $(others))))
 .DELETE_ON_ERROR:
 
 # ---- what there is -------------------------------------------------------------------------------------------------------
@@ -38,8 +40,22 @@ CUDA_FITS    := $(shell [ "$(or $(CUDA_RELEASE),0)" -ge 12 ] && echo 1)
 ifeq ($(CUDA),1)
 $(if $(CUDA_FITS),,$(error CUDA=1: needs a CUDA toolkit of release 12 or later; found $(if $(NVCC),release $(CUDA_RELEASE) at $(NVCC),no nvcc: install one or set NVCC)))
 endif
+ifneq ($(CUDA_FITS),)
+override CUDA_HOME := $(or $(CUDA_HOME),$(abspath $(dir $(shell readlink -f "$(NVCC)"))/..))
+first_of   = $(firstword $(wildcard $1))
+CUDA_LIB  := $(patsubst %/,%,$(dir $(call first_of,$(foreach d,lib64 lib targets/x86_64-linux/lib lib/x86_64-linux-gnu,\
+                 $(CUDA_HOME)/$d/libcublas.so*))))
+# cuDNN: in CUDNN_HOME where that is set, else the CUDA toolkit, system folders, then a Python package's folder (asked for only if all else fails).
+python_path = $(shell $(PYTHON) -c 'import sys; print(*sys.path)' 2>/dev/null)
+CUDNN_INC := $(or $(CUDNN_HOME:%=%/include),$(CUDA_HOME)/include /usr/include /usr/include/x86_64-linux-gnu)
+CUDNN_INC := $(or $(call first_of,$(CUDNN_INC:%=%/cudnn.h)),$(if $(CUDNN_HOME),,$(call first_of,$(python_path:%=%/nvidia/cudnn/include/cudnn.h))))
+CUDNN_INC := $(CUDNN_INC:%/cudnn.h=%)
+CUDNN_LIB := $(if $(CUDNN_INC),$(call first_of,$(foreach d,lib lib64 lib/x86_64-linux-gnu ../lib/x86_64-linux-gnu,\
+                 $(CUDNN_INC)/../$d/libcudnn.so $(CUDNN_INC)/../$d/libcudnn.so.*)))
+$(if $(CUDNN_HOME),$(if $(CUDNN_LIB),,$(error CUDNN_HOME=$(CUDNN_HOME): expected include/cudnn.h and lib/libcudnn.so there)))
+endif
 ifeq ($(CUDA),auto)
-override CUDA := $(or $(CUDA_FITS),0)
+override CUDA := $(if $(and $(CUDA_FITS),$(CUDNN_LIB)),1,0)
 endif
 KIND   := $(if $(filter 1,$(EMULATE)),emulated) $(if $(SANITIZE),asan)
 CONFIG := $(subst $() ,-,$(strip $(if $(strip $(KIND)),$(KIND),$(if $(filter 1,$(CUDA)),cuda,cpu)) $(if $(filter 1,$(DEBUG)),debug)))
@@ -53,19 +69,6 @@ endif
 OPENBLAS_LIB := $(firstword $(wildcard /usr/lib/*/openblas-openmp))
 OPENBLAS_INC := $(firstword $(wildcard /usr/include/*/openblas-openmp))
 
-ifeq ($(CUDA),1)
-CUDA_HOME := $(or $(CUDA_HOME),$(abspath $(dir $(shell readlink -f "$(NVCC)"))/..))
-first_of   = $(firstword $(wildcard $1))
-CUDA_LIB  := $(patsubst %/,%,$(dir $(call first_of,$(foreach d,lib64 lib targets/x86_64-linux/lib lib/x86_64-linux-gnu,\
-                 $(CUDA_HOME)/$d/libcublas.so*))))
-# cuDNN: CUDNN_HOME, the CUDA toolkit, system folders, then a Python package's folder (asked for only if all else fails).
-python_path = $(shell $(PYTHON) -c 'import sys; print(*sys.path)' 2>/dev/null)
-CUDNN_INC := $(if $(CUDNN_HOME),$(CUDNN_HOME)/include,$(CUDA_HOME)/include /usr/include /usr/include/x86_64-linux-gnu)
-CUDNN_INC := $(or $(call first_of,$(CUDNN_INC:%=%/cudnn.h)),$(call first_of,$(python_path:%=%/nvidia/cudnn/include/cudnn.h)))
-CUDNN_INC := $(CUDNN_INC:%/cudnn.h=%)
-CUDNN_LIB := $(if $(CUDNN_INC),$(call first_of,$(foreach d,lib lib64 lib/x86_64-linux-gnu ../lib/x86_64-linux-gnu,\
-                 $(CUDNN_INC)/../$d/libcudnn.so $(CUDNN_INC)/../$d/libcudnn.so.*)))
-endif
 
 # ---- flags ---------------------------------------------------------------------------------------------------------------
 # /usr/include itself must not be named again: it would come before the C++ library's own wrappers.
@@ -90,7 +93,7 @@ ifeq ($(CUDA),1)
 CPPFLAGS  += -DDISTILL_CUDA=1 $(call system_include,$(CUDA_HOME)/include $(CUDNN_INC))
 GPU_CODE  := $(foreach a,$(GPU_ARCHS),-gencode arch=compute_$a,code=sm_$a) \
              -gencode arch=compute_$(lastword $(GPU_ARCHS)),code=compute_$(lastword $(GPU_ARCHS))
-NVCCFLAGS := -std=c++17 $(OPT) $(GPU_CODE) --expt-relaxed-constexpr -Werror all-warnings -ccbin $(CXX) \
+NVCCFLAGS := -std=c++17 $(OPT) $(GPU_CODE) --expt-relaxed-constexpr -Werror all-warnings -ccbin $(firstword $(filter-out %ccache %distcc,$(CXX))) \
              -Xcompiler $(call commas,$(filter-out -std=% $(OPT),$(CXXFLAGS)) -Wall -Wextra -Werror)
 LDLIBS    += $(call library_folder,$(CUDA_LIB)) -lcublas -lcublasLt -lcudart_static -ldl -lrt -lpthread
 LDLIBS    += $(CUDNN_LIB) $(call library_folder,$(CUDNN_LIB:/%=$(abspath $(dir $(CUDNN_LIB)))))
@@ -107,12 +110,19 @@ LIBRARY   := $(filter-out $(BUILD)/obj/src/main.cpp.o,$(OBJECTS))
 TEST_OBJS := $(TESTS:%=$(BUILD)/obj/%.o)
 -include $(OBJECTS:.o=.d) $(TEST_OBJS:.o=.d)
 
-# Rewritten only when it changes, so that other flags (or a source that came or went) rebuild what they concern.
-FLAGS := $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) | $(NVCC) $(NVCCFLAGS) | $(ONNX)
+# Files that hold a variable's value are written only when it changes, so that other flags (a source that came or went, another CPU behind
+# -march=native) rebuild what they concern.
+define kept   # for: file, variable
+$1: $(shell [ '$($2)' = "$$(cat $1 2>/dev/null)" ] || echo changed)
+	@mkdir -p $$(@D); echo '$$($2)' > $$@
+endef
+.PHONY: changed
+CPU   := $(if $(filter native,$(ARCH)),$(shell $(CXX) -march=native -Q --help=target 2>/dev/null | cksum))
+FLAGS := $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARNINGS) | $(NVCC) $(NVCCFLAGS) | $(ONNX) | $(CPU)
 LINK  := $(LDFLAGS) $(LDLIBS) $(OBJECTS) $(TEST_OBJS)
-$(shell mkdir -p $(BUILD)/obj/src $(BUILD)/obj/tests; \
-        for f in FLAGS LINK; do [ $$f = FLAGS ] && v='$(FLAGS)' || v='$(LINK)'; \
-        [ "$$v" = "$$(cat $(BUILD)/$$f 2>/dev/null)" ] || echo "$$v" > $(BUILD)/$$f; done)
+$(eval $(call kept,$(BUILD)/FLAGS,FLAGS))
+$(eval $(call kept,$(BUILD)/LINK,LINK))
+$(shell mkdir -p $(BUILD)/obj/src $(BUILD)/obj/tests)
 
 .PHONY: all distill config deps test check-layers format format-check isa-AVX2 isa-SSE41 test-slow test-emulated emulated test-onnx test-optuna test-parallel test-slurm test-cudnn asan bench-peer gpu-check clean help
 all: distill
@@ -135,7 +145,7 @@ endif
 
 # The commit is compiled into one small file, again whenever git's answer changes.
 COMMIT := $(or $(shell git describe --always --dirty --abbrev=12 2>/dev/null),unknown)
-$(shell [ "$(COMMIT)" = "$$(cat $(BUILD)/COMMIT 2>/dev/null)" ] || echo "$(COMMIT)" > $(BUILD)/COMMIT)
+$(eval $(call kept,$(BUILD)/COMMIT,COMMIT))
 $(BUILD)/obj/src/base_version.cpp.o: CPPFLAGS += -DDISTILL_COMMIT='"$(COMMIT)"'
 $(BUILD)/obj/src/base_version.cpp.o: $(BUILD)/COMMIT
 
@@ -193,7 +203,10 @@ FUZZ_SHARED  := build/fuzz/obj/tests/fuzz/fuzz.cpp.o build/fuzz/parsers.a build/
 .SECONDARY: $(FUZZERS:build/fuzz/%=build/fuzz/obj/tests/fuzz/%.cpp.o) $(FUZZ_SHARED)
 -include $(wildcard build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d)
 
-build/fuzz/obj/%.cpp.o: %.cpp Makefile
+FUZZ := $(FUZZ_CXX) $(CPPFLAGS) $(FUZZ_FLAGS) | $(ONNX)
+$(eval $(call kept,build/fuzz/FLAGS,FUZZ))
+$(eval $(call kept,build/fuzz/LINK,LINK))
+build/fuzz/obj/%.cpp.o: %.cpp Makefile build/fuzz/FLAGS
 	@mkdir -p $(@D)
 	@echo "  fuzz $<"
 	@$(FUZZ_CXX) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c $< -o $@
@@ -205,8 +218,8 @@ build/fuzz/obj/src/net_onnx.cpp.o: CPPFLAGS += -DDISTILL_ONNX=1 -DONNX_ML=1 -DON
 endif
 build/fuzz/parsers.a: $(FUZZED)
 build/fuzz/rest.a: $(filter-out $(FUZZED:build/fuzz/%=$(BUILD)/%),$(LIBRARY))
-build/fuzz/%.a:
-	@rm -f $@ && ar rcs $@ $^
+build/fuzz/%.a: build/fuzz/LINK
+	@rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
 build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.cpp.o $(FUZZ_SHARED)
 	@echo "  link $@"
@@ -215,7 +228,7 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.cpp.o $(FUZZ_SHARED)
 # ---- what to type --------------------------------------------------------------------------------------------------------
 config:         ## what the build found
 	@CXX='$(CXX)' INCLUDES='$(filter-out -M%,$(CPPFLAGS))' CUDA='$(CUDA)' NVCC='$(NVCC)' CUDA_HOME='$(CUDA_HOME)' CUDA_LIB='$(CUDA_LIB)' \
-	 CUDNN_LIB='$(CUDNN_LIB)' OPENBLAS_LIB='$(OPENBLAS_LIB)' ONNX='$(ONNX)' ONNX_PACKAGES='$(OPTIONAL_PACKAGES)' sh tools/config.sh
+	 CUDA_RELEASE='$(CUDA_RELEASE)' CUDA_FITS='$(CUDA_FITS)' CUDNN_LIB='$(CUDNN_LIB)' OPENBLAS_LIB='$(OPENBLAS_LIB)' ONNX='$(ONNX)' ONNX_PACKAGES='$(OPTIONAL_PACKAGES)' sh tools/config.sh
 
 deps:           ## installs the Debian packages that are missing (sudo, if not root)
 	@missing=$$(for p in $(DEBIAN_PACKAGES); do \
@@ -246,11 +259,12 @@ check-layers:   ## that includes follow README.md's rooms, modules have no cycle
 test-slow: $(BUILD)/tests $(BUILD)/distill  ## the slow tests
 	$< --test-case='slow: *'
 
+EMULATED := build/emulated$(if $(SANITIZE),-asan)$(if $(filter 1,$(DEBUG)),-debug)/tests
 emulated:       ## builds the tests with the GPU's kernels run on the CPU, thread by thread (include/gpu_emulation.h)
-	@$(MAKE) --no-print-directory EMULATE=1 build/emulated$(if $(SANITIZE),-asan)/tests
+	@$(MAKE) --no-print-directory EMULATE=1 $(EMULATED)
 
 test-emulated: emulated  ## the operations', networks' and trainer's tests on those kernels, without a GPU
-	build/emulated$(if $(SANITIZE),-asan)/tests --test-case-exclude='slow: *' --test-suite-exclude='no kernels'
+	$(EMULATED) --test-case-exclude='slow: *' --test-suite-exclude='no kernels'
 
 test-optuna: $(BUILD)/distill  ## the graph search by several workers, on a PostgreSQL server of its own
 	$(PYTHON) tests/test_ktg_optuna.py --distill $<
@@ -292,7 +306,8 @@ format-check:   ## that `make format` would change nothing
 	@$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED)
 
 # A .cu file as g++ sees it: tools know no nvcc.
-compile_commands.json: $(BUILD)/FLAGS $(BUILD)/LINK  ## each source's compiler command, for clangd and other tools
+.PHONY: compile_commands.json
+compile_commands.json:  ## each source's compiler command, for clangd and other tools
 	@for f in $(SOURCES) $(TESTS); do \
 	     case $$f in *.cu) language='-x c++ ';; *) language=;; esac; \
 	     printf '{"directory": "%s", "file": "%s", "command": "%s"}\n' '$(CURDIR)' $$f \
@@ -300,7 +315,7 @@ compile_commands.json: $(BUILD)/FLAGS $(BUILD)/LINK  ## each source's compiler c
 	 done | sed '1s/^/[/; $$!s/$$/,/; $$s/$$/]/' > $@
 
 clean:          ## removes everything built
-	rm -rf build distill
+	rm -rf build distill compile_commands.json
 
 help:           ## this list
 	@sed -n 's/^\([a-z_. -]*\):[^#]*## */  make \1\t/p' Makefile | expand -t 24

@@ -112,7 +112,7 @@ paper() {
     for ((step = 1; step <= last; step++)); do
         say "step $step of $last"
         # A row that fails does not keep the others from running; an interruption (3, or a signal) does.
-        ./distill paper rows "${rows[@]}" --step "$step" --commands | xargs -d '\n' -n 1 -P "$jobs" bash -c '
+        ./distill paper rows "${rows[@]}" --step "$step" --commands | xargs -r -d '\n' -n 1 -P "$jobs" bash -c '
             echo "$0"; eval "$0" && exit 0; code=$?
             if [ $code -eq 3 ] || [ $code -gt 127 ]; then exit 255; fi; exit 1' || failed=$?
         if [ "$failed" -gt 123 ]; then echo "interrupted; go on with the same command" >&2; exit 3; fi

@@ -11,6 +11,7 @@ daemons=()
 finish() {
     local status=$?
     for pid in ${daemons[@]+"${daemons[@]}"}; do kill "$pid" 2> /dev/null || true; done
+    for pid in ${daemons[@]+"${daemons[@]}"}; do wait "$pid" 2> /dev/null || true; done  # they write their state to the end
     if [ $status -ne 0 ]; then tail -n 20 "$place"/*.log "$place"/slurm-*.out 2> /dev/null || true; fi
     rm -rf "$place"
 }

@@ -69,6 +69,13 @@ TEST_CASE("layers: a sound project has no fault, and each kind of fault is found
     CHECK(Project().check(status) == std::vector<std::string>{"5 files, 2 rooms, 0 faults"});
     CHECK(status == 0);
 
+    Project edited;  // what vim and emacs keep beside a file that is open
+    edited.put("src/.main.cpp.swp", "\xff\n");
+    fs::create_symlink("somebody@host.1", edited.path() / "src" / ".#main.cpp");
+    edited.put("src/main.cpp~", "int main;\n");
+    CHECK(edited.check(status) == std::vector<std::string>{"5 files, 2 rooms, 0 faults"});
+    CHECK(status == 0);
+
     Project up;
     up.put("src/low_shape.cpp",
            "#include \"low_shape.h\"\n#include \"high_more.h\"\n\nnamespace distill {\n\nint size_of(const Shape& s) { return s.n; }\n"

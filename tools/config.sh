@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prints what the build found, one line each; fails, naming the Debian package, if something required is missing.
-# Called by `make config` with CXX, INCLUDES, CUDA, NVCC, CUDA_HOME, CUDA_LIB, CUDNN_LIB, OPENBLAS_LIB, ONNX, ONNX_PACKAGES in the environment.
+# Called by `make config` with CXX, INCLUDES, CUDA, NVCC, CUDA_HOME, CUDA_LIB, CUDA_RELEASE, CUDA_FITS, CUDNN_LIB,
+# OPENBLAS_LIB, ONNX, ONNX_PACKAGES in the environment.
 missing=
 found() { printf '  ✓ %-14s %s\n' "$1" "$2"; }
 absent() { printf '  ✗ %-14s %s\n' "$1" "$2"; }
@@ -32,14 +33,15 @@ require() {  # name, header, version, Debian package
 
 if command -v "${CXX%% *}" >/dev/null; then found compiler "$($CXX --version | head -n 1)"
 else absent compiler "$CXX not found: Debian package g++"; missing="$missing g++"; fi
-if [ "$CUDA" != 1 ]; then absent CUDA "$([ -n "$NVCC" ] && echo "left out (CUDA=0)" || echo "nvcc not found: a CPU-only build")"
+no_cudnn="not in $CUDA_HOME, the system or a Python package (nvidia-cudnn-cu$CUDA_RELEASE): set CUDNN_HOME=…"
+if [ "$CUDA" != 1 ] && [ -n "$CUDA_FITS" ]; then absent cuDNN "$no_cudnn; a CPU-only build"
+elif [ "$CUDA" != 1 ]; then absent CUDA "$([ -n "$NVCC" ] && echo "left out (CUDA=0)" || echo "nvcc not found: a CPU-only build")"
 elif [ ! -x "$(command -v "$NVCC")" ]; then absent CUDA "CUDA=1, but nvcc was not found: set NVCC=…, or CUDA=0"; exit 1
 elif [ -z "$CUDA_LIB" ]; then absent CUDA "no libcublas.so under $CUDA_HOME: set CUDA_HOME=…, or CUDA=0"; exit 1
+elif [ -z "$CUDNN_LIB" ]; then absent cuDNN "$no_cudnn, or CUDA=0"; exit 1
 else
-    release=$("$NVCC" --version | sed -n 's/.*, V//p')
-    found CUDA "$release in $CUDA_HOME"
-    if [ -n "$CUDNN_LIB" ]; then found cuDNN "$(version cudnn_versionh) in $(dirname "$(realpath -s "$CUDNN_LIB")")"
-    else absent cuDNN "not in $CUDA_HOME, the system or a Python package (nvidia-cudnn-cu${release%%.*}): set CUDNN_HOME=…"; fi
+    found CUDA "$("$NVCC" --version | sed -n 's/.*, V//p') in $CUDA_HOME"
+    found cuDNN "$(version cudnn_versionh) in $(dirname "$(realpath -s "$CUDNN_LIB")")"
 fi
 require oneDNN oneapi/dnnl/dnnl.hpp "$(version oneapi/dnnl/dnnl_versionh)" libdnnl-dev
 if [ -n "$OPENBLAS_LIB" ]; then require OpenBLAS cblas.h "$(version openblas_configh), OpenMP build in $OPENBLAS_LIB" libopenblas-openmp-dev

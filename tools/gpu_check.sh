@@ -76,8 +76,11 @@ limit() {
     local seconds=$1 log=$2
     shift 2
     printf '\n$ %s\n' "$*" >> "$log"
-    timeout -k 10 "$seconds" "$@" >> "$log" 2>&1
+    timeout -k 10 "$seconds" "$@" >> "$log" 2>&1 &
+    wait $!
 }
+# Ends the command with the script: timeout has it in a process group of its own, which Ctrl-C does not reach.
+trap 'kill $(jobs -p) 2> /dev/null; wait; exit 130' INT TERM
 # failed CODE LOG: the verdict, with the reason.
 failed() {
     case $1 in 124 | 137) echo "failed: time limit"; return ;; esac
@@ -106,7 +109,7 @@ part_tests() {
         # The fast suite is the CPU's: its hundreds of small commands would each start CUDA, and some count worker processes.
         if [ "$name" = "CUDA half" ]; then filter='--test-case=*cuda*,*cudnn*,*GPU*' hidden=()
         else filter='--test-case-exclude=slow: *,*cuda*,*cudnn*,*GPU*' hidden=(CUDA_VISIBLE_DEVICES=); fi
-        limit 500 "$log" env ${hidden[@]+"${hidden[@]}"} "$build/tests" "$filter"
+        limit 500 "$log" env OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" ${hidden[@]+"${hidden[@]}"} "$build/tests" "$filter"
         code=$? result=$(tail -n 1 "$log")
         if [ $code != 0 ]; then row "tests, $name" "0 failed" "$result" "$(failed $code "$log")"
         elif [ "$device" = cuda ] && [ "$name" = "CUDA half" ] && grep -q '^skipped: .*(no CUDA device)' "$log"; then
@@ -129,8 +132,10 @@ part_sanitizer() {
             racecheck) extra=(--kernel-name kns=distill) ;;  # our kernels alone
             initcheck) extra=() ;;
         esac
-        limit 600 "$log" "$program" --tool "$checker" ${extra[@]+"${extra[@]}"} --error-exitcode 9 "${training[@]}" --run "$work/sanitized-$checker"
-        code=$? summary=$(grep -E '(ERROR|RACECHECK) SUMMARY' "$log" | tail -n 1 | sed 's/^=* *//')
+        limit 600 "$work/$checker.log" "$program" --tool "$checker" ${extra[@]+"${extra[@]}"} --error-exitcode 9 "${training[@]}" \
+            --run "$work/sanitized-$checker"
+        code=$? summary=$(grep -E '(ERROR|RACECHECK) SUMMARY' "$work/$checker.log" | tail -n 1 | sed 's/^=* *//')
+        cat "$work/$checker.log" >> "$log"
         if [ $code != 0 ]; then row "compute-sanitizer $checker" "0 errors" "$summary" "$(failed $code "$log")"; continue; fi
         row "compute-sanitizer $checker" "0 errors" "$summary" ok
         figure sanitizer "compute-sanitizer $checker" 0 errors
@@ -199,7 +204,7 @@ largest_difference() {
     paste -d, "$1" "$2" | awk -F, 'NR > 1 {
         for (i = 3; i <= NF / 2; ++i) {
             a = $i; b = $(i + NF / 2); d = a > b ? a - b : b - a; s = b < 0 ? -b : b
-            if (!(d <= 1e9)) bad = 1
+            if (a !~ /^-?[0-9]/ || b !~ /^-?[0-9]/ || d > 1e9) bad = 1  # mawk compares nan as it likes
             if (s > 0 && d / s > worst) worst = d / s
         } } END { print bad || NR < 11 ? "not finite" : worst + 0 }'
 }
@@ -217,7 +222,7 @@ part_exact() {
     else row "the same seed twice" "the same bits" different missed; fi
 
     printf '\n$ %s (interrupted)\n' "${long[*]}" >> "$log"
-    timeout -k 10 300 "${long[@]}" --run "$work/cut" >> "$log" 2>&1 &
+    timeout --foreground -k 10 300 "${long[@]}" --run "$work/cut" >> "$log" 2>&1 &
     id=$!
     while kill -0 $id 2> /dev/null && [ "$(wc -l 2> /dev/null < "$work/cut/epochs.csv" || echo 0)" -lt 3 ]; do sleep 0.02; done
     kill -TERM $id 2> /dev/null
@@ -313,6 +318,7 @@ printf '\n' && awk -F '\t' '
     <(printf 'check\tbound\tmeasured\tverdict\n') "$work/table" | tee "$out/table.txt"
 
 if [ "$device" = cuda ]; then  # figures of this run take the place of those with the same name
+    [ -f data/measured/gpu.csv ] || head -n 1 "$out/gpu.csv" > data/measured/gpu.csv
     awk -F, 'FNR == 1 && NR > 1 { second = 1 }
         { name = $(NF - 2) }
         !second { if (NR > 1) { fresh[name] = $0; order[++n] = name } next }
