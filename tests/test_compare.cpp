@@ -46,7 +46,7 @@ TEST_CASE("compare: two folders of seeds: difference, interval, how many images,
     CHECK(run(folder, "compare later of-a").out.find("note:") == std::string::npos);
 }
 
-TEST_CASE("runs_csv.py: a table becomes folders that say the same, and other seeds may stand beside them") {
+TEST_CASE("runs_csv.py: a table becomes folders that say the same, other seeds may stand beside them, torn tables are refused") {
     if (std::system("python3 -c 1") != 0) return skip("no python3");
     const TempFolder folder;
     const std::string tool = "python3 '" + fs::absolute(fs::path(__FILE__).parent_path() / "../tools/runs_csv.py").string() + "' ";
@@ -109,7 +109,33 @@ TEST_CASE("runs_csv.py: a table becomes folders that say the same, and other see
 
     CHECK(call("--unpack again/kd/s3/epochs.csv more") == 2);
     CHECK(says(read_file(folder / "said"), {"again/kd/s3/epochs.csv: found no column 'run'"}));
+
+    // A table that a full disk or a kill cut off, or that names a run twice, is refused before anything is unpacked.
+    const std::string table = read_file(folder / "runs.csv");
+    const size_t first_row = table.find('\n') + 1;
+    put_file(folder / "cut.csv", table.substr(0, first_row + 20));
+    put_file(folder / "unended.csv", table.substr(0, table.size() - 1));
+    put_file(folder / "wide.csv", table.substr(0, table.size() - 1) + ",1\n");
+    put_file(folder / "twice.csv", table + table.substr(first_row));
+    for (const auto& [name, said] : {std::pair{"cut", "row 1 is torn"},
+                                     {"unended", "row 12 is torn"},
+                                     {"wide", "row 12 is torn"},
+                                     {"twice", "found two runs fitnet/s0"}}) {
+        CHECK(call(std::string("--unpack ") + name + ".csv more") == 2);
+        CHECK(says(read_file(folder / "said"), {std::string("runs_csv: ") + name + ".csv: " + said}));
+    }
     CHECK_FALSE(fs::exists(folder / "more"));
+    put_file(folder / "more/kd/s0.part/config.csv", "");  // an unpacking was cut off here
+    REQUIRE(call("--unpack runs.csv more") == 0);
+    REQUIRE(call("more > more.csv") == 0);
+    CHECK(read_file(folder / "more.csv") == table);
+    CHECK_FALSE(fs::exists(folder / "more/kd/s0.part"));
+
+    CHECK(call("runs/kd runs/fitnet > more.csv") == 2);
+    CHECK(says(read_file(folder / "said"), {"runs/kd, runs/fitnet: found two runs s0"}));
+    put_file(folder / "runs/kd/s1/result.csv", "");
+    CHECK(call("runs > more.csv") == 2);
+    CHECK(says(read_file(folder / "said"), {"runs_csv: runs/kd/s1/result.csv: found no column 'id'"}));
 }
 
 TEST_CASE("compare: what is no pair of experiments is refused") {

@@ -258,6 +258,9 @@ class Search(unittest.TestCase):
         code, output = Driver("show", "killed", "--graph", FOLDER / "best.csv").wait()
         self.assertEqual(code, 0, output)
         self.assertIn("1 retried", output)
+        code, output_of_none = Driver("show", "killed", "--graph", FOLDER / "no" / "best.csv").wait()
+        self.assertEqual(code, 2, output_of_none)
+        self.assertEqual(output_of_none.splitlines()[-1], f"ktg_optuna: {FOLDER}/no/best.csv: No such file or directory")
         best = min((t for t in final.values() if t.state.name == "COMPLETE"), key=lambda t: (t.value, t.number))
         self.assertRegex(output, rf"(?m)^ +{best.number} +{best.value:.2f}  resnet8a: ")
         with open(FOLDER / "best.csv", newline="") as file:
@@ -310,6 +313,25 @@ class Search(unittest.TestCase):
         code, output = worker("vanished", trials=4).wait()
         self.assertEqual(code, 0, output)
         self.check_study("vanished", 4)
+
+    def test_what_nobody_foresaw_is_the_trial_s_reason_and_ends_the_worker(self):
+        program = FOLDER / "tearing"
+        program.write_text(textwrap.dedent(f'''
+            #!/bin/sh
+            [ "$1 $2" = "ktg train" ] || exec "{DISTILL}" "$@"
+            while [ "$1" != --run ]; do shift; done
+            mkdir -p "$2" && printf 'epoch,test_acc\\n1,\\377\\n' > "$2/epochs.csv"
+            ''').lstrip())
+        program.chmod(0o755)
+        code, output = worker("torn", distill=program, trials=4).wait()
+        self.assertEqual(code, 1, output)
+        self.assertRegex(output.strip().splitlines()[-1], r"^ktg_optuna: trial \d+ failed: ValueError: could not convert string to float")
+        self.assertEqual([t.state.name for t in trials("torn")][-1], "FAIL")
+        shutil.rmtree(FOLDER / "work" / "torn" / "weights", ignore_errors=True)
+        code, output = worker("torn", trials=4).wait()
+        self.assertEqual(code, 0, output)
+        self.check_study("torn", 4)
+        self.assertRegex(Driver("show", "torn").wait()[1], r"trial \d+ failed: ValueError: could not")
 
     def test_samples_are_tried_in_order(self):
         """A folder of graphs, and a built-in search's journal with the same ones."""
@@ -386,6 +408,7 @@ class Search(unittest.TestCase):
                 (worker("x", weights=FOLDER), "resnet8a.safetensors: No such file"),
                 (worker("y", "--", "--no-such-option"), "--no-such-option"),
                 (Driver("show", "nowhere"), "no such study of this program; there are: "),
+                (worker("x", work="/proc/nowhere"), "/proc/nowhere: No such file or directory"),
                 (worker("x", storage=server + "/gone"), "no connection to the study's database"),
                 (worker("x", storage="sqlite:///x"), "expected a PostgreSQL address")):
             code, output = driver.wait()

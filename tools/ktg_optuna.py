@@ -88,7 +88,7 @@ class Storage:
             raise Stop(f"--storage: {tables_complaint(error, sqlalchemy.engine.make_url(url).render_as_string())}")
 
     def failed(self, error):
-        return Stop(f"the study's database failed ({reason(error)}); start this worker again when it is back", 1)
+        return Stop(f"the study's database failed ({reason(error)}); start again when it is back", 1)
 
     @contextlib.contextmanager
     def lock(self):
@@ -226,6 +226,11 @@ class Worker:
             trial.set_user_attr("reason", str(failed))
             ended(f"failed: {failed}")
             raise
+        except Exception as error:  # a torn file's, say; or Optuna's, where another worker has the trial, which then takes no reason
+            why = f"{type(error).__name__}: {last_line(error)}"
+            trial.set_user_attr("reason", why)
+            self.ending = Stop(f"trial {trial.number} failed: {why}", 1)
+            raise
         ended(f"complete, error {error:.2f} %")
         return error
 
@@ -266,8 +271,11 @@ def run(args):
 
 def show(args):
     storage = Storage(args.storage, args.study)
-    study = storage.load_study()
-    settings, trials, states = study.user_attrs["settings"], study.get_trials(deepcopy=False), storage.optuna.trial.TrialState
+    try:
+        study = storage.load_study()
+        settings, trials, states = study.user_attrs["settings"], study.get_trials(deepcopy=False), storage.optuna.trial.TrialState
+    except storage.failures as failure:
+        raise storage.failed(failure)
     for name, value in settings.items():
         say(f"  {name:16} {','.join(value) if isinstance(value, list) else value}")
     retried = {number for t in trials for number in storage.retry.retry_history(t)}
@@ -353,6 +361,8 @@ def main():
         return 0
     except Stop as stop:
         line, code = stop, stop.code
+    except OSError as error:
+        line, code = f"{error.filename or 'output'}: {error.strerror}", 2
     except KeyboardInterrupt:
         line, code = "interrupted; the trial goes to the study's next worker", 3
     print(f"ktg_optuna: {line}", file=sys.stderr)

@@ -218,12 +218,13 @@ class Trainings:
 
     def train(self, folder, epochs, batch, at_epoch, further=(), held=()):
         """Trains FOLDER/graph.csv in FOLDER/run, or goes on with what is there; `held`: open files that the training keeps open."""
-        run, errors, code = folder / "run", folder / "errors.txt", 2
+        run, code = folder / "run", 2
+        complaint = lambda: last_line((folder / "errors.txt").read_text(errors="replace"))
         command = [self.args.distill, "ktg", "train", "--quiet", "--run", run]
         if run.exists():
             code = self.follow(folder, [*command, "--resume"], at_epoch, held)
             if code == 2:
-                say(f"{run}: cannot go on, starts anew: {last_line(errors.read_text())}")
+                say(f"{run}: cannot go on, starts anew: {complaint()}")
                 shutil.rmtree(run)
         if code == 2:
             code = self.follow(folder, [
@@ -231,7 +232,7 @@ class Trainings:
                 "--val", self.settings["held_out"], "--epochs", epochs, "--batch", batch, "--seed", self.args.seed, *further,
                 *self.args.options], at_epoch, held)
         if code:
-            line = f"{folder.name}: ended by signal {-code}" if code < 0 else last_line(errors.read_text())
+            line = f"{folder.name}: ended by signal {-code}" if code < 0 else complaint()
             # 3: told to stop, as on a machine that shuts down. A full disk is no graph's fault, and would meet the next one, too.
             raise Stop(line, code) if code in (2, 3) or ": cannot be written (" in line else TrainingFailed(line)
 
@@ -245,7 +246,7 @@ class Trainings:
             try:
                 while True:
                     ended = child.poll() is not None  # asked first, so that what it wrote last is seen
-                    text = file.read_text() if file.exists() else ""
+                    text = file.read_text(errors="replace") if file.exists() else ""
                     for row in list(csv.DictReader(text[:text.rfind("\n") + 1].splitlines()))[seen:]:
                         seen += 1
                         at_epoch(seen, float(row["test_acc"]))

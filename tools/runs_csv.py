@@ -6,11 +6,13 @@
                                                   # goes on on another machine; without weights and curves, which the table has not
 """
 import csv
+import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
-from ktg_trials import write_graph
+from ktg_trials import Stop, write_graph
 
 RESULT = ("method", "teacher", "student", "seed", "last", "best", "best_epoch", "seconds", "precision", "commit")
 CONFIG = ("threads", "epochs", "lr-steps", "batch", "lr", "weight-decay", "nesterov", "normalize", "per-class", "dataset")
@@ -23,12 +25,30 @@ HEADER = ("run", *RESULT, *CONFIG, OTHERS, *FACTS, *SITTINGS, *LATER)
 PLACES = ("info.folder", "info.run", "info.commit")  # of the machine, or of result.csv
 
 
+def read_whole(file, columns):
+    """A table's rows; refuses one that lacks a column, or has a row that was cut off."""
+    try:
+        text = file.read_bytes().decode()
+        table = csv.DictReader(io.StringIO(text, newline=""))
+        rows, header = list(table), table.fieldnames or []
+    except OSError as error:
+        raise Stop(f"{file}: {error.strerror}")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Stop(f"{file}: is no table ({error})")
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise Stop(f"{file}: found no column '{missing[0]}', expected a table that this program wrote")
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values() or (number == len(rows) and not text.endswith("\n")):
+            raise Stop(f"{file}: row {number} is torn, expected {len(header)} cells and the end of a line")
+    return rows
+
+
 def sittings(run):
     """When it began, how often it went on, and on which machines, of sessions.csv; empty where a run has none."""
     if not (run / "sessions.csv").exists():
         return ["", "", ""]
-    with (run / "sessions.csv").open(newline="") as file:
-        all_of_them = list(csv.DictReader(file))
+    all_of_them = read_whole(run / "sessions.csv", ("began_utc", "machine"))
     if not all_of_them:
         return ["", "", ""]
     machines = dict.fromkeys(row["machine"] for row in all_of_them)
@@ -66,10 +86,11 @@ def rows(folder):
     for result in sorted(folder.rglob("result.csv")):
         if within_search(result.parent):
             continue
-        with result.open(newline="") as file:
-            ended = next(csv.DictReader(file))
-        with (result.parent / "config.csv").open(newline="") as file:
-            config = {row["option"]: row["value"] for row in csv.DictReader(file)}
+        ends = read_whole(result, ("id", *RESULT))
+        if len(ends) != 1:
+            raise Stop(f"{result}: found {len(ends)} rows, expected 1; move the run away, or train it again")
+        ended = ends[0]
+        config = {row["option"]: row["value"] for row in read_whole(result.parent / "config.csv", ("option", "value"))}
         yield [result.parent.relative_to(folder), *(ended[name] for name in RESULT), *(config.get(name, "") for name in CONFIG),
                others(config), *(config.get("info." + name, "") for name in FACTS), *sittings(result.parent), ended["id"],
                graph(result.parent), more(config)]
@@ -81,56 +102,66 @@ def write(file, header, rows):
 
 
 def unpack(row, run):
-    """A run's folder of which rows() makes this row again."""
+    """A run's folder of which rows() makes this row again; whole or not at all."""
     options = dict(option.partition("=")[::2] for option in row[OTHERS].split(";") if option)
     networks = () if row["method"] == "ktg" else ("teacher", "student")  # a graph's are in it
     config = [(name, row[name]) for name in ("method", *networks, "seed", "precision", *CONFIG, "id")]
     config += [*options.items(), *(("info." + name, row[name]) for name in FACTS)]
-    run.mkdir(parents=True)
+    part = run.with_name(run.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
     if row["graph"]:
         models, *gates = (part.split() for part in row["graph"].split("|"))
-        write_graph(run / "graph.csv", models, gates, [""] * len(models))
+        write_graph(part / "graph.csv", models, gates, [""] * len(models))
         if "graph" not in options:  # a file's: the run has a copy
             config.append(("graph", run / "graph.csv"))
     config = [(name, value) for name, value in config if value]
     config += [("info." + name, value) for name, value in json.loads(row["more"] or "{}").items()]
-    write(run / "config.csv", ("option", "value"), config)
+    write(part / "config.csv", ("option", "value"), config)
     if row["machines"]:
         machines = row["machines"].split("; ")
-        write(run / "sessions.csv", ("began_utc", "machine"),
+        write(part / "sessions.csv", ("began_utc", "machine"),
               [(row["began_utc"] if i == 0 else "", machines[min(i, len(machines) - 1)]) for i in range(int(row["interrupted"]) + 1)])
     result = {**row, "device": options.get("device", "")}
     columns = ("id", "dataset", "device", *RESULT)
-    write(run / "result.csv", columns, [[result[name] for name in columns]])
+    write(part / "result.csv", columns, [[result[name] for name in columns]])
+    part.rename(run)
+
+
+def refuse_doubles(runs, where):
+    """Two runs of one name would be one folder."""
+    double = next((run for i, run in enumerate(runs) if run in runs[:i]), None)
+    if double:
+        raise Stop(f"{where}: found two runs {double}, expected each name once")
 
 
 def unpack_all(table, folder):
-    with table.open(newline="") as file:
-        runs = csv.DictReader(file)
-        missing = [name for name in HEADER if name not in (*(runs.fieldnames or []), *LATER)]
-        if missing:
-            print(f"runs_csv: {table}: found no column '{missing[0]}', expected a table that this program wrote", file=sys.stderr)
-            return 2
-        for row in runs:
-            if not (folder / row["run"]).exists():
-                unpack({**dict.fromkeys(LATER, ""), **row}, folder / row["run"])
-    return 0
+    runs = read_whole(table, [name for name in HEADER if name not in LATER])
+    refuse_doubles([row["run"] for row in runs], table)
+    for row in runs:
+        if not (folder / row["run"]).exists():
+            unpack({**dict.fromkeys(LATER, ""), **row}, folder / row["run"])
+
+
+def pack(folders):
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    if not folders or missing:
+        raise Stop(f"{', '.join(missing) or 'no folder named'}: expected folders with run folders below, or --unpack TABLE FOLDER")
+    runs = [row for folder in folders for row in rows(folder)]
+    refuse_doubles([row[0] for row in runs], ", ".join(map(str, folders)))
+    csv.writer(sys.stdout, lineterminator="\n").writerows([HEADER, *runs])
 
 
 def main():
-    if len(sys.argv) == 4 and sys.argv[1] == "--unpack" and Path(sys.argv[2]).is_file():
-        return unpack_all(Path(sys.argv[2]), Path(sys.argv[3]))
-    folders = [Path(name) for name in sys.argv[1:]]
-    missing = [str(folder) for folder in folders if not folder.is_dir()]
-    if not folders or missing:
-        print(f"runs_csv: {', '.join(missing) or 'no folder named'}: expected folders with run folders below, or --unpack TABLE FOLDER",
-              file=sys.stderr)
-        return 2
-    table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(HEADER)
-    for folder in folders:
-        table.writerows(rows(folder))
-    return 0
+    try:
+        if len(sys.argv) == 4 and sys.argv[1] == "--unpack" and Path(sys.argv[2]).is_file():
+            unpack_all(Path(sys.argv[2]), Path(sys.argv[3]))
+        else:
+            pack([Path(name) for name in sys.argv[1:]])
+        return 0
+    except Stop as stop:
+        print(f"runs_csv: {stop}", file=sys.stderr)
+        return stop.code
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
 #
 # PART: alone kd reviewkd feed ktg mhgd within across hkd online stopping; by default all, in this order. What is finished is skipped,
 # what was cut off goes on; so it may be stopped and started at any time, and two of them may work on different parts once the teachers
-# are there. On another machine it goes on from the table: first `tools/runs_csv.py --unpack data/measured/study.csv DIR`. Ends with the
-# table and RUNS.csv, a row a run.
+# are there. On another machine it goes on from the table: first `tools/runs_csv.py --unpack data/measured/study.csv DIR`; a search that is
+# not finished has its trials in no table, and goes on from a copy of its folder alone. Ends with the table and RUNS.csv, a row a run.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 data=data runs=runs/study threads=1
@@ -22,6 +22,12 @@ done
 all="alone kd reviewkd feed ktg mhgd within across hkd online stopping"
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=($all)
+for part in "${parts[@]}"; do
+    if ! printf '%s\n' $all | grep -qxFe "$part"; then
+        echo "study.sh: unknown part '$part'; there are: $all; options stand before them" >&2
+        exit 2
+    fi
+done
 
 # One recipe for all but KTG: the KD benchmark's training (--recipe crd; docs/papers.md §7), 240 epochs scaled to 30. Students see the first
 # 100 images of each class, the teachers of the resnets all 500.
@@ -35,13 +41,23 @@ mkdir -p "$runs"
 
 # Is it a search of which a table has the last trainings alone?
 unpacked_search() { [ -d "$1/retrained" ] && [ ! -e "$1/config.csv" ]; }
+finished() { [ -e "$runs/$1/result.csv" ] || [ -e "$runs/$1/search.csv" ] || unpacked_search "$runs/$1"; }
 # train RUN COMMAND…: trains RUN, goes on with it, or leaves it, if it is finished.
 train() {
-    local run=$runs/$1
+    local run=$1
     shift
-    if [ -e "$run/result.csv" ] || [ -e "$run/search.csv" ] || unpacked_search "$run"; then return; fi
-    echo "$(date +%H:%M:%S) $run"
-    "$here/distill" "$@" --run "$run" --auto-resume >> "$runs/log.txt"
+    if finished "$run"; then return; fi
+    echo "$(date +%H:%M:%S) $runs/$run"
+    "$here/distill" "$@" --run "$runs/$run" --auto-resume >> "$runs/log.txt"
+}
+# Are all $seeds of a group finished, in its folder or in one beside it (-again)?
+settled() {
+    local folder s
+    for folder in "$1" "$1-again" "$1-again-again"; do
+        for s in $seeds; do finished "$folder/s$s" || continue 2; done
+        return 0
+    done
+    return 1
 }
 # Where a teacher, or a search whose graphs are wanted, is or will be: made again beside its rows, where those were unpacked from a table and
 # have neither weights nor graphs.
@@ -50,41 +66,67 @@ place() {
     while [ -e "$runs/$run/result.csv" ] && [ ! -e "$runs/$run/student.safetensors" ] || unpacked_search "$runs/$run"; do run+=-again; done
     echo "$run"
 }
-teacher() { train "$(place "teacher$1")" train --net resnet20 "${recipe[@]}" --seed "$1"; }
 file() { echo "$runs/$(place "$1")/student.safetensors"; }
+teacher() {
+    case $1 in
+        wrn-16-2) train "$(place "$1")" train --net "$1" "${fifth[@]}" --seed 0 ;;
+        *) train "$(place "$1")" train --net resnet20 "${recipe[@]}" --seed "${1#teacher}" ;;
+    esac
+}
+# taught TEACHERS GROUP COMMAND…: trains seed $s of a group that is not settled, and first its teachers. The seeds of a group have the
+# same files of teachers: where there are some of others, all are trained in a folder beside it.
+taught() {
+    local teachers=$1 group=$2 name files=() theirs ours
+    shift 2
+    if settled "$group"; then return; fi
+    for name in $teachers; do
+        teacher "$name"
+        files+=("$(file "$name")")
+    done
+    ours=$(sha256sum "${files[@]}" | cut -c-64 | sort -u)
+    while theirs=$(cat "$runs/$group"/s*/config.csv 2> /dev/null | sed -n 's/^info\.teacher[0-9]*_sha256,//p' | sort -u)
+        [ -n "$theirs" ] && [ "$theirs" != "$ours" ]; do
+        [ -e "$runs/$group-again" ] || echo "$group has seeds of another teacher: all of them again in $group-again"
+        group+=-again
+    done
+    train "$group/s$s" "$@" --seed "$s"
+}
 from=(--student resnet8 --teacher resnet20 --teacher-weights "$(file teacher0)")
 
 for part in "${parts[@]}"; do
     case $part in
         alone) for s in 0 1 2 3 4; do train "alone/s$s" train --net resnet8 "${fifth[@]}" --seed $s; done ;;
         kd | reviewkd)
-            teacher 0
             with=("${from[@]}")
             [ "$part" = kd ] || with+=(--kd-weight 1 --kd-warmup 3)
-            for s in 0 1 2 3 4; do train "$part/s$s" "$part" "${fifth[@]}" "${with[@]}" --seed $s; done ;;
+            seeds="0 1 2 3 4"
+            for s in $seeds; do taught teacher0 "$part" "$part" "${fifth[@]}" "${with[@]}"; done ;;
         feed)
-            for t in 0 1 2; do teacher $t; done
+            teachers="teacher0 teacher1 teacher2"
             three=$(file teacher0),$(file teacher1),$(file teacher2)
-            for s in 0 1 2 3 4; do
-                train "feed1/s$s" feed parallel "${fifth[@]}" --student resnet8 --teachers "$(file teacher0)" --seed $s
-                train "feed3/s$s" feed parallel "${fifth[@]}" --student resnet8 --teachers "$three" --seed $s
+            seeds="0 1 2 3 4"
+            for s in $seeds; do
+                taught teacher0 feed1 feed parallel "${fifth[@]}" --student resnet8 --teachers "$(file teacher0)"
+                taught "$teachers" feed3 feed parallel "${fifth[@]}" --student resnet8 --teachers "$three"
             done
             # What FEED of three is to be set beside: the mean of the same three's logits; and one teacher whose layer weighs three times as
             # much, since the paper's sum over teachers grows with them.
-            for s in 0 1 2; do
-                train "ensemble3/s$s" ensemble "${fifth[@]}" --student resnet8 --teachers "$three" --seed $s
-                train "feed1-1500/s$s" feed parallel "${fifth[@]}" --student resnet8 --teachers "$(file teacher0)" --beta 1500 --seed $s
+            seeds="0 1 2"
+            for s in $seeds; do
+                taught "$teachers" ensemble3 ensemble "${fifth[@]}" --student resnet8 --teachers "$three"
+                taught teacher0 feed1-1500 feed parallel "${fifth[@]}" --student resnet8 --teachers "$(file teacher0)" --beta 1500
             done ;;
         ktg) train ktg "${search[@]}" --trials 200 --jobs 2 --threads $((2 * threads)) ;;
         hkd)
-            teacher 0
-            for s in 0 1 2 3 4; do
-                train "hkd/s$s" hkd "${fifth[@]}" "${from[@]}" --seed $s
-                train "hkd-kd/s$s" hkd "${fifth[@]}" "${from[@]}" --alpha 1 --seed $s
+            seeds="0 1 2 3 4"
+            for s in $seeds; do
+                taught teacher0 hkd hkd "${fifth[@]}" "${from[@]}"
+                taught teacher0 hkd-kd hkd "${fifth[@]}" "${from[@]}" --alpha 1
             done
             # The memories meet an image once an epoch, 30 times instead of 240: does it matter? 0.43 = 0.9^(240/30), after an epoch what
             # the authors' have after 8. Ours.
-            for s in 0 1 2; do train "hkd-quick/s$s" hkd "${fifth[@]}" "${from[@]}" --memory-momentum 0.43 --seed $s; done ;;
+            seeds="0 1 2"
+            for s in $seeds; do taught teacher0 hkd-quick hkd "${fifth[@]}" "${from[@]}" --memory-momentum 0.43; done ;;
         online)  # without a teacher, by the one recipe; mutual learning at the temperature of FFSD's students
             with=(--weight-decay 0.0005 --crop-pad zero --drop-last off)
             for s in 0 1 2 3 4; do
@@ -95,7 +137,10 @@ for part in "${parts[@]}"; do
             # Gates alone are asked about, so both nodes are of one network. A search of the same seed draws the same graphs and trains them
             # alike, as far as it trains them; `ktg show` replays stopping on those that ran to their end. The known methods are trained
             # once in each search (by equal seed the same bits twice), the winners five times more, with seeds that did not choose them.
+            seeds="5 6 7 8 9"
             for s in 1 2; do
+                if settled "ktg-stopped-best/s$s" && settled "ktg-whole-best/s$s" && finished "ktg-stopped/s$s" && finished "ktg-whole/s$s"
+                then continue; fi
                 same=(--models resnet8 --retrain-seeds 1 --threads "$threads" --seed $s)
                 stopped=$(place "ktg-stopped/s$s") whole=$(place "ktg-whole/s$s")
                 train "$stopped" "${search[@]}" "${same[@]}" --trials 120
@@ -104,44 +149,46 @@ for part in "${parts[@]}"; do
                              "$runs/$stopped/journal.csv")
                 train "$whole" "${search[@]}" "${same[@]}" --stopping off --trials "$trials"
                 for how in stopped whole; do
-                    for again in 5 6 7 8 9; do
-                        train "ktg-$how-best/s$s/s$again" ktg train --graph "$runs/${!how}/best1.csv" --data "$data" \
-                            --dataset cifar100 --per-class 100 --epochs 16 --threads "$threads" --quiet --seed $again --id "ktg-$how-s$s"
+                    if settled "ktg-$how-best/s$s"; then continue; fi
+                    best=${!how#*/}  # s1, or s1-again, whose graph may be another
+                    for again in $seeds; do
+                        train "ktg-$how-best/$best/s$again" ktg train --graph "$runs/${!how}/best1.csv" --data "$data" \
+                            --dataset cifar100 --per-class 100 --epochs 16 --threads "$threads" --quiet --seed $again --id "ktg-$how-$best"
                     done
                 done
             done ;;
         mhgd)  # a teacher that is clearly better, of the same images and widths: attention on its maps is given to the student's
-            train "$(place wrn-16-2)" train --net wrn-16-2 "${fifth[@]}" --seed 0
             with=(--student wrn-10-2 --teacher wrn-16-2 --teacher-weights "$(file wrn-16-2)")
-            for s in 0 1 2; do
+            seeds="0 1 2"
+            for s in $seeds; do
                 train "wrn-alone/s$s" train --net wrn-10-2 "${fifth[@]}" --seed $s
-                train "wrn-kd/s$s" kd "${fifth[@]}" "${with[@]}" --seed $s
-                train "wrn-mhgd/s$s" mhgd "${fifth[@]}" "${with[@]}" --crop-pad zero --mha-epochs 10 --seed $s
+                taught wrn-16-2 wrn-kd kd "${fifth[@]}" "${with[@]}"
+                taught wrn-16-2 wrn-mhgd mhgd "${fifth[@]}" "${with[@]}" --crop-pad zero --mha-epochs 10
             done ;;
         within)  # the benchmark's losses, with its weights, and DKD, with its authors' β of both pairs of this family; first phases of 30
             # epochs before 240 are of 4 before 30
-            teacher 0
-            for s in 0 1 2 3 4; do
-                for method in at sp cc vid rkd pkt nst fitnet crd; do train "$method/s$s" $method "${fifth[@]}" "${from[@]}" --seed $s; done
-                train "dkd/s$s" dkd "${fifth[@]}" "${from[@]}" --beta 2 --seed $s
+            seeds="0 1 2 3 4"
+            for s in $seeds; do
+                for method in at sp cc vid rkd pkt nst fitnet crd; do taught teacher0 "$method" $method "${fifth[@]}" "${from[@]}"; done
+                taught teacher0 dkd dkd "${fifth[@]}" "${from[@]}" --beta 2
                 for method in ab fsp; do
-                    train "$method/s$s" $method "${fifth[@]}" "${from[@]}" --recipe crd --init-epochs 4 --seed $s
+                    taught teacher0 "$method" $method "${fifth[@]}" "${from[@]}" --recipe crd --init-epochs 4
                 done
-                train "ft/s$s" ft "${fifth[@]}" "${from[@]}" --recipe crd --paraphraser-epochs 4 --paraphraser-lr 0.01 --seed $s
-                train "kd-svd/s$s" kd-svd "${fifth[@]}" "${from[@]}" --recipe crd --seed $s
+                taught teacher0 ft ft "${fifth[@]}" "${from[@]}" --recipe crd --paraphraser-epochs 4 --paraphraser-lr 0.01
+                taught teacher0 kd-svd kd-svd "${fifth[@]}" "${from[@]}" --recipe crd
             done ;;
         across)  # a student of another family, at its families' lower rate; ReviewKD with weight 1, its authors' default, and 30, a third
             # party's of ResNet50 → MobileNetV2
-            teacher 0
             with=(--student MobileNetV2 --teacher resnet20 --teacher-weights "$(file teacher0)" --lr 0.01)
-            for s in 0 1 2; do
+            seeds="0 1 2"
+            for s in $seeds; do
                 train "mobile-alone/s$s" train --net MobileNetV2 "${fifth[@]}" --lr 0.01 --seed $s
-                for method in kd fitnet at crd dkd reviewkd; do train "mobile-$method/s$s" $method "${fifth[@]}" "${with[@]}" --seed $s; done
-                train "mobile-reviewkd-30/s$s" reviewkd "${fifth[@]}" "${with[@]}" --kd-weight 30 --seed $s
+                for method in kd fitnet at crd dkd reviewkd; do taught teacher0 "mobile-$method" $method "${fifth[@]}" "${with[@]}"; done
+                taught teacher0 mobile-reviewkd-30 reviewkd "${fifth[@]}" "${with[@]}" --kd-weight 30
             done ;;
-        *) echo "study.sh: unknown part '$part'; there are: $all" >&2; exit 2 ;;
     esac
 done
 "$here/distill" report "$runs" --html "$runs.html"
-python3 "$here/tools/runs_csv.py" "$runs" > "$runs.csv"
+python3 "$here/tools/runs_csv.py" "$runs" > "$runs.csv.part"
+mv "$runs.csv.part" "$runs.csv"
 echo "written: $runs.html, $runs.csv"
