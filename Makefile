@@ -124,7 +124,7 @@ $(eval $(call kept,$(BUILD)/FLAGS,FLAGS))
 $(eval $(call kept,$(BUILD)/LINK,LINK))
 $(shell mkdir -p $(BUILD)/obj/src $(BUILD)/obj/tests)
 
-.PHONY: all distill config deps test check-layers format format-check isa-AVX2 isa-SSE41 test-slow test-emulated emulated test-onnx test-optuna test-parallel test-slurm test-cudnn asan bench-peer gpu-check clean help
+.PHONY: all distill config deps test test-commands test-kernels check-layers format format-check isa-AVX2 isa-SSE41 test-slow test-emulated emulated test-onnx test-optuna test-parallel test-slurm test-cudnn asan bench-peer gpu-check clean help
 all: distill
 distill: $(BUILD)/distill   # a link to this configuration's; always looked at, since other configurations make it, too
 	@ln -sfn $< $@
@@ -240,8 +240,15 @@ deps:           ## installs the Debian packages that are missing (sudo, if not r
 
 # Waiting OpenMP threads sleep here: on a busy machine spinning ones made the tests ten times slower.
 test test-slow test-emulated: export OMP_WAIT_POLICY ?= passive
-test: check-layers $(BUILD)/tests $(BUILD)/distill $(if $(SANITIZE),,isa-AVX2 isa-SSE41)  ## the fast tests
-	$(BUILD)/tests --test-case-exclude='slow: *'
+# Cases that start the program, or launch no kernel, beside the others: neither fills a second core.
+test: test-commands test-kernels check-layers $(if $(SANITIZE),,isa-AVX2 isa-SSE41)  ## the fast tests
+	@for part in kernels commands; do echo "$$part:"; sed -n '/^\[doctest\] test cases/,$$p' $(BUILD)/test-$$part.log; done
+
+test-commands: SUITE := --test-suite='no kernels'
+test-kernels:  SUITE := --test-suite-exclude='no kernels'
+test-commands test-kernels: $(BUILD)/tests $(BUILD)/distill
+	@echo "  $@, to $(BUILD)/$@.log"
+	@$< --test-case-exclude='slow: *' $(SUITE) > $(BUILD)/$@.log 2>&1 || { cat $(BUILD)/$@.log; exit 1; }
 
 # Without AVX-512 oneDNN takes other kernels, and not all of them do what they say (include/cpu_conv2d.h): on a CPU that has it, the
 # convolutions and what is compared with PyTorch run as on those that have not, too. With a thread each, side by side under -j.
