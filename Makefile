@@ -69,7 +69,6 @@ endif
 OPENBLAS_LIB := $(firstword $(wildcard /usr/lib/*/openblas-openmp))
 OPENBLAS_INC := $(firstword $(wildcard /usr/include/*/openblas-openmp))
 
-
 # ---- flags ---------------------------------------------------------------------------------------------------------------
 # /usr/include itself must not be named again: it would come before the C++ library's own wrappers.
 system_include = $(addprefix -isystem ,$(filter-out /usr/include,$1))

@@ -1,5 +1,5 @@
 // base_texts.h: lists, numbers and tables as people read them.
-// defines: joined, split, starts_with, fixed, signed_fixed, shell_word, aligned, first_characters, as_utf8, printable, utc_now
+// defines: joined, split, starts_with, ends_with, fixed, signed_fixed, shell_word, aligned, first_characters, as_utf8, printable, utc_now
 #pragma once
 #include <set>
 #include <string>
@@ -14,6 +14,7 @@ std::string joined(const std::vector<std::string>& words, const char* between = 
 std::vector<std::string> split(const std::string& text, char separator);
 
 bool starts_with(const std::string& text, const std::string& beginning);
+bool ends_with(const std::string& text, const std::string& end);
 
 std::string fixed(double value, int digits = 2);
 std::string signed_fixed(double value);  ///< "+1.20", "−0.31", "+0.00"

@@ -46,6 +46,8 @@ struct DeviceData {
         Tensor pixels;  ///< bytes, four to an element
         Tensor labels;
     };
+    /// The part's images as they were read: records x 3 x H x W bytes.
+    std::vector<uint8_t> image_bytes(const Part& part) const;
     std::string name;
     int64_t height, width;
     Part train, test;

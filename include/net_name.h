@@ -13,8 +13,9 @@ struct NetworkName {
 };
 NetworkName network_name(const std::string& whole);
 
-/// What the command line says of networks, with the name in the place of each alias: "shufflenetv1" is ShuffleV1, "wrn_16_2" wrn-16-2; in lists, too
-/// ("0=mobilenetv2,1=resnet20"). All that takes a network from the command line takes it through this, so that nothing else meets an alias.
+/// What the command line says of networks, with the name in the place of each alias: "shufflenetv1" is ShuffleV1, "wrn_16_2" wrn-16-2; in
+/// lists, too ("0=mobilenetv2,1=resnet20"). All that takes a network from the command line takes it through this, so that nothing else meets
+/// an alias.
 std::string without_aliases(const std::string& said);
 
 /// Reads a name from its beginning on.

@@ -1,7 +1,7 @@
 // report_likeness.h: which runs may be set beside each other: what a run is by content, in what two recipes differ, who shares start and
 // order.
 // defines: RecipeDifference, substance_of, teacher_contents, test_images, recipe_differences, told, nearest_group, by_seed,
-//          share_start_and_order, compare
+//          told_of_repeats, share_start_and_order, compare
 #pragma once
 #include <functional>
 #include <string>
@@ -37,6 +37,9 @@ const Group* nearest_group(const std::vector<Group>& groups, const Group& group,
 
 /// A figure of runs that are ordered by seed, for each seed: of several, which are not independent, the mean.
 std::vector<double> by_seed(const std::vector<Run>& runs, double Run::*figure);
+
+/// "10 runs of 5 seeds: …"; empty where each seed is there once.
+std::string told_of_repeats(const Group& group);
 
 /// Do runs of equal seed of the two groups begin with the same weights and see the same batches? So it is for distilled students, or
 /// targets of graphs (neither an ensemble nor begun from a file), of the same network, data, batch, generation and key of the start

@@ -1,5 +1,5 @@
 // run_session.h: what a training works with: a device, the data set, teachers.
-// defines: Session, read_data, open_session, MethodFactory, start_method, load_weights, warn_if_trained_otherwise, require_same_classes,
+// defines: Session, open_session, MethodFactory, start_method, load_weights, warn_if_trained_otherwise, require_same_classes,
 //          warn_of_normalization
 #pragma once
 #include <functional>
@@ -21,22 +21,19 @@ struct Session {
 
     std::unique_ptr<Backend> backend;
     std::shared_ptr<const Dataset> data;          ///< all but the pixels, which are on_device
-    std::string data_sha256;                      ///< of the images and labels of both parts
     std::shared_ptr<const DeviceData> on_device;  ///< in memory of the session that was opened first
     Normalization normalization;
     Teachers teachers;  ///< none for plain training
 
     LoaderOptions loader_options(const Options& options) const;
-    Setting setting() const;  ///< for its methods
+    Setting setting() const;          ///< for its methods
+    std::string data_sha256() const;  ///< of the images and labels that a run trains and tests on; computed anew
     /// Another one on the same device, with a backend and teachers of its own, for the thread that calls this. This one must stay,
     /// and stay as it is, as long as the other is there.
     Session beside(const Options& options) const;
 };
 
-/// The data set with --per-class and --val applied.
-Dataset read_data(const Options& options);
-
-/// Opens the device, reads the data set (read_data) and resolves options.normalize, threads and device in place.
+/// Opens the device, reads the data set (with --per-class and --val applied) and resolves options.normalize, threads and device in place.
 Session open_session(Options& options);
 
 /// Called by several threads at once, each with its own session.

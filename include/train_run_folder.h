@@ -1,5 +1,5 @@
 // train_run_folder.h: runs/<name>/ and the files in it.
-// defines: Config, read_config, value_of, numbered_folders, number_of, is_checksum, names_places, may_change,
+// defines: Config, read_config, value_of, has_option, whole_of, numbered_folders, number_of, is_checksum, names_places, may_change,
 //          found_again, ResultRow, RunFolder
 #pragma once
 #include <cstdint>
@@ -18,6 +18,8 @@ namespace distill {
 using Config = std::vector<std::pair<std::string, std::string>>;
 Config read_config(const std::filesystem::path& file);
 std::string value_of(const Config& config, const std::string& option);  ///< "" if there is none
+bool has_option(const Config& config, const std::string& option);
+int64_t whole_of(const Config& config, const std::string& option);  ///< 0 if there is no whole number
 /// A row's value as a number. InputError naming `file` and the option if it is none.
 double number_of(const Config::value_type& row, const std::filesystem::path& file);
 

@@ -46,6 +46,10 @@ std::vector<std::string> split(const std::string& text, char separator) {
 
 bool starts_with(const std::string& text, const std::string& beginning) { return text.compare(0, beginning.size(), beginning) == 0; }
 
+bool ends_with(const std::string& text, const std::string& end) {
+    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
 std::string signed_fixed(double value) {
     const std::string size = fixed(value < 0 ? -value : value);
     return (value < 0 && size != "0.00" ? "−" : "+") + size;

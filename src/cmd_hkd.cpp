@@ -43,7 +43,7 @@ struct ShownRun {
         options.device = asked.device;
         options.precision = "fp32";
         options.role = value_of(config, "info.role");
-        options.generation = static_cast<int>(parsed_whole(value_of(config, "info.generation")).value_or(0));
+        options.generation = static_cast<int>(whole_of(config, "info.generation"));
         student = folder.file("student.safetensors");
         if (!fs::exists(student)) input_error(asked.run, ": has no student.safetensors yet; show it when the run is finished");
     }
@@ -59,12 +59,13 @@ BatchGraph graph_of(const std::string& whose, const Teacher& network, const Batc
     return graph;
 }
 
-BatchImage image_of(const Dataset& data, int32_t record) {
+/// `pixels`: of all training images, as DeviceData::image_bytes gives them.
+BatchImage image_of(const Dataset& data, const std::vector<uint8_t>& pixels, int32_t record) {
     const auto place = static_cast<size_t>(record);
     const int label = data.train.labels[place];
     const size_t bytes = 3 * static_cast<size_t>(data.height) * static_cast<size_t>(data.width);
     const std::string name = data.class_names.empty() ? text("class ", label) : data.class_names[static_cast<size_t>(label)];
-    return {record, label, name, encode_png(&data.train.pixels[place * bytes], data.height, data.width)};
+    return {record, label, name, encode_png(&pixels[place * bytes], data.height, data.width)};
 }
 
 /// The run's networks as they answer in evaluation, over the first images of its first epoch, as they are on file.
@@ -73,8 +74,8 @@ void show(const Asked& asked) {
     Options& o = run.options;
     Session session = open_session(o);
     require_same_input(RunFolder::reopen(asked.run),
-                       {{"info.data_sha256", session.data_sha256}, {"info.teacher_sha256", sha256_of_file(o.teacher_weights)}});
-    const Dataset data = read_data(o);
+                       {{"info.data_sha256", session.data_sha256()}, {"info.teacher_sha256", sha256_of_file(o.teacher_weights)}});
+    const Dataset& data = *session.data;
     if (asked.images < run.own.neighbours || asked.images > data.train.records)
         input_error("--images ", asked.images, ": expected at least the run's --neighbours ", run.own.neighbours, ", and at most the ",
                     data.train.records, " training images of ", o.dataset);
@@ -92,7 +93,8 @@ void show(const Asked& asked) {
     const Batch batch = loader.train_batch(asked.images);
 
     BatchGraphs graphs{{}, graph_of("student", *student, batch, run.own), graph_of("teacher", *session.teachers.front(), batch, run.own)};
-    for (const int32_t record : batch.records.ints_to_host()) graphs.images.push_back(image_of(data, record));
+    const std::vector<uint8_t> pixels = session.on_device->image_bytes(session.on_device->train);
+    for (const int32_t record : batch.records.ints_to_host()) graphs.images.push_back(image_of(data, pixels, record));
     const fs::path svg = asked.svg.empty() ? fs::path(asked.run) / "graphs.svg" : fs::path(asked.svg);
     write_file_atomically(svg, batch_graphs_svg(graphs));
     const GraphShares shares = graph_shares(graphs);

@@ -99,9 +99,8 @@ void run_compare(const CompareOptions& o) {
     std::cout << (c.paired ? " (paired by seed: both share start and order)" : " (Welch: the runs share nothing)") << '\n';
     if (!images.empty()) std::cout << "tested on " << images << " images: one is " << fixed(100 / std::stod(images), 3) << " points\n";
     for (const auto& [name, group] : {std::pair("a", &a), {"b", &b}})
-        if (group->last.n < group->runs.size())
-            std::cout << "note: " << name << " has " << group->runs.size() << " runs of " << group->last.n
-                      << (group->last.n == 1 ? " seed" : " seeds") << ": those of one seed count once, with their mean\n";
+        if (const std::string repeats = told_of_repeats(*group); !repeats.empty())
+            std::cout << "note: " << name << " has " << repeats << '\n';
     if (!unlike.empty()) std::cout << "note: beside the method, a has " << unlike << "; the difference may come from that\n";
     std::cout << "a is higher than b: " << to_string(c.verdict) << (c.undecided.empty() ? "" : " (" + c.undecided + ")") << "\n"
               << verdict_rule << '\n';

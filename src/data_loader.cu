@@ -1,6 +1,7 @@
 #include "data_loader.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "base_error.h"
@@ -88,6 +89,13 @@ DeviceData::Part to_device(Backend& backend, const Split& split) {
 DeviceData::DeviceData(Backend& backend, const Dataset& data)
     : name(data.name), height(data.height), width(data.width), train(to_device(backend, data.train)), test(to_device(backend, data.test)) {
     backend.synchronize();
+}
+
+std::vector<uint8_t> DeviceData::image_bytes(const Part& part) const {
+    const std::vector<float> elements = part.pixels.to_host();
+    std::vector<uint8_t> bytes(static_cast<size_t>(part.records * 3 * height * width));
+    if (!bytes.empty()) std::memcpy(bytes.data(), elements.data(), bytes.size());
+    return bytes;
 }
 
 Loader::Loader(Backend& backend, std::shared_ptr<const DeviceData> shared, const LoaderOptions& options)

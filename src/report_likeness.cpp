@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
-#include <set>
+#include <optional>
 
 #include "base_error.h"
 #include "base_texts.h"
@@ -12,15 +12,7 @@
 namespace distill {
 namespace {
 
-bool ends_with(const std::string& all, const std::string& end) {
-    return all.size() >= end.size() && all.compare(all.size() - end.size(), end.size(), end) == 0;
-}
-
-bool is_content(const std::string& option) { return starts_with(option, "info.") && ends_with(option, "_sha256"); }
-
-bool has(const Config& config, const std::string& option) {
-    return std::any_of(config.begin(), config.end(), [&](const auto& o) { return o.first == option; });
-}
+bool is_content(const std::string& option) { return starts_with(option, "info.") && is_checksum(option); }
 
 /// Are a student's, or a graph's target's, start weights drawn, and from its seed, role and generation alone?
 bool starts_by_key(const Run& run) {
@@ -28,6 +20,20 @@ bool starts_by_key(const Run& run) {
     if (!value_of(run.config, "init").empty()) return false;
     if (role == "graph") return run.graph && !run.graph->node(0).is_ensemble() && run.graph->node(0).weights.empty();
     return role == "student";
+}
+
+/// For each seed what start weights and order follow from; nothing where they follow from more, or two runs of a seed differ in it.
+std::optional<std::map<std::string, std::vector<std::string>>> starts_of(const Group& group) {
+    std::map<std::string, std::vector<std::string>> all;
+    for (const Run& run : group.runs) {
+        std::vector<std::string> facts;
+        for (const char* option : {"info.start_key", "info.role", "info.generation", "info.data_sha256", "batch", "shuffle"})
+            facts.push_back(value_of(run.config, option));
+        const bool on_file = std::find(facts.begin(), facts.end(), "") == facts.end();
+        facts.push_back(run.student);
+        if (!on_file || !starts_by_key(run) || all.emplace(run.seed, facts).first->second != facts) return {};
+    }
+    return all;
 }
 
 /// Is the option a path to what the run has on file by content?
@@ -84,7 +90,7 @@ std::vector<RecipeDifference> recipe_differences(const Run& ours, const Run& the
         if (mine != other) all.push_back({option, mine.empty() ? "–" : mine, other.empty() ? "–" : other});
     };
     for (const char* option : recipe_options)
-        if (has(ours.config, option) && has(theirs.config, option))
+        if (has_option(ours.config, option) && has_option(theirs.config, option))
             add(option, value_of(ours.config, option), value_of(theirs.config, option));
     add("precision", ours.precision, theirs.precision);
     if (all.empty() && !ours.epochs.empty() && !theirs.epochs.empty())
@@ -132,26 +138,15 @@ std::vector<double> by_seed(const std::vector<Run>& runs, double Run::*figure) {
     return means;
 }
 
+std::string told_of_repeats(const Group& group) {
+    if (group.last.n == group.runs.size()) return "";
+    return text(group.runs.size(), " runs of ", group.last.n, group.last.n == 1 ? " seed" : " seeds",
+                ": those of one seed count once, with their mean");
+}
+
 bool share_start_and_order(const Group& a, const Group& b) {
-    std::map<std::string, std::vector<const Run*>> of_seed;
-    for (const Run& run : a.runs) of_seed[run.seed].push_back(&run);
-    std::set<std::string> theirs;
-    for (const Run& run : b.runs) {
-        if (of_seed.count(run.seed) == 0) return false;
-        of_seed[run.seed].push_back(&run);
-        theirs.insert(run.seed);
-    }
-    const auto alike = [](const Run& x, const Run& y) {
-        const char* const options[] = {"info.start_key", "info.role", "info.generation", "info.data_sha256", "batch", "shuffle"};
-        return x.student == y.student && starts_by_key(y) && std::all_of(std::begin(options), std::end(options), [&](const char* option) {
-                   const std::string value = value_of(x.config, option);
-                   return !value.empty() && value == value_of(y.config, option);
-               });
-    };
-    return theirs.size() == of_seed.size() && std::all_of(of_seed.begin(), of_seed.end(), [&](const auto& seed) {
-               const std::vector<const Run*>& runs = seed.second;
-               return std::all_of(runs.begin(), runs.end(), [&](const Run* run) { return alike(*runs.front(), *run); });
-           });
+    const auto ours = starts_of(a);
+    return ours && ours == starts_of(b);
 }
 
 Comparison compare(const Group& a, const Group& b) {

@@ -44,11 +44,9 @@ Group make_group(std::vector<Run> runs) {
     group.hours = spread(hours).mean;
     group.devices = unique_values(runs, &Run::device);
     group.commits = unique_values(runs, &Run::commit);
-    if (group.last.n < runs.size())
-        group.notes.push_back(text(runs.size(), " runs of ", group.last.n, group.last.n == 1 ? " seed" : " seeds",
-                                   ": those of one seed count once, with their mean"));
-    if (group.commits.find(", ") != std::string::npos) group.notes.push_back("runs of several commits");
     group.runs = std::move(runs);
+    if (const std::string repeats = told_of_repeats(group); !repeats.empty()) group.notes.push_back(repeats);
+    if (group.commits.find(", ") != std::string::npos) group.notes.push_back("runs of several commits");
     return group;
 }
 
@@ -106,9 +104,8 @@ std::string other_row(const PaperRow& row, const Run& run) {
 std::string other_recipe(const PaperRow& row, const Run& run) {
     const bool has_preset = row.method != "ktg-search";  // which graph a search found is not on file
     if (has_preset && value_of(run.config, "preset") != row.id) return "not trained with --preset " + row.id;
-    const auto by_hand = std::find_if(run.config.begin(), run.config.end(), [](const auto& o) { return o.first == "info.by_hand"; });
-    if (by_hand == run.config.end()) return "what was given by hand beside the preset is not on file";
-    if (!by_hand->second.empty()) return "not the paper's recipe: " + by_hand->second;
+    if (!has_option(run.config, "info.by_hand")) return "what was given by hand beside the preset is not on file";
+    if (const std::string by_hand = value_of(run.config, "info.by_hand"); !by_hand.empty()) return "not the paper's recipe: " + by_hand;
     if (const std::string other = other_row(row, run); has_preset && !other.empty()) return other;
     const auto [train, test] = official_images(row.dataset);
     const std::string ours = value_of(run.config, "info.train_images"), tested = test_images(run);

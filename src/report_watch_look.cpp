@@ -13,8 +13,6 @@
 namespace distill {
 namespace {
 
-int64_t whole(const Config& config, const std::string& option) { return parsed_whole(value_of(config, option)).value_or(0); }
-
 std::string seed_of(const Config& config) {
     const std::string seed = value_of(config, "seed");
     return seed.empty() ? "" : ", seed " + seed;
@@ -41,7 +39,7 @@ std::string networks_of(const fs::path& run, const Config& config) {
 
 /// So many of `epochs` as --max-steps leaves of a training on the run's images.
 int64_t within_max_steps(const Config& config, int64_t epochs) {
-    const int64_t images = whole(config, "info.train_images"), batch = whole(config, "batch"), most = whole(config, "max-steps");
+    const int64_t images = whole_of(config, "info.train_images"), batch = whole_of(config, "batch"), most = whole_of(config, "max-steps");
     if (images <= 0 || batch <= 0 || most <= 0) return epochs;
     const int64_t steps = value_of(config, "drop-last") == "on" ? std::max<int64_t>(1, images / batch) : (images + batch - 1) / batch;
     return std::min(epochs, (most + steps - 1) / steps);
@@ -51,13 +49,11 @@ int64_t within_max_steps(const Config& config, int64_t epochs) {
 int64_t epochs_of_phase(const Config& config) {
     const MethodRow* const row = find_method(value_of(config, "method"));
     if (!row) return 0;
-    const std::string end = "-epochs";
     OptionTable table;  // `distill kd` keeps all of its kin's
     const auto own = row->options();
     own->add_to(table);
     for (const TableOption& option : table.options())
-        if (option.name.size() > end.size() && option.name.compare(option.name.size() - end.size(), end.size(), end) == 0)
-            return within_max_steps(config, whole(config, option.name));
+        if (ends_with(option.name, "-epochs")) return within_max_steps(config, whole_of(config, option.name));
     return 0;
 }
 
@@ -69,7 +65,7 @@ void set_pace(Watched& w, const Config& config, const CsvTable& epochs, int64_t 
     double seconds = 0;
     for (size_t row = n - some; row < n; ++row) seconds += epochs.cell_number(row, "seconds") / static_cast<double>(some);
     w.epoch_seconds = seconds;
-    if (const int64_t images = whole(config, "info.train_images"); images > 0 && seconds > 0)
+    if (const int64_t images = whole_of(config, "info.train_images"); images > 0 && seconds > 0)
         w.images_per_second = static_cast<double>(images) / seconds;
     const double written = age_of(epochs.path, now).value_or(0), begun = age_of(w.folder / "sessions.csv", now).value_or(written);
     w.left_seconds = std::max(0.0, seconds * static_cast<double>(left) - std::min(written, begun));
@@ -88,21 +84,21 @@ void look_at_reconstruction(Watched& w, const Config& config, WatchTime now) {
     w.done = static_cast<int64_t>(epochs_in(w.folder / "reconstruct.csv").rows.size());
     const CsvTable decoder = epochs_in(w.folder / text("decoder", w.done, ".csv"));
     const auto trained = static_cast<int64_t>(decoder.rows.size());
-    set_pace(w, config, decoder, (w.planned - w.done) * whole(config, "epochs") - trained, now);
+    set_pace(w, config, decoder, (w.planned - w.done) * whole_of(config, "epochs") - trained, now);
 }
 
 /// Of a run, from config.csv, epochs.csv, and until that has an epoch the table of what is trained first.
 void look_at_run(Watched& w, const Config& config, WatchTime now) {
     w.what = value_of(config, "method") + ": " + networks_of(w.folder, config) + seed_of(config);
-    w.planned = within_max_steps(config, whole(config, "epochs"));
+    w.planned = within_max_steps(config, whole_of(config, "epochs"));
     if (fs::exists(w.folder / "reconstruct.csv")) return look_at_reconstruction(w, config, now);
     const CsvTable epochs = epochs_in(w.folder / "epochs.csv"), first = epochs_in(w.folder / (Phase().name + ".csv"));
     const auto done = static_cast<int64_t>(epochs.rows.size()), prepared = static_cast<int64_t>(first.rows.size());
-    if (done == 0 && !first.columns.empty() && prepared < epochs_of_phase(config)) {
+    if (const int64_t planned = epochs_of_phase(config); done == 0 && !first.columns.empty() && prepared < planned) {
         w.phase = Phase().name;
         w.done = prepared;
-        w.planned = epochs_of_phase(config);
-        return set_pace(w, config, first, w.planned - w.done, now);
+        w.planned = planned;
+        return set_pace(w, config, first, planned - prepared, now);
     }
     if (done == 0) return;
     w.done = done;

@@ -45,7 +45,7 @@ Trainings of_runs(std::vector<fs::path> places) {
                  places.end());
     Trainings t;
     for (const fs::path& run : folders_below(places, [](const fs::path& folder) { return fs::exists(folder / "config.csv"); })) {
-        const int64_t before = t.epochs, planned = parsed_whole(value_of(read_config(run / "config.csv"), "epochs")).value_or(0);
+        const int64_t before = t.epochs, planned = whole_of(read_config(run / "config.csv"), "epochs");
         const bool ended = fs::exists(run / "result.csv");
         t.add_time(run);
         ++t.all;
@@ -73,14 +73,14 @@ void look_at_search(Watched& w, const Config& config) {
     const bool transfers = value_of(config, "method") == "ktg-transfer", searching = fs::exists(w.folder / "journal.csv");
     const SearchHistory history = searching ? read_search(w.folder) : SearchHistory{w.folder, config, {}, {}};
     w.what = transfers ? "ktg-transfer: " + value_of(config, "transfer") + " on " + value_of(config, "dataset") : search_title(history);
-    w.planned = parsed_whole(value_of(history.study, "trials")).value_or(0);
+    w.planned = whole_of(history.study, "trials");
     for (const TrialRecord& trial : history.trials) w.done += trial.state != TrialEvent::started;
     if (const auto order = ranked(history); !order.empty()) w.best = 100 - *order.front()->error;
 
     const bool ended = fs::exists(w.folder / "search.csv");
     if (ended && !transfers) return;
-    const int64_t all_images = parsed_whole(value_of(config, "info.train_images")).value_or(0);
-    const int64_t images = all_images - parsed_whole(value_of(config, "val")).value_or(0);
+    const int64_t all_images = whole_of(config, "info.train_images");
+    const int64_t images = all_images - whole_of(config, "val");
     if (searching && (w.done < w.planned || !fs::exists(w.folder / "retrained"))) {
         const Trainings t = of_trials(history);
         set_pace(w, t, images);

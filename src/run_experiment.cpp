@@ -186,8 +186,7 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
     }
     // An option that is newer than the run: what was done before there was one, whatever a recipe says today.
     for (const TableOption& option : table.options())
-        if (option.role != Role::driver &&
-            std::none_of(then.begin(), then.end(), [&](const auto& row) { return row.first == option.name; }))
+        if (option.role != Role::driver && !has_option(then, option.name))
             table.set(option.name, option.initial, folder.file("config.csv").string());
     folder.require_start_key();
 }
@@ -195,7 +194,7 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
 Config run_facts(const Session& session) {
     return {{"info.commit", commit()},
             {"info.machine", session.backend->description()},
-            {"info.data_sha256", session.data_sha256},
+            {"info.data_sha256", session.data_sha256()},
             {"info.train_images", std::to_string(session.data->train.records)},
             {"info.test_images", std::to_string(session.data->test.records)}};
 }

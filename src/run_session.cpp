@@ -17,15 +17,6 @@
 namespace distill {
 namespace {
 
-std::string checksum(const Dataset& data) {
-    std::string digests;
-    for (const Split* part : {&data.train, &data.test}) {
-        digests += sha256_hex({reinterpret_cast<const char*>(part->pixels.data()), part->pixels.size()});
-        digests += sha256_hex({reinterpret_cast<const char*>(part->labels.data()), part->labels.size() * sizeof(int32_t)});
-    }
-    return sha256_hex(digests);
-}
-
 bool of_student(const std::string& name) { return starts_with(name, student_prefix); }
 
 /// Moves the tensors of the modules that are trained first, on their own, from `file` into their Parameters. Returns whether any were
@@ -102,19 +93,20 @@ Session Session::beside(const Options& o) const {
     Session session;
     session.backend = make_backend(o.device, device_options(o));  // also this thread's number of OpenMP threads
     session.data = data;
-    session.data_sha256 = data_sha256;
     session.on_device = on_device;
     session.normalization = normalization;
     if (!teachers.empty()) session.teachers = load_teachers(*session.backend, o, data->classes);
     return session;
 }
 
-Dataset read_data(const Options& o) {
-    Dataset data = load_dataset(o.data, o.dataset);
-    constexpr uint64_t split_seed = 0;  // the same split for every seed of a run, so that validation accuracies compare
-    if (o.per_class > 0) keep_per_class(data, o.per_class);
-    if (o.validation > 0) hold_out_validation(data, o.validation, split_seed);
-    return data;
+std::string Session::data_sha256() const {
+    std::string digests;
+    for (const auto& [images, part] : {std::pair(&on_device->train, &data->train), {&on_device->test, &data->test}}) {
+        const std::vector<uint8_t> pixels = on_device->image_bytes(*images);
+        digests += sha256_hex({reinterpret_cast<const char*>(pixels.data()), pixels.size()});
+        digests += sha256_hex({reinterpret_cast<const char*>(part->labels.data()), part->labels.size() * sizeof(int32_t)});
+    }
+    return sha256_hex(digests);
 }
 
 Session open_session(Options& o) {
@@ -122,11 +114,13 @@ Session open_session(Options& o) {
     session.backend = make_backend(o.device, device_options(o));
     o.device = session.backend->device() == Device::cpu ? "cpu" : "cuda";
     o.threads = omp_get_max_threads();
-    auto data = std::make_shared<Dataset>(read_data(o));
+    auto data = std::make_shared<Dataset>(load_dataset(o.data, o.dataset));
     session.normalization = resolve_normalization(o.normalize, *data, o.normalize_auto);
     o.normalize = to_string(session.normalization);
+    constexpr uint64_t split_seed = 0;  // the same split for every seed of a run, so that validation accuracies compare
+    if (o.per_class > 0) keep_per_class(*data, o.per_class);
+    if (o.validation > 0) hold_out_validation(*data, o.validation, split_seed);
     session.on_device = std::make_shared<DeviceData>(*session.backend, *data);
-    session.data_sha256 = checksum(*data);
     for (Split* part : {&data->train, &data->test}) std::vector<uint8_t>().swap(part->pixels);  // all that is large
     session.data = std::move(data);
     return session;

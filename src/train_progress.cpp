@@ -53,9 +53,10 @@ Progress::~Progress() { clear_line(); }
 
 std::string Progress::rate() const {
     const double spent = seconds_since(start_);
+    if (images_ == 0 || spent <= 0) return "";
     char buffer[40];
     std::snprintf(buffer, sizeof buffer, "  %6.0f img/s", static_cast<double>(images_) / spent);
-    return images_ > 0 && spent > 0 ? buffer : "";
+    return buffer;
 }
 
 std::string Progress::eta() const {

@@ -30,6 +30,12 @@ std::string value_of(const Config& config, const std::string& option) {
     return "";
 }
 
+bool has_option(const Config& config, const std::string& option) {
+    return std::any_of(config.begin(), config.end(), [&](const auto& row) { return row.first == option; });
+}
+
+int64_t whole_of(const Config& config, const std::string& option) { return parsed_whole(value_of(config, option)).value_or(0); }
+
 std::map<uint64_t, fs::path> numbered_folders(const fs::path& base, char prefix) {
     std::map<uint64_t, fs::path> found;
     std::error_code none;
@@ -93,7 +99,10 @@ bool may_change(const std::string& option) {
     return names.count(option) > 0 || names_places(option);
 }
 
-bool is_checksum(const std::string& key) { return key.size() > 7 && key.compare(key.size() - 7, 7, "_sha256") == 0; }
+bool is_checksum(const std::string& key) {
+    const std::string end = "_sha256";
+    return key.size() > end.size() && ends_with(key, end);
+}
 
 RunFolder RunFolder::create(const fs::path& path, const Config& config) {
     if (fs::exists(path) && !(fs::is_directory(path) && fs::is_empty(path)))

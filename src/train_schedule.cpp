@@ -78,9 +78,7 @@ std::string told_by_hand(const OptionTable& table, const Options& o) {
 }
 
 std::string told_before(const Config& config) {
-    for (const auto& [option, value] : config)
-        if (option == "info.by_hand") return value;
-    return not_on_file;
+    return has_option(config, "info.by_hand") ? value_of(config, "info.by_hand") : not_on_file;
 }
 
 std::string told_when_longer(const std::string& told, int before, int now) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base_csv.h"
+#include "base_texts.h"
 #include "core_philox.h"
 #include "data_loader.h"
 #include "net_parameters.h"
@@ -32,18 +33,15 @@ inline std::vector<float> golden_values(const std::string& name, int64_t n) {
 /// The weights of what `p` holds under `prefix`, named without it, for from_file(…, prefix). The formula sees each name after `seen_as`
 /// ("student."). A teacher's running statistics keep its activations O(1).
 inline WeightFile golden_weights(const Parameters& p, const std::string& prefix, const std::string& seen_as, bool teacher = false) {
-    const auto ends = [](const std::string& s, const std::string& end) {
-        return s.size() >= end.size() && s.compare(s.size() - end.size(), end.size(), end) == 0;
-    };
     WeightFile file;
     file.tensors = p.to_file(prefix);
     for (auto& [name, tensor] : file.tensors) {
         double centre = 0, spread = 1;
-        if (ends(name, ".running_mean"))
+        if (ends_with(name, ".running_mean"))
             spread = teacher ? 0.1 : 0;
-        else if (ends(name, ".running_var"))
+        else if (ends_with(name, ".running_var"))
             centre = teacher ? 4 : 1, spread = teacher ? 0.8 : 0;
-        else if (ends(name, ".bias"))
+        else if (ends_with(name, ".bias"))
             spread = 0.1;
         else if (tensor.shape.size() == 1)
             centre = 1, spread = 0.2;

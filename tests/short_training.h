@@ -8,6 +8,7 @@
 
 #include "base_files.h"
 #include "base_safetensors.h"
+#include "base_texts.h"
 #include "method_ktg.h"
 #include "method_table.h"
 #include "small_training.h"
@@ -62,9 +63,7 @@ inline ChosenMethod shortened(const Form& form) {
     m.options->add_to(table);
     if (form.benchmark) table.set("benchmark-form", "on", "the test");
     for (const TableOption& option : table.options()) {
-        const std::string end = "-epochs";
-        const bool first = option.name.size() > end.size() && option.name.compare(option.name.size() - end.size(), end.size(), end) == 0;
-        if (first || option.counts_epochs) table.set(option.name, "1", "the test");
+        if (ends_with(option.name, "-epochs") || option.counts_epochs) table.set(option.name, "1", "the test");
     }
     if (auto* ktg = dynamic_cast<KtgOptions*>(m.options.get())) {  // its networks are the graph's: two that learn, one that is frozen
         ktg->graph.nodes = {{network, {}, {}}, {network, {}, {}}, {network, trained().of(1), {}}};

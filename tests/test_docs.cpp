@@ -127,7 +127,7 @@ std::set<std::string> options_in(const std::string& text) {
 
 /// The words of `name()`, `Name` and `Name::member()`; of anything else none.
 std::set<std::string> names_in(const std::string& code) {
-    const bool call = code.size() > 2 && code.compare(code.size() - 2, 2, "()") == 0;
+    const bool call = code.size() > 2 && ends_with(code, "()");
     const std::string name = call ? code.substr(0, code.size() - 2) : code;
     const bool plain = std::all_of(name.begin(), name.end(), [](char c) { return is_word(c) || c == ':'; });
     if (!plain || !(call || std::isupper(static_cast<unsigned char>(name[0])))) return {};

@@ -285,7 +285,7 @@ TEST_CASE("methods: two trainings side by side leave the files that they leave o
         o.epochs = 1;
         Session session = open_session(o);
         CHECK((session.data->train.pixels.empty() && session.data->test.pixels.empty()));  // once in memory is enough
-        CHECK(session.data_sha256.size() == 64);
+        CHECK(session.data_sha256().size() == 64);
         if (form.row->teachers == Teaching::several)
             o.teachers = trained().of(1) + "," + trained().of(2), o.teacher = network + "+" + network;
         if (form.row->teachers != Teaching::none) session.teachers = load_teachers(*session.backend, o, classes);

@@ -7,6 +7,7 @@
 
 #include "base_csv.h"
 #include "base_files.h"
+#include "base_texts.h"
 #include "command.h"
 #include "complaints.h"
 #include "data_synth.h"
@@ -146,7 +147,6 @@ TEST_CASE("watch: a method says with one option how long its phases are") {
         put_file(run / "preparation.csv", "epoch,lr,loss,seconds\n");
         return look(run).planned;
     };
-    const std::string end = "-epochs";
     for (const MethodRow* row : methods()) {
         CAPTURE(row->name);
         OptionTable table;
@@ -154,7 +154,7 @@ TEST_CASE("watch: a method says with one option how long its phases are") {
         options->add_to(table);
         int found = 0;
         for (const TableOption& option : table.options()) {
-            if (option.name.size() < end.size() || option.name.compare(option.name.size() - end.size(), end.size(), end) != 0) continue;
+            if (!ends_with(option.name, "-epochs")) continue;
             ++found;
             CHECK(planned(row->name, option.name.c_str()) == 30);
         }
