@@ -94,7 +94,7 @@ GPU_CODE  := $(foreach a,$(GPU_ARCHS),-gencode arch=compute_$a,code=sm_$a) \
              -gencode arch=compute_$(lastword $(GPU_ARCHS)),code=compute_$(lastword $(GPU_ARCHS))
 NVCCFLAGS := -std=c++17 $(OPT) $(GPU_CODE) --expt-relaxed-constexpr -Werror all-warnings -ccbin $(firstword $(filter-out %ccache %distcc,$(CXX))) \
              -Xcompiler $(call commas,$(filter-out -std=% $(OPT),$(CXXFLAGS)) -Wall -Wextra -Werror)
-LDLIBS    += $(call library_folder,$(CUDA_LIB)) -lcublas -lcublasLt -lcudart_static -ldl -lrt -lpthread
+LDLIBS    += $(call library_folder,$(CUDA_LIB)) -lcudart_static -ldl -lrt -lpthread
 LDLIBS    += $(CUDNN_LIB) $(call library_folder,$(CUDNN_LIB:/%=$(abspath $(dir $(CUDNN_LIB)))))
 endif
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core_backend.h"
-#include "cuda_owned.h"
+#include "cuda_cublas.h"
 
 namespace distill {
 
@@ -45,7 +45,6 @@ class CudaBackend final : public Backend {
   private:
     using Stream = Owned<cudaStream_t, cudaStreamDestroy>;
     using Event = Owned<cudaEvent_t, cudaEventDestroy>;
-    using Cublas = Owned<cublasHandle_t, cublasDestroy>;
 
     /// A stream, the event by which others wait for it, and cuBLAS's scratch memory while it works on it: of a fixed address (a
     /// captured graph keeps it) and one for each stream (products on two streams at once would overwrite each other's; from

@@ -1,16 +1,12 @@
 // cuda_owned.h: handles of CUDA libraries that close themselves.
-// defines: error_words, Closer, Owned, create
+// defines: Closer, Owned, create
 #pragma once
-#include <cublas_v2.h>
-
 #include <memory>
 #include <type_traits>
 
 #include "gpu_status.h"
 
 namespace distill {
-
-inline const char* error_words(cublasStatus_t status) { return status == CUBLAS_STATUS_SUCCESS ? nullptr : cublasGetStatusString(status); }
 
 /// Owns a library's handle. What closing it reports is lost: it happens in destructors, and concerns nothing that is still used.
 template <auto close>

@@ -85,7 +85,7 @@ CudaBackend::CudaBackend(const DeviceOptions& options) : Backend(options.precisi
     arena_->owner = this;
     const std::unique_lock<std::shared_mutex> nobody_captures(captures());
     // As created, cuBLAS computes fp32 in fp32 (no TF32) and without atomics, so a product repeats bit for bit.
-    cublas_ = create<Cublas>([](cublasHandle_t* handle) { return cublasCreate(handle); });
+    cublas_ = create_cublas();
     use_stream(0);
     convolutions_ = std::make_unique<CudaConvolutions>(*this, properties_.name, options.deterministic);
 }
@@ -137,8 +137,8 @@ void CudaBackend::synchronize() {
 
 void CudaBackend::select_stream(int index) {
     const Lane& lane = lane_of(index);
-    DISTILL_CUDA_CHECK(cublasSetStream(cublas_.get(), lane.stream.get()));  // forgets the workspace, so in this order
-    DISTILL_CUDA_CHECK(cublasSetWorkspace(cublas_.get(), lane.workspace.get()->memory, workspace_bytes()));
+    DISTILL_CUDA_CHECK(cublas().set_stream(cublas_.get(), lane.stream.get()));  // forgets the workspace, so in this order
+    DISTILL_CUDA_CHECK(cublas().set_workspace(cublas_.get(), lane.workspace.get()->memory, workspace_bytes()));
     arena_->use_stream(index);
 }
 
@@ -228,14 +228,14 @@ void CudaBackend::batchnorm_backward(const BatchNormShape& s, const BatchNormBac
 }
 
 std::string CudaBackend::description() const {
-    int driver = 0, runtime = 0, cublas = 0;
+    int driver = 0, runtime = 0, products = 0;
     DISTILL_CUDA_CHECK(cudaDriverGetVersion(&driver));
     DISTILL_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
-    DISTILL_CUDA_CHECK(cublasGetVersion(cublas_.get(), &cublas));
+    DISTILL_CUDA_CHECK(cublas().get_version(cublas_.get(), &products));
     const auto cuda = [](int version) { return text(version / 1000, '.', version % 1000 / 10); };  // 12040 is 12.4
     return text("cuda, ", properties_.name, ", compute capability ", properties_.major, '.', properties_.minor, ", ",
                 properties_.totalGlobalMem >> 20, " MiB, driver for CUDA ", cuda(driver), ", CUDA runtime ", cuda(runtime), ", cuBLAS ",
-                cublas / 10000, '.', cublas % 10000 / 100, '.', cublas % 100, ", ", convolutions_->plans().library());
+                products / 10000, '.', products % 10000 / 100, '.', products % 100, ", ", convolutions_->plans().library());
 }
 
 /// cuBLAS counts by columns, where our row-major matrices appear transposed: cᵀ (n×m) = op(b)ᵀ·op(a)ᵀ needs no transposition but
@@ -248,14 +248,14 @@ void CudaBackend::gemm(const GemmShape& s, const float* a, const float* b, float
                                                                     : CUBLAS_COMPUTE_32F;
     const float one = 1, zero = 0;
     if (s.count == 1)
-        DISTILL_CUDA_CHECK(cublasGemmEx_64(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k, &one, b,
-                                           CUDA_R_32F, s.stored_row_b(), a, CUDA_R_32F, s.stored_row_a(), &zero, c, CUDA_R_32F,
-                                           s.stored_row_c(), compute, CUBLAS_GEMM_DEFAULT));
+        DISTILL_CUDA_CHECK(cublas().gemm_ex(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k, &one, b,
+                                            CUDA_R_32F, s.stored_row_b(), a, CUDA_R_32F, s.stored_row_a(), &zero, c, CUDA_R_32F,
+                                            s.stored_row_c(), compute, CUBLAS_GEMM_DEFAULT));
     else
-        DISTILL_CUDA_CHECK(cublasGemmStridedBatchedEx_64(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m, s.k,
-                                                         &one, b, CUDA_R_32F, s.stored_row_b(), s.step_b, a, CUDA_R_32F, s.stored_row_a(),
-                                                         s.step_a, &zero, c, CUDA_R_32F, s.stored_row_c(), s.step_c, s.count, compute,
-                                                         CUBLAS_GEMM_DEFAULT));
+        DISTILL_CUDA_CHECK(cublas().gemm_strided_batched_ex(cublas_.get(), operation(s.transpose_b), operation(s.transpose_a), s.n, s.m,
+                                                            s.k, &one, b, CUDA_R_32F, s.stored_row_b(), s.step_b, a, CUDA_R_32F,
+                                                            s.stored_row_a(), s.step_a, &zero, c, CUDA_R_32F, s.stored_row_c(), s.step_c,
+                                                            s.count, compute, CUBLAS_GEMM_DEFAULT));
 }
 
 }  // namespace distill

@@ -56,10 +56,20 @@ void check_equal(const fs::path& a, const fs::path& b) {
     for (const char* table : {"epochs.csv", "result.csv"}) CHECK(without_seconds(a / table) == without_seconds(b / table));
 }
 
+/// While it lives, what is started hears SIGHUP, though these tests were started by nohup.
+class HearsHangup {
+  public:
+    ~HearsHangup() { ::signal(SIGHUP, before_); }
+
+  private:
+    sighandler_t before_ = ::signal(SIGHUP, SIG_DFL);
+};
+
 }  // namespace
 
 TEST_CASE("interruption: SIGINT, SIGTERM and SIGHUP end with 3 and a checkpoint, --resume ends like the uninterrupted run") {
     const Workplace folder;
+    const HearsHangup beside_nohup;
     REQUIRE(run(folder, training(10, 1, "whole")).code == 0);
     for (const auto& [signal, name] : {std::pair(SIGINT, "int"), std::pair(SIGTERM, "term"), std::pair(SIGHUP, "hup")}) {
         CAPTURE(name);
@@ -84,6 +94,7 @@ TEST_CASE("interruption: SIGINT, SIGTERM and SIGHUP end with 3 and a checkpoint,
 
 TEST_CASE("interruption: under nohup a closed terminal stops nothing; the hint can be copied into a shell") {
     const Workplace folder;
+    const HearsHangup beside_nohup;
     ::signal(SIGHUP, SIG_IGN);
     Command deaf(folder, training(3, 1, "deaf"));
     ::signal(SIGHUP, SIG_DFL);
