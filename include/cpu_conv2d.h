@@ -7,11 +7,12 @@
 #include <string>
 
 #include "core_backend.h"
+#include "cpu_pointwise.h"
 #include "cpu_winograd.h"
 
 namespace distill {
 
-/// Convolves by minimal filtering where that is faster, else by oneDNN primitives, made on first use and kept by everything that changes
+/// Convolves by minimal filtering or products of matrices where that is faster, else by oneDNN primitives, made on first use and kept by everything that changes
 /// them: direction, geometry, what the epilogue adds, threads, type. The calls are Backend's; the backend is the one whose profiler is
 /// told.
 class CpuConvolutions {
@@ -19,10 +20,11 @@ class CpuConvolutions {
     explicit CpuConvolutions(bool winograd);
     ~CpuConvolutions();
     void forward(Backend& backend, const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y);
-    /// add: only where by_winograd().
+    /// add: only where adds_backward_data().
     void backward_data(Backend& backend, const Conv2dGeometry&, const void* dy, const void* w, void* dx, bool add);
     void backward_weights(Backend& backend, const Conv2dGeometry&, const void* x, const void* dy, float* dw);
     bool by_winograd(const Conv2dGeometry& g) const { return use_winograd_ && Winograd::pays(g); }
+    bool adds_backward_data(const Conv2dGeometry& g) const { return by_winograd(g) || Pointwise::fits(g); }
 
     /// oneDNN's names for what computes the three directions, "jit:avx512_core" or the like; "ref…" are its loops over single numbers.
     static std::array<std::string, 3> implementations(const Conv2dGeometry&);
@@ -36,6 +38,7 @@ class CpuConvolutions {
 
     const bool use_winograd_;
     Winograd winograd_;
+    Pointwise pointwise_;
     std::map<Key, std::unique_ptr<Plan>> plans_;
 };
 

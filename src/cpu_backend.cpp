@@ -88,7 +88,7 @@ void CpuBackend::zero(void* memory, size_t bytes) { std::memset(memory, 0, bytes
 void CpuBackend::conv2d_forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
     convolutions_->forward(*this, g, x, w, epilogue, y);
 }
-bool CpuBackend::adds_backward_data(const Conv2dGeometry& g) const { return convolutions_->by_winograd(g); }
+bool CpuBackend::adds_backward_data(const Conv2dGeometry& g) const { return convolutions_->adds_backward_data(g); }
 void CpuBackend::conv2d_backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {
     convolutions_->backward_data(*this, g, dy, w, dx, add);
 }

@@ -257,6 +257,8 @@ void CpuConvolutions::forward(Backend& backend, const Conv2dGeometry& g, const v
         const ByWinograd told(backend, winograd_, g, g.y);
         return winograd_.forward(g, x, w, epilogue, y);
     }
+    if (Pointwise::pays_forward(g))
+        return pointwise_.forward(g, static_cast<const float*>(x), static_cast<const float*>(w), epilogue, static_cast<float*>(y));
     plan(g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
     if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
@@ -266,6 +268,8 @@ void CpuConvolutions::backward_data(Backend& backend, const Conv2dGeometry& g, c
         const ByWinograd told(backend, winograd_, g, g.x);
         return winograd_.backward_data(g, dy, w, dx, add);
     }
+    if (Pointwise::fits(g))
+        return pointwise_.backward_data(g, static_cast<const float*>(dy), static_cast<const float*>(w), static_cast<float*>(dx), add);
     plan(g, Direction::backward_data).backward_data(dy, w, dx);
 }
 
@@ -274,6 +278,7 @@ void CpuConvolutions::backward_weights(Backend& backend, const Conv2dGeometry& g
         const ByWinograd told(backend, winograd_, g, g.y);
         return winograd_.backward_weights(g, x, dy, dw);
     }
+    if (Pointwise::fits(g)) return pointwise_.backward_weights(g, static_cast<const float*>(x), static_cast<const float*>(dy), dw);
     plan(g, Direction::backward_weights).backward_weights(x, dy, dw);
 }
 

@@ -1,0 +1,123 @@
+// cpu_pointwise.h: 1×1 convolutions as products against sums in double; whose business the bits are; when it is taken.
+#include <doctest/doctest.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cpu_conv2d.h"
+#include "exact_conv.h"
+#include "gradcheck.h"
+#include "ops.h"
+#include "testing.h"
+
+using namespace distill;
+using namespace distill::testing;
+
+TEST_SUITE_BEGIN("no kernels");
+
+namespace {
+
+Conv2dGeometry geometry(int64_t images, int64_t height, int64_t width, int64_t in, int64_t out, int groups = 1) {
+    Conv2dGeometry g;
+    g.x = {images, height, width, in};
+    g.w = {out, 1, 1, in / groups};
+    g.y = {images, height, width, out};
+    g.groups = groups;
+    return g;
+}
+
+/// With the arguments of exact_conv.h.
+struct Products : Pointwise {
+    void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
+        Pointwise::backward_data(g, dy, w, dx, false);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("pointwise: all directions near the sums in double, for few and many pixels and channels, with groups and without") {
+    for (const Conv2dGeometry& g :
+         {geometry(1, 1, 1, 1, 1), geometry(1, 2, 3, 3, 24), geometry(2, 5, 7, 24, 5), geometry(3, 23, 25, 16, 16),
+          geometry(2, 23, 25, 12, 72), geometry(2, 23, 25, 72, 12), geometry(5, 16, 16, 60, 240, 3), geometry(5, 16, 16, 240, 60, 3),
+          geometry(2, 4, 4, 960, 240, 3), geometry(1, 4, 4, 512, 130), geometry(4, 16, 16, 130, 512), geometry(3, 9, 11, 8, 8, 8)}) {
+        CAPTURE(to_string(g.x));
+        CAPTURE(to_string(g.w));
+        REQUIRE(Pointwise::fits(g));
+        Products products;
+        const Exact right = exact(g);
+        const Answers found = answers(products, g);
+        CHECK(error(found.y, right.y) < error_bound(g.w.c));
+        CHECK(error(found.dx, right.dx) < error_bound(g.y.c / g.groups));
+        CHECK(error(found.dw, right.dw) < error_bound(std::max<int64_t>(36, g.x.pixels())));
+    }
+}
+
+TEST_CASE(
+    "pointwise: an image has one answer in any batch; the bits are the threads' business in the weights' gradient alone, and there "
+    "they repeat") {
+    const Conv2dGeometry g = geometry(9, 13, 11, 60, 24, 3);
+    Conv2dGeometry last = g;
+    last.x.n = last.y.n = 1;
+    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2);
+    const int before = omp_get_max_threads();
+    Products products;
+    omp_set_num_threads(1);
+    const Answers one = answers(products, g);
+    omp_set_num_threads(3);
+    const Answers three = answers(products, g), again = answers(products, g);
+    std::vector<float> alone(static_cast<size_t>(last.y.size()));
+    products.forward(last, x.data() + (g.x.size() - last.x.size()), w.data(), {}, alone.data());
+    omp_set_num_threads(before);
+    CHECK(one.y == three.y);
+    CHECK(one.dx == three.dx);
+    CHECK(three.dw == again.dw);
+    CHECK(alone == std::vector<float>(one.y.end() - last.y.size(), one.y.end()));
+}
+
+TEST_CASE("pointwise: bias, residual and ReLU after the product; a NaN stays one") {
+    const Conv2dGeometry g = geometry(2, 7, 6, 18, 12, 3);
+    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2), bias = normal(g.y.c, 4),
+                             residual = normal(g.y.size(), 5);
+    Pointwise products;
+    std::vector<float> plain(residual.size()), found(residual.size());
+    products.forward(g, x.data(), w.data(), {}, plain.data());
+    products.forward(g, x.data(), w.data(), {bias.data(), residual.data(), true}, found.data());
+    for (size_t i = 0; i < found.size(); ++i)
+        CHECK(found[i] == doctest::Approx(std::max(plain[i] + residual[i] + bias[i % bias.size()], 0.0f)).epsilon(1e-6));
+    std::vector<float> spoilt = x;
+    spoilt[0] = std::numeric_limits<float>::quiet_NaN();
+    products.forward(g, spoilt.data(), w.data(), {nullptr, nullptr, true}, found.data());
+    CHECK(std::isnan(found[0]));
+}
+
+TEST_CASE("pointwise: the gradient of a map that two convolutions read is the sum of both") {
+    check_gradients(
+        {{"two 1x1 convolutions of one map",
+          {uniform_input("shared x", {2, 5, 4, 6}), uniform_input("shared w", {6, 1, 1, 6}), uniform_input("shared v", {6, 1, 1, 2})},
+          [](const Inputs& in) {
+              return add(conv2d(in[0], in[1]), conv2d(in[0], in[2], {1, 1, 0, 0, 3}));
+          }}});
+}
+
+TEST_CASE("pointwise: taken for 1x1 convolutions of stride 1 alone; forward, for groups or few channels") {
+    const Conv2dGeometry wide = geometry(2, 4, 4, 256, 64), few = geometry(2, 4, 4, 256, 48), groups = geometry(2, 4, 4, 240, 240, 3);
+    CHECK(Pointwise::fits(wide));
+    CHECK_FALSE(Pointwise::pays_forward(wide));
+    CHECK(Pointwise::pays_forward(few));
+    CHECK(Pointwise::pays_forward(groups));
+    const CpuConvolutions convolutions(true);
+    CHECK(convolutions.adds_backward_data(wide));
+    for (const auto& change : std::vector<void (*)(Conv2dGeometry&)>{
+             [](Conv2dGeometry& g) { g.stride_h = g.stride_w = 2, g.y.h = g.y.w = 2; }, [](Conv2dGeometry& g) { g.w.w = 3; },
+             [](Conv2dGeometry& g) { g.pad_h = g.pad_w = 1; }, [](Conv2dGeometry& g) { g.type = DType::bf16; }}) {
+        Conv2dGeometry other = few;
+        change(other);
+        CHECK_FALSE(Pointwise::fits(other));
+        CHECK_FALSE(Pointwise::pays_forward(other));
+        CHECK_FALSE(convolutions.adds_backward_data(other));
+    }
+}
+
+TEST_SUITE_END();
