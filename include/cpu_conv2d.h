@@ -39,6 +39,7 @@ class CpuConvolutions {
     const bool use_winograd_;
     Winograd winograd_;
     Pointwise pointwise_;
+    AlignedFloats partial_sums_;  ///< of depthwise weights' gradients, grown once
     std::map<Key, std::unique_ptr<Plan>> plans_;
 };
 

@@ -15,6 +15,7 @@
 #include "base_texts.h"
 #include "core_profile.h"
 #include "core_work_count.h"
+#include "cpu_depthwise.h"
 #include "cpu_one_thread.h"
 #include "launch.h"
 #include "launch_conv_epilogue.h"
@@ -279,6 +280,8 @@ void CpuConvolutions::backward_weights(Backend& backend, const Conv2dGeometry& g
         return winograd_.backward_weights(g, x, dy, dw);
     }
     if (Pointwise::fits(g)) return pointwise_.backward_weights(g, static_cast<const float*>(x), static_cast<const float*>(dy), dw);
+    if (depthwise_weights_fit(g))
+        return depthwise_backward_weights(g, static_cast<const float*>(x), static_cast<const float*>(dy), dw, partial_sums_);
     plan(g, Direction::backward_weights).backward_weights(x, dy, dw);
 }
 
