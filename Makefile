@@ -251,7 +251,7 @@ test-commands test-kernels: $(BUILD)/tests $(BUILD)/distill
 
 # Without AVX-512 oneDNN takes other kernels, and not all of them do what they say (include/cpu_conv2d.h): on a CPU that has it, the
 # convolutions and what is compared with PyTorch run as on those that have not, too. With a thread each, side by side under -j.
-ISA_CASES := *conv2d*,products by the batch*,*conv_transpose2d*,winograd: all directions*,fold_batchnorm*,nets: folded*,nets: what a teacher*,golden: features*,golden: steps of*,\
+ISA_CASES := *conv2d*,pointwise: *,products by the batch*,*conv_transpose2d*,winograd: all directions*,fold_batchnorm*,nets: folded*,nets: what a teacher*,golden: features*,golden: steps of*,\
              golden: training steps of*
 isa-AVX2: ISA_CASES := $(ISA_CASES),golden: training steps like*,mhgd nets: weights survive*,mhgd: three steps like*
 isa-AVX2 isa-SSE41: isa-%: $(BUILD)/tests
