@@ -1,11 +1,11 @@
 #!/bin/sh
-# findings/cublaslt-constructors.sh    libcublasLt.so has thousands of constructors, which run when it is loaded, before main(). So a program that
-# links cuBLAS pays for them at each start (60 to 80 ms of a core, where libcublas.so itself takes 2), be it --help, a test or a run on the CPU:
-# though it calls nothing of cuBLAS, and no GPU or driver is there. What helps is to load cuBLAS where it is used (dlopen).
+# findings/cublaslt-constructors.sh    libcublasLt.so has thousands of constructors, which run when it is loaded, before main(). So a program
+# that links cuBLAS pays for them at each start (60 to 80 ms of a core, where libcublas.so itself takes 2), be it --help, a test or a run on
+# the CPU: though it calls nothing of cuBLAS, and no GPU or driver is there. What helps is to load cuBLAS where it is used (dlopen).
 # Our program is not used; see include/cuda_cublas.h.
 #
-# PyPI's nvidia-cublas-cu12 12.9.1.4 and nvidia-cublas 13.10.0.20 (some 500 MB each) are fetched into a temporary folder. The size of the section
-# .init_array counts the constructors; Python's ctypes loads libcublasLt.so, then libcublas.so, which needs it; no function is called.
+# PyPI's nvidia-cublas-cu12 12.9.1.4 and nvidia-cublas 13.10.0.20 (some 500 MB each) are fetched into a temporary folder. The size of the
+# section .init_array counts the constructors; Python's ctypes loads libcublasLt.so, then libcublas.so, which needs it; no function is called.
 # Seen (Ice Lake, 2.8 GHz): 12.9.1.4 with 7,081 constructors 58 ms, then 1.8; 13.10.0.20 with 4,574 constructors 81 ms, then 2.4.
 # Needs x86-64 Linux, python3 with pip, readelf. Not in CI; run it before a commit that concerns it.
 # Exit codes: 0 as described, 1 the behaviour changed, 2 it could not be tried.

@@ -12,9 +12,9 @@
 
 namespace distill {
 
-/// Convolves by minimal filtering or products of matrices where that is faster, else by oneDNN primitives, made on first use and kept by everything that changes
-/// them: direction, geometry, what the epilogue adds, threads, type. The calls are Backend's; the backend is the one whose profiler is
-/// told.
+/// Convolves by minimal filtering, products of matrices or loops of our own where that is faster, else by oneDNN primitives, made on first
+/// use and kept by everything that changes them: direction, geometry, what the epilogue adds, threads, type. The calls are Backend's; the
+/// backend is the one whose profiler is told.
 class CpuConvolutions {
   public:
     explicit CpuConvolutions(bool winograd);

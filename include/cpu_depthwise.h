@@ -1,6 +1,6 @@
-// cpu_depthwise.h: the weights' gradient of depthwise 3×3 convolutions on the CPU. For maps of 2×2 oneDNN 2.6.3 takes no depthwise kernel, but
-// one of eleven times the time.
-// defines: depthwise_weights_fit, depthwise_backward_weights
+// cpu_depthwise.h: the weights' gradient of depthwise 3×3 convolutions on the CPU. For maps of 2×2 oneDNN 2.6.3 takes no depthwise kernel,
+// but one that takes eleven times as long.
+// defines: fits_depthwise_weights, depthwise_backward_weights
 #pragma once
 #include "core_backend.h"
 #include "cpu_aligned_floats.h"
@@ -8,7 +8,7 @@
 namespace distill {
 
 /// A filter of 3×3 for each channel, padding 1, both strides 1 or both 2, fp32.
-bool depthwise_weights_fit(const Conv2dGeometry&);
+bool fits_depthwise_weights(const Conv2dGeometry&);
 
 /// Pointers are Backend's. The bits are the same for any number of threads. `scratch`: grows to what partial sums need, from call to call.
 void depthwise_backward_weights(const Conv2dGeometry&, const float* x, const float* dy, float* dw, AlignedFloats& scratch);

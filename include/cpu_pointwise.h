@@ -1,5 +1,5 @@
-// cpu_pointwise.h: 1×1 convolutions of stride 1 on the CPU as oneDNN's products of matrices, a row a pixel. Its convolutions leave the weights' gradient at a
-// third of the cores' peak, groups of channels that fill no vector at less.
+// cpu_pointwise.h: 1×1 convolutions of stride 1 on the CPU as oneDNN's products of matrices, a row a pixel. oneDNN's convolutions leave the
+// weights' gradient at a third of the cores' peak, groups whose channels fill no vector at less (measured on two cores: docs/speed.md).
 // defines: Pointwise
 #pragma once
 #include "core_backend.h"
@@ -7,13 +7,12 @@
 
 namespace distill {
 
-/// Geometries and pointers are Backend's, types float. Of x and its gradient each pixel has one answer, whatever the batch and the threads; the
-/// weights' gradient, an order of sums for each number of threads.
+/// Geometries and pointers are Backend's, types float. Sums have an order for each size of batch and number of threads.
 class Pointwise {
   public:
     /// 1×1, stride 1, nothing padded, float.
     static bool fits(const Conv2dGeometry&);
-    /// Of what fits, where it is the faster way forward: groups, or few channels. Backward it always is.
+    /// Of what fits, where it is the way forward, too: groups, or few channels. Backward it is for all.
     static bool pays_forward(const Conv2dGeometry&);
 
     void forward(const Conv2dGeometry&, const float* x, const float* w, const ConvEpilogue&, float* y);

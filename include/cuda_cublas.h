@@ -1,4 +1,4 @@
-// cuda_cublas.h: cuBLAS, loaded when it is first used. Loading takes 70 ms of a core (cuBLASLt fills its tables), which else every start of
+// cuda_cublas.h: cuBLAS, loaded when it is first used. Loading takes some 100 ms of a core (cuBLASLt fills its tables), which else every start of
 // the program would take, on a GPU or not.
 // defines: CublasFunctions, cublas, error_words, destroy_cublas, Cublas, create_cublas
 #pragma once

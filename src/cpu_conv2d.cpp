@@ -280,7 +280,7 @@ void CpuConvolutions::backward_weights(Backend& backend, const Conv2dGeometry& g
         return winograd_.backward_weights(g, x, dy, dw);
     }
     if (Pointwise::fits(g)) return pointwise_.backward_weights(g, static_cast<const float*>(x), static_cast<const float*>(dy), dw);
-    if (depthwise_weights_fit(g))
+    if (fits_depthwise_weights(g))
         return depthwise_backward_weights(g, static_cast<const float*>(x), static_cast<const float*>(dy), dw, partial_sums_);
     plan(g, Direction::backward_weights).backward_weights(x, dy, dw);
 }

@@ -1,6 +1,6 @@
-// The weights' gradient of a depthwise convolution is bound by memory: 9 multiply-adds for each number read. So each map is walked once, row by
-// row as it lies, in blocks of a few neighbouring outputs, whose inputs are loaded once, a vector of channels at a time. Where a row's inputs
-// lie is looked up once for all channels; outside of the map they are zeros, so that edges are no case of their own.
+// The weights' gradient of a depthwise convolution is bound by memory: 9 multiply-adds for each number read. So each map is walked once, row
+// by row as it lies, in blocks of a few neighbouring outputs, whose inputs are loaded once, a vector of channels at a time. Where a row's
+// inputs lie is looked up once for all channels; outside of the map they are zeros, so that edges are no case of their own.
 #include "cpu_depthwise.h"
 
 #include <algorithm>
@@ -169,7 +169,7 @@ void backward_weights(const Map& x, const Map& dy, float* dw, AlignedFloats& scr
 
 }  // namespace
 
-bool depthwise_weights_fit(const Conv2dGeometry& g) {
+bool fits_depthwise_weights(const Conv2dGeometry& g) {
     return g.groups == g.x.c && g.x.c == g.y.c && g.w.h == side && g.w.w == side && g.pad_h == 1 && g.pad_w == 1 &&
            g.stride_h == g.stride_w && (g.stride_h == 1 || g.stride_h == 2) && g.type == DType::f32;
 }

@@ -85,6 +85,7 @@ CudaBackend::CudaBackend(const DeviceOptions& options) : Backend(options.precisi
     arena_->owner = this;
     const std::unique_lock<std::shared_mutex> nobody_captures(captures());
     // As created, cuBLAS computes fp32 in fp32 (no TF32) and without atomics, so a product repeats bit for bit.
+    // Before cuDNN, which looks for cuBLASLt by its name alone, and so finds it loaded.
     cublas_ = create_cublas();
     use_stream(0);
     convolutions_ = std::make_unique<CudaConvolutions>(*this, properties_.name, options.deterministic);

@@ -22,7 +22,7 @@ TEST_CASE("cublas: loaded when it is used, not at each start of the program") {
     CHECK(loaded.find("libcublas") == std::string::npos);
 }
 
-TEST_CASE("cublas: the library of the release that was compiled with is found, with all of its functions") {
+TEST_CASE("cublas: the library is of the release that was compiled with, and has all functions") {
     CHECK(error_words(CUBLAS_STATUS_SUCCESS) == nullptr);
     CHECK(std::string(error_words(CUBLAS_STATUS_NOT_INITIALIZED)) == "the library was not initialized");
     CHECK(cublas().create(nullptr) != CUBLAS_STATUS_SUCCESS);

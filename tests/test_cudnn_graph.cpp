@@ -2,6 +2,7 @@
 // that compile at run time need a driver even for that, so what only they can do is left to test_cuda_conv2d.cpp. From 9.27 on all of
 // it needs a driver's library; `make test-cudnn` lends the toolkit's stub of one. What changed from version to version: docs/cudnn.md.
 #ifdef DISTILL_CUDA
+#include "cuda_cublas.h"
 #include "cudnn_graph.h"
 #include "device.h"
 
@@ -49,6 +50,7 @@ constexpr Precision precisions[] = {Precision::fp32, Precision::tf32, Precision:
 
 /// A plain tensor is finalised, or the running case was recorded as skipped: without a driver, cuDNN 9.27 and later finalise nothing.
 bool finalises_or_skip() {
+    cublas();  // as a backend does: cuDNN looks for cuBLASLt by its name alone, and so finds it loaded
     try {
         CudnnDescriptor t(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
         t.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, int64_t{1});

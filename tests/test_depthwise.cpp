@@ -43,7 +43,7 @@ TEST_CASE("depthwise: near the sums in double, for many channels and sizes") {
                 const Conv2dGeometry g = geometry(3, height, width, channels, stride);
                 CAPTURE(to_string(g.x));
                 CAPTURE(stride);
-                REQUIRE(depthwise_weights_fit(g));
+                REQUIRE(fits_depthwise_weights(g));
                 CHECK(error(weights_gradient(g), exact(g).dw) < error_bound(std::max<int64_t>(9, g.y.size() / channels)));
             }
 }
@@ -67,9 +67,9 @@ TEST_CASE("depthwise: taken for one 3x3 filter a channel, padding 1, equal strid
     const auto fits_with = [&](auto change) {
         Conv2dGeometry g = fits;
         change(g);
-        return depthwise_weights_fit(g);
+        return fits_depthwise_weights(g);
     };
-    CHECK(depthwise_weights_fit(fits));
+    CHECK(fits_depthwise_weights(fits));
     CHECK(!fits_with([](Conv2dGeometry& g) { g.type = DType::bf16; }));
     CHECK(!fits_with([](Conv2dGeometry& g) { g.stride_w = 1; }));
     CHECK(!fits_with([](Conv2dGeometry& g) { g.stride_h = g.stride_w = 3; }));

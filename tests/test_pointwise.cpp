@@ -1,4 +1,4 @@
-// cpu_pointwise.h: 1×1 convolutions as products against sums in double; whose business the bits are; when it is taken.
+// cpu_pointwise.h: 1×1 convolutions as products against sums in double, and when they are taken.
 #include <doctest/doctest.h>
 #include <omp.h>
 
@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "cpu_conv2d.h"
+#include "device.h"
 #include "exact_conv.h"
 #include "gradcheck.h"
 #include "ops.h"
@@ -35,6 +36,20 @@ struct Products : Pointwise {
     }
 };
 
+/// What a backend calls.
+struct Convolved {
+    std::unique_ptr<Backend> backend = make_cpu_backend();
+    void forward(const Conv2dGeometry& g, const float* x, const float* w, const ConvEpilogue& e, float* y) {
+        backend->conv2d_forward(g, x, w, e, y);
+    }
+    void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
+        backend->conv2d_backward_data(g, dy, w, dx, false);
+    }
+    void backward_weights(const Conv2dGeometry& g, const float* x, const float* dy, float* dw) {
+        backend->conv2d_backward_weights(g, x, dy, dw);
+    }
+};
+
 }  // namespace
 
 TEST_CASE("pointwise: all directions near the sums in double, for few and many pixels and channels, with groups and without") {
@@ -54,26 +69,25 @@ TEST_CASE("pointwise: all directions near the sums in double, for few and many p
     }
 }
 
-TEST_CASE(
-    "pointwise: an image has one answer in any batch; the bits are the threads' business in the weights' gradient alone, and there "
-    "they repeat") {
-    const Conv2dGeometry g = geometry(9, 13, 11, 60, 24, 3);
-    Conv2dGeometry last = g;
-    last.x.n = last.y.n = 1;
-    const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2);
+TEST_CASE("pointwise: the bits repeat, and are a backend's") {
     const int before = omp_get_max_threads();
-    Products products;
-    omp_set_num_threads(1);
-    const Answers one = answers(products, g);
-    omp_set_num_threads(3);
-    const Answers three = answers(products, g), again = answers(products, g);
-    std::vector<float> alone(static_cast<size_t>(last.y.size()));
-    products.forward(last, x.data() + (g.x.size() - last.x.size()), w.data(), {}, alone.data());
-    omp_set_num_threads(before);
-    CHECK(one.y == three.y);
-    CHECK(one.dx == three.dx);
-    CHECK(three.dw == again.dw);
-    CHECK(alone == std::vector<float>(one.y.end() - last.y.size(), one.y.end()));
+    for (const Conv2dGeometry& g : {geometry(9, 13, 11, 60, 24, 3), geometry(2, 2, 2, 480, 160), geometry(1, 5, 103, 48, 200)})
+        for (const int threads : {1, 3}) {
+            CAPTURE(to_string(g.x));
+            CAPTURE(threads);
+            omp_set_num_threads(threads);
+            Products products;
+            const Answers found = answers(products, g), again = answers(products, g);
+            Convolved backend;
+            const Answers theirs = answers(backend, g);
+            omp_set_num_threads(before);
+            CHECK(found.y == again.y);
+            CHECK(found.dx == again.dx);
+            CHECK(found.dw == again.dw);
+            if (Pointwise::pays_forward(g)) CHECK(found.y == theirs.y);
+            CHECK(found.dx == theirs.dx);
+            CHECK(found.dw == theirs.dw);
+        }
 }
 
 TEST_CASE("pointwise: bias, residual and ReLU after the product; a NaN stays one") {

@@ -1,5 +1,5 @@
-// tools/study.sh: in which order it calls the program, what it leaves as it is, and what it does where a teacher is another one than before. A
-// script stands in for the program; it writes what the tool looks at.
+// tools/study.sh: in which order it calls the program, what it leaves as it is, and what it does where a teacher is another one than
+// before. A script stands in for the program; it writes what the tool looks at.
 #include <cstdlib>
 
 #include "base_files.h"
