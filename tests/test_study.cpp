@@ -110,6 +110,24 @@ TEST_CASE("study: from a table, a teacher is made again only for what is missing
     CHECK(study.calls() == reported);
 }
 
+TEST_CASE("study: what KD is set beside has KD's teacher, or KD is trained again with theirs") {
+    if (std::system("bash -c : && python3 -c 1") != 0) return skip("no bash or no python3");
+    Study study;
+    REQUIRE(study.call("within") == 0);
+    CHECK(study.calls().find("kd kd/s0") != std::string::npos);
+    CHECK(study.calls().find("kd-again") == std::string::npos);
+    study.forget_weights("teacher0");
+    CHECK(study.call("within", "WEIGHTS=other") == 0);
+    CHECK(study.calls() == reported);  // nothing is missing, nothing is made again
+
+    fs::remove_all(study.folder / "runs/at/s0");
+    CHECK(study.call("within", "WEIGHTS=other") == 0);
+    const std::string calls = study.calls();
+    CHECK(calls.find("train teacher0-again\nat at-again/s0\n") == 0);
+    for (const char* once : {"kd kd-again/s4\n", "crd crd-again/s0\n", "reviewkd reviewkd-again/s2\n", "ft ft-again/s3\n"})
+        CHECK(calls.find(once) != std::string::npos);
+}
+
 TEST_CASE("study: an unknown part or option is refused before anything is trained") {
     if (std::system("bash -c : && python3 -c 1") != 0) return skip("no bash or no python3");
     Study study;

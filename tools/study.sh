@@ -74,11 +74,12 @@ teacher() {
     esac
 }
 # taught TEACHERS GROUP COMMAND…: trains seed $s of a group that is not settled, and first its teachers. The seeds of a group have the
-# same files of teachers: where there are some of others, all are trained in a folder beside it.
+# same files of teachers: where there are some of others, all are trained in a folder beside it. $beside: so is a settled group whose
+# teachers are there and are others, since it is set beside those that have them.
 taught() {
     local teachers=$1 group=$2 name files=() theirs ours
     shift 2
-    if settled "$group"; then return; fi
+    if settled "$group" && { [ -z "$beside" ] || [ ! -e "$(file $teachers)" ]; }; then return; fi
     for name in $teachers; do
         teacher "$name"
         files+=("$(file "$name")")
@@ -92,6 +93,7 @@ taught() {
     train "$group/s$s" "$@" --seed "$s"
 }
 from=(--student resnet8 --teacher resnet20 --teacher-weights "$(file teacher0)")
+beside=
 
 for part in "${parts[@]}"; do
     case $part in
@@ -166,8 +168,8 @@ for part in "${parts[@]}"; do
                 taught wrn-16-2 wrn-mhgd mhgd "${fifth[@]}" "${with[@]}" --crop-pad zero --mha-epochs 10
             done ;;
         within)  # the benchmark's losses, with its weights, and DKD, with its authors' β of both pairs of this family; first phases of 30
-            # epochs before 240 are of 4 before 30
-            seeds="0 1 2 3 4"
+            # epochs before 240 are of 4 before 30. KD and ReviewKD, which they are set beside, have their teacher.
+            seeds="0 1 2 3 4" beside=1
             for s in $seeds; do
                 for method in at sp cc vid rkd pkt nst fitnet crd; do taught teacher0 "$method" $method "${fifth[@]}" "${from[@]}"; done
                 taught teacher0 dkd dkd "${fifth[@]}" "${from[@]}" --beta 2
@@ -176,7 +178,10 @@ for part in "${parts[@]}"; do
                 done
                 taught teacher0 ft ft "${fifth[@]}" "${from[@]}" --recipe crd --paraphraser-epochs 4 --paraphraser-lr 0.01
                 taught teacher0 kd-svd kd-svd "${fifth[@]}" "${from[@]}" --recipe crd
-            done ;;
+                taught teacher0 kd kd "${fifth[@]}" "${from[@]}"
+                taught teacher0 reviewkd reviewkd "${fifth[@]}" "${from[@]}" --kd-weight 1 --kd-warmup 3
+            done
+            beside= ;;
         across)  # a student of another family, at its families' lower rate; ReviewKD with weight 1, its authors' default, and 30, a third
             # party's of ResNet50 → MobileNetV2
             with=(--student MobileNetV2 --teacher resnet20 --teacher-weights "$(file teacher0)" --lr 0.01)
