@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core_backend.h"
+#include "cpu_depthwise.h"
 #include "cpu_pointwise.h"
 #include "cpu_winograd.h"
 
@@ -39,7 +40,7 @@ class CpuConvolutions {
     const bool use_winograd_;
     Winograd winograd_;
     Pointwise pointwise_;
-    AlignedFloats partial_sums_;  ///< of depthwise weights' gradients, grown once
+    DepthwiseWeights depthwise_;
     std::map<Key, std::unique_ptr<Plan>> plans_;
 };
 

@@ -1,16 +1,21 @@
 // cpu_depthwise.h: the weights' gradient of depthwise 3×3 convolutions on the CPU. For maps of 2×2 oneDNN 2.6.3 takes no depthwise kernel,
 // but one that takes eleven times as long.
-// defines: fits_depthwise_weights, depthwise_backward_weights
+// defines: DepthwiseWeights
 #pragma once
 #include "core_backend.h"
 #include "cpu_aligned_floats.h"
 
 namespace distill {
 
-/// A filter of 3×3 for each channel, padding 1, both strides 1 or both 2, fp32.
-bool fits_depthwise_weights(const Conv2dGeometry&);
+/// Geometries and pointers are Backend's. The bits are the same for any number of threads.
+class DepthwiseWeights {
+  public:
+    /// A filter of 3×3 for each channel, padding 1, both strides 1 or both 2, float.
+    static bool fits(const Conv2dGeometry&);
+    void backward(const Conv2dGeometry&, const void* x, const void* dy, float* dw);
 
-/// Pointers are Backend's. The bits are the same for any number of threads. `scratch`: grows to what partial sums need, from call to call.
-void depthwise_backward_weights(const Conv2dGeometry&, const float* x, const float* dy, float* dw, AlignedFloats& scratch);
+  private:
+    AlignedFloats sums_;  ///< of each chunk of rows
+};
 
 }  // namespace distill

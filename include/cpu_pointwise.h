@@ -15,9 +15,9 @@ class Pointwise {
     /// Of what fits, where it is the way forward, too: groups, or few channels. Backward it is for all.
     static bool pays_forward(const Conv2dGeometry&);
 
-    void forward(const Conv2dGeometry&, const float* x, const float* w, const ConvEpilogue&, float* y);
-    void backward_data(const Conv2dGeometry&, const float* dy, const float* w, float* dx, bool add);
-    void backward_weights(const Conv2dGeometry&, const float* x, const float* dy, float* dw);
+    void forward(const Conv2dGeometry&, const void* x, const void* w, const ConvEpilogue&, void* y);
+    void backward_data(const Conv2dGeometry&, const void* dy, const void* w, void* dx, bool add = false);
+    void backward_weights(const Conv2dGeometry&, const void* x, const void* dy, float* dw);
 
   private:
     AlignedFloats sums_;  ///< of each thread, for the weights' gradient

@@ -1,5 +1,5 @@
 // cpu_simd.h: a vector of floats, as wide as the CPU that is compiled for has them, on GCC's own vector types.
-// defines: lanes, vfloat, load_lanes, store_lanes, broadcast
+// defines: lanes, vfloat, FloatsOf, Floats, load_lanes, store_lanes, broadcast
 #pragma once
 #ifdef __AVX512BF16__
 #include <immintrin.h>
@@ -21,6 +21,18 @@ constexpr int lanes = 4;
 #endif
 
 typedef float vfloat __attribute__((vector_size(lanes * sizeof(float))));
+
+template <int Width>
+struct FloatsOf {
+    typedef float Type __attribute__((vector_size(Width * sizeof(float))));
+};
+template <>
+struct FloatsOf<1> {
+    using Type = float;
+};
+/// `Width` neighbours in one register; a single one is a number, since vectors have two elements or more.
+template <int Width>
+using Floats = typename FloatsOf<Width>::Type;
 
 /// Reads `lanes` neighbours, of any alignment.
 inline vfloat load_lanes(const float* p) {

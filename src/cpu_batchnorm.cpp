@@ -14,25 +14,16 @@
 namespace distill {
 namespace {
 
-/// How many channels lie in one register; of a single one a number, since vectors have two elements or more.
+/// How many channels lie in one register.
 template <int Width>
 constexpr int in_register = Width < lanes ? Width : lanes;
 template <int Width>
 constexpr int registers = Width / in_register<Width>;
 
-template <int Width>
-struct Register {
-    typedef float Type __attribute__((vector_size(in_register<Width> * sizeof(float))));
-};
-template <>
-struct Register<1> {
-    using Type = float;
-};
-
 /// `Width` neighbouring channels of one row, in registers.
 template <int Width>
 struct Channels {
-    typename Register<Width>::Type v[registers<Width>];
+    Floats<in_register<Width>> v[registers<Width>];
 };
 
 template <int Width, class T>

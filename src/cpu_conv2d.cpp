@@ -15,7 +15,6 @@
 #include "base_texts.h"
 #include "core_profile.h"
 #include "core_work_count.h"
-#include "cpu_depthwise.h"
 #include "cpu_one_thread.h"
 #include "launch.h"
 #include "launch_conv_epilogue.h"
@@ -258,8 +257,7 @@ void CpuConvolutions::forward(Backend& backend, const Conv2dGeometry& g, const v
         const ByWinograd told(backend, winograd_, g, g.y);
         return winograd_.forward(g, x, w, epilogue, y);
     }
-    if (Pointwise::pays_forward(g))
-        return pointwise_.forward(g, static_cast<const float*>(x), static_cast<const float*>(w), epilogue, static_cast<float*>(y));
+    if (Pointwise::pays_forward(g)) return pointwise_.forward(g, x, w, epilogue, y);
     plan(g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
     if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
@@ -269,8 +267,7 @@ void CpuConvolutions::backward_data(Backend& backend, const Conv2dGeometry& g, c
         const ByWinograd told(backend, winograd_, g, g.x);
         return winograd_.backward_data(g, dy, w, dx, add);
     }
-    if (Pointwise::fits(g))
-        return pointwise_.backward_data(g, static_cast<const float*>(dy), static_cast<const float*>(w), static_cast<float*>(dx), add);
+    if (Pointwise::fits(g)) return pointwise_.backward_data(g, dy, w, dx, add);
     plan(g, Direction::backward_data).backward_data(dy, w, dx);
 }
 
@@ -279,9 +276,8 @@ void CpuConvolutions::backward_weights(Backend& backend, const Conv2dGeometry& g
         const ByWinograd told(backend, winograd_, g, g.y);
         return winograd_.backward_weights(g, x, dy, dw);
     }
-    if (Pointwise::fits(g)) return pointwise_.backward_weights(g, static_cast<const float*>(x), static_cast<const float*>(dy), dw);
-    if (fits_depthwise_weights(g))
-        return depthwise_backward_weights(g, static_cast<const float*>(x), static_cast<const float*>(dy), dw, partial_sums_);
+    if (Pointwise::fits(g)) return pointwise_.backward_weights(g, x, dy, dw);
+    if (DepthwiseWeights::fits(g)) return depthwise_.backward(g, x, dy, dw);
     plan(g, Direction::backward_weights).backward_weights(x, dy, dw);
 }
 

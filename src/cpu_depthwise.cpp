@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cpu_simd.h"
+#include "launch.h"
 
 namespace distill {
 namespace {
@@ -16,22 +17,13 @@ namespace {
 constexpr int side = 3, taps = side * side;
 
 // ---- vectors of channels -------------------------------------------------------------------------------------------------
-/// `Width` neighbouring channels; one alone is a number, since vectors have two elements or more.
 template <int Width>
-struct Channels {
-    typedef float Type __attribute__((vector_size(Width * sizeof(float))));
-};
-template <>
-struct Channels<1> {
-    using Type = float;
-};
-
-template <int Width>
-inline typename Channels<Width>::Type load(const float* p) {
-    typename Channels<Width>::Type v;
+inline Floats<Width> load(const float* p) {
+    Floats<Width> v;
     std::memcpy(&v, p, sizeof v);
     return v;
 }
+
 /// How vectors cover the channels of a pixel: the last one ends with them, and where they are no multiple it overlaps its neighbour, so
 /// that both compute some channels, alike.
 template <int Width>
@@ -101,20 +93,18 @@ class Lines {
     std::vector<const float*> pixels_;
 };
 
-bool pays_threads(const Shape& x) { return x.size() > 16384; }
-
 // ---- sums ----------------------------------------------------------------------------------------------------------------
 /// Rows of dy are summed in chunks that depend on the shape alone: float inside a chunk, double across chunks, in order.
 template <int Width, int Stride, int Outputs>
-void backward_weights(const Map& x, const Map& dy, float* dw, AlignedFloats& scratch) {
-    using V = typename Channels<Width>::Type;
+void sum_products(const Map& x, const Map& dy, float* dw, AlignedFloats& scratch) {
+    using V = Floats<Width>;
     constexpr int inputs = (Outputs - 1) * Stride + side;
     const Shape& out = dy.shape;
     const Cover<Width> cover(out.c);
     const int64_t rows = out.n * out.h, pixels = std::clamp<int64_t>(32768 / out.c, 64, 1024),
                   chunks = std::min(rows, (rows * out.w / pixels + 8) / 8 * 8);  // a multiple of 8, for so many threads
     float* const partial = scratch.at_least(chunks * cover.taps_size());
-#pragma omp parallel if (pays_threads(x.shape))
+#pragma omp parallel if (x.shape.size() > parallel_threshold)
     {
         Lines<side> lines(x);
         Lines<1> gradients(dy);
@@ -169,15 +159,16 @@ void backward_weights(const Map& x, const Map& dy, float* dw, AlignedFloats& scr
 
 }  // namespace
 
-bool fits_depthwise_weights(const Conv2dGeometry& g) {
+bool DepthwiseWeights::fits(const Conv2dGeometry& g) {
     return g.groups == g.x.c && g.x.c == g.y.c && g.w.h == side && g.w.w == side && g.pad_h == 1 && g.pad_w == 1 &&
            g.stride_h == g.stride_w && (g.stride_h == 1 || g.stride_h == 2) && g.type == DType::f32;
 }
 
-void depthwise_backward_weights(const Conv2dGeometry& g, const float* x, const float* dy, float* dw, AlignedFloats& scratch) {
+void DepthwiseWeights::backward(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
+    const Map images{static_cast<const float*>(x), g.x}, gradients{static_cast<const float*>(dy), g.y};
     with_width(g.x.c, [&](auto width) {
         with_stride(g.stride_h, [&](auto stride) {
-            with_outputs(g.y.w, [&](auto outputs) { backward_weights<width, stride, outputs>(Map{x, g.x}, Map{dy, g.y}, dw, scratch); });
+            with_outputs(g.y.w, [&](auto outputs) { sum_products<width, stride, outputs>(images, gradients, dw, sums_); });
         });
     });
 }

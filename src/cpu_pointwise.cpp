@@ -6,22 +6,11 @@
 #include <dnnl.hpp>
 
 #include "base_error.h"
+#include "launch.h"
 #include "launch_conv_epilogue.h"
 
 namespace distill {
 namespace {
-
-/// c (m × n, rows of `row_c`) = a·b, or + a·b where `add`; a and b as they are stored, or transposed. In a parallel region one thread does
-/// it, else all do. Returns whether oneDNN could.
-struct Product {
-    int64_t m, n, k;
-    char transpose_a, transpose_b;
-    int64_t row_a, row_b, row_c;
-    bool add;
-    bool operator()(const float* a, const float* b, float* c) const {
-        return dnnl_sgemm(transpose_a, transpose_b, m, n, k, 1.0f, a, row_a, b, row_b, add ? 1.0f : 0.0f, c, row_c) == dnnl_success;
-    }
-};
 
 /// Channels of one group, which x, y and w have side by side.
 struct Group {
@@ -33,19 +22,24 @@ void require(bool done, const Conv2dGeometry& g) {
     if (!done) failure("oneDNN: the products of a convolution x ", to_string(g.x), ", w ", to_string(g.w), " failed");
 }
 
-/// Calls f(begin, pixels) for blocks of pixels that stay in a core's cache while all groups pass over them, smaller ones where else some
-/// threads had none. Returns whether all calls did.
-template <class F>
-bool for_blocks(int64_t pixels, const F& f) {
+/// y = or, where `add`, += w applied to x, pixel by pixel and group by group: `in` numbers of x become `out` of y. w lies in rows of `in`, or,
+/// transposed, in rows of `out`. In blocks of pixels that stay in a core's cache while all groups pass over them, smaller ones where else
+/// some threads had none.
+void apply_to_pixels(const Conv2dGeometry& g, int64_t in, int64_t out, const float* x, const float* w, bool transposed, bool add,
+                     float* y) {
     constexpr int64_t least = 64, most = 512;
+    const int64_t pixels = g.x.pixels(), row_x = in * g.groups, row_y = out * g.groups;
     const int64_t per_block = std::clamp(pixels / omp_get_max_threads(), least, most), blocks = (pixels + per_block - 1) / per_block;
     bool done = true;
 #pragma omp parallel for schedule(static) reduction(&& : done) if (blocks > 1)
     for (int64_t block = 0; block < blocks; ++block) {
-        const int64_t begin = block * per_block;
-        done = f(begin, std::min(per_block, pixels - begin)) && done;
+        const int64_t begin = block * per_block, count = std::min(per_block, pixels - begin);
+        for (int64_t k = 0; k < g.groups; ++k)
+            done = dnnl_sgemm('N', transposed ? 'N' : 'T', count, out, in, 1.0f, x + begin * row_x + k * in, row_x, w + k * out * in,
+                              transposed ? out : in, add ? 1.0f : 0.0f, y + begin * row_y + k * out, row_y) == dnnl_success &&
+                   done;
     }
-    return done;
+    require(done, g);
 }
 
 }  // namespace
@@ -56,37 +50,24 @@ bool Pointwise::fits(const Conv2dGeometry& g) {
 
 bool Pointwise::pays_forward(const Conv2dGeometry& g) { return fits(g) && (g.groups > 1 || std::min(g.x.c, g.y.c) < 64); }
 
-void Pointwise::forward(const Conv2dGeometry& g, const float* x, const float* w, const ConvEpilogue& epilogue, float* y) {
+void Pointwise::forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& epilogue, void* y) {
     const Group of(g);
-    const bool done = for_blocks(g.x.pixels(), [&](int64_t begin, int64_t pixels) {
-        const Product multiply{pixels, of.out, of.in, 'N', 'T', g.x.c, of.in, g.y.c, false};
-        bool all = true;
-        for (int64_t k = 0; k < g.groups; ++k)
-            all &= multiply(x + begin * g.x.c + k * of.in, w + k * of.out * of.in, y + begin * g.y.c + k * of.out);
-        return all;
-    });
-    require(done, g);
+    apply_to_pixels(g, of.in, of.out, static_cast<const float*>(x), static_cast<const float*>(w), false, false, static_cast<float*>(y));
     if (epilogue.bias || epilogue.residual || epilogue.relu) conv_epilogue_here(g.y, g.type, epilogue, y);
 }
 
-void Pointwise::backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx, bool add) {
+void Pointwise::backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {
     const Group of(g);
-    const bool done = for_blocks(g.x.pixels(), [&](int64_t begin, int64_t pixels) {
-        const Product multiply{pixels, of.in, of.out, 'N', 'N', g.y.c, of.in, g.x.c, add};
-        bool all = true;
-        for (int64_t k = 0; k < g.groups; ++k)
-            all &= multiply(dy + begin * g.y.c + k * of.out, w + k * of.out * of.in, dx + begin * g.x.c + k * of.in);
-        return all;
-    });
-    require(done, g);
+    apply_to_pixels(g, of.out, of.in, static_cast<const float*>(dy), static_cast<const float*>(w), true, add, static_cast<float*>(dx));
 }
 
 /// Each thread sums over its part of the pixels, with the wider map on the right, where the product is faster: where that is dy, sums and
 /// gradient are each other's transposes.
-void Pointwise::backward_weights(const Conv2dGeometry& g, const float* x, const float* dy, float* dw) {
+void Pointwise::backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
     constexpr int64_t at_once = 256;
     const Group of(g);
     const bool transposed = of.out > of.in;
+    const float *const left = static_cast<const float*>(transposed ? x : dy), *const right = static_cast<const float*>(transposed ? dy : x);
     const int64_t rows = std::min(of.in, of.out), columns = std::max(of.in, of.out), size = g.groups * rows * columns;
     const int64_t pixels = g.x.pixels(), blocks = (pixels + at_once - 1) / at_once;
     const int64_t parts = std::clamp<int64_t>(blocks, 1, omp_get_max_threads());
@@ -97,16 +78,15 @@ void Pointwise::backward_weights(const Conv2dGeometry& g, const float* x, const 
         const int64_t first = blocks * part / parts;
         for (int64_t block = first; block < blocks * (part + 1) / parts; ++block) {
             const int64_t begin = block * at_once, count = std::min(at_once, pixels - begin);
-            const Product multiply{rows,    columns,      count, 'T', 'N', transposed ? g.x.c : g.y.c, transposed ? g.y.c : g.x.c,
-                                   columns, block > first};
-            for (int64_t k = 0; k < g.groups; ++k) {
-                const float *in = x + begin * g.x.c + k * of.in, *out = dy + begin * g.y.c + k * of.out;
-                done = multiply(transposed ? in : out, transposed ? out : in, sums + part * size + k * rows * columns) && done;
-            }
+            for (int64_t k = 0; k < g.groups; ++k)
+                done = dnnl_sgemm('T', 'N', rows, columns, count, 1.0f, left + begin * rows * g.groups + k * rows, rows * g.groups,
+                                  right + begin * columns * g.groups + k * columns, columns * g.groups, block > first ? 1.0f : 0.0f,
+                                  sums + part * size + k * rows * columns, columns) == dnnl_success &&
+                       done;
         }
     }
     require(done, g);
-#pragma omp parallel for schedule(static) if (size > 16384)
+#pragma omp parallel for schedule(static) if (size > parallel_threshold)
     for (int64_t k = 0; k < g.y.c; ++k)
         for (int64_t c = 0; c < of.in; ++c) {
             const int64_t group = k / of.out, row = transposed ? c : k % of.out, column = transposed ? k % of.out : c;

@@ -21,7 +21,7 @@ namespace distill::testing {
 Command::Command(const TempFolder& folder, const std::string& line)
     : out_(::memfd_create("stdout", MFD_CLOEXEC)), err_(::memfd_create("stderr", MFD_CLOEXEC)) {
     require_no_kernels("starts the program");
-    std::vector<std::string> words{(fs::read_symlink("/proc/self/exe").parent_path() / "distill").string()};
+    std::vector<std::string> words{program_beside().string()};
     std::istringstream in(line);
     for (std::string word; in >> word;) words.push_back(word);
     std::vector<char*> args, environment;

@@ -1,8 +1,9 @@
 // exact_conv.h: convolutions of any geometry as sums in double, all three directions, for tests of ways to convolve.
-// defines: testing::normal, testing::Answers, testing::answers, testing::Exact, testing::exact, testing::error, testing::error_bound
+// defines: testing::normal, testing::Answers, testing::answers, testing::ByBackend, testing::Exact, testing::exact, testing::error, testing::error_bound
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -31,6 +32,20 @@ Answers answers(Convolve& by, const Conv2dGeometry& g) {
     by.backward_weights(g, x.data(), dy.data(), a.dw.data());
     return a;
 }
+
+/// What a backend does, whichever way it takes.
+struct ByBackend {
+    std::unique_ptr<Backend> backend;
+    void forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& e, void* y) {
+        backend->conv2d_forward(g, x, w, e, y);
+    }
+    void backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
+        backend->conv2d_backward_data(g, dy, w, dx, false);
+    }
+    void backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
+        backend->conv2d_backward_weights(g, x, dy, dw);
+    }
+};
 
 struct Exact {
     std::vector<double> y, dx, dw;

@@ -370,7 +370,7 @@ TEST_CASE("command line: train without a network asks for --net; --version names
 
 TEST_CASE("command line: a standard output that cannot be written is a failure, of every kind of command") {
     const Workplace folder;
-    const std::string program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();
+    const std::string program = program_beside().string();
     REQUIRE(run(folder, "train" + one_epoch + "--run r").code == 0);
     const std::string eval = "eval --dataset s --batch 32 --threads 1 --weights r/student.safetensors";
     for (const std::string& line : {std::string("info"), std::string("--help"), std::string("--version"), std::string("train --help"),
@@ -385,7 +385,7 @@ TEST_CASE("command line: a standard output that cannot be written is a failure, 
 
 TEST_CASE("command line: waiting threads soon give their cores away, unless the user has said how they wait") {
     const Workplace folder;
-    const std::string program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();
+    const std::string program = program_beside().string();
     const auto shown = [&](const std::string& set) {
         // libgomp tells what it has read each time that a program starts.
         const std::string line = text("cd '", folder.path().string(), "' && env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT ", set,
@@ -431,7 +431,7 @@ TEST_CASE("command line: short turns are asked for, and nothing else about the s
 
 TEST_CASE("command line: lines of progress fit the terminal") {
     const Workplace folder;
-    const std::string program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();
+    const std::string program = program_beside().string();
     const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
     if (terminal < 0 || ::grantpt(terminal) != 0 || ::unlockpt(terminal) != 0) return skip("no pseudo-terminal");
     winsize window{};

@@ -14,7 +14,7 @@ TEST_SUITE_BEGIN("no kernels");
 
 TEST_CASE("cublas: loaded when it is used, not at each start of the program") {
     const TempFolder folder;
-    const std::string program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();
+    const std::string program = program_beside().string();
     const std::string said = (folder / "said").string();
     CHECK(std::system(text("LD_DEBUG=files '", program, "' --version > '", said, "' 2>&1").c_str()) == 0);
     const std::string loaded = read_file(said);

@@ -28,8 +28,7 @@ Conv2dGeometry geometry(int64_t images, int64_t height, int64_t width, int64_t c
 std::vector<float> weights_gradient(const Conv2dGeometry& g) {
     const std::vector<float> x = normal(g.x.size(), 1), dy = normal(g.y.size(), 3);
     std::vector<float> dw(static_cast<size_t>(g.w.size()));
-    AlignedFloats scratch;
-    depthwise_backward_weights(g, x.data(), dy.data(), dw.data(), scratch);
+    DepthwiseWeights().backward(g, x.data(), dy.data(), dw.data());
     return dw;
 }
 
@@ -43,7 +42,7 @@ TEST_CASE("depthwise: near the sums in double, for many channels and sizes") {
                 const Conv2dGeometry g = geometry(3, height, width, channels, stride);
                 CAPTURE(to_string(g.x));
                 CAPTURE(stride);
-                REQUIRE(fits_depthwise_weights(g));
+                REQUIRE(DepthwiseWeights::fits(g));
                 CHECK(error(weights_gradient(g), exact(g).dw) < error_bound(std::max<int64_t>(9, g.y.size() / channels)));
             }
 }
@@ -67,9 +66,9 @@ TEST_CASE("depthwise: taken for one 3x3 filter a channel, padding 1, equal strid
     const auto fits_with = [&](auto change) {
         Conv2dGeometry g = fits;
         change(g);
-        return fits_depthwise_weights(g);
+        return DepthwiseWeights::fits(g);
     };
-    CHECK(fits_depthwise_weights(fits));
+    CHECK(DepthwiseWeights::fits(fits));
     CHECK(!fits_with([](Conv2dGeometry& g) { g.type = DType::bf16; }));
     CHECK(!fits_with([](Conv2dGeometry& g) { g.stride_w = 1; }));
     CHECK(!fits_with([](Conv2dGeometry& g) { g.stride_h = g.stride_w = 3; }));

@@ -351,7 +351,7 @@ TEST_CASE("command line: ktg search: a worker with two slots trains two runs at 
             prepare_graph_run(folders.back(), space.at(graph), options, {}, {});
         }
         WorkerPlan plan;
-        plan.program = (fs::read_symlink("/proc/self/exe").parent_path() / "distill").string();
+        plan.program = program_beside().string();
         plan.processes = {{slots, {"OMP_WAIT_POLICY=passive"}}};
         WorkerProcesses pool(plan);
         CHECK(pool.slots() == slots);
@@ -410,7 +410,7 @@ TEST_CASE("ktg search: a batch too large is complained of by its own option") {
 TEST_CASE("ktg search: the tool over several machines finds the program beside it, not in PATH") {
     const Workplace folder;
     if (std::system("python3 -c 1") != 0) return skip("no python3");
-    fs::create_symlink(fs::read_symlink("/proc/self/exe").parent_path() / "distill", folder / "distill");
+    fs::create_symlink(program_beside(), folder / "distill");
     const std::string tool = (fs::absolute(golden("x")).parent_path().parent_path().parent_path() / "tools/ktg_optuna.py").string();
     const std::string line =
         text("cd '", folder.path().string(), "' && python3 '", tool, "' run --distill ./distill --storage x --study y ",

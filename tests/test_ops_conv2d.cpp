@@ -193,11 +193,12 @@ TEST_CASE("conv2d: oneDNN adds the residual where its direct kernels do, else we
 
 TEST_CASE("conv2d: oneDNN has a kernel for every number of channels, in all directions") {
     for (const auto& [in, out] :
-         std::vector<std::pair<int64_t, int64_t>>{{3, 16}, {3, 24}, {3, 8}, {8, 8}, {12, 72}, {4, 4}, {58, 58}, {16, 12}})
-        for (const int64_t kernel : {3, 5}) {  // 1×1 of so few channels are products
+         std::vector<std::pair<int64_t, int64_t>>{{3, 16}, {3, 24}, {3, 8}, {8, 8}, {12, 72}, {4, 4}, {58, 58}, {16, 12}, {64, 96}})
+        for (const int64_t kernel : {1, 3}) {
             Conv2dGeometry g;
             g.x = {4, 16, 16, in}, g.w = {out, kernel, kernel, in}, g.y = {4, 16, 16, out};
             g.pad_h = g.pad_w = static_cast<int>(kernel / 2);
+            if (Pointwise::pays_forward(g)) continue;  // 1×1 of so few channels is no convolution of oneDNN
             CAPTURE(to_string(g.w));
             for (const std::string& name : CpuConvolutions::implementations(g)) CHECK(name.compare(0, 3, "ref") != 0);
         }

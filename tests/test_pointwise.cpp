@@ -29,27 +29,6 @@ Conv2dGeometry geometry(int64_t images, int64_t height, int64_t width, int64_t i
     return g;
 }
 
-/// With the arguments of exact_conv.h.
-struct Products : Pointwise {
-    void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
-        Pointwise::backward_data(g, dy, w, dx, false);
-    }
-};
-
-/// What a backend calls.
-struct Convolved {
-    std::unique_ptr<Backend> backend = make_cpu_backend();
-    void forward(const Conv2dGeometry& g, const float* x, const float* w, const ConvEpilogue& e, float* y) {
-        backend->conv2d_forward(g, x, w, e, y);
-    }
-    void backward_data(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
-        backend->conv2d_backward_data(g, dy, w, dx, false);
-    }
-    void backward_weights(const Conv2dGeometry& g, const float* x, const float* dy, float* dw) {
-        backend->conv2d_backward_weights(g, x, dy, dw);
-    }
-};
-
 }  // namespace
 
 TEST_CASE("pointwise: all directions near the sums in double, for few and many pixels and channels, with groups and without") {
@@ -60,7 +39,7 @@ TEST_CASE("pointwise: all directions near the sums in double, for few and many p
         CAPTURE(to_string(g.x));
         CAPTURE(to_string(g.w));
         REQUIRE(Pointwise::fits(g));
-        Products products;
+        Pointwise products;
         const Exact right = exact(g);
         const Answers found = answers(products, g);
         CHECK(error(found.y, right.y) < error_bound(g.w.c));
@@ -76,9 +55,9 @@ TEST_CASE("pointwise: the bits repeat, and are a backend's") {
             CAPTURE(to_string(g.x));
             CAPTURE(threads);
             omp_set_num_threads(threads);
-            Products products;
+            Pointwise products;
             const Answers found = answers(products, g), again = answers(products, g);
-            Convolved backend;
+            ByBackend backend{make_cpu_backend()};
             const Answers theirs = answers(backend, g);
             omp_set_num_threads(before);
             CHECK(found.y == again.y);

@@ -59,12 +59,19 @@ class Study {
     TempFolder folder;
 };
 
+/// Records that the running case was skipped, where it cannot run.
+bool lacks_shells() {
+    const bool lacks = std::system("bash -c : && python3 -c 1") != 0;
+    if (lacks) skip("no bash or no python3");
+    return lacks;
+}
+
 const std::string reported = "report runs --html runs.html\n";
 
 }  // namespace
 
 TEST_CASE("study: a teacher first, once, then the seeds; what is finished is left, a failure ends it and is tried again") {
-    if (std::system("bash -c : && python3 -c 1") != 0) return skip("no bash or no python3");
+    if (lacks_shells()) return;
     Study study;
     CHECK(study.call("kd", "WEIGHTS=first BREAKS=kd/s3") != 0);
     CHECK(study.calls() == "train teacher0\nkd kd/s0\nkd kd/s1\nkd kd/s2\nkd kd/s3\n");
@@ -79,7 +86,7 @@ TEST_CASE("study: a teacher first, once, then the seeds; what is finished is lef
 }
 
 TEST_CASE("study: three teachers are made before the first group that needs them") {
-    if (std::system("bash -c : && python3 -c 1") != 0) return skip("no bash or no python3");
+    if (lacks_shells()) return;
     Study study;
     CHECK(study.call("feed") == 0);
     CHECK(study.calls().find(
@@ -88,7 +95,7 @@ TEST_CASE("study: three teachers are made before the first group that needs them
 }
 
 TEST_CASE("study: from a table, a teacher is made again only for what is missing, and a group has one teacher's file") {
-    if (std::system("bash -c : && python3 -c 1") != 0) return skip("no bash or no python3");
+    if (lacks_shells()) return;
     Study study;
     REQUIRE(study.call("kd") == 0);
     study.forget_weights("teacher0");
@@ -111,7 +118,7 @@ TEST_CASE("study: from a table, a teacher is made again only for what is missing
 }
 
 TEST_CASE("study: what KD is set beside has KD's teacher, or KD is trained again with theirs") {
-    if (std::system("bash -c : && python3 -c 1") != 0) return skip("no bash or no python3");
+    if (lacks_shells()) return;
     Study study;
     REQUIRE(study.call("within") == 0);
     CHECK(study.calls().find("kd kd/s0") != std::string::npos);
@@ -129,7 +136,7 @@ TEST_CASE("study: what KD is set beside has KD's teacher, or KD is trained again
 }
 
 TEST_CASE("study: an unknown part or option is refused before anything is trained") {
-    if (std::system("bash -c : && python3 -c 1") != 0) return skip("no bash or no python3");
+    if (lacks_shells()) return;
     Study study;
     CHECK(study.call("alone kdd") == 2);
     CHECK(says(study.said(), {"unknown part 'kdd'", "alone kd reviewkd"}));

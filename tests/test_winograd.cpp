@@ -28,20 +28,6 @@ Conv2dGeometry geometry(int64_t images, int64_t height, int64_t width, int64_t i
     return g;
 }
 
-/// The direct form: this program's without minimal filtering.
-struct Direct {
-    std::unique_ptr<Backend> backend = make_cpu_backend({0, Precision::fp32, true, false});
-    void forward(const Conv2dGeometry& g, const void* x, const void* w, const ConvEpilogue& e, void* y) {
-        backend->conv2d_forward(g, x, w, e, y);
-    }
-    void backward_data(const Conv2dGeometry& g, const void* dy, const void* w, void* dx) {
-        backend->conv2d_backward_data(g, dy, w, dx, false);
-    }
-    void backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
-        backend->conv2d_backward_weights(g, x, dy, dw);
-    }
-};
-
 }  // namespace
 
 TEST_CASE("winograd: all directions near the sums in double, for many channels, sizes and paddings") {
@@ -55,7 +41,7 @@ TEST_CASE("winograd: all directions near the sums in double, for many channels, 
         geometry(2, 6, 9, 32, 16, 2, 2), geometry(1, 10, 7, 16, 16, 0, 2), geometry(1, 7, 10, 16, 16, 1, 0),
     };
     Winograd winograd;
-    Direct direct;
+    ByBackend direct{make_cpu_backend({0, Precision::fp32, true, false})};  // the direct form: without minimal filtering
     double worst = 0, worst_direct = 0;
     for (const Conv2dGeometry& g : geometries) {
         CAPTURE(to_string(g.x));

@@ -19,7 +19,7 @@ TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
-const fs::path program = fs::read_symlink("/proc/self/exe").parent_path() / "distill";
+const fs::path program = program_beside();
 
 Options tiny(const TempFolder& folder) {
     Options o = options_of(find_recipe("ktg"));

@@ -1,5 +1,5 @@
 // testing.h: what the tests share beside doctest.
-// defines: testing::skip, testing::require_no_kernels, testing::TempFolder, testing::golden
+// defines: testing::skip, testing::require_no_kernels, testing::TempFolder, testing::golden, testing::program_beside
 #pragma once
 #include <stdlib.h>
 
@@ -44,6 +44,9 @@ class TempFolder {
   private:
     fs::path path_;
 };
+
+/// The program of the build that these tests are of.
+inline fs::path program_beside() { return fs::read_symlink("/proc/self/exe").parent_path() / "distill"; }
 
 /// A fixture under tests/golden. Works from the folder that the tests were built in, as `make test` runs them.
 inline fs::path golden(const fs::path& name) { return fs::path(__FILE__).parent_path() / "golden" / name; }
