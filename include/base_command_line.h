@@ -24,8 +24,8 @@ class CommandOption {
     CommandOption shows_default() const;  ///< --help has the variable's value as it is now
     CommandOption within(int low, int high) const;
     CommandOption one_of(const std::vector<std::string>& words) const;
-    CommandOption words(int count) const;  ///< a list of just so many
-    CommandOption one_word_each() const;   ///< a list, named again before each of its words
+    CommandOption at_least(int words) const;  ///< a list of so many or more
+    CommandOption one_word_each() const;    ///< a list, named again before each of its words
     bool given() const;
 
   private:

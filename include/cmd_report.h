@@ -1,12 +1,12 @@
-// cmd_report.h: `distill report` and `distill compare`.
-// defines: add_report_commands
+// cmd_report.h: `distill report`.
+// defines: add_report_command
 #pragma once
 
 namespace distill {
 
 class Subcommand;
 
-/// `distill report RUNS… [--csv F] [--html F] [--paper DIR]`, `distill compare A B [--csv F]`.
-void add_report_commands(Subcommand app);
+/// `distill report RUNS… [--csv F] [--html F] [--paper DIR]`.
+void add_report_command(Subcommand app);
 
 }  // namespace distill

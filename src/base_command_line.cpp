@@ -65,7 +65,9 @@ CommandOption CommandOption::required() const { return CommandOption(option_->re
 CommandOption CommandOption::shows_default() const { return CommandOption(option_->capture_default_str()); }
 CommandOption CommandOption::within(int low, int high) const { return CommandOption(option_->check(CLI::Range(low, high))); }
 CommandOption CommandOption::one_of(const Names& words) const { return CommandOption(option_->check(CLI::IsMember(words))); }
-CommandOption CommandOption::words(int count) const { return CommandOption(option_->expected(count)); }
+CommandOption CommandOption::at_least(int words) const {
+    return CommandOption(option_->expected(words, CLI::detail::expected_max_vector_size));
+}
 CommandOption CommandOption::one_word_each() const { return CommandOption(option_->allow_extra_args(false)); }
 bool CommandOption::given() const { return option_ && option_->count() > 0; }
 

@@ -13,6 +13,7 @@
 #include "base_texts.h"
 #include "base_version.h"
 #include "bench.h"
+#include "cmd_compare.h"
 #include "cmd_data.h"
 #include "cmd_ktg_search.h"
 #include "cmd_paper.h"
@@ -61,7 +62,8 @@ int main(int argc, char** argv) {
     distill::add_training_commands(line);
     distill::add_search_commands(line);
     distill::add_weights_commands(line);
-    distill::add_report_commands(line);
+    distill::add_report_command(line);
+    distill::add_compare_command(line);
     distill::add_watch_command(line);
     distill::add_bench_command(line);
     distill::add_paper_commands(line, argc > 0 ? argv[0] : "distill");

@@ -347,7 +347,7 @@ TEST_CASE("report: the command writes both files and needs the papers' numbers")
              "p-kd,T,cifar100,big,small,kd,kd,,top1,70,,b\n");
     const auto run = [&](const std::string& words) {
         CommandLine line;
-        add_report_commands(line);
+        add_report_command(line);
         line.run(split("report " + (folder / "runs").string() + words, ' '));
     };
     std::ostringstream out;

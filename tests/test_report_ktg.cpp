@@ -98,7 +98,7 @@ TEST_CASE("report: a search with its picture and its table beside what is on fil
              "found,T,tin20,,resnet8,ktg-search,,,top1,63.25,,a <paper>\n"
              "elsewhere,T,tin20,,resnet32a,ktg-search,,,top1,70,,b\n");
     CommandLine line;
-    add_report_commands(line);
+    add_report_command(line);
     std::ostringstream out;
     std::streambuf* const before = std::cout.rdbuf(out.rdbuf());
     const std::string place = folder.path().string();
