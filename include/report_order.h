@@ -1,5 +1,5 @@
 // report_order.h: several trainings by accuracy: which are higher than which, and which of the papers' orders they keep.
-// defines: Standing, Pairs, compare_all, write_standings, PaperPair, PaperOrder, paper_order, write_paper_order
+// defines: Standing, Pairs, compare_all, write_standings, standings_svg, PaperPair, PaperOrder, paper_order, write_paper_order
 #pragma once
 #include <iosfwd>
 #include <optional>
@@ -23,6 +23,8 @@ Pairs compare_all(const std::vector<Standing>& standings);
 
 /// A line a training, as they stand: those that it is higher than, and those beside which it is not decided, by number.
 void write_standings(std::ostream& out, const std::vector<Standing>& standings, const Pairs& pairs);
+/// A picture: means, deviations and seeds, and bars that join neighbours of which no two are told apart.
+std::string standings_svg(const std::vector<Standing>& standings, const Pairs& pairs);
 
 /// Two trainings that a paper's numbers put in an order.
 struct PaperPair {

@@ -22,10 +22,10 @@ namespace {
 struct CompareOptions {
     std::vector<fs::path> runs;
     std::string order;
-    fs::path csv, paper;
+    fs::path csv, svg, paper;
 };
 
-inline const char* const comparison_begins = "a,b,n_a,n_b,";
+inline const char *const comparison_begins = "a,b,n_a,n_b,", *const picture_begins = "<svg class=\"ktg\"";
 
 /// The one experiment of a folder. InputError if it holds several, or a run that cannot be read.
 Standing only_group(const fs::path& folder) {
@@ -105,6 +105,9 @@ void write_all(const std::vector<Standing>& standings, const Pairs& pairs) {
 
 void run_compare(const CompareOptions& o) {
     require_output("--csv", o.csv, comparison_begins, "comparison’s table");
+    require_output("--svg", o.svg, picture_begins, "picture");
+    if (!o.csv.empty() && fs::weakly_canonical(o.csv) == fs::weakly_canonical(o.svg))
+        input_error("--svg ", o.svg.string(), ": is --csv's file, too; name another");
     const std::vector<PaperRow> paper = o.order.empty() ? std::vector<PaperRow>() : load_paper(paper_folder(o.paper));
     std::vector<Standing> standings;
     for (const fs::path& folder : o.runs) standings.push_back(only_group(folder));
@@ -113,7 +116,7 @@ void run_compare(const CompareOptions& o) {
         if (group.any().dataset != first.dataset || test_images(group.any()) != test_images(first))
             input_error(name, ": was tested on ", group.any().dataset, " (", test_images(group.any()), " images), ", standings.front().name,
                         " on ", first.dataset, " (", test_images(first), "); only accuracies on the same images compare");
-    const bool one_pair = standings.size() == 2 && o.order.empty();
+    const bool one_pair = standings.size() == 2 && o.order.empty();  // in the order given
     if (!one_pair)
         std::stable_sort(standings.begin(), standings.end(),
                          [](const Standing& a, const Standing& b) { return a.group.last.mean > b.group.last.mean; });
@@ -126,6 +129,7 @@ void run_compare(const CompareOptions& o) {
     if (order) write_paper_order(std::cout, *order, standings);
     std::cout << verdict_rule << '\n';
     if (!o.csv.empty()) write_comparisons(o.csv, standings, pairs);
+    if (!o.svg.empty()) write_file_atomically(o.svg, standings_svg(standings, pairs));
 }
 
 }  // namespace
@@ -135,6 +139,7 @@ void add_compare_command(Subcommand app) {
     auto o = std::make_shared<CompareOptions>();
     compare.add_option("RUNS", o->runs, "two folders or more, each with the runs of one training").required().at_least(2);
     compare.add_option("--csv", o->csv, "write means, difference, interval and verdict of every pair as CSV to this file");
+    compare.add_option("--svg", o->svg, "write a picture of them to this file");
     compare.add_option("--order", o->order,
                        "the papers' order of these methods for a teacher and a student, resnet56:resnet20, or of another data set, "
                        "cifar100:resnet56:resnet20: what of it holds here");

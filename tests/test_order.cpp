@@ -1,6 +1,8 @@
 // `distill compare` of more than two trainings, and beside the papers' order: through the program, on run folders made here.
 #include "base_csv.h"
+#include "base_files.h"
 #include "command.h"
+#include "markup.h"
 #include "run_folders.h"
 
 using namespace distill;
@@ -62,6 +64,30 @@ TEST_CASE("order: many trainings stand by accuracy, each with those that it is h
     FinishedRun{"fitnet", "big"}.with("batch", "64").write_seeds(folder / "other", {70, 70.2, 69.8});
     CHECK(says(run(folder, "compare alone other kd").out,
                {"note: unlike other, kd, alone: batch 128 (here 64); the difference may come from that"}));
+}
+
+TEST_CASE("order: the picture has all trainings and seeds, and bars where neighbours are not told apart") {
+    const TempFolder folder;
+    write_runs(folder / "all/<one>");
+    FinishedRun{"sp", "big"}.write_seeds(folder / "all/<one>/sp", {64.1, 64.5, 64.2});  // between kd, at and crd: not told from two of them
+    FinishedRun{"cc", "big"}.write_seeds(folder / "all/<one>/cc", {60.1, 60.3, 59.9});  // not told from alone
+    std::string all;
+    for (const char* name : {"alone", "kd", "at", "crd", "sp", "cc"}) all += std::string(" all/<one>/") + name;
+    const Ended end = run(folder, "compare" + all + " --svg a.svg");
+    CAPTURE(end.err);
+    CHECK(end.code == 0);
+    const std::string svg = read_file(folder / "a.svg");
+    CHECK(balanced(svg));
+    CHECK(count(svg, "class=\"seed\"") == 18);
+    CHECK(count(svg, "class=\"alone\"") == 1);
+    CHECK(count(svg, "class=\"together\"") == 2);  // sp, kd, at; cc, alone
+    CHECK(count(svg, ">crd</text>") == 1);         // without the folders that all lie in
+    CHECK(svg.find("<one>") == std::string::npos);
+    CHECK(run(folder, "compare all/<one>/kd all/<one>/at --svg a.svg").code == 0);  // its own is replaced
+    CHECK(count(read_file(folder / "a.svg"), "class=\"mean\"") == 2);
+    put_file(folder / "mine.svg", "<svg>");
+    check_rejected(folder, "compare all/<one>/kd all/<one>/at --svg mine.svg", {"mine.svg: is there and is no picture"});
+    check_rejected(folder, "compare all/<one>/kd all/<one>/at --svg same --csv same", {"--svg same: is --csv's file, too"});
 }
 
 TEST_CASE("order: what of the papers' order holds, of all pairs and of those clearly apart; options tell their rows") {
