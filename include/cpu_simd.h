@@ -1,5 +1,5 @@
 // cpu_simd.h: a vector of floats, as wide as the CPU that is compiled for has them, on GCC's own vector types.
-// defines: lanes, vfloat, FloatsOf, Floats, load_lanes, store_lanes, broadcast
+// defines: lanes, vfloat, FloatsOf, Floats, load_lanes, store_lanes, broadcast, broadcast_pair, interleave, deinterleave
 #pragma once
 #ifdef __AVX512BF16__
 #include <immintrin.h>
@@ -65,5 +65,33 @@ inline void store_lanes(bfloat16* p, vfloat v) {
 }
 
 inline vfloat broadcast(float value) { return value - vfloat{}; }  // unlike + 0, which makes 0 of −0, no instruction
+/// p[0], p[1], p[0], p[1], …
+inline vfloat broadcast_pair(const float* p) {
+    typedef int64_t vpair __attribute__((vector_size(sizeof(vfloat))));
+    int64_t both;
+    std::memcpy(&both, p, sizeof both);
+    return reinterpret_cast<vfloat>(both | vpair{});
+}
+
+namespace simd {
+typedef int32_t vindex __attribute__((vector_size(sizeof(vfloat))));
+/// Which of two vectors' numbers stand at 0, 1, …: begin, begin + by, begin + 2·by, … and after each of them, if `turns`, its partner of
+/// the second vector.
+constexpr vindex indices(int begin, int by, bool turns) {
+    vindex all = {};
+    for (int i = 0; i < lanes; ++i) all[i] = turns ? begin + i / 2 + i % 2 * lanes : begin + by * i;
+    return all;
+}
+}  // namespace simd
+
+/// a[0], b[0], a[1], b[1], …: the first half of that and the second.
+inline void interleave(vfloat a, vfloat b, vfloat& low, vfloat& high) {
+    low = __builtin_shuffle(a, b, simd::indices(0, 1, true));
+    high = __builtin_shuffle(a, b, simd::indices(lanes / 2, 1, true));
+}
+inline void deinterleave(vfloat low, vfloat high, vfloat& a, vfloat& b) {
+    a = __builtin_shuffle(low, high, simd::indices(0, 2, false));
+    b = __builtin_shuffle(low, high, simd::indices(1, 2, false));
+}
 
 }  // namespace distill

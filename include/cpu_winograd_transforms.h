@@ -83,7 +83,7 @@ struct ToTaps {
 
 /// T·d·Tᵀ: a transform of the columns of a square, then of the rows. read(j, x) fills x with column j of d, write(i, row) takes row i.
 template <class Transform, class Read, class Write>
-[[gnu::always_inline]] inline void both_ways(const Read& read, const Write& write) {
+[[gnu::always_inline]] inline void both_ways(const Read& read, Write&& write) {
     constexpr int from = Transform::from, to = Transform::to;
     vfloat half[to][from];
 #pragma GCC unroll 6
@@ -102,10 +102,43 @@ template <class Transform, class Read, class Write>
     }
 }
 
-/// What both_ways writes to: row i of products, a product every `step` floats.
-[[gnu::always_inline]] inline void store_products(const vfloat (&row)[inputs], int i, float* products_of, int64_t step) {
+/// What both_ways writes to: each product every `step` floats; or, packed by two, those of two rows number by number beside each other,
+/// such a pair every `step` floats.
+template <int pack>
+struct StoreProducts {
+    float* to;
+    int64_t step;
+    vfloat above[inputs] = {};  ///< the row that waits for the next
+
+    [[gnu::always_inline]] void operator()(int i, const vfloat (&row)[inputs]) {
 #pragma GCC unroll 6
-    for (int j = 0; j < inputs; ++j) store_lanes(products_of + (i * inputs + j) * step, row[j]);
+        for (int j = 0; j < inputs; ++j) {
+            float* const place = to + (i / pack * inputs + j) * step;
+            if (pack == 1) {
+                store_lanes(place, row[j]);
+            } else if (i % 2 == 0) {
+                above[j] = row[j];
+            } else {
+                vfloat low, high;
+                interleave(above[j], row[j], low, high);
+                store_lanes(place, low);
+                store_lanes(place + lanes, high);
+            }
+        }
+    }
+};
+
+/// What it reads from: column j of products that lie so.
+template <int pack>
+[[gnu::always_inline]] inline void load_products(const float* from, int64_t step, int j, vfloat (&column)[inputs]) {
+#pragma GCC unroll 6
+    for (int i = 0; i < inputs; i += pack) {
+        const float* const place = from + (i / pack * inputs + j) * step;
+        if (pack == 1)
+            column[i] = load_lanes(place);
+        else
+            deinterleave(load_lanes(place), load_lanes(place + lanes), column[i], column[i + 1]);
+    }
 }
 
 }  // namespace distill::winograd

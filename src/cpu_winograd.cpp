@@ -1,5 +1,6 @@
 // A block of tiles goes through all three stages while it lies in the second cache: inputs to 36 products each (V), 36 small matrix
-// products with the transformed weights (M = V·U), back to outputs. Vectors run over channels, which lie next to each other.
+// products with the transformed weights (M = V·U), back to outputs. Vectors run over channels, which lie next to each other; where the
+// products are packed by two (cpu_products.h), the two numbers of each channel.
 #include "cpu_winograd.h"
 
 #include <omp.h>
@@ -50,12 +51,12 @@ struct TileBlock {
     }
 };
 
-/// One product's matrix of a block, and then the next: a line more, so that the 36 do not all fall into one set of the cache.
-int64_t product_step(int64_t tiles, int64_t channels) { return tiles * channels + 16; }
+/// One matrix of a block's packed products, and then the next: a line more, so that not all of them fall into one set of the cache.
+constexpr int64_t product_step(int64_t tiles, int64_t channels, int pack) { return tiles * channels * pack + 16; }
 
 // ---- the three transforms of maps ----------------------------------------------------------------------------------------
 /// V: tile d of a map (height, width, channels) at (top, left), zero outside the map, to Bᵀ·d·B. `inside`: no part of it is outside.
-template <bool inside, class T>
+template <int pack, bool inside, class T>
 [[gnu::always_inline]] inline void transform_inputs(const T* map, int64_t height, int64_t width, int64_t channels, int64_t top,
                                                     int64_t left, float* v, int64_t step) {
     static const T zeros[lanes] = {};
@@ -74,19 +75,19 @@ template <bool inside, class T>
 #pragma GCC unroll 6
                 for (int i = 0; i < inputs; ++i) x[i] = there ? load_lanes(row[i] + j * next[i]) : vfloat{};
             },
-            [&](int i, const vfloat(&out)[inputs]) { store_products(out, i, v + c, step); });
+            StoreProducts<pack>{v + c * pack, step});
     }
 }
-template <class T>
+template <int pack, class T>
 void transform_inputs(const T* map, int64_t height, int64_t width, int64_t channels, int64_t top, int64_t left, float* v, int64_t step) {
     if (top >= 0 && left >= 0 && top + inputs <= height && left + inputs <= width)
-        transform_inputs<true>(map, height, width, channels, top, left, v, step);
+        transform_inputs<pack, true>(map, height, width, channels, top, left, v, step);
     else
-        transform_inputs<false>(map, height, width, channels, top, left, v, step);
+        transform_inputs<pack, false>(map, height, width, channels, top, left, v, step);
 }
 
 /// A·dy·Aᵀ: channels first … first + n of the 4×4 outputs' gradients at (row, column), zero outside the map.
-template <class T>
+template <int pack, class T>
 void transform_output_gradients(const T* map, const Tiles& tiles, int64_t channels, const Tiles::Place& at, int64_t first, int64_t n,
                                 float* m, int64_t step) {
     const int64_t rows = std::min<int64_t>(outputs, tiles.height - at.row), columns = std::min<int64_t>(outputs, tiles.width - at.column);
@@ -98,12 +99,12 @@ void transform_output_gradients(const T* map, const Tiles& tiles, int64_t channe
                 for (int i = 0; i < outputs; ++i)
                     y[i] = i < rows && j < columns ? load_lanes(corner + (i * tiles.width + j) * channels + k) : vfloat{};
             },
-            [&](int i, const vfloat(&out)[inputs]) { store_products(out, i, m + k, step); });
+            StoreProducts<pack>{m + k * pack, step});
     }
 }
 
 /// Aᵀ·M·A, and the epilogue: channels first … first + n of the 4×4 outputs at (row, column), those that lie in the map.
-template <class T>
+template <int pack, class T>
 void transform_outputs(const float* m, int64_t step, const Tiles& tiles, int64_t channels, const Tiles::Place& at, int64_t first, int64_t n,
                        const ConvEpilogue& epilogue, T* y) {
     const int64_t rows = std::min<int64_t>(outputs, tiles.height - at.row), columns = std::min<int64_t>(outputs, tiles.width - at.column);
@@ -111,23 +112,19 @@ void transform_outputs(const float* m, int64_t step, const Tiles& tiles, int64_t
     const T* residual = static_cast<const T*>(epilogue.residual);
     for (int64_t k = 0; k < n; k += lanes) {
         const vfloat bias = epilogue.bias ? load_lanes(epilogue.bias + first + k) : vfloat{};
-        both_ways<ToOutputs>(
-            [&](int j, vfloat(&in)[inputs]) {
+        both_ways<ToOutputs>([&](int j, vfloat(&in)[inputs]) { load_products<pack>(m + k * pack, step, j, in); },
+                             [&](int i, const vfloat(&out)[outputs]) {
+                                 if (i >= rows) return;
 #pragma GCC unroll 6
-                for (int i = 0; i < inputs; ++i) in[i] = load_lanes(m + (i * inputs + j) * step + k);
-            },
-            [&](int i, const vfloat(&out)[outputs]) {
-                if (i >= rows) return;
-#pragma GCC unroll 6
-                for (int j = 0; j < outputs; ++j) {
-                    if (j >= columns) break;
-                    const int64_t place = corner + (i * tiles.width + j) * channels + k;
-                    vfloat value = out[j] + bias;
-                    if (residual) value += load_lanes(residual + place);
-                    if (epilogue.relu) value = value < 0 ? vfloat{} : value;  // a NaN stays one
-                    store_lanes(y + place, value);
-                }
-            });
+                                 for (int j = 0; j < outputs; ++j) {
+                                     if (j >= columns) break;
+                                     const int64_t place = corner + (i * tiles.width + j) * channels + k;
+                                     vfloat value = out[j] + bias;
+                                     if (residual) value += load_lanes(residual + place);
+                                     if (epilogue.relu) value = value < 0 ? vfloat{} : value;  // a NaN stays one
+                                     store_lanes(y + place, value);
+                                 }
+                             });
     }
 }
 
@@ -150,19 +147,23 @@ template <bool write, class T>
 }
 
 // ---- weights -------------------------------------------------------------------------------------------------------------
-/// Writes G·g·Gᵀ of `lanes` filters to u, a product every `step` floats.
+/// Writes G·g·Gᵀ of `lanes` filters to u, packed products every `step` floats.
+template <int pack>
 void transform_filters(const vfloat (&g)[taps][taps], float* u, int64_t step) {
     both_ways<FromTaps>(
         [&](int j, vfloat(&column)[taps]) {
             for (int i = 0; i < taps; ++i) column[i] = g[i][j];
         },
-        [&](int i, const vfloat(&out)[inputs]) { store_products(out, i, u, step); });
+        StoreProducts<pack>{u, step});
 }
 
-/// U of panel `panel` (P·lanes columns), u[product][depth][P·lanes]. Forward: depth runs over input channels, columns over output channels.
-template <class T>
-void transform_weights(const Conv2dGeometry& g, const T* w, int64_t panel, int P, float* u) {
-    const int64_t in = g.x.c, width = P * lanes;
+/// U of panel `panel` (P·lanes columns), u[packed products][depth][P·lanes]. Forward: depth runs over input channels, columns over output
+/// channels.
+template <int P, class T>
+void transform_weights(const Conv2dGeometry& g, const T* w, int64_t panel, float* u) {
+    constexpr int pack = packed<P>;
+    constexpr int64_t width = P * lanes;
+    const int64_t in = g.x.c;
     float lying[taps * taps][lanes][lanes];
     for (int64_t column = 0; column < width; column += lanes)
         for (int64_t c = 0; c < in; c += lanes) {
@@ -174,20 +175,22 @@ void transform_weights(const Conv2dGeometry& g, const T* w, int64_t panel, int P
             for (int i = 0; i < lanes; ++i) {
                 vfloat filter[taps][taps];
                 for (int t = 0; t < taps * taps; ++t) filter[t / taps][t % taps] = load_lanes(lying[t][i]);
-                transform_filters(filter, u + (c + i) * width + column, in * width);
+                transform_filters<pack>(filter, u + ((c + i) * width + column) * pack, in * width * pack);
             }
         }
 }
 /// Backward to the data: depth runs over output channels, columns over input channels, and the filters are turned by half.
-template <class T>
-void transform_turned_weights(const Conv2dGeometry& g, const T* w, int64_t panel, int P, float* u) {
-    const int64_t in = g.x.c, out = g.y.c, width = P * lanes;
+template <int P, class T>
+void transform_turned_weights(const Conv2dGeometry& g, const T* w, int64_t panel, float* u) {
+    constexpr int pack = packed<P>;
+    constexpr int64_t width = P * lanes;
+    const int64_t in = g.x.c, out = g.y.c;
     for (int64_t k = 0; k < out; ++k)
         for (int64_t column = 0; column < width; column += lanes) {
             vfloat filter[taps][taps];
             for (int t = 0; t < taps * taps; ++t)
                 filter[t / taps][t % taps] = load_lanes(w + (k * taps * taps + (taps * taps - 1 - t)) * in + panel * width + column);
-            transform_filters(filter, u + k * width + column, out * width);
+            transform_filters<pack>(filter, u + (k * width + column) * pack, out * width * pack);
         }
 }
 
@@ -200,14 +203,14 @@ struct Problem {
     int64_t columns;  ///< channels of the maps written
 };
 
-/// weigh(panel, P, u) writes a panel of the transformed weights.
+/// weigh(P, panel, u) writes a panel of the transformed weights; P is a type's constant.
 template <class T, int P, class Weigh>
 void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* to, const Weigh& weigh, AlignedFloats& weights,
               AlignedFloats& scratch, StageTimes* times) {
-    constexpr int64_t at_once = row_multiple;
-    const int64_t panel_width = P * lanes, panels = p.columns / panel_width;
-    const int64_t u_size = products * p.depth * panel_width, v_step = product_step(at_once, p.depth),
-                  m_step = product_step(at_once, panel_width);
+    constexpr int pack = packed<P>, packs = products / pack;
+    constexpr int64_t at_once = row_multiple, panel_width = P * lanes, m_step = product_step(at_once, panel_width, pack);
+    const int64_t panels = p.columns / panel_width, v_step = product_step(at_once, p.depth, pack);
+    const int64_t u_step = p.depth * panel_width * pack, u_size = packs * u_step;
     const int64_t blocks = (p.tiles.count + at_once - 1) / at_once, threads = omp_get_max_threads();
     // Where blocks are few, threads share one: each has some of its panels, and makes V itself.
     const int64_t shares = std::min(panels, std::max<int64_t>(1, 4 * threads / blocks));
@@ -215,16 +218,16 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
     const int64_t neighbours = std::max<int64_t>(1, blocks * shares / (16 * threads));
     const Tiles read(p.tiles.images, p.height, p.width);
     float* const u = weights.at_least(panels * u_size);
-    const int64_t scratch_size = products * (v_step + m_step);
+    const int64_t scratch_size = packs * (v_step + m_step);
     float* const all_scratch = scratch.at_least(threads * scratch_size);
 #pragma omp parallel
     {
         float* const v = all_scratch + omp_get_thread_num() * scratch_size;
-        float* const m = v + products * v_step;
+        float* const m = v + packs * v_step;
         StageClock clock(times);
 #pragma omp for schedule(dynamic, 1)
         for (int64_t panel = 0; panel < panels; ++panel) {
-            weigh(panel, P, u + panel * u_size);
+            weigh(std::integral_constant<int, P>(), panel, u + panel * u_size);
             clock.lap(Winograd::stage_weights);
         }
         clock.skip();
@@ -235,23 +238,23 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
             const int64_t n = block.n;
             for (int64_t t = 0; t < n; ++t) {
                 const Tiles::Place& at = block.at[t];
-                transform_inputs(from + at.image * p.height * p.width * p.depth, p.height, p.width, p.depth, at.row - p.pad_h,
-                                 at.column - p.pad_w, v + t * p.depth, v_step);
+                transform_inputs<pack>(from + at.image * p.height * p.width * p.depth, p.height, p.width, p.depth, at.row - p.pad_h,
+                                       at.column - p.pad_w, v + t * p.depth * pack, v_step);
             }
             clock.lap(Winograd::stage_inputs);
             for (int64_t panel = share * panels / shares; panel < (share + 1) * panels / shares; ++panel) {
-                for (int f = 0; f < products; ++f) {
-                    for (int64_t t = f * n / products; t < (f + 1) * n / products; ++t) {
+                for (int f = 0; f < packs; ++f) {
+                    for (int64_t t = f * n / packs; t < (f + 1) * n / packs; ++t) {
                         fetch_tile<true>(to + panel * panel_width, p.tiles, block.at[t], p.columns, panel_width);
                         if (panel == 0 && t < next.n) fetch_tile<false>(from, read, next.at[t], p.depth, p.depth);
                     }
-                    multiply_panel<P>(rounded_up(n, rows_at_once<P>), p.depth, v + f * v_step,
-                                      u + panel * u_size + f * p.depth * panel_width, m + f * m_step);
+                    multiply_panel<P>(rounded_up(n, rows_at_once<P * pack>), p.depth, v + f * v_step, u + panel * u_size + f * u_step,
+                                      m + f * m_step);
                 }
                 clock.lap(Winograd::stage_products);
                 for (int64_t t = 0; t < n; ++t)
-                    transform_outputs(m + t * panel_width, m_step, p.tiles, p.columns, block.at[t], panel * panel_width, panel_width,
-                                      epilogue, to);
+                    transform_outputs<pack>(m + t * panel_width * pack, m_step, p.tiles, p.columns, block.at[t], panel * panel_width,
+                                            panel_width, epilogue, to);
                 clock.lap(Winograd::stage_outputs);
             }
         }
@@ -265,9 +268,10 @@ void convolve(const Problem& p, const void* from, const ConvEpilogue& epilogue, 
     run(p, static_cast<const T*>(from), epilogue, static_cast<T*>(to), weigh, weights, scratch, times);
 }
 
-template <class T>
+template <class T, int pack>
 void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* dw, AlignedFloats& sums, AlignedFloats& scratch,
                       StageTimes* times) {
+    constexpr int packs = products / pack;
     constexpr int64_t at_once = 48;  // more than forward: each block's sums are read and written again
     const int64_t in = g.x.c, out = g.y.c, threads = omp_get_max_threads();
     const Tiles tiles(g.y.n, g.y.h, g.y.w), read(g.x.n, g.x.h, g.x.w);
@@ -278,14 +282,15 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
     const bool by_tiles = in * out <= 64 * 64;
     const int64_t many = std::clamp<int64_t>(512 * 1024 / (products * in * out), 2, 8);
     const int64_t pieces = by_tiles ? std::min(blocks, many * threads) : 1, shares = by_tiles ? 1 : std::min(out / lanes, 4 * threads);
-    const int64_t du_step = out * in + 16, du_size = products * du_step;
-    const int64_t v_step = product_step(at_once, in), m_step = product_step(at_once, out), scratch_size = products * (v_step + m_step);
+    const int64_t du_step = out * in * pack + 16, du_size = packs * du_step;
+    const int64_t v_step = product_step(at_once, in, pack), m_step = product_step(at_once, out, pack),
+                  scratch_size = packs * (v_step + m_step);
     float* const du = sums.at_least(pieces * du_size);
     float* const all_scratch = scratch.at_least(threads * scratch_size);
 #pragma omp parallel
     {
         float* const v = all_scratch + omp_get_thread_num() * scratch_size;
-        float* const m = v + products * v_step;
+        float* const m = v + packs * v_step;
         StageClock clock(times);
 #pragma omp for schedule(dynamic, 1)
         for (int64_t task = 0; task < pieces * shares; ++task) {
@@ -297,18 +302,19 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
                 const int64_t n = block.n;
                 for (int64_t t = 0; t < n; ++t) {
                     const Tiles::Place& at = block.at[t];
-                    transform_inputs(x + at.image * g.x.per_sample(), g.x.h, g.x.w, in, at.row - g.pad_h, at.column - g.pad_w, v + t * in,
-                                     v_step);
-                    transform_output_gradients(dy + at.image * g.y.per_sample(), tiles, out, at, k0, rows, m + t * rows, m_step);
+                    transform_inputs<pack>(x + at.image * g.x.per_sample(), g.x.h, g.x.w, in, at.row - g.pad_h, at.column - g.pad_w,
+                                           v + t * in * pack, v_step);
+                    transform_output_gradients<pack>(dy + at.image * g.y.per_sample(), tiles, out, at, k0, rows, m + t * rows * pack,
+                                                     m_step);
                 }
                 clock.lap(Winograd::stage_inputs);
-                for (int f = 0; f < products; ++f) {
-                    for (int64_t t = f * n / products; t < std::min((f + 1) * n / products, next.n); ++t) {
+                for (int f = 0; f < packs; ++f) {
+                    for (int64_t t = f * n / packs; t < std::min((f + 1) * n / packs, next.n); ++t) {
                         fetch_tile<false>(dy + k0, tiles, next.at[t], out, rows);
                         fetch_tile<false>(x, read, next.at[t], in, in);
                     }
-                    multiply_transposed(n, rows, in, m + f * m_step, v + f * v_step, du + piece * du_size + f * du_step + k0 * in,
-                                        b > begin);
+                    multiply_transposed<pack>(n, rows, in, m + f * m_step, v + f * v_step,
+                                              du + piece * du_size + f * du_step + k0 * in * pack, b > begin);
                 }
                 clock.lap(Winograd::stage_products);
             }
@@ -319,10 +325,12 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
             for (int64_t c = 0; c < in; c += lanes) {
                 both_ways<ToTaps>(
                     [&](int j, vfloat(&column)[inputs]) {
-                        for (int i = 0; i < inputs; ++i) {
-                            const float* at = du + (i * inputs + j) * du_step + k * in + c;
-                            column[i] = load_lanes(at);
-                            for (int64_t piece = 1; piece < pieces; ++piece) column[i] += load_lanes(at + piece * du_size);
+                        const float* const at = du + (k * in + c) * pack;
+                        load_products<pack>(at, du_step, j, column);
+                        for (int64_t piece = 1; piece < pieces; ++piece) {
+                            vfloat more[inputs];
+                            load_products<pack>(at + piece * du_size, du_step, j, more);
+                            for (int i = 0; i < inputs; ++i) column[i] += more[i];
                         }
                     },
                     [&](int i, const vfloat(&row)[taps]) {
@@ -353,8 +361,9 @@ void Winograd::forward(const Conv2dGeometry& g, const void* x, const void* w, co
     with_type(g.type, [&](auto t) {
         using T = decltype(t);
         convolve<T>(
-            problem, x, epilogue, y, [&](int64_t panel, int P, float* u) { transform_weights(g, static_cast<const T*>(w), panel, P, u); },
-            weights_, scratch_, stage_times);
+            problem, x, epilogue, y,
+            [&](auto P, int64_t panel, float* u) { transform_weights<P()>(g, static_cast<const T*>(w), panel, u); }, weights_, scratch_,
+            stage_times);
     });
 }
 
@@ -364,15 +373,16 @@ void Winograd::backward_data(const Conv2dGeometry& g, const void* dy, const void
         using T = decltype(t);
         convolve<T>(
             problem, dy, {nullptr, add ? dx : nullptr, false}, dx,
-            [&](int64_t panel, int P, float* u) { transform_turned_weights(g, static_cast<const T*>(w), panel, P, u); }, weights_, scratch_,
-            stage_times);
+            [&](auto P, int64_t panel, float* u) { transform_turned_weights<P()>(g, static_cast<const T*>(w), panel, u); }, weights_,
+            scratch_, stage_times);
     });
 }
 
 void Winograd::backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
     with_type(g.type, [&](auto t) {
         using T = decltype(t);
-        weights_gradient(g, static_cast<const T*>(x), static_cast<const T*>(dy), dw, weights_, scratch_, stage_times);
+        const auto gradient = panels_wide(g.x.c) == 2 ? weights_gradient<T, packed<2>> : weights_gradient<T, packed<1>>;
+        gradient(g, static_cast<const T*>(x), static_cast<const T*>(dy), dw, weights_, scratch_, stage_times);
     });
 }
 
