@@ -25,7 +25,7 @@ class CommandOption {
     CommandOption within(int low, int high) const;
     CommandOption one_of(const std::vector<std::string>& words) const;
     CommandOption at_least(int words) const;  ///< a list of so many or more
-    CommandOption one_word_each() const;    ///< a list, named again before each of its words
+    CommandOption one_word_each() const;      ///< a list, named again before each of its words
     bool given() const;
 
   private:

@@ -6,7 +6,7 @@ namespace distill {
 
 class Subcommand;
 
-/// `distill compare RUNS RUNS… [--csv F] [--order TEACHER:STUDENT] [--paper DIR]`.
+/// `distill compare RUNS RUNS… [--csv F] [--svg F] [--order [DATASET:]TEACHER:STUDENT] [--paper DIR]`.
 void add_compare_command(Subcommand app);
 
 }  // namespace distill

@@ -35,4 +35,8 @@ void require_output(const std::string& option, const fs::path& file, const std::
     require_output(option, file, begins_so, kind);
 }
 
+bool one_output(const fs::path& a, const fs::path& b) {
+    return !a.empty() && !b.empty() && fs::weakly_canonical(fs::absolute(a)) == fs::weakly_canonical(fs::absolute(b));
+}
+
 }  // namespace distill

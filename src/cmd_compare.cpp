@@ -4,6 +4,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "base_command_line.h"
 #include "base_csv.h"
@@ -46,7 +47,7 @@ std::string seeds_of(const Group& group) {
     return joined(seeds, " ");
 }
 
-/// In what b's recipe differs from a's.
+/// In what a's recipe differs from b's: "batch 128 (here 64)", b's in brackets.
 std::string unlike(const Standing& a, const Standing& b) { return told(recipe_differences(b.group.any(), a.group.any())); }
 
 /// A row a pair.
@@ -91,23 +92,35 @@ void write_pair(const Standing& a, const Standing& b, const Comparison& c) {
 void write_all(const std::vector<Standing>& standings, const Pairs& pairs) {
     write_standings(std::cout, standings, pairs);
     tell_of_images(standings.front().group);
-    std::map<std::string, std::vector<std::string>> otherwise;
+    const Standing& first = standings.front();
+    std::map<std::string, std::vector<std::string>> unlike_first;
     for (const Standing& standing : standings) {
         if (const std::string repeats = told_of_repeats(standing.group); !repeats.empty())
             std::cout << "note: " << standing.name << " has " << repeats << '\n';
-        if (const std::string differences = unlike(standing, standings.front()); !differences.empty())
-            otherwise[differences].push_back(standing.name);
+        std::vector<std::string> differences;
+        for (const RecipeDifference& d : recipe_differences(standing.group.any(), first.group.any()))
+            differences.push_back(text(d.option, " ", d.ours, " (", first.name, ": ", d.theirs, ")"));
+        if (!differences.empty()) unlike_first[joined(differences)].push_back(standing.name);
     }
-    for (const auto& [differences, names] : otherwise)
-        std::cout << "note: unlike " << standings.front().name << ", " << joined(names) << ": " << differences
-                  << "; the difference may come from that\n";
+    for (const auto& [differences, names] : unlike_first)
+        std::cout << "note: beside the method, " << joined(names) << (names.size() == 1 ? " has " : " have ") << differences
+                  << "; differences may come from that\n";
+}
+
+/// InputError for what was named twice.
+void require_different(const std::vector<fs::path>& folders) {
+    std::set<fs::path> all;
+    for (const fs::path& folder : folders)
+        if (!all.insert(fs::weakly_canonical(fs::absolute(folder)) / "").second)
+            input_error(folder.string(), ": is named twice; a comparison takes each training once");
 }
 
 void run_compare(const CompareOptions& o) {
     require_output("--csv", o.csv, comparison_begins, "comparison’s table");
     require_output("--svg", o.svg, picture_begins, "picture");
-    if (!o.csv.empty() && fs::weakly_canonical(o.csv) == fs::weakly_canonical(o.svg))
-        input_error("--svg ", o.svg.string(), ": is --csv's file, too; name another");
+    if (one_output(o.csv, o.svg)) input_error("--svg ", o.svg.string(), ": is --csv's file, too; name another");
+    if (!o.paper.empty() && o.order.empty()) input_error("--paper ", o.paper.string(), ": goes with --order, whose numbers it has");
+    require_different(o.runs);
     const std::vector<PaperRow> paper = o.order.empty() ? std::vector<PaperRow>() : load_paper(paper_folder(o.paper));
     std::vector<Standing> standings;
     for (const fs::path& folder : o.runs) standings.push_back(only_group(folder));
@@ -116,7 +129,7 @@ void run_compare(const CompareOptions& o) {
         if (group.any().dataset != first.dataset || test_images(group.any()) != test_images(first))
             input_error(name, ": was tested on ", group.any().dataset, " (", test_images(group.any()), " images), ", standings.front().name,
                         " on ", first.dataset, " (", test_images(first), "); only accuracies on the same images compare");
-    const bool one_pair = standings.size() == 2 && o.order.empty();  // in the order given
+    const bool one_pair = standings.size() == 2 && o.order.empty() && o.svg.empty();  // in the order given
     if (!one_pair)
         std::stable_sort(standings.begin(), standings.end(),
                          [](const Standing& a, const Standing& b) { return a.group.last.mean > b.group.last.mean; });

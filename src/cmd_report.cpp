@@ -28,8 +28,7 @@ struct ReportOptions {
 void run_report(const ReportOptions& o) {
     require_output("--csv", o.csv, csv_begins, "report’s table");
     require_output("--html", o.html, html_begins, "report’s page");
-    if (!o.csv.empty() && fs::weakly_canonical(o.csv) == fs::weakly_canonical(o.html))
-        input_error("--html ", o.html.string(), ": is --csv's file, too; name another");
+    if (one_output(o.csv, o.html)) input_error("--html ", o.html.string(), ": is --csv's file, too; name another");
     const std::vector<PaperRow> paper = load_paper(paper_folder(o.paper));
     Report report = summarize(collect_runs(o.runs), paper);
     report.searches = collect_searches(o.runs, report.faults);

@@ -1,15 +1,19 @@
 #include "report_order.h"
 
 #include <algorithm>
+#include <map>
 #include <ostream>
 #include <set>
 
+#include "base_csv.h"
 #include "base_error.h"
 #include "base_nearest.h"
 #include "report_likeness.h"
 
 namespace distill {
 namespace {
+
+constexpr double nothing = 1e-9;  ///< points; numbers have two decimals
 
 /// "1–3, 5": numbers, rising, of which neighbours are drawn together; "–" for none.
 std::string ranges(const std::vector<size_t>& numbers) {
@@ -31,18 +35,47 @@ Verdict verdict_of(const Pairs& pairs, size_t i, size_t j) {
     return turned == Verdict::not_decided ? turned : turned == Verdict::holds ? Verdict::does_not_hold : Verdict::holds;
 }
 
-/// How many of a row's own options the run agrees with; nothing where it was told otherwise, or is of another subcommand.
+/// What by hand is other than the recipe's 0 or "off": "alpha=1 (0)" (info.by_hand).
+std::map<std::string, std::string> turned_on(const Run& run) {
+    std::map<std::string, std::string> options;
+    for (std::string told : split(value_of(run.config, "info.by_hand"), ';')) {
+        told.erase(0, told.find_first_not_of(' '));
+        const size_t equal = told.find('='), before = told.rfind(" (");
+        if (equal == std::string::npos || before == std::string::npos || before < equal) continue;
+        const std::string usual = told.substr(before);
+        if (usual == " (0)" || usual == " (off)") options[told.substr(0, equal)] = told.substr(equal + 1, before - equal - 1);
+    }
+    return options;
+}
+
+/// In how many options a run agrees with a row; nothing where it was told otherwise, or is of another subcommand.
 std::optional<size_t> agreement(const PaperRow& row, const Run& run) {
     if (row.method == "teacher" || row.method_name() != run.method) return {};
-    static const std::set<std::string> not_its_own = {"recipe",   "student",      "normalize",     "teacher-weights",
-                                                      "teachers", "teacher-nets", "train-teachers"};
+    static const std::set<std::string> of_the_training = {"recipe",   "student",      "normalize",     "teacher-weights",
+                                                          "teachers", "teacher-nets", "train-teachers"};
     size_t agreed = 0;
+    std::map<std::string, std::string> unnamed = turned_on(run);
     for (const auto& [option, value] : row.options) {
-        if (not_its_own.count(option) > 0 || !has_option(run.config, option)) continue;
-        if (value_of(run.config, option) != value) return {};
+        if (of_the_training.count(option) > 0 || !has_option(run.config, option)) continue;
+        if (const std::string ours = value_of(run.config, option); ours != value && !same_floats(ours, value)) return {};
+        unnamed.erase(option);
         ++agreed;
     }
-    return agreed;
+    return unnamed.empty() ? std::optional(agreed) : std::nullopt;
+}
+
+/// What the rows have of a training's method.
+std::optional<PaperNumber> number_of(const Run& run, const std::vector<const PaperRow*>& rows, const std::vector<PaperRow>& paper) {
+    std::optional<PaperNumber> its;
+    std::pair<size_t, bool> best;
+    for (const PaperRow* row : rows) {
+        const PaperRow* const alone = row->method == "student" ? row : student_alone(paper, *row);
+        const auto agreed = agreement(*row, run);
+        if (!agreed || !alone || !alone->value) continue;
+        const std::pair<size_t, bool> rank(*agreed, row->metric == "top1");
+        if (!its || rank > best) its = {*row, *row->value - *alone->value}, best = rank;
+    }
+    return its;
 }
 
 std::vector<std::string> known_networks(const std::vector<PaperRow>& paper) {
@@ -62,6 +95,14 @@ struct Counts {
 
 }  // namespace
 
+bool can_be_decided(const Comparison& c) { return c.has_interval && c.a.n >= Comparison::fewest && c.b.n >= Comparison::fewest; }
+
+bool can_be_decided(const Pairs& pairs, size_t i) {
+    for (size_t j = 0; j < pairs.size(); ++j)
+        if (j != i && can_be_decided(pairs[std::min(i, j)][std::max(i, j)])) return true;
+    return false;
+}
+
 Pairs compare_all(const std::vector<Standing>& standings) {
     Pairs pairs(standings.size(), std::vector<Comparison>(standings.size()));
     for (size_t i = 0; i < standings.size(); ++i)
@@ -70,7 +111,7 @@ Pairs compare_all(const std::vector<Standing>& standings) {
 }
 
 void write_standings(std::ostream& out, const std::vector<Standing>& standings, const Pairs& pairs) {
-    std::vector<std::vector<std::string>> rows = {{"", "runs", "experiment", "n", "test accuracy", "higher than", "not decided beside"}};
+    std::vector<std::vector<std::string>> rows = {{"", "runs", "experiment", "n", "test accuracy", "higher than", "not told from"}};
     for (size_t i = 0; i < standings.size(); ++i) {
         std::vector<size_t> lower, undecided;
         for (size_t j = 0; j < standings.size(); ++j) {
@@ -84,68 +125,81 @@ void write_standings(std::ostream& out, const std::vector<Standing>& standings, 
                         ranges(lower), ranges(undecided)});
     }
     out << aligned(rows, {0, 3});
-    const size_t all = standings.size() * (standings.size() - 1) / 2;
-    out << all << " pairs, each tested by itself: if nothing differed, " << fixed(static_cast<double>(all) * Comparison::level, 1)
-        << " of them would be decided by chance\n";
+    size_t decidable = 0;
+    std::vector<std::string> none;
+    for (size_t i = 0; i < standings.size(); ++i) {
+        for (size_t j = i + 1; j < standings.size(); ++j) decidable += can_be_decided(pairs[i][j]);
+        if (!can_be_decided(pairs, i)) none.push_back(standings[i].name);
+    }
+    if (!none.empty()) out << "nothing can be told of " << joined(none) << ": fewer than " << Comparison::fewest << " runs, or all alike\n";
+    if (decidable > 1)
+        out << decidable << " pairs can be decided, each by itself: if nothing differed, about "
+            << fixed(static_cast<double>(decidable) * Comparison::level, 1) << " of them would be by chance\n";
 }
 
 PaperOrder paper_order(const std::string& networks, const std::vector<Standing>& standings, const std::vector<PaperRow>& paper) {
+    const std::string& own = standings.front().group.any().dataset;
     std::vector<std::string> parts = split(networks, ':');
-    if (parts.size() == 2) parts.insert(parts.begin(), standings.front().group.any().dataset);
+    if (parts.size() == 2) parts.insert(parts.begin(), own);
+    std::vector<const PaperRow*> rows;
     PaperOrder order;
-    if (parts.size() == 3) order.dataset = parts[0], order.teacher = parts[1], order.student = parts[2];
-    std::vector<const PaperRow*> of_pair;
-    for (const PaperRow& row : paper)
-        if (row.value && row.dataset == order.dataset && row.student == order.student && row.teacher == order.teacher)
-            of_pair.push_back(&row);
-    if (of_pair.empty())
-        input_error("--order ", networks, ": no number of data/paper is of these, expected TEACHER:STUDENT on ",
-                    standings.front().group.any().dataset,
+    if (parts.size() == 3 && !parts[1].empty()) {
+        order.dataset = parts[0], order.teacher = parts[1], order.student = parts[2];
+        for (const PaperRow& row : paper)
+            if (row.value && row.dataset == order.dataset && row.teacher == order.teacher && row.student == order.student)
+                rows.push_back(&row);
+    }
+    if (rows.empty())
+        input_error("--order ", networks, ": no number of data/paper is of these, expected TEACHER:STUDENT on ", own,
                     " or DATASET:TEACHER:STUDENT; the nearest: ", joined(nearest(joined(parts, ":"), known_networks(paper), 5)));
     for (const Standing& standing : standings) {
-        const PaperRow* its = nullptr;
-        size_t most = 0;
-        for (const PaperRow* row : of_pair) {
-            const auto agreed = agreement(*row, standing.group.any());
-            if (agreed && (!its || *agreed > most)) its = row, most = *agreed;
-        }
-        for (size_t i = 0; its && i < order.rows.size(); ++i)
-            if (order.rows[i] && order.rows[i]->id == its->id)
-                input_error("--order ", networks, ": ", standings[i].name, " and ", standing.name, " are both the papers' ", its->method,
-                            " (", its->id, "); leave one of them out");
-        order.rows.push_back(its ? std::optional(*its) : std::nullopt);
+        const auto its = number_of(standing.group.any(), rows, paper);
+        for (size_t i = 0; its && i < order.numbers.size(); ++i)
+            if (order.numbers[i] && order.numbers[i]->row.id == its->row.id)
+                input_error("--order ", networks, ": ", standings[i].name, " and ", standing.name, " are both the papers' ",
+                            its->row.method, " (", its->row.id, "); leave one of them out");
+        order.numbers.push_back(its);
     }
     for (size_t i = 0; i < standings.size(); ++i)
-        for (size_t j = 0; j < standings.size(); ++j)
-            if (order.rows[i] && order.rows[j] && *order.rows[i]->value > *order.rows[j]->value)
-                order.pairs.push_back(
-                    {i, j, *order.rows[i]->value - *order.rows[j]->value, compare(standings[i].group, standings[j].group)});
-    if (order.pairs.empty()) input_error("--order ", networks, ": data/paper has no two different numbers of these trainings' methods");
+        for (size_t j = 0; j < standings.size(); ++j) {
+            if (!order.numbers[i] || !order.numbers[j]) continue;
+            const double apart = order.numbers[i]->gain - order.numbers[j]->gain;
+            if (apart > nothing) order.pairs.push_back({i, j, apart, compare(standings[i].group, standings[j].group)});
+        }
+    if (order.pairs.empty())
+        input_error("--order ", networks, ": data/paper has no two different numbers of these trainings' methods and options; name others");
     std::stable_sort(order.pairs.begin(), order.pairs.end(), [](const PaperPair& a, const PaperPair& b) { return a.apart > b.apart; });
     return order;
 }
 
 void write_paper_order(std::ostream& out, const PaperOrder& order, const std::vector<Standing>& standings) {
-    constexpr double clearly = 0.5 - 1e-9;  // points; numbers have two decimals
+    std::vector<std::vector<std::string>> numbers = {{"", "data/paper", "test accuracy", "epoch", "above alone"}};
+    std::vector<std::string> without;
+    for (size_t i = 0; i < standings.size(); ++i) {
+        if (!order.numbers[i]) {
+            without.push_back(standings[i].name);
+            continue;
+        }
+        const auto& [row, gain] = *order.numbers[i];
+        numbers.push_back({standings[i].name, row.id, fixed(*row.value), row.metric == "top1_best" ? "best" : "last", signed_fixed(gain)});
+    }
     Counts all, clear;
-    std::vector<std::vector<std::string>> contrary = {{"by the papers", "their numbers", "here", "95 % interval"}};
+    std::vector<std::vector<std::string>> contrary = {{"do not hold", "apart there", "here", "95 % interval"}};
     for (const PaperPair& pair : order.pairs) {
         all.add(pair.ours.verdict);
-        if (pair.apart >= clearly) clear.add(pair.ours.verdict);
-        if (pair.ours.verdict != Verdict::does_not_hold) continue;
-        contrary.push_back({standings[pair.higher].name + " above " + standings[pair.lower].name,
-                            fixed(*order.rows[pair.higher]->value) + ", " + fixed(*order.rows[pair.lower]->value),
-                            signed_fixed(pair.ours.difference), pair.ours.interval()});
+        if (pair.apart >= 0.5 - nothing) clear.add(pair.ours.verdict);
+        if (pair.ours.verdict == Verdict::does_not_hold)
+            contrary.push_back({standings[pair.higher].name + " above " + standings[pair.lower].name, signed_fixed(pair.apart),
+                                signed_fixed(pair.ours.difference), pair.ours.interval()});
     }
-    std::vector<std::string> without;
-    for (size_t i = 0; i < standings.size(); ++i)
-        if (!order.rows[i]) without.push_back(standings[i].name);
-    out << "\nThe papers' order, " << (order.teacher.empty() ? "" : order.teacher + "→") << order.student << " on " << order.dataset
-        << " (data/paper; as each reports it, the last epoch or the best):\n"
+    out << "\nThe papers' order, " << order.teacher << "→" << order.student << " on " << order.dataset
+        << ", by the gain over each table's student alone:\n"
+        << aligned(numbers, {2, 4}) << '\n'
         << aligned({{"", "pairs", "hold", "do not hold", "not decided"}, all.cells("all"), clear.cells("half a point or more apart")},
                    {1, 2, 3, 4});
-    if (contrary.size() > 1) out << aligned(contrary, {2});
-    if (!without.empty()) out << "no number on file: " << joined(without) << '\n';
+    if (contrary.size() > 1) out << '\n' << aligned(contrary, {1, 2});
+    if (!without.empty()) out << "no number on file of the method with these options: " << joined(without) << '\n';
+    out << '\n';
 }
 
 }  // namespace distill

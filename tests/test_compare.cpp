@@ -167,7 +167,7 @@ TEST_CASE("report: outputs that cannot be written, or are no report's, are refus
         check_rejected(folder, report + option + "/dev/null", {"/dev/null: is no regular file"});
     }
     check_rejected(folder, "report gone --csv precious.csv", {"precious.csv: is there"});  // before the runs
-    check_rejected(folder, report + "--csv same --html same", {"--csv's file, too"});
+    check_rejected(folder, report + "--csv same --html ./same", {"--csv's file, too"});
     check_rejected(folder, "compare runs runs --csv precious.csv", {"precious.csv: is there and is no comparison’s"});
     for (int again = 0; again < 2; ++again) {  // its own are replaced
         const Ended end = run(folder, report + "--csv empty.csv --html page.html");
