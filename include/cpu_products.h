@@ -1,6 +1,6 @@
-// cpu_products.h: small matrix products whose sums stay in registers; what the CPU's convolutions are made of. Several of equal size may be
-// `packed`: their matrices lie number by number beside each other, and one pass makes all of them.
-// defines: rounded_up, rows_at_once, row_multiple, panels_wide, packed, multiply, multiply_panel, multiply_transposed
+// cpu_products.h: small matrix products whose sums stay in registers; what the CPU's convolutions are made of. Two of equal size may be
+// packed: their matrices lie number by number beside each other, and one pass makes both.
+// defines: rounded_up, rows_at_once, row_multiple, panels_wide, products_packed, multiply, multiply_panel, multiply_transposed
 #pragma once
 #include <cstdint>
 
@@ -10,7 +10,8 @@ namespace distill {
 
 constexpr int64_t rounded_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
-/// c (R × V vectors) = a·b, or + a·b where `add`. Element (r, d) of a lies at r·a_row + d·a_depth; if two products are packed, a pair.
+/// c (R × V vectors) = a·b, or + a·b where `add`. Element (r, d) of a lies at r·a_row + d·a_depth. Of two packed products that is a pair, and
+/// a row of b and c is V·lanes/2 pairs.
 template <int R, int V, int pack = 1>
 [[gnu::always_inline]] inline void multiply(int64_t depth, const float* a, int64_t a_row, int64_t a_depth, const float* b, int64_t b_depth,
                                             float* c, int64_t c_row, bool add) {
@@ -40,10 +41,10 @@ template <int R, int V, int pack = 1>
 /// How many vectors wide the panels are that `columns` are cut into.
 constexpr int panels_wide(int64_t columns) { return columns % (2 * lanes) == 0 ? 2 : 1; }
 
-/// How many products with panels P wide are packed. A number of a that is loaded is multiplied with two vectors at least: Intel's cores load
-/// little more than one a cycle where they multiply two, of 16 numbers each.
+/// How many products are packed where panels are P vectors wide. Cores of Intel's with vectors of 16 numbers load little more than one a cycle
+/// while they multiply two, so there each number of a that is loaded is multiplied with two vectors.
 template <int P>
-constexpr int packed = P == 1 && lanes == 16 ? 2 : 1;
+constexpr int products_packed = P == 1 && lanes == 16 ? 2 : 1;
 
 /// Rows that are multiplied at once with V vectors, so that their sums fill the registers.
 template <int V>
@@ -53,10 +54,11 @@ constexpr int rows_at_once = V == 1        ? 8
 /// A multiple of each of them.
 constexpr int64_t row_multiple = 24;
 
-/// c (rows × P·lanes) = a (rows × depth) · b (depth × P·lanes), of packed<P> products, for whole rows_at_once<P·packed<P>>.
+/// c (rows × P·lanes) = a (rows × depth) · b (depth × P·lanes), of products_packed<P> products, for whole rows_at_once
+/// of their vectors.
 template <int P>
 void multiply_panel(int64_t rows, int64_t depth, const float* a, const float* b, float* c) {
-    constexpr int pack = packed<P>, V = P * pack, R = rows_at_once<V>;
+    constexpr int pack = products_packed<P>, V = P * pack, R = rows_at_once<V>;
     for (int64_t r = 0; r < rows; r += R)
         multiply<R, V, pack>(depth, a + r * depth * pack, depth * pack, pack, b, V * lanes, c + r * V * lanes, V * lanes, false);
 }

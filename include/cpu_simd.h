@@ -1,5 +1,5 @@
 // cpu_simd.h: a vector of floats, as wide as the CPU that is compiled for has them, on GCC's own vector types.
-// defines: lanes, vfloat, FloatsOf, Floats, load_lanes, store_lanes, broadcast, broadcast_pair, interleave, deinterleave
+// defines: lanes, vfloat, FloatsOf, Floats, load_lanes, store_lanes, broadcast, broadcast_pair, simd, interleave, deinterleave
 #pragma once
 #ifdef __AVX512BF16__
 #include <immintrin.h>

@@ -81,7 +81,8 @@ struct ToTaps {
     }
 };
 
-/// T·d·Tᵀ: a transform of the columns of a square, then of the rows. read(j, x) fills x with column j of d, write(i, row) takes row i.
+/// T·d·Tᵀ: a transform of the columns of a square, then of the rows. read(j, x) fills x with column j of d, write(i, row) takes row i, both
+/// in order.
 template <class Transform, class Read, class Write>
 [[gnu::always_inline]] inline void both_ways(const Read& read, Write&& write) {
     constexpr int from = Transform::from, to = Transform::to;

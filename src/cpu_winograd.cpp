@@ -1,6 +1,6 @@
 // A block of tiles goes through all three stages while it lies in the second cache: inputs to 36 products each (V), 36 small matrix
-// products with the transformed weights (M = V·U), back to outputs. Vectors run over channels, which lie next to each other; where the
-// products are packed by two (cpu_products.h), the two numbers of each channel.
+// products with the transformed weights (M = V·U), back to outputs. Vectors run over channels, which lie next to each other; where
+// products are packed (cpu_products.h), the two numbers of each channel do.
 #include "cpu_winograd.h"
 
 #include <omp.h>
@@ -161,7 +161,7 @@ void transform_filters(const vfloat (&g)[taps][taps], float* u, int64_t step) {
 /// channels.
 template <int P, class T>
 void transform_weights(const Conv2dGeometry& g, const T* w, int64_t panel, float* u) {
-    constexpr int pack = packed<P>;
+    constexpr int pack = products_packed<P>;
     constexpr int64_t width = P * lanes;
     const int64_t in = g.x.c;
     float lying[taps * taps][lanes][lanes];
@@ -182,7 +182,7 @@ void transform_weights(const Conv2dGeometry& g, const T* w, int64_t panel, float
 /// Backward to the data: depth runs over output channels, columns over input channels, and the filters are turned by half.
 template <int P, class T>
 void transform_turned_weights(const Conv2dGeometry& g, const T* w, int64_t panel, float* u) {
-    constexpr int pack = packed<P>;
+    constexpr int pack = products_packed<P>;
     constexpr int64_t width = P * lanes;
     const int64_t in = g.x.c, out = g.y.c;
     for (int64_t k = 0; k < out; ++k)
@@ -207,7 +207,7 @@ struct Problem {
 template <class T, int P, class Weigh>
 void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* to, const Weigh& weigh, AlignedFloats& weights,
               AlignedFloats& scratch, StageTimes* times) {
-    constexpr int pack = packed<P>, packs = products / pack;
+    constexpr int pack = products_packed<P>, packs = products / pack;
     constexpr int64_t at_once = row_multiple, panel_width = P * lanes, m_step = product_step(at_once, panel_width, pack);
     const int64_t panels = p.columns / panel_width, v_step = product_step(at_once, p.depth, pack);
     const int64_t u_step = p.depth * panel_width * pack, u_size = packs * u_step;
@@ -381,7 +381,7 @@ void Winograd::backward_data(const Conv2dGeometry& g, const void* dy, const void
 void Winograd::backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
     with_type(g.type, [&](auto t) {
         using T = decltype(t);
-        const auto gradient = panels_wide(g.x.c) == 2 ? weights_gradient<T, packed<2>> : weights_gradient<T, packed<1>>;
+        const auto gradient = panels_wide(g.x.c) == 2 ? weights_gradient<T, products_packed<2>> : weights_gradient<T, products_packed<1>>;
         gradient(g, static_cast<const T*>(x), static_cast<const T*>(dy), dw, weights_, scratch_, stage_times);
     });
 }

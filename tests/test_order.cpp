@@ -83,7 +83,8 @@ TEST_CASE("order: many trainings stand by accuracy, each with those that it is h
     FinishedRun{"cc", "big"}.write_seeds(folder / "equal", {50, 50, 50});
     const Ended few = run(folder, "compare alone kd one equal crd");
     CHECK(says(few.out, {"3  one    tin big→small sp", "1  63.90          –            1, 2, 4, 5", "3  50.00 ± 0.00   –            1–4",
-                         "3 pairs can be decided, each by itself: if nothing differed, about 0.2", "nothing can be told of one, equal: fewer than 3 runs, or all alike"}));
+                         "3 pairs can be decided, each by itself: if nothing differed, about 0.2",
+                         "nothing can be told of one, equal: fewer than 3 runs, or all alike"}));
 }
 
 TEST_CASE("order: what is no set of trainings is refused") {

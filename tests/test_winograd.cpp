@@ -63,8 +63,31 @@ TEST_CASE("winograd: all directions near the sums in double, for many channels, 
     MESSAGE("worst error over the root mean square: ", worst, ", the direct form's ", worst_direct);
 }
 
+TEST_CASE("winograd: products that are packed by two have the bits of those that are not") {
+    // With vectors of 16, 16 channels are a panel of one, whose products are packed, 32 one of two.
+    const Conv2dGeometry wide = geometry(3, 9, 8, 16, 32), narrow = geometry(3, 9, 8, 16, 16), turned = geometry(3, 9, 8, 32, 16);
+    const std::vector<float> x = normal(wide.x.size(), 1), w = normal(wide.w.size(), 2), dy = normal(narrow.y.size(), 3);
+    std::vector<float> y(static_cast<size_t>(wide.y.size())), y_narrow(dy.size()), dx(static_cast<size_t>(turned.x.size())),
+        dx_narrow(x.size());
+    Winograd winograd;
+    winograd.forward(wide, x.data(), w.data(), {}, y.data());
+    winograd.forward(narrow, x.data(), w.data(), {}, y_narrow.data());  // the first half of the filters
+    std::vector<float> w_narrow;                                        // of each filter the first half of the channels
+    for (size_t i = 0; i < w.size(); i += 32) w_narrow.insert(w_narrow.end(), w.begin() + i, w.begin() + i + 16);
+    winograd.backward_data(turned, dy.data(), w.data(), dx.data());
+    winograd.backward_data(narrow, dy.data(), w_narrow.data(), dx_narrow.data());
+    size_t different = 0;
+    for (size_t i = 0; i < y_narrow.size(); ++i) different += y_narrow[i] != y[i / 16 * 32 + i % 16];
+    for (size_t i = 0; i < dx_narrow.size(); ++i) different += dx_narrow[i] != dx[i / 16 * 32 + i % 16];
+    CHECK(different == 0);
+    CHECK(y_narrow != dx_narrow);
+}
+
 TEST_CASE("winograd: bias, residual and ReLU in one pass, on maps that cut tiles; a NaN stays one") {
-    const Conv2dGeometry g = geometry(2, 7, 6, 16, 32);
+    int64_t out = 32;
+    SUBCASE("two panels") {}
+    SUBCASE("products packed by two") { out = 16; }
+    const Conv2dGeometry g = geometry(2, 7, 6, 16, out);
     const std::vector<float> x = normal(g.x.size(), 1), w = normal(g.w.size(), 2), bias = normal(g.y.c, 4),
                              residual = normal(g.y.size(), 5);
     Winograd winograd;
