@@ -1,5 +1,5 @@
 // base_svg.h: what the pictures share: coordinates, words and boxes, axes, colours.
-// defines: Point, svg_px, svg_at, escaped, svg_words, svg_box, svg_line, svg_dot, svg_whiskers, open_picture, Axis, round_axis,
+// defines: Point, svg_px, svg_at, escaped, svg_words, svg_box, svg_line, svg_dot, svg_whiskers, picture_begins, open_picture, Axis, round_axis,
 //          accuracy_axis
 #pragma once
 #include <cmath>
@@ -29,7 +29,9 @@ std::string svg_dot(const std::string& classes, Point centre, double radius);
 std::string svg_whiskers(Point mean, double reach);
 
 /// The <svg> of a picture that is a file by itself or stands in an HTML page, light or dark as the reader's page is. Its rules begin with
-/// `.ktg`; they have the colours --g-page, ink, soft, rule, card, ice, through, linear, correct, the texts name, figure, small, mid, end.
+/// `.ktg`; they have the colours var(--g-page), ink, soft, rule, card, ice, through, linear, correct, which stand in the picture as numbers,
+/// the texts name, figure, small, mid, end.
+inline const char* const picture_begins = "<svg class=\"ktg\"";  ///< every such file
 std::string open_picture(double width, double height, const std::string& label, const std::string& style);
 
 /// A linear axis over round numbers: `low` and `high` are multiples of `step`.

@@ -12,9 +12,9 @@
 
 namespace distill {
 
-/// What a run is, sorted: its options but for circumstances and empty ones, its precision, and the SHA-256 of its data and of its
-/// teachers' files, which stand for the paths where they are on file. Of a chain's later stages the teachers do not count: each seed has
-/// its own.
+/// What a run is, sorted: its options but for circumstances and empty ones, its roundings (precision, and on a CPU --winograd off), and the
+/// SHA-256 of its data and of its teachers' files, which stand for the paths where they are on file. Of a chain's later stages the teachers
+/// do not count: each seed has its own.
 Config substance_of(const Run& run);
 
 /// SHA-256 of each teacher's file, in order; the paths where these are not on file.

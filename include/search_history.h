@@ -1,6 +1,7 @@
 // search_history.h: what a search's files tell: how each trial ended, who survived which rung, what the best chose more often than chance.
 // defines: TrialRecord, SearchResult, SearchHistory, read_search, Rung, rungs_of, ranked, Choice, Preference, Preferences, preferences_of,
-//          upper_tail, plain_candidate, count_of, search_counts, search_title, search_text, preferences_csv
+//          upper_tail, plain_candidate, count_of, search_counts, search_title, search_text, preferences_csv,
+//          preferences_begins
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -98,5 +99,6 @@ std::string search_title(const SearchHistory& history);
 std::string search_text(const SearchHistory& history);
 /// preferences_of() as a table, a row a choice: where,choice,best_tenth,of_best,all,of_all,chance.
 std::string preferences_csv(const SearchHistory& history);
+inline const char* const preferences_begins = "where,choice,best_tenth,";  ///< every such file
 
 }  // namespace distill

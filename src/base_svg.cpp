@@ -7,19 +7,33 @@
 namespace distill {
 namespace {
 
+struct Colour {
+    const char *name, *light, *dark, *print;
+};
 // Okabe and Ito's palette, as in the report's pages.
+const Colour palette[] = {{"page", "#fff", "#14171b", "#fff"},          {"ink", "#1b1f24", "#e8ebee", "#000"},
+                          {"soft", "#5b6570", "#9aa5b0", "#4a545e"},    {"rule", "#c4cbd2", "#4a535d", "#c4cbd2"},
+                          {"card", "#f7f9fb", "#1c2127", "#f7f9fb"},    {"ice", "#eaf3fa", "#1b2a36", "#eaf3fa"},
+                          {"through", "#0072b2", "#4aa8e0", "#0072b2"}, {"linear", "#d55e00", "#ff8a45", "#d55e00"},
+                          {"correct", "#008a64", "#2cc295", "#008a64"}};
+
 const char* const common_style = R"(
-.ktg { --g-page: #fff; --g-ink: #1b1f24; --g-soft: #5b6570; --g-rule: #c4cbd2; --g-card: #f7f9fb; --g-ice: #eaf3fa;
-  --g-through: #0072b2; --g-linear: #d55e00; --g-correct: #008a64; background: var(--g-page); }
-@media (prefers-color-scheme: dark) { .ktg { --g-page: #14171b; --g-ink: #e8ebee; --g-soft: #9aa5b0; --g-rule: #4a535d; --g-card: #1c2127;
-  --g-ice: #1b2a36; --g-through: #4aa8e0; --g-linear: #ff8a45; --g-correct: #2cc295; } }
-@media print { .ktg { --g-page: #fff; --g-ink: #000; --g-soft: #4a545e; --g-rule: #c4cbd2; --g-card: #f7f9fb; --g-ice: #eaf3fa;
-  --g-through: #0072b2; --g-linear: #d55e00; --g-correct: #008a64; } }
+.ktg { background: var(--g-page); }
 .ktg text { font: 13px system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; fill: var(--g-soft);
   font-variant-numeric: tabular-nums; }
 .ktg .name { font-size: 15px; font-weight: 650; fill: var(--g-ink); } .ktg .figure { font-weight: 600; fill: var(--g-ink); }
 .ktg .small { font-size: 11.5px; } .ktg .mid { text-anchor: middle; } .ktg .end { text-anchor: end; }
 )";
+
+/// The rules with each var(--g-NAME) as that colour of the palette: programs that show pictures, but are no browsers, know no variables.
+std::string coloured(std::string rules, const char* Colour::*scheme) {
+    for (const Colour& colour : palette) {
+        const std::string variable = std::string("var(--g-") + colour.name + ")";
+        for (size_t at = rules.find(variable); at != std::string::npos; at = rules.find(variable, at))
+            rules.replace(at, variable.size(), colour.*scheme);
+    }
+    return rules;
+}
 
 }  // namespace
 
@@ -71,9 +85,11 @@ std::string svg_whiskers(Point mean, double reach) {
 }
 
 std::string open_picture(double width, double height, const std::string& label, const std::string& style) {
+    const std::string rules = common_style + style;
     return "<svg class=\"ktg\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + svg_px(width) + ' ' + svg_px(height) + "\" width=\"" +
            svg_px(width) + "\" height=\"" + svg_px(height) + "\" role=\"img\" aria-label=\"" + escaped(label) + "\"><style>" +
-           common_style + style + "</style>\n";
+           coloured(rules, &Colour::light) + "@media (prefers-color-scheme: dark) {" + coloured(rules, &Colour::dark) +
+           "}\n@media print {" + coloured(rules, &Colour::print) + "}\n</style>\n";
 }
 
 int Axis::digits() const { return std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9))); }

@@ -11,6 +11,7 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_output_file.h"
+#include "base_svg.h"
 #include "base_texts.h"
 #include "report_collect.h"
 #include "report_likeness.h"
@@ -26,18 +27,26 @@ struct CompareOptions {
     fs::path csv, svg, paper;
 };
 
-inline const char *const comparison_begins = "a,b,n_a,n_b,", *const picture_begins = "<svg class=\"ktg\"";
+inline const char* const comparison_begins = "a,b,n_a,n_b,";
 
-/// The one experiment of a folder. InputError if it holds several, or a run that cannot be read.
+/// The one experiment of a folder; of chains their last stage. InputError if it holds several, or a run that cannot be read; told of is what
+/// is left out.
 Standing only_group(const fs::path& folder) {
     Report report = summarize(collect_runs({folder}), {});
     if (!report.faults.empty()) input_error(report.faults.front().reason, "; a comparison leaves no run out: mend it or remove it");
+    std::vector<Group>& groups = report.groups;
+    if (groups.empty()) input_error(folder.string(), ": no finished run in it");
+    for (const Run& run : report.unfinished) std::cout << "note: " << run.folder.string() << " is not finished and left out\n";
+    const auto stage_of = [](const Group& g) { return parsed_whole(g.any().stage).value_or(0); };
+    std::sort(groups.begin(), groups.end(), [&](const Group& a, const Group& b) { return stage_of(a) < stage_of(b); });
+    const bool chain = std::adjacent_find(groups.begin(), groups.end(),
+                                          [&](const Group& a, const Group& b) { return stage_of(a) == stage_of(b); }) == groups.end();
     std::vector<std::string> names;
-    for (const Group& group : report.groups) names.push_back(group.name());
-    if (names.empty()) input_error(folder.string(), ": no finished run in it");
-    if (names.size() > 1)
-        input_error(folder.string(), ": found ", names.size(), " experiments, expected the seeds of one: ", joined(names, "; "));
-    return {folder.string(), std::move(report.groups.front())};
+    for (const Group& group : groups) names.push_back(group.name());
+    if (!chain) input_error(folder.string(), ": found ", names.size(), " experiments, expected the seeds of one: ", joined(names, "; "));
+    if (groups.size() > 1)
+        std::cout << "note: " << folder.string() << ": stage " << groups.back().any().stage << " of its chains, the last\n";
+    return {folder.string(), std::move(groups.back())};
 }
 
 std::string seeds_of(const Group& group) {
@@ -50,20 +59,37 @@ std::string seeds_of(const Group& group) {
 /// In what a's recipe differs from b's: "batch 128 (here 64)", b's in brackets.
 std::string unlike(const Standing& a, const Standing& b) { return told(recipe_differences(b.group.any(), a.group.any())); }
 
+/// Of a pair in data/paper: row and gain of both, and whether the papers' higher one is higher here; empty where there is no order.
+std::vector<std::string> papers_cells(const std::optional<PaperOrder>& order, size_t i, size_t j, const Comparison& c) {
+    if (!order || !order->numbers[i] || !order->numbers[j]) return {"", "", "", "", ""};
+    const PaperNumber &a = *order->numbers[i], &b = *order->numbers[j];
+    std::string holds;
+    for (const PaperPair& pair : order->pairs) {
+        if (pair.higher == i && pair.lower == j) holds = to_string(c.verdict);
+        if (pair.higher == j && pair.lower == i) holds = to_string(pair.ours.verdict);
+    }
+    return {a.row.id, number(a.gain), b.row.id, number(b.gain), holds};
+}
+
 /// A row a pair.
-void write_comparisons(const fs::path& file, const std::vector<Standing>& standings, const Pairs& pairs) {
-    const std::vector<std::string> columns = {"a",      "b",           "n_a",        "n_b",         "mean_a", "std_a",
-                                              "mean_b", "std_b",       "difference", "low",         "high",   "p",
-                                              "test",   "a_is_higher", "undecided",  "test_images", "unlike"};
+void write_comparisons(const fs::path& file, const std::vector<Standing>& standings, const Pairs& pairs,
+                       const std::optional<PaperOrder>& order) {
+    const auto deviation = [](const Spread& side) { return side.n > 1 ? number(side.deviation) : ""; };
+    const std::vector<std::string> columns = {
+        "a",          "b",       "n_a",          "n_b",     "mean_a",       "std_a",       "mean_b",    "std_b",
+        "difference", "low",     "high",         "p",       "test",         "a_is_higher", "undecided", "test_images",
+        "unlike",     "paper_a", "paper_gain_a", "paper_b", "paper_gain_b", "papers_order"};
     std::vector<std::vector<std::string>> rows;
     for (size_t i = 0; i < standings.size(); ++i)
         for (size_t j = i + 1; j < standings.size(); ++j) {
             const Comparison& c = pairs[i][j];
             const auto bound = [&](double value) { return c.has_interval ? number(value) : ""; };
             rows.push_back({standings[i].name, standings[j].name, std::to_string(c.a.n), std::to_string(c.b.n), number(c.a.mean),
-                            number(c.a.deviation), number(c.b.mean), number(c.b.deviation), number(c.difference), bound(c.low),
-                            bound(c.high), bound(c.p), c.paired ? "paired" : "Welch", to_string(c.verdict), c.undecided,
-                            test_images(standings[i].group.any()), unlike(standings[i], standings[j])});
+                            deviation(c.a), number(c.b.mean), deviation(c.b), number(c.difference), bound(c.low), bound(c.high), bound(c.p),
+                            c.paired ? "paired" : "Welch", to_string(c.verdict), c.undecided, test_images(standings[i].group.any()),
+                            unlike(standings[i], standings[j])});
+            const std::vector<std::string> papers = papers_cells(order, i, j, c);
+            rows.back().insert(rows.back().end(), papers.begin(), papers.end());
         }
     write_file_atomically(file, csv_text(columns, rows));
 }
@@ -74,12 +100,13 @@ void tell_of_images(const Group& group) {
 }
 
 void write_pair(const Standing& a, const Standing& b, const Comparison& c) {
-    std::vector<std::vector<std::string>> rows = {{"", "experiment", "seeds", "n", "test accuracy"}};
-    for (const auto& [name, group] : {std::pair("a", &a.group), {"b", &b.group}})
-        rows.push_back({name, group->name(), seeds_of(*group), std::to_string(group->last.n), mean_and_deviation(group->last)});
-    std::cout << aligned(rows, {3}) << "\na − b: " << signed_fixed(c.difference) << " points, 95 % interval " << c.interval();
-    if (c.has_interval) std::cout << ", p = " << fixed(c.p, 3);
-    std::cout << (c.paired ? " (paired by seed: both share start and order)" : " (Welch: the runs share nothing)") << '\n';
+    std::vector<std::vector<std::string>> rows = {{"", "runs", "experiment", "seeds", "n", "test accuracy"}};
+    for (const auto& [name, of] : {std::pair("a", &a), {"b", &b}})
+        rows.push_back(
+            {name, of->name, of->group.name(), seeds_of(of->group), std::to_string(of->group.last.n), mean_and_deviation(of->group.last)});
+    std::cout << aligned(rows, {4}) << "\na − b: " << signed_fixed(c.difference) << " points, 95 % interval " << c.interval();
+    if (c.has_interval) std::cout << (c.p < 0.0005 ? ", p < 0.001" : ", p = " + fixed(c.p, 3));
+    std::cout << (c.paired ? " (paired by seed: both share start and order)" : " (Welch: the sides are not paired by seed)") << '\n';
     tell_of_images(a.group);
     for (const auto& [name, group] : {std::pair("a", &a.group), {"b", &b.group}})
         if (const std::string repeats = told_of_repeats(*group); !repeats.empty())
@@ -129,10 +156,14 @@ void run_compare(const CompareOptions& o) {
         if (group.any().dataset != first.dataset || test_images(group.any()) != test_images(first))
             input_error(name, ": was tested on ", group.any().dataset, " (", test_images(group.any()), " images), ", standings.front().name,
                         " on ", first.dataset, " (", test_images(first), "); only accuracies on the same images compare");
-    const bool one_pair = standings.size() == 2 && o.order.empty() && o.svg.empty();  // in the order given
-    if (!one_pair)
-        std::stable_sort(standings.begin(), standings.end(),
-                         [](const Standing& a, const Standing& b) { return a.group.last.mean > b.group.last.mean; });
+    std::vector<Group*> groups;
+    for (Standing& standing : standings) groups.push_back(&standing.group);
+    tell_apart(groups);
+    std::vector<Standing> in_order = standings;
+    std::stable_sort(in_order.begin(), in_order.end(),
+                     [](const Standing& a, const Standing& b) { return a.group.last.mean > b.group.last.mean; });
+    const bool one_pair = standings.size() == 2;
+    if (!one_pair) standings = in_order;
     const Pairs pairs = compare_all(standings);
     const auto order = o.order.empty() ? std::nullopt : std::optional(paper_order(o.order, standings, paper));
     if (one_pair)
@@ -141,8 +172,8 @@ void run_compare(const CompareOptions& o) {
         write_all(standings, pairs);
     if (order) write_paper_order(std::cout, *order, standings);
     std::cout << verdict_rule << '\n';
-    if (!o.csv.empty()) write_comparisons(o.csv, standings, pairs);
-    if (!o.svg.empty()) write_file_atomically(o.svg, standings_svg(standings, pairs));
+    if (!o.csv.empty()) write_comparisons(o.csv, standings, pairs, order);
+    if (!o.svg.empty()) write_file_atomically(o.svg, standings_svg(in_order, compare_all(in_order)));
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include "base_command_line.h"
 #include "base_error.h"
 #include "base_files.h"
+#include "base_output_file.h"
+#include "base_svg.h"
 #include "base_texts.h"
 #include "cmd_method.h"
 #include "data_png.h"
@@ -70,6 +72,7 @@ BatchImage image_of(const Dataset& data, const std::vector<uint8_t>& pixels, int
 
 /// The run's networks as they answer in evaluation, over the first images of its first epoch, as they are on file.
 void show(const Asked& asked) {
+    require_output("--svg", asked.svg, picture_begins, "picture");
     ShownRun run(asked);
     Options& o = run.options;
     Session session = open_session(o);

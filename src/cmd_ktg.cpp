@@ -7,6 +7,8 @@
 #include "base_command_line.h"
 #include "base_error.h"
 #include "base_files.h"
+#include "base_output_file.h"
+#include "base_svg.h"
 #include "base_texts.h"
 #include "cmd_preset.h"
 #include "graph_show.h"
@@ -16,6 +18,7 @@
 #include "run_experiment.h"
 #include "run_sweep.h"
 #include "search_early.h"
+#include "search_space.h"
 #include "search_svg.h"
 #include "train_recipes.h"
 
@@ -104,6 +107,9 @@ void add_show(Subcommand ktg) {
     sub.add_option("--svg", asked->svg, "write the picture here");
     sub.add_option("--csv", asked->csv, "of a search: write here how often its best tenth and all trials made each choice");
     sub.callback([asked] {
+        require_output("--svg", asked->svg, picture_begins, "picture");
+        require_output("--csv", asked->csv, preferences_begins, "table of choices");
+        if (one_output(asked->svg, asked->csv)) input_error("--svg ", asked->svg, ": is --csv's file, too; name another");
         if (asked->graph.empty() && asked->run.empty()) {
             if (!asked->svg.empty()) input_error("--svg ", asked->svg, ": of which graph? Name one, or a run with --run");
             if (!asked->csv.empty()) input_error("--csv ", asked->csv, ": of which search? Name its folder");
@@ -115,6 +121,8 @@ void add_show(Subcommand ktg) {
         const std::filesystem::path file = asked->graph.empty() ? run / "graph.csv" : find_graph(asked->graph);
         const Graph graph = read_graph(file);
         require_sound(graph, file.string());
+        if (!run.empty() && graph_line(graph) != graph_line(read_graph(run / "graph.csv")))
+            input_error(asked->graph, ": is not the graph of --run ", asked->run, "; leave it out to see that run's own");
         const GraphOutcome outcome = run.empty() ? GraphOutcome() : read_graph_outcome(graph, run);
         if (!asked->svg.empty()) write_file_atomically(asked->svg, graph_svg(graph, outcome));
         std::printf("%s", graph_text(graph, outcome).c_str());

@@ -135,12 +135,16 @@ struct Conversion {
     std::string network, source, dataset, normalization;
 };
 
-/// What the file is to say of itself, so that it is known again (own_word) where data set and normalisation are known.
-std::map<std::string, std::string> metadata_of(const Conversion& c, const Source* source, int64_t classes) {
-    std::map<std::string, std::string> said{{"network", c.network},
-                                            {"classes", std::to_string(classes)},
-                                            {"converted_from", c.from.filename().string()},
-                                            {"converted_sha256", sha256_of_file(c.from)}};
+/// What the file is to say of itself, so that it is known again (own_word) where data set and normalisation are known: what it said, if it is
+/// one of ours.
+std::map<std::string, std::string> metadata_of(const Conversion& c, const std::map<std::string, std::string>& before, const Source* source,
+                                               int64_t classes) {
+    std::map<std::string, std::string> said;
+    if (!own_word(before, "network").empty()) said = before;
+    said["network"] = c.network;
+    said["classes"] = std::to_string(classes);
+    said["converted_from"] = c.from.filename().string();
+    said["converted_sha256"] = sha256_of_file(c.from);
     const std::string dataset = !c.dataset.empty() ? c.dataset : source ? source->dataset : "";
     const std::string normalization = !c.normalization.empty() ? c.normalization : source ? source->normalization : "";
     if (!dataset.empty()) said["dataset"] = dataset;
@@ -156,6 +160,7 @@ void convert(const Conversion& c) {
     if (fs::exists(c.to, unused) && !is_weight_file(c.to))
         input_error(c.to.string(), ": is there and is no safetensors file, so it is not replaced; name another, or move it away");
     WeightFile file = read_weights(c.from);
+    const auto before = file.metadata;
     const int64_t classes = require_classes(file, c.from);
     if (source && source->classes > 0 && classes != source->classes)
         input_error(c.from.string(), ": --from ", c.source, ": its classifier has ", classes, " classes, expected ", source->classes,
@@ -165,7 +170,7 @@ void convert(const Conversion& c) {
     const auto network = make_network(c.network, static_cast<int>(classes), parameters);
     parameters.allocate(0);
     take_network(parameters, "", std::move(file), c.from.string(), *network, source ? source->zeros : ShortcutZeros::by_names);
-    write_safetensors(c.to, {parameters.to_file(), metadata_of(c, source, classes)});
+    write_safetensors(c.to, {parameters.to_file(), metadata_of(c, before, source, classes)});
     std::printf("%s: %s of %lld classes, from %s\n", c.to.c_str(), c.network.c_str(), static_cast<long long>(classes), c.from.c_str());
 }
 

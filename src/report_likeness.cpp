@@ -68,6 +68,8 @@ Config substance_of(const Run& run) {
         if (is_content(option) || !is_circumstance(option)) config.emplace_back(option, value);
     }
     std::sort(config.begin(), config.end());
+    // Other roundings than everybody's: a CPU's without minimal filtering, as before there was any.
+    config.emplace_back("winograd", run.device == "cpu" && value_of(run.config, "winograd") != "on" ? "off" : "on");
     config.emplace_back("precision", run.precision);
     return config;
 }

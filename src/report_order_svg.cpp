@@ -11,10 +11,10 @@ namespace {
 // What was taught is blue, trained alone grey; hollow: too few runs to tell anything of.
 const char* const style = R"(
 .ktg .faint { stroke: var(--g-rule); stroke-opacity: .6; fill: none; } .ktg .axis { stroke: var(--g-soft); fill: none; }
-.ktg .row { --of: var(--g-through); } .ktg .alone { --of: var(--g-soft); }
-.ktg .reach { stroke: var(--of); stroke-width: 2.4; fill: none; stroke-linecap: round; }
-.ktg .mean { fill: var(--of); stroke: var(--g-page); stroke-width: 1.5; } .ktg .seed { fill: var(--of); fill-opacity: .4; }
-.ktg .hollow .mean { fill: var(--g-page); stroke: var(--of); stroke-width: 2; }
+.ktg .reach { stroke: var(--g-through); stroke-width: 2.4; fill: none; stroke-linecap: round; }
+.ktg .mean { fill: var(--g-through); stroke: var(--g-page); stroke-width: 1.5; } .ktg .seed { fill: var(--g-through); fill-opacity: .4; }
+.ktg .alone .reach { stroke: var(--g-soft); } .ktg .alone .mean, .ktg .alone .seed { fill: var(--g-soft); }
+.ktg .hollow .mean { fill: var(--g-page); stroke: var(--g-through); stroke-width: 2; } .ktg .hollow.alone .mean { stroke: var(--g-soft); }
 .ktg .together { stroke: var(--g-ink); stroke-width: 2.4; fill: none; stroke-linecap: round; }
 )";
 

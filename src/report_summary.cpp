@@ -50,16 +50,16 @@ Group make_group(std::vector<Run> runs) {
     return group;
 }
 
-/// Says in `options` where the groups [first, last) of one experiment differ.
-void name_differences(std::vector<Group>::iterator first, std::vector<Group>::iterator last) {
+/// Says in `options` where groups of one experiment differ.
+void name_differences(const std::vector<Group*>& groups) {
     std::map<std::string, std::set<std::string>> values;  // by option; absent is ""
-    for (auto group = first; group != last; ++group)
+    for (const Group* group : groups)
         for (const auto& [option, value] : substance_of(group->any())) values[option];
     for (auto& [option, seen] : values) {
-        for (auto group = first; group != last; ++group) seen.insert(value_of(substance_of(group->any()), option));
+        for (const Group* group : groups) seen.insert(value_of(substance_of(group->any()), option));
         if (seen.size() < 2) continue;
         const bool is_sum = starts_with(option, "info.");  // "info.teacher_sha256": its first digits tell enough
-        for (auto group = first; group != last; ++group) {
+        for (Group* group : groups) {
             const std::string value = value_of(substance_of(group->any()), option);
             group->options += (group->options.empty() ? "" : ", ") + (is_sum ? option.substr(5) : option) + "=" +
                               (value.empty() ? "–"
@@ -161,6 +161,12 @@ void join_student_alone(Group& group, const std::vector<Group>& groups) {
 
 }  // namespace
 
+void tell_apart(const std::vector<Group*>& groups) {
+    std::map<Experiment, std::vector<Group*>> experiments;
+    for (Group* group : groups) experiments[experiment_of(group->any())].push_back(group);
+    for (const auto& [experiment, its] : experiments) name_differences(its);
+}
+
 Report summarize(std::vector<Run> runs, const std::vector<PaperRow>& paper) {
     Report report;
     std::map<std::pair<Experiment, Config>, std::vector<Run>> alike;
@@ -173,12 +179,9 @@ Report summarize(std::vector<Run> runs, const std::vector<PaperRow>& paper) {
             report.unfinished.push_back(std::move(run));
     }
     for (auto& [key, members] : alike) report.groups.push_back(make_group(std::move(members)));
-    for (auto first = report.groups.begin(); first != report.groups.end();) {
-        const auto last =
-            std::find_if(first, report.groups.end(), [&](const Group& g) { return experiment_of(g.any()) != experiment_of(first->any()); });
-        name_differences(first, last);
-        first = last;
-    }
+    std::vector<Group*> groups;
+    for (Group& group : report.groups) groups.push_back(&group);
+    tell_apart(groups);
     for (Group& group : report.groups) join_paper(group, paper);
     for (Group& group : report.groups) join_student_alone(group, report.groups);
     report.paper = paper;

@@ -17,10 +17,10 @@ using Cells = std::vector<std::string>;
 std::string number_or_empty(const std::optional<double>& value) { return value ? number(*value) : ""; }
 
 void write_unfinished(std::ostream& out, const std::vector<Run>& runs) {
-    std::vector<Cells> rows = {{"unfinished run", "last epoch", "of", "test accuracy"}};
+    std::vector<Cells> rows = {{"unfinished run", "epochs", "of", "test accuracy"}};
     for (const Run& run : runs) {
         const bool begun = !run.epochs.empty();
-        rows.push_back({run.folder.string(), begun ? std::to_string(run.epochs.size() - 1) : "–", value_of(run.config, "epochs"),
+        rows.push_back({run.folder.string(), std::to_string(run.epochs.size()), value_of(run.config, "epochs"),
                         begun ? fixed(run.epochs.back().test_acc) : "–"});
     }
     out << aligned(rows, {1, 2, 3});

@@ -90,7 +90,7 @@ bool train_run(Session& session, const PlannedRun& run, const std::string& name,
 
     Loader loader(*session.backend, session.on_device, session.loader_options(o));
     const TrainingResult r = *train_in_folder(run.method, session, loader, o, folder, make, {}, name);
-    std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", run.folder.c_str(), r.last, r.best, r.best_epoch,
+    std::printf("%s: last %.2f %%, best %.2f %% (epoch %d), %s\n", run.folder.c_str(), r.last, r.best, r.best_epoch + 1,
                 duration(r.seconds).c_str());
     std::fflush(stdout);
     return true;

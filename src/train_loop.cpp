@@ -115,8 +115,8 @@ void TrainingLoop::train_epoch(const fs::path& run, Progress& progress, const Sa
         });
         if (interruption()) {
             save();
-            throw Interrupted(text("interrupted in epoch ", epoch_, plan_.name.empty() ? "" : " of the ", plan_.name, " after step ", step_,
-                                   "; go on with --resume --run ", shell_word(run.string())));
+            throw Interrupted(text("interrupted in epoch ", epoch_ + 1, plan_.name.empty() ? "" : " of the ", plan_.name, " after step ",
+                                   step_, "; go on with --resume --run ", shell_word(run.string())));
         }
         if (seconds_since(saved) > checkpoint_seconds) save(), saved = Clock::now();
         show(progress, images);

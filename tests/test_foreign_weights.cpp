@@ -264,7 +264,15 @@ TEST_CASE("foreign weights: weights convert writes a file that says what it is, 
     const auto said = read_safetensors(folder / "crd.safetensors").metadata;
     CHECK(own_word(said, "dataset") == "cifar100");
     CHECK(own_word(said, "normalization") ==
-          "129.310501,124.108498,112.403999,68.2125015,65.4075012,70.4055023");                 // as --recipe crd has it
+          "129.310501,124.108498,112.403999,68.2125015,65.4075012,70.4055023");  // as --recipe crd has it
+    // What a file of ours says of itself is kept.
+    WeightFile ours = read_safetensors(folder / "out.safetensors");
+    ours.metadata["generation"] = "2";
+    ours.metadata["class_names"] = "[\"a\",\"b\",\"c\",\"d\"]";
+    write_safetensors(folder / "ours.safetensors", ours);
+    CHECK(run(folder, "weights convert ours.safetensors again.safetensors --net resnet8").code == 0);
+    for (const char* word : {"generation", "class_names", "dataset", "normalization", "network"})
+        CHECK(own_word(read_safetensors(folder / "again.safetensors").metadata, word) == ours.metadata.at(word));
     CHECK(run(folder, "weights convert w.pth out.safetensors --net resnet8").code == 0);        // over one of its kind
     CHECK(own_word(read_safetensors(folder / "out.safetensors").metadata, "network").empty());  // data set unknown
 

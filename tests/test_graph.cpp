@@ -284,7 +284,12 @@ TEST_CASE("command line: ktg show prints and draws, alone and beside a run") {
     check_rejected(place, "ktg show dml9", {"unknown graph 'dml9'", "plain"});
     check_rejected(place, "ktg show gone.csv", {"gone.csv", "cannot be read"});
     check_rejected(place, "ktg show --svg x.svg", {"--svg x.svg", "of which graph"});
-    check_rejected(place, "ktg show g.csv --run gone", {"gone/epochs.csv"});
+    check_rejected(place, "ktg show g.csv --run gone", {"gone/graph.csv"});
+    put_file(place / "run/graph.csv", "node,model,weights,gate_0\n0,resnet14,,through\n");
+    check_rejected(place, "ktg show g.csv --run run", {"g.csv: is not the graph of --run run"});
+    put_file(place / "mine.svg", "mine");
+    check_rejected(place, "ktg show g.csv --svg mine.svg", {"mine.svg: is there and is no picture"});
+    CHECK(run(place, "ktg show g.csv --svg g.svg").code == 0);  // its own is replaced
     check_rejected(place, "ktg show g.csv --svg gone/x.svg", {"gone/x.svg"});
 }
 

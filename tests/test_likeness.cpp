@@ -41,6 +41,20 @@ FinishedRun taught(int seed, const std::string& path, const std::string& teacher
 
 }  // namespace
 
+TEST_CASE("likeness: on a CPU minimal filtering, or none as before there was any, is part of what a run is; on a GPU there is none") {
+    const auto group_of = [](const std::string& device, const std::string& winograd) {
+        Run run;
+        run.device = device;
+        run.config = {{"method", "train"}};
+        if (!winograd.empty()) run.config.emplace_back("winograd", winograd);
+        return substance_of(run);
+    };
+    CHECK(group_of("cpu", "on") == group_of("cuda", "on"));
+    CHECK(group_of("cpu", "on") == group_of("cuda", ""));
+    CHECK(group_of("cpu", "off") == group_of("cpu", ""));
+    CHECK(group_of("cpu", "off") != group_of("cpu", "on"));
+}
+
 TEST_CASE("likeness: a teacher under two paths is one experiment; another file under its path, or other data, is another") {
     const TempFolder folder;
     taught(0, "t/student.safetensors", sum_a, sum_a).write(folder / "s0");

@@ -1,4 +1,6 @@
 // `distill compare` of more than two trainings, as a picture, and beside the papers' order: through the program, on run folders made here.
+#include <map>
+
 #include "base_csv.h"
 #include "base_files.h"
 #include "command.h"
@@ -123,14 +125,17 @@ TEST_CASE("order: the picture has all trainings and seeds, and bars where neighb
     REQUIRE(bars.size() == 2);
     CHECK(bars[0] == "844.0 51.0 L844.0 121.0");
     CHECK(bars[1] == "844.0 135.0 L844.0 177.0");
-    CHECK(count(svg, ">s&amp;p</text>") == 1);  // without the folders that all lie in
+    CHECK(svg.find("var(") == std::string::npos);  // which browsers alone know
+    CHECK(count(svg, ">s&amp;p</text>") == 1);     // without the folders that all lie in
     CHECK(run(folder, "compare" + named + " all/<one>/" + std::string(60, 'n') + "st --svg a.svg").code == 0);  // its own is replaced
     const std::string wide = read_file(folder / "a.svg");
     CHECK(count(wide, ">…" + std::string(28, 'n') + "st</text>") == 1);
     REQUIRE(bars_of(wide).size() == 3);
     CHECK(bars_of(wide)[0] == "844.0 23.0 L844.0 65.0");
     CHECK(bars_of(wide)[1] == "853.0 51.0 L853.0 149.0");  // what touches stands in another column
-    CHECK(run(folder, "compare all/<one>/at all/<one>/kd --svg a.svg").code == 0);
+    const Ended pair = run(folder, "compare all/<one>/at all/<one>/kd --svg a.svg --csv a.csv");
+    CHECK(pair.out == run(folder, "compare all/<one>/at all/<one>/kd").out);  // in the order given, picture or not
+    CHECK(read_csv(folder / "a.csv").cell(0, "a") == "all/<one>/at");
     const std::string two = read_file(folder / "a.svg");
     CHECK(two.find(">kd</text>") < two.find(">at</text>"));  // the higher one first
 }
@@ -138,7 +143,7 @@ TEST_CASE("order: the picture has all trainings and seeds, and bars where neighb
 TEST_CASE("order: what of the papers' order holds, of all pairs and of those clearly apart; options tell their rows") {
     const TempFolder folder;
     write_runs(folder.path());
-    const Ended end = run(folder, "compare alone kd at crd crd-kd vid --order big:small --paper paper");
+    const Ended end = run(folder, "compare alone kd at crd crd-kd vid --order big:small --paper paper --csv o.csv");
     CAPTURE(end.err);
     CHECK(end.code == 0);
     // By the papers crd-kd 63.5, crd 63, at 61.5 (of the last epoch), kd 61.2, alone 60: here crd-kd is the lowest, the others hold but at above kd.
@@ -151,10 +156,20 @@ TEST_CASE("order: what of the papers' order holds, of all pairs and of those cle
          "crd-kd above crd          +0.50  −8.00", "no number on file of the method with these options: vid\n"}));
     CHECK(end.out.find("crd-kd above alone") < end.out.find("crd-kd above kd"));  // the furthest apart first
     CHECK(end.out.find("at above kd") == std::string::npos);
+    const CsvTable table = read_csv(folder / "o.csv");
+    std::map<std::string, std::string> held;
+    for (size_t row = 0; row < table.rows.size(); ++row)
+        held[table.cell(row, "a") + " " + table.cell(row, "b")] = table.cell(row, "papers_order");
+    CHECK(held.at("crd kd") == "holds");
+    CHECK(held.at("crd crd-kd") == "does not hold");  // the papers' higher one is b
+    CHECK(held.at("kd at") == "not decided");
+    CHECK(held.at("crd vid").empty());
+    CHECK(table.cell(0, "paper_a") == "p-crd");
+    CHECK(table.cell_number(0, "paper_gain_a") == 3);
     // Another paper's student alone is higher: its method's gain is 1, not 11.
     FinishedRun{"hkd", "big"}.write_seeds(folder / "hkd", {63, 63.2, 62.8});
     const Ended other = run(folder, "compare kd hkd --order tin:big:small --paper paper");
-    CHECK(says(other.out, {"1  kd ", "hkd  r-hkd               71.00  last         +1.00",
+    CHECK(says(other.out, {"a  kd ", "hkd  r-hkd               71.00  last         +1.00",
                            "all                             1     1            0            0"}));
     // AT and KD together are no AT.
     FinishedRun{"at", "big"}

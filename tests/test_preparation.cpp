@@ -94,7 +94,7 @@ TEST_CASE("preparation: of the student's own parameters, stopped at any step, it
         {
             DisturbedPreparation method(map_first(t.setting(), t.options), at, [] { std::raise(SIGTERM); });
             const std::string message = complaint<Interrupted>([&] { t.train(run, method); });
-            CHECK(says(message, {text("interrupted in epoch ", at / 4, " of the preparation"), "--resume --run", run}));
+            CHECK(says(message, {text("interrupted in epoch ", at / 4 + 1, " of the preparation"), "--resume --run", run}));
         }
         CHECK(t.outcome(run, map_first, true) == whole);
     }
@@ -129,7 +129,7 @@ TEST_CASE("preparation: one phase after the other, stopped in each, before and a
         auto inner = two(t.setting(), t.options);
         DisturbedPreparation method(
             std::move(inner), at, [] { std::raise(SIGTERM); }, 1);
-        CHECK(says(complaint<Interrupted>([&] { t.train(run, method); }), {"interrupted in epoch 0 of the again after step "}));
+        CHECK(says(complaint<Interrupted>([&] { t.train(run, method); }), {"interrupted in epoch 1 of the again after step "}));
         CHECK(t.outcome(run, two, true) == whole);
     }
     CHECK_THROWS_AS(t.disturbed("last", two, 5, [](StepResult&) { std::raise(SIGTERM); }), Interrupted);

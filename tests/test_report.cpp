@@ -169,8 +169,8 @@ TEST_CASE("report: unfinished runs are listed, not counted") {
     std::ostringstream out;
     write_text(out, report);
     const std::string where = folder.path().string(), blank(where.size() + 6 - 14, ' ');
-    CHECK(out.str() == "unfinished run" + blank + "  last epoch  of  test accuracy\n" + where + "/begun           1  30          22.50\n" +
-                           where + "/fresh           –  30              –\n");
+    CHECK(out.str() == "unfinished run" + blank + "  epochs  of  test accuracy\n" + where + "/begun       2  30          22.50\n" + where +
+                           "/fresh       0  30              –\n");
     const std::string page = html_page(report, "");
     CHECK(holds(page, "Unfinished runs"));
     CHECK_FALSE(holds(page, "<h2>Results"));

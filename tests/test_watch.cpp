@@ -209,7 +209,7 @@ TEST_CASE("time limit: trainings side by side, a preparation and a search stop a
                                "ft --student resnet8 --teacher resnet8 --teacher-weights t/student.safetensors --dataset s --batch 32 "
                                "--epochs 1 --threads 1 --quiet --run ft --time-limit 1s");
     CHECK(prepared.code == 3);
-    CHECK(says(prepared.err, {"--time-limit: interrupted in epoch 0 of the preparation"}));
+    CHECK(says(prepared.err, {"--time-limit: interrupted in epoch 1 of the preparation"}));
     const Ended search = run(folder,
                              "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8 --trials 3 --epochs 2 --batch 32 "
                              "--alone-batch 32 --threads 1 --devices cpu --quiet --run search --time-limit 1s");
