@@ -28,7 +28,7 @@ struct Tool : CommandLine {
     Tool() : CommandLine("a tool", "tool") {
         require_subcommand();
         const Subcommand sizes = add_subcommand("sizes", "of files");
-        sizes.add_option("WHERE", where, "folders").required().words(2);
+        sizes.add_option("WHERE", where, "folders").required().at_least(2);
         sizes.add_option("--net,--student", net, "a network").one_of({"none", "big"});
         given_size = sizes.add_option("--size", size, "of images").within(4, 16).shows_default();
         sizes.add_option("--count", count, "of all");
@@ -71,6 +71,9 @@ TEST_CASE("subcommand: values of every kind land in their variables") {
     CHECK_FALSE(t.taken_level.given());
     CHECK_FALSE(CommandOption().given());
     CHECK(t.ran == std::vector<std::string>{"sizes"});
+    Tool more;
+    more.run({"sizes", "a", "b", "c"});
+    CHECK(more.where.size() == 3);
 }
 
 TEST_CASE("subcommand: what is no variable gets its last word, a list's option one word each time") {
