@@ -114,7 +114,7 @@ TEST_CASE("trainer: a run interrupted at any step and resumed equals the uninter
                 fs::remove_all(bench.path(run));
                 const auto ask = [signal](StepResult&) { std::raise(SIGHUP), std::raise(signal); };  // as the end of an ssh session does
                 const std::string said = complaint<Interrupted>([&] { bench.disturbed(run, make, at, ask); });
-                CHECK(says(said, {text("epoch ", at / 4), text("after step ", at % 4 + 1), "--resume --run " + bench.path(run).string()}));
+                CHECK(says(said, {text("epoch ", at / 4 + 1, " after step ", at % 4 + 1), "--resume --run " + bench.path(run).string()}));
                 CHECK(read_checkpoint(bench.path(run) / "checkpoint.bin").counters.at("global_step") == at + 1);
             }
             CHECK(bench.outcome(run, make, true) == whole);
