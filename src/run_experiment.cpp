@@ -133,6 +133,11 @@ bool holds_run(const fs::path& folder, const std::vector<std::string>& within) {
     });
 }
 
+/// "none", and numbers before they were rounded to floats, are what a run keeps of them. InputError for what is no normalisation.
+bool same_normalization(const std::string& now, const std::string& kept) {
+    return now != "auto" && same_floats(to_string(resolve_normalization(now, {}, "none")), kept);
+}
+
 }  // namespace
 
 Config kept_options(const OptionTable& table) {
@@ -172,7 +177,7 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
         const TableOption& option = table.at(name);
         const std::string now = option.get();
         const bool open = option.left_open(now);
-        const bool differs = option.given() && !open && now != value && !(name == "normalize" && same_floats(now, value));
+        const bool differs = option.given() && !open && now != value && !(name == "normalize" && same_normalization(now, value));
         const bool said_anew = !differs || option.may_be_said_anew || free.count(name) > 0 || (names_places(name) && as_many(now, value));
         if (!said_anew && (name == "threads" || name == "device"))
             std::printf("note: --%s %s: %s was started with %s; from here on its bits are not those of a run left alone\n", name.c_str(),

@@ -100,6 +100,14 @@ TEST_CASE("resuming: a normalisation given again is the same, though a run keeps
     check_rejected(folder, start + "129.3105,124.1085,112.404,68.2125,65.4075,70.5 --resume", {"--normalize", "was started with 129.3105"});
     const Ended end = run(folder, start + "129.3105,124.1085,112.404,68.2125,65.4075,70.4055 --resume");
     CHECK_MESSAGE(end.code == 0, end.err);
+    check_rejected(folder, start + "none --resume", {"--normalize none", "was started with 129.3105"});
+
+    const std::string plain = "train --net resnet8" + training + "--run plain --normalize none";
+    REQUIRE(run(folder, plain).code == 0);
+    const Ended again = run(folder, plain + " --resume");  // kept as 0,0,0,255,255,255; finished
+    CHECK_MESSAGE(again.code == 0, again.err);
+    unfinish(folder / "plain");
+    CHECK(run(folder, plain + " --resume").code == 0);
 }
 
 TEST_CASE("resuming: a finished run is made longer, as if it had been begun so") {
