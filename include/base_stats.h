@@ -1,5 +1,5 @@
 // base_stats.h: what a few numbers are in the mean.
-// defines: Spread, spread, mean_and_deviation, median
+// defines: Spread, spread, mean_and_deviation, deviation_cell, median
 #pragma once
 #include <cstddef>
 #include <string>
@@ -15,6 +15,8 @@ struct Spread {
 Spread spread(const std::vector<double>& values);
 /// "71.80 ± 0.12", of one value without the deviation.
 std::string mean_and_deviation(const Spread& s);
+/// The deviation as a cell of a CSV; of one value, which has none, empty.
+std::string deviation_cell(const Spread& s);
 
 double median(std::vector<double> values);  ///< of an even number, the upper one of the two in the middle
 

@@ -1,6 +1,6 @@
 // base_svg.h: what the pictures share: coordinates, words and boxes, axes, colours.
-// defines: Point, svg_px, svg_at, escaped, svg_words, svg_box, svg_line, svg_dot, svg_whiskers, picture_begins, open_picture, Axis, round_axis,
-//          accuracy_axis
+// defines: Point, svg_px, svg_at, escaped, svg_words, svg_box, svg_line, svg_dot, svg_whiskers, open_picture, picture_begins, Axis,
+//          round_axis, accuracy_axis
 #pragma once
 #include <cmath>
 #include <string>
@@ -31,8 +31,8 @@ std::string svg_whiskers(Point mean, double reach);
 /// The <svg> of a picture that is a file by itself or stands in an HTML page, light or dark as the reader's page is. Its rules begin with
 /// `.ktg`; they have the colours var(--g-page), ink, soft, rule, card, ice, through, linear, correct, which stand in the picture as numbers,
 /// the texts name, figure, small, mid, end.
-inline const char* const picture_begins = "<svg class=\"ktg\"";  ///< every such file
 std::string open_picture(double width, double height, const std::string& label, const std::string& style);
+inline const char* const picture_begins = "<svg class=\"ktg\"";  ///< every such file
 
 /// A linear axis over round numbers: `low` and `high` are multiples of `step`.
 struct Axis {

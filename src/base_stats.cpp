@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base_csv.h"
 #include "base_texts.h"
 
 namespace distill {
@@ -16,6 +17,8 @@ Spread spread(const std::vector<double>& values) {
 }
 
 std::string mean_and_deviation(const Spread& s) { return s.n > 1 ? fixed(s.mean) + " ± " + fixed(s.deviation) : fixed(s.mean); }
+
+std::string deviation_cell(const Spread& s) { return s.n > 1 ? number(s.deviation) : ""; }
 
 double median(std::vector<double> values) {
     std::sort(values.begin(), values.end());

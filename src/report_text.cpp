@@ -74,7 +74,6 @@ void write_csv(const fs::path& file, const Report& report) {
     for (const Group& g : report.groups) {
         const Run& run = g.any();
         const auto& c = g.above_alone;
-        const auto deviation = [](const Spread& s) { return s.n > 1 ? number(s.deviation) : ""; };
         rows.push_back({g.name(),
                         "finished",
                         run.id,
@@ -88,9 +87,9 @@ void write_csv(const fs::path& file, const Report& report) {
                         g.paper ? number_or_empty(g.paper->std) : "",
                         g.paper ? g.paper->metric : "",
                         number(g.last.mean),
-                        deviation(g.last),
+                        deviation_cell(g.last),
                         number(g.best.mean),
-                        deviation(g.best),
+                        deviation_cell(g.best),
                         std::to_string(g.last.n),
                         number_or_empty(g.difference),
                         number_or_empty(g.gain_last),

@@ -64,8 +64,7 @@ void write_results(const fs::path& base, const std::string& option, const std::v
     for (const SweptValue& v : values) {
         const Spread last = spread(v.last), best = spread(v.best);
         const std::string n = std::to_string(v.last.size());
-        const auto deviation = [](const Spread& s) { return s.n > 1 ? number(s.deviation) : ""; };
-        rows.push_back({v.value, n, number(last.mean), deviation(last), number(best.mean), deviation(best)});
+        rows.push_back({v.value, n, number(last.mean), deviation_cell(last), number(best.mean), deviation_cell(best)});
         shown.push_back({v.value, n, mean_and_deviation(last), mean_and_deviation(best)});
     }
     write_file_atomically(base / (option + ".csv"), csv_text({option, "n", "last", "last_std", "best", "best_std"}, rows));
