@@ -158,11 +158,12 @@ void run_compare(const CompareOptions& o) {
     std::vector<Group*> groups;
     for (Standing& standing : standings) groups.push_back(&standing.group);
     tell_apart(groups);
-    std::vector<Standing> in_order = standings;
-    std::stable_sort(in_order.begin(), in_order.end(),
-                     [](const Standing& a, const Standing& b) { return a.group.last.mean > b.group.last.mean; });
-    const bool one_pair = standings.size() == 2;
-    if (!one_pair) standings = in_order;
+    const auto put_in_order = [&] {
+        std::stable_sort(standings.begin(), standings.end(),
+                         [](const Standing& a, const Standing& b) { return a.group.last.mean > b.group.last.mean; });
+    };
+    const bool one_pair = standings.size() == 2;  // which is told of as it was named
+    if (!one_pair) put_in_order();
     const Pairs pairs = compare_all(standings);
     const auto order = o.order.empty() ? std::nullopt : std::optional(paper_order(o.order, standings, paper));
     if (one_pair)
@@ -172,7 +173,9 @@ void run_compare(const CompareOptions& o) {
     if (order) write_paper_order(std::cout, *order, standings);
     std::cout << verdict_rule << '\n';
     if (!o.csv.empty()) write_comparisons(o.csv, standings, pairs, order);
-    if (!o.svg.empty()) write_file_atomically(o.svg, standings_svg(in_order, compare_all(in_order)));
+    if (o.svg.empty()) return;
+    put_in_order();
+    write_file_atomically(o.svg, standings_svg(standings, compare_all(standings)));
 }
 
 }  // namespace
