@@ -1,5 +1,5 @@
 // cpu_simd.h: a vector of floats, as wide as the CPU that is compiled for has them, on GCC's own vector types.
-// defines: lanes, vfloat, FloatsOf, Floats, load_lanes, store_lanes, broadcast, broadcast_pair, simd, interleave, deinterleave
+// defines: lanes, vfloat, FloatsOf, Floats, load_lanes, store_lanes, broadcast, broadcast_pair, simd, interleave, deinterleave, transpose
 #pragma once
 #ifdef __AVX512BF16__
 #include <immintrin.h>
@@ -92,6 +92,15 @@ inline void interleave(vfloat a, vfloat b, vfloat& low, vfloat& high) {
 inline void deinterleave(vfloat low, vfloat high, vfloat& a, vfloat& b) {
     a = __builtin_shuffle(low, high, simd::indices(0, 2, false));
     b = __builtin_shuffle(low, high, simd::indices(1, 2, false));
+}
+
+/// Makes rows of columns.
+inline void transpose(vfloat (&x)[lanes]) {
+    for (int done = 1; done < lanes; done *= 2) {
+        vfloat shuffled[lanes];
+        for (int i = 0; i < lanes / 2; ++i) interleave(x[i], x[i + lanes / 2], shuffled[2 * i], shuffled[2 * i + 1]);
+        for (int i = 0; i < lanes; ++i) x[i] = shuffled[i];
+    }
 }
 
 }  // namespace distill

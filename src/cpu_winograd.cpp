@@ -40,28 +40,41 @@ struct Tiles {
     }
 };
 
-/// Tiles that go through together: few enough for V and M to stay in the second cache.
-template <int64_t at_once>
+/// Tiles that go through together: few enough for V and M to stay in the second cache, or, of many channels, as many as repay reading the
+/// weights or their sums from behind it.
 struct TileBlock {
+    static constexpr int64_t most = 96;
     int64_t n;  ///< of them
-    Tiles::Place at[at_once];
-    TileBlock(const Tiles& tiles, int64_t first) : n(std::max<int64_t>(0, std::min(at_once, tiles.count - first))) {
+    Tiles::Place at[most];
+    TileBlock(const Tiles& tiles, int64_t first, int64_t at_once) : n(std::max<int64_t>(0, std::min(at_once, tiles.count - first))) {
         if (n > 0) at[0] = tiles.place(first);
         for (int64_t t = 1; t < n; ++t) at[t] = tiles.after(at[t - 1]);
     }
 };
 
 /// One matrix of a block's packed products, and then the next: a line more, so that not all of them fall into one set of the cache.
-constexpr int64_t product_step(int64_t tiles, int64_t channels, int pack) { return tiles * channels * pack + 16; }
+constexpr int64_t product_step(int64_t tiles, int64_t channels, int pack) { return tiles * channels * pack + cache_line; }
 
 // ---- the three transforms of maps ----------------------------------------------------------------------------------------
+/// How a tile's channels lie in a matrix of V or M: `wide` of them beside each other, and such panels every `step` floats.
+struct Panels {
+    int64_t wide, step;
+
+    /// use(channel, at): each vector of `channels`, and where it lies in what begins at `first`.
+    template <int pack, class Float, class Use>
+    [[gnu::always_inline]] void each(int64_t channels, Float* first, const Use& use) const {
+        for (int64_t panel = 0; panel < channels; panel += wide, first += step)
+            for (int64_t c = 0; c < wide; c += lanes) use(panel + c, first + c * pack);
+    }
+};
+
 /// V: tile d of a map (height, width, channels) at (top, left), zero outside the map, to Bᵀ·d·B. `inside`: no part of it is outside.
 template <int pack, bool inside, class T>
 [[gnu::always_inline]] inline void transform_inputs(const T* map, int64_t height, int64_t width, int64_t channels, int64_t top,
-                                                    int64_t left, float* v, int64_t step) {
+                                                    int64_t left, float* v, int64_t step, Panels panels) {
     static const T zeros[lanes] = {};
     const T* const corner = map + (top * width + left) * channels;  // read only where it lies in the map
-    for (int64_t c = 0; c < channels; c += lanes) {
+    panels.each<pack>(channels, v, [&](int64_t c, float* at) {
         const T* row[inputs];
         int64_t next[inputs];
         for (int i = 0; i < inputs; ++i) {
@@ -75,44 +88,45 @@ template <int pack, bool inside, class T>
 #pragma GCC unroll 6
                 for (int i = 0; i < inputs; ++i) x[i] = there ? load_lanes(row[i] + j * next[i]) : vfloat{};
             },
-            StoreProducts<pack>{v + c * pack, step});
-    }
+            StoreProducts<pack>{at, step});
+    });
 }
 template <int pack, class T>
-void transform_inputs(const T* map, int64_t height, int64_t width, int64_t channels, int64_t top, int64_t left, float* v, int64_t step) {
+void transform_inputs(const T* map, int64_t height, int64_t width, int64_t channels, int64_t top, int64_t left, float* v, int64_t step,
+                      Panels panels) {
     if (top >= 0 && left >= 0 && top + inputs <= height && left + inputs <= width)
-        transform_inputs<pack, true>(map, height, width, channels, top, left, v, step);
+        transform_inputs<pack, true>(map, height, width, channels, top, left, v, step, panels);
     else
-        transform_inputs<pack, false>(map, height, width, channels, top, left, v, step);
+        transform_inputs<pack, false>(map, height, width, channels, top, left, v, step, panels);
 }
 
 /// A·dy·Aᵀ: channels first … first + n of the 4×4 outputs' gradients at (row, column), zero outside the map.
 template <int pack, class T>
 void transform_output_gradients(const T* map, const Tiles& tiles, int64_t channels, const Tiles::Place& at, int64_t first, int64_t n,
-                                float* m, int64_t step) {
+                                float* m, int64_t step, Panels panels) {
     const int64_t rows = std::min<int64_t>(outputs, tiles.height - at.row), columns = std::min<int64_t>(outputs, tiles.width - at.column);
     const T* corner = map + (at.row * tiles.width + at.column) * channels + first;
-    for (int64_t k = 0; k < n; k += lanes) {
+    panels.each<pack>(n, m, [&](int64_t k, float* to) {
         both_ways<FromOutputs>(
             [&](int j, vfloat(&y)[outputs]) {
 #pragma GCC unroll 6
                 for (int i = 0; i < outputs; ++i)
                     y[i] = i < rows && j < columns ? load_lanes(corner + (i * tiles.width + j) * channels + k) : vfloat{};
             },
-            StoreProducts<pack>{m + k * pack, step});
-    }
+            StoreProducts<pack>{to, step});
+    });
 }
 
 /// Aᵀ·M·A, and the epilogue: channels first … first + n of the 4×4 outputs at (row, column), those that lie in the map.
 template <int pack, class T>
-void transform_outputs(const float* m, int64_t step, const Tiles& tiles, int64_t channels, const Tiles::Place& at, int64_t first, int64_t n,
-                       const ConvEpilogue& epilogue, T* y) {
+void transform_outputs(const float* m, int64_t step, Panels panels, const Tiles& tiles, int64_t channels, const Tiles::Place& at,
+                       int64_t first, int64_t n, const ConvEpilogue& epilogue, T* y) {
     const int64_t rows = std::min<int64_t>(outputs, tiles.height - at.row), columns = std::min<int64_t>(outputs, tiles.width - at.column);
     const int64_t corner = ((at.image * tiles.height + at.row) * tiles.width + at.column) * channels + first;
     const T* residual = static_cast<const T*>(epilogue.residual);
-    for (int64_t k = 0; k < n; k += lanes) {
+    panels.each<pack>(n, m, [&](int64_t k, const float* from) {
         const vfloat bias = epilogue.bias ? load_lanes(epilogue.bias + first + k) : vfloat{};
-        both_ways<ToOutputs>([&](int j, vfloat(&in)[inputs]) { load_products<pack>(m + k * pack, step, j, in); },
+        both_ways<ToOutputs>([&](int j, vfloat(&in)[inputs]) { load_products<pack>(from, step, j, in); },
                              [&](int i, const vfloat(&out)[outputs]) {
                                  if (i >= rows) return;
 #pragma GCC unroll 6
@@ -125,7 +139,7 @@ void transform_outputs(const float* m, int64_t step, const Tiles& tiles, int64_t
                                      store_lanes(y + place, value);
                                  }
                              });
-    }
+    });
 }
 
 /// Asks for the memory of a tile's 4×4 new places in a map, `channels` of them of `stride` each, before they are read or written: the jumps
@@ -157,40 +171,38 @@ void transform_filters(const vfloat (&g)[taps][taps], float* u, int64_t step) {
         StoreProducts<pack>{u, step});
 }
 
-/// U of panel `panel` (P·lanes columns), u[packed products][depth][P·lanes]. Forward: depth runs over input channels, columns over output
-/// channels.
+/// U of panel `panel` (P·lanes columns) and `lanes` rows from `row` on, u[packed products][…][depth][P·lanes], products every `step` floats.
+/// Forward: depth runs over input channels, columns over output channels.
 template <int P, class T>
-void transform_weights(const Conv2dGeometry& g, const T* w, int64_t panel, float* u) {
+void transform_weights(const Conv2dGeometry& g, const T* w, int64_t panel, int64_t row, float* u, int64_t step) {
     constexpr int pack = products_packed<P>;
     constexpr int64_t width = P * lanes;
     const int64_t in = g.x.c;
-    float lying[taps * taps][lanes][lanes];
-    for (int64_t column = 0; column < width; column += lanes)
-        for (int64_t c = 0; c < in; c += lanes) {
-            for (int l = 0; l < lanes; ++l) {
-                const T* filter = w + (panel * width + column + l) * taps * taps * in + c;
-                for (int t = 0; t < taps * taps; ++t)
-                    for (int i = 0; i < lanes; ++i) lying[t][i][l] = filter[t * in + i];
-            }
-            for (int i = 0; i < lanes; ++i) {
-                vfloat filter[taps][taps];
-                for (int t = 0; t < taps * taps; ++t) filter[t / taps][t % taps] = load_lanes(lying[t][i]);
-                transform_filters<pack>(filter, u + ((c + i) * width + column) * pack, in * width * pack);
-            }
+    for (int64_t column = 0; column < width; column += lanes) {
+        vfloat turned[taps * taps][lanes];
+        for (int t = 0; t < taps * taps; ++t) {
+            for (int l = 0; l < lanes; ++l) turned[t][l] = load_lanes(w + ((panel * width + column + l) * taps * taps + t) * in + row);
+            transpose(turned[t]);
         }
+        for (int i = 0; i < lanes; ++i) {
+            vfloat filter[taps][taps];
+            for (int t = 0; t < taps * taps; ++t) filter[t / taps][t % taps] = turned[t][i];
+            transform_filters<pack>(filter, u + ((row + i) * width + column) * pack, step);
+        }
+    }
 }
 /// Backward to the data: depth runs over output channels, columns over input channels, and the filters are turned by half.
 template <int P, class T>
-void transform_turned_weights(const Conv2dGeometry& g, const T* w, int64_t panel, float* u) {
+void transform_turned_weights(const Conv2dGeometry& g, const T* w, int64_t panel, int64_t row, float* u, int64_t step) {
     constexpr int pack = products_packed<P>;
     constexpr int64_t width = P * lanes;
-    const int64_t in = g.x.c, out = g.y.c;
-    for (int64_t k = 0; k < out; ++k)
+    const int64_t in = g.x.c;
+    for (int64_t k = row; k < row + lanes; ++k)
         for (int64_t column = 0; column < width; column += lanes) {
             vfloat filter[taps][taps];
             for (int t = 0; t < taps * taps; ++t)
                 filter[t / taps][t % taps] = load_lanes(w + (k * taps * taps + (taps * taps - 1 - t)) * in + panel * width + column);
-            transform_filters<pack>(filter, u + (k * width + column) * pack, out * width * pack);
+            transform_filters<pack>(filter, u + (k * width + column) * pack, step);
         }
 }
 
@@ -203,21 +215,35 @@ struct Problem {
     int64_t columns;  ///< channels of the maps written
 };
 
-/// weigh(P, panel, u) writes a panel of the transformed weights; P is a type's constant.
+/// use(P): P, a type's constant, is how many vectors wide the panels of `columns` are.
+template <class Use>
+void with_panels(int64_t columns, const Use& use) {
+    const int wide = panels_wide(columns);
+    if constexpr (lanes == 16) {
+        if (wide == 4) return use(std::integral_constant<int, 4>());
+    }
+    wide == 2 ? use(std::integral_constant<int, 2>()) : use(std::integral_constant<int, 1>());
+}
+
+/// weigh(P, panel, row, u, step) writes `lanes` rows of a panel of the transformed weights; P is a type's constant.
 template <class T, int P, class Weigh>
 void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* to, const Weigh& weigh, AlignedFloats& weights,
               AlignedFloats& scratch, StageTimes* times) {
     constexpr int pack = products_packed<P>, packs = products / pack;
-    constexpr int64_t at_once = row_multiple, panel_width = P * lanes, m_step = product_step(at_once, panel_width, pack);
-    const int64_t panels = p.columns / panel_width, v_step = product_step(at_once, p.depth, pack);
-    const int64_t u_step = p.depth * panel_width * pack, u_size = packs * u_step;
+    constexpr int64_t at_once = row_multiple, width = P * lanes, R = rows_at_once<P * pack>;
+    // Of each product V is multiplied with some panels while it lies in the first cache; M of all of them still leaves the second one room.
+    const int64_t panels = p.columns / width, together = std::min(panels, std::max<int64_t>(1, 128 / width));
+    const int64_t v_step = product_step(at_once, p.depth, pack), m_step = product_step(at_once, together * width, pack);
+    const int64_t m_size = at_once * width * pack, u_size = p.depth * width * pack, u_step = panels * u_size + cache_line;
     const int64_t blocks = (p.tiles.count + at_once - 1) / at_once, threads = omp_get_max_threads();
     // Where blocks are few, threads share one: each has some of its panels, and makes V itself.
     const int64_t shares = std::min(panels, std::max<int64_t>(1, 4 * threads / blocks));
     // A thread takes some blocks that follow each other, for it fetches the next one's maps while it works on one.
     const int64_t neighbours = std::max<int64_t>(1, blocks * shares / (16 * threads));
+    // Weights that fill a good part of the second cache are asked for one panel ahead.
+    const bool ahead = packs * u_step >= 1 << 17;
     const Tiles read(p.tiles.images, p.height, p.width);
-    float* const u = weights.at_least(panels * u_size);
+    float* const u = weights.at_least(packs * u_step);
     const int64_t scratch_size = packs * (v_step + m_step);
     float* const all_scratch = scratch.at_least(threads * scratch_size);
 #pragma omp parallel
@@ -225,36 +251,43 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
         float* const v = all_scratch + omp_get_thread_num() * scratch_size;
         float* const m = v + packs * v_step;
         StageClock clock(times);
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t panel = 0; panel < panels; ++panel) {
-            weigh(std::integral_constant<int, P>(), panel, u + panel * u_size);
-            clock.lap(Winograd::stage_weights);
-        }
+#pragma omp for collapse(2) schedule(static)
+        for (int64_t panel = 0; panel < panels; ++panel)
+            for (int64_t row = 0; row < p.depth; row += lanes) {
+                weigh(std::integral_constant<int, P>(), panel, row, u + panel * u_size, u_step);
+                clock.lap(Winograd::stage_weights);
+            }
         clock.skip();
 #pragma omp for schedule(dynamic, neighbours)
         for (int64_t task = 0; task < blocks * shares; ++task) {
             const int64_t first = task / shares * at_once, share = task % shares;
-            const TileBlock<at_once> block(p.tiles, first), next(p.tiles, first + at_once);
+            const TileBlock block(p.tiles, first, at_once), next(p.tiles, first + at_once, at_once);
             const int64_t n = block.n;
             for (int64_t t = 0; t < n; ++t) {
                 const Tiles::Place& at = block.at[t];
                 transform_inputs<pack>(from + at.image * p.height * p.width * p.depth, p.height, p.width, p.depth, at.row - p.pad_h,
-                                       at.column - p.pad_w, v + t * p.depth * pack, v_step);
+                                       at.column - p.pad_w, v + t * p.depth * pack, v_step, {p.depth, 0});
             }
             clock.lap(Winograd::stage_inputs);
-            for (int64_t panel = share * panels / shares; panel < (share + 1) * panels / shares; ++panel) {
+            const int64_t last = (share + 1) * panels / shares;
+            for (int64_t begin = share * panels / shares; begin < last; begin += together) {
+                const int64_t end = std::min(last, begin + together);
                 for (int f = 0; f < packs; ++f) {
                     for (int64_t t = f * n / packs; t < (f + 1) * n / packs; ++t) {
-                        fetch_tile<true>(to + panel * panel_width, p.tiles, block.at[t], p.columns, panel_width);
-                        if (panel == 0 && t < next.n) fetch_tile<false>(from, read, next.at[t], p.depth, p.depth);
+                        fetch_tile<true>(to + begin * width, p.tiles, block.at[t], p.columns, (end - begin) * width);
+                        if (begin == 0 && t < next.n) fetch_tile<false>(from, read, next.at[t], p.depth, p.depth);
                     }
-                    multiply_panel<P>(rounded_up(n, rows_at_once<P * pack>), p.depth, v + f * v_step, u + panel * u_size + f * u_step,
-                                      m + f * m_step);
+                    for (int64_t panel = begin; panel < end; ++panel) {
+                        const float* const now = u + f * u_step + panel * u_size;
+                        const float* const after = panel + 1 < end ? now + u_size : u + (f + 1) % packs * u_step + begin * u_size;
+                        multiply_panel<P>(rounded_up(n, R), p.depth, v + f * v_step, now, m + f * m_step + (panel - begin) * m_size,
+                                          ahead ? after : nullptr);
+                    }
                 }
                 clock.lap(Winograd::stage_products);
                 for (int64_t t = 0; t < n; ++t)
-                    transform_outputs<pack>(m + t * panel_width * pack, m_step, p.tiles, p.columns, block.at[t], panel * panel_width,
-                                            panel_width, epilogue, to);
+                    transform_outputs<pack>(m + t * width * pack, m_step, {width, m_size}, p.tiles, p.columns, block.at[t], begin * width,
+                                            (end - begin) * width, epilogue, to);
                 clock.lap(Winograd::stage_outputs);
             }
         }
@@ -264,27 +297,38 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
 template <class T, class Weigh>
 void convolve(const Problem& p, const void* from, const ConvEpilogue& epilogue, void* to, const Weigh& weigh, AlignedFloats& weights,
               AlignedFloats& scratch, StageTimes* times) {
-    const auto run = panels_wide(p.columns) == 2 ? convolve<T, 2, Weigh> : convolve<T, 1, Weigh>;
-    run(p, static_cast<const T*>(from), epilogue, static_cast<T*>(to), weigh, weights, scratch, times);
+    with_panels(p.columns, [&](auto P) {
+        convolve<T, P()>(p, static_cast<const T*>(from), epilogue, static_cast<T*>(to), weigh, weights, scratch, times);
+    });
 }
 
-template <class T, int pack>
+/// How the weights' gradient is cut: into pieces of the tiles, each with sums of its own that are added up at the end, and each of them into
+/// shares of the output channels, which make V themselves.
+struct GradientTasks {
+    int64_t pieces, shares;
+};
+GradientTasks gradient_tasks(int64_t blocks, int64_t in, int64_t out, int64_t threads) {
+    const int64_t filters = in * out;
+    // Small filters: a thread's pieces are many, so that one that is held up leaves the others something to take, while their sums are small.
+    if (filters <= 64 * 64) return {std::min(blocks, std::clamp<int64_t>(512 * 1024 / (products * filters), 2, 8) * threads), 1};
+    const int64_t tasks = threads == 1 ? 1 : 2 * threads, pieces = filters <= 128 * 128 ? std::min<int64_t>({blocks, tasks, 8}) : 1;
+    return {pieces, std::min(out / lanes, (tasks + pieces - 1) / pieces)};
+}
+
+template <class T, int P>
 void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* dw, AlignedFloats& sums, AlignedFloats& scratch,
                       StageTimes* times) {
-    constexpr int packs = products / pack;
-    constexpr int64_t at_once = 48;  // more than forward: each block's sums are read and written again
-    const int64_t in = g.x.c, out = g.y.c, threads = omp_get_max_threads();
+    constexpr int pack = products_packed<P>, packs = products / pack;
+    constexpr int64_t width = P * lanes * pack;  // of a panel of packed products
+    const int64_t in = g.x.c, out = g.y.c, filters = in * out, threads = omp_get_max_threads();
+    const int64_t at_once = filters > 256 * 256 ? TileBlock::most : 48;  // more than forward: each block's sums are read and written again
     const Tiles tiles(g.y.n, g.y.h, g.y.w), read(g.x.n, g.x.h, g.x.w);
     const int64_t blocks = (tiles.count + at_once - 1) / at_once;
-    // Small filters: every piece of the tiles has sums of its own, added up at the end. Large ones: every piece of the output channels
-    // goes over all tiles, and makes V itself. A thread's pieces are many, so that one that is held up leaves the others something to take,
-    // while their sums are small.
-    const bool by_tiles = in * out <= 64 * 64;
-    const int64_t many = std::clamp<int64_t>(512 * 1024 / (products * in * out), 2, 8);
-    const int64_t pieces = by_tiles ? std::min(blocks, many * threads) : 1, shares = by_tiles ? 1 : std::min(out / lanes, 4 * threads);
-    const int64_t du_step = out * in * pack + 16, du_size = packs * du_step;
-    const int64_t v_step = product_step(at_once, in, pack), m_step = product_step(at_once, out, pack),
-                  scratch_size = packs * (v_step + m_step);
+    const GradientTasks tasks = gradient_tasks(blocks, in, out, threads);
+    const int64_t pieces = tasks.pieces, shares = tasks.shares;
+    const int64_t v_panel = at_once * width, m_panel = at_once * lanes * pack, v_step = product_step(at_once, in, pack),
+                  m_step = product_step(at_once, out, pack), scratch_size = packs * (v_step + m_step);
+    const int64_t du_step = filters * pack + cache_line, du_size = packs * du_step;
     float* const du = sums.at_least(pieces * du_size);
     float* const all_scratch = scratch.at_least(threads * scratch_size);
 #pragma omp parallel
@@ -298,14 +342,14 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
             const int64_t k0 = share * (out / lanes) / shares * lanes, rows = (share + 1) * (out / lanes) / shares * lanes - k0;
             const int64_t begin = piece * blocks / pieces, end = (piece + 1) * blocks / pieces;
             for (int64_t b = begin; b < end; ++b) {
-                const TileBlock<at_once> block(tiles, b * at_once), next(tiles, (b + 1) * at_once);
+                const TileBlock block(tiles, b * at_once, at_once), next(tiles, (b + 1) * at_once, at_once);
                 const int64_t n = block.n;
                 for (int64_t t = 0; t < n; ++t) {
                     const Tiles::Place& at = block.at[t];
                     transform_inputs<pack>(x + at.image * g.x.per_sample(), g.x.h, g.x.w, in, at.row - g.pad_h, at.column - g.pad_w,
-                                           v + t * in * pack, v_step);
-                    transform_output_gradients<pack>(dy + at.image * g.y.per_sample(), tiles, out, at, k0, rows, m + t * rows * pack,
-                                                     m_step);
+                                           v + t * width, v_step, {P * lanes, v_panel});
+                    transform_output_gradients<pack>(dy + at.image * g.y.per_sample(), tiles, out, at, k0, rows, m + t * lanes * pack,
+                                                     m_step, {lanes, m_panel});
                 }
                 clock.lap(Winograd::stage_inputs);
                 for (int f = 0; f < packs; ++f) {
@@ -313,8 +357,10 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
                         fetch_tile<false>(dy + k0, tiles, next.at[t], out, rows);
                         fetch_tile<false>(x, read, next.at[t], in, in);
                     }
-                    multiply_transposed<pack>(n, rows, in, m + f * m_step, v + f * v_step,
-                                              du + piece * du_size + f * du_step + k0 * in * pack, b > begin);
+                    for (int64_t panel = 0; panel < in / (P * lanes); ++panel)
+                        for (int64_t k = 0; k < rows; k += lanes)
+                            multiply_transposed_panel<P>(n, m + f * m_step + k / lanes * m_panel, v + f * v_step + panel * v_panel,
+                                                         du + piece * du_size + f * du_step + (panel * out + k0 + k) * width, b > begin);
                 }
                 clock.lap(Winograd::stage_products);
             }
@@ -323,9 +369,9 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
 #pragma omp for schedule(static) nowait
         for (int64_t k = 0; k < out; ++k)
             for (int64_t c = 0; c < in; c += lanes) {
+                const float* const at = du + (c / (P * lanes) * out + k) * width + c % (P * lanes) * pack;
                 both_ways<ToTaps>(
                     [&](int j, vfloat(&column)[inputs]) {
-                        const float* const at = du + (k * in + c) * pack;
                         load_products<pack>(at, du_step, j, column);
                         for (int64_t piece = 1; piece < pieces; ++piece) {
                             vfloat more[inputs];
@@ -362,8 +408,10 @@ void Winograd::forward(const Conv2dGeometry& g, const void* x, const void* w, co
         using T = decltype(t);
         convolve<T>(
             problem, x, epilogue, y,
-            [&](auto P, int64_t panel, float* u) { transform_weights<P()>(g, static_cast<const T*>(w), panel, u); }, weights_, scratch_,
-            stage_times);
+            [&](auto P, int64_t panel, int64_t row, float* u, int64_t step) {
+                transform_weights<P()>(g, static_cast<const T*>(w), panel, row, u, step);
+            },
+            weights_, scratch_, stage_times);
     });
 }
 
@@ -373,16 +421,19 @@ void Winograd::backward_data(const Conv2dGeometry& g, const void* dy, const void
         using T = decltype(t);
         convolve<T>(
             problem, dy, {nullptr, add ? dx : nullptr, false}, dx,
-            [&](auto P, int64_t panel, float* u) { transform_turned_weights<P()>(g, static_cast<const T*>(w), panel, u); }, weights_,
-            scratch_, stage_times);
+            [&](auto P, int64_t panel, int64_t row, float* u, int64_t step) {
+                transform_turned_weights<P()>(g, static_cast<const T*>(w), panel, row, u, step);
+            },
+            weights_, scratch_, stage_times);
     });
 }
 
 void Winograd::backward_weights(const Conv2dGeometry& g, const void* x, const void* dy, float* dw) {
     with_type(g.type, [&](auto t) {
         using T = decltype(t);
-        const auto gradient = panels_wide(g.x.c) == 2 ? weights_gradient<T, products_packed<2>> : weights_gradient<T, products_packed<1>>;
-        gradient(g, static_cast<const T*>(x), static_cast<const T*>(dy), dw, weights_, scratch_, stage_times);
+        with_panels(g.x.c, [&](auto P) {
+            weights_gradient<T, P()>(g, static_cast<const T*>(x), static_cast<const T*>(dy), dw, weights_, scratch_, stage_times);
+        });
     });
 }
 

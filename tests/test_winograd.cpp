@@ -113,17 +113,30 @@ TEST_CASE("winograd: bias, residual and ReLU in one pass, on maps that cut tiles
 }
 
 TEST_CASE("winograd: the bits are the threads' business in the weights' gradient alone, and there they repeat") {
-    const Conv2dGeometry g = geometry(6, 16, 16, 16, 32);
+    // Filters whose gradient is cut into pieces of the tiles, into pieces and shares of the channels, and into shares alone, whose sums have one order.
+    struct Cut {
+        Conv2dGeometry g;
+        bool shares_alone;
+    };
     const int before = omp_get_max_threads();
-    Winograd winograd;
-    omp_set_num_threads(1);
-    const Answers one = answers(winograd, g);
-    omp_set_num_threads(3);
-    const Answers three = answers(winograd, g), again = answers(winograd, g);
+    for (const auto& [g, shares_alone] : {Cut{geometry(96, 16, 16, 16, 32), false}, Cut{geometry(9, 16, 16, 96, 128), false},
+                                          Cut{geometry(9, 16, 16, 192, 160), true}, Cut{geometry(7, 16, 16, 512, 192), true}}) {
+        CAPTURE(to_string(g.w));
+        Winograd winograd;
+        omp_set_num_threads(1);
+        const Answers one = answers(winograd, g);
+        for (const int threads : {2, 3, 16}) {
+            CAPTURE(threads);
+            omp_set_num_threads(threads);
+            const Answers several = answers(winograd, g), again = answers(winograd, g);
+            CHECK(one.y == several.y);
+            CHECK(one.dx == several.dx);
+            CHECK(several.dw == again.dw);
+            CHECK((one.dw == several.dw) == shares_alone);
+            CHECK(error(several.dw, std::vector<double>(one.dw.begin(), one.dw.end())) < error_bound(g.y.size() / g.y.c));
+        }
+    }
     omp_set_num_threads(before);
-    CHECK(one.y == three.y);
-    CHECK(one.dx == three.dx);
-    CHECK(three.dw == again.dw);
 }
 
 TEST_CASE("winograd: the data's gradient can be added to what is there") {
