@@ -52,8 +52,8 @@ struct TileBlock {
     }
 };
 
-/// One matrix of a block's packed products, and then the next: a line more, so that not all of them fall into one set of the cache.
-constexpr int64_t product_step(int64_t tiles, int64_t channels, int pack) { return tiles * channels * pack + cache_line; }
+/// One matrix of packed products, and then the next: a line more, so that not all of them fall into one set of the cache.
+constexpr int64_t product_step(int64_t rows, int64_t channels, int pack) { return rows * channels * pack + cache_line; }
 
 // ---- the three transforms of maps ----------------------------------------------------------------------------------------
 /// How a tile's channels lie in a matrix of V or M: `wide` of them beside each other, and such panels every `step` floats.
@@ -61,8 +61,8 @@ struct Panels {
     int64_t wide, step;
 
     /// use(channel, at): each vector of `channels`, and where it lies in what begins at `first`.
-    template <int pack, class Float, class Use>
-    [[gnu::always_inline]] void each(int64_t channels, Float* first, const Use& use) const {
+    template <int pack, class Use>
+    [[gnu::always_inline]] void each(int64_t channels, float* first, const Use& use) const {
         for (int64_t panel = 0; panel < channels; panel += wide, first += step)
             for (int64_t c = 0; c < wide; c += lanes) use(panel + c, first + c * pack);
     }
@@ -119,14 +119,14 @@ void transform_output_gradients(const T* map, const Tiles& tiles, int64_t channe
 
 /// Aᵀ·M·A, and the epilogue: channels first … first + n of the 4×4 outputs at (row, column), those that lie in the map.
 template <int pack, class T>
-void transform_outputs(const float* m, int64_t step, Panels panels, const Tiles& tiles, int64_t channels, const Tiles::Place& at,
-                       int64_t first, int64_t n, const ConvEpilogue& epilogue, T* y) {
+void transform_outputs(const float* m, int64_t step, const Tiles& tiles, int64_t channels, const Tiles::Place& at, int64_t first, int64_t n,
+                       const ConvEpilogue& epilogue, T* y) {
     const int64_t rows = std::min<int64_t>(outputs, tiles.height - at.row), columns = std::min<int64_t>(outputs, tiles.width - at.column);
     const int64_t corner = ((at.image * tiles.height + at.row) * tiles.width + at.column) * channels + first;
     const T* residual = static_cast<const T*>(epilogue.residual);
-    panels.each<pack>(n, m, [&](int64_t k, const float* from) {
+    for (int64_t k = 0; k < n; k += lanes) {
         const vfloat bias = epilogue.bias ? load_lanes(epilogue.bias + first + k) : vfloat{};
-        both_ways<ToOutputs>([&](int j, vfloat(&in)[inputs]) { load_products<pack>(from, step, j, in); },
+        both_ways<ToOutputs>([&](int j, vfloat(&in)[inputs]) { load_products<pack>(m + k * pack, step, j, in); },
                              [&](int i, const vfloat(&out)[outputs]) {
                                  if (i >= rows) return;
 #pragma GCC unroll 6
@@ -139,7 +139,7 @@ void transform_outputs(const float* m, int64_t step, Panels panels, const Tiles&
                                      store_lanes(y + place, value);
                                  }
                              });
-    });
+    }
 }
 
 /// Asks for the memory of a tile's 4×4 new places in a map, `channels` of them of `stride` each, before they are read or written: the jumps
@@ -171,7 +171,7 @@ void transform_filters(const vfloat (&g)[taps][taps], float* u, int64_t step) {
         StoreProducts<pack>{u, step});
 }
 
-/// U of panel `panel` (P·lanes columns) and `lanes` rows from `row` on, u[packed products][…][depth][P·lanes], products every `step` floats.
+/// U of panel `panel` (P·lanes columns), `lanes` rows from `row` on: u[packed products][depth][P·lanes], products every `step` floats.
 /// Forward: depth runs over input channels, columns over output channels.
 template <int P, class T>
 void transform_weights(const Conv2dGeometry& g, const T* w, int64_t panel, int64_t row, float* u, int64_t step) {
@@ -231,19 +231,17 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
               AlignedFloats& scratch, StageTimes* times) {
     constexpr int pack = products_packed<P>, packs = products / pack;
     constexpr int64_t at_once = row_multiple, width = P * lanes, R = rows_at_once<P * pack>;
-    // Of each product V is multiplied with some panels while it lies in the first cache; M of all of them still leaves the second one room.
-    const int64_t panels = p.columns / width, together = std::min(panels, std::max<int64_t>(1, 128 / width));
-    const int64_t v_step = product_step(at_once, p.depth, pack), m_step = product_step(at_once, together * width, pack);
-    const int64_t m_size = at_once * width * pack, u_size = p.depth * width * pack, u_step = panels * u_size + cache_line;
+    const int64_t panels = p.columns / width, v_step = product_step(at_once, p.depth, pack), m_step = product_step(at_once, width, pack);
+    const int64_t u_step = product_step(p.depth, width, pack), u_size = packs * u_step;
     const int64_t blocks = (p.tiles.count + at_once - 1) / at_once, threads = omp_get_max_threads();
     // Where blocks are few, threads share one: each has some of its panels, and makes V itself.
     const int64_t shares = std::min(panels, std::max<int64_t>(1, 4 * threads / blocks));
     // A thread takes some blocks that follow each other, for it fetches the next one's maps while it works on one.
     const int64_t neighbours = std::max<int64_t>(1, blocks * shares / (16 * threads));
-    // Weights that fill a good part of the second cache are asked for one panel ahead.
-    const bool ahead = packs * u_step >= 1 << 17;
+    // Weights that fill a good part of the second cache are asked for one product ahead.
+    const bool ahead = panels * u_size >= 1 << 17;
     const Tiles read(p.tiles.images, p.height, p.width);
-    float* const u = weights.at_least(packs * u_step);
+    float* const u = weights.at_least(panels * u_size);
     const int64_t scratch_size = packs * (v_step + m_step);
     float* const all_scratch = scratch.at_least(threads * scratch_size);
 #pragma omp parallel
@@ -269,25 +267,20 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
                                        at.column - p.pad_w, v + t * p.depth * pack, v_step, {p.depth, 0});
             }
             clock.lap(Winograd::stage_inputs);
-            const int64_t last = (share + 1) * panels / shares;
-            for (int64_t begin = share * panels / shares; begin < last; begin += together) {
-                const int64_t end = std::min(last, begin + together);
+            for (int64_t panel = share * panels / shares; panel < (share + 1) * panels / shares; ++panel) {
                 for (int f = 0; f < packs; ++f) {
                     for (int64_t t = f * n / packs; t < (f + 1) * n / packs; ++t) {
-                        fetch_tile<true>(to + begin * width, p.tiles, block.at[t], p.columns, (end - begin) * width);
-                        if (begin == 0 && t < next.n) fetch_tile<false>(from, read, next.at[t], p.depth, p.depth);
+                        fetch_tile<true>(to + panel * width, p.tiles, block.at[t], p.columns, width);
+                        if (panel == 0 && t < next.n) fetch_tile<false>(from, read, next.at[t], p.depth, p.depth);
                     }
-                    for (int64_t panel = begin; panel < end; ++panel) {
-                        const float* const now = u + f * u_step + panel * u_size;
-                        const float* const after = panel + 1 < end ? now + u_size : u + (f + 1) % packs * u_step + begin * u_size;
-                        multiply_panel<P>(rounded_up(n, R), p.depth, v + f * v_step, now, m + f * m_step + (panel - begin) * m_size,
-                                          ahead ? after : nullptr);
-                    }
+                    const float* const now = u + panel * u_size + f * u_step;
+                    const float* const after = now + u_step < u + panels * u_size ? now + u_step : u;
+                    multiply_panel<P>(rounded_up(n, R), p.depth, v + f * v_step, now, m + f * m_step, ahead ? after : nullptr);
                 }
                 clock.lap(Winograd::stage_products);
                 for (int64_t t = 0; t < n; ++t)
-                    transform_outputs<pack>(m + t * width * pack, m_step, {width, m_size}, p.tiles, p.columns, block.at[t], begin * width,
-                                            (end - begin) * width, epilogue, to);
+                    transform_outputs<pack>(m + t * width * pack, m_step, p.tiles, p.columns, block.at[t], panel * width, width, epilogue,
+                                            to);
                 clock.lap(Winograd::stage_outputs);
             }
         }
@@ -328,7 +321,7 @@ void weights_gradient(const Conv2dGeometry& g, const T* x, const T* dy, float* d
     const int64_t pieces = tasks.pieces, shares = tasks.shares;
     const int64_t v_panel = at_once * width, m_panel = at_once * lanes * pack, v_step = product_step(at_once, in, pack),
                   m_step = product_step(at_once, out, pack), scratch_size = packs * (v_step + m_step);
-    const int64_t du_step = filters * pack + cache_line, du_size = packs * du_step;
+    const int64_t du_step = product_step(out, in, pack), du_size = packs * du_step;
     float* const du = sums.at_least(pieces * du_size);
     float* const all_scratch = scratch.at_least(threads * scratch_size);
 #pragma omp parallel
