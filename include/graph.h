@@ -1,6 +1,6 @@
 // graph.h: a knowledge transfer graph as data (docs/papers.md §2.1): networks, and on each edge between them a gate.
 // defines: Gate, to_string, GraphNode, GraphEdge, Graph, max_nodes, read_graph, graph_csv, require_sound, require_weights, graph_folder,
-//          find_graph, set_models, set_weights
+//          find_graph, set_models, set_weights, heard_by_target
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -48,6 +48,11 @@ struct Graph {
     /// Those that are not cut off, by target, then source.
     std::vector<GraphEdge> edges() const;
 };
+
+/// What the target's training depends on. Nodes that it does not listen to, itself or through others, lose their network's name and their
+/// gates; a label's `correct` gate, which lets all through since a label is always right, is `through`. Graphs of which this is equal train
+/// the target alike.
+Graph heard_by_target(const Graph& graph);
 
 /// A CSV of `node,model,weights,gate_0,…,gate_<n-1>`, one row a node in any order; gate_j in row i is the edge j → i, gate_i the label
 /// edge. Paths of weights are relative to the CSV. InputError naming file, row, column, found and expected for: a missing or unknown

@@ -15,7 +15,7 @@ namespace distill {
 /// One gate of an edge, or one network of a node.
 struct EarlyChoice {
     std::string where, name;
-    /// At each rung, the places that trials gain from there to the end, those with the choice (a) beside those without (b). Places go from
+    /// At each rung, the places that trainings gain from there to the end, those with the choice (a) beside those without (b). Places go from
     /// 1, the lowest error, ties in the middle of theirs; a gain above 0 is a graph that was taken for worse than it is.
     std::vector<Comparison> gained;
 };
@@ -28,7 +28,7 @@ struct EarlyStopping {
     double epochs = 0;                   ///< trained, as a share of all trials' epochs
     double best_error = 0;               ///< % of the best trial
     double best_left = 0;                ///< of the best that is not stopped, in the mean
-    std::vector<EarlyChoice> choices;    ///< those that three trials or more made, and three did not
+    std::vector<EarlyChoice> choices;    ///< those that three different trainings or more made, and three did not
     static constexpr int orders = 1000;  ///< of the trials, drawn blindly, the same each time
 };
 

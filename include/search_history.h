@@ -1,5 +1,6 @@
 // search_history.h: what a search's files tell: how each trial ended, who survived which rung, what the best chose more often than chance.
-// defines: TrialRecord, SearchResult, SearchHistory, read_search, Rung, rungs_of, ranked, Choice, Preference, Preferences, preferences_of,
+// defines: TrialRecord, SearchResult, SearchHistory, read_search, Rung, rungs_of, ranked, TargetTraining,
+//          target_trainings, Choice, Preference, Preferences, preferences_of,
 //          upper_tail, plain_candidate, count_of, search_counts, search_title, search_text, preferences_csv,
 //          preferences_begins
 #pragma once
@@ -57,25 +58,34 @@ std::vector<Rung> rungs_of(const SearchHistory& history);
 /// trial that got as low in fewer epochs is no worse, and one stopped above another's error was the worse of the two already.
 std::vector<const TrialRecord*> ranked(const SearchHistory& history);
 
+/// Trials that train the target alike (graph.h), of which all but the first of `ranked` tell nothing new.
+struct TargetTraining {
+    const TrialRecord* first;
+    Graph heard;  ///< by the target
+};
+std::vector<TargetTraining> target_trainings(const std::vector<const TrialRecord*>& ranked);
+
 /// One gate of an edge, or one network of a node.
 struct Choice {
     std::string name;
-    int64_t among_best = 0, among_all = 0;  ///< trials with it
+    int64_t among_best = 0, among_all = 0;  ///< trainings with it
     double chance = 1;                      ///< of at least `among_best` in a tenth drawn blindly: upper_tail()
 };
 struct Preference {
     int target = 0, source = -1;  ///< an edge; source −1: the network of node `target`
     std::vector<Choice> choices;
-    std::string where() const;                      ///< "1 -> 0", "label -> 0", "node 1"
-    std::string made_by(const Graph& graph) const;  ///< the name of the graph's choice
+    int64_t best = 0, all = 0;                              ///< trainings of the best tenth, and of all, whose target hears that node
+    std::string where() const;                              ///< "1 -> 0", "label -> 0", "node 1"
+    std::string made_by(const TargetTraining& made) const;  ///< the name of its choice; "" where the target does not hear that node
 };
 
-/// The best tenth, ⌈n/10⌉ of the n ranked trials, beside all n. Rejected and failed trials have no rank, so they are not in the comparison:
-/// with them every gate that lets the target learn would seem to be preferred.
+/// The best tenth, ⌈n/10⌉ of the n trainings of ranked trials, beside all n: a training counts once, or one that many graphs stand for would
+/// be as many witnesses for all that they have in common. Rejected and failed trials have no rank, so they are not in the comparison: with
+/// them every gate that lets the target learn would seem to be preferred.
 struct Preferences {
-    int64_t best = 0, all = 0;
-    std::vector<Preference> of;  ///< edges by target, then source; then the nodes but the target
-    int64_t tests = 0;           ///< choices that some trials made and others did not
+    int64_t best = 0, all = 0, trials = 0;  ///< trainings of the tenth, all, and their trials
+    std::vector<Preference> of;             ///< edges by target, then source; then the nodes but the target
+    int64_t tests = 0;                      ///< choices that some trials made and others did not
     static constexpr double level = 0.05;
     bool likely(const Choice& choice) const { return choice.chance <= level; }
     /// Still so if all tests are to be right at once (Bonferroni).

@@ -131,6 +131,27 @@ std::vector<GraphEdge> Graph::edges() const {
     return open;
 }
 
+Graph heard_by_target(const Graph& graph) {
+    std::vector<bool> heard(graph.nodes.size());
+    std::vector<int> reached = {0};
+    while (!reached.empty()) {
+        const int t = reached.back();
+        reached.pop_back();
+        if (heard[static_cast<size_t>(t)]) continue;
+        heard[static_cast<size_t>(t)] = true;
+        const std::vector<int>& members = graph.node(t).members;
+        reached.insert(reached.end(), members.begin(), members.end());
+        for (int s = 0; s < graph.size(); ++s)
+            if (graph.gate(t, s) != Gate::cutoff) reached.push_back(s);
+    }
+    Graph left = graph;
+    for (size_t i = 0; i < heard.size(); ++i) {
+        if (!heard[i]) left.nodes[i] = {}, std::fill(left.gates[i].begin(), left.gates[i].end(), Gate::cutoff);
+        if (left.gates[i][i] == Gate::correct) left.gates[i][i] = Gate::through;
+    }
+    return left;
+}
+
 Graph read_graph(const fs::path& file) {
     const CsvTable table = read_csv(file);
     const auto n = static_cast<int>(table.rows.size());

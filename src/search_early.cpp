@@ -35,18 +35,18 @@ std::vector<const TrialRecord*> whole_trials(const SearchHistory& history, int e
     return whole;
 }
 
-std::vector<double> errors_at(const std::vector<const TrialRecord*>& trials, int epoch) {
+std::vector<double> errors_at(const std::vector<TargetTraining>& trainings, int epoch) {
     std::vector<double> errors;
-    for (const TrialRecord* t : trials) errors.push_back(t->errors.at(epoch));
+    for (const TargetTraining& t : trainings) errors.push_back(t.first->errors.at(epoch));
     return errors;
 }
 
-/// At each rung, the places that each trial gains from there to the last epoch.
-std::vector<std::vector<double>> places_gained(const std::vector<const TrialRecord*>& trials, const std::vector<int>& rungs, int last) {
-    const std::vector<double> ends = places_of(errors_at(trials, last));
+/// At each rung, the places that each training gains from there to the last epoch.
+std::vector<std::vector<double>> places_gained(const std::vector<TargetTraining>& trainings, const std::vector<int>& rungs, int last) {
+    const std::vector<double> ends = places_of(errors_at(trainings, last));
     std::vector<std::vector<double>> gained;
     for (const int rung : rungs) {
-        gained.push_back(places_of(errors_at(trials, rung)));
+        gained.push_back(places_of(errors_at(trainings, rung)));
         for (size_t i = 0; i < ends.size(); ++i) gained.back()[i] -= ends[i];
     }
     return gained;
@@ -98,13 +98,17 @@ std::optional<EarlyStopping> early_stopping(const SearchHistory& history) {
         if (Halving::is_rung(epoch)) early.rungs.push_back(epoch);
     replay(whole, last, early);
 
-    const std::vector<std::vector<double>> gains = places_gained(whole, early.rungs, last);
+    const std::vector<TargetTraining> trainings = target_trainings(whole);
+    const std::vector<std::vector<double>> gains = places_gained(trainings, early.rungs, last);
     for (const Preference& p : preferences_of(history).of)
         for (const Choice& choice : p.choices) {
             EarlyChoice c{p.where(), choice.name, {}};
             for (const std::vector<double>& gained : gains) {
                 std::vector<double> with, without;
-                for (size_t i = 0; i < whole.size(); ++i) (p.made_by(whole[i]->graph) == choice.name ? with : without).push_back(gained[i]);
+                for (size_t i = 0; i < trainings.size(); ++i) {
+                    const std::string made = p.made_by(trainings[i]);
+                    if (!made.empty()) (made == choice.name ? with : without).push_back(gained[i]);
+                }
                 if (with.size() >= Comparison::fewest && without.size() >= Comparison::fewest)
                     c.gained.push_back(compare_independent(spread(with), spread(without)));
             }
@@ -126,7 +130,7 @@ std::string early_text(const EarlyStopping& early) {
              " of the best tenth, ", early.best, " of ", early.trials, " (", joined(lost), ");\nthe best trial that is left has ",
              fixed(early.best_left), " % error in the mean, the best of all ", fixed(early.best_error), " %\n");
     if (early.choices.empty()) return all;
-    std::vector<std::vector<std::string>> rows = {{"", "choice", "trials"}};
+    std::vector<std::vector<std::string>> rows = {{"", "choice", "trainings"}};
     std::set<size_t> right = {2};
     for (size_t i = 0; i < at.size(); ++i) rows[0].push_back("from " + at[i]), right.insert(3 + i);
     for (const EarlyChoice& c : early.choices) {
@@ -135,7 +139,7 @@ std::string early_text(const EarlyStopping& early) {
             rows.back().push_back(signed_fixed(gained.difference) + (gained.verdict == Verdict::not_decided ? "  " : " *"));
     }
     return all +
-           "places gained from there to the end, beside the trials without the choice (* the 95 % interval leaves out 0; not corrected "
+           "places gained from there to the end, beside the trainings without the choice (* the 95 % interval leaves out 0; not corrected "
            "for " +
            std::to_string(early.choices.size() * early.rungs.size()) + " looks):\n" + aligned(rows, right);
 }

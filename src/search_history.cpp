@@ -73,20 +73,19 @@ std::vector<SearchResult> read_results(const fs::path& file) {
     return results;
 }
 
-/// Counts what `best` and `all` chose, by the choice's name.
-Preference preference(int target, int source, const std::vector<const TrialRecord*>& all, size_t best,
-                      const std::vector<std::string>& names) {
-    Preference p{target, source, {}};
-    for (const std::string& name : names) {
-        Choice choice{name, 0, 0, 1};
-        for (size_t i = 0; i < all.size(); ++i) {
-            if (p.made_by(all[i]->graph) != name) continue;
-            ++choice.among_all;
-            choice.among_best += i < best;
-        }
-        choice.chance = upper_tail(static_cast<int64_t>(all.size()), choice.among_all, static_cast<int64_t>(best), choice.among_best);
-        p.choices.push_back(choice);
+/// Counts what the first `best` of all trainings and all of them chose, by the choice's name.
+Preference preference(int target, int source, const std::vector<TargetTraining>& all, size_t best, const std::vector<std::string>& names) {
+    Preference p{target, source, {}, 0, 0};
+    for (const std::string& name : names) p.choices.push_back({name, 0, 0, 1});
+    for (size_t i = 0; i < all.size(); ++i) {
+        const std::string made = p.made_by(all[i]);
+        if (made.empty()) continue;
+        ++p.all;
+        p.best += i < best;
+        for (Choice& choice : p.choices)
+            if (choice.name == made) ++choice.among_all, choice.among_best += i < best;
     }
+    for (Choice& choice : p.choices) choice.chance = upper_tail(p.all, choice.among_all, p.best, choice.among_best);
     return p;
 }
 
@@ -131,6 +130,16 @@ std::vector<const TrialRecord*> ranked(const SearchHistory& history) {
     return all;
 }
 
+std::vector<TargetTraining> target_trainings(const std::vector<const TrialRecord*>& ranked) {
+    std::vector<TargetTraining> trainings;
+    std::set<std::string> seen;
+    for (const TrialRecord* trial : ranked) {
+        Graph heard = heard_by_target(trial->graph);
+        if (seen.insert(graph_line(heard)).second) trainings.push_back({trial, std::move(heard)});
+    }
+    return trainings;
+}
+
 double upper_tail(int64_t all, int64_t marked, int64_t drawn, int64_t hits) {
     if (hits <= std::max<int64_t>(0, drawn + marked - all)) return 1;
     const auto log_ways = [](int64_t from, int64_t n) {
@@ -150,27 +159,33 @@ std::string SearchResult::mean_and_deviation() const {
 
 std::string Preference::where() const { return source < 0 ? "node " + std::to_string(target) : edge_name(target, source); }
 
-std::string Preference::made_by(const Graph& graph) const {
-    return source < 0 ? graph.node(target).model : std::string(to_string(graph.gate(target, source)));
+std::string Preference::made_by(const TargetTraining& made) const {
+    const std::string& network = made.heard.node(target).model;
+    return source < 0 || network.empty() ? network : std::string(to_string(made.heard.gate(target, source)));
 }
 
 Preferences preferences_of(const SearchHistory& history) {
-    const std::vector<const TrialRecord*> all = ranked(history);
+    const std::vector<const TrialRecord*> trials = ranked(history);
+    const std::vector<TargetTraining> all = target_trainings(trials);
     Preferences p;
+    p.trials = static_cast<int64_t>(trials.size());
     p.all = static_cast<int64_t>(all.size());
     p.best = (p.all + 9) / 10;
     if (all.empty()) return p;
-    const int n = all[0]->graph.size();
+    const int n = all[0].heard.size();
     for (int target = 0; target < n; ++target)
-        for (int source = 0; source < n; ++source)
-            p.of.push_back(preference(target, source, all, static_cast<size_t>(p.best), {"through", "linear", "correct", "cutoff"}));
+        for (int source = 0; source < n; ++source) {
+            std::vector<std::string> gates = {"through", "linear", "cutoff"};
+            if (source != target) gates.insert(gates.begin() + 2, "correct");
+            p.of.push_back(preference(target, source, all, static_cast<size_t>(p.best), gates));
+        }
     for (int node = 1; node < n; ++node) {
         std::set<std::string> networks;
-        for (const TrialRecord* t : all) networks.insert(t->graph.node(node).model);
+        for (const TrialRecord* t : trials) networks.insert(t->graph.node(node).model);
         p.of.push_back(preference(node, -1, all, static_cast<size_t>(p.best), {networks.begin(), networks.end()}));
     }
     for (const Preference& preference : p.of)
-        for (const Choice& choice : preference.choices) p.tests += choice.among_all > 0 && choice.among_all < p.all;
+        for (const Choice& choice : preference.choices) p.tests += choice.among_all > 0 && choice.among_all < preference.all;
     return p;
 }
 
@@ -202,8 +217,8 @@ std::string preferences_csv(const SearchHistory& history) {
     std::vector<std::vector<std::string>> rows;
     for (const Preference& preference : p.of)
         for (const Choice& c : preference.choices)
-            rows.push_back({preference.where(), c.name, std::to_string(c.among_best), std::to_string(p.best), std::to_string(c.among_all),
-                            std::to_string(p.all), number(c.chance)});
+            rows.push_back({preference.where(), c.name, std::to_string(c.among_best), std::to_string(preference.best),
+                            std::to_string(c.among_all), std::to_string(preference.all), number(c.chance)});
     return csv_text({"where", "choice", "best_tenth", "of_best", "all", "of_all", "chance"}, rows);
 }
 
@@ -228,9 +243,10 @@ std::string search_text(const SearchHistory& history) {
     for (const Preference& preference : p.of)
         for (const Choice& c : preference.choices)
             if (p.likely(c))
-                rows.push_back({preference.where(), c.name, percent(c.among_best, p.best), percent(c.among_all, p.all),
+                rows.push_back({preference.where(), c.name, percent(c.among_best, preference.best), percent(c.among_all, preference.all),
                                 text(std::setprecision(2), c.chance, p.certain(c) ? " **" : " *")});
-    all += text("\nthe best tenth, ", p.best, " of ", p.all, " complete or stopped, chose more often than chance ");
+    all += text("\nthe best tenth, ", p.best, " of ", p.all, " different trainings (of ", p.trials,
+                " trials, complete or stopped), chose more often than chance ");
     if (rows.size() == 1) all += text("(", Preferences::level, "): nothing\n");
     if (rows.size() > 1)
         all += text("(* at most ", Preferences::level, "; ** still so with ", p.tests, " choices looked at):\n") + aligned(rows, {2, 3});

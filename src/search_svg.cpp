@@ -179,12 +179,12 @@ class Picture {
 
     static constexpr double column_left = 140, column = 212, bar_length = 128;
 
-    std::string cell(Point p, const Choice& c, const std::string& kind) const {
-        const double best = share(c.among_best, preferences_.best), all = share(c.among_all, preferences_.all);
+    std::string cell(Point p, const Preference& of, const Choice& c, const std::string& kind) const {
+        const double best = share(c.among_best, of.best), all = share(c.among_all, of.all);
         const bool likely = preferences_.likely(c);
         std::string svg = "<g><title>" +
-                          escaped(text(c.name, ": ", c.among_best, " of the best ", preferences_.best, ", ", c.among_all, " of all ",
-                                       preferences_.all, ", chance ", number(c.chance))) +
+                          escaped(text(c.name, ": ", c.among_best, " of the best ", of.best, ", ", c.among_all, " of all ", of.all,
+                                       ", chance ", number(c.chance))) +
                           "</title>";
         if (likely) svg += svg_box(p + Point{94, 0}, 204, row_height - 3, 5, "chosen");
         svg += bar(p, bar_length, 9, "track") + bar(p, bar_length * best, 9, kind + (likely ? "" : " weak"));
@@ -208,13 +208,14 @@ class Picture {
         const auto head = [&](size_t i, const std::string& classes, const std::string& what) {
             return svg_words({column_left + column * static_cast<double>(i), y}, "head " + classes, what);
         };
+        const std::vector<std::string> gates = {"through", "linear", "correct", "cutoff"};
         int target = -1;
         std::vector<std::string> networks;  // that the columns stand for
         for (const Preference& p : preferences_.of) {
             const bool edge = p.source >= 0;
             if (edge && target < 0) {
                 y += 28;
-                for (size_t i = 0; i < p.choices.size(); ++i) svg += head(i, "f-" + p.choices[i].name, p.choices[i].name);
+                for (size_t i = 0; i < gates.size(); ++i) svg += head(i, "f-" + gates[i], gates[i]);
             }
             if (edge && p.target != target) {
                 y += 12;
@@ -234,9 +235,12 @@ class Picture {
                 }
                 y += row_height;
                 if (first == 0) svg += svg_words({margin, y - 2}, "", where(p));
-                for (size_t i = first; i < last; ++i)
-                    svg += cell({column_left + column * static_cast<double>(i - first), y - 6}, p.choices[i],
+                for (size_t i = first; i < last; ++i) {
+                    const size_t at =
+                        edge ? static_cast<size_t>(std::find(gates.begin(), gates.end(), p.choices[i].name) - gates.begin()) : i - first;
+                    svg += cell({column_left + column * static_cast<double>(at), y - 6}, p, p.choices[i],
                                 edge ? "f-" + p.choices[i].name : "f-network");
+                }
                 svg += "\n";
             }
         }
@@ -253,11 +257,13 @@ class Picture {
 
     std::vector<std::string> notes() const {
         const Preferences& p = preferences_;
-        return {text("Bar: share of the best tenth (", p.best, " trials) that chose it. Stroke: share of all ", p.all,
-                     " complete or stopped trials. Trials are ranked by the last error that they reported."),
-                "On a label edge correct is the same as through: the label is always right.",
-                text("* As many or more among ", p.best, " drawn blindly from the ", p.all, ": a chance of at most ", Preferences::level,
-                     " (hypergeometric). ** Still so with ", p.tests, " choices looked at (Bonferroni).")};
+        return {
+            text("Bar: share of the best tenth (", p.best, " trainings) that chose it. Stroke: share of all ", p.all, " trainings of ",
+                 p.trials, " complete or stopped trials, by the last error that they reported."),
+            "Trials that train the target alike count once, correct on a label edge as through. Edges that the target does not hear are "
+            "left out.",
+            text("* As many or more among as many drawn blindly: a chance of at most ", Preferences::level,
+                 " (hypergeometric). ** Still so with ", p.tests, " choices looked at (Bonferroni).")};
     }
 
     const SearchHistory& history_;
