@@ -1,5 +1,5 @@
 // report_order.h: several trainings by accuracy: which are higher than which, and which of the papers' orders they keep.
-// defines: Standing, Pairs, compare_all, can_be_decided, write_standings, standings_svg, PaperNumber, PaperPair, PaperOrder, paper_order,
+// defines: Standing, Pairs, compare_all, holm, judged_together, can_be_decided, write_standings, standings_svg, PaperNumber, PaperPair, PaperOrder, paper_order,
 //          write_paper_order
 #pragma once
 #include <iosfwd>
@@ -21,6 +21,12 @@ struct Standing {
 /// tested by itself: where there is no difference about one in twenty is decided all the same.
 using Pairs = std::vector<std::vector<Comparison>>;
 Pairs compare_all(const std::vector<Standing>& standings);
+
+/// Holm's correction ("A simple sequentially rejective multiple test procedure", 1979): p values such that those of at most 5 % are all
+/// right at once in 95 % of studies, in the order of those given.
+std::vector<double> holm(const std::vector<double>& p);
+/// Of each pair that can be decided, its p value corrected for all of them; 1 for the others.
+std::vector<std::vector<double>> judged_together(const Pairs& pairs);
 
 /// Is there an answer to be had: do both sides have the runs, and do these spread?
 bool can_be_decided(const Comparison& c);

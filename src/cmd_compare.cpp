@@ -74,10 +74,19 @@ std::vector<std::string> papers_cells(const std::optional<PaperOrder>& order, si
 /// A row a pair.
 void write_comparisons(const fs::path& file, const std::vector<Standing>& standings, const Pairs& pairs,
                        const std::optional<PaperOrder>& order) {
-    const std::vector<std::string> columns = {
-        "a",          "b",       "n_a",          "n_b",     "mean_a",       "std_a",       "mean_b",    "std_b",
-        "difference", "low",     "high",         "p",       "test",         "a_is_higher", "undecided", "test_images",
-        "unlike",     "paper_a", "paper_gain_a", "paper_b", "paper_gain_b", "papers_order"};
+    const std::vector<std::string> columns = {"a",           "b",
+                                              "n_a",         "n_b",
+                                              "mean_a",      "std_a",
+                                              "mean_b",      "std_b",
+                                              "difference",  "low",
+                                              "high",        "p",
+                                              "p_holm",      "test",
+                                              "a_is_higher", "undecided",
+                                              "test_images", "unlike",
+                                              "paper_a",     "paper_gain_a",
+                                              "paper_b",     "paper_gain_b",
+                                              "papers_order"};
+    const std::vector<std::vector<double>> together = judged_together(pairs);
     std::vector<std::vector<std::string>> rows;
     for (size_t i = 0; i < standings.size(); ++i)
         for (size_t j = i + 1; j < standings.size(); ++j) {
@@ -85,8 +94,8 @@ void write_comparisons(const fs::path& file, const std::vector<Standing>& standi
             const auto bound = [&](double value) { return c.has_interval ? number(value) : ""; };
             rows.push_back({standings[i].name, standings[j].name, std::to_string(c.a.n), std::to_string(c.b.n), number(c.a.mean),
                             deviation_cell(c.a), number(c.b.mean), deviation_cell(c.b), number(c.difference), bound(c.low), bound(c.high),
-                            bound(c.p), c.paired ? "paired" : "Welch", to_string(c.verdict), c.undecided,
-                            test_images(standings[i].group.any()), unlike(standings[i], standings[j])});
+                            bound(c.p), can_be_decided(c) ? number(together[i][j]) : "", c.paired ? "paired" : "Welch",
+                            to_string(c.verdict), c.undecided, test_images(standings[i].group.any()), unlike(standings[i], standings[j])});
             const std::vector<std::string> papers = papers_cells(order, i, j, c);
             rows.back().insert(rows.back().end(), papers.begin(), papers.end());
         }

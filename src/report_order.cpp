@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <ostream>
 #include <set>
 
@@ -110,6 +111,33 @@ Pairs compare_all(const std::vector<Standing>& standings) {
     return pairs;
 }
 
+std::vector<double> holm(const std::vector<double>& p) {
+    std::vector<size_t> order(p.size());
+    std::iota(order.begin(), order.end(), size_t(0));
+    std::sort(order.begin(), order.end(), [&](size_t i, size_t j) { return p[i] < p[j]; });
+    std::vector<double> corrected(p.size());
+    double least = 0;
+    for (size_t rank = 0; rank < order.size(); ++rank) {
+        least = std::max(least, p[order[rank]] * static_cast<double>(p.size() - rank));
+        corrected[order[rank]] = std::min(least, 1.0);
+    }
+    return corrected;
+}
+
+std::vector<std::vector<double>> judged_together(const Pairs& pairs) {
+    std::vector<double> p;
+    const auto each = [&](auto&& use) {
+        for (size_t i = 0; i < pairs.size(); ++i)
+            for (size_t j = i + 1; j < pairs.size(); ++j)
+                if (can_be_decided(pairs[i][j])) use(i, j);
+    };
+    each([&](size_t i, size_t j) { p.push_back(pairs[i][j].p); });
+    std::vector<std::vector<double>> corrected(pairs.size(), std::vector<double>(pairs.size(), 1));
+    size_t next = 0;
+    each([&, together = holm(p)](size_t i, size_t j) { corrected[i][j] = together[next++]; });
+    return corrected;
+}
+
 void write_standings(std::ostream& out, const std::vector<Standing>& standings, const Pairs& pairs) {
     std::vector<std::vector<std::string>> rows = {{"", "runs", "experiment", "n", "test accuracy", "higher than", "not told from"}};
     for (size_t i = 0; i < standings.size(); ++i) {
@@ -125,16 +153,22 @@ void write_standings(std::ostream& out, const std::vector<Standing>& standings, 
                         ranges(lower), ranges(undecided)});
     }
     out << aligned(rows, {0, 3});
-    size_t decidable = 0;
+    size_t decidable = 0, decided = 0, together = 0;
+    const std::vector<std::vector<double>> corrected = judged_together(pairs);
     std::vector<std::string> none;
     for (size_t i = 0; i < standings.size(); ++i) {
-        for (size_t j = i + 1; j < standings.size(); ++j) decidable += can_be_decided(pairs[i][j]);
+        for (size_t j = i + 1; j < standings.size(); ++j) {
+            decidable += can_be_decided(pairs[i][j]);
+            decided += pairs[i][j].verdict != Verdict::not_decided;
+            together += corrected[i][j] <= Comparison::level;
+        }
         if (!can_be_decided(pairs, i)) none.push_back(standings[i].name);
     }
     if (!none.empty()) out << "nothing can be told of " << joined(none) << ": fewer than " << Comparison::fewest << " runs, or all alike\n";
     if (decidable > 1)
         out << decidable << " pairs can be decided, each by itself: if nothing differed, about "
-            << fixed(static_cast<double>(decidable) * Comparison::level, 1) << " of them would be by chance\n";
+            << fixed(static_cast<double>(decidable) * Comparison::level, 1) << " of them would be by chance; judged all at once (Holm), "
+            << together << " of the " << decided << " decided still are\n";
 }
 
 PaperOrder paper_order(const std::string& networks, const std::vector<Standing>& standings, const std::vector<PaperRow>& paper) {
