@@ -9,9 +9,9 @@
 
 namespace distill {
 
-/// What `ktg search` can be told beside how to train.
 constexpr int64_t authors_trials = 1500;
 
+/// What `ktg search` can be told beside how to train.
 struct SearchOptions {
     Options training;
     KtgOptions losses;  ///< of the graphs: temperature and frozen BatchNorm
@@ -19,12 +19,12 @@ struct SearchOptions {
     std::string target = "resnet32a", models = "resnet32a,resnet110a,wrn-28-2";
     std::string sampler = "random", score = "validation", devices = "auto", transfer;
     bool stopping = true;
-    int64_t trials = 0;  ///< 0: 1500, the authors' number, or all graphs of the grid
+    int64_t trials = 0;  ///< 0: authors_trials, or all graphs of the grid
     int jobs = 1, best = 1, retrain_seeds = 3;
     int64_t alone_batch = 128;
 };
 
-/// InputError for an unknown network or a number of nodes that is none.
+/// InputError for an unknown network, or none at all.
 SearchSpace search_space_of(const SearchOptions& options);
 
 /// Where a search, or a transfer, keeps its files unless --run says.

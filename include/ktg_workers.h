@@ -24,8 +24,8 @@ struct WorkerPlan {
 };
 
 /// The protocol, a line each. To a worker: `SLOT train FOLDER`, then after each report `SLOT go` or `SLOT stop`; `end`: write checkpoints
-/// and end. From it: `ready`, `SLOT epoch N ACCURACY`, `SLOT ended`, `SLOT failed WHY`, `SLOT input WHY`; `broken WHY`: it is no good any
-/// more and ends. A worker whose socket closes ends at once, so none outlives its parent.
+/// and end. From it: `ready`, `SLOT epoch N ACCURACY`, `SLOT ended`, `SLOT failed WHY`, `SLOT input WHY`, `SLOT disk WHY` (what cannot be
+/// written); `broken WHY`: it is no good any more and ends. A worker whose socket closes ends at once, so none outlives its parent.
 ///
 /// One that ends unasked is replaced, and its runs are reported lost. Blamed is a run that was alone in it. Of several, nobody knows
 /// which it was: each then trains alone in its worker, others wait, until it has ended or is the one to blame. A worker that ends by a

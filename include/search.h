@@ -15,13 +15,14 @@
 
 namespace distill {
 
-/// What a trial would be, as the journal has it, and if it cannot be trained, why.
+/// What a trial would be, as the journal has it; if it cannot be trained, why; and what its training depends on ("": itself alone): of two
+/// trials where that is equal the second would be the first again, and is not trained.
 struct Proposal {
-    std::string description, rejection;
+    std::string description, rejection, training;
 };
 
 struct SearchPlan {
-    int64_t trials = 0;                                 ///< of the whole study, rejected and failed ones included
+    int64_t trials = 0;                                 ///< of the whole study, rejected, repeated and failed ones included
     int epochs = 1;                                     ///< of a trial that nothing stops
     bool stops = true;                                  ///< bad ones at rungs (Halving); else every trial runs to its end
     int keep = 1;                                       ///< of so many best trials the weights stay
@@ -37,14 +38,15 @@ struct TrialScore {
 };
 
 struct SearchTally {
-    int64_t complete = 0, stopped = 0, rejected = 0, failed = 0;
-    int64_t ended() const { return complete + stopped + rejected + failed; }
+    int64_t complete = 0, stopped = 0, rejected = 0, repeated = 0, failed = 0;
+    int64_t ended() const { return complete + stopped + rejected + repeated + failed; }
+    std::string words() const;  ///< "9 complete, 54 stopped, 1 rejected, 0 repeated, 0 failed"
 };
 
 /// Runs `plan.trials` trials in the pool's slots. A trial reports its error every epoch and may be stopped at a rung by Halving; one that fails
 /// is recorded with its reason; one whose worker died runs again, and fails the second time. Everything is in the journal before it has
 /// an effect, so replay() of its rows goes on where it ended: with one slot to the same trials, rungs and winner.
-/// Memory: Halving's, the trials under way, and the best.
+/// Memory: Halving's, the trials under way, the best, and what each training depends on.
 class Search {
   public:
     /// `quiet`: prints nothing; else a line (a terminal: one that changes) for each trial that ends.
@@ -78,7 +80,8 @@ class Search {
     WorkerPool& pool_;
     bool quiet_, terminal_;
     Halving halving_;
-    int64_t next_ = 0;  ///< trials 0 … next_ − 1 have begun or were rejected
+    int64_t next_ = 0;                          ///< trials 0 … next_ − 1 have begun or were rejected
+    std::map<std::string, int64_t> trainings_;  ///< what they depend on, and the first trial of each
     std::map<int64_t, Trial> under_way_;
     std::deque<int64_t> waiting_;  ///< under way, without a slot
     std::map<int, int64_t> slot_trial_;

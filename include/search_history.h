@@ -18,7 +18,7 @@ namespace distill {
 
 struct TrialRecord {
     int64_t trial = 0;
-    TrialEvent state = TrialEvent::started;  ///< its end: complete, stopped, failed or rejected; `started`: it is under way
+    TrialEvent state = TrialEvent::started;  ///< its end: complete, stopped, failed, rejected or repeated; `started`: it is under way
     int epochs = 0;                          ///< trained
     std::optional<double> error;             ///< of the target in %, the last that it reported; never NaN
     std::map<int, double> errors;            ///< all that it reported, by epoch
@@ -80,7 +80,7 @@ struct Preference {
 };
 
 /// The best tenth, ⌈n/10⌉ of the n trainings of ranked trials, beside all n: a training counts once, or one that many graphs stand for would
-/// be as many witnesses for all that they have in common. Rejected and failed trials have no rank, so they are not in the comparison: with
+/// be as many witnesses for all that they have in common. Rejected, repeated and failed trials have no rank, so they are not in the comparison: with
 /// them every gate that lets the target learn would seem to be preferred.
 struct Preferences {
     int64_t best = 0, all = 0, trials = 0;  ///< trainings of the tenth, all, and their trials
@@ -101,7 +101,7 @@ std::string plain_candidate(const std::string& network, const std::string& batch
 
 int64_t count_of(const SearchHistory& history, TrialEvent state);
 
-/// "64 of 64 trials have ended: 9 complete, 54 stopped, 0 failed, 1 rejected".
+/// "64 of 64 trials have ended: 9 complete, 44 stopped, 0 failed, 1 rejected, 10 repeated".
 std::string search_counts(const SearchHistory& history);
 /// "resnet32a on cifar100, graphs of 3 nodes".
 std::string search_title(const SearchHistory& history);

@@ -1,5 +1,5 @@
 // search_journal.h: what happened in a search, row by row as it happens: the truth that a killed search goes on from.
-// defines: TrialEvent, to_string, JournalRow, JournalFile, read_journal, Journal
+// defines: TrialEvent, to_string, begins, JournalRow, JournalFile, read_journal, Journal
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -13,16 +13,18 @@
 namespace distill {
 
 /// A trial starts, runs (one row an epoch) and ends: stopped at a rung, complete, or failed, with the reason. A rejected one is never
-/// trained. A lost one was under way in a worker that died, and may be the reason; it runs again, or fails.
-enum class TrialEvent { started, running, stopped, complete, rejected, lost, failed };
+/// trained, nor a repeated one, whose training an earlier trial is. A lost one was under way in a worker that died, and may be the reason; it runs again, or fails.
+enum class TrialEvent { started, running, stopped, complete, rejected, repeated, lost, failed };
 const char* to_string(TrialEvent event);
+/// Is it a trial's first event?
+inline bool begins(TrialEvent e) { return e == TrialEvent::started || e == TrialEvent::rejected || e == TrialEvent::repeated; }
 
 struct JournalRow {
     int64_t trial = 0;
     TrialEvent event = TrialEvent::started;
     int epoch = 0;                ///< epochs trained so far
     std::optional<double> error;  ///< after that epoch, in %; of running, stopped and complete
-    std::string detail;           ///< of started and rejected: what the trial is; of lost, failed: why
+    std::string detail;           ///< of started, rejected and repeated: what the trial is; of lost, failed: why
 };
 
 /// journal.csv: columns trial,event,epoch,error,detail. The first row's event is `study`, its detail says which: "option=value;…".

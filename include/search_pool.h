@@ -26,7 +26,7 @@ class WorkerPool {
     /// on is reported again: its report may have been lost.
     virtual void train(int slot, const std::string& folder) = 0;
     /// The next message of any slot. Interrupted after SIGINT or SIGTERM, when all that is under way has a checkpoint; InputError where
-    /// a run stumbles over its input (a full disk, a data set that is gone).
+    /// a run stumbles over its input (a data set that is gone), WriteError where over what it writes to (a full disk).
     virtual PoolMessage wait() = 0;
     virtual void answer(int slot, bool goes_on) = 0;
 };

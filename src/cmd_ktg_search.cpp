@@ -5,7 +5,6 @@
 
 #include "base_command_line.h"
 #include "base_error.h"
-#include "cmd_ktg.h"
 #include "ktg_search.h"
 #include "ktg_worker.h"
 #include "run_experiment.h"
@@ -41,7 +40,7 @@ void add_search(Subcommand ktg) {
     t.add_network("--target", s.target, "network of node 0");
     t.add_network("--models", s.models, "networks of the other nodes to choose from");
     t.add("--sampler", s.sampler, {"random", "grid"}, "draw graphs, or try each");
-    t.add("--trials", s.trials, {0}, "graphs to try, rejected ones included (0: 1500, or all of the grid)");
+    t.add("--trials", s.trials, {0}, "graphs to try, rejected and repeated ones included (0: 1500, or all of the grid)");
     t.add_on_off("--stopping", s.stopping,
                  "a trial that is not in the better half at 1, 2, 4 … epochs ends there; off: all run to the end");
     t.add("--score", s.score, {"validation", "test"}, "images that trials are scored on; test is the authors' way");

@@ -13,6 +13,7 @@
 #include "ktg_known_methods.h"
 #include "ktg_worker_plan.h"
 #include "net_table.h"
+#include "run_experiment.h"
 #include "run_many.h"
 #include "search.h"
 #include "train_interruption.h"
@@ -47,6 +48,7 @@ class GraphSearch {
     void require_fitting_data();
     enum class Trains { graph, alone, teacher };
     Options training(Trains what, int64_t validation) const;
+    const Config& facts_of(int64_t validation) const { return validation > 0 ? held_out_facts_ : facts_; }
     void train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation);
     void train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed);
     Graph with_weights(Graph graph, const fs::path& from) const;
@@ -57,7 +59,8 @@ class GraphSearch {
     SearchOptions& s_;
     Options& o_;
     fs::path base_;
-    Config study_, facts_;  ///< what the journal begins with; of every run
+    Config study_, facts_;   ///< what the journal begins with; of every run on all training data
+    Config held_out_facts_;  ///< of every run without the images that trials are scored on
     std::optional<RunFolder> folder_;
     std::unique_ptr<WorkerProcesses> pool_;
 };
@@ -113,6 +116,7 @@ void GraphSearch::require_fitting_data() {
         o_.validation = asked > 0 ? asked : std::max<int64_t>(1, session->data->train.records / authors_part);
         session.reset();
         session.emplace(open_session(o_));
+        held_out_facts_ = run_facts(*session);
     }
     for (const Trains what : {Trains::graph, Trains::alone}) {
         LoaderOptions batches = session->loader_options(training(what, 0));
@@ -147,7 +151,8 @@ void GraphSearch::train_folders(const std::string& what, const std::vector<std::
 void GraphSearch::train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation) {
     std::vector<std::string> folders;
     for (const std::string& network : networks) {
-        prepare_graph_run(into / network, mutual_learning({network}), training(Trains::teacher, validation), s_.losses, facts_);
+        prepare_graph_run(into / network, mutual_learning({network}), training(Trains::teacher, validation), s_.losses,
+                          facts_of(validation));
         folders.push_back((into / network).string());
     }
     train_folders("networks trained alone, for frozen nodes", folders, true);
@@ -194,11 +199,11 @@ void GraphSearch::search(const SearchSpace& space) {
     plan.keep = s_.best;
     plan.propose = [&](int64_t trial) {
         const Graph graph = graph_of(trial);
-        return Proposal{graph_line(graph), graph.is_frozen(0) ? "its target would be frozen" : ""};
+        return Proposal{graph_line(graph), graph.is_frozen(0) ? "its target would be frozen" : "", graph_line(heard_by_target(graph))};
     };
     plan.prepare = [&](int64_t trial) {
         const Graph graph = with_weights(graph_of(trial), base_ / "pretrained");
-        prepare_graph_run(folder_of(trial), graph, training(Trains::graph, o_.validation), s_.losses, facts_);
+        prepare_graph_run(folder_of(trial), graph, training(Trains::graph, o_.validation), s_.losses, facts_of(o_.validation));
         return folder_of(trial).string();
     };
     plan.tidy = [&](int64_t trial, bool keep_weights) {
@@ -215,8 +220,7 @@ void GraphSearch::search(const SearchSpace& space) {
     before = {};
     run.run();
     const SearchTally& tally = run.tally();
-    std::printf("%s\n", text(tally.ended(), " trials: ", tally.complete, " complete, ", tally.stopped, " stopped, ", tally.rejected,
-                             " rejected, ", tally.failed, " failed; ", number(run.seconds()), " s, of which the search itself took ",
+    std::printf("%s\n", text(tally.ended(), " trials: ", tally.words(), "; ", number(run.seconds()), " s, of which the search itself took ",
                              number(run.bookkeeping_seconds()))
                             .c_str());
     if (run.best().empty()) failure((base_ / "journal.csv").string(), ": no trial was complete; it says why");

@@ -27,13 +27,14 @@ struct Trainings {
     double side_by_side() const { return static_cast<double>(at_work > 0 ? at_work : std::max<int64_t>(1, under_way)); }
 };
 
-/// Of trials those that are timed: a rejected one takes no time, one whose folder is gone nobody knows how much.
+/// Of trials those that are timed: a rejected or repeated one takes no time, one whose folder is gone nobody knows how much.
 Trainings of_trials(const SearchHistory& history) {
     Trainings t;
     for (const TrialRecord& trial : history.trials) {
         const fs::path run = history.folder / "trials" / std::to_string(trial.trial);
         if (trial.state == TrialEvent::started) t.add_under_way(run);
-        t.ended += trial.state == TrialEvent::rejected || (trial.state != TrialEvent::started && fs::exists(run / "epochs.csv"));
+        const bool untrained = trial.state == TrialEvent::rejected || trial.state == TrialEvent::repeated;
+        t.ended += untrained || (trial.state != TrialEvent::started && fs::exists(run / "epochs.csv"));
         t.add_time(run);
     }
     return t;

@@ -23,17 +23,20 @@ bool is_end(TrialEvent e) { return e == TrialEvent::stopped || e == TrialEvent::
 
 }  // namespace
 
+std::string SearchTally::words() const {
+    return text(complete, " complete, ", stopped, " stopped, ", rejected, " rejected, ", repeated, " repeated, ", failed, " failed");
+}
+
 Search::Search(SearchPlan plan, Journal& journal, WorkerPool& pool, bool quiet)
     : plan_(std::move(plan)), journal_(journal), pool_(pool), quiet_(quiet), terminal_(::isatty(STDOUT_FILENO) != 0) {}
 
 void Search::replay(const std::vector<JournalRow>& rows) {
     for (size_t i = 0; i < rows.size(); ++i) {
         const JournalRow& r = rows[i];
-        const bool begins = r.event == TrialEvent::started || r.event == TrialEvent::rejected;
         const auto trial = under_way_.find(r.trial);
         const bool follows = r.event != TrialEvent::running && r.event != TrialEvent::stopped && r.event != TrialEvent::complete;
-        const bool possible = begins ? r.trial == next_ && r.trial < plan_.trials
-                                     : trial != under_way_.end() && (follows || r.epoch == trial->second.epochs + 1);
+        const bool possible = begins(r.event) ? r.trial == next_ && r.trial < plan_.trials
+                                              : trial != under_way_.end() && (follows || r.epoch == trial->second.epochs + 1);
         if (!possible)
             input_error("the journal's row ", i + 2, " (trial ", r.trial, " ", to_string(r.event), ", epoch ", r.epoch,
                         ") cannot follow those before it; was it edited?");
@@ -49,9 +52,13 @@ void Search::record(const JournalRow& row) {
 }
 
 void Search::apply(const JournalRow& r) {
-    if (r.event == TrialEvent::started || r.event == TrialEvent::rejected) next_ = r.trial + 1;
-    if (r.event == TrialEvent::started) under_way_[r.trial] = {};
+    if (begins(r.event)) next_ = r.trial + 1;
+    if (r.event == TrialEvent::started) {
+        under_way_[r.trial] = {};
+        if (const std::string training = plan_.propose(r.trial).training; !training.empty()) trainings_.emplace(training, r.trial);
+    }
     if (r.event == TrialEvent::rejected) ++tally_.rejected;
+    if (r.event == TrialEvent::repeated) ++tally_.repeated;
     if (r.event == TrialEvent::running) under_way_[r.trial].epochs = r.epoch;
     if (r.event == TrialEvent::lost) ++under_way_[r.trial].losses;
     if (is_end(r.event)) apply_end(r);
@@ -76,12 +83,16 @@ bool Search::start_next(int slot) {
     while (waiting_.empty() && next_ < plan_.trials) {
         const int64_t trial = next_;
         const Proposal proposal = plan_.propose(trial);
-        if (proposal.rejection.empty()) {
-            record({trial, TrialEvent::started, 0, {}, proposal.description});
-            waiting_.push_back(trial);
-        } else {
+        const auto same = trainings_.find(proposal.training);
+        if (!proposal.rejection.empty()) {
             record({trial, TrialEvent::rejected, 0, {}, proposal.description});
             show(text("trial ", trial, " rejected: ", proposal.rejection));
+        } else if (same != trainings_.end()) {
+            record({trial, TrialEvent::repeated, 0, {}, proposal.description});
+            show(text("trial ", trial, " is the training of trial ", same->second, " again"));
+        } else {
+            record({trial, TrialEvent::started, 0, {}, proposal.description});
+            waiting_.push_back(trial);
         }
     }
     if (waiting_.empty()) return false;
@@ -165,8 +176,7 @@ void Search::end(int slot, const JournalRow& row) {
 void Search::show(const std::string& what) {
     if (quiet_) return;
     const int64_t here = tally_.ended() - ended_before_, left = plan_.trials - tally_.ended();
-    std::string state = text(tally_.ended(), "/", plan_.trials, " done (", tally_.complete, " complete, ", tally_.stopped, " stopped, ",
-                             tally_.rejected, " rejected, ", tally_.failed, " failed), ", under_way_.size(), " running");
+    std::string state = text(tally_.ended(), "/", plan_.trials, " done (", tally_.words(), "), ", under_way_.size(), " running");
     if (!best_.empty()) state += text(", best error ", number(best_[0].error), " % (trial ", best_[0].trial, ")");
     if (here > 0) state += ", ETA " + duration(seconds_since(started_) / static_cast<double>(here) * static_cast<double>(left));
     // On a terminal the state stands in one line at the bottom, what happened above it.

@@ -17,7 +17,7 @@
 namespace distill {
 namespace {
 
-/// Complete, stopped, rejected, failed: nothing of the trial follows.
+/// Complete, stopped, rejected, repeated, failed: nothing of the trial follows.
 bool is_end(TrialEvent e) { return e != TrialEvent::started && e != TrialEvent::running && e != TrialEvent::lost; }
 
 std::vector<TrialRecord> trials_of(const JournalFile& journal, const fs::path& path) {
@@ -28,11 +28,10 @@ std::vector<TrialRecord> trials_of(const JournalFile& journal, const fs::path& p
     for (size_t i = 0; i < journal.rows.size(); ++i) {
         const JournalRow& r = journal.rows[i];
         const std::string place = text(path.string(), ": row ", i + 2);
-        const bool begins = r.event == TrialEvent::started || r.event == TrialEvent::rejected;
-        if (begins == (under_way.count(r.trial) > 0) || ended.count(r.trial) > 0)
+        if (begins(r.event) == (under_way.count(r.trial) > 0) || ended.count(r.trial) > 0)
             input_error(place, ": trial ", r.trial, " '", to_string(r.event), "' cannot follow the rows before it; was it edited?");
         TrialRecord& trial = under_way[r.trial];
-        if (begins) {
+        if (begins(r.event)) {
             trial.trial = r.trial;
             trial.graph = parse_graph_line(r.detail, place);
             if (nodes == 0) nodes = trial.graph.size();
@@ -207,7 +206,7 @@ std::string search_counts(const SearchHistory& history) {
     const int64_t under_way = count_of(history, TrialEvent::started);
     const int64_t ended = static_cast<int64_t>(history.trials.size()) - under_way;
     std::string all = text(ended, " of ", value_of(history.study, "trials"), " trials have ended: ");
-    for (const TrialEvent end : {TrialEvent::complete, TrialEvent::stopped, TrialEvent::failed, TrialEvent::rejected})
+    for (const TrialEvent end : {TrialEvent::complete, TrialEvent::stopped, TrialEvent::failed, TrialEvent::rejected, TrialEvent::repeated})
         all += text(end == TrialEvent::complete ? "" : ", ", count_of(history, end), " ", to_string(end));
     return under_way > 0 ? all + text("; ", under_way, " under way") : all;
 }

@@ -13,11 +13,12 @@ namespace distill {
 namespace {
 
 const std::vector<std::string> columns = {"trial", "event", "epoch", "error", "detail"};
-constexpr std::array<std::pair<TrialEvent, const char*>, 7> events = {{{TrialEvent::started, "started"},
+constexpr std::array<std::pair<TrialEvent, const char*>, 8> events = {{{TrialEvent::started, "started"},
                                                                        {TrialEvent::running, "running"},
                                                                        {TrialEvent::stopped, "stopped"},
                                                                        {TrialEvent::complete, "complete"},
                                                                        {TrialEvent::rejected, "rejected"},
+                                                                       {TrialEvent::repeated, "repeated"},
                                                                        {TrialEvent::lost, "lost"},
                                                                        {TrialEvent::failed, "failed"}}};
 

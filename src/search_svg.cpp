@@ -105,7 +105,7 @@ class Picture {
             const double across = x.at(++order);
             svg << "<g><title>" << escaped(described(t)) << "</title>";
             const bool scored = t.state == TrialEvent::complete || t.state == TrialEvent::stopped;
-            if (t.state == TrialEvent::rejected)
+            if (t.state == TrialEvent::rejected || t.state == TrialEvent::repeated)
                 svg << svg_line("reject", {across, strip - 4}, {across, strip + 4});
             else if (!scored || !t.error)
                 svg << cross({across, strip});
@@ -120,7 +120,7 @@ class Picture {
 
     std::string described(const TrialRecord& t) const {
         std::string all = text("trial ", t.trial, ": ", to_string(t.state));
-        if (t.state != TrialEvent::rejected) all += " after " + epochs_text(t.epochs);
+        if (t.epochs > 0) all += " after " + epochs_text(t.epochs);
         if (t.error) all += ", accuracy " + fixed(100 - *t.error) + " %";
         return t.reason.empty() ? all : all + ": " + t.reason;
     }
@@ -166,8 +166,9 @@ class Picture {
         const auto key = [&](Point p, const std::string& what) { return svg_words(p + Point{12, 4}, "small", what); };
         svg += cross(mark) + key(mark, text(count_of(history_, TrialEvent::failed), " failed"));
         const Point next = mark + Point{88, 0};
-        svg += svg_line("reject", next - Point{0, 4}, next + Point{0, 4}) +
-               key(next, text(count_of(history_, TrialEvent::rejected), " rejected"));
+        svg +=
+            svg_line("reject", next - Point{0, 4}, next + Point{0, 4}) +
+            key(next, text(count_of(history_, TrialEvent::rejected), " rejected, ", count_of(history_, TrialEvent::repeated), " repeated"));
         const Point third = mark + Point{-5, row_height - 4};
         svg += svg_line("best", third, third + Point{11, 0}) + key(third + Point{5, 0}, "best complete trial so far");
         const Point notes = third + Point{0, row_height + 6};

@@ -10,6 +10,7 @@ import fcntl
 import glob
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 DRIVER = HERE.parent / "tools" / "ktg_optuna.py"
 sys.path.insert(0, str(DRIVER.parent))
 from ktg_optuna import with_driver  # noqa: E402
-from ktg_trials import START_KEY, draw, layout  # noqa: E402
+from ktg_trials import START_KEY, draw, layout, records_left  # noqa: E402
 HEARTBEAT = 2  # seconds; a worker is taken for dead after three of these
 EPOCHS = 4
 
@@ -176,6 +177,14 @@ class StartKey(unittest.TestCase):
         self.assertIn(f"constexpr int start_key_version = {START_KEY};", philox)
 
 
+class HeldOut(unittest.TestCase):
+    def test_is_counted_from_what_per_class_leaves(self):
+        data = {"records_train": "505", "train_0_few": "5", "train_1": "500", "test_1": "9"}
+        for options, expected in (("", 505), ("--lr 1", 505), ("--per-class 0", 505), ("--per-class 20", 25), ("--lr 1 --per-class=20", 25),
+                                  ("--per-class 20 --per-class=4", 8), ("--per-class few", 505), ("--per-class", 505)):
+            self.assertEqual(records_left(data, options.split()), expected, options)
+
+
 class TeachersLock(unittest.TestCase):
     def test_is_held_as_long_as_the_training_of_a_killed_worker(self):
         folder, program = FOLDER / "lock", FOLDER / "slow"
@@ -226,7 +235,13 @@ class Search(unittest.TestCase):
                     self.assertEqual(t.value, t.intermediate_values[EPOCHS])
                 if t.state.name == "PRUNED":
                     self.assertEqual("rejected" in t.user_attrs, gates == ["cutoff", "cutoff"])
-                    self.assertIn(reported, (0,) if "rejected" in t.user_attrs else (1, 2))
+                    untrained = "rejected" in t.user_attrs or "repeated" in t.user_attrs
+                    self.assertIn(reported, (0,) if untrained else (1, 2))
+                if "repeated" in t.user_attrs:
+                    first = all_trials[t.user_attrs["repeated"]]
+                    self.assertLess(first.number, t.number)
+                    self.assertEqual(first.user_attrs["training"], t.user_attrs["training"])
+                    self.assertEqual(gates[0] == "cutoff", first.params["gate_0_0"] == "cutoff")
                 if t.state.name != "FAIL" or "reason" in t.user_attrs:
                     self.assertNotIn(t.user_attrs["graph"], final)
                     final[t.user_attrs["graph"]] = t
@@ -266,9 +281,12 @@ class Search(unittest.TestCase):
         with open(FOLDER / "best.csv", newline="") as file:
             rows = list(csv.DictReader(file))
         self.assertEqual([[r["gate_0"], r["gate_1"]] for r in rows], [[best.params[f"gate_{t}_{s}"] for s in (0, 1)] for t in (0, 1)])
-        subprocess.run([str(DISTILL), "ktg", "train", "--graph", str(FOLDER / "best.csv"), "--data", str(FOLDER / "data"), "--dataset",
-                        "toy", "--batch", "32", "--max-steps", "1", "--quiet", "--run", str(FOLDER / "best")], check=True,
-                       stdout=subprocess.DEVNULL)
+        self.assertEqual([r["weights"] for r in rows], ["", ""])
+        advice = shlex.split(output.splitlines()[-1])
+        self.assertEqual(advice[:4], ["distill", "ktg", "search", "--transfer"])
+        subprocess.run([str(DISTILL), *advice[1:], "--data", str(FOLDER / "data"), "--retrain-seeds", "1", "--quiet", "--run",
+                        str(FOLDER / "best")], check=True, stdout=subprocess.DEVNULL)
+        self.assertTrue((FOLDER / "best" / "retrained" / "transferred" / "s0" / "result.csv").exists())
 
     def test_an_interrupted_worker_gives_its_trial_back_at_once(self):
         first = worker("interrupted", trials=2)
@@ -283,6 +301,11 @@ class Search(unittest.TestCase):
         self.assertEqual(code, 0, output)
         self.check_study("interrupted", 2)
 
+    def test_a_fifth_of_what_per_class_leaves_is_held_out(self):
+        code, output = worker("few", "--", "--per-class", "40", trials=1).wait()
+        self.assertEqual(code, 0, output)
+        self.assertIn("held_out         32\n", Driver("show", "few").wait()[1])
+
     def test_a_worker_out_of_reach_loses_its_trial_and_goes_on(self):
         first = worker("away", trials=3)
         hold_in_the_middle("away", [first])
@@ -295,12 +318,32 @@ class Search(unittest.TestCase):
         self.check_study("away", 3)
 
     def test_a_training_that_fails_is_recorded_and_the_study_goes_on(self):
-        code, output = worker("failing", "--", "--lr", "1e30", trials=4).wait()
+        code, output = worker("failing", "--", "--lr", "1e30", trials=3).wait()
         self.assertEqual(code, 0, output)
-        for t in self.check_study("failing", 4).values():
-            if "rejected" not in t.user_attrs:
-                self.assertEqual(t.state.name, "FAIL")
-                self.assertIn("try a smaller --lr", t.user_attrs["reason"])
+        for t in self.check_study("failing", 3).values():
+            self.assertEqual(t.state.name, "FAIL")
+            self.assertIn("try a smaller --lr", t.user_attrs["reason"])
+
+    def test_a_network_for_frozen_nodes_that_fails_ends_the_worker_not_each_graph(self):
+        code, output = worker("unteachable", "--", "--lr", "1e30", trials=4).wait()  # the fourth graph has resnet14a frozen
+        self.assertEqual(code, 1, output)
+        self.assertRegex(output.splitlines()[-1], "^ktg_optuna: resnet14a, trained alone for frozen nodes: .*try a smaller --lr")
+        self.assertEqual([t.state.name for t in trials("unteachable")][-2:], ["FAIL", "WAITING"])
+        self.assertNotIn("reason", trials("unteachable")[-2].user_attrs)
+
+    def test_a_training_that_crashes_is_given_back_once_and_recorded_then(self):
+        program = FOLDER / "crashing"
+        for study, crash, why in (("killed-training", "kill -KILL $$", "ended by signal 9"),
+                                  ("broken-gpu", "echo 'distill: CUDA: out of memory' >&2; exit 1", "CUDA: out of memory")):
+            program.write_text(f'#!/bin/sh\n[ "$1 $2" = "ktg train" ] || exec "{DISTILL}" "$@"\n{crash}\n')
+            program.chmod(0o755)
+            code, output = worker(study, distill=program, trials=1).wait()
+            self.assertEqual(code, 1, output)
+            self.assertRegex(output.splitlines()[-1], f"^ktg_optuna: trial 0, given back: .*{why}")
+            self.assertEqual([t.state.name for t in trials(study)], ["FAIL", "WAITING"])
+            code, output = worker(study, distill=program, trials=1).wait()
+            self.assertEqual(code, 0, output)
+            self.assertRegex(self.check_study(study, 1)[0].user_attrs["reason"], f"^crashed 2 times; last: .*{why}")
 
     def test_a_worker_without_its_program_gives_its_trial_back_and_ends(self):
         program = FOLDER / "vanishing"
@@ -374,7 +417,7 @@ class Search(unittest.TestCase):
         self.assertEqual(first.wait()[0], 3)
         code, output = worker("agreement", trials=8, weights_epochs=None, seed=25).wait()
         self.assertEqual(code, 0, output)
-        ends = {"stopped": "PRUNED", "complete": "COMPLETE", "rejected": "PRUNED", "failed": "FAIL"}
+        ends = {"stopped": "PRUNED", "complete": "COMPLETE", "rejected": "PRUNED", "repeated": "PRUNED", "failed": "FAIL"}
 
         def journal():
             with open(run / "journal.csv", newline="") as file:

@@ -162,6 +162,22 @@ TEST_CASE("command line: ktg search: two workers, one killed -9, to a table of t
         CHECK(fs::exists(entry.path() / "epochs.csv"));
     }
     CHECK(with_weights == 2);
+
+    // What a run says of its images is what it had: trials and networks of frozen nodes without those that scored, the others all.
+    const auto facts = [](const fs::path& of) {
+        const Config config = read_config(of / "config.csv");
+        return joined({value_of(config, "info.train_images"), value_of(config, "info.test_images"), value_of(config, "info.data_sha256")});
+    };
+    for (const char* val : {"0", "10"})
+        succeed(folder,
+                text("train --net resnet8 --dataset s --epochs 1 --batch 10 --lr 0.01 --threads 1 --quiet --val ", val, " --run val", val));
+    CHECK(facts(folder / "val0").substr(0, 8) == "50, 20, ");
+    CHECK(facts(folder / "val10").substr(0, 8) == "40, 10, ");
+    for (const char* place : {"trials", "pretrained"})
+        if (fs::exists(folder / "run" / place))
+            for (const auto& entry : fs::directory_iterator(folder / "run" / place)) CHECK(facts(entry.path()) == facts(folder / "val10"));
+    CHECK(facts(folder / "run/retrained/best1/s3") == facts(folder / "val0"));
+    CHECK(facts(folder / "run") == facts(folder / "val0"));
     const Graph found = read_graph(folder / "run/best1.csv");
     CHECK(graph_line(found) == table.cell(0, "graph"));
     require_weights(found, "best1.csv");

@@ -95,7 +95,7 @@ struct Plan : SearchPlan {
         trials = count;
         epochs = last_epoch;
         keep = best;
-        propose = [](int64_t trial) { return Proposal{text("graph ", trial), trial % 10 == 3 ? "frozen" : ""}; };
+        propose = [](int64_t trial) { return Proposal{text("graph ", trial), trial % 10 == 3 ? "frozen" : "", ""}; };
         prepare = [](int64_t trial) { return std::to_string(trial); };
         tidy = [this](int64_t trial, bool keep_weights) { (keep_weights ? kept : dropped).insert(trial); };
     }
@@ -136,6 +136,40 @@ struct Run {
 };
 
 }  // namespace
+
+TEST_CASE("search: a training that an earlier trial is, is not trained again, also where the search goes on") {
+    const TempFolder folder;
+    Plan plan(8, 2);
+    plan.stops = false;
+    // 0, 2 and 6 train alike, so do 1 and 5; 3 is rejected, whatever it would be; 4 and 7 say nothing and stand for themselves.
+    const char* const trainings[] = {"a", "b", "a", "a", "", "b", "a", ""};
+    plan.propose = [&](int64_t trial) { return Proposal{text("graph ", trial), trial == 3 ? "frozen" : "", trainings[trial]}; };
+    FakePool pool(1, 2, [](int64_t trial, int epoch) { return static_cast<double>(10 * trial + epoch); });
+    const Run run(folder / "journal.csv", plan, pool);
+    const std::vector<std::string> expected{
+        "0,started,0,,graph 0",  "0,running,1,99,",      "0,complete,2,98,",      "1,started,0,,graph 1",
+        "1,running,1,89,",       "1,complete,2,88,",     "2,repeated,0,,graph 2", "3,rejected,0,,graph 3",
+        "4,started,0,,graph 4",  "4,running,1,59,",      "4,complete,2,58,",      "5,repeated,0,,graph 5",
+        "6,repeated,0,,graph 6", "7,started,0,,graph 7", "7,running,1,29,",       "7,complete,2,28,"};
+    CHECK(lines_of(folder / "journal.csv") == expected);
+    CHECK(run.search->tally().repeated == 3);
+    CHECK(run.search->tally().ended() == 8);
+    CHECK(run.search->tally().words() == "4 complete, 0 stopped, 1 rejected, 3 repeated, 0 failed");
+
+    // After trial 4, from the journal alone.
+    std::string begun;
+    std::istringstream whole(read_file(folder / "journal.csv"));
+    for (int i = 0; i < 2 + 11; ++i) {
+        std::string line;
+        std::getline(whole, line);
+        begun += line + "\n";
+    }
+    fs::create_directories(folder / "later");
+    put_file(folder / "later/journal.csv", begun);
+    FakePool second(1, 2, [](int64_t trial, int epoch) { return static_cast<double>(10 * trial + epoch); });
+    const Run later(folder / "later/journal.csv", plan, second);
+    CHECK(lines_of(folder / "later/journal.csv") == expected);
+}
 
 TEST_CASE("search: trials one at a time, promoted by rung, worked by hand") {
     const TempFolder folder;

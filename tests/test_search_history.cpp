@@ -107,7 +107,7 @@ TEST_CASE("search history: ends, rungs and ranks are the journal's") {
     CHECK(history.trials[20].reason == "the loss is <nan>");
     CHECK_FALSE(history.trials[21].error);
     CHECK(history.trials[25].epochs == 4);
-    CHECK(search_counts(history) == "26 of 27 trials have ended: 1 complete, 23 stopped, 1 failed, 1 rejected; 1 under way");
+    CHECK(search_counts(history) == "26 of 27 trials have ended: 1 complete, 23 stopped, 1 failed, 1 rejected, 0 repeated; 1 under way");
     CHECK(search_title(history) == "resnet8 on s, graphs of 2 nodes");
 
     const std::vector<Rung> rungs = rungs_of(history);

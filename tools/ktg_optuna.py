@@ -7,8 +7,10 @@
 Workers are this same command, started on any number of machines at any time; the number of trials is the study's. Node 0's error on
 held-out training records goes to Optuna after every epoch, whose successive halving (rungs 1, 2, 4 … epochs; the better half goes on)
 stops the rest. A worker that dies costs nothing but time: its trial's heartbeat stops, and another worker takes the same graph up, from
-the dead one's checkpoint where that can be reached (a shared --work). A graph whose target is frozen is rejected; a training that
-fails is recorded with its reason; neither is tried again. A worker uses one GPU: CUDA_VISIBLE_DEVICES chooses it.
+the dead one's checkpoint where that can be reached (a shared --work). A graph whose target is frozen is rejected, one that trains its target
+as an earlier one does is repeated, and not trained; a training whose loss is not finite any more is recorded with its reason. A training that crashes (out of memory, an error of the
+GPU's) goes back to the study and ends its worker, which may be what is broken; the second time it is recorded as failed, and the worker
+goes on. A worker uses one GPU: CUDA_VISIBLE_DEVICES chooses it.
 
 Needs Optuna 3.1 or later and a PostgreSQL driver: apt install python3-optuna python3-psycopg2 (the server: postgresql), or
 pip install optuna psycopg2-binary. A study in the browser: pip install optuna-dashboard && optuna-dashboard STORAGE
@@ -29,11 +31,12 @@ import types
 import warnings
 from pathlib import Path
 
-from ktg_trials import GATES, Stop, TrainingFailed, Trainings, draw, is_frozen, last_line, layout, say, settle, write_graph
+from ktg_trials import GATES, Crashed, Stop, TrainingFailed, Trainings, draw, is_frozen, last_line, layout, say, settle, training_of, write_graph
 
 INSTALL = "install Optuna and a driver: apt install python3-optuna python3-psycopg2, or pip install optuna psycopg2-binary"
 LOCK_SECONDS = 60  # many times what a worker needs to choose a trial
 MAX_RETRIES = 3  # of one graph, after workers that died or were stopped
+MAX_CRASHES = 2  # of one graph's training, then it is what crashes (the built-in search's max_losses, include/search_pool.h)
 
 
 # ---- the study ------------------------------------------------------------------------------------------------------------
@@ -239,6 +242,7 @@ class Worker:
         if is_frozen(gates[0]):
             trial.set_user_attr("rejected", "the target is frozen")
             raise self.optuna.TrialPruned("rejected: the target is frozen")
+        self.require_new(trial, training_of(models, gates))
         error = None
 
         def at_epoch(epoch, accuracy):
@@ -250,10 +254,26 @@ class Worker:
 
         self.trainings.start(folder, before)
         weights = [str(self.trainings.weights(model)) if is_frozen(row) else "" for model, row in zip(models, gates)]
-        trial.set_user_attr("weights", weights)
         write_graph(folder / "graph.csv", models, gates, weights)
-        self.trainings.train(folder, self.settings["epochs"], self.settings["batch"], at_epoch)
+        try:
+            self.trainings.train(folder, self.settings["epochs"], self.settings["batch"], at_epoch)
+        except Crashed as crash:
+            crashes = trial.user_attrs.get("crashes", 0) + 1
+            if crashes == MAX_CRASHES:
+                raise TrainingFailed(f"crashed {crashes} times; last: {crash}")
+            trial.set_user_attr("crashes", crashes)  # the trial that repeats it gets it, too
+            raise Stop(f"trial {trial.number}, given back: {crash}", 1)
         return error
+
+
+    def require_new(self, trial, training):
+        """Prunes a trial whose training an earlier one is, or was: it would be the same again."""
+        trial.set_user_attr("training", training)
+        for other in trial.study.get_trials(deepcopy=False):
+            trained = other.state.name in ("RUNNING", "COMPLETE") or other.state.name == "PRUNED" and other.intermediate_values
+            if other.number < trial.number and trained and other.user_attrs.get("training") == training:
+                trial.set_user_attr("repeated", other.number)
+                raise self.optuna.TrialPruned(f"repeated: trial {other.number} is its training")
 
 
 # ---- the command line -----------------------------------------------------------------------------------------------------
@@ -279,7 +299,7 @@ def show(args):
     for name, value in settings.items():
         say(f"  {name:16} {','.join(value) if isinstance(value, list) else value}")
     retried = {number for t in trials for number in storage.retry.retry_history(t)}
-    kinds = ["retried" if t.number in retried else "rejected" if "rejected" in t.user_attrs else
+    kinds = ["retried" if t.number in retried else "rejected" if "rejected" in t.user_attrs else "repeated" if "repeated" in t.user_attrs else
              "stopped" if t.state == states.PRUNED else t.state.name.lower() for t in trials]
     say("trials: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))))
     for trial in trials:
@@ -293,11 +313,11 @@ def show(args):
         rows = [f"{model}: {' '.join(gates)}" for model, gates in zip(*layout(settings, trial.params))]
         say(f"{trial.number:6} {trial.value:8.2f}  {' | '.join(rows)}")
     if args.graph:
-        write_graph(args.graph, *layout(settings, best[0].params), best[0].user_attrs["weights"])
-        say(f"wrote {args.graph}: distill ktg train --graph {args.graph}")
-        for path in filter(None, best[0].user_attrs["weights"]):
-            if not os.path.exists(path):
-                say(f"note: {path} is not here, but with worker {best[0].user_attrs['worker']}")
+        # Without weights: those of its trial have not seen the held-out part.
+        write_graph(args.graph, *layout(settings, best[0].params), [""] * settings["nodes"])
+        known = " ".join(f"--{name.replace('_', '-')} {settings[name]}" for name in ("dataset", "epochs", "batch", "alone_batch", "seed"))
+        say(f"wrote {args.graph}; this trains it, and what it has frozen, on all training data:")
+        say(f"distill ktg search --transfer {shlex.quote(str(args.graph))} {known} {settings['options']}".rstrip())
 
 
 def parse(words):
@@ -334,7 +354,7 @@ def parse(words):
                    help="a worker that is silent for three of these is taken for dead [30]")
     p = commands.add_parser("show", parents=[common], help="a study's best graphs")
     p.add_argument("--top", type=positive, default=10, metavar="N", help="rows of the table [10]")
-    p.add_argument("--graph", type=Path, metavar="FILE", help="write the best graph as CSV, for distill ktg train --graph")
+    p.add_argument("--graph", type=Path, metavar="FILE", help="write the best graph as CSV, for distill ktg search --transfer")
     args = parser.parse_args(words[:end])
     args.options = words[end + 1:]
     if args.command == "run":

@@ -17,6 +17,7 @@ GATES = ("through", "cutoff", "linear", "correct")
 MACHINE_OPTIONS = ("--device", "--threads")  # a worker's own; every other option is the study's
 POLL_SECONDS = 0.2
 START_KEY = 2  # what start weights and batches are drawn from: start_key_version of include/core_philox.h
+NOT_FINITE = "; try a smaller "  # TrainingLoop::fail_not_finite (src/train_loop.cpp) says so, and nothing else does
 U32, U64 = 2**32 - 1, 2**64 - 1
 LIBC = ctypes.CDLL(None)  # loaded here, so that nothing is left to load between fork and exec
 
@@ -30,7 +31,11 @@ class Stop(Exception):
 
 
 class TrainingFailed(Exception):
-    """Ends a trial, not the worker."""
+    """Ends a trial, not the worker: a loss or a weight is not finite any more."""
+
+
+class Crashed(Stop):
+    """A training ended as none should: by a signal, or by an error of the machine's. The graph may be what does it."""
 
 
 def say(line):
@@ -90,7 +95,7 @@ def read_graphs(source):
         if not source.is_dir():  # a trial's detail: "resnet32a wrn-28-2 | through cutoff | linear correct", perhaps with (a reason)
             # Of a row that a kill cut off, the last cells are missing or cut.
             rows = rows[:-1] if not file.read_bytes().endswith(b"\n") else rows
-            lines = [row["detail"].split(" (")[0] for row in rows if row.get("event") in ("started", "rejected")]
+            lines = [row["detail"].split(" (")[0] for row in rows if row.get("event") in ("started", "rejected", "repeated")]
             graphs = [([part.split() for part in line.split("|")][0], [part.split() for part in line.split("|")][1:]) for line in lines]
         elif rows:
             rows.sort(key=lambda row: row.get("node") or "")
@@ -122,6 +127,20 @@ def layout(settings, params):
     return ([settings["target"], *(params[f"model_{i}"] for i in nodes[1:])], [[params[f"gate_{t}_{s}"] for s in nodes] for t in nodes])
 
 
+def training_of(models, gates):
+    """What node 0's training depends on: networks and gates of all that it hears, a label's correct gate as through (src/graph.cpp)."""
+    heard, reached = set(), [0]
+    while reached:
+        target = reached.pop()
+        heard.add(target)
+        reached += [source for source, gate in enumerate(gates[target]) if gate != "cutoff" and source not in heard]
+    rows = []
+    for target, (model, row) in enumerate(zip(models, gates)):
+        own = "through" if row[target] == "correct" else row[target]
+        rows.append([model, *row[:target], own, *row[target + 1:]] if target in heard else [])
+    return " | ".join(" ".join(row) for row in rows)
+
+
 def is_frozen(gates):
     return set(gates) == {"cutoff"}
 
@@ -140,6 +159,14 @@ def digest(contents):
     return hashlib.sha256(contents).hexdigest()[:12]
 
 
+def records_left(data, options):
+    """The training records that --per-class among the further options leaves, by what `distill data info` says of each class."""
+    words = " ".join(options).replace("=", " ").split()
+    said = dict(zip(words, words[1:])).get("--per-class", "")
+    most = int(said) if said.isdecimal() else 0  # what is no number the training refuses; 0: all
+    return sum(min(int(count), most or int(count)) for key, count in data.items() if key.startswith("train_"))
+
+
 def settle(args):
     """What all workers of a study share, and the graphs that it is fed with (none: they are drawn)."""
     tables, graphs = read_graphs(args.samples) if args.samples else [], []
@@ -156,7 +183,7 @@ def settle(args):
         ask_program(args.distill, "info", "--net", net)
     info = ask_program(args.distill, "data", "info", "--csv", "--data", args.data, "--dataset", args.dataset)
     data = dict(csv.reader(info.splitlines()))
-    held_out = 0 if args.score == "test" else args.val or int(data["records_train"]) // 5
+    held_out = 0 if args.score == "test" else args.val or max(1, records_left(data, args.options) // 5)
     options, words = [], iter(args.options)
     for word in words:
         if word in MACHINE_OPTIONS:
@@ -212,8 +239,11 @@ class Trainings:
                 say(f"training {net} alone, for the graphs in which it is frozen")
                 write_graph(folder / "graph.csv", [net], [["through"]], [""])
                 # As the built-in search trains them. The lock is the training's, too, which may outlive a killed worker by a step.
-                self.train(folder, self.settings["weights_epochs"], self.settings["alone_batch"], lambda epoch, accuracy: None,
-                           ["--as-teacher"], [lock.fileno()])
+                try:
+                    self.train(folder, self.settings["weights_epochs"], self.settings["alone_batch"], lambda epoch, accuracy: None,
+                               ["--as-teacher"], [lock.fileno()])
+                except TrainingFailed as failed:  # it would fail every graph in which this network is frozen
+                    raise Stop(f"{net}, trained alone for frozen nodes: {failed}", 1)
         return folder / "run" / "student.safetensors"
 
     def train(self, folder, epochs, batch, at_epoch, further=(), held=()):
@@ -233,8 +263,10 @@ class Trainings:
                 *self.args.options], at_epoch, held)
         if code:
             line = f"{folder.name}: ended by signal {-code}" if code < 0 else complaint()
+            if code == 1 and NOT_FINITE in line:
+                raise TrainingFailed(line)
             # 3: told to stop, as on a machine that shuts down. A full disk is no graph's fault, and would meet the next one, too.
-            raise Stop(line, code) if code in (2, 3) or ": cannot be written (" in line else TrainingFailed(line)
+            raise Stop(line, code) if code in (2, 3) or ": cannot be written (" in line else Crashed(line, 1)
 
     def follow(self, folder, command, at_epoch, held):
         """Runs a training to its exit code. at_epoch(epochs done, node 0's accuracy) sees every epoch once, and may end it by raising."""
