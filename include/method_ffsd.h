@@ -34,7 +34,8 @@ struct FfsdOptions final : MethodOptions {
 /// forward passes come before any update, so one way back of the sum of all losses gives each player exactly the gradient of its own.
 ///
 /// Weights: the leader's (or student 0's) under "student.", the others' under "student<i>.", of the helpers under "fusion.",
-/// "leader.trans_fusion_module.", "sd<i>." and "sd_leader.". --init may name a file with the authors' names, "leader." and "student0.".
+/// "leader.trans_fusion_module.", "sd<i>." and "sd_leader.". --init may name a file with the authors' names, "leader." and "student0.",
+/// or one network's own, of bare names; of a leader's also its "trans_fusion_module." is taken.
 class Ffsd final : public StudentMethod {
   public:
     /// InputError: stages that do not double from the last to the first, a last map of fewer than three pixels.
@@ -59,6 +60,7 @@ class Ffsd final : public StudentMethod {
     void add_leader(const Shown& leader, const Fused& fused, const Batch& batch, Losses& losses) const;
     Var follow(const Shown& player, const SelfDistillation& self, const Var& given) const;
     void train_self(const Shown& player, const SelfDistillation& self, Losses& losses) const;
+    void take_leader(WeightFile& file, const std::string& path) const;
     size_t first_of_others() const { return leads_ ? 0 : 1; }
 
     const FfsdOptions own_;

@@ -38,7 +38,7 @@ class FusionModule {
 /// Makes the shallower stages' maps out of the last: transposed convolutions that double a map, each with BN and ReLU.
 class SelfDistillation {
   public:
-    /// `channels`: of the stages, shallow to deep. Registers NAME.layer<i>.convtranspose and .norm, i = 0 the deepest.
+    /// `channels`: of the stages, shallow to deep. Registers NAME.layer<i>.convtranpose (so spelled) and .norm, i = 0 the deepest.
     SelfDistillation(Parameters&, const std::string& name, const std::vector<int64_t>& channels);
     /// (N,h,w,C) of the last stage → the others', shallow to deep.
     std::vector<Var> operator()(const Var& last, Mode mode) const;

@@ -16,9 +16,11 @@ enum class Mode { train, evaluate, train_stages };
 /// Of a layer behind the stages.
 inline Mode behind_stages(Mode mode) { return mode == Mode::train_stages ? Mode::evaluate : mode; }
 
-/// How convolutions start (docs/papers.md §1.4, §8): weights, and a bias at 0 beside normal ones, else as framework_default says.
+/// How convolutions start (docs/papers.md §1.4, §8): weights, and a bias, which is 0 beside normal ones (but for
+/// kaiming_normal_fan_out_weight), else as framework_default says.
 enum class ConvInit {
     kaiming_normal_fan_out,           ///< N(0, 2/(k·k·out)), bias 0; out the whole layer's also where it has groups, as in PyTorch
+    kaiming_normal_fan_out_weight,    ///< the same, but the bias as framework_default says
     kaiming_normal_fan_out_of_group,  ///< N(0, 2/(k·k·out/groups)): what an input really feeds
     kaiming_normal_fan_in,            ///< N(0, 2/fan_in); fan_in = k·k·in/groups
     kaiming_uniform_a1,               ///< U(±√(3/fan_in)): Kaiming-uniform with a = 1

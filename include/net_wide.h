@@ -12,7 +12,7 @@ namespace distill {
 struct WideForm {
     std::string (*block)(size_t stage, int block);  ///< how a block's parameters are called, counted from 0
     const char* classifier;
-    bool stem_bias = false;
+    bool stem_bias = false;      ///< which starts as the framework has it
     float last_momentum = 0.1f;  ///< of the last BatchNorm
 };
 
@@ -24,7 +24,7 @@ class WideResNet final : public Network {
     WideResNet(const NetworkSetting& s, const StagePlan& plan, const WideForm& form)
         : Network(s, plan.layout(), plan.widths.back(), plan.stem) {
         Parameters& p = s.parameters;
-        stem_ = Conv2d(p, s.prefix + "conv1", 3, plan.stem, 3, plan.stem_stride, ConvInit::kaiming_normal_fan_out, form.stem_bias);
+        stem_ = Conv2d(p, s.prefix + "conv1", 3, plan.stem, 3, plan.stem_stride, ConvInit::kaiming_normal_fan_out_weight, form.stem_bias);
         stages_ = plan.build<Block>([&](size_t stage, int block, int64_t in, int64_t out, int stride) {
             return Block(p, s.prefix + form.block(stage, block), in, out, stride);
         });

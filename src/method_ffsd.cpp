@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 #include "base_error.h"
@@ -20,7 +21,7 @@ enum Weight : int64_t { of_diversity, of_fusion, of_self, weights };
 
 std::string numbered(const char* name, size_t i) { return name + std::to_string(i); }
 std::string prefix_of(size_t student) { return numbered("student", student) + "."; }
-const std::string transfer_name = "leader.trans_fusion_module", leader_self_name = "sd_leader";
+const std::string transfer_bare = "trans_fusion_module", transfer_name = "leader." + transfer_bare, leader_self_name = "sd_leader";
 
 Var concatenated(const std::vector<Var>& maps) {
     Var all = maps.front();
@@ -47,6 +48,42 @@ void require_stages(const Network& network, const Shape& image) {
                     found.empty() ? "none" : found,
                     ", expected each twice as high and wide as the next, and the last of 3 pixels or more; ",
                     "name a network of three stages, resnet20 or wrn-16-2");
+}
+
+bool has_any(const WeightFile& file, const std::string& prefix) {
+    const auto found = file.tensors.lower_bound(prefix);
+    return found != file.tensors.end() && starts_with(found->first, prefix);
+}
+
+/// Our files once had the transposed convolutions of S as "convtranspose"; the authors' spelling is without the s.
+void spell_as_authors(WeightFile& file) {
+    const std::string once = ".convtranspose.", now = ".convtranpose.";
+    std::vector<std::pair<std::string, std::string>> renamed;
+    for (const auto& [name, tensor] : file.tensors) {
+        const size_t at = name.find(once);
+        if (!starts_with(name, "sd") || at == std::string::npos) continue;
+        if (const std::string ours = std::string(name).replace(at, once.size(), now); file.tensors.count(ours) == 0)
+            renamed.emplace_back(name, ours);
+    }
+    for (const auto& [from, to] : renamed) {
+        auto tensor = file.tensors.extract(from);
+        tensor.key() = to;
+        file.tensors.insert(std::move(tensor));
+    }
+}
+
+/// Takes out of `file` what is under `prefixes` and not in `own`, and says so.
+void leave_out(WeightFile& file, const std::string& path, const std::vector<std::string>& prefixes,
+               const std::map<std::string, std::vector<int64_t>>& own) {
+    std::vector<std::string> unused;
+    for (const std::string& prefix : prefixes)
+        for (auto at = file.tensors.lower_bound(prefix); at != file.tensors.end() && starts_with(at->first, prefix);) {
+            if (own.count(at->first) == 0) unused.push_back(at->first);
+            at = own.count(at->first) > 0 ? std::next(at) : file.tensors.erase(at);
+        }
+    if (!unused.empty())
+        std::printf("note: %s: %zu tensors of modules that are not there by these options are not taken from it (%s, …)\n", path.c_str(),
+                    unused.size(), unused.front().c_str());
 }
 
 }  // namespace
@@ -268,20 +305,30 @@ std::vector<double> Ffsd::test_values(const Evaluation& student, const std::vect
     return values;
 }
 
+/// A network's own file has bare names. A leader's, as its authors write it, has Tr among them, which is taken where Tr is used; the other
+/// modules and networks stay as they were drawn.
+void Ffsd::take_leader(WeightFile& file, const std::string& path) const {
+    const std::string theirs = transfer_bare + ".";
+    if (!has_any(file, theirs)) return;
+    if (!transfer_) return leave_out(file, path, {theirs}, {});
+    std::map<std::string, HostTensor> all = parameters_.to_file();
+    for (const std::string& given : {student_prefix, transfer_name + "."})
+        for (auto at = all.lower_bound(given); at != all.end() && starts_with(at->first, given);) at = all.erase(at);
+    for (auto& [name, tensor] : file.tensors) all[(starts_with(name, theirs) ? "leader." : student_prefix) + name] = std::move(tensor);
+    file.tensors = std::move(all);
+}
+
 /// The authors' "leader." (without one, "student0.") is our student; what switches leave out is taken out; nothing may be missing.
 void Ffsd::take_start(WeightFile& file, const std::string& path) {
     const std::string theirs = leads_ ? "leader." : prefix_of(0);
     const auto outside = [&](const std::string& name) {
         return starts_with(name, student_prefix) ? theirs + name.substr(student_prefix.size()) : name;
     };
-    const auto any = [&](const std::string& prefix) {
-        const auto found = file.tensors.lower_bound(prefix);
-        return found != file.tensors.end() && starts_with(found->first, prefix);
-    };
-    if (!any(theirs) && !any(prefix_of(1)) && !any("fusion.")) return;  // a network's own file
+    if (!has_any(file, theirs) && !has_any(file, prefix_of(1)) && !has_any(file, "fusion.")) return take_leader(file, path);
+    spell_as_authors(file);
     const auto own = parameters_.file_shapes();
     constexpr size_t shown = 6;
-    std::vector<std::string> missing, unused;
+    std::vector<std::string> missing;
     for (const auto& [name, shape] : own) {
         if (outside(name) == name) continue;
         if (auto tensor = file.tensors.extract(outside(name))) tensor.key() = name, file.tensors.insert(std::move(tensor));
@@ -291,19 +338,8 @@ void Ffsd::take_start(WeightFile& file, const std::string& path) {
     if (!missing.empty())
         input_error(path, ": lacks ", missing.size(), " of the ", own.size(), " tensors of FFSD's networks and modules: ",
                     joined({missing.begin(), missing.begin() + static_cast<std::ptrdiff_t>(std::min(shown, missing.size()))}),
-                    missing.size() > shown ? ", …" : "", "; name a file that has all of them, or the leader's network alone");
-    for (const std::string& module : {std::string("leader."), std::string("sd")})
-        for (auto at = file.tensors.lower_bound(module); at != file.tensors.end() && starts_with(at->first, module);) {
-            if (own.count(at->first) > 0) {
-                ++at;
-                continue;
-            }
-            unused.push_back(at->first);
-            at = file.tensors.erase(at);
-        }
-    if (!unused.empty())
-        std::printf("note: %s: %zu tensors of modules that are not there by these options are not taken from it (%s, …)\n", path.c_str(),
-                    unused.size(), unused.front().c_str());
+                    missing.size() > shown ? ", …" : "", "; name a file that has all of them, or the leader's own, of bare names");
+    leave_out(file, path, {"leader.", "sd"}, own);
 }
 
 // ---- its options --------------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ SelfDistillation::SelfDistillation(Parameters& p, const std::string& name, const
     for (size_t i = 0; i + 1 < channels.size(); ++i) {
         const int64_t in = channels[channels.size() - 1 - i], out = channels[channels.size() - 2 - i];
         const std::string layer = name + ".layer" + std::to_string(i);
-        ConvTranspose2d conv(p, layer + ".convtranspose", in, out, 3, ConvInit::framework_default, 2, 1, false);
+        ConvTranspose2d conv(p, layer + ".convtranpose", in, out, 3, ConvInit::framework_default, 2, 1, false);
         layers_.push_back({std::move(conv), BatchNorm(p, layer + ".norm", out)});
     }
 }

@@ -12,7 +12,8 @@ namespace {
 Init conv_init(ConvInit init, int64_t in, int64_t out, int64_t size, int64_t all_out) {
     const auto fan_in = static_cast<float>(in * size * size);
     switch (init) {
-        case ConvInit::kaiming_normal_fan_out: return Init::normal(std::sqrt(2.0f / static_cast<float>(all_out * size * size)));
+        case ConvInit::kaiming_normal_fan_out:
+        case ConvInit::kaiming_normal_fan_out_weight: return Init::normal(std::sqrt(2.0f / static_cast<float>(all_out * size * size)));
         case ConvInit::kaiming_normal_fan_out_of_group: return Init::normal(std::sqrt(2.0f / static_cast<float>(out * size * size)));
         case ConvInit::kaiming_normal_fan_in: return Init::normal(std::sqrt(2.0f / fan_in));
         case ConvInit::kaiming_uniform_a1: return Init::uniform(std::sqrt(3.0f / fan_in));
@@ -29,8 +30,8 @@ Conv2d::Conv2d(Parameters& parameters, const std::string& name, int64_t in, int6
         failure("convolution ", name, ": ", in, " channels to ", out, " in ", groups, " groups ---> make both multiples of the groups");
     const auto start = [&](ConvInit how) { return conv_init(how, in / groups, out / groups, size, out); };
     weight = parameters.add(name + ".weight", {out, size, size, in / groups}, Layout::convolution, start(init));
-    const bool normal = start(init).kind == Init::Kind::normal;
-    const Init bias_init = normal ? Init::constant(0) : start(ConvInit::framework_default);
+    const bool zero = start(init).kind == Init::Kind::normal && init != ConvInit::kaiming_normal_fan_out_weight;
+    const Init bias_init = zero ? Init::constant(0) : start(ConvInit::framework_default);
     if (with_bias) bias = parameters.add(name + ".bias", {1, 1, 1, out}, Layout::vector, bias_init);
     options.stride_h = options.stride_w = stride;
     options.pad_h = options.pad_w = static_cast<int>(size / 2);

@@ -1,5 +1,6 @@
-// wrn-16-2-ffsd, wrn-40-2-ffsd: FFSD's wide residual networks (docs/papers.md §8.7). Unlike the benchmark's (net_wrn.cpp) every convolution has a
-// bias, a block's second convolution has the stride, and its shortcut starts from the raw input; the last BatchNorm nearly forgets at each step.
+// wrn-16-2-ffsd, wrn-40-2-ffsd: FFSD's wide residual networks (docs/papers.md §8.7). Unlike the benchmark's (net_wrn.cpp) every convolution
+// has a bias, which starts as the framework has it; a block's second convolution has the stride, and its shortcut starts from the raw
+// input; the last BatchNorm nearly forgets at each step.
 #include "net_wide.h"
 
 namespace distill {
@@ -12,7 +13,7 @@ struct BiasedBlock {
 
     BiasedBlock(Parameters& p, const std::string& name, int64_t in, int64_t out, int stride) : changes_shape(stride != 1 || in != out) {
         const auto conv = [&](const char* which, int64_t from, int64_t size, int step) {
-            return Conv2d(p, name + which, from, out, size, step, ConvInit::kaiming_normal_fan_out, true);
+            return Conv2d(p, name + which, from, out, size, step, ConvInit::kaiming_normal_fan_out_weight, true);
         };
         bn1 = BatchNorm(p, name + "bn1", in);
         conv1 = conv("conv1", in, 3, 1);

@@ -331,14 +331,34 @@ TEST_CASE("ffsd: modules start by the authors' rule") {
     CHECK(spread("fusion.conv1.weight").first == doctest::Approx(0.0417).epsilon(0.08));
     CHECK(spread("leader.trans_fusion_module.conv1.weight").first == doctest::Approx(0.0589).epsilon(0.08));
     CHECK(spread("fusion.conv1_1.weight").first == doctest::Approx(0.1768).epsilon(0.05));
-    const auto [rms, largest] = spread("sd1.layer0.convtranspose.weight");  // U(±1/√(9·32))
+    const auto [rms, largest] = spread("sd1.layer0.convtranpose.weight");  // U(±1/√(9·32))
     CHECK(largest <= 0.058926);
     CHECK(rms == doctest::Approx(0.058926 / std::sqrt(3.0)).epsilon(0.03));
     const auto file = method->parameters().to_file();
-    CHECK(file.at("sd_leader.layer1.convtranspose.weight").shape == std::vector<int64_t>{32, 16, 3, 3});
+    CHECK(file.at("sd_leader.layer1.convtranpose.weight").shape == std::vector<int64_t>{32, 16, 3, 3});
     CHECK(file.at("leader.trans_fusion_module.conv1_1.weight").shape == std::vector<int64_t>{128, 64, 1, 1});
     CHECK(file.at("student.conv1.weight").data != file.at("student0.conv1.weight").data);
     CHECK(file.at("student1.conv1.weight").data != file.at("student0.conv1.weight").data);
+}
+
+TEST_CASE("ffsd: a file of ours from before the authors' spelling of the transposed convolutions is taken") {
+    const auto method = made({});
+    Parameters& p = method->parameters();
+    const WeightFile now = formula_start(p, "leader.");
+    WeightFile once;
+    size_t renamed = 0;
+    for (const auto& [name, tensor] : now.tensors) {
+        const std::string spelling = "convtranpose";
+        const size_t at = name.find(spelling);
+        renamed += at != std::string::npos ? 1 : 0;
+        once.tensors[at == std::string::npos ? name : std::string(name).replace(at, spelling.size(), "convtranspose")] = tensor;
+    }
+    CHECK(renamed == 4);
+    method->take_start(once, "an older file");
+    p.from_file(once, "an older file");
+    const auto after = p.to_file();
+    for (const char* name : {"sd1.layer0.convtranpose.weight", "sd_leader.layer1.convtranpose.weight"})
+        CHECK_MESSAGE(after.at(name).data == now.tensors.at(name).data, name);
 }
 
 TEST_CASE("ffsd: a run keeps the leader alone as its student, the others beside it, and tests all of them" *
@@ -362,7 +382,7 @@ TEST_CASE("ffsd: a run keeps the leader alone as its student, the others beside 
     CHECK(read_file(folder / "r/student.safetensors") == read_file(folder / "kept.safetensors"));
     for (const auto& [name, tensor] : student.tensors) CHECK(name.find("trans_fusion") == std::string::npos);
     for (const char* name : {"fusion.conv1.weight", "fusion.fc2.bias", "leader.trans_fusion_module.bn1_1.running_var",
-                             "sd1.layer0.norm.weight", "sd_leader.layer1.convtranspose.weight"})
+                             "sd1.layer0.norm.weight", "sd_leader.layer1.convtranpose.weight"})
         CHECK_MESSAGE(helpers.tensors.count(name) == 1, name);
     for (const auto& [name, tensor] : helpers.tensors) CHECK(name.rfind("student", 0) != 0);
     check_rejected(folder, line + "r --resume --students 3", {"--common-students 3", "was started with 2"});
@@ -407,6 +427,36 @@ TEST_CASE("ffsd: --init sets every network and module from one file, or the lead
     less.tensors.at("fusion.fc2.bias") = {{5}, std::vector<float>(5)};
     write_safetensors(folder / "shape.safetensors", less);
     check_rejected(folder, line + "r --init shape.safetensors", {"fusion.fc2.bias", "[5]", "[4]"});
+}
+
+TEST_CASE("ffsd: --init takes a leader's own file as its authors write it, Tr where it is used" * doctest::test_suite("no kernels")) {
+    const FeedWorkplace folder;
+    succeed(folder, line + "first");
+    const WeightFile first = weights_of_run(folder / "first", all_networks);
+    const std::string leader = "leader.", tr = "trans_fusion_module.";
+    WeightFile own;
+    for (const auto& [name, tensor] : first.tensors)
+        if (starts_with(name, leader)) own.tensors[name.substr(leader.size())] = tensor;
+    CHECK(own.tensors.count(tr + "conv1_1.weight") == 1);
+    write_safetensors(folder / "own.safetensors", own);
+    succeed(folder, line + "taken --init own.safetensors --lr 0 --self-lr 0");
+    const WeightFile taken = weights_of_run(folder / "taken", all_networks);
+    for (const auto& [name, tensor] : first.tensors) {
+        if (name.find("running_") != std::string::npos) continue;
+        if (starts_with(name, leader)) CHECK_MESSAGE(taken.tensors.at(name).data == tensor.data, name);
+    }
+    for (const char* name : {"student0.conv1.weight", "fusion.conv1.weight", "sd_leader.layer0.convtranpose.weight"})
+        CHECK_MESSAGE(taken.tensors.at(name).data != first.tensors.at(name).data, name);
+
+    const Ended end = run(folder, line + "without --init own.safetensors --no-trans --lr 0 --self-lr 0");
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    CHECK(says(end.out, {"note: own.safetensors:", "are not taken", tr}));
+    CHECK(read_safetensors(folder / "without/student.safetensors").tensors.at("conv1.weight").data == own.tensors.at("conv1.weight").data);
+
+    own.tensors.erase(tr + "bn1.weight");
+    write_safetensors(folder / "less.safetensors", own);
+    check_rejected(folder, line + "r --init less.safetensors", {"less.safetensors", "missing: leader.trans_fusion_module.bn1.weight"});
 }
 
 TEST_CASE("ffsd: what cannot be is refused before there is a run" * doctest::test_suite("no kernels")) {

@@ -1,4 +1,8 @@
 // FFSD's wide ResNets: names and shapes, the BatchNorm that nearly forgets, beside PyTorch forward and in training.
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
 #include "complaints.h"
 #include "golden_formula.h"
 #include "method_ffsd.h"
@@ -25,7 +29,25 @@ TEST_CASE("nets wrn-ffsd: names, biases and shapes of FFSD's wide networks") {
     Options o;
     o.student = "wrn-16-2-ffsd";
     const auto method = own.make(setting(cpu(), 4), o);
-    CHECK(method->parameters().file_shapes("sd1.").at("layer0.convtranspose.weight") == std::vector<int64_t>{128, 64, 3, 3});
+    CHECK(method->parameters().file_shapes("sd1.").at("layer0.convtranpose.weight") == std::vector<int64_t>{128, 64, 3, 3});
+}
+
+TEST_CASE("nets wrn-ffsd: convolutions' biases start as PyTorch's, their weights by the authors' rule") {
+    Parameters parameters(cpu());
+    make_network("wrn-16-2-ffsd", 100, parameters);
+    parameters.allocate(1);
+    const auto file = parameters.to_file();
+    for (const auto& [name, fan_in] : {std::pair{"conv1.bias", 27}, {"layer2.0.shortcut.0.bias", 32}, {"layer3.1.conv2.bias", 9 * 128}}) {
+        double largest = 0;
+        for (const float v : file.at(name).data) largest = std::max(largest, std::fabs(static_cast<double>(v)));
+        CAPTURE(name);
+        CHECK(largest <= 1.0001 / std::sqrt(fan_in));
+        CHECK(largest > 0.6 / std::sqrt(fan_in));
+    }
+    double squares = 0;
+    const std::vector<float> weight = file.at("layer3.1.conv2.weight").data;
+    for (const float v : weight) squares += static_cast<double>(v) * v;
+    CHECK(std::sqrt(squares / static_cast<double>(weight.size())) == doctest::Approx(std::sqrt(2.0 / (9 * 128))).epsilon(0.02));
 }
 
 TEST_CASE("nets wrn-ffsd: the last BatchNorm nearly forgets") {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -128,6 +129,8 @@ TEST_CASE("paper: the benchmark's tables and ReviewKD's say the same of one trai
     CHECK(shared == 6 * 11 + 5 * 11);  // all pairs but the benchmark's two more, by all methods but OFD and ReviewKD
     CHECK(*find_paper_row(rows, "reviewkd-c100-vgg13-vgg8-reviewkd").value == 74.84);
     CHECK(*find_paper_row(rows, "reviewkd-c100-resnet56-resnet20-stage-4-to-3").value == 50.4);
+    const auto& reproduced = find_paper_row(rows, "reviewkd-c100-resnet56-resnet20-reviewkd-reproduction").options;
+    CHECK(std::count(reproduced.begin(), reproduced.end(), std::pair<std::string, std::string>{"kd-weight", "0.7"}) == 1);
     CHECK(*find_paper_row(rows, "crd-c100-resnet32x4-resnet8x4-crd").std == 0.18);
     CHECK(*find_paper_row(rows, "crd-c100-resnet32x4-shufflenetv2-dkd").value == 77.07);
     CHECK_FALSE(find_paper_row(rows, "crd-c100-wrn-40-2-wrn-40-1-fsp").value);

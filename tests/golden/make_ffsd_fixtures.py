@@ -51,11 +51,11 @@ class Fusion(Separable):
 class Up(nn.Module):
     def __init__(self, n_in):
         super().__init__()
-        self.convtranspose = nn.ConvTranspose2d(n_in, n_in // 2, 3, 2, 1, output_padding=1, bias=False)
+        self.convtranpose = nn.ConvTranspose2d(n_in, n_in // 2, 3, 2, 1, output_padding=1, bias=False)
         self.norm = nn.BatchNorm2d(n_in // 2)
 
     def forward(self, x):
-        return F.relu(self.norm(self.convtranspose(x)))
+        return F.relu(self.norm(self.convtranpose(x)))
 
 
 class SelfDistillation(nn.Module):
