@@ -1,6 +1,6 @@
 // base_weights.h: named tensors in host memory, and what every format of weight files shares: its numbers, its names, what a weight may be.
-// defines: HostTensor, WeightFile, own_word, StoredType, stored_types, unwrapped, is_step_counter, quoted_name, tensor_place,
-//          first_no_weight, refuse_value, refuse_values
+// defines: HostTensor, WeightFile, own_word, StoredType, stored_types, unwrapped, is_step_counter, shortened, quoted_name,
+//          tensor_place, first_no_weight, refuse_value, refuse_values
 #pragma once
 #include <array>
 #include <cstddef>
@@ -40,12 +40,14 @@ extern const std::array<StoredType, 5> stored_types;
 
 /// A tensor's name without what wrappers put before it: DataParallel's `module.`, torch.compile's `_orig_mod.`, and the `model.` of modules
 /// that call their network so; in any order.
-std::string unwrapped(std::string name);
+std::string unwrapped(const std::string& name);
 
 /// `*.num_batches_tracked`, which BatchNorm keeps and nothing reads.
 bool is_step_counter(const std::string& name);
 
-/// A name from a file as one printable word of a message.
+/// A word from a file, to be shown: its first 200 bytes and "..." where it is longer.
+std::string shortened(const std::string& word);
+/// A name from a file as one printable word of a message, shortened().
 std::string quoted_name(const std::string& name);
 
 /// Where the tensor of this name in the file goes: under its unwrapped name, with room for `elements`. InputError, which begins with `file`

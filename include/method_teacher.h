@@ -21,7 +21,8 @@ class Teacher {
   public:
     /// options.teacher with random weights (the benchmark's).
     Teacher(Backend& backend, const Options& options, int classes, int stream = 1);
-    /// The same with the weights of options.teacher_weights. InputError if the file is not given or not that network's.
+    /// The same with the weights of options.teacher_weights. InputError if the file is not given or not that network's; where it says
+    /// itself which network it is, one that it is too small for is never allocated.
     static std::unique_ptr<Teacher> load(Backend& backend, const Options& options, int classes, int stream = 1);
     /// Runs on its side stream. `mode`: its BatchNorm takes the running statistics, or the batch's (what ReviewKD's authors' code does).
     Beside<Output> operator()(const Var& images, Keep keep = Keep::last, Mode mode = Mode::evaluate) const;
@@ -31,6 +32,10 @@ class Teacher {
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
   private:
+    Teacher(Backend& backend, int stream) : parameters_(backend, false), stream_(stream) {}
+    /// Registers options.teacher's weights.
+    void add_network(const Options& options, int classes);
+
     Parameters parameters_;
     std::unique_ptr<Network> network_;
     std::string file_;

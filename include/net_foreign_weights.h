@@ -1,5 +1,5 @@
 // net_foreign_weights.h: a network's weights from whoever trained it, in this program's names and order of channels.
-// defines: WeightShapes, ShortcutZeros, to_own_conventions, may_be, classes_of, keep_student, take_network
+// defines: WeightShapes, ShortcutZeros, to_own_conventions, may_be, classes_of, require_enough, keep_student, take_network
 #pragma once
 #include <cstdint>
 #include <map>
@@ -30,6 +30,11 @@ std::string may_be(const WeightFile& file, const std::string& prefix, const Netw
 
 /// Outputs of the classifier, by any of its names; 0 if there is none.
 int64_t classes_of(const WeightFile& file);
+
+/// The rule wherever a file says itself which network it is, before that is allocated: a name may ask for far more than the file holds.
+/// InputError if the file has fewer numbers than `network`, registered in `parameters`, has weights; `remedy` ends it ("; …").
+void require_enough(const WeightFile& file, const std::string& path, const Network& network, const Parameters& parameters,
+                    const char* remedy = "; the file says that it is one: download or convert it again");
 
 /// Leaves of the file's tensors those under "student.", without that, and prints how many others there were. A file that has none of them
 /// stays as it is.

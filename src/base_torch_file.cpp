@@ -214,6 +214,8 @@ class TorchFile {
             wrong("is not (\"storage\", class, key, device, elements)");
         const PickleValue &type = *id.items[1], &key = *id.items[2], &elements = *id.items[4];
         if (!type.is(Kind::name) || !key.is(Kind::text)) wrong("has no class or no key");
+        if (key.text.size() > longest_key)  // each use of a storage looks its key up
+            bad(place(key), ": a storage whose key has ", key.text.size(), " bytes, expected at most ", longest_key, remedy);
         if (std::string_view storage("Storage");
             type.text.size() < storage.size() + torch.size() || type.text.substr(type.text.size() - storage.size()) != storage)
             wrong("names no class of storages");
@@ -350,6 +352,7 @@ class TorchFile {
     }
 
     static constexpr size_t most_dimensions = 64;  // PyTorch's own limit
+    static constexpr size_t longest_key = 256;     // PyTorch's are numbers of at most 20 digits
 
     const std::string& name_;
     const MappedFile& file_;

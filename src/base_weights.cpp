@@ -4,10 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
 
 #include "base_error.h"
-#include "base_texts.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weight files are little-endian; this code copies bytes as they are");
 
@@ -60,21 +60,25 @@ std::string own_word(const std::map<std::string, std::string>& metadata, const s
     return found == metadata.end() ? "" : found->second;
 }
 
-std::string unwrapped(std::string name) {
+std::string unwrapped(const std::string& name) {
+    size_t begin = 0;  // moves on, so that a name costs what it is long
     for (bool more = true; more;) {
         more = false;
-        for (const std::string wrapper : {"module.", "_orig_mod.", "model."})
-            if (starts_with(name, wrapper)) name.erase(0, wrapper.size()), more = true;
+        for (const std::string_view wrapper : {"module.", "_orig_mod.", "model."})
+            if (name.compare(begin, wrapper.size(), wrapper) == 0) begin += wrapper.size(), more = true;
     }
-    return name;
+    return name.substr(begin);
 }
 
 bool is_step_counter(const std::string& name) { return last_part(name) == "num_batches_tracked"; }
 
-std::string quoted_name(const std::string& name) {
+std::string shortened(const std::string& word) {
     constexpr size_t longest = 200;
-    const std::string shown = name.size() <= longest ? name : name.substr(0, longest) + "...";
-    return nlohmann::json(shown).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    return word.size() <= longest ? word : word.substr(0, longest) + "...";
+}
+
+std::string quoted_name(const std::string& name) {
+    return nlohmann::json(shortened(name)).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
 HostTensor& tensor_place(WeightFile& weights, const std::string& name, std::vector<int64_t> shape, size_t elements, const std::string& file,

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "base_command_line.h"
 #include "base_csv.h"
@@ -21,6 +22,7 @@
 #include "core_work_count.h"
 #include "device.h"
 #include "method_supervised.h"
+#include "net_foreign_weights.h"
 #include "net_mhgd.h"
 #include "net_name.h"
 #include "net_table.h"
@@ -43,6 +45,13 @@ bool holds_logits(const fs::path& path) {
     return file.tensors.size() == 1 && file.tensors.count("logits") > 0;
 }
 
+/// For a file that named the network: is it one, of the data's classes, as far as can be told before one is allocated?
+void require_named_network(const WeightFile& file, const Options& o, const Session& session) {
+    require_network(o.init, file.metadata, o.student, session.data->classes);
+    Parameters parameters(*session.backend, false);
+    require_enough(file, o.init, *make_network(o.student, session.data->classes, parameters), parameters);
+}
+
 void add_eval(Subcommand app) {
     const Subcommand sub = app.add_subcommand("eval", "test accuracy and loss of a weight file");
     const auto c = std::make_shared<EvalCommand>();
@@ -63,12 +72,15 @@ void add_eval(Subcommand app) {
     sub.callback([c, by_class, kept] {
         Options& options = c->options;
         if (options.init.empty()) input_error("--init: the weight file to evaluate is missing");
-        if (options.student.empty()) options.student = own_word(read_weights(options.init).metadata, "network");
+        std::optional<WeightFile> named_by;
+        if (options.student.empty()) options.student = own_word(named_by.emplace(read_weights(options.init)).metadata, "network");
         if (options.student.empty())
             input_error("--net: no network named, and ", options.init, " does not say which it is; there are: ", network_names());
         require_output(
             "--logits", *kept, [&] { return holds_logits(*kept); }, "file of logits");
         Session session = open_session(options);
+        if (named_by) require_named_network(*named_by, options, session);
+        named_by.reset();
         Supervised subject(session.setting(), options);
         warn_if_trained_otherwise(options.init, load_weights(subject.parameters(), options.init, subject.student()), options,
                                   *session.data);

@@ -90,7 +90,9 @@ void show(const fs::path& path, bool csv) {
     std::vector<std::vector<std::string>> rows;
     size_t numbers = 0;
     for (const auto& [name, tensor] : file.tensors) {
-        rows.push_back({csv ? name : printable(name), shape_of(tensor)});
+        rows.push_back({name, shape_of(tensor)});
+        if (!csv)  // as wide as the longest is every row
+            for (std::string& cell : rows.back()) cell = printable(shortened(cell));
         for (std::string& cell : statistics(tensor.data)) rows.back().push_back(std::move(cell));
         numbers += tensor.data.size();
     }
@@ -193,15 +195,6 @@ void add_convert(Subcommand weights) {
 
 // ---- export
 
-/// A weight file is read before its network is made: a name may ask for far more than the file holds.
-void require_enough(const WeightFile& file, const fs::path& path, const Network& network, const Parameters& parameters) {
-    int64_t there = 0;
-    for (const auto& [name, tensor] : file.tensors) there += static_cast<int64_t>(tensor.data.size());
-    if (there < parameters.count())
-        input_error(path.string(), ": holds ", there, " numbers, a ", network.name(), " has ", parameters.count(),
-                    "; name the network that it is with --net");
-}
-
 /// What the model is to say: what the file does, and how its images are to be normalised.
 std::map<std::string, std::string> model_metadata(const WeightFile& file, const Network& network) {
     std::map<std::string, std::string> said = file.metadata;
@@ -245,7 +238,7 @@ void export_model(const fs::path& from, const fs::path& to, const std::string& t
     const auto backend = make_backend("cpu");
     Parameters parameters(*backend, false);
     const auto network = make_network(name, static_cast<int>(classes), parameters);
-    require_enough(file, from, *network, parameters);
+    require_enough(file, from.string(), *network, parameters, "; name the network that it is with --net");
     const int64_t size = asked_size > 0 ? asked_size : network_name(name).tiny ? 64 : 32;
     network->require_images(size, size);
     const std::map<std::string, std::string> metadata = model_metadata(file, *network);

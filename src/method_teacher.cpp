@@ -12,19 +12,27 @@
 
 namespace distill {
 
-Teacher::Teacher(Backend& backend, const Options& options, int classes, int stream) : parameters_(backend, false), stream_(stream) {
-    if (options.teacher.empty()) input_error("--teacher: no network named; there are: ", network_names());
-    network_ = make_network(options.teacher, classes, parameters_);
+Teacher::Teacher(Backend& backend, const Options& options, int classes, int stream) : Teacher(backend, stream) {
+    add_network(options, classes);
     parameters_.allocate(options.start());
 }
 
+void Teacher::add_network(const Options& options, int classes) {
+    if (options.teacher.empty()) input_error("--teacher: no network named; there are: ", network_names());
+    network_ = make_network(options.teacher, classes, parameters_);
+}
+
 std::unique_ptr<Teacher> Teacher::load(Backend& backend, const Options& options, int classes, int stream) {
-    auto teacher = std::make_unique<Teacher>(backend, options, classes, stream);
+    std::unique_ptr<Teacher> teacher(new Teacher(backend, stream));
+    teacher->add_network(options, classes);
     if (options.teacher_weights.empty())
         input_error("--teacher-weights: the teacher's file is missing; train one with: distill train --net ", options.teacher,
                     " --dataset ", options.dataset, " --save teacher.safetensors");
     WeightFile file = read_weights(options.teacher_weights);
     require_network(options.teacher_weights, file.metadata, options.teacher, classes);
+    if (!own_word(file.metadata, "network").empty())
+        require_enough(file, options.teacher_weights, *teacher->network_, teacher->parameters_);
+    teacher->parameters_.allocate(options.start());
     teacher->file_ = options.teacher_weights;
     teacher->metadata_ = file.metadata;
     take_network(teacher->parameters_, "", std::move(file), options.teacher_weights, *teacher->network_);

@@ -17,9 +17,11 @@ const std::vector<std::string>& classifier_names() {
     return names;
 }
 
+/// A tensor that would meet another stays under its own name, to be refused.
 void rename(WeightFile& file, const std::string& from, const std::string& to) {
+    if (file.tensors.count(to)) return;
     auto node = file.tensors.extract(from);
-    if (node.empty() || file.tensors.count(to)) return;
+    if (node.empty()) return;
     node.key() = to;
     file.tensors.insert(std::move(node));
 }
@@ -157,6 +159,14 @@ int64_t classes_of(const WeightFile& file) {
                 found != file.tensors.end() && found->second.shape.size() == 2)
                 return found->second.shape[0];
     return 0;
+}
+
+void require_enough(const WeightFile& file, const std::string& path, const Network& network, const Parameters& parameters,
+                    const char* remedy) {
+    int64_t there = 0;
+    for (const auto& [name, tensor] : file.tensors) there += static_cast<int64_t>(tensor.data.size());
+    if (there < parameters.count())
+        input_error(path, ": holds ", there, " numbers, a ", network.name(), " has ", parameters.count(), remedy);
 }
 
 void keep_student(WeightFile& file, const std::string& path) {

@@ -235,6 +235,13 @@ TEST_CASE("foreign weights: weights show prints names, shapes, statistics and wh
     CHECK(csv.out == "name,shape,min,max,mean,deviation\nfc.weight,2x2,1,6,3,1.87083\nnone,0x3,,,,\nscale,scalar,-0.5,-0.5,-0.5,0\n");
     put_file(folder / "w.pth", tb::in_zip(tb::state_dict(file.tensors, "module."), tb::storages_of(file.tensors)));
     CHECK(says(run(folder, "weights show w.pth").out, {"w.pth: PyTorch's (torch.save), 3 tensors, 5 numbers", "\nfc.weight  2x2 "}));
+    // One long name or shape would make every row as long.
+    file.tensors[std::string(5000, 'n')] = {std::vector<int64_t>(1000, 0), {}};
+    write_safetensors(folder / "long.safetensors", file);
+    const Ended lengthy = run(folder, "weights show long.safetensors");
+    CHECK(says(lengthy.out, {"\n" + std::string(200, 'n') + "...  0x0x", "x0x...\n", "\nnone" + std::string(201, ' ') + "0x3\n"}));
+    CHECK(lengthy.out.size() < 3000);
+    CHECK(says(run(folder, "weights show long.safetensors --csv").out, {"\n" + std::string(5000, 'n') + ",0x0x"}));
     put_file(folder / "bad", "no weights");
     check_rejected(folder, "weights show bad", {"bad: ", "neither a safetensors file nor one of PyTorch's"});
     check_rejected(folder, "weights show", {"file", "weights show --help"});
@@ -280,6 +287,13 @@ TEST_CASE("foreign weights: weights convert writes a file that says what it is, 
     check_rejected(folder, convert + "--from nobody", {"--from: unknown source 'nobody'; there are: crd (", "akamaster ("});
     check_rejected(folder, convert + "--normalize auto", {"--normalize auto"});
     check_rejected(folder, "weights convert w.pth out.safetensors --net resnet14", {"w.pth", "missing: layer1.1."});
+    const auto refused_beside = [&](Tensors tensors, const std::string& own, const std::string& other) {
+        tensors[other] = tensors[own] = network("resnet8", 4).at(own);
+        folder.save("both.pth", tensors);
+        check_rejected(folder, "weights convert both.pth out.safetensors --net resnet8", {"both.pth", "not of this network: " + other});
+    };
+    refused_beside(network("resnet8", 4), "layer2.0.downsample.0.weight", "layer2.0.shortcut.0.weight");
+    refused_beside(renamed(network("resnet8", 4), "fc.", "linear."), "fc.bias", "linear.bias");
     check_rejected(folder, "weights convert w.pth out.safetensors --net nothing", {"unknown network 'nothing'"});
     check_rejected(folder, "weights convert w.pth w.pth --net resnet8",
                    {"w.pth: is there and is no safetensors file, so it is not replaced"});

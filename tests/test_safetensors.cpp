@@ -278,6 +278,15 @@ TEST_CASE("safetensors: wrappers' prefixes are stripped, in any order; two names
     CHECK(contains(complaint(path), "holds \"fc.bias\" both with and without a prefix"));
 }
 
+TEST_CASE("safetensors: a name of very many prefixes is read as any other") {
+    std::string name;
+    for (int i = 0; i < 16000; ++i) name += "module._orig_mod.";
+    CHECK(unwrapped(name + "x") == "x");
+    CHECK(unwrapped(name).empty());
+    CHECK(unwrapped("x." + name) == "x." + name);
+    CHECK(unwrapped("modul") == "modul");
+}
+
 TEST_CASE("safetensors: what the program may write over is a file as it writes them") {
     const TempFolder folder;
     write_safetensors(folder / "w", sample());

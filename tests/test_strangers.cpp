@@ -123,6 +123,25 @@ TEST_CASE("strangers: values that are no weights are refused by every reader") {
                    {"minus.safetensors: tensor \"bn1.running_var\": element 3 (counted from 0) is -1, expected a variance"});
 }
 
+TEST_CASE("strangers: a file that says it is a far larger network than it holds is refused before one is made") {
+    const Workplace folder;
+    WeightFile file = Workplace::network("resnet8", 4);
+    folder.save("small.safetensors", file);
+    file.tensors = {{"conv1.weight", {{2}, {1, 2}}}};
+    file.metadata = ours("wrn-100-60", 4);  // 22 GB
+    folder.save("large.safetensors", file);
+    const std::vector<std::string> too_few = {"large.safetensors: holds 2 numbers, a wrn-100-60 has 5",
+                                              "; the file says that it is one: download or convert it again"};
+    check_rejected(folder, "eval --weights large.safetensors" + on_s, too_few);
+    check_rejected(folder, "feed parallel --student resnet8 --teachers large.safetensors" + training, too_few);
+    check_rejected(
+        folder, "feed reconstruct --students large.safetensors --teachers small.safetensors --teacher-nets resnet8 --lr-steps 1" + training,
+        too_few);
+    file.metadata = ours("wrn-100-60", 3);  // what else is wrong with it comes first
+    folder.save("large.safetensors", file);
+    check_rejected(folder, "eval --weights large.safetensors" + on_s, {"large.safetensors: the classes: the file says 3, expected 4"});
+}
+
 TEST_CASE("strangers: with --val, a trained teacher is measured on the test part, not on images that it may have seen") {
     const Workplace folder;
     folder.save("t.safetensors", Workplace::network("resnet8", 4));

@@ -219,6 +219,13 @@ TEST_CASE("torch files: a hostile pickle cannot ask for memory or stack") {
     const std::string again = tb::global("collections", "OrderedDict") + "q\1" + "NN\x86q\3" + pairs + "e\x85q\2";
     CHECK(says(refusal(whole(again + "h\1h\2R" + "h\1h\2R" + "h\1h\2R")), {"OrderedDicts again and again"}));
     CHECK(says(refusal(whole(tb::global("collections", "OrderedDict") + "])a\x85R")), {"expected pairs of key and value"}));
+    // A storage's key is looked up wherever it is named.
+    const auto with_key = [](size_t length) {
+        const std::string key(length, '7');
+        return tb::in_row(tb::dict({{"fc.bias", tb::tensor(tb::storage("FloatStorage", key, 2), {2}, {1})}}), {{key, two_floats}});
+    };
+    check_two_floats(read_bytes(with_key(256)));
+    CHECK(says(refusal(with_key(257)), {"w.pth: byte ", ": a storage whose key has 257 bytes, expected at most 256"}));
 }
 
 TEST_CASE("torch files: the bytes decide what a file is, not its name") {
