@@ -7,7 +7,7 @@
 
 namespace distill {
 
-/// Mean and sample standard deviation (divisor n − 1; 0 for n = 1) of n ≥ 1 values.
+/// Mean and sample standard deviation (divisor n − 1; 0 for n = 1) of n ≥ 1 values. Of equal values they are that value and 0, unrounded.
 struct Spread {
     double mean = 0, deviation = 0;
     size_t n = 0;

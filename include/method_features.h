@@ -46,7 +46,7 @@ struct FeatureOptions : MethodOptions {
 };
 
 /// γ·CE + α·T²·KL(p_t ‖ p_s) + β·ΣL (docs/papers.md §6.1; of several teachers the mean logits teach). CE alone is not scaled by γ = 1, and
-/// KL is left out where α is 0 and there are other losses. A derived class registers its helper modules, allocates, and says what L is.
+/// KL is left out where α is 0. A derived class registers its helper modules, allocates, and says what L is.
 class FeatureDistillation : public StudentMethod {
   public:
     std::vector<std::string> loss_names() const final;  ///< loss_ce, loss_kd where there is KL, then the method's
@@ -62,7 +62,7 @@ class FeatureDistillation : public StudentMethod {
     std::vector<const Teacher*> teachers_;
 
   private:
-    bool by_logits() const { return weights_.alpha != 0 || names_.empty(); }
+    bool by_logits() const { return weights_.alpha != 0; }
     DistillWeights weights_;
     std::vector<std::string> names_;
     std::optional<Keep> keep_;

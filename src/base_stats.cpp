@@ -9,6 +9,8 @@
 namespace distill {
 
 Spread spread(const std::vector<double>& values) {
+    const auto is_first = [&](double v) { return v == values.front(); };
+    if (!values.empty() && std::all_of(values.begin(), values.end(), is_first)) return {values.front(), 0, values.size()};
     const double n = static_cast<double>(values.size());
     double sum = 0, squares = 0;
     for (double v : values) sum += v;

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "base_command_line.h"
 #include "base_csv.h"
@@ -30,6 +31,7 @@ struct Command {
     Options options = options_of(find_recipe(feed_row.recipe));
     std::shared_ptr<FeedOptions> own = std::make_shared<FeedOptions>();
     FeedSeries series;
+    ChosenMethod born = choose(ban_row);  ///< what a chain teaches by with --by ban
     OptionTable table;
 };
 
@@ -48,20 +50,31 @@ void settle(Options& o) {
 Chooser by_feed(const Command& c) {
     return [own = c.own] { return ChosenMethod{&feed_row, own}; };
 }
-Chooser by_birth() {
-    return [born = choose(ban_row)] { return born; };
+Chooser by_birth(const Command& c) {
+    return [born = c.born] { return born; };
+}
+
+/// The options that a chain's stages keep: FEED's own, or in their place those that born-again networks have.
+OptionTable kept_of_stages(const Command& c, bool born_again) {
+    OptionTable table = c.table;
+    if (!born_again) return table;
+    OptionTable of_feed;
+    c.own->add_to(of_feed);
+    for (const TableOption& option : of_feed.options()) table.at(option.name).driver();
+    c.born.options->add_to(table);
+    return table;
 }
 
 void run_parallel(Command& c, const Settle& settle_by) { run_experiment(method_name, by_feed(c), c.table, c.options, settle_by); }
 
 /// The chain of one seed: stage k, in stage<k>/, is `feed parallel` with the one teacher that stage k − 1 made. Each is a generation of its
 /// own, so each starts afresh.
-void run_chain(const fs::path& base, Command& c) {
+void run_chain(const fs::path& base, Command& c, OptionTable& table) {
     Options& o = c.options;
     const Options asked = o;
     const FeedOptions own_asked = *c.own;
     const FeedSeries series = c.series;
-    const bool born_again = series.by == "ban";
+    const bool born_again = series.by == ban_row.name;
     std::string teacher = asked.teachers;
     for (int k = 1; k <= series.stages; ++k) {
         const fs::path folder = base / ("stage" + std::to_string(k));
@@ -75,11 +88,11 @@ void run_chain(const fs::path& base, Command& c) {
         o.resume = known;
         o.makes_copy = k == series.stages;
         if (known && RunFolder::reopen(folder).finished()) {
-            if (o.makes_copy) save_finished(RunFolder::reopen(folder), o.save, c.table.given("save"));
+            if (o.makes_copy) save_finished(RunFolder::reopen(folder), o.save, table.given("save"));
             std::printf("%s: finished before, skipped\n", folder.c_str());
         } else {
             std::printf("stage %d of %d\n", k, series.stages);
-            run_experiment(born_again ? ban_row.name : method_name, born_again ? by_birth() : by_feed(c), c.table, o, settle,
+            run_experiment(born_again ? ban_row.name : method_name, born_again ? by_birth(c) : by_feed(c), table, o, settle,
                            {{"info.stage", std::to_string(k)}});
         }
         teacher = (folder / "student.safetensors").string();
@@ -101,12 +114,15 @@ void run_chains(Command& c) {
     if (o.resume) take_seeds_of(base, c.table, "stage1");
     const bool many = o.runs > 1 || (o.resume && !fs::exists(base / "stage1") && fs::exists(base / ("s" + std::to_string(o.seed))));
     const auto folder_of = [&](uint64_t seed) { return many ? base / ("s" + std::to_string(seed)) : base; };
-    if (o.resume) {
-        const RunFolder first = RunFolder::reopen(folder_of(o.seed) / "stage1");
-        take_options_of(first, value_of(first.config(), "by") == "ban" ? "ban" : method_name, c.table);
-        o.by_hand = told_before(first.config());
+    std::optional<RunFolder> first;
+    if (o.resume) first = RunFolder::reopen(folder_of(o.seed) / "stage1");
+    const bool born_again = (first ? value_of(first->config(), "by") : c.series.by) == ban_row.name;
+    OptionTable table = kept_of_stages(c, born_again);
+    if (first) {
+        take_options_of(*first, born_again ? ban_row.name : method_name, table);
+        o.by_hand = told_before(first->config());
     }
-    scale_with_epochs(c.table, o);
+    scale_with_epochs(table, o);
     const bool several = o.teachers.find(',') != std::string::npos;
     if (several || o.train_teachers > 1)
         input_error(several ? "--teachers " + o.teachers : text("--train-teachers ", o.train_teachers),
@@ -114,17 +130,17 @@ void run_chains(Command& c) {
     if (many && !o.save.empty()) input_error("--save ", o.save, ": is one file for ", o.runs, " chains; each keeps its own students");
     if (!o.save.empty()) require_savable(o.save);
     if (!o.student.empty()) require_student(o);
-    settle_or_train_teachers(c.table, o);
+    settle_or_train_teachers(table, o);
     if (o.student.empty()) {
         o.student = o.teacher;
-        if (!o.by_hand) set_rate(c.table, o, find_recipe(o.recipe), "--student");
+        if (!o.by_hand) set_rate(table, o, find_recipe(o.recipe), "--student");
     }
     const Options asked = o;
     try {
         for (int i = 0; i < asked.runs; ++i) {
             o = asked;
             o.seed = asked.seed + static_cast<uint64_t>(i);
-            run_chain(folder_of(o.seed), c);
+            run_chain(folder_of(o.seed), c, table);
         }
     } catch (const Interrupted&) {
         throw Interrupted(text("interrupted in ", o.run, ", which has a checkpoint; go on with: distill feed sequential --resume --run ",

@@ -1,6 +1,7 @@
 #include "report_feed.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <ostream>
 #include <set>
@@ -30,16 +31,44 @@ Config setting_of(const Run& run) {
     return setting;
 }
 
-/// The same for all numbers of teachers of a curve.
-Config curve_of(const Run& run) {
-    Config curve = setting_of(run);
+std::set<std::string> teacher_networks(const Run& run) {
     const auto networks = split(run.teacher, '+');
-    for (const std::string& network : std::set<std::string>(networks.begin(), networks.end())) curve.emplace_back("teacher", network);
+    return {networks.begin(), networks.end()};
+}
+
+/// The same for all numbers of teachers of a curve, whose networks may differ.
+Config recipe_of(const Run& run) {
+    Config curve = setting_of(run);
     const std::set<std::string> others = {"teacher", "teachers", "id"};
     for (const auto& option : run.config)
         if (!is_circumstance(option.first) && others.count(option.first) == 0) curve.push_back(option);
     std::sort(curve.begin(), curve.end());
     return curve;
+}
+
+/// Are the run's teachers the first ones of the other?
+bool has_first_teachers(const Run& run, const Run& other) {
+    const std::vector<std::string> theirs = teacher_contents(run), all = teacher_contents(other);
+    return theirs.size() <= all.size() && std::equal(theirs.begin(), theirs.end(), all.begin());
+}
+
+/// Groups of one recipe as curves, the longest first: each is a group with all that have its first teachers, or teachers of its networks.
+/// What is in one begins none.
+std::vector<std::vector<const Group*>> curves_of(std::vector<const Group*> groups) {
+    std::stable_sort(groups.begin(), groups.end(),
+                     [](const Group* a, const Group* b) { return teachers_of(a->any()) > teachers_of(b->any()); });
+    std::vector<std::vector<const Group*>> curves;
+    std::set<const Group*> taken;
+    for (const Group* most : groups) {
+        if (taken.count(most) > 0) continue;
+        const auto fits = [&](const Group* g) {
+            return has_first_teachers(g->any(), most->any()) || teacher_networks(g->any()) == teacher_networks(most->any());
+        };
+        std::vector<const Group*>& curve = curves.emplace_back();
+        std::copy_if(groups.begin(), groups.end(), std::back_inserter(curve), fits);
+        taken.insert(curve.begin(), curve.end());
+    }
+    return curves;
 }
 
 FeedResult result(Kind kind, const std::string& name, const Group& group) {
@@ -49,13 +78,11 @@ FeedResult result(Kind kind, const std::string& name, const Group& group) {
 /// One group for each number of teachers: of several that whose teachers are the first of the largest group's.
 std::vector<FeedResult> parallel_of(const std::vector<const Group*>& curve) {
     const auto fewer = [](const Group* a, const Group* b) { return teachers_of(a->any()) < teachers_of(b->any()); };
-    const std::vector<std::string> all = teacher_contents((*std::max_element(curve.begin(), curve.end(), fewer))->any());
+    const Run& most = (*std::max_element(curve.begin(), curve.end(), fewer))->any();
     std::map<int, const Group*> by_number;
     for (const Group* group : curve) {
-        const std::vector<std::string> theirs = teacher_contents(group->any());
-        const bool first_of_all = theirs.size() <= all.size() && std::equal(theirs.begin(), theirs.end(), all.begin());
         const Group*& place = by_number[teachers_of(group->any())];
-        if (!place || first_of_all) place = group;
+        if (!place || has_first_teachers(group->any(), most)) place = group;
     }
     std::vector<FeedResult> parallel;
     for (const auto& [number, group] : by_number) parallel.push_back(result(Kind::parallel, "parallel FEED", *group));
@@ -178,30 +205,32 @@ Cells cells_of(const FeedClaim& c) {
             how};
 }
 
+FeedStudy study_of(const std::vector<const Group*>& curve, const Report& report) {
+    FeedStudy study;
+    study.parallel = parallel_of(curve);
+    const Group& most = *study.parallel.back().group;
+    const Run& run = most.any();
+    const std::set<std::string> networks = teacher_networks(run);
+    study.dataset = run.dataset;
+    study.student = run.student;
+    study.epochs = value_of(run.config, "epochs");
+    study.teacher = joined({networks.begin(), networks.end()}, "+");
+    study.baselines = baselines_of(report.groups, most);
+    study.claims = claims_of(study);
+    return study;
+}
+
 }  // namespace
 
 std::string FeedClaim::verdict() const { return comparison ? to_string(comparison->verdict) : other ? "not comparable" : "not run"; }
 
 std::vector<FeedStudy> feed_studies(const Report& report) {
-    std::map<Config, std::vector<const Group*>> curves;
+    std::map<Config, std::vector<const Group*>> by_recipe;
     for (const Group& group : report.groups)
-        if (is_parallel(group.any())) curves[curve_of(group.any())].push_back(&group);
+        if (is_parallel(group.any())) by_recipe[recipe_of(group.any())].push_back(&group);
     std::vector<FeedStudy> studies;
-    for (const auto& [key, groups] : curves) {
-        FeedStudy study;
-        study.parallel = parallel_of(groups);
-        const Group& most = *study.parallel.back().group;
-        const Run& run = most.any();
-        const auto networks = split(run.teacher, '+');
-        const std::set<std::string> different(networks.begin(), networks.end());
-        study.dataset = run.dataset;
-        study.student = run.student;
-        study.epochs = value_of(run.config, "epochs");
-        study.teacher = joined({different.begin(), different.end()}, "+");
-        study.baselines = baselines_of(report.groups, most);
-        study.claims = claims_of(study);
-        studies.push_back(std::move(study));
-    }
+    for (const auto& [recipe, groups] : by_recipe)
+        for (const auto& curve : curves_of(groups)) studies.push_back(study_of(curve, report));
     return studies;
 }
 

@@ -7,7 +7,10 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_svg.h"
+#include "report_collect.h"
 #include "report_folders.h"
+#include "report_likeness.h"
+#include "report_summary.h"
 #include "search_space.h"
 #include "search_svg.h"
 
@@ -22,10 +25,22 @@ const SearchResult* plain_result(const SearchHistory& search) {
     return nullptr;
 }
 
-/// Null where there is nothing to compare with, or nothing to compare.
+/// The runs that a row is the mean of; none where they are not all there.
+std::optional<Group> retrained(const SearchHistory& search, const SearchResult& r) {
+    try {
+        const Report found = summarize(collect_runs({search.folder / "retrained" / r.name}), {});
+        if (found.groups.size() == 1 && found.groups.front().last.n == static_cast<size_t>(r.n)) return found.groups.front();
+    } catch (const std::exception&) {  // search.csv was kept without them
+    }
+    return std::nullopt;
+}
+
+/// Null where there is nothing to compare with, or nothing to compare. Without the runs all that is known are means and deviations.
 std::optional<Comparison> above_plain(const SearchHistory& search, const SearchResult& r) {
     const SearchResult* plain = plain_result(search);
     if (!plain || r.graph.size() == 1 || !plain->mean || !r.mean) return std::nullopt;
+    const auto ours = retrained(search, r), others = retrained(search, *plain);
+    if (ours && others) return compare(*ours, *others);
     const auto spread_of = [](const SearchResult& s) { return Spread{*s.mean, s.deviation.value_or(0), static_cast<size_t>(s.n)}; };
     return compare_independent(spread_of(r), spread_of(*plain));
 }
@@ -44,7 +59,8 @@ std::string about_plain(const SearchHistory& search) {
     const fs::path config = search.folder / "config.csv";
     const std::string images = fs::exists(config) ? value_of(read_config(config), "info.test_images") : "";
     return "Gain over " + plain->name + ", of the graphs’ batch" + (images.empty() ? "" : "; tested on " + images + " images") + ". " +
-           verdict_rule;
+           verdict_rule +
+           (retrained(search, *plain) ? "" : " Not all runs of " + plain->name + " are there: all are compared by Welch’s t.");
 }
 
 /// The best complete trial: what the search found.

@@ -75,7 +75,8 @@ void name_differences(const std::vector<Group*>& groups) {
 bool is_experiment_of(const PaperRow& row, const Run& run) {
     if (row.method == "ktg-search") return run.method == "ktg" && run.student == row.student;  // with the networks that it found
     if (row.method_name() == "train") return is_trained_alone(run) && run.student == row.trained();
-    return row.method_name() == run.method && run.teacher == row.teacher && run.student == row.student;
+    const std::string by = value_of(row.options, "by");  // what a chain's stages train by, where it is not the command's method
+    return (by.empty() ? row.method_name() : by) == run.method && run.teacher == row.teacher && run.student == row.student;
 }
 
 /// Is a count that is 0 by default anything else?

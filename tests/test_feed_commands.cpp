@@ -10,6 +10,7 @@
 #include "command.h"
 #include "complaints.h"
 #include "data_synth.h"
+#include "method_table.h"
 #include "paper.h"
 #include "train_run_folder.h"
 
@@ -180,6 +181,31 @@ TEST_CASE("feed commands: an interrupted sweep and an interrupted chain end like
     succeed(folder, "feed sequential --by ban --stages 2 --epochs 1 --teachers a.safetensors" + schedule + "--run reborn");
     succeed(folder, "feed sequential --resume --run reborn", {"reborn/stage1: finished before", "reborn/stage2: finished before"});
 
+    // Its stages keep what `distill ban` does, and nothing of FEED's.
+    succeed(folder, "ban --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --epochs 1" + schedule + "--run ban");
+    const Config ban = read_config(folder / "ban/config.csv");
+    for (const char* stage : {"reborn/stage1", "reborn/stage2"}) {
+        const Config config = read_config(folder / stage / "config.csv");
+        for (const auto& [option, value] : config)
+            if (!is_circumstance(option) && option != "teachers") CHECK_MESSAGE(value_of(ban, option) == value, option);
+        for (const char* weight : {"temperature", "alpha", "gamma"}) CHECK(value_of(config, weight) == "1");
+        for (const char* of_feed : {"beta", "feed-norm", "ntl-depth"}) CHECK_FALSE(has_option(config, of_feed));
+    }
+    // One begun before that has FEED's options on file instead, and goes on all the same.
+    for (const char* stage : {"reborn/stage1", "reborn/stage2"}) {
+        std::string config = read_file(folder / stage / "config.csv");
+        for (const std::string row : {"\ntemperature,1", "\nalpha,1", "\ngamma,1"}) {
+            REQUIRE(config.find(row + "\n") != std::string::npos);
+            config.erase(config.find(row + "\n"), row.size());
+        }
+        put_file(folder / stage / "config.csv", config + "beta,500\nfeed-norm,l1\nntl-depth,3\nntl-slope,0.1\n");
+    }
+    const std::string before = read_file(folder / "reborn/stage2/student.safetensors");
+    for (const char* file : {"result.csv", "checkpoint.bin", "student.safetensors"}) fs::remove(folder / "reborn/stage2" / file);
+    succeed(folder, "feed sequential --resume --run reborn", {"reborn/stage1: finished before", "stage 2 of 2"});
+    CHECK(fs::exists(folder / "reborn/stage2/result.csv"));
+    CHECK(read_file(folder / "reborn/stage2/student.safetensors") == before);
+
     const std::string swept =
         "feed sweep --student resnet8 --epochs 4 --teachers a.safetensors,b.safetensors --seed 5" + schedule + "--run ";
     succeed(folder, swept + "all");
@@ -211,6 +237,12 @@ TEST_CASE("feed commands: a row of data/paper sets networks, teachers and schedu
             "runs/teachers-s-resnet8/s0/student.safetensors" +
                 here);
     CHECK(read_csv(folder / "chain/stage1/result.csv").cell(0, "id") == "feed-c100-resnet56-resnet56-sequential");
+    succeed(folder,
+            "feed sequential --preset feed-c100-resnet56-resnet56-ban --stages 1 --run reborn --teachers "
+            "runs/teachers-s-resnet8/s0/student.safetensors" +
+                here);
+    CHECK(read_csv(folder / "reborn/stage1/result.csv").cell(0, "id") == "feed-c100-resnet56-resnet56-ban");
+    CHECK(read_csv(folder / "reborn/stage1/result.csv").cell(0, "method") == "ban");
     succeed(folder, "kd --preset feed-c100-resnet110-resnet56-ensemble --train-teachers 1 --run e" + here, {"0 to train"});
     CHECK(option_of(folder / "e", "method") == "ensemble");
     check_rejected(folder, "feed parallel --preset feed-c100-resnet110-resnet56-ft" + here, {"is a row of method ft", "distill ft"});

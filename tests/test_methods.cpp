@@ -10,6 +10,7 @@
 #include "command.h"
 #include "complaints.h"
 #include "feed_workplace.h"
+#include "forwarding_method.h"
 #include "gradcheck.h"
 #include "ktg_graph_run.h"
 #include "method_ktg.h"
@@ -25,37 +26,20 @@ using namespace distill::testing;
 namespace {
 
 /// Another method, that a signal meets at a step, counted from 0 over the preparation and the student's training.
-class Stopped final : public Method {
+class Stopped final : public Forwarding {
   public:
-    Stopped(std::unique_ptr<Method> inner, int at) : inner_(std::move(inner)), at_(at) {}
-    Parameters& parameters() override { return inner_->parameters(); }
-    const Network& student() const override { return inner_->student(); }
-    std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
+    Stopped(std::unique_ptr<Method> inner, int at) : Forwarding(std::move(inner)), at_(at) {}
     std::vector<Phase> phases() override {
-        std::vector<Phase> all = inner_->phases();
+        std::vector<Phase> all = Forwarding::phases();
         for (Phase& p : all) p.step = [this, step = p.step](const Batch& batch) { return count(), step(batch); };
         return all;
     }
-    void begin_run(const RunFolder& folder, int epochs) override { inner_->begin_run(folder, epochs); }
-    void begin_epoch(int epoch) override { inner_->begin_epoch(epoch); }
-    StepResult step(const Batch& batch) override { return count(), inner_->step(batch); }
-    void backward(Tape& tape, const StepResult& r) override { inner_->backward(tape, r); }
-    void end_epoch(const RunFolder& folder, int epoch) override { inner_->end_epoch(folder, epoch); }
-    std::vector<OtherNetwork> others() const override { return inner_->others(); }
-    std::vector<Var> answers(const Var& images) const override { return inner_->answers(images); }
-    std::vector<std::string> test_columns() const override { return inner_->test_columns(); }
-    std::vector<double> test_values(const Evaluation& student, const std::vector<Evaluation>& others) const override {
-        return inner_->test_values(student, others);
-    }
-    std::vector<ParameterGroup> groups(const SgdOptions& of_run) const override { return inner_->groups(of_run); }
-    std::vector<PretrainedNetwork> pretrained() const override { return inner_->pretrained(); }
-    std::vector<std::pair<std::string, Tensor>> state() const override { return inner_->state(); }
+    StepResult step(const Batch& batch) override { return count(), Forwarding::step(batch); }
 
   private:
     void count() {
         if (at_-- == 0) std::raise(SIGTERM);
     }
-    std::unique_ptr<Method> inner_;
     int at_;
 };
 
@@ -144,6 +128,31 @@ TEST_CASE("methods: kd --method NAME and distill NAME train alike, and each goes
     CHECK(says(run(folder, "kd --resume --run new").out, {"finished before"}));
     check_rejected(folder, "fsp --resume --run old", {"was started with: distill ft"});
     check_rejected(folder, "kd --method fsp --resume --run new", {"--method fsp", "was started with ft"});
+}
+
+TEST_CASE("methods: kd without its KL has no column of it, and trains by the cross-entropy in any order that streams leave open" *
+          doctest::test_suite("no kernels")) {
+    const Form form{find_method("kd"), false};
+    const auto without_kl = std::make_shared<KdOptions>(1, 0, 4);
+    ShortTraining plain(form);
+    plain.method.options = without_kl;
+    const Outcome expected = plain.outcome("run");
+    CHECK_FALSE(expected.epochs.has("loss_kd"));
+    const CsvTable steps = read_csv(plain.small.path("run") / "steps.csv");
+    CHECK(steps.columns == std::vector<std::string>{"step", "lr", "loss", "loss_ce"});
+    for (size_t r = 0; r < steps.rows.size(); ++r) CHECK(steps.cell(r, "loss") == steps.cell(r, "loss_ce"));
+    for (const Order order : {Order::main_first, Order::sides_first, Order::shuffled}) {
+        ShortTraining queued(form, std::make_unique<QueuedBackend>(order));
+        queued.method.options = without_kl;
+        CHECK(queued.outcome("run") == expected);
+    }
+    const FeedWorkplace folder;
+    const std::string line =
+        "--student resnet8 --teacher resnet8 --teacher-weights a.safetensors --dataset s --batch 32 --max-steps 2 "
+        "--threads 1 --quiet --log-steps ";
+    REQUIRE(run(folder, "kd --alpha 0 --gamma 1 " + line + "--run r").code == 0);
+    CHECK(read_csv(folder / "r/steps.csv").columns == steps.columns);
+    CHECK(read_csv(folder / "r/steps.csv").rows.size() == 2);
 }
 
 TEST_CASE("methods: --recipe sets whose schedule and weights a method has, and what is given by hand wins" *

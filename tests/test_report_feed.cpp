@@ -2,6 +2,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "base_files.h"
 #include "complaints.h"
 #include "markup.h"
 #include "report_collect.h"
@@ -184,6 +185,48 @@ TEST_CASE("report: FEED's claims against the noise") {
     const FeedStudy other = feed_studies(with_other).at(0);
     CHECK(other.claims[2].verdict() == "not comparable");
     CHECK(says(feed_section(other), {"other recipe: batch 64 (here 128)"}));
+}
+
+TEST_CASE("report: a curve of FEED goes through teachers of several networks, each number's the first of the largest's") {
+    const TempFolder folder;
+    const auto parallel = [&](const char* name, const std::string& networks, const std::string& teachers, double mean) {
+        write_three(folder / name, {"feed", networks, 0, 0, "teachers,\"" + teachers + "\"\nbatch,128\n"}, mean);
+    };
+    parallel("n1", "big", "t0", 62);
+    parallel("n2", "big+wide", "t0,t1", 64);
+    parallel("n3", "big+wide+big", "t0,t1,t2", 65);
+    parallel("second", "wide", "t1", 50);        // the curve's second teacher alone
+    parallel("third", "big+deep", "t0,t9", 63);  // which t0 alone leads to, too
+    const Report report = report_on(folder);
+    const auto studies = feed_studies(report);
+    REQUIRE(studies.size() == 3);
+    CHECK(studies[0].teacher == "big+wide");
+    REQUIRE(studies[0].parallel.size() == 3);
+    for (const size_t i : {0, 1, 2}) CHECK(studies[0].parallel[i].accuracy.mean == doctest::Approx(i == 0 ? 62 : i == 1 ? 64 : 65));
+    CHECK(studies[0].claims[3].verdict() == "holds");  // 3 ± 1.13, as above
+    CHECK(studies[0].claims[3].other->teachers == 1);
+    const bool third_first = studies[1].parallel.size() == 2;
+    const FeedStudy &third = third_first ? studies[1] : studies[2], &second = third_first ? studies[2] : studies[1];
+    CHECK(third.teacher == "big+deep");
+    REQUIRE(third.parallel.size() == 2);
+    CHECK(third.parallel[0].accuracy.mean == doctest::Approx(62));
+    CHECK(second.teacher == "wide");
+    CHECK(second.parallel.size() == 1);
+    CHECK(second.claims[3].verdict() == "not run");
+}
+
+TEST_CASE("report: stages of born-again networks stand beside their row, a chain of FEED's command") {
+    const TempFolder folder;
+    for (const std::string method : {"ban", "feed"}) {
+        write_run(folder / method, {method, "small", 0, 60, "by," + method + "\ninfo.stage,1\npreset,born\ninfo.by_hand,\n"});
+        std::string result = read_file(folder / method / "result.csv");
+        result.replace(result.find("\n,tin"), 1, "\nborn");
+        put_file(folder / method / "result.csv", result);
+    }
+    const PaperRow row{"born", "T", "tin", "small", "small", "ban", "top1", {}, {}, "s", "feed sequential", {{"by", "ban"}}};
+    const Report report = summarize(collect_runs({folder.path()}), {row});
+    REQUIRE(report.groups.size() == 2);
+    for (const Group& group : report.groups) CHECK(group.is_the_papers == (group.any().method == "ban"));
 }
 
 TEST_CASE("report: other options of FEED are another curve; without FEED there is none") {

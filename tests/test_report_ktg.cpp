@@ -19,8 +19,10 @@ TEST_SUITE_BEGIN("no kernels");
 namespace {
 
 /// A ktg run as `ktg train` leaves it, with two nodes that transfer both ways; `alone`: with one.
-void write_graph_run(const fs::path& folder, const std::string& graph_option, int seed, double last, bool alone = false) {
-    write_run(folder, {"", "tin20", alone ? "" : "resnet14", "resnet8", "ktg", seed, last, last + 1, 60, "graph," + graph_option + "\n"});
+void write_graph_run(const fs::path& folder, const std::string& graph_option, int seed, double last, bool alone = false,
+                     const std::string& options = "") {
+    write_run(folder,
+              {"", "tin20", alone ? "" : "resnet14", "resnet8", "ktg", seed, last, last + 1, 60, "graph," + graph_option + "\n" + options});
     put_file(folder / "graph.csv", alone ? "node,model,weights,gate_0\n0,resnet8,,through\n"
                                          : "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,resnet14,,correct,through\n");
     put_file(folder / "epochs.csv", text("epoch,train_loss,test_acc,test_acc_1\n0,2,10,20\n1,1,", last, ",", last + 5, "\n"));
@@ -145,6 +147,44 @@ TEST_CASE("report: a search with its picture and its table beside what is on fil
     CHECK(collect_searches({folder / "runs"}, faults).empty());
     REQUIRE(faults.size() == 1);
     CHECK(holds(faults[0].reason, "no search's journal"));
+}
+
+TEST_CASE("report: what a search trained in the end is compared with plain training seed by seed, where start and order are shared") {
+    const TempFolder folder;
+    const fs::path search = folder / "search";
+    write_search(search);
+    std::string journal = read_file(search / "journal.csv");
+    journal.replace(journal.find("val=48"), 6, "val=48;batch=64;alone-batch=128");
+    put_file(search / "journal.csv", journal);
+    put_file(search / "search.csv",
+             "id,trial,search_error,test_mean,test_std,n,graph\n"
+             "best1,0,40,63,2.64575131,3,resnet8 resnet14 | through linear | correct through\n"
+             "plain-resnet8-batch64,,,60,3,3,resnet8 | through\n");
+    const double best[] = {62, 66, 61}, plain[] = {60, 63, 57};  // differences 2, 3, 4
+    for (int seed = 0; seed < 3; ++seed) {
+        const std::string facts = "batch,64\nshuffle,on\ninfo.start_key,2\ninfo.role,graph\ninfo.generation,1\ninfo.data_sha256,d\n";
+        const std::string of_best = text("retrained/best1/s", seed), of_plain = text("retrained/plain-resnet8-batch64/s", seed);
+        write_graph_run(search / of_best, "x/" + of_best + "/graph.csv", seed, best[seed], false, facts);
+        write_graph_run(search / of_plain, "x/" + of_plain + "/graph.csv", seed, plain[seed], true, facts);
+    }
+    const auto said = [&] {
+        std::vector<Fault> faults;
+        std::ostringstream out;
+        write_searches(out, collect_searches({folder.path()}, faults));
+        CHECK(faults.empty());
+        return out.str();
+    };
+    const std::string alone = "Not all runs of plain-resnet8-batch64 are there: all are compared by Welch’s t.";
+    // Error 1/√3; at two degrees the interval reaches 4.302653 of it, 2.48.
+    CHECK(holds(said(), "best1                  63.00 ± 2.65   3            +3.00  +0.52 to +5.48  holds\n"));
+    CHECK_FALSE(holds(said(), alone));
+    // Welch's error is √(7/3 + 9/3) = 2.309, with 3.94 degrees.
+    fs::remove_all(search / "retrained/plain-resnet8-batch64/s1");
+    CHECK(holds(said(), "+3.00  −3."));
+    CHECK(holds(said(), "not decided\n"));
+    CHECK(holds(said(), alone));
+    fs::remove_all(search / "retrained");
+    CHECK(holds(said(), "not decided\n"));
 }
 
 TEST_CASE("report: a searched graph is compared with the paper's by its id, whatever networks were found") {

@@ -89,6 +89,25 @@ TEST_CASE("verdict: too few runs and runs that do not spread decide nothing, how
     CHECK(compare_independent(spread({90, 91, 89}), spread({50, 51, 49})).verdict == Verdict::holds);
 }
 
+TEST_CASE("verdict: equal decimal fractions do not spread, whatever their sums round to") {
+    for (const size_t n : {3, 5, 10}) {
+        CAPTURE(n);
+        const std::vector<double> low(n, 50.05), high(n, 89.97);
+        CHECK(spread(low).mean == 50.05);
+        CHECK(spread(low).deviation == 0);
+        CHECK(spread(low).n == n);
+        for (const Comparison& c : {compare_independent(spread(high), spread(low)), compare_paired(high, low)}) {
+            CHECK(c.verdict == Verdict::not_decided);
+            CHECK(c.undecided == "the runs of a side are all equal");
+            CHECK_FALSE(c.has_interval);
+        }
+        std::vector<double> by_one_image = low;
+        by_one_image.back() = 50.06;
+        CHECK(compare_paired(high, by_one_image).undecided == "the runs of a side are all equal");
+        CHECK(spread(by_one_image).deviation == doctest::Approx(0.01 / std::sqrt(static_cast<double>(n))));
+    }
+}
+
 namespace {
 
 /// Of 10,000 studies with n runs a side, the part that is decided. `rounded`: to what so many test images can tell apart; 0: not at all.
