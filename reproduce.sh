@@ -111,10 +111,10 @@ paper() {
     last=$(./distill paper rows "${rows[@]}" | awk -F, 'NR > 1 && $1 > last { last = $1 } END { print last + 0 }')
     for ((step = 1; step <= last; step++)); do
         say "step $step of $last"
-        # A row that fails does not keep the others from running; an interruption (3, or a signal) does.
+        # A row that fails, or crashes, does not keep the others from running; an interruption (3, or by HUP, INT or TERM) does.
         ./distill paper rows "${rows[@]}" --step "$step" --commands | xargs -r -d '\n' -n 1 -P "$jobs" bash -c '
             echo "$0"; eval "$0" && exit 0; code=$?
-            if [ $code -eq 3 ] || [ $code -gt 127 ]; then exit 255; fi; exit 1' || failed=$?
+            case $code in 3 | 129 | 130 | 143) exit 255 ;; *) exit 1 ;; esac' || failed=$?
         if [ "$failed" -gt 123 ]; then echo "interrupted; go on with the same command" >&2; exit 3; fi
     done
     say "report"

@@ -6,6 +6,8 @@
 #include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
+#include "base_files.h"
+#include "base_output_file.h"
 #include "base_texts.h"
 #include "bench_training.h"
 #include "train_option_table.h"
@@ -41,6 +43,8 @@ BenchOptions by_method(BenchOptions o, const std::string& name) {
 }
 
 void run_costs(const BenchOptions& asked, const std::string& list) {
+    const std::vector<std::string> head{"method", "ms_per_step", "ms_plain", "ms_teacher", "ratio"};
+    require_output("--csv", asked.csv, csv_text(head, {}), "table of this benchmark");
     BenchOptions plain = asked, forward = asked;
     plain.method = "train";
     plain.training.teacher.clear();
@@ -55,15 +59,12 @@ void run_costs(const BenchOptions& asked, const std::string& list) {
     std::printf("%s -> %s, batch %lld, %s: the student's plain step %.2f ms + the teacher's forward pass %.2f ms\n",
                 asked.training.teacher.c_str(), asked.training.student.c_str(), static_cast<long long>(asked.training.batch),
                 timed[0]->backend().description().c_str(), ms[0], ms[1]);
-    const std::vector<std::string> head{"method", "ms_per_step", "ms_plain", "ms_teacher", "ratio"};
     std::vector<std::vector<std::string>> rows;
     for (size_t i = 0; i < names.size(); ++i) {
         rows.push_back({names[i], number(ms[i + 2]), number(ms[0]), number(ms[1]), number(ms[i + 2] / beside)});
         std::printf("  %-12s %9.2f ms  %6.3f\n", names[i].c_str(), ms[i + 2], ms[i + 2] / beside);
     }
-    if (asked.csv.empty()) return;
-    CsvWriter out(asked.csv, head);
-    for (const auto& row : rows) out.row(row);
+    if (!asked.csv.empty()) write_file_atomically(asked.csv, csv_text(head, rows));
 }
 
 }  // namespace

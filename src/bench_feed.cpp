@@ -4,6 +4,8 @@
 
 #include "base_csv.h"
 #include "base_error.h"
+#include "base_files.h"
+#include "base_output_file.h"
 #include "device.h"
 #include "method_feed.h"
 #include "net_table.h"
@@ -114,6 +116,10 @@ Memory measure_memory(const BenchOptions& o) {
 }  // namespace
 
 void bench_feed(BenchOptions o) {
+    const std::vector<std::string> columns{"case",         "device",          "precision",   "batch",     "ms_per_step",
+                                           "images_per_s", "ms_plain",        "ms_teachers", "ms_layers", "ratio",
+                                           "memory_mib",   "mib_per_teacher", "mib_allowed"};
+    require_output("--csv", o.csv, csv_text(columns, {}), "table of this benchmark");
     BenchTraining plain(as(o, "train", 0)), teachers(as(o, "teacher", o.teachers)), whole(as(o, "feed", o.teachers));
     LayersAlone layers(o);
     for (BenchTraining* t : {&plain, &teachers, &whole}) t->step(), t->record();
@@ -147,11 +153,10 @@ void bench_feed(BenchOptions o) {
     std::printf("  it may add %.2f MiB: weights %.2f, layer %.2f, map %.2f, scratch of a forward pass %.2f\n", m.allowed(), m.weights,
                 m.layer, m.map, m.scratch);
     if (o.csv.empty()) return;
-    CsvWriter out(o.csv, {"case", "device", "precision", "batch", "ms_per_step", "images_per_s", "ms_plain", "ms_teachers", "ms_layers",
-                          "ratio", "memory_mib", "mib_per_teacher", "mib_allowed"});
-    out.row({name, device_name(whole.backend()), o.training.precision, std::to_string(o.training.batch), number(ms), number(images),
-             number(median(plain_ms)), number(median(teachers_ms)), number(median(layers_ms)), number(ms / bound), number(m.whole),
-             number(most), number(m.allowed())});
+    write_file_atomically(
+        o.csv, csv_text(columns, {{name, device_name(whole.backend()), o.training.precision, std::to_string(o.training.batch), number(ms),
+                                   number(images), number(median(plain_ms)), number(median(teachers_ms)), number(median(layers_ms)),
+                                   number(ms / bound), number(m.whole), number(most), number(m.allowed())}}));
 }
 
 }  // namespace distill

@@ -12,6 +12,7 @@
 #include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
+#include "base_output_file.h"
 #include "bench_training.h"
 #include "core_philox.h"
 #include "device.h"
@@ -84,12 +85,13 @@ std::vector<float> random_maps(const Shape& s) {
 }
 
 void run_svd(const SvdBench& o) {
+    const std::vector<std::string> columns{"case", "device", "batch", "count", "ms_forward", "ms_both", "ms_lapack", "ratio"};
+    require_output("--csv", o.csv, csv_text(columns, {}), "table of this benchmark");
     const auto backend = make_backend(o.training.device, device_options(o.training));
     std::printf("%d right singular vectors of each of %lld maps, %s; median ms of %d rounds\n", o.count,
                 static_cast<long long>(o.training.batch), backend->description().c_str(), o.steps);
     std::printf("  %-12s %10s %22s %22s %8s\n", "map", "forward", "forward and backward", "LAPACK's full SVD, CPU", "ratio");
     std::optional<CsvWriter> out;
-    const std::vector<std::string> columns{"case", "device", "batch", "count", "ms_forward", "ms_both", "ms_lapack", "ratio"};
     if (!o.csv.empty()) out.emplace(o.csv, columns);
     for (const auto& [side, channels] : {std::pair<int64_t, int64_t>{32, 64}, {16, 128}, {8, 256}, {4, 512}}) {
         const Shape s{o.training.batch, side, side, channels};

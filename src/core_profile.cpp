@@ -9,6 +9,7 @@
 #include <regex>
 
 #include "base_csv.h"
+#include "base_files.h"
 #include "base_stats.h"
 
 namespace distill {
@@ -176,16 +177,18 @@ void print_profile(const std::vector<Profiler::Group>& groups, const DeviceSpeed
 }
 
 void write_profile(const std::string& path, const std::vector<Profiler::Group>& groups, const DeviceSpeed& speed) {
-    CsvWriter out(path, {"group", "calls", "ms", "share", "bytes", "macs", "bound_ms_bytes", "bound_ms_flops"});
+    std::vector<std::vector<std::string>> rows;
     for (const auto& g : groups) {
         const auto [moved, computed] = g.work;
         const auto known = [](int64_t amount, double value) { return amount ? number(value) : ""; };
-        out.row({g.name, std::to_string(g.calls), number(g.ms), number(g.ms / groups.back().ms), known(moved, static_cast<double>(moved)),
-                 known(computed, static_cast<double>(computed)), known(moved, static_cast<double>(moved) / speed.bytes_per_ms),
-                 known(computed, static_cast<double>(computed) / speed.multiply_accumulates_per_ms)});
+        rows.push_back({g.name, std::to_string(g.calls), number(g.ms), number(g.ms / groups.back().ms),
+                        known(moved, static_cast<double>(moved)), known(computed, static_cast<double>(computed)),
+                        known(moved, static_cast<double>(moved) / speed.bytes_per_ms),
+                        known(computed, static_cast<double>(computed) / speed.multiply_accumulates_per_ms)});
         for (const auto& [part, ms] : g.parts)
-            out.row({g.name + ": " + part, "", number(ms), number(ms / groups.back().ms), "", "", "", ""});
+            rows.push_back({g.name + ": " + part, "", number(ms), number(ms / groups.back().ms), "", "", "", ""});
     }
+    write_file_atomically(path, csv_text({"group", "calls", "ms", "share", "bytes", "macs", "bound_ms_bytes", "bound_ms_flops"}, rows));
 }
 
 }  // namespace distill

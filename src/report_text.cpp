@@ -111,10 +111,11 @@ void write_csv(const fs::path& file, const Report& report) {
                         std::to_string(run.epochs.size())});
         rows.back().resize(columns.size());
     }
+    const auto note = static_cast<size_t>(std::find(columns.begin(), columns.end(), "note") - columns.begin());
     for (const Fault& fault : report.faults) {
         rows.push_back({fault.folder.string(), "cannot be read"});
         rows.back().resize(columns.size());
-        rows.back()[26] = fault.reason;  // note
+        rows.back()[note] = fault.reason;
     }
     write_file_atomically(file, csv_text(columns, rows));
 }

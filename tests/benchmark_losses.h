@@ -1,5 +1,6 @@
 // benchmark_losses.h: what tests of the CRD benchmark's losses share: the tensors of its worked values, and a step of a method by its row.
-// defines: testing::sines, testing::cosines, testing::value_of_loss, testing::OneStep, testing::stepped, testing::sum_of_levels
+// defines: testing::formula_input, testing::sines, testing::cosines, testing::value_of_loss, testing::OneStep, testing::stepped,
+//          testing::sum_of_levels
 #pragma once
 #include <cmath>
 #include <functional>
@@ -48,7 +49,7 @@ inline OneStep stepped(const MethodOptions& own, const std::string& teacher, con
     o.student = student;
     OneStep s;
     const HostTensor images = uniform_input("images", {6, side, side, 3}, -2, 2);
-    s.batch = {Var(Tensor::from_host(cpu(), images.shape, images.values)), labels_on(cpu(), {0, 7, 4, 1, 8, 5})};
+    s.batch = {Var(Tensor::from_host(cpu(), images.shape, images.values)), integers(cpu(), {0, 7, 4, 1, 8, 5})};
     s.teacher = std::make_unique<Teacher>(cpu(), o, 10);
     for (int pass = 0; pass < 5; ++pass) s.teacher->network().forward(s.batch.images, Mode::train);  // running statistics that fit
     s.method = own.make(setting(cpu(), 10, {s.teacher.get()}, side), o);

@@ -185,7 +185,7 @@ TEST_CASE("benchmark forms: what networks have behind their stages stands still 
         {
             const Recording on(&tape);
             loss =
-                method->phases().front().step({Var(Tensor::from_host(cpu(), images.shape, images.values)), labels_on(cpu(), {0, 1, 2, 3})});
+                method->phases().front().step({Var(Tensor::from_host(cpu(), images.shape, images.values)), integers(cpu(), {0, 1, 2, 3})});
         }
         p.begin_backward();
         tape.backward(loss);

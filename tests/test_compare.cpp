@@ -106,7 +106,12 @@ TEST_CASE("runs_csv.py: a table becomes folders that say the same, other seeds m
     const std::string nodes = "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,resnet20,,cutoff,correct\n";
     graph.write_seeds(folder / "runs/ktg/retrained/best1", {66, 67, 68.5});
     for (const char* seed : {"s0", "s1", "s2"}) put_file(folder / "runs/ktg/retrained/best1" / seed / "graph.csv", nodes);
-    FinishedRun{}.write(folder / "runs/ktg/teachers/big");  // is the search's own
+    FinishedRun{}.write(folder / "runs/ktg/teachers/big");             // is the search's own
+    for (const std::string method : {"ktg-search", "ktg-transfer"}) {  // stopped before there was a journal or a graph trained again
+        put_file(folder / "runs" / method / "config.csv", "option,value\nmethod," + method + '\n');
+        FinishedRun{}.write(folder / "runs" / method / "pretrained/small");
+        FinishedRun{}.write(folder / "runs" / method / "teachers/big");
+    }
     put_file(folder / "runs/kd/s1/sessions.csv",
              "began_utc,epoch,step,machine,commit\n2026-01-02 03:04:05,0,0,\"cpu, 1 threads\",a\n2026-01-03 00:00:00,1,0,other,a\n");
 

@@ -261,8 +261,28 @@ TEST_CASE("profile: a step that throws leaves the backend unprofiled") {
 
 TEST_SUITE_BEGIN("no kernels");
 
+TEST_CASE("command line: bench replaces no file but a table of its own, and says so before the work") {
+    const TempFolder folder;
+    put_file(folder / "mine.csv", "my,own\n1,2\n");
+    const std::string one = " --student resnet8", two = " --teacher resnet14" + one;
+    for (const std::string& bench :
+         {"train" + one, "mhgd" + two, "several" + one, "costs" + two, "feed" + two, std::string("svd"), std::string("ktg --graph dml")}) {
+        const Ended end = run(folder, "bench " + bench + " --csv mine.csv");
+        CAPTURE(bench);
+        CHECK(end.code == 2);
+        CHECK(end.out.empty());
+        CHECK(says(end.err, {"--csv mine.csv: is there and is no table of this benchmark"}));
+        check_rejected(folder, "bench " + bench + " --csv gone/b.csv", {"--csv gone/b.csv: the folder", "is not there; make it first"});
+    }
+    check_rejected(folder, "bench train --net resnet8 --profile-csv mine.csv", {"--profile-csv mine.csv: is there and is no profile"});
+    check_rejected(folder, "bench train --net resnet8 --csv b.csv --profile-csv ./b.csv", {"--profile-csv ./b.csv: is --csv's file, too"});
+    CHECK(read_file(folder / "mine.csv") == "my,own\n1,2\n");
+}
+
 TEST_CASE("command line: bench prints and writes the profile") {
     const TempFolder folder;
+    put_file(folder / "p.csv", "group,calls,ms,share,bytes,macs,bound_ms_bytes,bound_ms_flops\nolder,,,,,,,\n");  // is replaced
+    put_file(folder / "b.csv", "case,device,precision,batch,ms_per_step,images_per_s,bound_ms_bytes,bound_ms_flops,memory_mib\n");
     const Ended end = run(folder,
                           "bench reviewkd --teacher resnet14 --student resnet8 --batch 4 --size 16 --steps 2 --threads 1 --augment "
                           "--profile --profile-csv p.csv --csv b.csv");
@@ -312,6 +332,7 @@ TEST_CASE("command line: bench several, trainings at once beside one") {
 
 TEST_CASE("command line: bench svd, beside LAPACK's") {
     const TempFolder folder;
+    put_file(folder / "v.csv", "case,device,batch,count,ms_forward,ms_both,ms_lapack,ratio\n");
     const Ended end = run(folder, "bench svd --count 2 --batch 2 --steps 1 --threads 1 --csv v.csv");
     CAPTURE(end.err);
     REQUIRE(end.code == 0);

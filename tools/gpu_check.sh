@@ -9,7 +9,8 @@
 #   accuracy   of resnet20 on CIFAR-10 after 30 epochs, three seeds in each precision (where the data is there)
 # Without a PART: all of them, in this order. Each command has a time limit; one that fails does not stop the others.
 # Environment:
-#   OUT=dir                 table.txt, gpu.csv and a log for each part (default build/gpu-check); data/measured/gpu.csv gets the figures too
+#   OUT=dir                 table.txt, gpu.csv, a log for the build and for each part (default build/gpu-check); those of other parts stay;
+#                           data/measured/gpu.csv gets the figures too
 #   DATA=dir                holds cifar-10-batches-bin/ or cifar10-jpeg.tar.xz (default data)
 #   PRECISIONS="fp32 bf16"  fewer than fp32 tf32 bf16
 #   NO_BUILD=1              use the binaries that are there: built elsewhere (make ARCH=x86-64-v3 GPU_ARCHS=90) and carried
@@ -59,7 +60,8 @@ if [ -z "${NVCC:-}" ]; then NVCC=$(tool nvcc); fi
 if [ -n "$NVCC" ]; then export NVCC; else unset NVCC; fi
 work=build/gpu-check-work
 { rm -rf "$work" && mkdir -p "$out" "$work" && out=$(cd "$out" && pwd) && work=$(cd "$work" && pwd); } || exit 1
-rm -f "$out"/{table.txt,gpu.csv,{build,tests,sanitizer,bench,profile,exact,accuracy}.log}
+rm -f "$out"/{table.txt,gpu.csv}
+for part in $parts; do rm -f "$out/$part.log"; done
 distill=$PWD/$build/distill commit=$(git describe --always --dirty --abbrev=7 2> /dev/null || echo unknown)
 export XDG_CACHE_HOME=$work/cache  # plans of convolutions that other programs chose here stay out of it
 echo date,device,commit,command,figure,value,unit > "$out/gpu.csv"
@@ -249,7 +251,7 @@ part_exact() {
 }
 
 part_minutes() {
-    local log=$out/bench.log p code minutes
+    local log=$out/minutes.log p code minutes
     toy large "${large[@]}" $teacher || { row "minutes" - - "$(failed $? "$work/toy.log")"; return; }
     distil large $teacher $student
     for p in $precisions; do
@@ -305,9 +307,9 @@ part_accuracy() {
 # ---- all of them, then the table -----------------------------------------------------------------------------------------------
 echo "gpu-check on $gpu: $parts; logs in $out"
 # A make above this one would lend its job server to nobody.
-if [ -z "${NO_BUILD:-}" ] && ! env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make "${make_arguments[@]}" "$build/distill" "$build/tests" > "$work/build.log" 2>&1; then
-    tail -n 5 "$work/build.log" >&2
-    echo "$0: the build failed (make ${make_arguments[*]}): $work/build.log" >&2
+if [ -z "${NO_BUILD:-}" ] && ! env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make "${make_arguments[@]}" "$build/distill" "$build/tests" > "$out/build.log" 2>&1; then
+    tail -n 5 "$out/build.log" >&2
+    echo "$0: the build failed (make ${make_arguments[*]}): $out/build.log" >&2
     exit 1
 fi
 for part in $parts; do "part_$part"; done
@@ -317,12 +319,12 @@ printf '\n' && awk -F '\t' '
     END { for (r = 1; r <= NR; ++r) { for (i = 1; i < 4; ++i) printf "%-" width[i] + 2 "s", cell[r, i]; print cell[r, 4] } }' \
     <(printf 'check\tbound\tmeasured\tverdict\n') "$work/table" | tee "$out/table.txt"
 
-if [ "$device" = cuda ]; then  # figures of this run take the place of those with the same name
+if [ "$device" = cuda ]; then  # this run's figures take the place of this GPU's of the same names, and of rows without a GPU
     [ -f data/measured/gpu.csv ] || head -n 1 "$out/gpu.csv" > data/measured/gpu.csv
     awk -F, 'FNR == 1 && NR > 1 { second = 1 }
         { name = $(NF - 2) }
-        !second { if (NR > 1) { fresh[name] = $0; order[++n] = name } next }
-        name in fresh && FNR > 1 { print fresh[name]; delete fresh[name]; next }
+        !second { if (NR > 1) { fresh[name] = $0; order[++n] = name; device = $2 } next }
+        FNR > 1 && name in fresh && ($2 == device || $2 == "") { print fresh[name]; delete fresh[name]; next }
         { print }
         END { for (i = 1; i <= n; ++i) if (order[i] in fresh) print fresh[order[i]] }' "$out/gpu.csv" data/measured/gpu.csv \
         > "$work/gpu.csv" && cp "$work/gpu.csv" data/measured/gpu.csv

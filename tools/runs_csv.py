@@ -76,10 +76,20 @@ def graph(run):
     return " | ".join([" ".join(node["model"] for node in nodes), *gates])
 
 
+def is_search(folder):
+    """A search's or a transfer's folder (as src/report_folders.cpp has it); one that was stopped early says so in config.csv alone."""
+    if (folder / "journal.csv").exists() or (folder / "retrained").exists():
+        return True
+    try:
+        rows = read_whole(folder / "config.csv", ("option", "value"))
+    except Stop:
+        return False
+    return any(row["option"] == "method" and row["value"] in ("ktg-search", "ktg-transfer") for row in rows)
+
+
 def within_search(run):
     """A trial, or what a search trains for its trials: no result of its own."""
-    return any(step.name in ("trials", "pretrained", "teachers") and
-               ((step.parent / "journal.csv").exists() or (step.parent / "retrained").is_dir()) for step in run.parents)
+    return any(step.name in ("trials", "pretrained", "teachers") and is_search(step.parent) for step in run.parents)
 
 
 def rows(folder):
