@@ -1,4 +1,4 @@
-// cmd_feed.h: `distill feed parallel`, `sequential` and `sweep`.
+// cmd_feed.h: `distill feed parallel`, `sequential`, `sweep` and `reconstruct`.
 // defines: add_feed_commands
 #pragma once
 

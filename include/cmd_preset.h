@@ -19,7 +19,7 @@ PaperRow preset_row(const std::string& id);
 
 /// What the row options.preset says, unless it was given by hand: its id, data set, networks, and its options, the recipe first. Files of
 /// other rows ({ID}) are left to the command line. InputError unless the row belongs to this subcommand; a row of `kd`'s kin belongs to
-/// `kd`, too. `table` has no option `recipe`: the recipe is the subcommand's.
+/// `kd`, too. Where `table` has an option `recipe`, the caller has refused one that was given by hand.
 void apply_preset(const std::string& subcommand, OptionTable& table, Options& options);
 
 }  // namespace distill

@@ -1,4 +1,4 @@
-// cmd_training.h: the subcommands train, eval, kd, reviewkd and info.
+// cmd_training.h: the subcommands that train, one for each method of the table (method_table.h), and eval and info.
 // defines: add_training_commands
 #pragma once
 

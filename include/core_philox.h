@@ -23,13 +23,14 @@ enum class Purpose : uint64_t {
     negatives = 9
 };
 
-/// Mixes a seed, a purpose and a further number (a parameter's name hash, an epoch) into one key (splitmix64's finaliser).
+/// Mixes a number's bits, as splitmix64 makes its output of its state: numbers that differ in one bit become unrelated ones.
 DISTILL_HD inline uint64_t mix_bits(uint64_t z) {
     z += 0x9E3779B97F4A7C15ull;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
     return z ^ (z >> 31);
 }
+/// Mixes a seed, a purpose and a further number (a parameter's name hash, an epoch) into one key.
 DISTILL_HD inline uint64_t random_key(uint64_t seed, Purpose purpose, uint64_t which = 0) {
     return mix_bits(mix_bits(mix_bits(seed) ^ static_cast<uint64_t>(purpose)) ^ which);
 }

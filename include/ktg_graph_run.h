@@ -9,7 +9,7 @@
 #include <string>
 
 #include "method_ktg.h"
-#include "run_experiment.h"
+#include "run_session.h"
 #include "trainer.h"
 
 namespace distill {

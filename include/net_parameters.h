@@ -51,8 +51,8 @@ class Parameters {
     /// Says of what is added from now on which network it is of; "" is a method's helper modules. Start weights hang on it. Returns the
     /// name before.
     std::string belongs_to(const std::string& network);
-    /// Asks that updates are counted (before allocate()): sgd_step does it, and the count lies behind the buffers, so that a checkpoint has
-    /// it and a weight file has not.
+    /// Asks that updates are counted (before allocate()): Optimizer and sgd_step do it, and the count lies behind the buffers, so that a
+    /// checkpoint has it and a weight file has not.
     std::shared_ptr<const Updates> count_updates();
     /// `start`: Options::start().
     void allocate(uint64_t start);
@@ -70,7 +70,7 @@ class Parameters {
     const Tensor& buffers() const { return buffers_; }
     const Updates* updates() const { return updates_.get(); }  ///< null: nobody asked
     const Tensor& rounded() const { return rounded_; }         ///< undefined unless the backend's activations are bfloat16
-    /// To be called by whoever wrote into values(): the rounded copy follows. (sgd_step and from_file do it themselves.)
+    /// To be called by whoever wrote into values(): the rounded copy follows. (Optimizer, sgd_step and from_file do it themselves.)
     void values_changed() const;
 
     /// Empties the gradients and aims the next backward() at them; the second form aims at another buffer of the same size, so that

@@ -76,7 +76,7 @@ void set_recipe(OptionTable& table, Options& options, const Recipe& recipe, cons
 /// Of that the learning rate alone, which is the student's: for one that is known later, or for a recipe that is there by default.
 void set_rate(OptionTable& table, const Options& options, const Recipe& recipe, const std::string& origin);
 
-/// --threads, --precision and --deterministic, as the backend takes them.
+/// --threads, --precision, --deterministic and --winograd, and the number of the GPU, as the backend takes them.
 DeviceOptions device_options(const Options& options);
 
 /// "150,180,210" as epochs; InputError for anything else. Empty: none.

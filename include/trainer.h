@@ -1,4 +1,4 @@
-// trainer.h: the training loop that every method shares.
+// trainer.h: a method's whole training: its phases and its student through the loop (train_loop.h), the tests, and the run's files.
 // defines: evaluate, evaluate_together, TrainingResult, AfterEpoch, Trainer
 #pragma once
 #include <functional>
@@ -37,8 +37,8 @@ struct TrainingResult {
 using AfterEpoch = std::function<bool(int epochs, double accuracy)>;
 
 /// Trains `method` as `options` say and keeps the run's files. With options.resume it goes on from the checkpoint, to the bit.
-/// Throws Interrupted after a signal or --time-limit (interruption(); a checkpoint is written), std::runtime_error for a loss that is not
-/// finite.
+/// Throws Interrupted after a signal or --time-limit (interruption(); a checkpoint is written), TrainingFailed for a loss, the test's too,
+/// or a weight that is not finite.
 class Trainer {
   public:
     /// `name` (of one run among several at work) stands before each line of progress.

@@ -8,7 +8,6 @@
 #include "base_files.h"
 #include "base_output_file.h"
 #include "base_svg.h"
-#include "base_texts.h"
 #include "cmd_method.h"
 #include "data_png.h"
 #include "graph_batch_svg.h"

@@ -16,7 +16,6 @@
 #include "core_profile.h"
 #include "core_work_count.h"
 #include "cpu_one_thread.h"
-#include "launch.h"
 #include "launch_conv_epilogue.h"
 
 namespace distill {
@@ -161,7 +160,9 @@ class CpuConvolutions::Plan {
         if (epilogue.residual && !added_after_) residual_.set_data_handle(const_cast<void*>(epilogue.residual));
         primitive_.execute(stream(), arguments_);
         y_->written();
-        if (added_after_) conv_epilogue_here(g.y, g.type, {nullptr, epilogue.residual, false}, y);
+        // oneDNN's own ReLU, as a part of the convolution, makes 0 of NaN, and a network that is spoilt would look like a poor one.
+        const ConvEpilogue rest{nullptr, added_after_ ? epilogue.residual : nullptr, epilogue.relu};
+        if (rest.residual || rest.relu) conv_epilogue_here({g.y.n, 1, 1, g.y.per_sample()}, g.type, rest, y);  // an image a row
     }
     void backward_data(const void* dy, const void* w, void* dx) {
         y_->read(dy);
@@ -216,16 +217,6 @@ class ByWinograd {
     StageTimes times_{};
 };
 
-/// In place. oneDNN's own, as a part of the convolution, makes 0 of NaN, and a network that is spoilt would look like a poor one.
-template <class T>
-void relu(int64_t n, T* y) {
-#pragma omp parallel for simd schedule(static) if (n > parallel_threshold)
-    for (int64_t i = 0; i < n; ++i) {
-        const float value = y[i];
-        y[i] = value < 0 ? 0.0f : value;
-    }
-}
-
 }  // namespace
 
 bool adds_residual_rightly(const std::string& implementation) {
@@ -259,7 +250,6 @@ void CpuConvolutions::forward(Backend& backend, const Conv2dGeometry& g, const v
     }
     if (Pointwise::pays_forward(g)) return pointwise_.forward(g, x, w, epilogue, y);
     plan(g, Direction::forward, epilogue).forward(g, x, w, epilogue, y);
-    if (epilogue.relu) g.type == DType::bf16 ? relu(g.y.size(), static_cast<bfloat16*>(y)) : relu(g.y.size(), static_cast<float*>(y));
 }
 
 void CpuConvolutions::backward_data(Backend& backend, const Conv2dGeometry& g, const void* dy, const void* w, void* dx, bool add) {

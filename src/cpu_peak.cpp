@@ -6,7 +6,6 @@
 #include <chrono>
 #include <vector>
 
-#include "base_error.h"
 #include "core_tensor.h"
 #include "cpu_simd.h"
 #ifdef __x86_64__

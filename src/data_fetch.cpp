@@ -8,10 +8,12 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "base_error.h"
 #include "base_files.h"
 #include "base_subprocess.h"
+#include "base_texts.h"
 #include "base_unfinished.h"
 #include "dataset.h"
 
@@ -34,15 +36,15 @@ const Archive kArchives[] = {
 };
 
 Archive resolved(const FetchOptions& options) {
-    std::string known;
+    std::vector<std::string> known;
     for (Archive archive : kArchives) {
-        known += (known.empty() ? "" : ", ") + archive.name;
+        known.push_back(archive.name);
         if (archive.name != options.name) continue;
         if (!options.url.empty()) archive.url = options.url;
         if (!options.md5.empty()) archive.md5 = options.md5;
         return archive;
     }
-    input_error("data fetch: found '", options.name, "', expected one of ", known);
+    input_error("data fetch: found '", options.name, "', expected one of ", joined(known));
 }
 
 bool is_intact(const fs::path& path, const Archive& archive) { return archive.md5 == "none" || md5_of_file(path) == archive.md5; }

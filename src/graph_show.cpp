@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base_csv.h"
 #include "base_texts.h"
 
 namespace distill {

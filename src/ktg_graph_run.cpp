@@ -4,7 +4,7 @@
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_texts.h"
+#include "run_experiment.h"
 #include "run_many.h"
 
 namespace distill {

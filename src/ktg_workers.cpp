@@ -12,7 +12,6 @@
 #include "base_texts.h"
 #include "ktg_worker.h"
 #include "train_interruption.h"
-#include "train_run_folder.h"
 
 namespace distill {
 

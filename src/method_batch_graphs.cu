@@ -1,6 +1,5 @@
 #include "method_batch_graphs.h"
 
-#include "base_error.h"
 #include "launch.h"
 #include "train_run_folder.h"
 

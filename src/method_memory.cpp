@@ -5,6 +5,7 @@
 
 #include "base_error.h"
 #include "base_files.h"
+#include "base_texts.h"
 #include "core_philox.h"
 #include "data_loader.h"
 #include "net.h"
@@ -107,10 +108,10 @@ void FeatureMemory::take_start(WeightFile& file, const std::string& path) {
 void FeatureMemory::take_given(const HostTensor& given, const std::string& path) {
     const std::vector<int64_t>& shape = given.shape;
     if (shape.size() != 3 || shape[0] < 1 || shape[1] != batch_ || shape[2] < 1) {
-        std::string found;
-        for (const int64_t extent : shape) found += (found.empty() ? "" : ",") + std::to_string(extent);
-        input_error(path, ": negatives: found shape [", found, "], expected [steps,", batch_, ",K]: K training images for each image of a ",
-                    "batch of --batch ", batch_);
+        std::vector<std::string> found;
+        for (const int64_t extent : shape) found.push_back(std::to_string(extent));
+        input_error(path, ": negatives: found shape [", joined(found, ","), "], expected [steps,", batch_,
+                    ",K]: K training images for each image of a batch of --batch ", batch_);
     }
     std::vector<int32_t> indices(given.data.size());
     for (size_t i = 0; i < indices.size(); ++i) {

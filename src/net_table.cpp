@@ -54,14 +54,13 @@ std::unique_ptr<Network> make_network(const std::string& name, int classes, Para
 }
 
 std::string network_names() {
-    std::string all;
-    std::vector<std::string> tiny;
+    std::vector<std::string> names, tiny;
     for (const NetworkRow* row : network_rows()) {
-        all += (all.empty() ? "" : ", ") + std::string(row->examples);
-        if (*row->rule) all += std::string(" (") + row->rule + ")";
+        names.push_back(row->examples);
+        if (*row->rule) names.back() += std::string(" (") + row->rule + ")";
         if (row->tiny && std::count(tiny.begin(), tiny.end(), row->tiny) == 0) tiny.push_back(row->tiny);
     }
-    return all + "; for images of 64x64 NAME-tiny (of " + joined(tiny, " and ") + ")";
+    return joined(names) + "; for images of 64x64 NAME-tiny (of " + joined(tiny, " and ") + ")";
 }
 
 }  // namespace distill

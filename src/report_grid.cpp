@@ -62,7 +62,7 @@ std::string our_number(const GridCell& cell) {
 /// What stands behind a number of ours.
 const std::vector<std::string> details = {"method", "pair", "last", "best", "n", "time of one", "device", "day", "interrupted", "commit"};
 
-/// Of the runs one after another: "2026-11-29", or "2026-11-28 to 2026-11-30"; empty where none says.
+/// Of the runs one after another: "2026-11-29", or "2026-11-28 to 2026-11-30"; "–" where none says.
 std::string days_of(const Group& group) {
     std::set<std::string> days;
     for (const Run& run : group.runs)

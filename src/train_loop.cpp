@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 
-#include "base_csv.h"
 #include "base_error.h"
 #include "base_texts.h"
 #include "base_training_failed.h"
@@ -12,7 +11,6 @@
 #include "ops.h"
 #include "train_interruption.h"
 #include "train_progress.h"
-#include "train_run_folder.h"
 
 namespace distill {
 namespace {

@@ -4,12 +4,10 @@
 
 #include "base_error.h"
 #include "base_texts.h"
-#include "base_training_failed.h"
 #include "base_version.h"
 #include "core_backend.h"
 #include "core_conv_plan_store.h"
 #include "launch_kernels.h"
-#include "net_table.h"
 #include "train_checkpoint.h"
 #include "train_progress.h"
 

@@ -1,13 +1,13 @@
 // exact_conv.h: convolutions of any geometry as sums in double, all three directions, for tests of ways to convolve.
 // defines: testing::normal, testing::Answers, testing::answers, testing::ByBackend, testing::Exact, testing::exact, testing::error, testing::error_bound
 #pragma once
-#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <random>
 #include <vector>
 
 #include "core_backend.h"
+#include "testing.h"
 
 namespace distill::testing {
 
@@ -78,14 +78,11 @@ inline Exact exact(const Conv2dGeometry& g) {
     return e;
 }
 
-/// The largest difference over the root mean square of what is right.
+/// The largest difference over the root mean square of what is right; infinite where one is no number.
 inline double error(const std::vector<float>& found, const std::vector<double>& right) {
-    double largest = 0, squares = 0;
-    for (size_t i = 0; i < found.size(); ++i) {
-        largest = std::max(largest, std::abs(found[i] - right[i]));
-        squares += right[i] * right[i];
-    }
-    return largest / std::sqrt(squares / static_cast<double>(right.size()));
+    double squares = 0;
+    for (const double r : right) squares += r * r;
+    return largest_difference(found, right) / std::sqrt(squares / static_cast<double>(right.size()));
 }
 
 /// What a sum of `depth` products may be off: errors of its terms add up as a random walk; each may be some tens of roundings.

@@ -1,7 +1,7 @@
 // golden_formula.h: the numbers that tests/golden/make_fixtures.py fills tensors with (its header is the reference), and what its
 // CSV files say about a tensor.
 // defines: golden_hash, golden_value, golden_values, golden_weights, golden_batch, shape_from_file, to_nhwc, to_nchw, Projection,
-// GoldenTable
+//          GoldenTable
 #pragma once
 #include <algorithm>
 #include <cmath>

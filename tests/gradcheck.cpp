@@ -154,12 +154,6 @@ Inputs upload(Backend& backend, const std::vector<HostTensor>& inputs, DType map
     return vars;
 }
 
-Tensor labels_on(Backend& backend, const std::vector<int32_t>& labels) {
-    Tensor t = Tensor::integers(backend, {static_cast<int64_t>(labels.size()), 1, 1, 1});
-    t.upload(labels.data());
-    return t;
-}
-
 Var gated(const Var& x, const Var& gate, int64_t channel) {  // the gate's channel spread by a 1×1 convolution
     const int64_t channels = x.shape().c, gates = gate.shape().c;
     std::vector<float> weights(static_cast<size_t>(channels * gates));
@@ -295,8 +289,7 @@ void check_rounding(const std::vector<OpCase>& ops, Backend& backend) {
             double worst = 0;  // in units of what is allowed
             for (size_t i = 0; i < found[k].size(); ++i) {
                 const double off = std::fabs(static_cast<double>(found[k][i]) - expected[k][i]);
-                const double e = off == 0 ? 0 : off / (std::fabs(expected[k][i]) / 256 + floor);
-                worst = std::max(worst, std::isnan(e) ? infinity : e);
+                worst = worse(worst, off == 0 ? 0 : off / (std::fabs(expected[k][i]) / 256 + floor));
             }
             CHECK_MESSAGE(worst <= 1, what, ": ", worst, " times the difference that is allowed");
         }

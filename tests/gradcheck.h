@@ -1,6 +1,7 @@
 // gradcheck.h: operations against numeric gradients, naive loops and the other backend.
-// defines: integers, HostTensor and its makers, OpCase, GradientError, gated, worst_gradient_error, check_gradients, check_values, compare_backends,
-//          check_rounding, rounded
+// defines: cpu, exact_cpu, bf16_cpu_or_skip, integers, HostTensor, uniform_input, off_zero_input, distinct_input, without_gradient, as_map,
+//          Inputs, Operation, OpCase, upload, gated, run_backward, GradientError, worst_gradient_error, check_gradients, check_values,
+//          compare_backends, rounded, check_rounding, check_threads_do_not_matter
 #pragma once
 #include <functional>
 #include <string>
@@ -57,7 +58,6 @@ struct OpCase {
 };
 
 Inputs upload(Backend& backend, const std::vector<HostTensor>& inputs, DType maps = DType::f32);
-Tensor labels_on(Backend& backend, const std::vector<int32_t>& labels);
 
 /// x·gate[..., channel] at each pixel; gate (N,H,W,G).
 Var gated(const Var& x, const Var& gate, int64_t channel = 0);

@@ -1,6 +1,6 @@
 // short_training.h: every method of the table in every form of it, in a training of a few steps.
-// defines: testing::side, testing::classes, testing::network, testing::trained, testing::Form, testing::forms, testing::shortened,
-//          testing::ShortTraining
+// defines: testing::side, testing::classes, testing::network, testing::TrainedFiles, testing::trained, testing::Form, testing::forms,
+//          testing::shortened, testing::ShortTraining
 #pragma once
 #include <string>
 #include <utility>

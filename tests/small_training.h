@@ -11,6 +11,7 @@
 #include "core_backend.h"
 #include "data_synth.h"
 #include "device.h"
+#include "forwarding_method.h"
 #include "method_kd.h"
 #include "method_reviewkd.h"
 #include "method_supervised.h"
@@ -33,38 +34,28 @@ inline std::unique_ptr<Method> reviewkd(const Setting& s, const Options& o) {
 }
 
 /// Runs another method and does something at one of its steps (counted from 0).
-class Disturbed final : public Method {
+class Disturbed final : public Forwarding {
   public:
     Disturbed(std::unique_ptr<Method> inner, int64_t at, std::function<void(StepResult&)> disturb)
-        : inner_(std::move(inner)), at_(at), disturb_(std::move(disturb)) {}
-    Parameters& parameters() override { return inner_->parameters(); }
-    const Network& student() const override { return inner_->student(); }
-    std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
-    std::vector<Phase> phases() override { return inner_->phases(); }
-    void begin_epoch(int epoch) override { inner_->begin_epoch(epoch); }
+        : Forwarding(std::move(inner)), at_(at), disturb_(std::move(disturb)) {}
     StepResult step(const Batch& batch) override {
-        StepResult r = inner_->step(batch);
+        StepResult r = Forwarding::step(batch);
         if (at_-- == 0) disturb_(r);
         return r;
     }
 
   private:
-    std::unique_ptr<Method> inner_;
     int64_t at_;
     std::function<void(StepResult&)> disturb_;
 };
 
 /// Runs another method and does something at a step (counted from 0) of one of its phases.
-class DisturbedPreparation final : public Method {
+class DisturbedPreparation final : public Forwarding {
   public:
     DisturbedPreparation(std::unique_ptr<Method> inner, int at, std::function<void()> what, size_t phase = 0)
-        : inner_(std::move(inner)), at_(at), what_(std::move(what)), phase_(phase) {}
-    Parameters& parameters() override { return inner_->parameters(); }
-    const Network& student() const override { return inner_->student(); }
-    std::vector<std::string> loss_names() const override { return inner_->loss_names(); }
-    StepResult step(const Batch& batch) override { return inner_->step(batch); }
+        : Forwarding(std::move(inner)), at_(at), what_(std::move(what)), phase_(phase) {}
     std::vector<Phase> phases() override {
-        std::vector<Phase> all = inner_->phases();
+        std::vector<Phase> all = Forwarding::phases();
         Phase& p = all[phase_];
         p.step = [this, step = p.step](const Batch& batch) {
             if (at_-- == 0) what_();
@@ -74,7 +65,6 @@ class DisturbedPreparation final : public Method {
     }
 
   private:
-    std::unique_ptr<Method> inner_;
     int at_;
     std::function<void()> what_;
     size_t phase_;

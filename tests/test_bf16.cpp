@@ -41,7 +41,7 @@ Batch batch_on(Backend& backend, int64_t n, int64_t side) {
     const auto images = uniform_input("bf16 images", {n, side, side, 3}, -2, 2);
     std::vector<int32_t> labels;
     for (int64_t i = 0; i < n; ++i) labels.push_back(static_cast<int32_t>(i * 7 % 10));
-    return {Var(Tensor::from_host(backend, images.shape, images.values)), labels_on(backend, labels)};
+    return {Var(Tensor::from_host(backend, images.shape, images.values)), integers(backend, labels)};
 }
 
 /// What is left of a few steps on one batch.

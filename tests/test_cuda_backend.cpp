@@ -2,7 +2,6 @@
 // and what a user without one gets to read is tested instead.
 #include <omp.h>
 
-#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -174,9 +173,7 @@ TEST_CASE("cuda: products agree with the CPU's, transposed or not, and repeat bi
         };
         const std::vector<float> expected = product(*cpu), found = product(*gpu);
         // A sum of k products of numbers up to 2, in another order: k roundings of at most k·4·2⁻²⁴ each, and far fewer in practice.
-        float worst = 0;
-        for (size_t i = 0; i < found.size(); ++i) worst = std::max(worst, std::fabs(found[i] - expected[i]));
-        CHECK(worst <= static_cast<float>(s.k * s.k) * 4 * 0x1p-24f);
+        CHECK(largest_difference(found, expected) <= static_cast<float>(s.k * s.k) * 4 * 0x1p-24f);
         CHECK(product(*gpu) == found);
         gpu->use_stream(1);
         gpu->wait(0);
@@ -201,9 +198,7 @@ TEST_CASE("cuda: products by the batch, of columns inside wider rows, agree with
             return c.to_host();
         };
         const std::vector<float> expected = product(*make_cpu_backend()), found = product(*gpu);
-        float worst = 0;
-        for (size_t i = 0; i < found.size(); ++i) worst = std::max(worst, std::fabs(found[i] - expected[i]));
-        CHECK(worst <= static_cast<float>(s.k * s.k) * 4 * 0x1p-24f);
+        CHECK(largest_difference(found, expected) <= static_cast<float>(s.k * s.k) * 4 * 0x1p-24f);
     }
 }
 
@@ -223,9 +218,7 @@ TEST_CASE("cuda: products in tf32 and bf16 agree with the CPU's as far as operan
         if (!gpu) return;
         const std::vector<float> found = product(*gpu);
         // Each of the k products, of numbers up to 2, is off by two roundings (or cuts) of its operands at most.
-        float worst = 0;
-        for (size_t i = 0; i < found.size(); ++i) worst = std::max(worst, std::fabs(found[i] - expected[i]));
-        CHECK(worst <= static_cast<float>(s.k) * 4 * 2 * step);
+        CHECK(largest_difference(found, expected) <= static_cast<float>(s.k) * 4 * 2 * step);
         CHECK(product(*gpu) == found);
     }
 }

@@ -23,7 +23,7 @@ Batch batch_of(int64_t n, int64_t side) {
     const auto input = uniform_input("distillation images", {n, side, side, 3}, -2, 2);
     std::vector<int32_t> labels;
     for (int64_t i = 0; i < n; ++i) labels.push_back(static_cast<int32_t>(i * 7 % 10));
-    return {Var(Tensor::from_host(cpu(), input.shape, input.values)), labels_on(cpu(), labels)};
+    return {Var(Tensor::from_host(cpu(), input.shape, input.values)), integers(cpu(), labels)};
 }
 
 Var matrix(int64_t rows, const std::vector<float>& values) {

@@ -22,7 +22,7 @@ OpCase dkd(const Shape& s, float target, float others, float temperature = 4) {
                 for (int64_t i = 4; i < s.n; ++i) labels.push_back(static_cast<int32_t>(i * 7 % s.c));
                 labels.resize(static_cast<size_t>(s.n));
                 const float square = temperature * temperature;
-                return decoupled_divergence(in[0], in[1].value(), labels_on(in[0].backend(), labels), temperature, square * target,
+                return decoupled_divergence(in[0], in[1].value(), integers(in[0].backend(), labels), temperature, square * target,
                                             square * others);
             },
             6e-3};  // a step moves the loss by little more than its rounding
@@ -38,7 +38,7 @@ TEST_CASE("dkd: the worked values of both parts, and with weights 1 and the othe
     CHECK(value_of_loss(dkd(small, 1, 8)) == doctest::Approx(0.1098252116 + 8 * 0.3522600471).epsilon(1e-6));
     // KL = TCKD + (1 − p_t(label))·NCKD, of one row.
     const Inputs in = upload(cpu(), {{{1, 1, 1, 3}, {0.5f, -1, 2}}, {{1, 1, 1, 3}, {1, 0.25f, -0.5f}}});
-    const Tensor labels = labels_on(cpu(), {1});
+    const Tensor labels = integers(cpu(), {1});
     const double p = softmax(in[1]).value().to_host()[1];
     const auto part = [&](float target, float others) {
         return static_cast<double>(decoupled_divergence(in[0], in[1].value(), labels, 1, target, others).value().item());
@@ -52,7 +52,7 @@ TEST_CASE("dkd: CUDA like the CPU") { compare_backends(cases()); }
 TEST_CASE("dkd: large logits stay finite, a label that is none is NaN, shapes that do not fit are named") {
     const Inputs in =
         upload(cpu(), {{{2, 1, 1, 3}, {4000, 0, -4000, -4000, 4000, 3996}}, {{2, 1, 1, 3}, {-4000, 0, 8, 4000, 0, 0}, false}});
-    const Operation run = [](const Inputs& i) { return decoupled_divergence(i[0], i[1].value(), labels_on(cpu(), {0, 0}), 4, 1, 1); };
+    const Operation run = [](const Inputs& i) { return decoupled_divergence(i[0], i[1].value(), integers(cpu(), {0, 0}), 4, 1, 1); };
     const Var y = run_backward(run, in, {1});
     // Row 0: b_t = e^−1002 of the label, b_s all of it: 1000·log e of what the other has; q_t ∝ (1, e²), q_s = (1, 0): log-ratio 1000 + ….
     const double q = 1 / (1 + std::exp(2.0)), rest0 = q * std::log(q) + (1 - q) * (std::log(1 - q) + 1000);
@@ -63,12 +63,12 @@ TEST_CASE("dkd: large logits stay finite, a label that is none is NaN, shapes th
     for (const float g : in[0].node().gradient.to_host()) CHECK(std::isfinite(g));
     const Var two = Var(Tensor::zeros(cpu(), {2, 1, 1, 3}));
     for (const int32_t label : {-1, 3})
-        CHECK(std::isnan(decoupled_divergence(two, two.value(), labels_on(cpu(), {0, label}), 4, 1, 1).value().item()));
+        CHECK(std::isnan(decoupled_divergence(two, two.value(), integers(cpu(), {0, label}), 4, 1, 1).value().item()));
     const Tensor one = Tensor::zeros(cpu(), {2, 1, 1, 1}), four = Tensor::zeros(cpu(), {2, 1, 1, 4});
     for (const Tensor& teacher : {one, four})
-        CHECK_THROWS_WITH_AS(decoupled_divergence(two, teacher, labels_on(cpu(), {0, 1}), 4, 1, 1), doctest::Contains("(2,1,1,3), "),
+        CHECK_THROWS_WITH_AS(decoupled_divergence(two, teacher, integers(cpu(), {0, 1}), 4, 1, 1), doctest::Contains("(2,1,1,3), "),
                              std::runtime_error);
-    CHECK_THROWS_WITH_AS(decoupled_divergence(two, two.value(), labels_on(cpu(), {0, 1}), 0, 1, 1), doctest::Contains("temperature is 0"),
+    CHECK_THROWS_WITH_AS(decoupled_divergence(two, two.value(), integers(cpu(), {0, 1}), 0, 1, 1), doctest::Contains("temperature is 0"),
                          std::runtime_error);
 }
 

@@ -74,7 +74,7 @@ TEST_CASE("feed: the sum of its parts, a layer for each teacher, any widths and 
     CHECK(file.at("ntl.1.conv2.bias").shape == std::vector<int64_t>{128});
     CHECK(file.at("ntl.2.conv2.weight").shape == std::vector<int64_t>{256, 256, 3, 3});
     const auto images = uniform_input("feed images", {4, 16, 16, 3});
-    const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), labels_on(cpu(), {1, 2, 3, 4})};
+    const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), integers(cpu(), {1, 2, 3, 4})};
     Tape tape;
     StepResult r;
     {
@@ -115,7 +115,7 @@ TEST_CASE("kd: of several teachers the mean of the logits teaches") {
         teachers.push_back(std::make_unique<Teacher>(cpu(), o, 10, static_cast<int>(seed)));
     }
     const auto images = uniform_input("ensemble images", {4, 16, 16, 3});
-    const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), labels_on(cpu(), {1, 2, 3, 4})};
+    const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), integers(cpu(), {1, 2, 3, 4})};
     std::vector<float> mean(40);
     for (const auto& teacher : teachers) {
         const std::vector<float> logits = (*teacher)(batch.images)->logits.value().to_host();

@@ -195,7 +195,7 @@ std::vector<GoldenCase> operations() {
 Tensor labels(const std::string& name) {
     std::vector<int32_t> values;
     for (uint64_t i = 0; i < 6; ++i) values.push_back(static_cast<int32_t>(golden_hash(name, i) % 10));
-    return labels_on(cpu(), values);
+    return integers(cpu(), values);
 }
 
 GoldenCase distance(const std::string& name, std::function<Var(const Var&, const Var&)> f, bool teacher_too = false) {
@@ -341,7 +341,7 @@ std::vector<GoldenCase> mhgd_baselines() {
             return drawn;
         }();
         const Var s = scale(in[0], 5), t = scale(in[1], 5);
-        const Var ce = scale(cross_entropy(s, labels_on(cpu(), labels)), 0.7f), kl = scale(kl_divergence(s, t.value(), 4), 0.3f);
+        const Var ce = scale(cross_entropy(s, integers(cpu(), labels)), 0.7f), kl = scale(kl_divergence(s, t.value(), 4), 0.3f);
         return Results{{"loss", add(ce, kl)}};
     };
     return {

@@ -219,7 +219,7 @@ TEST_CASE("emulation: rows of every length, by parts of a warp, warps and blocks
                     size += std::fabs(static_cast<double>(x[j]));
                     top = std::max(top, x[j]);
                 }
-                worst = std::max(worst, std::fabs(static_cast<double>(results[0][row]) - sum) / size);
+                worst = testing::worse(worst, std::fabs(static_cast<double>(results[0][row]) - sum) / size);
                 CHECK(results[0][row + static_cast<size_t>(rows)] == top);
             }
             CHECK(worst <= 1e-6);

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "exact_conv.h"
 #include "gradcheck.h"
 #include "ops.h"
 
@@ -84,6 +85,25 @@ TEST_CASE("gradcheck: gradients that are missing, unwanted or say nothing are fo
         return scale(in[0], 2.0f);
     };
     CHECK(worst_gradient_error(cpu(), {x, without_gradient(x)}, forced).where.find("did not want") != std::string::npos);
+}
+
+TEST_CASE("gradcheck: what compares numbers finds one that is none, wherever it stands") {
+    const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
+    CHECK(worse(1, nan) == infinity);
+    CHECK(worse(nan, 1) == infinity);
+    CHECK(worse(infinity, 1) == infinity);
+    CHECK(worse(1, 2) == 2);
+    const std::vector<double> right{1, -2, 3};
+    CHECK(largest_difference(std::vector<float>{1, -4, 3}, right) == 2);
+    for (size_t at = 0; at < right.size(); ++at) {
+        std::vector<float> found{1, -2, 3};
+        CHECK(largest_difference(found, right) == 0);
+        found[at] = std::nanf("");
+        CHECK(largest_difference(found, right) == infinity);
+        CHECK(error(found, right) == infinity);
+        found[at] = std::numeric_limits<float>::infinity();
+        CHECK(largest_difference(found, right) == infinity);
+    }
 }
 
 TEST_CASE("gradcheck: a result that is not finite is found") {

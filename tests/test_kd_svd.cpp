@@ -161,7 +161,7 @@ TEST_CASE("kd-svd: the benchmark's form sends one sum back, neither mixed nor cl
     const Teacher teacher(cpu(), o, 10);
     const auto method = of_benchmark(1e4).make(setting(cpu(), 10, {&teacher}), o);
     const auto images = uniform_input("images", {6, 16, 16, 3}, -2, 2);
-    const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), labels_on(cpu(), {0, 7, 4, 1, 8, 5})};
+    const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), integers(cpu(), {0, 7, 4, 1, 8, 5})};
     method->begin_epoch(7);
     Tape tape;
     StepResult r;

@@ -72,7 +72,7 @@ std::vector<OpCase> node_losses() {
                 const int32_t before = 6;
                 step.upload(&before);
                 const Tensor totals = Tensor::zeros(backend, {static_cast<int64_t>(edges.size()), 1, 1, EdgeTotals::columns});
-                return node_loss(in[0], labels_on(backend, {3, 0, 6, 6, 1}), edges, temperature, {step, 10}, right({1, 1, 0, 0, 1}).value(),
+                return node_loss(in[0], integers(backend, {3, 0, 6, 6, 1}), edges, temperature, {step, 10}, right({1, 1, 0, 0, 1}).value(),
                                  totals)
                     .total;
             };
@@ -137,7 +137,7 @@ TEST_CASE("ktg: gates and losses worked by hand") {
     const float ln3 = std::log(3.0f);
     // Three samples of two classes. Target: p = (¾, ¼), (½, ½), (¼, ¾), labels 0, 1, 1: right, (tie: class 0) wrong, right.
     const Var target = matrix(3, {ln3, 0, 0, 0, 0, ln3});
-    const Tensor labels = labels_on(cpu(), {0, 1, 1});
+    const Tensor labels = integers(cpu(), {0, 1, 1});
     const Tensor right = correct_rows(target.value(), labels);
     CHECK(right.to_host() == std::vector<float>{1, 0, 1});
     // Source: (½, ½) each; it calls class 0, which is right for the first sample alone.
@@ -191,7 +191,7 @@ TEST_CASE("ktg: the linear gate rises from 1/K to 1 with the configured epochs")
     const Var target = matrix(1, {0, 0}), source = matrix(1, {1, 0});
     const auto weight = [&](int32_t step, int64_t iterations) {
         const Tensor totals = totals_of(1);
-        node_loss(target, labels_on(cpu(), {0}), {{L, source, hits({1})}}, 1, {step_of(step), iterations}, hits({1}).value(), totals);
+        node_loss(target, integers(cpu(), {0}), {{L, source, hits({1})}}, 1, {step_of(step), iterations}, hits({1}).value(), totals);
         return totals.view(EdgeTotals::last_weight, {}).item();
     };
     CHECK(weight(0, 1000) == 0.001f);  // k = 1

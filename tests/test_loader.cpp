@@ -312,7 +312,7 @@ TEST_CASE("loader: pixels are normalised by channel, and padding is a black pixe
                 for (int c = 0; c < 3; ++c) {
                     const double byte = data.train.pixels[static_cast<size_t>(((i * 3 + c) * kSide + y) * kSide + x)];
                     const double want = (byte - static_cast<double>(mean[c])) / static_cast<double>(std[c]);
-                    worst = std::max(worst, std::abs(want - static_cast<double>(value(seen, i, y, x, c))));
+                    worst = worse(worst, std::abs(want - static_cast<double>(value(seen, i, y, x, c))));
                 }
     CHECK(worst < 1e-6);
 

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "complaints.h"
 #include "device.h"
+#include "forwarding_method.h"
 #include "golden_formula.h"
 #include "golden_teacher.h"
 #include "method_kd_svd.h"
@@ -239,33 +240,23 @@ TEST_CASE("mhgd: stopped at any step of either training, it goes on to the bit")
     };
     const Outcome whole = t.outcome("whole", mhgd);
     const auto resumed = [&](const std::string& run, int preparation_step, int64_t step) {
-        struct Stopped final : public Method {
-            std::unique_ptr<Method> inner;
-            int preparation_step;
-            int64_t at;
-            Parameters& parameters() override { return inner->parameters(); }
-            const Network& student() const override { return inner->student(); }
-            std::vector<std::string> loss_names() const override { return inner->loss_names(); }
+        struct Stopped final : Forwarding {
+            Stopped(std::unique_ptr<Method> m, int p, int64_t s) : Forwarding(std::move(m)), preparation_step(p), at(s) {}
             std::vector<Phase> phases() override {
-                Phase p = inner->phases().front();
+                Phase p = Forwarding::phases().front();
                 p.step = [this, go = p.step](const Batch& batch) {
                     if (preparation_step-- == 0) std::raise(SIGTERM);
                     return go(batch);
                 };
                 return {p};
             }
-            void begin_epoch(int epoch) override { inner->begin_epoch(epoch); }
             StepResult step(const Batch& batch) override {
                 if (at-- == 0) std::raise(SIGTERM);
-                return inner->step(batch);
+                return Forwarding::step(batch);
             }
-            void backward(Tape& tape, const StepResult& r) override { inner->backward(tape, r); }
-            void end_epoch(const RunFolder& folder, int epoch) override { inner->end_epoch(folder, epoch); }
-            std::vector<std::pair<std::string, Tensor>> state() const override { return inner->state(); }
-        } stopped;
-        stopped.inner = mhgd(t.setting(), t.options);
-        stopped.preparation_step = preparation_step;
-        stopped.at = step;
+            int preparation_step;
+            int64_t at;
+        } stopped(mhgd(t.setting(), t.options), preparation_step, step);
         CHECK_THROWS_AS(t.train(run, stopped), Interrupted);
         CHECK(t.outcome(run, mhgd, true) == whole);
         CHECK(tables(run) == tables("whole"));

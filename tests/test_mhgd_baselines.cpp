@@ -94,7 +94,7 @@ TEST_CASE("soft-logits: KL without the square of the temperature") {
     o.student = o.teacher = "resnet8";
     const Teacher teacher(cpu(), o, 10);
     const auto images = uniform_input("soft images", {4, 16, 16, 3});
-    const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), labels_on(cpu(), {1, 2, 3, 4})};
+    const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), integers(cpu(), {1, 2, 3, 4})};
     const auto parts = [&](bool squared) {
         const StepResult r = KnowledgeDistillation(setting(cpu(), 10, {&teacher}), o, {0.7, 0.3, 4, squared}).step(batch);
         CHECK(r.loss.value().item() == doctest::Approx(r.named[0].value().item() + r.named[1].value().item()));

@@ -98,7 +98,7 @@ void compare_training(const std::function<bool(const std::string&)>& wanted, int
             tape.backward(r.loss);
             sgd_step(method.parameters(), lr, sgd);
             const double truth = csv.cell_number(row + step, "loss_ce_f64"), found = r.loss.value().item();
-            worst = std::max(worst, std::fabs(found - truth) / truth);
+            worst = worse(worst, std::fabs(found - truth) / truth);
         }
         CHECK_MESSAGE(worst <= tolerance_of(options.student), options.student, ": worst relative difference ", worst);
         MESSAGE(options.student, ": worst relative difference ", worst);

@@ -47,7 +47,7 @@ std::vector<OpCase> cases(const std::vector<Shape>& logits = logit_shapes(), con
         const std::string at = " " + to_string(s);
         const HostTensor x = uniform_input("x", s, -2, 2), other = uniform_input("other", s, -2, 2);
         all.push_back(
-            {"cross_entropy" + at, {x}, [s](const Inputs& in) { return cross_entropy(in[0], labels_on(in[0].backend(), labels_for(s))); }});
+            {"cross_entropy" + at, {x}, [s](const Inputs& in) { return cross_entropy(in[0], integers(in[0].backend(), labels_for(s))); }});
         for (const float t : {1.0f, 4.0f})
             all.push_back({"kl_divergence" + at + " T=" + std::to_string(static_cast<int>(t)),
                            {x, without_gradient(other)},
@@ -100,7 +100,7 @@ TEST_CASE("softmax and its losses stay finite with large logits") {
     check_values("softmax", softmax(in[0]).value().to_host(), exp_of(naive_log_softmax(x)), 1e-5);
 
     const std::vector<int32_t> labels{2, 0, 2};
-    const Operation loss = [&](const Inputs& i) { return cross_entropy(i[0], labels_on(cpu(), labels)); };
+    const Operation loss = [&](const Inputs& i) { return cross_entropy(i[0], integers(cpu(), labels)); };
     const Var y = run_backward(loss, in, {1});
     check_values("cross_entropy", y.value().to_host(), {(2e4 + 1.4076059644443806 + 0) / 3}, 1e-5);
     check_values("its gradient", in[0].node().gradient.to_host(),
@@ -121,12 +121,12 @@ TEST_CASE("cross_entropy: forward like loops in double") {
         for (int64_t i = 0; i < s.n; ++i)
             expected -= log_p[static_cast<size_t>(i * s.c + labels[static_cast<size_t>(i)])] / static_cast<double>(s.n);
         const Inputs in = upload(cpu(), {x});
-        check_values("cross_entropy " + to_string(s), cross_entropy(in[0], labels_on(cpu(), labels)).value().to_host(), {expected});
+        check_values("cross_entropy " + to_string(s), cross_entropy(in[0], integers(cpu(), labels)).value().to_host(), {expected});
     }
     const Var even = on_cpu({2, 1, 1, 4}, std::vector<float>(8, 3.0f));
-    CHECK(cross_entropy(even, labels_on(cpu(), {0, 3})).value().item() == doctest::Approx(std::log(4.0)));
-    CHECK(std::isnan(cross_entropy(even, labels_on(cpu(), {0, 4})).value().item()));  // a label that is none
-    CHECK(std::isnan(cross_entropy(even, labels_on(cpu(), {-1, 0})).value().item()));
+    CHECK(cross_entropy(even, integers(cpu(), {0, 3})).value().item() == doctest::Approx(std::log(4.0)));
+    CHECK(std::isnan(cross_entropy(even, integers(cpu(), {0, 4})).value().item()));  // a label that is none
+    CHECK(std::isnan(cross_entropy(even, integers(cpu(), {-1, 0})).value().item()));
 }
 
 TEST_CASE("kl_divergence: forward like loops in double, zero between equals, no gradient for the teacher") {
@@ -211,12 +211,12 @@ TEST_CASE("count_correct: adds up, takes the first of equals, counts no NaN") {
     const float nan = std::nanf("");
     const Var logits = on_cpu({5, 1, 1, 3}, {1, 3, 2, 5, 5, 0, 5, 5, 0, -3, -2, -1, nan, nan, nan});
     const Tensor correct = Tensor::zeros(cpu(), {1, 1, 1, 1});
-    count_correct(logits.value(), labels_on(cpu(), {1, 0, 1, 2, 0}), correct);
+    count_correct(logits.value(), integers(cpu(), {1, 0, 1, 2, 0}), correct);
     CHECK(correct.item() == 3);
-    count_correct(logits.value(), labels_on(cpu(), {0, 0, 0, 0, 0}), correct);
+    count_correct(logits.value(), integers(cpu(), {0, 0, 0, 0, 0}), correct);
     CHECK(correct.item() == 5);
     const Var spoilt = on_cpu({2, 1, 1, 3}, {NAN, 1, 2, 1, NAN, 2});  // one NaN is no reason to look at the rest
-    count_correct(spoilt.value(), labels_on(cpu(), {2, 2}), correct);
+    count_correct(spoilt.value(), integers(cpu(), {2, 2}), correct);
     CHECK(correct.item() == 5);
 
     const Shape s{300, 1, 1, 100};
@@ -227,13 +227,13 @@ TEST_CASE("count_correct: adds up, takes the first of equals, counts no NaN") {
         labels.push_back(static_cast<int32_t>(std::max_element(row, row + s.c) - row) + (i % 3 == 0));
     }
     const Tensor hits = Tensor::zeros(cpu(), {1, 1, 1, 1});
-    count_correct(upload(cpu(), {x})[0].value(), labels_on(cpu(), labels), hits);
+    count_correct(upload(cpu(), {x})[0].value(), integers(cpu(), labels), hits);
     CHECK(hits.item() == 200);
 }
 
 TEST_CASE("log_step: the values, then hits and images, in the row that device memory names") {
     const Var logits = on_cpu({3, 1, 1, 2}, {1, 3, 5, 2, 0, 7});
-    const Tensor labels = labels_on(cpu(), {1, 0, 0});
+    const Tensor labels = integers(cpu(), {1, 0, 0});
     for (const int64_t count : {1, 3, 47, 48, 49, 97}) {
         CAPTURE(count);
         Tensor table = Tensor::zeros(cpu(), {4, 1, 1, count + 2});
@@ -245,14 +245,14 @@ TEST_CASE("log_step: the values, then hits and images, in the row that device me
         }
         expected[static_cast<size_t>(3 * (count + 2) - 2)] = 2;
         expected[static_cast<size_t>(3 * (count + 2) - 1)] = 3;
-        log_step(table, labels_on(cpu(), {2}), values, logits.value(), labels);
+        log_step(table, integers(cpu(), {2}), values, logits.value(), labels);
         CHECK(table.to_host() == expected);
     }
     const Tensor narrow = Tensor::zeros(cpu(), {1, 1, 1, 2});
-    CHECK_THROWS_WITH_AS(log_step(narrow, labels_on(cpu(), {0}), {narrow.view(0, {})}, logits.value(), labels),
+    CHECK_THROWS_WITH_AS(log_step(narrow, integers(cpu(), {0}), {narrow.view(0, {})}, logits.value(), labels),
                          doctest::Contains("log_step: 1 values"), std::runtime_error);
     CHECK_THROWS_WITH_AS(
-        log_step(Tensor::zeros(cpu(), {1, 1, 1, 3}), labels_on(cpu(), {0}), {narrow.view(0, {})}, logits.value(), labels_on(cpu(), {0})),
+        log_step(Tensor::zeros(cpu(), {1, 1, 1, 3}), integers(cpu(), {0}), {narrow.view(0, {})}, logits.value(), integers(cpu(), {0})),
         doctest::Contains("(3,1,1,2) and (1,1,1,1)"), std::runtime_error);
 }
 
@@ -261,9 +261,9 @@ TEST_CASE("losses: shapes that do not fit name both") {
     for (const auto& loss : {mse, l1}) CHECK_THROWS_WITH_AS(loss(a, b), doctest::Contains("(2,1,1,4) and (2,1,1,5)"), std::runtime_error);
     CHECK_THROWS_WITH_AS(kl_divergence(a, b.value(), 1), doctest::Contains("(2,1,1,4) and (2,1,1,5)"), std::runtime_error);
     CHECK_THROWS_WITH_AS(kl_divergence(a, a.value(), 0), doctest::Contains("temperature is 0"), std::runtime_error);
-    CHECK_THROWS_WITH_AS(cross_entropy(a, labels_on(cpu(), {0})), doctest::Contains("(2,1,1,4) and (1,1,1,1)"), std::runtime_error);
+    CHECK_THROWS_WITH_AS(cross_entropy(a, integers(cpu(), {0})), doctest::Contains("(2,1,1,4) and (1,1,1,1)"), std::runtime_error);
     const Tensor one = Tensor::zeros(cpu(), {1, 1, 1, 1});
-    CHECK_THROWS_WITH_AS(count_correct(a.value(), labels_on(cpu(), {0}), one), doctest::Contains("(2,1,1,4) and (1,1,1,1)"),
+    CHECK_THROWS_WITH_AS(count_correct(a.value(), integers(cpu(), {0}), one), doctest::Contains("(2,1,1,4) and (1,1,1,1)"),
                          std::runtime_error);
 }
 

@@ -124,7 +124,7 @@ double off_orthonormal(const float* v, int count, int64_t n) {
     for (int k = 0; k < count; ++k)
         for (int l = 0; l <= k; ++l) {
             const double product = dot(rows.data() + k * n, rows.data() + l * n, n);
-            worst = std::max(worst, std::fabs(product - (k == l ? 1 : 0)));
+            worst = worse(worst, std::fabs(product - (k == l ? 1 : 0)));
         }
     return worst;
 }
@@ -211,7 +211,7 @@ TEST_CASE("svd: spectra that are flat, clustered, equal or steep") {
                 const double value = dot(image.data(), own.data(), columns);
                 double residual = 0, sum = 0;
                 for (int64_t j = 0; j < columns; ++j) {
-                    residual = std::max(residual, std::fabs(image[static_cast<size_t>(j)] - value * own[static_cast<size_t>(j)]));
+                    residual = worse(residual, std::fabs(image[static_cast<size_t>(j)] - value * own[static_cast<size_t>(j)]));
                     sum += own[static_cast<size_t>(j)];
                 }
                 CHECK(residual < 1e-7 * scale);

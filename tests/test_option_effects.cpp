@@ -129,7 +129,7 @@ TEST_CASE("option effects: a first step is lr, momentum, Nesterov and weight dec
     const auto check = [&](const char* what, const std::vector<float>& step, const std::function<double(size_t)>& expected) {
         double worst = 0, largest = 0;
         for (size_t i = 0; i < step.size(); ++i) {
-            worst = std::max(worst, std::abs(static_cast<double>(step[i]) - expected(i)));
+            worst = worse(worst, std::abs(static_cast<double>(step[i]) - expected(i)));
             largest = std::max(largest, std::abs(expected(i)));
         }
         CHECK_MESSAGE(worst < 1e-4 * largest, what);

@@ -80,7 +80,7 @@ TEST_CASE("preparation: its own rates and SGD; the student begins with its weigh
     REQUIRE(method.first_values.size() == start.size());
     double worst = 0;
     for (size_t i = 0; i < start.size(); ++i)
-        worst = std::max(worst, std::fabs(static_cast<double>(method.first_values[i]) - factor * static_cast<double>(start[i])));
+        worst = worse(worst, std::fabs(static_cast<double>(method.first_values[i]) - factor * static_cast<double>(start[i])));
     CHECK(worst < 1e-6);
     for (const float v : method.first_momenta) REQUIRE(v == 0);
 }

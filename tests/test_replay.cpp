@@ -3,6 +3,7 @@
 #include "complaints.h"
 #include "core_streams.h"
 #include "device.h"
+#include "forwarding_method.h"
 #include "launch_kernels.h"
 #include "ops.h"
 #include "queued_backend.h"
@@ -127,17 +128,13 @@ TEST_CASE("replay: an interrupted training goes on to the bit, from the middle o
 
 TEST_CASE("replay: a number that the host changes from step to step would be seen") {
     /// Weights the loss by a host variable that moves: what Method::step() must not do.
-    struct Drifting final : Method {
-        explicit Drifting(std::unique_ptr<Method> m) : inner(std::move(m)) {}
-        Parameters& parameters() override { return inner->parameters(); }
-        const Network& student() const override { return inner->student(); }
-        std::vector<std::string> loss_names() const override { return inner->loss_names(); }
+    struct Drifting final : Forwarding {
+        using Forwarding::Forwarding;
         StepResult step(const Batch& batch) override {
-            StepResult r = inner->step(batch);
+            StepResult r = Forwarding::step(batch);
             r.loss = scale(r.loss, factor *= 0.5f);
             return r;
         }
-        std::unique_ptr<Method> inner;
         float factor = 1;
     };
     const auto drifting = [](const Setting& s, const Options& o) -> std::unique_ptr<Method> {

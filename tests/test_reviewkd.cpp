@@ -26,7 +26,7 @@ Batch batch_of(int64_t n, int64_t side) {
     const auto input = uniform_input("reviewkd images", {n, side, side, 3});
     std::vector<int32_t> labels;
     for (int64_t i = 0; i < n; ++i) labels.push_back(static_cast<int32_t>(i % 10));
-    return {Var(Tensor::from_host(cpu(), input.shape, input.values)), labels_on(cpu(), labels)};
+    return {Var(Tensor::from_host(cpu(), input.shape, input.values)), integers(cpu(), labels)};
 }
 
 Options pair(const std::string& teacher, const std::string& student) {

@@ -5,6 +5,7 @@
 #include "base_files.h"
 #include "complaints.h"
 #include "device.h"
+#include "forwarding_method.h"
 #include "gradcheck.h"
 #include "small_training.h"
 #include "train_checkpoint.h"
@@ -214,17 +215,12 @@ TEST_CASE("trainer: a loss that is not finite stops the run, is named, and the l
 
 TEST_CASE("trainer: after the first epoch nothing is taken from the system") {
     /// Looks at the arena before each epoch.
-    struct Watched final : Method {
-        Watched(std::unique_ptr<Method> m, const Arena& a) : inner(std::move(m)), arena(a) {}
-        Parameters& parameters() override { return inner->parameters(); }
-        const Network& student() const override { return inner->student(); }
-        std::vector<std::string> loss_names() const override { return inner->loss_names(); }
-        StepResult step(const Batch& batch) override { return inner->step(batch); }
+    struct Watched final : Forwarding {
+        Watched(std::unique_ptr<Method> m, const Arena& a) : Forwarding(std::move(m)), arena(a) {}
         void begin_epoch(int epoch) override {
-            inner->begin_epoch(epoch);
+            Forwarding::begin_epoch(epoch);
             allocations.push_back(arena.system_allocations());
         }
-        std::unique_ptr<Method> inner;
         const Arena& arena;
         std::vector<size_t> allocations;
     };

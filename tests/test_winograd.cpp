@@ -102,7 +102,7 @@ TEST_CASE("winograd: bias, residual and ReLU in one pass, on maps that cut tiles
                 for (size_t i = 0; i < found.size(); ++i) {
                     float right = plain[i] + (with_bias ? bias[i % bias.size()] : 0) + (with_residual ? residual[i] : 0);
                     if (relu) right = std::max(right, 0.0f);
-                    largest = std::max(largest, std::abs(double{found[i]} - right));
+                    largest = worse(largest, std::abs(double{found[i]} - right));
                 }
                 CHECK(largest <= 4e-6);  // a rounding or two of numbers up to 32
             }
@@ -147,7 +147,7 @@ TEST_CASE("winograd: the data's gradient can be added to what is there") {
     winograd.backward_data(g, dy.data(), w.data(), dx.data());
     winograd.backward_data(g, dy.data(), w.data(), added.data(), true);
     double largest = 0;
-    for (size_t i = 0; i < dx.size(); ++i) largest = std::max(largest, std::abs(double{added[i]} - (dx[i] + before[i])));
+    for (size_t i = 0; i < dx.size(); ++i) largest = worse(largest, std::abs(double{added[i]} - (dx[i] + before[i])));
     CHECK(largest <= 4e-6);  // a rounding of numbers up to 64
 }
 

@@ -1,13 +1,18 @@
 // testing.h: what the tests share beside doctest.
-// defines: testing::skip, testing::require_no_kernels, testing::TempFolder, testing::golden, testing::program_beside
+// defines: testing::skip, testing::require_no_kernels, testing::TempFolder, testing::golden, testing::program_beside, testing::worse,
+//          testing::largest_difference
 #pragma once
 #include <stdlib.h>
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <limits>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace distill::testing {
 
@@ -50,5 +55,20 @@ inline fs::path program_beside() { return fs::read_symlink("/proc/self/exe").par
 
 /// A fixture under tests/golden. Works from the folder that the tests were built in, as `make test` runs them.
 inline fs::path golden(const fs::path& name) { return fs::path(__FILE__).parent_path() / "golden" / name; }
+
+/// The larger of two errors; infinite where one is no number: std::max(x, NaN) is x, and lets a test pass.
+inline double worse(double a, double b) {
+    return std::isnan(a) || std::isnan(b) ? std::numeric_limits<double>::infinity() : std::max(a, b);
+}
+
+/// max |found − expected|; infinite where a difference is no number. Both have as many values.
+template <class Found, class Expected>
+double largest_difference(const std::vector<Found>& found, const std::vector<Expected>& expected) {
+    REQUIRE(found.size() == expected.size());
+    double largest = 0;
+    for (size_t i = 0; i < found.size(); ++i)
+        largest = worse(largest, std::fabs(static_cast<double>(found[i]) - static_cast<double>(expected[i])));
+    return largest;
+}
 
 }  // namespace distill::testing

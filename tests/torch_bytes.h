@@ -1,7 +1,8 @@
 // torch_bytes.h: files as torch.save writes them, and as it does not, made by hand for tests and fuzzing.
-// defines: torch_bytes::number, torch_bytes::text, torch_bytes::whole, torch_bytes::tuple, torch_bytes::global, torch_bytes::dict,
-//          torch_bytes::storage, torch_bytes::tensor, torch_bytes::pickle, torch_bytes::Entry, torch_bytes::Zip, torch_bytes::zip,
-//          torch_bytes::Storages, torch_bytes::in_zip, torch_bytes::in_row, torch_bytes::state_dict, torch_bytes::storages_of
+// defines: torch_bytes::Strings, torch_bytes::number, torch_bytes::text, torch_bytes::whole, torch_bytes::tuple, torch_bytes::global,
+//          torch_bytes::dict, torch_bytes::storage, torch_bytes::tensor, torch_bytes::pickle, torch_bytes::Entry, torch_bytes::Zip,
+//          torch_bytes::zip, torch_bytes::Stored, torch_bytes::Storages, torch_bytes::in_zip, torch_bytes::in_row,
+//          torch_bytes::state_dict, torch_bytes::storages_of
 #pragma once
 #include <zlib.h>
 
