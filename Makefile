@@ -190,7 +190,7 @@ $(BUILD)/tests: $(LIBRARY) $(TEST_OBJS) $(BUILD)/LINK
 # ---- fuzzing (docs/fuzzing.md): parsers and targets by clang with sanitizers and libFuzzer, the rest as the tests have it -------------------
 FUZZ_CXX     ?= clang++
 FUZZ_SECONDS ?= 60
-FUZZED       := base_csv base_files base_nearest base_safetensors base_texts base_verdict cmd_preset \
+FUZZED       := base_csv base_files base_nearest base_numbers base_safetensors base_texts base_verdict cmd_preset \
                 core_conv_plan_store data_image data_image_parts data_import_idx data_jpeg_check dataset dataset_writer graph graph_show \
                 paper paper_plan report report_collect report_feed report_folders report_html report_ktg report_likeness report_summary \
                 report_text search_early search_history search_journal search_space search_svg train_checkpoint train_options train_run_folder train_schedule

@@ -1,33 +1,16 @@
 // base_csv.h: the one table format of the project: comma-separated, quoted where needed (RFC 4180), one header row.
-// defines: number, parse_all, parsed_number, parsed_whole, same_floats, csv_text, CsvTable, ReadCsv, read_csv, CsvWriter, keep_csv_rows
+// defines: csv_text, CsvTable, ReadCsv, read_csv, CsvWriter, keep_csv_rows
 #pragma once
-#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "base_numbers.h"
+
 namespace distill {
-
-/// A float as every CSV of the project prints it: %.9g (a float32 survives the round trip).
-std::string number(double value);
-
-/// Whether all of the text is one number of T's; `value` is then it.
-template <class T>
-bool parse_all(const std::string& text, T& value) {
-    const char* const last = text.data() + text.size();
-    const auto [end, error] = std::from_chars(text.data(), last, value);
-    return error == std::errc() && end == last;
-}
-
-/// The number that all of the text says, in strtod's forms or in decimal digits; none if it is something else.
-std::optional<double> parsed_number(const std::string& text);
-std::optional<int64_t> parsed_whole(const std::string& text);
-/// Lists of numbers, separated by commas, that are the same floats, however they are written.
-bool same_floats(const std::string& a, const std::string& b);
 
 /// A whole table as text, for files that appear whole or not at all (write_file_atomically).
 std::string csv_text(const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows);

@@ -1,5 +1,6 @@
 // base_texts.h: lists, numbers and tables as people read them.
-// defines: joined, split, starts_with, ends_with, fixed, signed_fixed, shell_word, aligned, first_characters, as_utf8, printable, utc_now
+// defines: joined, split, starts_with, ends_with, fixed, signed_fixed, shell_word, aligned, first_characters, as_utf8, printable, utc_now,
+//          duration
 #pragma once
 #include <set>
 #include <string>
@@ -32,6 +33,7 @@ std::string as_utf8(const std::string& bytes);
 /// The same, if it is printable UTF-8; bytes that are none, and control characters, become \x1B and the like.
 std::string printable(const std::string& bytes);
 
-std::string utc_now();  ///< "2026-11-29 06:30:00"
+std::string utc_now();                 ///< "2026-11-29 06:30:00"
+std::string duration(double seconds);  ///< "1:02:03"
 
 }  // namespace distill

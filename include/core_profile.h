@@ -1,6 +1,6 @@
 // core_profile.h: where a training step's time goes: its operations timed one by one on their device, summed by name.
 // defines: OperationWork, Profiler, Profiled, work_of, forward_work, backward_data_work, backward_weights_work, DeviceSpeed,
-//          print_profile, write_profile
+//          print_profile, write_profile, profile_begins
 #pragma once
 #include <functional>
 #include <map>
@@ -112,5 +112,6 @@ struct DeviceSpeed {
 /// The last group is the whole step, of which the others have their share.
 void print_profile(const std::vector<Profiler::Group>& groups, const DeviceSpeed& speed);
 void write_profile(const std::string& path, const std::vector<Profiler::Group>& groups, const DeviceSpeed& speed);
+inline const char* const profile_begins = "group,calls,ms,share,";  ///< every such CSV
 
 }  // namespace distill

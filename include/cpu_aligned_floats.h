@@ -1,11 +1,19 @@
-// cpu_aligned_floats.h: scratch memory of whole cache lines.
-// defines: AlignedFloats
+// cpu_aligned_floats.h: cache lines, and scratch memory of whole ones.
+// defines: cache_line_bytes, rounded_up, AlignedFloats
 #pragma once
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
 
 namespace distill {
+
+constexpr int64_t cache_line_bytes = 64;
+
+/// The least multiple of `step` that is not below n.
+template <class T>
+constexpr T rounded_up(T n, T step) {
+    return (n + step - 1) / step * step;
+}
 
 /// Floats that start at a cache line, zero when new; it grows and never shrinks.
 class AlignedFloats {

@@ -1,16 +1,15 @@
 // cpu_products.h: small matrix products whose sums stay in registers; what the CPU's convolutions are made of. Two of equal size may be
 // packed: their matrices lie number by number beside each other, and one pass makes both.
-// defines: cache_line, rounded_up, panels_wide, products_packed, rows_at_once, row_multiple, multiply, multiply_panel, multiply_transposed_panel
+// defines: cache_line, panels_wide, products_packed, rows_at_once, row_multiple, multiply, multiply_panel, multiply_transposed_panel
 #pragma once
 #include <cstdint>
 
+#include "cpu_aligned_floats.h"
 #include "cpu_simd.h"
 
 namespace distill {
 
-constexpr int64_t cache_line = 16;  ///< floats
-
-constexpr int64_t rounded_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+constexpr int64_t cache_line = cache_line_bytes / sizeof(float);  ///< floats
 
 /// c (R × V vectors) = a·b, or + a·b where `add`. Element (r, d) of a lies at r·a_row + d·a_depth. Of two packed products that is a pair, and
 /// a row of b and c is V·lanes/2 pairs. `fetch`: asks for a line for each d, from `soon` on.

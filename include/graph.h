@@ -68,9 +68,10 @@ void require_sound(const Graph& graph, const std::string& origin);
 /// InputError for a frozen node without weights, or a file of weights that is not there.
 void require_weights(const Graph& graph, const std::string& origin);
 
-/// data/graphs: the known methods as graphs.
-std::filesystem::path graph_folder();
-/// A path as it is (one with a slash or ending in .csv), a shipped graph's by its name. InputError listing those there are.
+/// data/graphs of the project (base_project.h): the known methods as graphs. InputError if it is not found, beginning with `wanted`.
+std::filesystem::path graph_folder(const std::string& wanted = "the shipped graphs");
+/// A path as it is (one with a slash or ending in .csv), a shipped graph's by its name. InputError listing those there are, or naming the
+/// places looked at.
 std::filesystem::path find_graph(const std::string& name_or_file);
 
 /// "0=resnet20,1=wrn-16-2": other networks on these nodes. `origin` names the option in an InputError.

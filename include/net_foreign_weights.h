@@ -36,12 +36,12 @@ int64_t classes_of(const WeightFile& file);
 void require_enough(const WeightFile& file, const std::string& path, const Network& network, const Parameters& parameters,
                     const char* remedy = "; the file says that it is one: download or convert it again");
 
-/// Leaves of the file's tensors those under "student.", without that, and prints how many others there were. A file that has none of them
-/// stays as it is.
+/// Leaves of the file's tensors those under "student.", without that, and prints how many others there were. Of a file that has none of
+/// them, all but "trans_fusion_module.", which FFSD's leader has beside its network as its authors write it.
 void keep_student(WeightFile& file, const std::string& path);
 
 /// Sets the weights of `network`, which `parameters` have under `prefix`, from a file that has them bare, or under "student." beside helper
-/// modules, which are left; after to_own_conventions(). What was guessed or left is printed, a line each. InputError naming the first
+/// modules, which are left, as is what FFSD's leader has (keep_student()); after to_own_conventions(). What was guessed or left is printed, a line each. InputError naming the first
 /// mismatches, and what the file may be, or that only its number of classes is another; nothing is changed then.
 void take_network(Parameters& parameters, const std::string& prefix, WeightFile file, const std::string& path, const Network& network,
                   ShortcutZeros zeros = ShortcutZeros::by_names);

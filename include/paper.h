@@ -29,7 +29,7 @@ struct PaperRow {
     std::string training() const;
 };
 
-/// `asked` if given, else data/paper under the current folder, else data/paper beside the executable.
+/// `asked` if given, else data/paper under the current folder, else that of the project which the executable lies in.
 /// InputError naming the places looked at if there is neither.
 std::filesystem::path paper_folder(const std::filesystem::path& asked = {});
 

@@ -7,7 +7,7 @@
 
 namespace distill {
 
-/// Is it a graph search's folder, or a transfer's? By its files; while it has none yet, by its config.csv.
+/// Is it a graph search's folder, or a transfer's, begun or ended? By its files; while it has none yet, by its config.csv.
 bool is_search(const std::filesystem::path& folder);
 
 /// Of these folders and those below the `wanted`, each once, by canonical path. Passed over is what is being made, what nobody may read, and

@@ -1,5 +1,5 @@
 // search_journal.h: what happened in a search, row by row as it happens: the truth that a killed search goes on from.
-// defines: TrialEvent, to_string, begins, JournalRow, JournalFile, read_journal, Journal
+// defines: TrialEvent, to_string, begins, JournalRow, JournalFile, has_journal, read_journal, Journal
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -33,6 +33,9 @@ struct JournalFile {
     std::vector<JournalRow> rows;
     size_t torn_bytes = 0;  ///< of a last line that a kill cut off; not among the rows
 };
+
+/// Does a search's journal lie in this folder? False where nobody may look.
+bool has_journal(const std::filesystem::path& folder);
 
 /// InputError for a file that is no journal: file, row, found, expected.
 JournalFile read_journal(const std::filesystem::path& path);

@@ -1,6 +1,7 @@
 // train_options.h: what every training can be told, and its options on the command line.
 // defines: Options, add_training_options, add_teachers_options, add_classes_option, add_data_options, add_schedule_options,
-//          add_run_options, add_auto_resume_option, options_of, set_recipe, set_rate, device_options, parse_lr_steps, resolve_normalization, to_string
+//          add_run_options, add_auto_resume_option, add_device_option, add_threads_option, add_machine_options, options_of,
+//          set_recipe, set_rate, device_options, parse_lr_steps, resolve_normalization, to_string
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -65,6 +66,10 @@ void add_data_options(OptionTable& table, Options& options);
 void add_schedule_options(OptionTable& table, Options& options);
 void add_run_options(OptionTable& table, Options& options);
 void add_auto_resume_option(OptionTable& table, Options& options);
+/// --device, --threads, and both, one after the other; what they say of a run is the caller's to add.
+TableOption& add_device_option(OptionTable& table, Options& options);
+TableOption& add_threads_option(OptionTable& table, Options& options);
+void add_machine_options(OptionTable& table, Options& options);
 
 /// A training by this recipe.
 Options options_of(const Recipe& recipe);

@@ -1,6 +1,6 @@
 // train_progress.h: what a person sees while a training runs: one line that changes on a terminal and fits it, a plain line an epoch in
 // a pipe.
-// defines: Progress, seconds_since, duration, first_that_fits
+// defines: Progress, first_that_fits
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -8,11 +8,6 @@
 #include <vector>
 
 namespace distill {
-
-double seconds_since(std::chrono::steady_clock::time_point then);
-
-/// "1:02:03".
-std::string duration(double seconds);
 
 /// Of the same said at ever shorter length the first of at most `columns` bytes, or the last.
 std::string first_that_fits(const std::vector<std::string>& lines, size_t columns);

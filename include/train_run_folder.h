@@ -1,6 +1,6 @@
 // train_run_folder.h: runs/<name>/ and the files in it.
-// defines: Config, read_config, value_of, has_option, whole_of, numbered_folders, number_of, is_checksum, names_places, may_change,
-//          found_again, ResultRow, RunFolder
+// defines: Config, read_config, value_of, has_option, whole_of, numbered_folders, seed_folder, holds_seeds, number_of, is_checksum,
+//          names_places, may_change, found_again, ResultRow, RunFolder
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -25,6 +25,11 @@ double number_of(const Config::value_type& row, const std::filesystem::path& fil
 
 /// The folders `prefix`<number> in `base`, by number (s0, s1, … of seeds); none where there is no such folder.
 std::map<uint64_t, std::filesystem::path> numbered_folders(const std::filesystem::path& base, char prefix);
+
+/// s<seed> in `base`: the run of that seed, where there are several.
+std::filesystem::path seed_folder(const std::filesystem::path& base, uint64_t seed);
+/// Does `base` hold runs of seeds, that of `seed` among them, rather than one run alone, whose file or folder `alone` would lie in `base`?
+bool holds_seeds(const std::filesystem::path& base, uint64_t seed, const char* alone);
 
 /// Does a row say what a file holds (info.…_sha256)?
 bool is_checksum(const std::string& key);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base_csv.h"
+#include "base_numbers.h"
 #include "base_texts.h"
 
 namespace distill {

@@ -37,6 +37,15 @@ std::string coloured(std::string rules, const char* Colour::*scheme) {
 
 }  // namespace
 
+const char* const chart_style = R"(
+.ktg .faint { stroke: var(--g-rule); stroke-opacity: .6; fill: none; } .ktg .axis { stroke: var(--g-soft); fill: none; }
+)";
+
+const char* const curve_style = R"(.ktg .curve { stroke: var(--g-through); stroke-width: 2.4; fill: none; stroke-linejoin: round; }
+.ktg .whisker { stroke: var(--g-through); stroke-width: 1.4; fill: none; }
+.ktg .mean { fill: var(--g-through); stroke: var(--g-page); stroke-width: 1.5; } .ktg .seed { fill: var(--g-through); fill-opacity: .35; }
+)";
+
 std::string svg_px(double value) { return fixed(value, 1); }
 std::string svg_at(Point p) { return svg_px(p.x) + " " + svg_px(p.y); }
 
@@ -73,8 +82,9 @@ std::string svg_line(const std::string& classes, Point a, Point b) {
     return "<path class=\"" + classes + "\" d=\"M" + svg_at(a) + " L" + svg_at(b) + "\"/>";
 }
 
-std::string svg_dot(const std::string& classes, Point p, double radius) {
-    return "<circle class=\"" + classes + "\" cx=\"" + svg_px(p.x) + "\" cy=\"" + svg_px(p.y) + "\" r=\"" + svg_px(radius) + "\"/>";
+std::string svg_dot(const std::string& classes, Point p, double radius, double fill) {
+    return "<circle class=\"" + classes + "\" cx=\"" + svg_px(p.x) + "\" cy=\"" + svg_px(p.y) + "\" r=\"" + svg_px(radius) + "\"" +
+           (fill < 1 ? " fill-opacity=\"" + fixed(fill) + "\"" : "") + "/>";
 }
 
 std::string svg_whiskers(Point mean, double reach) {
@@ -82,6 +92,17 @@ std::string svg_whiskers(Point mean, double reach) {
     for (const double end : {-reach, reach})
         all += svg_line("whisker", mean, mean + Point{0, end}) + svg_line("whisker", mean + Point{-6, end}, mean + Point{6, end});
     return all;
+}
+
+std::string svg_curve(const std::vector<Point>& points) {
+    std::string path;
+    for (const Point p : points) path += (path.empty() ? "M" : " L") + svg_at(p);
+    return "<path class=\"curve\" d=\"" + path + "\"/>";
+}
+
+std::string svg_mean(Point mean, const std::string& title, const std::string& figure) {
+    return "<g><title>" + escaped(title) + "</title>" + svg_dot("mean", mean, 5) + "</g>" +
+           svg_words(mean + Point{-10, -9}, "figure end", figure) + "\n";
 }
 
 std::string open_picture(double width, double height, const std::string& label, const std::string& style) {
@@ -110,6 +131,14 @@ Axis round_axis(double low, double high, int intervals, double from, double to) 
 Axis accuracy_axis(double low, double high, double from, double to) {
     const double widen = std::max(0.05 * (high - low), (1 - (high - low)) / 2);
     return round_axis(low - widen, high + widen, 6, from, to);
+}
+
+std::string svg_grid(const Axis& upright, double left, double right) {
+    std::string all;
+    for (const double tick : upright.ticks())
+        all += svg_line("faint", {left, upright.at(tick)}, {right, upright.at(tick)}) +
+               svg_words({left - 8, upright.at(tick) + 4}, "small end", fixed(tick, upright.digits()) + " %");
+    return all;
 }
 
 }  // namespace distill

@@ -130,4 +130,11 @@ std::string utc_now() {
     return buffer;
 }
 
+std::string duration(double seconds) {
+    const auto s = static_cast<long>(seconds + 0.5);
+    char buffer[40];
+    std::snprintf(buffer, sizeof buffer, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    return buffer;
+}
+
 }  // namespace distill

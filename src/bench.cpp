@@ -65,7 +65,7 @@ void put_csv(const BenchOptions& o, const Cells& columns, const Cells& row) {
 }
 
 void require_profile_csv(const BenchOptions& o) {
-    require_output("--profile-csv", o.profile_csv, "group,calls,ms,share,", "profile");  // as write_profile begins
+    require_output("--profile-csv", o.profile_csv, profile_begins, "profile");
     if (one_output(o.csv, o.profile_csv)) input_error("--profile-csv ", o.profile_csv, ": is --csv's file, too; name another");
 }
 
@@ -277,8 +277,7 @@ std::shared_ptr<BenchCommand> add_bench(Subcommand bench, const std::string& nam
     t.add("--precision", o.training.precision, {"fp32", "tf32", "bf16"}, "of convolutions and products");
     t.add_on_off("--deterministic", o.training.deterministic, "the same bits each time; off may be faster on a GPU");
     t.add_on_off("--winograd", o.training.winograd, "CPU: 3x3 convolutions with fewer products; off: every product as it is written");
-    t.add("--device", o.training.device, {"auto", "cpu", "cuda"}, "where to compute");
-    t.add("--threads", o.training.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
+    add_machine_options(t, o.training);
     t.add("--csv", o.csv, "also write the figures here");
     return command;
 }

@@ -85,8 +85,7 @@ void add_bench_costs(Subcommand bench) {
     t.add("--steps", o.steps, {1}, "timed steps of each");
     t.add("--size", o.size, {8}, "height and width of the images");
     t.add("--precision", o.training.precision, {"fp32", "tf32", "bf16"}, "of convolutions and products");
-    t.add("--device", o.training.device, {"auto", "cpu", "cuda"}, "where to compute");
-    t.add("--threads", o.training.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
+    add_machine_options(t, o.training);
     t.add("--csv", o.csv, "also write the figures here");
     t.attach(sub);
     sub.callback([c] { run_costs(c->options, c->methods); });

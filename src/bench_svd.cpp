@@ -138,8 +138,7 @@ void add_bench_svd(Subcommand bench) {
     t.add("--count", o.count, {1, 64}, "vectors of each map");
     t.add("--batch", o.training.batch, {1}, "maps at once");
     t.add("--steps", o.steps, {1}, "timed rounds");
-    t.add("--device", o.training.device, {"auto", "cpu", "cuda"}, "where to compute");
-    t.add("--threads", o.training.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
+    add_machine_options(t, o.training);
     t.add("--csv", o.csv, "also write the figures here");
     t.attach(sub);
     sub.callback([command] { run_svd(command->options); });

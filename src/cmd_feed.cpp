@@ -112,8 +112,8 @@ void run_chains(Command& c) {
     const fs::path base = o.run;
     settle_resume(o, base, {"stage[0-9]*", "s[0-9]*/stage[0-9]*"});
     if (o.resume) take_seeds_of(base, c.table, "stage1");
-    const bool many = o.runs > 1 || (o.resume && !fs::exists(base / "stage1") && fs::exists(base / ("s" + std::to_string(o.seed))));
-    const auto folder_of = [&](uint64_t seed) { return many ? base / ("s" + std::to_string(seed)) : base; };
+    const bool many = o.runs > 1 || (o.resume && holds_seeds(base, o.seed, "stage1"));
+    const auto folder_of = [&](uint64_t seed) { return many ? seed_folder(base, seed) : base; };
     std::optional<RunFolder> first;
     if (o.resume) first = RunFolder::reopen(folder_of(o.seed) / "stage1");
     const bool born_again = (first ? value_of(first->config(), "by") : c.series.by) == ban_row.name;

@@ -95,7 +95,7 @@ void run_sweep(OptionTable& table, Options& o, const FeedSeries& series, const s
     try {
         for (auto n = numbers.rbegin(); n != numbers.rend(); ++n) {
             const fs::path folder = base / ("n" + std::to_string(*n));
-            const auto run_of = [&](int i) { return folder / ("s" + std::to_string(asked.seed + static_cast<uint64_t>(i))); };
+            const auto run_of = [&](int i) { return seed_folder(folder, asked.seed + static_cast<uint64_t>(i)); };
             int left = 0;
             for (int i = 0; i < asked.runs; ++i) left += !fs::exists(run_of(i) / "result.csv");
             std::printf("%s%d of %d teachers: %d of %d runs left\n", left > 0 ? "\n" : "", *n, teachers, left, asked.runs);

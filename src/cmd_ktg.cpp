@@ -18,6 +18,7 @@
 #include "run_experiment.h"
 #include "run_sweep.h"
 #include "search_early.h"
+#include "search_journal.h"
 #include "search_space.h"
 #include "search_svg.h"
 #include "train_recipes.h"
@@ -81,10 +82,8 @@ void list_graphs() {
     for (const auto& file : files) std::printf("%s\n%s\n", file.stem().c_str(), graph_text(read_graph(file)).c_str());
 }
 
-/// A search's folder or its journal.
-bool is_search(const std::filesystem::path& path) {
-    return std::filesystem::exists(path / "journal.csv") || path.filename() == "journal.csv";
-}
+/// Is it a folder with a search's journal, or what is called as a journal is? Else it is a graph.
+bool names_journal(const std::filesystem::path& path) { return has_journal(path) || path.filename() == "journal.csv"; }
 
 void show_search(const std::string& path, const std::string& svg, const std::string& csv) {
     const SearchHistory history = read_search(path);
@@ -115,7 +114,7 @@ void add_show(Subcommand ktg) {
             if (!asked->csv.empty()) input_error("--csv ", asked->csv, ": of which search? Name its folder");
             return list_graphs();
         }
-        if (asked->run.empty() && is_search(asked->graph)) return show_search(asked->graph, asked->svg, asked->csv);
+        if (asked->run.empty() && names_journal(asked->graph)) return show_search(asked->graph, asked->svg, asked->csv);
         if (!asked->csv.empty()) input_error("--csv ", asked->csv, ": it is a search's; name a search's folder, or leave it out");
         const std::filesystem::path run = asked->run;
         const std::filesystem::path file = asked->graph.empty() ? run / "graph.csv" : find_graph(asked->graph);

@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "base_command_line.h"
-#include "base_csv.h"
 #include "base_error.h"
+#include "base_numbers.h"
 #include "base_texts.h"
 #include "cmd_method.h"
 #include "method_mhgd.h"

@@ -2,8 +2,8 @@
 
 #include <memory>
 
-#include "base_csv.h"
 #include "base_error.h"
+#include "base_numbers.h"
 #include "base_texts.h"
 #include "bench_training.h"
 #include "cmd_method.h"

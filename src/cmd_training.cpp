@@ -114,15 +114,14 @@ void add_info(Subcommand app) {
     };
     auto asked = std::make_shared<Asked>();
     sub.add_option("--net,--student", asked->net, "the network; without it, the names are listed");
-    sub.add_option("--classes", asked->classes, "of the classifier").shows_default();
-    sub.add_option("--size", asked->size, "height and width of the image").shows_default();
+    sub.add_option("--classes", asked->classes, "of the classifier").within(1, 100000).shows_default();
+    sub.add_option("--size", asked->size, "height and width of the image").within(8, 4096).shows_default();
     sub.callback([asked] {
         asked->net = without_aliases(asked->net);
         if (asked->net.empty()) {
             std::printf("networks: %s\n", network_names().c_str());
             return;
         }
-        if (asked->classes < 1 || asked->size < 8) input_error("info: --classes must be at least 1 and --size at least 8");
         const auto backend = make_backend("cpu");
         Parameters parameters(*backend, false);
         const auto net = make_network(asked->net, asked->classes, parameters);

@@ -10,9 +10,9 @@
 #include <thread>
 
 #include "base_command_line.h"
-#include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
+#include "base_numbers.h"
 #include "base_output_file.h"
 #include "report_watch.h"
 

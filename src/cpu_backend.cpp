@@ -12,6 +12,7 @@
 
 #include "base_error.h"
 #include "base_texts.h"
+#include "cpu_aligned_floats.h"
 #include "cpu_conv2d.h"
 #include "cpu_one_thread.h"
 #include "cpu_peak.h"
@@ -27,9 +28,9 @@ class CpuArena final : public Arena {
 
   private:
     void* system_allocate(size_t bytes) override {
-        constexpr size_t huge_page = size_t{2} << 20, cache_line = 64;
+        constexpr size_t huge_page = size_t{2} << 20, cache_line = cache_line_bytes;
         const size_t alignment = bytes >= huge_page ? huge_page : cache_line;
-        void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+        void* memory = std::aligned_alloc(alignment, rounded_up(bytes, alignment));
         if (!memory) failure("out of memory: ", bytes, " bytes asked for, ", system_bytes(), " in use; choose a smaller --batch");
         if (bytes >= huge_page) ::madvise(memory, bytes, MADV_HUGEPAGE);  // fewer TLB misses; a refusal costs only speed
         return memory;

@@ -147,7 +147,7 @@ void transform_outputs(const float* m, int64_t step, const Tiles& tiles, int64_t
 /// effect and leaves its calls out.
 template <bool write, class T>
 [[gnu::always_inline]] inline void fetch_tile(const T* map, const Tiles& tiles, const Tiles::Place& at, int64_t stride, int64_t channels) {
-    constexpr int64_t line = 64 / sizeof(T);
+    constexpr int64_t line = cache_line_bytes / sizeof(T);
     const int64_t rows = std::min<int64_t>(outputs, tiles.height - at.row), columns = std::min<int64_t>(outputs, tiles.width - at.column);
     for (int64_t i = 0; i < rows; ++i) {
         const T* row = map + ((at.image * tiles.height + at.row + i) * tiles.width + at.column) * stride;
@@ -275,7 +275,7 @@ void convolve(const Problem& p, const T* from, const ConvEpilogue& epilogue, T* 
                     }
                     const float* const now = u + panel * u_size + f * u_step;
                     const float* const after = now + u_step < u + panels * u_size ? now + u_step : u;
-                    multiply_panel<P>(rounded_up(n, R), p.depth, v + f * v_step, now, m + f * m_step, ahead ? after : nullptr);
+                    multiply_panel<P>(rounded_up<int64_t>(n, R), p.depth, v + f * v_step, now, m + f * m_step, ahead ? after : nullptr);
                 }
                 clock.lap(Winograd::stage_products);
                 for (int64_t t = 0; t < n; ++t)

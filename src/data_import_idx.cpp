@@ -1,6 +1,8 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <memory>
 #include <string>
 
@@ -24,7 +26,7 @@ fs::path idx_path(const fs::path& folder, const std::string& name) {
 /// An idx file of bytes: big-endian magic 0x0000080<d>, d sizes, data. Returns the data; `sizes` must match, except the first (read).
 std::vector<uint8_t> read_idx(const fs::path& path, std::vector<uint32_t> sizes, uint32_t& count) {
     const std::unique_ptr<gzFile_s, int (*)(gzFile)> in(gzopen(path.c_str(), "rb"), &gzclose);
-    if (!in) input_error(path.string(), ": cannot be read");
+    if (!in) input_error(path.string(), ": cannot be read (", std::strerror(errno), ")");
     const auto fill = [&](uint8_t* into, size_t bytes, const char* what) {
         for (size_t done = 0; done < bytes;) {
             const int got = gzread(in.get(), into + done, unsigned(std::min<size_t>(bytes - done, 1 << 20)));

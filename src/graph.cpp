@@ -7,9 +7,9 @@
 
 #include "base_csv.h"
 #include "base_error.h"
+#include "base_project.h"
 #include "base_texts.h"
 #include "net_table.h"
-#include "paper.h"
 
 namespace distill {
 namespace fs = std::filesystem;
@@ -223,17 +223,16 @@ void require_weights(const Graph& graph, const std::string& origin) {
     }
 }
 
-fs::path graph_folder() { return paper_folder().parent_path() / "graphs"; }
+fs::path graph_folder(const std::string& wanted) { return project_data("graphs", wanted, ", or name a graph's file, ending in .csv"); }
 
 fs::path find_graph(const std::string& name_or_file) {
     const fs::path given = name_or_file;
     if (given.extension() == ".csv" || given.has_parent_path()) return given;
-    const fs::path folder = graph_folder(), shipped = folder / (name_or_file + ".csv");
+    const fs::path folder = graph_folder("graph '" + name_or_file + "'"), shipped = folder / (name_or_file + ".csv");
     if (fs::exists(shipped)) return shipped;
     std::vector<std::string> names;
-    if (fs::is_directory(folder))
-        for (const auto& entry : fs::directory_iterator(folder))
-            if (entry.path().extension() == ".csv") names.push_back(entry.path().stem().string());
+    for (const auto& entry : fs::directory_iterator(folder))
+        if (entry.path().extension() == ".csv") names.push_back(entry.path().stem().string());
     std::sort(names.begin(), names.end());
     input_error("unknown graph '", name_or_file, "'; shipped are: ", joined(names), "; or name a file ending in .csv");
 }

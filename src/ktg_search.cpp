@@ -31,12 +31,6 @@ std::set<std::string> frozen_networks(const Graph& graph) {
     return names;
 }
 
-std::string percent(double value) {
-    char buffer[40];
-    std::snprintf(buffer, sizeof buffer, "%.2f", value);
-    return buffer;
-}
-
 /// A search or a transfer under way: its options resolved, its folder open and locked, its workers at hand.
 class GraphSearch {
   public:
@@ -53,7 +47,7 @@ class GraphSearch {
     void train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed);
     Graph with_weights(Graph graph, const fs::path& from) const;
     Journal open_journal(std::vector<JournalRow>& before) const;
-    fs::path seed_folder(const Candidate& candidate, int i) const;
+    fs::path retrained_folder(const Candidate& candidate, int i) const;
     void write_results(const std::vector<Candidate>& candidates) const;
 
     SearchOptions& s_;
@@ -228,14 +222,14 @@ void GraphSearch::search(const SearchSpace& space) {
     for (const TrialScore& score : run.best()) {
         candidates.push_back({text("best", candidates.size() + 1), graph_of(score.trial), score, false});
         std::printf("%s: trial %lld, error %s %%: %s\n", candidates.back().name.c_str(), static_cast<long long>(score.trial),
-                    percent(score.error).c_str(), graph_line(candidates.back().graph).c_str());
+                    fixed(score.error).c_str(), graph_line(candidates.back().graph).c_str());
     }
     std::fflush(stdout);
     compare(std::move(candidates));
 }
 
-fs::path GraphSearch::seed_folder(const Candidate& candidate, int i) const {
-    return base_ / "retrained" / candidate.name / ("s" + std::to_string(o_.seed + static_cast<uint64_t>(i)));
+fs::path GraphSearch::retrained_folder(const Candidate& candidate, int i) const {
+    return seed_folder(base_ / "retrained" / candidate.name, o_.seed + static_cast<uint64_t>(i));
 }
 
 /// Trains the graphs, and the known methods beside them, on all the training data.
@@ -252,7 +246,7 @@ void GraphSearch::compare(std::vector<Candidate> candidates) {
         for (int i = 0; i < s_.retrain_seeds; ++i) {
             Options options = training(c.as_alone ? Trains::alone : Trains::graph, 0);
             options.seed += static_cast<uint64_t>(i);
-            folders.push_back(seed_folder(c, i).string());
+            folders.push_back(retrained_folder(c, i).string());
             prepare_graph_run(folders.back(), graph, options, s_.losses, facts_);
         }
     }
@@ -267,15 +261,13 @@ void GraphSearch::write_results(const std::vector<Candidate>& candidates) const 
     for (const Candidate& c : candidates) {
         std::vector<double> accuracies;
         for (int i = 0; i < s_.retrain_seeds; ++i)
-            if (const RunFolder run = RunFolder::reopen(seed_folder(c, i)); run.finished())
+            if (const RunFolder run = RunFolder::reopen(retrained_folder(c, i)); run.finished())
                 accuracies.push_back(read_csv(run.file("result.csv")).cell_number(0, "last"));
         const Spread s = spread(accuracies);
         const std::string line = graph_line(c.graph);
         rows.push_back({c.name, c.found ? std::to_string(c.found->trial) : "", c.found ? number(c.found->error) : "",
-                        s.n > 0 ? number(s.mean) : "", s.n > 1 ? number(s.deviation) : "", std::to_string(s.n), line});
-        std::string shown = s.n > 0 ? percent(s.mean) : "failed";
-        if (s.n > 1) shown += " ± " + percent(s.deviation);
-        if (s.n > 0) shown += " (" + std::to_string(s.n) + ")";
+                        s.n > 0 ? number(s.mean) : "", deviation_cell(s), std::to_string(s.n), line});
+        const std::string shown = s.n > 0 ? text(mean_and_deviation(s), " (", s.n, ")") : "failed";
         std::printf("%-28s %-*s %s\n", c.name.c_str(), s.n > 1 ? 21 : 20, shown.c_str(), line.c_str());
     }
     write_file_atomically(base_ / "search.csv", csv_text({"id", "trial", "search_error", "test_mean", "test_std", "n", "graph"}, rows));

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "base_csv.h"
 #include "base_error.h"
+#include "base_numbers.h"
 #include "core_streams.h"
 #include "data_loader.h"
 #include "method_teacher.h"

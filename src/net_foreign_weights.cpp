@@ -170,14 +170,18 @@ void require_enough(const WeightFile& file, const std::string& path, const Netwo
 }
 
 void keep_student(WeightFile& file, const std::string& path) {
-    const std::string student = "student.";
+    const std::string student = "student.", of_leader = "trans_fusion_module.";
+    const auto first = file.tensors.lower_bound(student);
+    const bool wrapped = first != file.tensors.end() && starts_with(first->first, student);
     std::map<std::string, HostTensor> kept, left;
-    for (auto& [name, tensor] : file.tensors)
-        starts_with(name, student) ? kept[name.substr(student.size())] = std::move(tensor) : left[name] = {};
+    for (auto& [name, tensor] : file.tensors) {
+        const bool keeps = wrapped ? starts_with(name, student) : !starts_with(name, of_leader);
+        keeps ? kept[name.substr(wrapped ? student.size() : 0)] = std::move(tensor) : left[name] = {};
+    }
     if (kept.empty()) return;
     if (!left.empty())
-        std::printf("note: %s: the network under student. is taken, %zu other tensors (%s, …) are left\n", path.c_str(), left.size(),
-                    printable(left.begin()->first).c_str());
+        std::printf("note: %s: the network%s is taken, %zu other tensors (%s, …) are left\n", path.c_str(),
+                    wrapped ? " under student." : " of FFSD's leader", left.size(), printable(left.begin()->first).c_str());
     file.tensors = std::move(kept);
 }
 

@@ -7,6 +7,7 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_nearest.h"
+#include "base_project.h"
 #include "base_texts.h"
 
 namespace distill {
@@ -50,15 +51,7 @@ std::string PaperRow::training() const {
 }
 
 fs::path paper_folder(const fs::path& asked) {
-    if (!asked.empty()) return asked;
-    if (fs::is_directory("data/paper")) return "data/paper";
-    std::error_code unknown;  // no /proc: the current folder alone is looked at
-    fs::path place = fs::read_symlink("/proc/self/exe", unknown).parent_path();
-    for (int up = 0; up < 3; ++up, place = place.parent_path())  // the program lies in the project's build/<configuration>
-        if (fs::is_directory(place / "data/paper")) return place / "data/paper";
-    input_error(
-        "the papers' numbers: found data/paper neither in the current folder nor in the program's project; go to the project's "
-        "folder, or give a report --paper DIR");
+    return asked.empty() ? project_data("paper", "the papers' numbers", ", or give a report --paper DIR") : asked;
 }
 
 std::vector<PaperRow> load_paper(const fs::path& folder) {

@@ -5,8 +5,8 @@
 #include <optional>
 #include <set>
 
-#include "base_csv.h"
 #include "base_error.h"
+#include "base_numbers.h"
 #include "base_texts.h"
 
 namespace distill {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base_error.h"
-#include "train_progress.h"
+#include "base_texts.h"
 
 namespace distill {
 namespace {

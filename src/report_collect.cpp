@@ -4,6 +4,7 @@
 #include "base_files.h"
 #include "base_texts.h"
 #include "report_folders.h"
+#include "search_journal.h"
 
 namespace distill {
 namespace {
@@ -58,7 +59,8 @@ void check_facts(const fs::path& file, const Config& config) {
         const bool is_stage = option == "info.stage", counts = is_stage || option == "info.train_images" || option == "info.test_images";
         const int64_t count = counts ? parsed_whole(value).value_or(0) : 1;
         if (count < 1 || (is_stage && count > most_stages))
-            input_error(file.string(), ": option '", option, "': found '", value, "', expected a whole number from 1");
+            input_error(file.string(), ": option '", option, "': found '", value, "', expected a whole number from 1",
+                        is_stage ? text(" to ", most_stages) : std::string());
     }
 }
 
@@ -155,7 +157,7 @@ GraphOutcome read_graph_outcome(const Graph& graph, const fs::path& run) {
 std::vector<Run> collect_runs(const std::vector<fs::path>& folders) {
     bool search = false;
     const auto is_run = [&](const fs::path& folder) {
-        search |= fs::exists(folder / "journal.csv");
+        search |= has_journal(folder);
         return fs::exists(folder / "result.csv") || fs::exists(folder / "epochs.csv");
     };
     std::vector<Run> runs;

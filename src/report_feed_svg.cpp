@@ -11,12 +11,7 @@ namespace {
 using Kind = FeedResult::Kind;
 
 // FEED is blue, what one teacher taught orange, an ensemble's logits green; the student alone and the teachers are grey.
-const char* const style = R"(
-.ktg .faint { stroke: var(--g-rule); stroke-opacity: .6; fill: none; } .ktg .axis { stroke: var(--g-soft); fill: none; }
-.ktg .curve { stroke: var(--g-through); stroke-width: 2.4; fill: none; stroke-linejoin: round; }
-.ktg .whisker { stroke: var(--g-through); stroke-width: 1.4; fill: none; }
-.ktg .mean { fill: var(--g-through); stroke: var(--g-page); stroke-width: 1.5; } .ktg .seed { fill: var(--g-through); fill-opacity: .35; }
-.ktg .base { stroke-width: 1.6; fill: none; } .ktg .lead { stroke: var(--g-rule); fill: none; }
+const char* const style = R"(.ktg .base { stroke-width: 1.6; fill: none; } .ktg .lead { stroke: var(--g-rule); fill: none; }
 .ktg .alone { stroke: var(--g-ink); } .ktg .teachers { stroke: var(--g-soft); stroke-dasharray: 1.5 4; stroke-linecap: round; }
 .ktg .one { stroke: var(--g-linear); stroke-dasharray: 7 4; } .ktg .ensemble { stroke: var(--g-correct); stroke-dasharray: 7 4; }
 .ktg .sequential { stroke: var(--g-through); stroke-dasharray: 3 3; }
@@ -75,30 +70,26 @@ std::string feed_svg(const FeedStudy& study) {
     const double most = study.parallel.back().teachers;
     const Axis x{0.5, most + 0.5, 1, left, right};
     std::ostringstream svg;
-    svg << open_picture(width, height, "test accuracy of " + study.student + " over the number of teachers", style);
-    for (const double tick : y.ticks())
-        svg << svg_line("faint", {left, y.at(tick)}, {right, y.at(tick)})
-            << svg_words({left - 8, y.at(tick) + 4}, "small end", fixed(tick, y.digits()) + " %");
-    svg << svg_line("axis", {left, bottom}, {right, bottom}) << '\n';
+    svg << open_picture(width, height, "test accuracy of " + study.student + " over the number of teachers",
+                        std::string(chart_style) + curve_style + style);
+    svg << svg_grid(y, left, right) << svg_line("axis", {left, bottom}, {right, bottom}) << '\n';
     for (double n = 1; n <= most; ++n)
         svg << svg_line("axis", {x.at(n), bottom}, {x.at(n), bottom + 4}) << svg_words({x.at(n), bottom + 20}, "small mid", fixed(n, 0));
     svg << svg_words({(left + right) / 2, bottom + 44}, "mid", "teachers of parallel FEED") << '\n' << baselines(study, y);
 
-    std::string curve;
+    std::vector<Point> curve;
     for (const FeedResult& r : study.parallel) {
         const Point mean{x.at(r.teachers), y.at(r.accuracy.mean)};
         const double reach = mean.y - y.at(r.accuracy.mean + r.accuracy.deviation);
-        curve += (curve.empty() ? "M" : " L") + svg_at(mean);
+        curve.push_back(mean);
         if (r.accuracy.n < 2) continue;
         svg << svg_whiskers(mean, reach);
         for (const Run& run : r.group->runs) svg << svg_dot("seed", {mean.x + 12, y.at(run.last)}, 2.6);
     }
-    svg << "<path class=\"curve\" d=\"" << curve << "\"/>\n";
-    for (const FeedResult& r : study.parallel) {
-        const Point mean{x.at(r.teachers), y.at(r.accuracy.mean)};
-        svg << "<g><title>" << escaped(r.name + ", " + std::to_string(r.teachers) + ": " + mean_and_deviation(r.accuracy)) << "</title>"
-            << svg_dot("mean", mean, 5) << "</g>" << svg_words(mean + Point{-10, -9}, "figure end", fixed(r.accuracy.mean)) << '\n';
-    }
+    svg << svg_curve(curve) << '\n';
+    for (const FeedResult& r : study.parallel)
+        svg << svg_mean({x.at(r.teachers), y.at(r.accuracy.mean)},
+                        r.name + ", " + std::to_string(r.teachers) + ": " + mean_and_deviation(r.accuracy), fixed(r.accuracy.mean));
     svg << "</svg>\n";
     return svg.str();
 }

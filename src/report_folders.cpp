@@ -5,6 +5,7 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_unfinished.h"
+#include "search_journal.h"
 #include "train_run_folder.h"
 
 namespace distill {
@@ -35,7 +36,7 @@ bool walk(const fs::path& folder, const std::function<void(const fs::path&)>& ta
 
 bool is_search(const fs::path& folder) {
     std::error_code gone;
-    if (fs::exists(folder / "journal.csv", gone) || fs::exists(folder / "retrained", gone)) return true;
+    if (has_journal(folder) || fs::exists(folder / "retrained", gone)) return true;
     try {
         const std::string method = value_of(read_config(folder / "config.csv"), "method");
         return method == "ktg-search" || method == "ktg-transfer";

@@ -122,7 +122,7 @@ std::string results_table(const SearchHistory& search, const std::vector<PaperRo
 
 std::vector<SearchHistory> collect_searches(const std::vector<fs::path>& folders, std::vector<Fault>& faults) {
     std::vector<SearchHistory> searches;
-    for (const fs::path& folder : folders_below(folders, [](const fs::path& f) { return fs::exists(f / "journal.csv"); })) try {
+    for (const fs::path& folder : folders_below(folders, has_journal)) try {
             searches.push_back(read_search(folder));
         } catch (const std::exception& e) {
             faults.push_back({folder, e.what()});

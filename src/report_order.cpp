@@ -6,9 +6,9 @@
 #include <ostream>
 #include <set>
 
-#include "base_csv.h"
 #include "base_error.h"
 #include "base_nearest.h"
+#include "base_numbers.h"
 #include "report_likeness.h"
 
 namespace distill {

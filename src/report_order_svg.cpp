@@ -9,9 +9,7 @@ namespace distill {
 namespace {
 
 // What was taught is blue, trained alone grey; hollow: too few runs to tell anything of.
-const char* const style = R"(
-.ktg .faint { stroke: var(--g-rule); stroke-opacity: .6; fill: none; } .ktg .axis { stroke: var(--g-soft); fill: none; }
-.ktg .reach { stroke: var(--g-through); stroke-width: 2.4; fill: none; stroke-linecap: round; }
+const char* const style = R"(.ktg .reach { stroke: var(--g-through); stroke-width: 2.4; fill: none; stroke-linecap: round; }
 .ktg .mean { fill: var(--g-through); stroke: var(--g-page); stroke-width: 1.5; } .ktg .seed { fill: var(--g-through); fill-opacity: .4; }
 .ktg .alone .reach { stroke: var(--g-soft); } .ktg .alone .mean, .ktg .alone .seed { fill: var(--g-soft); }
 .ktg .hollow .mean { fill: var(--g-page); stroke: var(--g-through); stroke-width: 2; } .ktg .hollow.alone .mean { stroke: var(--g-soft); }
@@ -85,7 +83,7 @@ std::string standings_svg(const std::vector<Standing>& standings, const Pairs& p
     for (const Bar& bar : together) columns = std::max(columns, bar.column + 1);
     const double width = bars + bar_gap * static_cast<double>(columns) + 8;
     std::ostringstream svg;
-    svg << open_picture(width, bottom + 70, "test accuracy of trainings, in order", style);
+    svg << open_picture(width, bottom + 70, "test accuracy of trainings, in order", std::string(chart_style) + style);
     for (const double tick : x.ticks())
         svg << svg_line("faint", {x.at(tick), top}, {x.at(tick), bottom})
             << svg_words({x.at(tick), bottom + 18}, "small mid", fixed(tick, x.digits()));

@@ -5,8 +5,8 @@
 #include <set>
 #include <tuple>
 
-#include "base_csv.h"
 #include "base_error.h"
+#include "base_numbers.h"
 #include "base_texts.h"
 #include "method_table.h"
 #include "report_likeness.h"

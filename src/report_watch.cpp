@@ -8,7 +8,6 @@
 #include "base_files.h"
 #include "base_texts.h"
 #include "report_folders.h"
-#include "train_progress.h"
 
 namespace distill {
 namespace {

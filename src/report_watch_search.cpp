@@ -71,7 +71,7 @@ void set_pace(Watched& w, const Trainings& t, int64_t images) {
 /// that of the stage: of trials the time of one in the mean for each to come, as the search itself reckons, since most are stopped early; of
 /// trainings to their end the time of their epochs.
 void look_at_search(Watched& w, const Config& config) {
-    const bool transfers = value_of(config, "method") == "ktg-transfer", searching = fs::exists(w.folder / "journal.csv");
+    const bool transfers = value_of(config, "method") == "ktg-transfer", searching = has_journal(w.folder);
     const SearchHistory history = searching ? read_search(w.folder) : SearchHistory{w.folder, config, {}, {}};
     w.what = transfers ? "ktg-transfer: " + value_of(config, "transfer") + " on " + value_of(config, "dataset") : search_title(history);
     w.planned = whole_of(history.study, "trials");

@@ -298,9 +298,9 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
     const fs::path base = o.run.empty() ? default_run(method(), o) : o.run;
     if (o.auto_resume) settle_resume(o, base, {"s[0-9]*"});  // without, each run's own folder counts
     if (o.resume) take_seeds_of(base, table);
-    const bool many = o.runs > 1 || (o.resume && !fs::exists(base / "config.csv") && fs::exists(base / ("s" + std::to_string(o.seed))));
+    const bool many = o.runs > 1 || (o.resume && holds_seeds(base, o.seed, "config.csv"));
     const auto seed_of = [first = o.seed](int i) { return first + static_cast<uint64_t>(i); };
-    const auto folder_of = [&](int i) { return many ? base / ("s" + std::to_string(seed_of(i))) : base; };
+    const auto folder_of = [&](int i) { return many ? seed_folder(base, seed_of(i)) : base; };
     int finished = 0;
     for (int i = 0; i < o.runs; ++i) {
         if (!o.resume && !o.auto_resume) settle_resume(o, folder_of(i));

@@ -49,10 +49,9 @@ Sweep parse(const std::string& asked, const OptionTable& table) {
 
 SweptValue results(const std::string& value, const fs::path& folder, const Options& o) {
     SweptValue all{value, {}, {}};
+    const bool many = o.runs > 1 || holds_seeds(folder, o.seed, "config.csv");
     for (int i = 0; i < o.runs; ++i) {
-        const fs::path seed = folder / ("s" + std::to_string(o.seed + static_cast<uint64_t>(i)));
-        const fs::path run = o.runs > 1 || fs::exists(seed) ? seed : folder;
-        const CsvTable result = read_csv(run / "result.csv");
+        const CsvTable result = read_csv((many ? seed_folder(folder, o.seed + static_cast<uint64_t>(i)) : folder) / "result.csv");
         all.last.push_back(result.cell_number(0, "last"));
         all.best.push_back(result.cell_number(0, "best"));
     }

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <sstream>
 
-#include "base_error.h"
 #include "base_stats.h"
 #include "base_svg.h"
 #include "base_texts.h"
@@ -10,13 +9,6 @@
 
 namespace distill {
 namespace {
-
-const char* const style = R"(
-.ktg .faint { stroke: var(--g-rule); stroke-opacity: .6; fill: none; } .ktg .axis { stroke: var(--g-soft); fill: none; }
-.ktg .curve { stroke: var(--g-through); stroke-width: 2.4; fill: none; stroke-linejoin: round; }
-.ktg .whisker { stroke: var(--g-through); stroke-width: 1.4; fill: none; }
-.ktg .mean { fill: var(--g-through); stroke: var(--g-page); stroke-width: 1.5; } .ktg .seed { fill: var(--g-through); fill-opacity: .35; }
-)";
 
 constexpr double height = 380, left = 62, top = 24, bottom = 320, step = 96;
 
@@ -36,26 +28,24 @@ std::string sweep_svg(const std::string& option, const std::vector<SweptValue>& 
     const Axis y = axis_of(values);
     const double right = left + step * static_cast<double>(values.size());
     std::ostringstream svg;
-    svg << open_picture(right + 24, height, "test accuracy over " + option, style);
-    for (const double tick : y.ticks())
-        svg << svg_line("faint", {left, y.at(tick)}, {right, y.at(tick)})
-            << svg_words({left - 8, y.at(tick) + 4}, "small end", fixed(tick, y.digits()) + " %");
-    svg << svg_line("axis", {left, bottom}, {right, bottom}) << svg_words({(left + right) / 2, bottom + 44}, "mid", "--" + option) << '\n';
-    std::string curve, marks;
+    svg << open_picture(right + 24, height, "test accuracy over " + option, std::string(chart_style) + curve_style);
+    svg << svg_grid(y, left, right) << svg_line("axis", {left, bottom}, {right, bottom})
+        << svg_words({(left + right) / 2, bottom + 44}, "mid", "--" + option) << '\n';
+    std::vector<Point> curve;
+    std::string marks;
     for (size_t i = 0; i < values.size(); ++i) {
         const Spread s = spread(values[i].last);
         const Point mean{left + step * (static_cast<double>(i) + 0.5), y.at(s.mean)};
         svg << svg_words({mean.x, bottom + 20}, "small mid", values[i].value);
-        curve += (curve.empty() ? "M" : " L") + svg_at(mean);
+        curve.push_back(mean);
         if (s.n > 1) {
             const double reach = mean.y - y.at(s.mean + s.deviation);
             svg << svg_whiskers(mean, reach);
             for (const double last : values[i].last) svg << svg_dot("seed", {mean.x + 12, y.at(last)}, 2.6);
         }
-        marks += text("<g><title>", escaped(option + " " + values[i].value + ": " + mean_and_deviation(s)), "</title>",
-                      svg_dot("mean", mean, 5), "</g>", svg_words(mean + Point{-10, -9}, "figure end", fixed(s.mean)), '\n');
+        marks += svg_mean(mean, option + " " + values[i].value + ": " + mean_and_deviation(s), fixed(s.mean));
     }
-    svg << "<path class=\"curve\" d=\"" << curve << "\"/>\n" << marks << "</svg>\n";
+    svg << svg_curve(curve) << '\n' << marks << "</svg>\n";
     return svg.str();
 }
 

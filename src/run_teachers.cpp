@@ -31,7 +31,7 @@ struct TeacherTraining {
         options.resume = true;
         options.run = o.teachers_run.empty() ? "runs/teachers-" + o.dataset + "-" + options.student : o.teachers_run;
     }
-    fs::path folder(int seed) const { return fs::path(options.run) / ("s" + std::to_string(seed)); }
+    fs::path folder(int seed) const { return seed_folder(options.run, static_cast<uint64_t>(seed)); }
     Options options;
     OptionTable table;
 };

@@ -9,7 +9,8 @@
 #include <utility>
 
 #include "base_error.h"
-#include "train_progress.h"
+#include "base_texts.h"
+#include "base_time.h"
 
 namespace distill {
 namespace {

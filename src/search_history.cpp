@@ -10,6 +10,7 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
+#include "base_stats.h"
 #include "base_texts.h"
 #include "graph_show.h"
 #include "search_space.h"
@@ -152,8 +153,7 @@ double upper_tail(int64_t all, int64_t marked, int64_t drawn, int64_t hits) {
 }
 
 std::string SearchResult::mean_and_deviation() const {
-    if (!mean) return "failed";
-    return fixed(*mean) + (deviation ? " ± " + fixed(*deviation) : "");
+    return mean ? distill::mean_and_deviation({*mean, deviation.value_or(0), deviation ? 2u : 1u}) : "failed";
 }
 
 std::string Preference::where() const { return source < 0 ? "node " + std::to_string(target) : edge_name(target, source); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include "base_error.h"
@@ -77,6 +78,11 @@ CsvWriter reopened(const fs::path& path, const Config& asked, const JournalFile&
 }  // namespace
 
 const char* to_string(TrialEvent event) { return events[static_cast<size_t>(event)].second; }
+
+bool has_journal(const fs::path& folder) {
+    std::error_code unseen;
+    return fs::exists(folder / "journal.csv", unseen);
+}
 
 JournalFile read_journal(const fs::path& path) {
     const CsvTable table = read_csv(path, ReadCsv::whole_lines);

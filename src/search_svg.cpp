@@ -29,11 +29,6 @@ const char* const style = R"(
 constexpr double width = 1000, margin = 28, panel_top = 116, row_height = 25;
 constexpr double history_left = 66, history_right = 636, survivors_left = 690;
 
-std::string circle(Point p, double radius, const std::string& classes, double fill = 1) {
-    return "<circle class=\"" + classes + "\" cx=\"" + svg_px(p.x) + "\" cy=\"" + svg_px(p.y) + "\" r=\"" + svg_px(radius) + "\"" +
-           (fill < 1 ? " fill-opacity=\"" + fixed(fill) + "\"" : "") + "/>";
-}
-
 std::string bar(Point left, double length, double height, const std::string& classes) {
     return length <= 0 ? "" : svg_box(left + Point{length / 2, 0}, length, height, 2, classes);
 }
@@ -83,9 +78,7 @@ class Picture {
         const Axis y = round_axis(low, high, 5, panel_bottom_, panel_top);
         Axis x = round_axis(0, static_cast<double>(ended()), 6, history_left, history_right);
         x.high = static_cast<double>(std::max<int64_t>(ended(), 1));
-        for (const double tick : y.ticks())
-            svg += svg_line("faint", {history_left, y.at(tick)}, {history_right, y.at(tick)}) +
-                   svg_words({history_left - 8, y.at(tick) + 4}, "small end", fixed(tick, y.digits()) + " %");
+        svg += svg_grid(y, history_left, history_right);
         const double floor = panel_bottom_ + 28;  // below a strip for trials without a score
         svg += svg_line("line", {history_left, floor}, {history_right, floor});
         x.step = std::max(1.0, x.step);
@@ -110,9 +103,9 @@ class Picture {
             else if (!scored || !t.error)
                 svg << cross({across, strip});
             else if (t.state == TrialEvent::complete)
-                svg << circle({across, y.at(100 - *t.error)}, radius + 1.6, "done");
+                svg << svg_dot("done", {across, y.at(100 - *t.error)}, radius + 1.6);
             else
-                svg << circle({across, y.at(100 - *t.error)}, radius, "stop", fullness(t.epochs));
+                svg << svg_dot("stop", {across, y.at(100 - *t.error)}, radius, fullness(t.epochs));
             svg << "</g>\n";
         }
         return svg.str();
@@ -153,7 +146,7 @@ class Picture {
         for (const Rung& rung : rungs_) {
             const bool last = &rung == &rungs_.back();
             const double reached = longest * share(rung.reached, most), went = longest * share(rung.went_on, most);
-            svg += last ? circle({survivors_left, y}, 5.4, "done") : circle({survivors_left, y}, 3.8, "stop", fullness(rung.epochs));
+            svg += last ? svg_dot("done", {survivors_left, y}, 5.4) : svg_dot("stop", {survivors_left, y}, 3.8, fullness(rung.epochs));
             svg += svg_words({survivors_left + 12, y + 4}, "small", epochs_text(rung.epochs));
             svg += bar({bars, y}, reached, 13, last ? "complete" : "reached") + bar({bars, y}, went, 13, "went");
             svg += svg_words({bars + reached + 8, y + 4}, "small",

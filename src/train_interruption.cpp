@@ -5,7 +5,7 @@
 #include <csignal>
 #include <ctime>
 
-#include "base_csv.h"
+#include "base_numbers.h"
 
 namespace distill {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "base_error.h"
 #include "base_texts.h"
+#include "base_time.h"
 #include "base_training_failed.h"
 #include "core_backend.h"
 #include "ops.h"

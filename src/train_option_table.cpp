@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base_command_line.h"
-#include "base_csv.h"
 #include "base_error.h"
+#include "base_numbers.h"
 #include "base_texts.h"
 #include "net_name.h"
 #include "train_interruption.h"

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base_csv.h"
 #include "base_error.h"
+#include "base_numbers.h"
 #include "base_texts.h"
 
 namespace distill {
@@ -69,7 +69,7 @@ void add_schedule_options(OptionTable& t, Options& o) {
     t.add_on_off("--winograd", o.winograd, "CPU: 3x3 convolutions with fewer products; off: every product as it is written")
         .circumstance()
         .opens_session();
-    t.add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)").circumstance().opens_session().open("0");
+    add_threads_option(t, o).circumstance().opens_session().open("0");
 }
 
 void add_run_options(OptionTable& t, Options& o) {
@@ -80,7 +80,7 @@ void add_run_options(OptionTable& t, Options& o) {
     t.add("--val", o.validation, {0}, "hold out this many training records and test on them (0: test on the test set)")
         .subject()
         .opens_session();
-    t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute").circumstance().opens_session().open("auto");
+    add_device_option(t, o).circumstance().opens_session().open("auto");
     t.add("--run", o.run, "the run's folder; by default under runs/, named after what is trained").driver().own();
     t.add_switch("--resume", o.resume, "go on from the run's checkpoint, with the run's options").driver().own();
     add_auto_resume_option(t, o);
@@ -99,6 +99,19 @@ void add_auto_resume_option(OptionTable& t, Options& o) {
     t.add("--time-limit", o.time_limit,
           "write the checkpoints and end with 3 before the program has run so long (2h45m), as batch queues ask for")
         .driver();
+}
+
+TableOption& add_device_option(OptionTable& t, Options& o) {
+    return t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
+}
+
+TableOption& add_threads_option(OptionTable& t, Options& o) {
+    return t.add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
+}
+
+void add_machine_options(OptionTable& t, Options& o) {
+    add_device_option(t, o);
+    add_threads_option(t, o);
 }
 
 Options options_of(const Recipe& r) {

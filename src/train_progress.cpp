@@ -8,6 +8,7 @@
 
 #include "base_error.h"
 #include "base_texts.h"
+#include "base_time.h"
 
 namespace distill {
 namespace {
@@ -20,21 +21,10 @@ size_t terminal_columns() {
 
 }  // namespace
 
-double seconds_since(std::chrono::steady_clock::time_point then) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
-}
-
 std::string first_that_fits(const std::vector<std::string>& lines, size_t columns) {
     for (const std::string& line : lines)
         if (line.size() <= columns) return line;
     return lines.back();
-}
-
-std::string duration(double seconds) {
-    const auto s = static_cast<long>(seconds + 0.5);
-    char buffer[40];
-    std::snprintf(buffer, sizeof buffer, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
-    return buffer;
 }
 
 Progress::Progress(int epochs, int64_t total_steps, int64_t done, bool quiet, const std::string& name, const std::string& phase)

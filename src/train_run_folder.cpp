@@ -47,6 +47,12 @@ std::map<uint64_t, fs::path> numbered_folders(const fs::path& base, char prefix)
     return found;
 }
 
+fs::path seed_folder(const fs::path& base, uint64_t seed) { return base / ("s" + std::to_string(seed)); }
+
+bool holds_seeds(const fs::path& base, uint64_t seed, const char* alone) {
+    return !fs::exists(base / alone) && fs::exists(seed_folder(base, seed));
+}
+
 double number_of(const Config::value_type& row, const fs::path& file) {
     const auto number = parsed_number(row.second);
     if (!number) input_error(file.string(), ": option '", row.first, "': found '", row.second, "', expected a number");
@@ -147,7 +153,7 @@ void RunFolder::lock(double patience) {
     for (;;) {
         std::FILE* config = std::fopen(file("config.csv").c_str(), "r+");  // NFS locks what is open for writing
         if (!config) config = std::fopen(file("config.csv").c_str(), "r");
-        if (!config) input_error(file("config.csv").string(), ": cannot be read");
+        if (!config) input_error(file("config.csv").string(), ": cannot be read (", std::strerror(errno), ")");
         std::shared_ptr<void> opened(config, [](void* f) { std::fclose(static_cast<std::FILE*>(f)); });
         if (::flock(::fileno(config), LOCK_EX | LOCK_NB) == 0) {
             if (!is_still_at(::fileno(config), file("config.csv"))) continue;  // set_options has replaced it meanwhile

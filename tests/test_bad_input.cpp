@@ -113,6 +113,8 @@ TEST_CASE("bad input: names that are not there list those that are") {
     check_rejected(folder, "train --dataset s", {"no network named", "resnet8, resnet14"});
     check_rejected(folder, "eval --net vgg9 --dataset s --init x", {"unknown network 'vgg9'", "resnet8"});
     check_rejected(folder, "info --net resnet", {"unknown network 'resnet'", "resnet8"});
+    check_rejected(folder, "info --net resnet8 --classes 0", {"info: --classes", "0 not in range 1 to"});
+    check_rejected(folder, "info --net resnet8 --size 7", {"info: --size", "7 not in range 8 to"});
     check_rejected(folder, "train --net resnet8 --dataset imagenet",
                    {"no data set 'imagenet' in data", "found there: s", "cifar10, cifar100"});
     check_rejected(folder, "kd --student resnet8" + on_s, {"--teacher: no network named", "resnet8"});

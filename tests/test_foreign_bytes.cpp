@@ -90,6 +90,7 @@ TEST_CASE("foreign bytes: what a run's config.csv and edges.csv say of a graph i
     CHECK(
         says(report_complaint("info.node1_accuracy,high"), {"config.csv: option 'info.node1_accuracy': found 'high', expected a number"}));
     CHECK(says(report_complaint("info.stage,last"), {"config.csv: option 'info.stage': found 'last', expected a whole number"}));
+    CHECK(says(report_complaint("info.stage,2000000"), {"'info.stage': found '2000000', expected a whole number from 1 to 1000000"}));
     CHECK(says(report_complaint("seed,0", "0,1e30,0,1,2.5,3,4,0,1"),
                {"edges.csv: row 1, column 'target': found '1e30', expected a whole number from 0 to 1"}));
     CHECK(says(report_complaint("seed,0", "0,0,2,1,2.5,3,4,0,1"), {"edges.csv: row 1, column 'source': found '2'"}));

@@ -102,6 +102,25 @@ TEST_CASE("foreign weights: a network under student. is taken from among its hel
                    {"w.pth", "teacher."});
 }
 
+TEST_CASE("foreign weights: of the leader of FFSD's authors the network is taken without Tr") {
+    const Workplace folder;
+    const Tensors plain = network("resnet8", 4);
+    folder.save("plain.pth", plain);
+    Tensors leader = plain;
+    leader["trans_fusion_module.conv1.weight"] = plain.at("conv1.weight");
+    leader["trans_fusion_module.bn1.bias"] = plain.at("bn1.bias");
+    folder.save("leader.pth", leader, "module.");
+    const Ended eval = run(folder, "eval --net resnet8 --weights leader.pth" + on_s);
+    CHECK(accuracy(eval) == accuracy(run(folder, "eval --net resnet8 --weights plain.pth" + on_s)));
+    CHECK(says(eval.out, {"note: leader.pth: the network of FFSD's leader is taken, 2 other tensors (trans_fusion_module.bn1.bias, …)"}));
+    CHECK(run(folder, "kd --student resnet8 --teacher resnet8 --teacher-weights leader.pth --run kd" + training).code == 0);
+    CHECK(run(folder, "train --net resnet8 --init leader.pth --run t" + training).code == 0);
+    CHECK(read_safetensors(folder / "t/student.safetensors").tensors.at("fc.weight").data == plain.at("fc.weight").data);
+    leader["trans_fusion.bias"] = plain.at("bn1.bias");  // of nothing that is known
+    folder.save("other.pth", leader);
+    check_rejected(folder, "eval --net resnet8 --weights other.pth" + on_s, {"not of this network: trans_fusion.bias"});
+}
+
 TEST_CASE("foreign weights: classifiers and projections under others' names") {
     const Workplace folder;
     const Tensors plain = network("resnet8", 4);

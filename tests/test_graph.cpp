@@ -1,7 +1,11 @@
 // Graphs as data: reading, rules, every kind of bad input, and how they are shown.
 #include "graph.h"
 
+#include <sys/wait.h>
+
+#include <cstdlib>
 #include <set>
+#include <utility>
 
 #include "base_files.h"
 #include "base_safetensors.h"
@@ -291,6 +295,19 @@ TEST_CASE("command line: ktg show prints and draws, alone and beside a run") {
     check_rejected(place, "ktg show g.csv --svg mine.svg", {"mine.svg: is there and is no picture"});
     CHECK(run(place, "ktg show g.csv --svg g.svg").code == 0);  // its own is replaced
     check_rejected(place, "ktg show g.csv --svg gone/x.svg", {"gone/x.svg"});
+}
+
+TEST_CASE("command line: a shipped graph that a program outside of its project cannot find is called a graph") {
+    const Place place;
+    fs::copy_file(program_beside(), place / "distill");
+    for (const auto& [line, wanted] : {std::pair<std::string, std::string>{"ktg train --graph kd", "graph 'kd'"},
+                                       {"ktg show kd", "graph 'kd'"},
+                                       {"ktg show", "the shipped graphs"}}) {
+        const std::string asks = text("cd '", place.path().string(), "' && ./distill ", line, " > out 2> said");
+        CAPTURE(asks);
+        CHECK(WEXITSTATUS(std::system(asks.c_str())) == 2);
+        CHECK(says(read_file(place / "said"), {wanted + ": found data/graphs neither in the current folder nor", "file, ending in .csv"}));
+    }
 }
 
 TEST_CASE("bad input: ktg train refuses a graph that cannot be trained, and writes nothing") {

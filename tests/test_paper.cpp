@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base_error.h"
+#include "base_project.h"
 #include "complaints.h"
 #include "paper.h"
 #include "testing.h"
@@ -95,7 +96,15 @@ TEST_CASE("paper: the folder asked for comes before data/paper here and beside t
     fs::current_path(folder.path());
     CHECK(paper_folder() == "data/paper");
     CHECK(paper_folder("mine") == "mine");
+    fs::create_directories(folder / "data/else");
+    CHECK(project_data("else", "others", "") == "data/else");
     fs::current_path(before);
+}
+
+TEST_CASE("paper: who looks for a folder of the project in vain is told what for, where it was looked for, and what to do") {
+    CHECK(complaint([] { project_data("nowhere", "the wanted", ", or ask for less"); }) ==
+          "the wanted: found data/nowhere neither in the current folder nor in the program's project; go to the project's folder, "
+          "or ask for less");
 }
 
 TEST_CASE("paper: a student alone is of the row's own paper") {
