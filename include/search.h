@@ -81,7 +81,7 @@ class Search {
     bool quiet_, terminal_;
     Halving halving_;
     int64_t next_ = 0;                          ///< trials 0 … next_ − 1 have begun or were rejected
-    std::map<std::string, int64_t> trainings_;  ///< what they depend on, and the first trial of each
+    std::map<std::string, int64_t> trainings_;  ///< what they depend on, and the first trial of each that did not fail
     std::map<int64_t, Trial> under_way_;
     std::deque<int64_t> waiting_;  ///< under way, without a slot
     std::map<int, int64_t> slot_trial_;

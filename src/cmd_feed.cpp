@@ -54,13 +54,18 @@ Chooser by_birth(const Command& c) {
     return [born = c.born] { return born; };
 }
 
-/// The options that a chain's stages keep: FEED's own, or in their place those that born-again networks have.
+/// The options that a chain's stages keep: FEED's own, or in their place those that born-again networks have. InputError for one of FEED's
+/// that was given to these.
 OptionTable kept_of_stages(const Command& c, bool born_again) {
     OptionTable table = c.table;
     if (!born_again) return table;
     OptionTable of_feed;
     c.own->add_to(of_feed);
-    for (const TableOption& option : of_feed.options()) table.at(option.name).driver();
+    for (const TableOption& option : of_feed.options()) {
+        if (c.table.given(option.name))
+            input_error("--", option.name, ": is FEED's, which a chain --by ", ban_row.name, " has not; leave it out");
+        table.at(option.name).driver();
+    }
     c.born.options->add_to(table);
     return table;
 }
@@ -110,6 +115,8 @@ void run_chains(Command& c) {
     set_untold("feed sequential", c.table, o, method_name);
     if (o.run.empty()) o.run = "runs/" + c.series.by + "-sequential-" + o.dataset + (o.student.empty() ? "" : "-" + o.student);
     const fs::path base = o.run;
+    if (fs::exists(base / "config.csv"))
+        input_error(base.string(), ": holds a run that is no chain (its config.csv says of what method); name another folder with --run");
     settle_resume(o, base, {"stage[0-9]*", "s[0-9]*/stage[0-9]*"});
     if (o.resume) take_seeds_of(base, c.table, "stage1");
     const bool many = o.runs > 1 || (o.resume && holds_seeds(base, o.seed, "stage1"));

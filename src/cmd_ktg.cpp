@@ -104,7 +104,8 @@ void add_show(Subcommand ktg) {
                    "a shipped graph's name, a .csv file, or a search's folder; by default the run's; without either, all shipped graphs");
     sub.add_option("--run", asked->run, "a run's folder: its accuracies and what went over the edges");
     sub.add_option("--svg", asked->svg, "write the picture here");
-    sub.add_option("--csv", asked->csv, "of a search: write here how often its best tenth and all trials made each choice");
+    sub.add_option("--csv", asked->csv,
+                   "of a search: write here how often the best tenth of its different trainings and all made each choice");
     sub.callback([asked] {
         require_output("--svg", asked->svg, picture_begins, "picture");
         require_output("--csv", asked->csv, preferences_begins, "table of choices");

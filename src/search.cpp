@@ -67,6 +67,9 @@ void Search::apply(const JournalRow& r) {
 
 void Search::apply_end(const JournalRow& r) {
     under_way_.erase(r.trial);
+    if (r.event == TrialEvent::failed)  // perhaps through what its target does not hear: another may come to its end
+        if (const auto its = trainings_.find(plan_.propose(r.trial).training); its != trainings_.end() && its->second == r.trial)
+            trainings_.erase(its);
     ++(r.event == TrialEvent::stopped ? tally_.stopped : r.event == TrialEvent::failed ? tally_.failed : tally_.complete);
     plan_.tidy(r.trial, r.event == TrialEvent::complete);
     if (r.event == TrialEvent::complete) rank({r.trial, *r.error});

@@ -179,6 +179,11 @@ TEST_CASE("feed commands: an interrupted sweep and an interrupted chain end like
     }
 
     succeed(folder, "feed sequential --by ban --stages 2 --epochs 1 --teachers a.safetensors" + schedule + "--run reborn");
+    check_rejected(folder, "feed sequential --by ban --beta 7 --teachers a.safetensors --run other",
+                   {"--beta", "is FEED's", "leave it out"});
+    fs::create_directories(folder / "single");
+    put_file(folder / "single/config.csv", "option,value\nmethod,ban\n");
+    check_rejected(folder, "feed sequential --by ban --teachers a.safetensors --run single", {"single: holds a run that is no chain"});
     succeed(folder, "feed sequential --resume --run reborn", {"reborn/stage1: finished before", "reborn/stage2: finished before"});
 
     // Its stages keep what `distill ban` does, and nothing of FEED's.

@@ -169,6 +169,14 @@ TEST_CASE("search: a training that an earlier trial is, is not trained again, al
     FakePool second(1, 2, [](int64_t trial, int epoch) { return static_cast<double>(10 * trial + epoch); });
     const Run later(folder / "later/journal.csv", plan, second);
     CHECK(lines_of(folder / "later/journal.csv") == expected);
+
+    // Where the first fails, the next that trains alike is tried, and is the one that others repeat.
+    FakePool failing(1, 2, [](int64_t trial, int epoch) { return static_cast<double>(10 * trial + epoch); });
+    failing.fates[{0, 1}] = {PoolMessage::Kind::failed, "the loss is nan", 1};
+    const Run after(folder / "failed.csv", plan, failing);
+    CHECK(after.search->tally().words() == "4 complete, 0 stopped, 1 rejected, 2 repeated, 1 failed");
+    CHECK(failing.started[2] == 1);
+    CHECK(failing.started[6] == 0);
 }
 
 TEST_CASE("search: trials one at a time, promoted by rung, worked by hand") {

@@ -9,7 +9,7 @@
 #   accuracy   of resnet20 on CIFAR-10 after 30 epochs, three seeds in each precision (where the data is there)
 # Without a PART: all of them, in this order. Each command has a time limit; one that fails does not stop the others.
 # Environment:
-#   OUT=dir                 table.txt, gpu.csv, a log for the build and for each part (default build/gpu-check); those of other parts stay;
+#   OUT=dir                 table.txt, gpu.csv, a log for the build and for each part (default build/gpu-check; other parts' logs stay);
 #                           data/measured/gpu.csv gets the figures too
 #   DATA=dir                holds cifar-10-batches-bin/ or cifar10-jpeg.tar.xz (default data)
 #   PRECISIONS="fp32 bf16"  fewer than fp32 tf32 bf16

@@ -265,13 +265,11 @@ class Worker:
             raise Stop(f"trial {trial.number}, given back: {crash}", 1)
         return error
 
-
     def require_new(self, trial, training):
         """Prunes a trial whose training an earlier one is, or was: it would be the same again."""
-        trial.set_user_attr("training", training)
         for other in trial.study.get_trials(deepcopy=False):
             trained = other.state.name in ("RUNNING", "COMPLETE") or other.state.name == "PRUNED" and other.intermediate_values
-            if other.number < trial.number and trained and other.user_attrs.get("training") == training:
+            if other.number < trial.number and trained and training_of(*layout(self.settings, other.params)) == training:
                 trial.set_user_attr("repeated", other.number)
                 raise self.optuna.TrialPruned(f"repeated: trial {other.number} is its training")
 
