@@ -1,5 +1,5 @@
 // bench_training.h: what `distill bench` times: a training with random weights on random images that lie in device memory.
-// defines: BenchOptions, read_bench_graph, BenchTraining, time_ms, median_ms, ms_in_turns, device_name
+// defines: BenchOptions, read_bench_graph, BenchTraining, time_ms, median_ms, ms_in_turns, device_name, require_csv, put_csv
 #pragma once
 #include <chrono>
 #include <memory>
@@ -85,5 +85,9 @@ double median_ms(Backend& backend, int warmup, int rounds, const Work& work) {
 std::vector<double> ms_in_turns(const std::vector<std::unique_ptr<BenchTraining>>& timed, int warmup, int steps);
 
 inline std::string device_name(const Backend& backend) { return backend.device() == Device::cpu ? "cpu" : "cuda"; }
+
+/// A benchmark's --csv (empty: none). Before the work: InputError unless it can be written and replaces nothing but a table of these columns.
+void require_csv(const std::string& path, const std::vector<std::string>& columns);
+void put_csv(const std::string& path, const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace distill

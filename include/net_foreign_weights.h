@@ -1,5 +1,6 @@
 // net_foreign_weights.h: a network's weights from whoever trained it, in this program's names and order of channels.
-// defines: WeightShapes, ShortcutZeros, to_own_conventions, may_be, classes_of, require_enough, keep_student, take_network
+// defines: WeightShapes, ShortcutZeros, to_own_conventions, may_be, classes_of, rename_tensor,
+//          require_enough, keep_student, take_network
 #pragma once
 #include <cstdint>
 #include <map>
@@ -31,6 +32,9 @@ std::string may_be(const WeightFile& file, const std::string& prefix, const Netw
 /// Outputs of the classifier, by any of its names; 0 if there is none.
 int64_t classes_of(const WeightFile& file);
 
+/// A tensor that would meet another stays under its own name, to be refused; one that is not there is no fault.
+void rename_tensor(WeightFile& file, const std::string& from, const std::string& to);
+
 /// The rule wherever a file says itself which network it is, before that is allocated: a name may ask for far more than the file holds.
 /// InputError if the file has fewer numbers than `network`, registered in `parameters`, has weights; `remedy` ends it ("; …").
 void require_enough(const WeightFile& file, const std::string& path, const Network& network, const Parameters& parameters,
@@ -41,8 +45,8 @@ void require_enough(const WeightFile& file, const std::string& path, const Netwo
 void keep_student(WeightFile& file, const std::string& path);
 
 /// Sets the weights of `network`, which `parameters` have under `prefix`, from a file that has them bare, or under "student." beside helper
-/// modules, which are left, as is what FFSD's leader has (keep_student()); after to_own_conventions(). What was guessed or left is printed, a line each. InputError naming the first
-/// mismatches, and what the file may be, or that only its number of classes is another; nothing is changed then.
+/// modules, which are left, as is what FFSD's leader has (keep_student()); after to_own_conventions(). What was guessed or left is printed,
+/// a line each. InputError naming the first mismatches, and what the file may be, or that only its number of classes is another; nothing is changed then.
 void take_network(Parameters& parameters, const std::string& prefix, WeightFile file, const std::string& path, const Network& network,
                   ShortcutZeros zeros = ShortcutZeros::by_names);
 

@@ -1,6 +1,6 @@
 // report_order.h: several trainings by accuracy: which are higher than which, and which of the papers' orders they keep.
-// defines: Standing, Pairs, compare_all, holm, judged_together, can_be_decided, write_standings, standings_svg, PaperNumber, PaperPair, PaperOrder, paper_order,
-//          write_paper_order
+// defines: Standing, Pairs, compare_all, holm, judged_together, can_be_decided, write_standings, standings_svg, PaperNumber,
+//          PaperPair, PaperOrder, paper_order, write_paper_order
 #pragma once
 #include <iosfwd>
 #include <optional>

@@ -1,7 +1,7 @@
 // search_history.h: what a search's files tell: how each trial ended, who survived which rung, what the best chose more often than chance.
 // defines: TrialRecord, SearchResult, SearchHistory, read_search, Rung, rungs_of, ranked, TargetTraining,
 //          target_trainings, Choice, Preference, Preferences, preferences_of,
-//          upper_tail, plain_candidate, count_of, search_counts, search_title, search_text, preferences_csv,
+//          gate_choices, upper_tail, plain_candidate, count_of, search_counts, search_title, search_text, preferences_csv,
 //          preferences_begins
 #pragma once
 #include <cstdint>
@@ -80,8 +80,8 @@ struct Preference {
 };
 
 /// The best tenth, ⌈n/10⌉ of the n trainings of ranked trials, beside all n: a training counts once, or one that many graphs stand for would
-/// be as many witnesses for all that they have in common. Rejected, repeated and failed trials have no rank, so they are not in the comparison: with
-/// them every gate that lets the target learn would seem to be preferred.
+/// be as many witnesses for all that they have in common. Rejected, repeated and failed trials have no rank, so they are not in the
+/// comparison: with them every gate that lets the target learn would seem to be preferred.
 struct Preferences {
     int64_t best = 0, all = 0, trials = 0;  ///< trainings of the tenth, all, and their trials
     std::vector<Preference> of;             ///< edges by target, then source; then the nodes but the target
@@ -92,6 +92,8 @@ struct Preferences {
     bool certain(const Choice& choice) const { return choice.chance * static_cast<double>(tests) <= level; }
 };
 Preferences preferences_of(const SearchHistory& history);
+/// The gates as tables and pictures have them; of a label's edge all but `correct`, which is `through` there.
+inline const std::vector<std::string> gate_choices = {"through", "linear", "correct", "cutoff"};
 
 /// P(X ≥ hits), X the marked ones among `drawn` of `all`, of which `marked` are marked: hypergeometric, exact.
 double upper_tail(int64_t all, int64_t marked, int64_t drawn, int64_t hits);

@@ -1,5 +1,5 @@
 // search_journal.h: what happened in a search, row by row as it happens: the truth that a killed search goes on from.
-// defines: TrialEvent, to_string, begins, JournalRow, JournalFile, has_journal, read_journal, Journal
+// defines: TrialEvent, to_string, is_untrained, begins, JournalRow, JournalFile, has_journal, read_journal, Journal
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -13,11 +13,14 @@
 namespace distill {
 
 /// A trial starts, runs (one row an epoch) and ends: stopped at a rung, complete, or failed, with the reason. A rejected one is never
-/// trained, nor a repeated one, whose training an earlier trial is. A lost one was under way in a worker that died, and may be the reason; it runs again, or fails.
+/// trained, nor a repeated one, whose training an earlier trial is. A lost one was under way in a worker that died, and may be the reason;
+/// it runs again, or fails.
 enum class TrialEvent { started, running, stopped, complete, rejected, repeated, lost, failed };
 const char* to_string(TrialEvent event);
+/// Does it end a trial that never began to train?
+inline bool is_untrained(TrialEvent e) { return e == TrialEvent::rejected || e == TrialEvent::repeated; }
 /// Is it a trial's first event?
-inline bool begins(TrialEvent e) { return e == TrialEvent::started || e == TrialEvent::rejected || e == TrialEvent::repeated; }
+inline bool begins(TrialEvent e) { return e == TrialEvent::started || is_untrained(e); }
 
 struct JournalRow {
     int64_t trial = 0;

@@ -17,7 +17,6 @@
 #include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
-#include "base_files.h"
 #include "base_output_file.h"
 #include "base_texts.h"
 #include "bench_costs.h"
@@ -55,15 +54,6 @@ void require_network(const BenchOptions& o) {
 
 using Cells = std::vector<std::string>;
 
-/// Before the work: --csv can be written, and replaces nothing but a table of these columns.
-void require_csv(const BenchOptions& o, const Cells& columns) {
-    require_output("--csv", o.csv, csv_text(columns, {}), "table of this benchmark");
-}
-
-void put_csv(const BenchOptions& o, const Cells& columns, const Cells& row) {
-    if (!o.csv.empty()) write_file_atomically(o.csv, csv_text(columns, {row}));
-}
-
 void require_profile_csv(const BenchOptions& o) {
     require_output("--profile-csv", o.profile_csv, profile_begins, "profile");
     if (one_output(o.csv, o.profile_csv)) input_error("--profile-csv ", o.profile_csv, ": is --csv's file, too; name another");
@@ -73,7 +63,7 @@ void run_bench(const BenchOptions& o) {
     require_network(o);
     const Cells columns{"case",         "device",         "precision",      "batch",     "ms_per_step",
                         "images_per_s", "bound_ms_bytes", "bound_ms_flops", "memory_mib"};
-    require_csv(o, columns);
+    require_csv(o.csv, columns);
     require_profile_csv(o);
     const DeviceSpeed speed = measure_speed(o);
     BenchTraining training(o);
@@ -105,9 +95,9 @@ void run_bench(const BenchOptions& o) {
     std::printf("\n  by the device's %.1f GB/s of memory (what lies in a cache comes faster) and %.1f GMAC/s\n", speed.bytes_per_ms * 1e-6,
                 speed.multiply_accumulates_per_ms * 1e-6);
     std::printf("  memory %.0f MiB, %zu allocations during the timed steps\n", memory, grown);
-    put_csv(o, columns,
-            {name, device_name(backend), o.training.precision, std::to_string(o.training.batch), number(ms), number(images),
-             number(bound_bytes), number(bound_flops), number(memory)});
+    put_csv(o.csv, columns,
+            {{name, device_name(backend), o.training.precision, std::to_string(o.training.batch), number(ms), number(images),
+              number(bound_bytes), number(bound_flops), number(memory)}});
     if (!o.profile && o.profile_csv.empty()) return;
     Profiler profiler(backend);
     for (int i = 0; i < o.steps; ++i) profiler.measure(step);
@@ -159,7 +149,7 @@ double images_per_second(const BenchOptions& o, int runs) {
 void run_several(BenchOptions o) {
     require_network(o);
     const Cells columns{"case", "device", "precision", "batch", "runs", "images_per_s_one", "images_per_s", "ratio"};
-    require_csv(o, columns);
+    require_csv(o.csv, columns);
     const auto backend = make_backend(o.training.device, device_options(o.training));  // sets the number of threads, too
     const int threads = omp_get_max_threads(), share = std::max(1, threads / o.runs);
     o.training.threads = threads;
@@ -171,9 +161,9 @@ void run_several(BenchOptions o) {
     std::printf(
         "  one: %.0f images/s; all: %.0f images/s, %.2f times as many (%d steps each; %d CPU threads for the one, %d for each of all)\n",
         one, all, all / one, o.steps, threads, share);
-    put_csv(o, columns,
-            {o.training.student, device_name(*backend), o.training.precision, std::to_string(o.training.batch), std::to_string(o.runs),
-             number(one), number(all), number(all / one)});
+    put_csv(o.csv, columns,
+            {{o.training.student, device_name(*backend), o.training.precision, std::to_string(o.training.batch), std::to_string(o.runs),
+              number(one), number(all), number(all / one)}});
 }
 
 /// What a node costs where there is no graph: a training of its own, of a frozen one the forward pass. Ensembles and nodes that nobody
@@ -194,7 +184,7 @@ std::vector<BenchOptions> nodes_alone(const BenchOptions& o, const Graph& graph)
 /// A graph's step beside the sum of its nodes' single ones, taken in turns.
 void run_ktg(const BenchOptions& o) {
     const Cells columns{"case", "device", "precision", "batch", "ms_per_step", "images_per_s", "ms_nodes_alone", "ratio"};
-    require_csv(o, columns);
+    require_csv(o.csv, columns);
     auto& own = static_cast<KtgOptions&>(*o.own);
     read_bench_graph(own);
     std::vector<std::unique_ptr<BenchTraining>> timed;  // the graph, then its nodes
@@ -221,9 +211,9 @@ void run_ktg(const BenchOptions& o) {
                 backend.description().c_str());
     std::printf("  %.2f ms/step, %.0f images/s (median of %d steps)\n", ms, images, o.steps);
     std::printf("  its nodes alone, in turns with it: %.2f ms (%s); ratio %.3f\n", sum, addends.c_str(), ms / sum);
-    put_csv(o, columns,
-            {name, device_name(backend), o.training.precision, std::to_string(o.training.batch), number(ms), number(images), number(sum),
-             number(ms / sum)});
+    put_csv(o.csv, columns,
+            {{name, device_name(backend), o.training.precision, std::to_string(o.training.batch), number(ms), number(images), number(sum),
+              number(ms / sum)}});
 }
 
 /// MHGD's step beside what it adds to: plain training of its student, and its teacher's forward pass; and KD's step.

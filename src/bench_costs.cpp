@@ -6,8 +6,6 @@
 #include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
-#include "base_files.h"
-#include "base_output_file.h"
 #include "base_texts.h"
 #include "bench_training.h"
 #include "train_option_table.h"
@@ -44,7 +42,7 @@ BenchOptions by_method(BenchOptions o, const std::string& name) {
 
 void run_costs(const BenchOptions& asked, const std::string& list) {
     const std::vector<std::string> head{"method", "ms_per_step", "ms_plain", "ms_teacher", "ratio"};
-    require_output("--csv", asked.csv, csv_text(head, {}), "table of this benchmark");
+    require_csv(asked.csv, head);
     BenchOptions plain = asked, forward = asked;
     plain.method = "train";
     plain.training.teacher.clear();
@@ -64,7 +62,7 @@ void run_costs(const BenchOptions& asked, const std::string& list) {
         rows.push_back({names[i], number(ms[i + 2]), number(ms[0]), number(ms[1]), number(ms[i + 2] / beside)});
         std::printf("  %-12s %9.2f ms  %6.3f\n", names[i].c_str(), ms[i + 2], ms[i + 2] / beside);
     }
-    if (!asked.csv.empty()) write_file_atomically(asked.csv, csv_text(head, rows));
+    put_csv(asked.csv, head, rows);
 }
 
 }  // namespace

@@ -4,8 +4,6 @@
 
 #include "base_csv.h"
 #include "base_error.h"
-#include "base_files.h"
-#include "base_output_file.h"
 #include "device.h"
 #include "method_feed.h"
 #include "net_table.h"
@@ -119,7 +117,7 @@ void bench_feed(BenchOptions o) {
     const std::vector<std::string> columns{"case",         "device",          "precision",   "batch",     "ms_per_step",
                                            "images_per_s", "ms_plain",        "ms_teachers", "ms_layers", "ratio",
                                            "memory_mib",   "mib_per_teacher", "mib_allowed"};
-    require_output("--csv", o.csv, csv_text(columns, {}), "table of this benchmark");
+    require_csv(o.csv, columns);
     BenchTraining plain(as(o, "train", 0)), teachers(as(o, "teacher", o.teachers)), whole(as(o, "feed", o.teachers));
     LayersAlone layers(o);
     for (BenchTraining* t : {&plain, &teachers, &whole}) t->step(), t->record();
@@ -152,11 +150,10 @@ void bench_feed(BenchOptions o) {
     std::printf(" MiB (the first … the last)\n");
     std::printf("  it may add %.2f MiB: weights %.2f, layer %.2f, map %.2f, scratch of a forward pass %.2f\n", m.allowed(), m.weights,
                 m.layer, m.map, m.scratch);
-    if (o.csv.empty()) return;
-    write_file_atomically(
-        o.csv, csv_text(columns, {{name, device_name(whole.backend()), o.training.precision, std::to_string(o.training.batch), number(ms),
-                                   number(images), number(median(plain_ms)), number(median(teachers_ms)), number(median(layers_ms)),
-                                   number(ms / bound), number(m.whole), number(most), number(m.allowed())}}));
+    put_csv(o.csv, columns,
+            {{name, device_name(whole.backend()), o.training.precision, std::to_string(o.training.batch), number(ms), number(images),
+              number(median(plain_ms)), number(median(teachers_ms)), number(median(layers_ms)), number(ms / bound), number(m.whole),
+              number(most), number(m.allowed())}});
 }
 
 }  // namespace distill

@@ -12,7 +12,6 @@
 #include "base_command_line.h"
 #include "base_csv.h"
 #include "base_error.h"
-#include "base_output_file.h"
 #include "bench_training.h"
 #include "core_philox.h"
 #include "device.h"
@@ -86,7 +85,7 @@ std::vector<float> random_maps(const Shape& s) {
 
 void run_svd(const SvdBench& o) {
     const std::vector<std::string> columns{"case", "device", "batch", "count", "ms_forward", "ms_both", "ms_lapack", "ratio"};
-    require_output("--csv", o.csv, csv_text(columns, {}), "table of this benchmark");
+    require_csv(o.csv, columns);
     const auto backend = make_backend(o.training.device, device_options(o.training));
     std::printf("%d right singular vectors of each of %lld maps, %s; median ms of %d rounds\n", o.count,
                 static_cast<long long>(o.training.batch), backend->description().c_str(), o.steps);

@@ -2,7 +2,10 @@
 
 #include <cmath>
 
+#include "base_csv.h"
 #include "base_error.h"
+#include "base_files.h"
+#include "base_output_file.h"
 #include "core_conv_plan_store.h"
 #include "core_philox.h"
 #include "device.h"
@@ -128,6 +131,14 @@ std::vector<double> ms_in_turns(const std::vector<std::unique_ptr<BenchTraining>
     std::vector<double> medians;
     for (const auto& t : times) medians.push_back(median(t));
     return medians;
+}
+
+void require_csv(const std::string& path, const std::vector<std::string>& columns) {
+    require_output("--csv", path, csv_text(columns, {}), "table of this benchmark");
+}
+
+void put_csv(const std::string& path, const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows) {
+    if (!path.empty()) write_file_atomically(path, csv_text(columns, rows));
 }
 
 }  // namespace distill

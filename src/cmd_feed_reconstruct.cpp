@@ -280,7 +280,7 @@ void add_reconstruct_command(Subcommand feed) {
     t.add("--decoder-slope", c->own.slope, {0}, "of the leaky ReLU between them, below 0");
     add_data_options(t, o);
     add_schedule_options(t, o);
-    t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute").circumstance().open("auto");
+    add_device_option(t, o).circumstance().open("auto");
     t.add("--run", o.run, "the folder of its tables; by default under runs/").driver();
     t.add_switch("--resume", o.resume, "go on where it stopped, with its options").driver();
     add_auto_resume_option(t, o);

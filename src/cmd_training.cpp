@@ -62,8 +62,7 @@ void add_eval(Subcommand app) {
     c->table.add("--init,--weights", o.init, "its weights (.safetensors, or PyTorch's .pth)");
     c->table.add("--batch", o.batch, {1}, "images a step");
     c->table.add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
-    c->table.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
-    c->table.add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
+    add_machine_options(c->table, o);
     c->table.attach(sub);
     const auto by_class = std::make_shared<bool>(false);
     const auto kept = std::make_shared<fs::path>();

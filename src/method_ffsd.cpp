@@ -11,6 +11,7 @@
 #include "core_streams.h"
 #include "data_loader.h"
 #include "method_features.h"
+#include "net_foreign_weights.h"
 #include "net_table.h"
 #include "train_options.h"
 
@@ -58,18 +59,10 @@ bool has_any(const WeightFile& file, const std::string& prefix) {
 /// Our files once had the transposed convolutions of S as "convtranspose"; the authors' spelling is without the s.
 void spell_as_authors(WeightFile& file) {
     const std::string once = ".convtranspose.", now = ".convtranpose.";
-    std::vector<std::pair<std::string, std::string>> renamed;
-    for (const auto& [name, tensor] : file.tensors) {
-        const size_t at = name.find(once);
-        if (!starts_with(name, "sd") || at == std::string::npos) continue;
-        if (const std::string ours = std::string(name).replace(at, once.size(), now); file.tensors.count(ours) == 0)
-            renamed.emplace_back(name, ours);
-    }
-    for (const auto& [from, to] : renamed) {
-        auto tensor = file.tensors.extract(from);
-        tensor.key() = to;
-        file.tensors.insert(std::move(tensor));
-    }
+    std::vector<std::string> old;
+    for (const auto& [name, tensor] : file.tensors)
+        if (starts_with(name, "sd") && name.find(once) != std::string::npos) old.push_back(name);
+    for (const std::string& name : old) rename_tensor(file, name, std::string(name).replace(name.find(once), once.size(), now));
 }
 
 /// Takes out of `file` what is under `prefixes` and not in `own`, and says so.

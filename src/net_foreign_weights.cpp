@@ -17,15 +17,6 @@ const std::vector<std::string>& classifier_names() {
     return names;
 }
 
-/// A tensor that would meet another stays under its own name, to be refused.
-void rename(WeightFile& file, const std::string& from, const std::string& to) {
-    if (file.tensors.count(to)) return;
-    auto node = file.tensors.extract(from);
-    if (node.empty()) return;
-    node.key() = to;
-    file.tensors.insert(std::move(node));
-}
-
 /// Returns what the file called it; "" if it has none of the names.
 std::string rename_classifier(WeightFile& file, const std::string& prefix, const std::string& own) {
     if (own.empty()) return "";
@@ -33,7 +24,7 @@ std::string rename_classifier(WeightFile& file, const std::string& prefix, const
     if (has(own)) return own;
     const auto theirs = std::find_if(classifier_names().begin(), classifier_names().end(), has);
     if (theirs == classifier_names().end()) return "";
-    for (const char* part : {".weight", ".bias"}) rename(file, prefix + *theirs + part, prefix + own + part);
+    for (const char* part : {".weight", ".bias"}) rename_tensor(file, prefix + *theirs + part, prefix + own + part);
     return *theirs;
 }
 
@@ -46,7 +37,7 @@ void rename_projections(WeightFile& file, const std::string& prefix, const Weigh
             const std::string ours = std::string(name).replace(at, from.size(), to);
             if (!own.count(name.substr(prefix.size())) && own.count(ours.substr(prefix.size()))) renamed.emplace_back(name, ours);
         }
-    for (const auto& [from, to] : renamed) rename(file, from, to);
+    for (const auto& [from, to] : renamed) rename_tensor(file, from, to);
 }
 
 /// Basic blocks of which one changes the number of channels and has nothing to do it with but zeros.
@@ -159,6 +150,14 @@ int64_t classes_of(const WeightFile& file) {
                 found != file.tensors.end() && found->second.shape.size() == 2)
                 return found->second.shape[0];
     return 0;
+}
+
+void rename_tensor(WeightFile& file, const std::string& from, const std::string& to) {
+    if (file.tensors.count(to)) return;
+    auto node = file.tensors.extract(from);
+    if (node.empty()) return;
+    node.key() = to;
+    file.tensors.insert(std::move(node));
 }
 
 void require_enough(const WeightFile& file, const std::string& path, const Network& network, const Parameters& parameters,

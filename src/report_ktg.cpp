@@ -17,14 +17,6 @@
 namespace distill {
 namespace {
 
-/// Plain training of node 0's network as the graphs train, with their batch; null where it was not trained so.
-const SearchResult* plain_result(const SearchHistory& search) {
-    const std::string batch = value_of(search.study, "batch"), alone_batch = value_of(search.study, "alone-batch");
-    for (const SearchResult& r : search.results)
-        if (r.graph.size() == 1 && r.name == plain_candidate(r.graph.node(0).model, batch, alone_batch)) return &r;
-    return nullptr;
-}
-
 /// The runs that a row is the mean of; none where they are not all there.
 std::optional<Group> retrained(const SearchHistory& search, const SearchResult& r) {
     try {
@@ -35,32 +27,41 @@ std::optional<Group> retrained(const SearchHistory& search, const SearchResult& 
     return std::nullopt;
 }
 
+/// Plain training of node 0's network as the graphs train, with their batch: its row, null where it was not trained so, and its runs.
+struct Plain {
+    const SearchResult* result = nullptr;
+    std::optional<Group> runs;
+};
+Plain plain_of(const SearchHistory& search) {
+    const std::string batch = value_of(search.study, "batch"), alone_batch = value_of(search.study, "alone-batch");
+    for (const SearchResult& r : search.results)
+        if (r.graph.size() == 1 && r.name == plain_candidate(r.graph.node(0).model, batch, alone_batch)) return {&r, retrained(search, r)};
+    return {};
+}
+
 /// Null where there is nothing to compare with, or nothing to compare. Without the runs all that is known are means and deviations.
-std::optional<Comparison> above_plain(const SearchHistory& search, const SearchResult& r) {
-    const SearchResult* plain = plain_result(search);
-    if (!plain || r.graph.size() == 1 || !plain->mean || !r.mean) return std::nullopt;
-    const auto ours = retrained(search, r), others = retrained(search, *plain);
-    if (ours && others) return compare(*ours, *others);
+std::optional<Comparison> above_plain(const SearchHistory& search, const Plain& plain, const SearchResult& r) {
+    if (!plain.result || r.graph.size() == 1 || !plain.result->mean || !r.mean) return std::nullopt;
+    if (const auto ours = plain.runs ? retrained(search, r) : std::nullopt) return compare(*ours, *plain.runs);
     const auto spread_of = [](const SearchResult& s) { return Spread{*s.mean, s.deviation.value_or(0), static_cast<size_t>(s.n)}; };
-    return compare_independent(spread_of(r), spread_of(*plain));
+    return compare_independent(spread_of(r), spread_of(*plain.result));
 }
 
 /// Gain over plain training, its interval, and whether it is more than noise.
-std::vector<std::string> gain_cells(const SearchHistory& search, const SearchResult& r) {
-    const auto c = above_plain(search, r);
+std::vector<std::string> gain_cells(const SearchHistory& search, const Plain& plain, const SearchResult& r) {
+    const auto c = above_plain(search, plain, r);
     return {format_points(c ? std::optional(c->difference) : std::nullopt), c ? c->interval() : "–", c ? to_string(c->verdict) : "–"};
 }
 
 /// What the gains are over, and why there may be none.
-std::string about_plain(const SearchHistory& search) {
+std::string about(const SearchHistory& search, const Plain& plain) {
     const std::string batch = value_of(search.study, "batch");
-    const SearchResult* plain = plain_result(search);
-    if (!plain) return "No gain over plain training: none is there with the graphs’ batch" + (batch.empty() ? "." : ", " + batch + ".");
+    if (!plain.result)
+        return "No gain over plain training: none is there with the graphs’ batch" + (batch.empty() ? "." : ", " + batch + ".");
     const fs::path config = search.folder / "config.csv";
-    const std::string images = fs::exists(config) ? value_of(read_config(config), "info.test_images") : "";
-    return "Gain over " + plain->name + ", of the graphs’ batch" + (images.empty() ? "" : "; tested on " + images + " images") + ". " +
-           verdict_rule +
-           (retrained(search, *plain) ? "" : " Not all runs of " + plain->name + " are there: all are compared by Welch’s t.");
+    const std::string images = fs::exists(config) ? value_of(read_config(config), "info.test_images") : "", &name = plain.result->name;
+    return "Gain over " + name + ", of the graphs’ batch" + (images.empty() ? "" : "; tested on " + images + " images") + ". " +
+           verdict_rule + (plain.runs ? "" : " Not all runs of " + name + " are there: all are compared by Welch’s t.");
 }
 
 /// The best complete trial: what the search found.
@@ -104,17 +105,18 @@ std::string results_table(const SearchHistory& search, const std::vector<PaperRo
         for (const std::string& cell : cells) html << "<td>" << cell << "</td>";
         html << "</tr>\n";
     };
+    const Plain plain = plain_of(search);
     for (const SearchResult& r : search.results) {
         std::vector<std::string> cells = {r.trial ? std::to_string(*r.trial) : "–", r.error ? fixed(100 - *r.error) : "–",
                                           r.mean_and_deviation(), std::to_string(r.n)};
-        for (std::string& cell : gain_cells(search, r)) cells.push_back(std::move(cell));
+        for (std::string& cell : gain_cells(search, plain, r)) cells.push_back(std::move(cell));
         row(r.name, graph_line(r.graph), cells);
     }
     for (const PaperRow& on_file : paper)
         if (on_file.method == "ktg-search" && on_file.dataset == value_of(search.study, "dataset") && on_file.value &&
             (on_file.student.empty() || on_file.student == value_of(search.study, "target")))
             row(on_file.id, on_file.source, {"–", "–", fixed(*on_file.value), "–", "–", "–", "–"});
-    html << "</tbody></table></div>\n<p class=\"soft\">" << escaped(about_plain(search)) << "</p>\n";
+    html << "</tbody></table></div>\n<p class=\"soft\">" << escaped(about(search, plain)) << "</p>\n";
     return html.str();
 }
 
@@ -139,11 +141,12 @@ void write_searches(std::ostream& out, const std::vector<SearchHistory>& searche
         if (search.results.empty()) continue;
         std::vector<std::vector<std::string>> rows = {
             {"on all training data", "test accuracy", "n", "gain over plain", "95 % interval", "above plain"}};
+        const Plain plain = plain_of(search);
         for (const SearchResult& r : search.results) {
             rows.push_back({r.name, r.mean_and_deviation(), std::to_string(r.n)});
-            for (std::string& cell : gain_cells(search, r)) rows.back().push_back(std::move(cell));
+            for (std::string& cell : gain_cells(search, plain, r)) rows.back().push_back(std::move(cell));
         }
-        out << aligned(rows, {2, 3}) << about_plain(search) << '\n';
+        out << aligned(rows, {2, 3}) << about(search, plain) << '\n';
     }
 }
 

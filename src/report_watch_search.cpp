@@ -33,8 +33,7 @@ Trainings of_trials(const SearchHistory& history) {
     for (const TrialRecord& trial : history.trials) {
         const fs::path run = history.folder / "trials" / std::to_string(trial.trial);
         if (trial.state == TrialEvent::started) t.add_under_way(run);
-        const bool untrained = trial.state == TrialEvent::rejected || trial.state == TrialEvent::repeated;
-        t.ended += untrained || (trial.state != TrialEvent::started && fs::exists(run / "epochs.csv"));
+        t.ended += is_untrained(trial.state) || (trial.state != TrialEvent::started && fs::exists(run / "epochs.csv"));
         t.add_time(run);
     }
     return t;

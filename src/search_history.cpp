@@ -174,8 +174,8 @@ Preferences preferences_of(const SearchHistory& history) {
     const int n = all[0].heard.size();
     for (int target = 0; target < n; ++target)
         for (int source = 0; source < n; ++source) {
-            std::vector<std::string> gates = {"through", "linear", "cutoff"};
-            if (source != target) gates.insert(gates.begin() + 2, "correct");
+            std::vector<std::string> gates = gate_choices;
+            if (source == target) gates.erase(std::find(gates.begin(), gates.end(), "correct"));
             p.of.push_back(preference(target, source, all, static_cast<size_t>(p.best), gates));
         }
     for (int node = 1; node < n; ++node) {

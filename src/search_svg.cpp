@@ -98,7 +98,7 @@ class Picture {
             const double across = x.at(++order);
             svg << "<g><title>" << escaped(described(t)) << "</title>";
             const bool scored = t.state == TrialEvent::complete || t.state == TrialEvent::stopped;
-            if (t.state == TrialEvent::rejected || t.state == TrialEvent::repeated)
+            if (is_untrained(t.state))
                 svg << svg_line("reject", {across, strip - 4}, {across, strip + 4});
             else if (!scored || !t.error)
                 svg << cross({across, strip});
@@ -113,7 +113,7 @@ class Picture {
 
     std::string described(const TrialRecord& t) const {
         std::string all = text("trial ", t.trial, ": ", to_string(t.state));
-        if (t.epochs > 0) all += " after " + epochs_text(t.epochs);
+        if (!is_untrained(t.state)) all += " after " + epochs_text(t.epochs);
         if (t.error) all += ", accuracy " + fixed(100 - *t.error) + " %";
         return t.reason.empty() ? all : all + ": " + t.reason;
     }
@@ -202,14 +202,13 @@ class Picture {
         const auto head = [&](size_t i, const std::string& classes, const std::string& what) {
             return svg_words({column_left + column * static_cast<double>(i), y}, "head " + classes, what);
         };
-        const std::vector<std::string> gates = {"through", "linear", "correct", "cutoff"};
         int target = -1;
         std::vector<std::string> networks;  // that the columns stand for
         for (const Preference& p : preferences_.of) {
             const bool edge = p.source >= 0;
             if (edge && target < 0) {
                 y += 28;
-                for (size_t i = 0; i < gates.size(); ++i) svg += head(i, "f-" + gates[i], gates[i]);
+                for (size_t i = 0; i < gate_choices.size(); ++i) svg += head(i, "f-" + gate_choices[i], gate_choices[i]);
             }
             if (edge && p.target != target) {
                 y += 12;
@@ -230,8 +229,9 @@ class Picture {
                 y += row_height;
                 if (first == 0) svg += svg_words({margin, y - 2}, "", where(p));
                 for (size_t i = first; i < last; ++i) {
-                    const size_t at =
-                        edge ? static_cast<size_t>(std::find(gates.begin(), gates.end(), p.choices[i].name) - gates.begin()) : i - first;
+                    const size_t at = edge ? static_cast<size_t>(std::find(gate_choices.begin(), gate_choices.end(), p.choices[i].name) -
+                                                                 gate_choices.begin())
+                                           : i - first;
                     svg += cell({column_left + column * static_cast<double>(at), y - 6}, p, p.choices[i],
                                 edge ? "f-" + p.choices[i].name : "f-network");
                 }

@@ -113,7 +113,8 @@ TEST_CASE("winograd: bias, residual and ReLU in one pass, on maps that cut tiles
 }
 
 TEST_CASE("winograd: the bits are the threads' business in the weights' gradient alone, and there they repeat") {
-    // Filters whose gradient is cut into pieces of the tiles, into pieces and shares of the channels, and into shares alone, whose sums have one order.
+    // Filters whose gradient is cut into pieces of the tiles, into pieces and shares of the channels, and into shares alone, whose sums
+    // have one order.
     struct Cut {
         Conv2dGeometry g;
         bool shares_alone;

@@ -7,10 +7,10 @@
 Workers are this same command, started on any number of machines at any time; the number of trials is the study's. Node 0's error on
 held-out training records goes to Optuna after every epoch, whose successive halving (rungs 1, 2, 4 … epochs; the better half goes on)
 stops the rest. A worker that dies costs nothing but time: its trial's heartbeat stops, and another worker takes the same graph up, from
-the dead one's checkpoint where that can be reached (a shared --work). A graph whose target is frozen is rejected, one that trains its target
-as an earlier one does is repeated, and not trained; a training whose loss is not finite any more is recorded with its reason. A training that crashes (out of memory, an error of the
-GPU's) goes back to the study and ends its worker, which may be what is broken; the second time it is recorded as failed, and the worker
-goes on. A worker uses one GPU: CUDA_VISIBLE_DEVICES chooses it.
+the dead one's checkpoint where that can be reached (a shared --work). A graph whose target is frozen is rejected, one that trains its
+target as an earlier one does is repeated, and not trained; a training whose loss is not finite any more is recorded with its reason.
+A training that crashes (out of memory, an error of the GPU's) goes back to the study and ends its worker, which may be what is broken;
+the second time it is recorded as failed, and the worker goes on. A worker uses one GPU: CUDA_VISIBLE_DEVICES chooses it.
 
 Needs Optuna 3.1 or later and a PostgreSQL driver: apt install python3-optuna python3-psycopg2 (the server: postgresql), or
 pip install optuna psycopg2-binary. A study in the browser: pip install optuna-dashboard && optuna-dashboard STORAGE
@@ -31,7 +31,8 @@ import types
 import warnings
 from pathlib import Path
 
-from ktg_trials import GATES, Crashed, Stop, TrainingFailed, Trainings, draw, is_frozen, last_line, layout, say, settle, training_of, write_graph
+from ktg_trials import (GATES, Crashed, Stop, TrainingFailed, Trainings, draw, is_frozen, last_line, layout, say, settle, training_of,
+                        write_graph)
 
 INSTALL = "install Optuna and a driver: apt install python3-optuna python3-psycopg2, or pip install optuna psycopg2-binary"
 LOCK_SECONDS = 60  # many times what a worker needs to choose a trial
@@ -297,8 +298,8 @@ def show(args):
     for name, value in settings.items():
         say(f"  {name:16} {','.join(value) if isinstance(value, list) else value}")
     retried = {number for t in trials for number in storage.retry.retry_history(t)}
-    kinds = ["retried" if t.number in retried else "rejected" if "rejected" in t.user_attrs else "repeated" if "repeated" in t.user_attrs else
-             "stopped" if t.state == states.PRUNED else t.state.name.lower() for t in trials]
+    kinds = ["retried" if t.number in retried else "rejected" if "rejected" in t.user_attrs else
+             "repeated" if "repeated" in t.user_attrs else "stopped" if t.state == states.PRUNED else t.state.name.lower() for t in trials]
     say("trials: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))))
     for trial in trials:
         if trial.state == states.FAIL and "reason" in trial.user_attrs:
