@@ -8,7 +8,7 @@
 
 namespace distill {
 
-/// Reads F32, and F16, BF16, F64 and I64 converted to float. Names are unwrapped() and `*.num_batches_tracked` is dropped. InputError for a
+/// Reads F32, and F16, BF16, F64 and I64 converted to float. Names are unwrapped(), what is_bookkeeping() is dropped. InputError for a
 /// file that is cut, has a bad header, tensors that overlap, leave gaps or do not fit their shape, bytes after the last tensor, a name that
 /// appears twice (also: after unwrapping), and for values that are no weights (refuse_values).
 WeightFile read_safetensors(const std::filesystem::path& path);

@@ -1,5 +1,5 @@
 // base_weights.h: named tensors in host memory, and what every format of weight files shares: its numbers, its names, what a weight may be.
-// defines: HostTensor, WeightFile, own_word, StoredType, stored_types, unwrapped, is_step_counter, shortened, quoted_name,
+// defines: HostTensor, WeightFile, own_word, StoredType, stored_types, unwrapped, is_bookkeeping, shortened, quoted_name,
 //          tensor_place, first_no_weight, refuse_value, refuse_values
 #pragma once
 #include <array>
@@ -42,8 +42,9 @@ extern const std::array<StoredType, 5> stored_types;
 /// that call their network so; in any order.
 std::string unwrapped(const std::string& name);
 
-/// `*.num_batches_tracked`, which BatchNorm keeps and nothing reads.
-bool is_step_counter(const std::string& name);
+/// What nothing reads: BatchNorm's `*.num_batches_tracked`, and the `*.total_ops` and `*.total_params` that thop leaves in a network whose
+/// operations it has counted, and so in files of its state dict (findings/counting-tools.sh).
+bool is_bookkeeping(const std::string& name);
 
 /// A word from a file, to be shown: its first 200 bytes and "..." where it is longer.
 std::string shortened(const std::string& word);

@@ -147,7 +147,7 @@ class Reader {
     }
 
     void keep(const Entry& e, WeightFile& weights) const {
-        if (is_step_counter(e.name)) return;
+        if (is_bookkeeping(e.name)) return;
         if (unwrapped(e.name) == "__metadata__")
             bad("header, tensor ", quoted_name(e.name), ": its name is the header's own, expected another");
         HostTensor& tensor = tensor_place(weights, e.name, e.shape, e.elements, path_.string(), remedy);

@@ -82,7 +82,7 @@ class TorchFile {
         WeightFile weights;
         for (const auto& [name, tensor] : state_dict()) {
             const View view = view_of(name, *tensor);
-            if (!is_step_counter(name)) keep(name, view, weights);
+            if (!is_bookkeeping(name)) keep(name, view, weights);
         }
         return weights;
     }

@@ -70,7 +70,10 @@ std::string unwrapped(const std::string& name) {
     return name.substr(begin);
 }
 
-bool is_step_counter(const std::string& name) { return last_part(name) == "num_batches_tracked"; }
+bool is_bookkeeping(const std::string& name) {
+    const std::string last = last_part(name);
+    return last == "num_batches_tracked" || last == "total_ops" || last == "total_params";
+}
 
 std::string shortened(const std::string& word) {
     constexpr size_t longest = 200;

@@ -170,10 +170,11 @@ TEST_CASE("bad input: weights that are not the network's") {
     rejected({"is a folder, expected a file"});
     fs::remove(file);
 
-    // What DESIGN lets pass: counters of batches, and the prefix of a parallel model.
+    // What DESIGN lets pass: counters of batches, and the prefix of a parallel model; and what thop leaves in each module that it counted.
     WeightFile parallel;
     for (auto& [name, tensor] : Workplace::resnet8().tensors) parallel.tensors["module." + name] = tensor;
     parallel.tensors["module.bn1.num_batches_tracked"] = {{}, {7}};
+    for (const char* counted : {"total_ops", "module.total_params", "module.layer1.0.total_ops"}) parallel.tensors[counted] = {{1}, {40}};
     folder.save(parallel);
     for (const std::string& line : lines) {
         CHECK(run(folder, line).code == 0);
