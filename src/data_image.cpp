@@ -108,6 +108,8 @@ Image decoded(std::string_view bytes) {
     const int orientation = is_png(bytes) ? png_orientation(bytes) : jpeg_orientation(bytes);
     check_jpeg(bytes);
     check_claim(bytes);
+    if (is_png(bytes)) check_png_pixels(bytes);
+    check_bmp_pixels(bytes);
     Feed feed{bytes};
     int width = 0, height = 0, channels = 0;
     stbi__g_failure_reason = nullptr;  // else a failure without a reason shows the one before

@@ -11,7 +11,7 @@ namespace distill {
 namespace {
 
 constexpr uint8_t baseline_frame = 0xC0, progressive_frame = 0xC2, huffman_tables = 0xC4, start_of_image = 0xD8, end_of_image = 0xD9,
-                  start_of_scan = 0xDA, quantization_tables = 0xDB;
+                  start_of_scan = 0xDA, quantization_tables = 0xDB, app14 = 0xEE;
 constexpr size_t most_codes = 255;  // of 256 places, the last is the decoder's mark for a long code
 
 uint8_t byte(std::string_view bytes, size_t at) { return static_cast<uint8_t>(bytes[at]); }
@@ -72,26 +72,52 @@ void check_scan(std::string_view bytes, size_t at, size_t end, bool progressive,
     }
 }
 
+/// Which colours the components are: how many there are, and the transform that an APP14 segment names, -1 where there is none.
+struct Colours {
+    int components = 0, transform = -1;
+};
+
+/// Adobe's segment is a tag, a version and two flags of two bytes each, then the transform.
+void note_transform(std::string_view segment, Colours& colours) {
+    constexpr std::string_view tag("Adobe\0", 6);  // and the version's upper byte, as the decoder has it
+    if (segment.size() >= 12 && segment.substr(0, tag.size()) == tag) colours.transform = byte(segment, 11);
+}
+
+/// Refuses four components that are not as Adobe stores CMYK (transform 0) or YCCK (2): 255 minus the ink, which the decoder knows. Without
+/// its segment samples are the ink itself, and the decoder would take them for YCbCr and alpha.
+void check_colours(const Colours& colours) {
+    if (colours.components != 4 || colours.transform == 0 || colours.transform == 2) return;
+    input_error("JPEG of four components (CMYK): found ",
+                colours.transform < 0 ? "no Adobe segment (APP14)" : text("an Adobe segment (APP14) of transform ", colours.transform),
+                ", expected one of transform 0 or 2, which says how inks are stored: convert it to RGB first");
+}
+
 }  // namespace
 
 void check_jpeg(std::string_view bytes) {
     const size_t start = bytes.find_first_not_of('\xFF');  // here, too, any number of them
     if (start == 0 || start == std::string_view::npos || byte(bytes, start) != start_of_image) return;
     Tables tables;
+    Colours colours;
     bool progressive = false;
     for (size_t at = bytes.find('\xFF', start); at != std::string_view::npos; at = bytes.find('\xFF', at)) {
         while (at < bytes.size() && byte(bytes, at) == 0xFF) ++at;  // any number of them may precede a marker
-        if (at == bytes.size() || byte(bytes, at) == end_of_image) return;
+        if (at == bytes.size()) return;
+        if (byte(bytes, at) == end_of_image) return check_colours(colours);
         const uint8_t marker = byte(bytes, at++);
         if (!has_segment(marker)) continue;
         if (bytes.size() - at < 2) return;
         const size_t length = size_t{byte(bytes, at)} << 8 | byte(bytes, at + 1);  // these two bytes count
         if (marker == progressive_frame) progressive = true;
-        if (marker >= baseline_frame && marker <= progressive_frame) note_components(bytes, at + 2, at + length, tables);
+        if (marker >= baseline_frame && marker <= progressive_frame) {
+            note_components(bytes, at + 2, at + length, tables);
+            colours.components = bytes.size() - at > 7 ? byte(bytes, at + 7) : 0;
+        }
         if (marker == quantization_tables) note_quantization_tables(bytes, at + 2, at + length, tables);
         if (marker == huffman_tables) check_huffman_tables(bytes, at + 2, at + length, tables);
         if (marker == start_of_scan) check_scan(bytes, at + 2, at + length, progressive, tables);
         if (length < 2 || length > bytes.size() - at) return;  // the decoder says so
+        if (marker == app14) note_transform(bytes.substr(at + 2, length - 2), colours);
         at += length;
     }
 }

@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include <functional>
+#include <vector>
 
 #include "base_error.h"
 #include "data_image.h"
@@ -35,13 +36,31 @@ uint32_t big_endian(const std::string& bytes, size_t at) {
     return value;
 }
 
+void put_big_endian(std::string& bytes, size_t at, uLong value) {
+    for (size_t i = 0; i < 4; ++i) bytes[at + i] = char(value >> (24 - 8 * i));
+}
+
+/// The Adler-32 of an IDAT as it should be, where all of the compressed data lies in it and is not large.
+void set_adler(std::string& png, size_t data, size_t length) {
+    static std::vector<Bytef> inflated(1 << 16);
+    z_stream stream{};
+    require(inflateInit2(&stream, -15) == Z_OK, "zlib begins");  // without the two bytes before the data and the sum behind it
+    stream.next_in = reinterpret_cast<Bytef*>(&png[data + 2]);
+    stream.avail_in = uInt(length - 2);
+    stream.next_out = inflated.data();
+    stream.avail_out = uInt(inflated.size());
+    if (inflate(&stream, Z_FINISH) == Z_STREAM_END && stream.avail_in >= 4)
+        put_big_endian(png, data + length - stream.avail_in, adler32(1, inflated.data(), uInt(stream.total_out)));
+    inflateEnd(&stream);
+}
+
 /// Every whole chunk's checksum as it should be.
 std::string with_checksums(std::string png) {
     for (size_t at = 8; at + 12 <= png.size();) {
         const size_t length = big_endian(png, at);
         if (length > png.size() - at - 12) break;
-        const auto sum = uint32_t(crc32(0, reinterpret_cast<const Bytef*>(&png[at + 4]), uInt(length + 4)));
-        for (size_t i = 0; i < 4; ++i) png[at + 8 + length + i] = char(sum >> (24 - 8 * i));
+        if (length > 2 && png.compare(at + 4, 4, "IDAT") == 0) set_adler(png, at + 8, length);
+        put_big_endian(png, at + 8 + length, crc32(0, reinterpret_cast<const Bytef*>(&png[at + 4]), uInt(length + 4)));
         at += length + 12;
     }
     return png;
@@ -53,6 +72,20 @@ std::string with_exif(std::string image) {
     static const std::string app1("\xFF\xE1\0\x22\x45xif\0\0", 10), chunk("\0\0\0\x1A\x65XIf", 8);
     if (image[0] == '\xFF') return image.insert(2, app1 + turned);
     return with_checksums(image.insert(33, chunk + turned + "sum_"));
+}
+
+/// Eight pixels of a palette of three colours in two bits each; and the same in a byte each as a bitmap.
+std::string indexed_png() {
+    std::string png("\x89PNG\r\n\x1a\n\0\0\0\xDIHDR\0\0\0\x8\0\0\0\1\2\3\0\0\0sum_", 33);
+    png += std::string("\0\0\0\x9PLTE", 8) + pixels(3, 1, 3) + "sum_";
+    png += std::string("\0\0\0\xEIDAT\x78\1\1\3\0\xFC\xFF\0\x18\x24sum_", 22) + "sum_";  // stored as it is
+    return with_checksums(png + std::string("\0\0\0\0IENDsum_", 12));
+}
+
+std::string indexed_bmp() {
+    std::string bmp("BM\0\0\0\0\0\0\0\0\x42\0\0\0\x28\0\0\0\x8\0\0\0\1\0\0\0\1\0\x8\0", 30);
+    bmp += std::string(16, '\0') + std::string("\3\0\0\0\0\0\0\0", 8);
+    return bmp + pixels(3, 1, 4) + std::string("\0\1\2\0\0\2\1\0", 8);
 }
 
 void load(const std::string& bytes) {
@@ -76,6 +109,8 @@ std::vector<std::string> seeds() {
             collected([&](std::string* to) { return stbi_write_jpg_to_func(append, to, 17, 9, 3, pixels(17, 9, 3).data(), quality); }));
     for (const size_t plain : {5, 7}) all.push_back(with_exif(all[plain]));  // a PNG and a JPEG
     all.push_back(collected([&](std::string* to) { return stbi_write_bmp_to_func(append, to, 5, 3, 3, pixels(5, 3, 3).data()); }));
+    all.push_back(indexed_png());
+    all.push_back(indexed_bmp());
     return all;
 }
 
