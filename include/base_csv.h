@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <initializer_list>
 #include <limits>
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ struct CsvTable {
     /// Index of a column; InputError naming the file, the column and those present if it is missing.
     size_t column(const std::string& name) const;
     bool has(const std::string& name) const;
+    /// InputError, as column() has it, unless all are there: of a table without rows nothing else asks for them.
+    void require_columns(std::initializer_list<const char*> names) const;
     /// Cell as text, and as a number (InputError with file, row and column if it is not one).
     const std::string& cell(size_t row, const std::string& name) const;
     double cell_number(size_t row, const std::string& name) const;
@@ -31,8 +34,9 @@ struct CsvTable {
     int64_t cell_whole(size_t row, const std::string& name, int64_t most = std::numeric_limits<int64_t>::max()) const;
 };
 
-/// whole_lines: of a file that rows are appended to, a last line without its end was cut off by a kill, and is left out.
-enum class ReadCsv { all, whole_lines };
+/// all: what people may write; the last line needs no end. whole: what this program wrote, each line with its end; InputError for a last
+/// one without, which was cut off. whole_lines: of a file that rows are appended to, such a line was cut off by a kill, and is left out.
+enum class ReadCsv { all, whole, whole_lines };
 
 /// InputError for a missing file, an empty one, a row of another length than the header (file, line, found, expected), or an open quote.
 CsvTable read_csv(const std::filesystem::path& path, ReadCsv which = ReadCsv::all);

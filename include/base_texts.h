@@ -23,7 +23,8 @@ std::string signed_fixed(double value);  ///< "+1.20", "−0.31", "+0.00"
 /// One word of a command line to be copied into a shell: quoted where it must be ('my run').
 std::string shell_word(const std::string& word);
 
-/// Rows of equal length as lines, their columns two blanks apart; those named in `right` end together, the others begin so. UTF-8.
+/// Rows of equal length as lines, their cells printable(), their columns two blanks apart; those named in `right` end together, the others
+/// begin so.
 std::string aligned(const std::vector<std::vector<std::string>>& rows, const std::set<size_t>& right = {});
 
 std::string first_characters(const std::string& utf8, size_t count);
@@ -32,6 +33,7 @@ std::string first_characters(const std::string& utf8, size_t count);
 std::string as_utf8(const std::string& bytes);
 /// The same, if it is printable UTF-8; bytes that are none, and control characters, become \x1B and the like.
 std::string printable(const std::string& bytes);
+std::vector<std::vector<std::string>> printable(std::vector<std::vector<std::string>> rows);  ///< each cell so
 
 std::string utc_now();                 ///< "2026-11-29 06:30:00"
 std::string duration(double seconds);  ///< "1:02:03"

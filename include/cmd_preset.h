@@ -1,5 +1,5 @@
 // cmd_preset.h: --preset: a row of data/paper as a training's options.
-// defines: kin_of_kd, is_kin_of_kd, preset_row, apply_preset
+// defines: kin_of_kd, is_kin_of_kd, has_preset, preset_row, apply_preset
 #pragma once
 #include <string>
 #include <vector>
@@ -14,12 +14,15 @@ namespace distill {
 const std::vector<std::string>& kin_of_kd();
 bool is_kin_of_kd(const std::string& method);
 
-/// The row with this id. InputError naming the nearest ids if there is none.
-PaperRow preset_row(const std::string& id);
+/// Is there a --preset? InputError for a --paper without one.
+bool has_preset(const Options& options);
 
-/// What the row options.preset says, unless it was given by hand: its id, data set, networks, and its options, the recipe first. Files of
+/// The row that --preset names, of --paper's folder. InputError naming the nearest ids if there is none.
+PaperRow preset_row(const Options& options);
+
+/// What the row says, unless it was given by hand: its id, data set, networks, and its options, the recipe first. Files of
 /// other rows ({ID}) are left to the command line. InputError unless the row belongs to this subcommand; a row of `kd`'s kin belongs to
 /// `kd`, too. Where `table` has an option `recipe`, the caller has refused one that was given by hand.
-void apply_preset(const std::string& subcommand, OptionTable& table, Options& options);
+void apply_preset(const PaperRow& row, const std::string& subcommand, OptionTable& table, Options& options);
 
 }  // namespace distill

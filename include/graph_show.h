@@ -2,6 +2,7 @@
 // defines: edge_name, EdgeOutcome, GraphOutcome, graph_text, graph_svg
 #pragma once
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,12 +24,13 @@ struct EdgeOutcome {
 struct GraphOutcome {
     std::vector<std::optional<double>> accuracy;  ///< by node, test accuracy in %
     std::vector<EdgeOutcome> edges;
+    std::map<std::filesystem::path, std::string> faults;  ///< the run's files that could not be read, and why
 
     std::optional<double> of_node(int i) const;
     const EdgeOutcome* of_edge(int target, int source) const;  ///< null: unknown
 };
 
-/// A row a node with its gates, and after a run a row an edge. Ends with a newline.
+/// A row a node with its gates, after a run a row an edge, and what could not be read of it. Ends with a newline.
 std::string graph_text(const Graph& graph, const GraphOutcome& outcome = {});
 
 /// A self-contained picture, light or dark as the reader's page is: nodes with network and accuracy, edges with their gates by colour and

@@ -17,8 +17,8 @@ namespace distill {
 /// All options of `ktg train`.
 void add_graph_options(OptionTable& table, Options& options, KtgOptions& own);
 
-/// Makes a run folder as `ktg train` would, graph.csv included, for a GraphRunner; `facts` are config.csv's further rows. Nothing happens
-/// where it is there already; InputError if it holds another graph.
+/// Makes a run folder as `ktg train` would, graph.csv included, for a GraphRunner; `facts` are config.csv's further rows. One that is there
+/// already only learns where the data are now; InputError if it holds another graph.
 void prepare_graph_run(const fs::path& folder, const Graph& graph, const Options& options, const KtgOptions& own, const Config& facts);
 
 /// Sessions that several threads' runners share: the data set is read once and lies in the device's memory once.

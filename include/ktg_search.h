@@ -1,11 +1,12 @@
 // ktg_search.h: the search for the best graph, start to end: pre-trained networks, trials, the best trained again beside known methods.
-// defines: authors_trials, SearchOptions, search_space_of, default_search_run, run_ktg_search, run_ktg_transfer
+// defines: authors_trials, SearchOptions, search_space_of, take_search_options, default_search_run, run_ktg_search, run_ktg_transfer
 #pragma once
 #include <string>
 
 #include "method_ktg.h"
 #include "search_space.h"
 #include "train_options.h"
+#include "train_run_folder.h"
 
 namespace distill {
 
@@ -27,6 +28,10 @@ struct SearchOptions {
 /// InputError for an unknown network, or none at all.
 SearchSpace search_space_of(const SearchOptions& options);
 
+/// take_options_of for a search, or a transfer, that goes on. Of --trials there may be more than it was started with: whether there are.
+/// InputError for fewer.
+bool take_search_options(const RunFolder& folder, SearchOptions& options, OptionTable& table);
+
 /// Where a search, or a transfer, keeps its files unless --run says.
 std::string default_search_run(const SearchOptions& options);
 
@@ -37,10 +42,11 @@ std::string default_search_run(const SearchOptions& options);
 ///     trials/N/                    trial N's run folder: its tables; weights only of the best
 ///     best1.csv …                  the best graphs, best first
 ///     teachers/NET/                networks trained alone on all training data
-///     retrained/NAME/s<seed>/      the best graphs, and plain training, KD and mutual learning of their networks
+///     retrained/NAME/s<seed>/      the best graphs, and plain training, KD and mutual learning of their networks; a graph that is the best
+///                                  only of a search made longer lies in best<k>-trial<n>, beside the one before it
 ///     search.csv                   a row for each of those: test accuracy over the seeds
 ///
-/// With --resume everything goes on where it was. Throws Interrupted after SIGINT or SIGTERM.
+/// With --resume everything goes on where it was, or to more trials. Throws Interrupted after SIGINT or SIGTERM.
 void run_ktg_search(SearchOptions& options, OptionTable& table);
 
 /// `ktg search --transfer GRAPH`: trains that graph and the known methods beside it as above, with teachers of the data set named.

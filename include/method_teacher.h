@@ -52,7 +52,8 @@ std::vector<const Teacher*> pointers(const Teachers& teachers);
 /// Completes what --teachers and --teacher-nets say: the files' networks, joined by '+', become options.teacher.
 /// InputError: no teacher, a file that does not say its network, a list of another length.
 void settle_teachers(Options& options);
-/// options.teachers (settled), each on a stream of its own; else the one teacher of options.teacher_weights.
+/// options.teachers (settled), each on a stream of its own; else the one teacher of options.teacher_weights. In a check
+/// (options.check_only) one that --train-teachers is still to train has random weights, and no file().
 Teachers load_teachers(Backend& backend, const Options& options, int classes);
 
 }  // namespace distill

@@ -78,8 +78,9 @@ class Network {
     virtual ~Network() = default;
     /// x (N,H,W,3) normalised.
     virtual Output forward(const Var& x, Mode mode, Keep keep = Keep::last) const = 0;
-    /// InputError naming the network to use for images of this size, where this one is not made for them.
-    virtual void require_images(int64_t /*height*/, int64_t /*width*/) const {}
+    /// InputError where this network is not made for images of this size, by default where nothing would be left of a stage's map: names
+    /// the size that it needs, or the network to use.
+    virtual void require_images(int64_t height, int64_t width) const;
 
     const std::vector<StageLayout>& stages() const { return stages_; }  ///< none: an ensemble, which has no maps of its own
     std::vector<int64_t> stage_channels() const;
@@ -88,6 +89,9 @@ class Network {
     int64_t stem_channels() const { return stem_channels_; }          ///< of Output::stem; 0: none
     /// (1,h,w,channels) of a stage for one image: as many rows as strides, a last incomplete one counted. For another rule overridden.
     virtual Shape stage_shape(size_t stage, const Shape& image) const;
+    /// Do its shortcuts add channels of zeros, behind the others (option A)? Others' networks may have them elsewhere, and a file of theirs is
+    /// then brought into this order by its blocks' names, layer<s>.<b>.conv1 and .conv2 (net_foreign_weights.h).
+    virtual bool adds_zeros() const { return false; }
     /// The layer that makes the logits: weight (classes,1,1,inputs), bias; undefined where others' logits are only added (an ensemble).
     const Linear& classifier() const { return classifier_; }
     const std::string& classifier_name() const { return classifier_name_; }  ///< of its parameters, "fc"

@@ -64,7 +64,7 @@ class Parameters {
     std::vector<Segment> segments(const std::string& prefix = "") const;  ///< of every parameter under it, in order; buffers are none
     /// Of the parameters that have a gradient since begin_backward(), neighbours as one.
     std::vector<Segment> reached() const;
-    const Tensor& values() const { return values_; }
+    const Tensor& values() const { return require_memory(), values_; }
     const Tensor& gradients() const { return gradients_; }
     const Tensor& momenta() const { return momenta_; }
     const Tensor& buffers() const { return buffers_; }
@@ -99,6 +99,7 @@ class Parameters {
         Var var;
     };
     Var add(Entry entry);
+    void require_memory() const;  ///< a failure where allocate() was not called, or before the last module was registered
     Backend* backend_;
     bool trainable_;
     std::vector<Entry> entries_;

@@ -15,6 +15,7 @@ struct StagePlan {
     std::vector<int64_t> widths;  ///< channels of each stage's output
     std::vector<int> blocks;      ///< of each stage
     int stem_stride = 1;
+    bool adds_zeros = false;  ///< of its blocks' shortcuts: Network::adds_zeros()
 
     std::vector<StageLayout> layout() const {
         std::vector<StageLayout> all;
@@ -68,7 +69,8 @@ class StagedNetwork final : public Network {
           stages_(plan.build<Block>([&](size_t stage, int block, int64_t in, int64_t out, int stride) {
               const std::string name = s.prefix + "layer" + std::to_string(stage + 1) + "." + std::to_string(block) + ".";
               return Block(s.parameters, name, in, out, stride, kind);
-          })) {
+          })),
+          adds_zeros_(plan.adds_zeros) {
         add_classifier(s, classifier, plan.widths.back());
     }
 
@@ -79,11 +81,13 @@ class StagedNetwork final : public Network {
         out.classify(pass_stages(out, keep, stages_, std::move(y), mode), classifier());
         return out;
     }
+    bool adds_zeros() const override { return adds_zeros_; }
 
   private:
     Conv2d stem_;
     BatchNorm stem_bn_;
     std::vector<std::vector<Block>> stages_;
+    bool adds_zeros_;
 };
 
 }  // namespace distill

@@ -1,5 +1,5 @@
 // report_collect.h: what run folders tell.
-// defines: collect_runs, read_graph_outcome
+// defines: read_run, collect_runs, read_graph_outcome
 #pragma once
 #include <filesystem>
 #include <vector>
@@ -8,12 +8,16 @@
 
 namespace distill {
 
-/// Every run in these folders and below, by path. One with a CSV that is broken, lacks a column or holds an impossible number has that as
-/// its `fault`, named with the place. InputError for a path that is no folder, and for no run and no search at all.
+/// A run's folder. Where a CSV is missing or cut off, lacks a column or holds an impossible number, that is its `fault`, named with the
+/// place: whatever is wrong with one run is no reason to say nothing of the others.
+Run read_run(const std::filesystem::path& folder);
+
+/// Every run in these folders and below, by path, as read_run has it. InputError for a path that is no folder, and for no run and no search
+/// at all.
 std::vector<Run> collect_runs(const std::vector<std::filesystem::path>& folders);
 
-/// From a run folder's epochs.csv, edges.csv and config.csv, of a frozen node also from the run that trained it. InputError for a folder
-/// without them.
+/// From a run folder's epochs.csv, edges.csv and config.csv, of a frozen node also from the run that trained it; what cannot be read of
+/// them is among the faults.
 GraphOutcome read_graph_outcome(const Graph& graph, const std::filesystem::path& run);
 
 }  // namespace distill

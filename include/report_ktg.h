@@ -9,7 +9,8 @@
 
 namespace distill {
 
-/// Every folder with a search's journal in these folders and below, by path; one that cannot be read is added to the faults.
+/// Every folder with a search's journal in these folders and below, by path; one that cannot be read is added to the faults, and so is a
+/// file of one that can.
 std::vector<SearchHistory> collect_searches(const std::vector<std::filesystem::path>& folders, std::vector<Fault>& faults);
 
 /// What the text report says of the searches: a line each, and the table of their search.csv.

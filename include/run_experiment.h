@@ -25,15 +25,16 @@ void require_student(Options& options, const char* option = "--student");
 /// --auto-resume is --resume where a run has begun in `folder` or in a folder there whose path from it fits one of `within` ("s[0-9]*"). InputError for a folder that is there without either.
 void settle_resume(Options& options, const std::filesystem::path& folder, const std::vector<std::string>& within = {});
 
-/// What can be wrong with --save is found before there is a run: a folder that is not there or cannot be written, a file of another kind.
-/// InputError, or WriteError.
-void require_savable(const std::filesystem::path& path);
+/// What can be wrong with --save is found before there is a run: a folder that is not there or cannot be written, a file of another kind, or
+/// one that an option of `table` names for the run to read. InputError, or WriteError.
+void require_savable(const std::filesystem::path& path, const OptionTable& table);
 /// --save of a run that is finished: it may have ended before the copy was made, or another is asked for now. Nothing where `to` is empty.
-void save_finished(const RunFolder& folder, const std::filesystem::path& to, bool asked_for);
+void save_finished(const RunFolder& folder, const std::filesystem::path& to, const OptionTable& table);
 
 /// Trains `options.runs` seeds, options.side_by_side at a time. Prints the resolved configuration first, measures the teachers, if the
 /// method has some (InputError below --teacher-min), keeps each run's folder, and with --resume goes on where a run stopped and skips a
-/// finished one; with --auto-resume it does so without opening anything where all are finished. `command` is what it goes on with ("kd", "ktg"); `facts` are further rows of config.csv.
+/// finished one; with --auto-resume it does so without opening anything where all are finished. With options.check_only it stops where the
+/// teachers would be measured (those that --teacher-min is asked of are, silently): nothing is printed or written. `command` is what it goes on with ("kd", "ktg"); `facts` are further rows of config.csv.
 void run_experiment(const std::string& command, const Chooser& chosen, OptionTable& table, Options& options, const Settle& settle,
                     const Config& facts = {});
 

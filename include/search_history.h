@@ -39,13 +39,16 @@ struct SearchResult {
 
 struct SearchHistory {
     std::filesystem::path folder;
-    Config study;                       ///< the options that the journal is for
-    std::vector<TrialRecord> trials;    ///< in the order of their end, then those under way
-    std::vector<SearchResult> results;  ///< empty before the search has ended
+    Config study;                                         ///< the options that the journal is for
+    std::vector<TrialRecord> trials;                      ///< in the order of their end, then those under way
+    std::vector<SearchResult> results;                    ///< search.csv's; empty before the search has ended
+    Config config;                                        ///< config.csv's
+    std::map<std::filesystem::path, std::string> faults;  ///< which of these two could not be read, and why
 };
 
 /// From a search's folder or its journal; a torn last line is left out. InputError for what is no journal, for rows that cannot follow
-/// each other, for a trial that is no graph, or one of another size than the first.
+/// each other, for a trial that is no graph, or one of another size than the first; what is wrong with the folder's other files is among
+/// the faults.
 SearchHistory read_search(const std::filesystem::path& folder_or_journal);
 
 /// A point at which trials are stopped; `epochs` = 1, 2, 4 … below those of a complete trial, which is the last row: there `went_on` is 0.
@@ -107,7 +110,7 @@ int64_t count_of(const SearchHistory& history, TrialEvent state);
 std::string search_counts(const SearchHistory& history);
 /// "resnet32a on cifar100, graphs of 3 nodes".
 std::string search_title(const SearchHistory& history);
-/// Counts, survivors, the best ten, what they chose, and search.csv's table. Ends with a newline.
+/// Counts, what could not be read, survivors, the best ten, what they chose, and search.csv's table. Ends with a newline.
 std::string search_text(const SearchHistory& history);
 /// preferences_of() as a table, a row a choice: where,choice,best_tenth,of_best,all,of_all,chance.
 std::string preferences_csv(const SearchHistory& history);

@@ -49,7 +49,8 @@ class Journal {
   public:
     /// A new journal, whole or not at all. `sync` false leaves the disk to the system (simulations).
     Journal(const std::filesystem::path& path, const Config& study, bool sync = true);
-    /// Goes on with a journal. A torn last line is cut off. InputError if it is another study's: what differs, found and expected.
+    /// Goes on with a journal. A torn last line is cut off. `study` may have more `trials`, which the journal says from then on; InputError
+    /// if it is another in anything else: what differs, found and expected.
     Journal(const std::filesystem::path& path, const Config& study, const JournalFile& so_far, bool sync = true);
     void append(const JournalRow& row);
 

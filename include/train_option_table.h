@@ -1,5 +1,5 @@
 // train_option_table.h: a subcommand's options as plain data: the command line, --help, config.csv and what each says of a run.
-// defines: Range, Role, TableOption, OptionTable
+// defines: Range, Role, Places, TableOption, OptionTable
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -27,6 +27,17 @@ enum class Role {
     driver,        ///< how this process goes about it: not kept
 };
 
+/// Where in an option's value the paths stand of files and folders that a run reads. Where they lie is no part of what a run is: their
+/// checksums are.
+enum class Places {
+    none,
+    whole,       ///< the value is one
+    listed,      ///< a,b
+    labelled,    ///< paths that may have a name: a,kd=b
+    assigned,    ///< 1=a,2=b; whose they are that are not named here, another file says
+    or_shipped,  ///< a path if it ends in .csv or has a folder, else the name of a shipped graph
+};
+
 /// One option. The functions say of what kind it is where it is added: t.add("--device", …).circumstance().opens_session().
 struct TableOption {
     TableOption& circumstance() { return role = Role::circumstance, *this; }
@@ -35,12 +46,19 @@ struct TableOption {
     TableOption& opens_session() { return session = true, *this; }
     TableOption& own() { return is_own = true, *this; }
     TableOption& said_anew() { return may_be_said_anew = true, *this; }
+    TableOption& changing() { return may_change = true, *this; }
+    TableOption& place(Places where = Places::whole);
     TableOption& in_epochs() { return counts_epochs = true, *this; }
+    TableOption& of_phase() { return is_phase_length = true, *this; }
     TableOption& open(std::string value) { return open_value = std::move(value), *this; }
     TableOption& required() { return is_required = true, *this; }
 
     bool given() const;  ///< on the command line, itself or as what is swept over
     bool left_open(const std::string& value) const { return !open_value.empty() && value == open_value; }
+    /// The value with each path in it, as `places` says, put through `moved`.
+    std::string with_places(const std::string& value, const std::function<std::string(const std::string& path)>& moved) const;
+    /// Can the values name the same files in other places? What the files hold is compared later.
+    bool names_same_files(const std::string& a, const std::string& b) const;
 
     std::string flag, name;            ///< "--net,--student"; as config.csv has it
     std::string type, expected, help;  ///< for --help and for complaints
@@ -55,7 +73,10 @@ struct TableOption {
     bool session = false;           ///< device and data depend on it
     bool is_own = false;            ///< of this training alone: teachers that are trained first for it do not take it over
     bool may_be_said_anew = false;  ///< of a run that goes on
+    bool may_change = false;        ///< in config.csv, between a checkpoint and what goes on from it: no part of what the run computes
+    Places places = Places::none;   ///< input files; other than `none` it may change, too
     bool counts_epochs = false;     ///< keeps its part of the training when --epochs is another
+    bool is_phase_length = false;   ///< epochs of what a method trains first (Method::phases())
     std::string open_value;         ///< stands for "choose for me", and was chosen when the run began
     CommandOption on_line;
 };
@@ -101,6 +122,11 @@ class OptionTable {
     void follow(const std::string& name, const std::string& text);
     /// Name (without dashes) and value of every option, as config.csv has them.
     std::vector<std::pair<std::string, std::string>> values() const;
+    /// The files and folders that options name for a run to read: option's name and path, one each.
+    std::vector<std::pair<std::string, std::string>> inputs() const;
+    /// " --data sets --threads 2": what was given by hand otherwise than a run that goes on has it and will have it, for the command that goes
+    /// on with it again. Once its options are set.
+    std::string given_anew() const;
 
   private:
     TableOption& bind(const std::string& flag, TableOption option);

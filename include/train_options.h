@@ -42,13 +42,14 @@ struct Options {
     std::string normalize = "auto", augment = "crop-flip", crop_pad = "zero";
     std::string precision = "fp32", device = "auto";
     bool deterministic = true, winograd = true;
-    std::string run, save, id, preset, sweep;
+    std::string run, save, id, preset, paper, sweep;
     int gpu = 0;                         ///< of the device cuda; not an option itself
     bool makes_copy = true;              ///< --save's, at the end: not of a chain's stages before the last; not an option itself
-    bool check_only = false;             ///< settle and stop: no option, what a sweep does with each value first
+    bool check_only = false;             ///< stop before anything is measured or trained, as a sweep does first; not an option itself
     std::chrono::seconds time_limit{0};  ///< of this process; 0: none
     bool resume = false, auto_resume = false, log_steps = false, quiet = false;
     bool lr_by_hand = false;             ///< --lr was given, and not as --preset has it; not an option itself
+    std::string given_anew;              ///< to a resumed run, for its hint (OptionTable::given_anew); not an option itself
     std::optional<std::string> by_hand;  ///< of a resumed run, what its config.csv says (told_by_hand); not an option itself
 
     /// What weights, batches and augmentation are drawn from.

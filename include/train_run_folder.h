@@ -1,6 +1,6 @@
 // train_run_folder.h: runs/<name>/ and the files in it.
 // defines: Config, read_config, value_of, has_option, whole_of, numbered_folders, seed_folder, holds_seeds, number_of, is_checksum,
-//          names_places, may_change, found_again, ResultRow, RunFolder
+//          started_in, started_as, found_again, read_result, ResultRow, RunFolder
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -11,11 +11,13 @@
 #include <vector>
 
 #include "base_csv.h"
+#include "train_option_table.h"
 
 namespace distill {
 
 /// Option and value, in config.csv's order.
 using Config = std::vector<std::pair<std::string, std::string>>;
+/// InputError for a file that is not whole (ReadCsv::whole), or no run's: without those columns, or the row `method`.
 Config read_config(const std::filesystem::path& file);
 std::string value_of(const Config& config, const std::string& option);  ///< "" if there is none
 bool has_option(const Config& config, const std::string& option);
@@ -34,16 +36,16 @@ bool holds_seeds(const std::filesystem::path& base, uint64_t seed, const char* a
 /// Does a row say what a file holds (info.…_sha256)?
 bool is_checksum(const std::string& key);
 
-/// Is the option's value a path, or several (a,b or 1=a,2=b)? Where a file lies is no part of what a run is: its checksum is.
-bool names_places(const std::string& option);
+/// The rows of config.csv that say from which folder a run was started, and into which one.
+constexpr const char* started_in = "info.folder";
+constexpr const char* started_as = "info.run";
 
-/// May a run that goes on find another value in its config.csv? Places, by what it runs, and its end, which a longer one passes
-/// through, with what that makes of the recipe.
-bool may_change(const std::string& option);
+/// An option's value in a run's `config`, its paths (TableOption::places) as they are to be looked for now that the run lies in `run`:
+/// where the run's process saw them; then where they are if all has moved along with the run's folder; else as from here.
+std::string found_again(const std::filesystem::path& run, const Config& config, const TableOption& option, const std::string& value);
 
-/// A place that a run's `config` names, as it is to be looked for now that the run lies in `run`: where the run's process saw it; then
-/// where it is if all has moved along with the run's folder; else as from here. `value` as names_places has it.
-std::string found_again(const std::filesystem::path& run, const Config& config, const std::string& option, const std::string& value);
+/// result.csv of a run's folder. InputError if it is not whole, or has another number of rows than one.
+CsvTable read_result(const std::filesystem::path& run);
 
 /// result.csv, one row.
 struct ResultRow {

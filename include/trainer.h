@@ -1,5 +1,5 @@
 // trainer.h: a method's whole training: its phases and its student through the loop (train_loop.h), the tests, and the run's files.
-// defines: evaluate, evaluate_together, TrainingResult, AfterEpoch, Trainer
+// defines: evaluate, evaluate_together, TrainingResult, AfterEpoch, MayChange, Trainer
 #pragma once
 #include <functional>
 #include <memory>
@@ -36,13 +36,17 @@ struct TrainingResult {
 /// there. A run that goes on reports its last finished epoch again.
 using AfterEpoch = std::function<bool(int epochs, double accuracy)>;
 
+/// Of a row of config.csv: may it have another value there than in the checkpoint that a run goes on from?
+using MayChange = std::function<bool(const std::string& row)>;
+
 /// Trains `method` as `options` say and keeps the run's files. With options.resume it goes on from the checkpoint, to the bit.
 /// Throws Interrupted after a signal or --time-limit (interruption(); a checkpoint is written), TrainingFailed for a loss, the test's too,
 /// or a weight that is not finite.
 class Trainer {
   public:
-    /// `name` (of one run among several at work) stands before each line of progress.
-    Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder, std::string name = "");
+    /// `name` (of one run among several at work) stands before each line of progress; without `may_change` no row may.
+    Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder, std::string name = "",
+            MayChange may_change = {});
     TrainingResult run(const AfterEpoch& goes_on = {});
 
   private:
@@ -63,6 +67,7 @@ class Trainer {
     const Options& options_;
     const RunFolder& folder_;
     std::string name_;
+    MayChange may_change_;
     std::vector<std::unique_ptr<PhaseTraining>> phases_;
     TrainingLoop student_;
     std::vector<size_t> logged_phases_;  ///< with a column of their own in steps.csv

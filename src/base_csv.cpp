@@ -61,6 +61,10 @@ bool next_record(const std::string& bytes, size_t& at, std::vector<std::string>&
 
 bool CsvTable::has(const std::string& name) const { return std::find(columns.begin(), columns.end(), name) != columns.end(); }
 
+void CsvTable::require_columns(std::initializer_list<const char*> names) const {
+    for (const char* name : names) column(name);
+}
+
 std::string csv_text(const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows) {
     std::string all = line_of(columns);
     for (const auto& row : rows) all += line_of(row);
@@ -95,9 +99,12 @@ CsvTable read_csv(const std::filesystem::path& path, ReadCsv which) {
     std::string bytes = read_file(path);
     CsvTable table;
     table.path = path;
+    const size_t torn_bytes = bytes.size() - (bytes.rfind('\n') + 1);  // npos + 1 == 0
+    if (which == ReadCsv::whole && torn_bytes > 0)
+        input_error(path.string(), ": is cut off after ", bytes.size(), " bytes, expected a line's end there; restore it, or move it away");
     if (which == ReadCsv::whole_lines) {
-        table.torn_bytes = bytes.size() - (bytes.rfind('\n') + 1);  // npos + 1 == 0
-        bytes.resize(bytes.size() - table.torn_bytes);
+        table.torn_bytes = torn_bytes;
+        bytes.resize(bytes.size() - torn_bytes);
     }
     size_t at = bytes.compare(0, 3, "\xEF\xBB\xBF") == 0 ? 3 : 0;  // a spreadsheet's byte-order mark
     if (at == bytes.size()) input_error(path.string(), ": is empty, expected a CSV with a header line");

@@ -35,6 +35,12 @@ void require_output(const std::string& option, const fs::path& file, const std::
     require_output(option, file, begins_so, kind);
 }
 
+void require_not_read(const std::string& option, const fs::path& file, const fs::path& input) {
+    std::error_code unknown;
+    if (fs::equivalent(file, input, unknown))
+        input_error(option, " ", file.string(), ": is the file ", input.string(), ", which is read and must stay as it is; name another");
+}
+
 bool one_output(const fs::path& a, const fs::path& b) {
     return !a.empty() && !b.empty() && fs::weakly_canonical(fs::absolute(a)) == fs::weakly_canonical(fs::absolute(b));
 }

@@ -98,7 +98,14 @@ std::string printable(const std::string& bytes) {
     return out;
 }
 
-std::string aligned(const std::vector<std::vector<std::string>>& rows, const std::set<size_t>& right) {
+std::vector<std::vector<std::string>> printable(std::vector<std::vector<std::string>> rows) {
+    for (auto& row : rows)
+        for (std::string& cell : row) cell = printable(cell);
+    return rows;
+}
+
+std::string aligned(const std::vector<std::vector<std::string>>& as_given, const std::set<size_t>& right) {
+    const std::vector<std::vector<std::string>> rows = printable(as_given);
     std::vector<size_t> widths(rows.front().size());
     for (const auto& row : rows)
         for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], width(row[c]));

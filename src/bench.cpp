@@ -252,7 +252,9 @@ std::shared_ptr<BenchCommand> add_bench(Subcommand bench, const std::string& nam
     if (of_method.has("kd-weight")) of_method.set("kd-weight", "1", "bench");  // which random weights stay finite with
     if (method == "ktg") {
         auto& own = static_cast<KtgOptions&>(*o.own);
-        t.add("--graph", own.file, "the graph: a shipped one's name, or a .csv file; frozen nodes get random weights").required();
+        t.add("--graph", own.file, "the graph: a shipped one's name, or a .csv file; frozen nodes get random weights")
+            .required()
+            .place(Places::or_shipped);
         t.add_network("--models", own.models, "other networks on its nodes: 0=resnet20,1=wrn-16-2");
     } else {
         if (row.teachers != Teaching::none)

@@ -29,14 +29,14 @@ struct CompareOptions {
 
 inline const char* const comparison_begins = "a,b,n_a,n_b,";
 
-/// The one experiment of a folder; of chains their last stage. InputError if it holds several, or a run that cannot be read; told of is what
-/// is left out.
+/// The one experiment of a folder, by the folder's printable name; of chains their last stage. InputError if it holds several, or a run
+/// that cannot be read; told of is what is left out.
 Standing only_group(const fs::path& folder) {
     Report report = summarize(collect_runs({folder}), {});
     if (!report.faults.empty()) input_error(report.faults.front().reason, "; a comparison leaves no run out: mend it or remove it");
     std::vector<Group>& groups = report.groups;
     if (groups.empty()) input_error(folder.string(), ": no finished run in it");
-    for (const Run& run : report.unfinished) std::cout << "note: " << run.folder.string() << " is not finished and left out\n";
+    for (const Run& run : report.unfinished) std::cout << "note: " << printable(run.folder.string()) << " is not finished and left out\n";
     const auto stage_of = [](const Group& g) { return parsed_whole(g.any().stage).value_or(0); };
     std::sort(groups.begin(), groups.end(), [&](const Group& a, const Group& b) { return stage_of(a) < stage_of(b); });
     const bool chain = std::adjacent_find(groups.begin(), groups.end(),
@@ -45,8 +45,8 @@ Standing only_group(const fs::path& folder) {
     for (const Group& group : groups) names.push_back(group.name());
     if (!chain) input_error(folder.string(), ": found ", names.size(), " experiments, expected the seeds of one: ", joined(names, "; "));
     if (groups.size() > 1)
-        std::cout << "note: " << folder.string() << ": stage " << groups.back().any().stage << " of its chains, the last\n";
-    return {folder.string(), std::move(groups.back())};
+        std::cout << "note: " << printable(folder.string()) << ": stage " << groups.back().any().stage << " of its chains, the last\n";
+    return {printable(folder.string()), std::move(groups.back())};
 }
 
 std::string seeds_of(const Group& group) {
@@ -57,7 +57,7 @@ std::string seeds_of(const Group& group) {
 }
 
 /// In what a's recipe differs from b's: "batch 128 (here 64)", b's in brackets.
-std::string unlike(const Standing& a, const Standing& b) { return told(recipe_differences(b.group.any(), a.group.any())); }
+std::string unlike(const Standing& a, const Standing& b) { return printable(told(recipe_differences(b.group.any(), a.group.any()))); }
 
 /// Of a pair in data/paper: row and gain of both, and whether the papers' higher one is higher here; empty where there is no order.
 std::vector<std::string> papers_cells(const std::optional<PaperOrder>& order, size_t i, size_t j, const Comparison& c) {
@@ -99,7 +99,7 @@ void write_comparisons(const fs::path& file, const std::vector<Standing>& standi
             const std::vector<std::string> papers = papers_cells(order, i, j, c);
             rows.back().insert(rows.back().end(), papers.begin(), papers.end());
         }
-    write_file_atomically(file, csv_text(columns, rows));
+    write_file_atomically(file, csv_text(columns, printable(rows)));
 }
 
 void tell_of_images(const Group& group) {
@@ -134,7 +134,7 @@ void write_all(const std::vector<Standing>& standings, const Pairs& pairs) {
             std::cout << "note: " << standing.name << " has " << repeats << '\n';
         std::vector<std::string> differences;
         for (const RecipeDifference& d : recipe_differences(standing.group.any(), first.group.any()))
-            differences.push_back(text(d.option, " ", d.ours, " (", first.name, ": ", d.theirs, ")"));
+            differences.push_back(printable(text(d.option, " ", d.ours, " (", first.name, ": ", d.theirs, ")")));
         if (!differences.empty()) unlike_first[joined(differences)].push_back(standing.name);
     }
     for (const auto& [differences, names] : unlike_first)

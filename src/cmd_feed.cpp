@@ -93,7 +93,7 @@ void run_chain(const fs::path& base, Command& c, OptionTable& table) {
         o.resume = known;
         o.makes_copy = k == series.stages;
         if (known && RunFolder::reopen(folder).finished()) {
-            if (o.makes_copy) save_finished(RunFolder::reopen(folder), o.save, table.given("save"));
+            if (o.makes_copy) save_finished(RunFolder::reopen(folder), o.save, table);
             std::printf("%s: finished before, skipped\n", folder.c_str());
         } else {
             std::printf("stage %d of %d\n", k, series.stages);
@@ -104,7 +104,7 @@ void run_chain(const fs::path& base, Command& c, OptionTable& table) {
     }
     std::printf("\n%-8s %10s %10s\n", base.filename().c_str(), "last %", "best %");
     for (int k = 1; k <= series.stages; ++k) {
-        const CsvTable result = read_csv(base / ("stage" + std::to_string(k)) / "result.csv");
+        const CsvTable result = read_result(base / ("stage" + std::to_string(k)));
         std::printf("stage %-2d %10s %10s\n", k, result.cell(0, "last").c_str(), result.cell(0, "best").c_str());
     }
     o = asked;
@@ -128,6 +128,7 @@ void run_chains(Command& c) {
     if (first) {
         take_options_of(*first, born_again ? ban_row.name : method_name, table);
         o.by_hand = told_before(first->config());
+        o.given_anew = table.given_anew();
     }
     scale_with_epochs(table, o);
     const bool several = o.teachers.find(',') != std::string::npos;
@@ -135,7 +136,7 @@ void run_chains(Command& c) {
         input_error(several ? "--teachers " + o.teachers : text("--train-teachers ", o.train_teachers),
                     ": a chain begins with one teacher; name one, or use: distill feed parallel");
     if (many && !o.save.empty()) input_error("--save ", o.save, ": is one file for ", o.runs, " chains; each keeps its own students");
-    if (!o.save.empty()) require_savable(o.save);
+    if (!o.save.empty()) require_savable(o.save, table);
     if (!o.student.empty()) require_student(o);
     settle_or_train_teachers(table, o);
     if (o.student.empty()) {
@@ -151,7 +152,7 @@ void run_chains(Command& c) {
         }
     } catch (const Interrupted&) {
         throw Interrupted(text("interrupted in ", o.run, ", which has a checkpoint; go on with: distill feed sequential --resume --run ",
-                               shell_word(base.string()), many ? text(" --runs ", asked.runs) : ""));
+                               shell_word(base.string()), many ? text(" --runs ", asked.runs) : "", asked.given_anew));
     }
 }
 

@@ -200,7 +200,7 @@ void run_reconstruction(OptionTable& table, Options& o, const ReconstructOptions
     const fs::path base = o.run.empty() ? "runs/reconstruct-" + o.dataset : o.run;
     settle_resume(o, base);
     const bool known = o.resume;
-    if (o.resume) take_options_of(RunFolder::reopen(base), method_name, table);
+    if (o.resume) take_options_of(RunFolder::reopen(base), method_name, table), o.given_anew = table.given_anew();
     const std::string scaled = scale_with_epochs(table, o);
     settle_teachers(o);
     const std::vector<Subject> subjects = named_students(own.students);
@@ -271,9 +271,12 @@ void add_reconstruct_command(Subcommand feed) {
     o.nesterov = false;
     OptionTable& t = c->table;
     t.add("--students", c->own.students, "files or run folders (of one run, or of s0, s1, ...) as [name=]path, separated by commas")
-        .subject();
+        .subject()
+        .place(Places::labelled);
     t.add_network("--student", o.student, "the students' network, where a file does not say").subject();
-    t.add("--teachers", o.teachers, "the teachers' files, separated by commas (.safetensors, or PyTorch's .pth)").subject();
+    t.add("--teachers", o.teachers, "the teachers' files, separated by commas (.safetensors, or PyTorch's .pth)")
+        .subject()
+        .place(Places::listed);
     t.add_network("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all")
         .circumstance();
     t.add("--decoder-depth", c->own.depth, {1}, "3x3 convolutions of a decoder");

@@ -12,6 +12,7 @@
 #include "base_stats.h"
 #include "base_texts.h"
 #include "run_experiment.h"
+#include "run_many.h"
 #include "run_teachers.h"
 #include "train_schedule.h"
 
@@ -42,13 +43,15 @@ std::set<int> numbers_of(const std::string& s, int teachers) {
 void take_options_of_sweep(const fs::path& base, OptionTable& table, Options& o) {
     const auto sizes = numbered_folders(base, 'n');
     const auto seeds = sizes.empty() ? sizes : numbered_folders(sizes.rbegin()->second, 's');
-    if (seeds.empty()) input_error(base.string(), ": no sweep to resume here (n1/s0, … are missing); start it without --resume");
+    if (seeds.empty())
+        input_error(base.string(), ": no sweep to resume here (n1/s0, … are missing); ",
+                    fs::exists(base) ? "name a sweep's folder with --run, or start anew in another" : "start it without --resume");
     take_seeds_of(sizes.rbegin()->second, table);
-    // More teachers may have been named than the largest number; what is used of them each run compares.
-    const std::set<std::string> free = {"teachers", "teacher-nets", "train-teachers"};
+    // More teachers may have been named than the largest number; what is used of them each run compares. Each run is made longer by itself.
+    const std::set<std::string> free = {"teachers", "teacher-nets", "train-teachers", "epochs"};
     const RunFolder first = RunFolder::reopen(seeds.begin()->second);
     take_options_of(first, "feed", table, table.given("seed"), free);
-    o.by_hand = told_before(first.config());
+    o.by_hand = told_when_longer(told_before(first.config()), epochs_of(first), o.epochs);
     if (table.given("teachers") && !table.given("teacher-nets")) o.teacher_nets.clear();
 }
 
@@ -64,7 +67,7 @@ void finish(const fs::path& base) {
         std::vector<double> last, best;
         for (const auto& [seed, run] : numbered_folders(folder, 's')) {
             if (!fs::exists(run / "result.csv")) continue;
-            const CsvTable result = read_csv(run / "result.csv");
+            const CsvTable result = read_result(run);
             rows.push_back({std::to_string(teachers), std::to_string(seed)});
             for (const char* column : {"last", "best", "seconds"}) rows.back().push_back(result.cell(0, column));
             last.push_back(result.cell_number(0, "last"));
@@ -86,7 +89,7 @@ void run_sweep(OptionTable& table, Options& o, const FeedSeries& series, const s
     const fs::path base = o.run.empty() ? "runs/feed-sweep-" + o.dataset + "-" + o.student : o.run;
     settle_resume(o, base, {"n[0-9]*", "n[0-9]*/s[0-9]*"});
     if (o.resume) take_options_of_sweep(base, table, o);
-    scale_with_epochs(table, o);
+    if (!o.by_hand) scale_with_epochs(table, o);  // a sweep that goes on has its own schedule, made longer or not
     require_student(o);
     const int teachers = o.train_teachers > 0 ? o.train_teachers : static_cast<int>(o.teachers.empty() ? 0 : split(o.teachers, ',').size());
     const std::set<int> numbers = numbers_of(series.numbers, teachers);
@@ -96,8 +99,11 @@ void run_sweep(OptionTable& table, Options& o, const FeedSeries& series, const s
         for (auto n = numbers.rbegin(); n != numbers.rend(); ++n) {
             const fs::path folder = base / ("n" + std::to_string(*n));
             const auto run_of = [&](int i) { return seed_folder(folder, asked.seed + static_cast<uint64_t>(i)); };
+            const auto is_left = [&](const fs::path& run) {
+                return !fs::exists(run / "result.csv") || (table.given("epochs") && epochs_of(RunFolder::reopen(run)) != asked.epochs);
+            };
             int left = 0;
-            for (int i = 0; i < asked.runs; ++i) left += !fs::exists(run_of(i) / "result.csv");
+            for (int i = 0; i < asked.runs; ++i) left += is_left(run_of(i));
             std::printf("%s%d of %d teachers: %d of %d runs left\n", left > 0 ? "\n" : "", *n, teachers, left, asked.runs);
             if (left == 0) continue;
             o = asked;

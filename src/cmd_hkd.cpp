@@ -21,7 +21,7 @@ namespace distill {
 namespace {
 
 struct Asked {
-    std::string run, svg, data, device = "auto";
+    std::string run, svg, data, teacher_weights, device = "auto";
     int images = 32;
 };
 
@@ -41,6 +41,9 @@ struct ShownRun {
         own.add_to(table);
         take_options_of(folder, hkd_row.name, table);
         if (!asked.data.empty()) options.data = asked.data;
+        if (!asked.teacher_weights.empty()) options.teacher_weights = asked.teacher_weights;
+        if (!fs::exists(options.teacher_weights))
+            input_error(options.teacher_weights, ": the run's teacher is not there; say where it is with --teacher-weights");
         options.device = asked.device;
         options.precision = "fp32";
         options.role = value_of(config, "info.role");
@@ -118,6 +121,7 @@ void add_hkd_command(Subcommand app) {
     sub.add_option("--svg", asked->svg, "write the picture here; by default graphs.svg in the run's folder");
     sub.add_option("--images", asked->images, "images of the batch").shows_default().within(1, most);
     sub.add_option("--data", asked->data, "folder of the data sets; by default the run's");
+    sub.add_option("--teacher-weights", asked->teacher_weights, "where the run's teacher lies now; by default as the run says");
     sub.add_option("--device", asked->device, "where to compute").shows_default().one_of({"auto", "cpu", "cuda"});
     sub.callback([asked] { show(*asked); });
 }

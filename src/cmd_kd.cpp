@@ -72,9 +72,9 @@ void add_kd_command(Subcommand app) {
     add_sweep_option(t, c->options);
     t.attach(sub);
     const auto once = [c] {
-        if (const std::string& id = c->options.preset; !id.empty())
-            if (const std::string named = preset_row(id).method_name(); is_kin_of_kd(named))
-                c->table.set("method", named, "--preset " + id);
+        if (has_preset(c->options))
+            if (const std::string named = preset_row(c->options).method_name(); is_kin_of_kd(named))
+                c->table.set("method", named, "--preset " + c->options.preset);
         set_defaults(*c);
         set_untold("kd", c->table, c->options, c->method);
         run_experiment(

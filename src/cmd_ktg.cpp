@@ -37,11 +37,11 @@ struct TrainCommand {
 
 /// --preset: a shipped graph, a file, or a row of data/paper; what was given by hand wins.
 void set_preset(TrainCommand& c) {
+    if (!has_preset(c.options)) return;
     const std::string& preset = c.options.preset;
-    if (preset.empty()) return;
     const bool file = preset.find('/') != std::string::npos || std::filesystem::path(preset).extension() == ".csv";
     if (file || !starts_with(preset, "ktg-")) return c.table.set("graph", preset, "--preset " + preset);
-    apply_preset("ktg train", c.table, c.options);
+    apply_preset(preset_row(c.options), "ktg train", c.table, c.options);
 }
 
 void train(TrainCommand& c) {
@@ -60,7 +60,7 @@ void train(TrainCommand& c) {
         c.table, o,
         [&c](Options& settled) {
             c.own->settle(settled);
-            std::printf("%s", graph_text(c.own->graph).c_str());
+            if (!settled.check_only) std::printf("%s", graph_text(c.own->graph).c_str());
         });
 }
 

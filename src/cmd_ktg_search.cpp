@@ -19,12 +19,12 @@ struct SearchCommand {
 };
 
 /// A folder that --resume names tells whether a transfer is to go on there.
-void go_on_with_transfer(SearchOptions& s) {
+void go_on_with_transfer(SearchOptions& s, const OptionTable& table) {
     if (!s.training.resume || s.training.run.empty() || !s.transfer.empty()) return;
     const RunFolder folder = RunFolder::reopen(s.training.run);
     const Config config = folder.config();
     if (value_of(config, "method") == "ktg-transfer")
-        s.transfer = found_again(folder.path(), config, "transfer", value_of(config, "transfer"));
+        s.transfer = found_again(folder.path(), config, table.at("transfer"), value_of(config, "transfer"));
 }
 
 void add_search(Subcommand ktg) {
@@ -50,7 +50,8 @@ void add_search(Subcommand ktg) {
     t.add("--best", s.best, {1}, "graphs to train again on all training data");
     t.add("--retrain-seeds", s.retrain_seeds, {1}, "how often");
     t.add("--alone-batch", s.alone_batch, {1}, "images a step of a network that trains alone");
-    t.add("--transfer", s.transfer, "do not search: train this graph (.csv) on --dataset as the best of a search is");
+    t.add("--transfer", s.transfer, "do not search: train this graph (.csv) on --dataset as the best of a search is")
+        .place(Places::or_shipped);
     s.losses.add_transfer_to(t);
     add_schedule_options(t, o);
     t.at("threads").said_anew();
@@ -63,10 +64,10 @@ void add_search(Subcommand ktg) {
         Options& training = c->options.training;
         if (training.run.empty()) training.run = default_search_run(c->options);
         settle_resume(training, training.run);
-        go_on_with_transfer(c->options);
+        go_on_with_transfer(c->options, c->table);
         const bool transfers = !c->options.transfer.empty();
-        if (training.auto_resume && fs::exists(fs::path(training.run) / "search.csv")) {
-            take_options_of(RunFolder::reopen(training.run), transfers ? "ktg-transfer" : "ktg-search", c->table);
+        const bool finished = training.auto_resume && fs::exists(fs::path(training.run) / "search.csv");
+        if (finished && !take_search_options(RunFolder::reopen(training.run), c->options, c->table)) {
             std::printf("%s: finished before, skipped\n", training.run.c_str());
             return;
         }

@@ -39,11 +39,11 @@ void settle_networks(const OptionTable& table, Options& o, Teaching teachers) {
 
 void set_untold(const std::string& subcommand, OptionTable& table, Options& o, const std::string& method) {
     if (table.has("lr")) set_rate(table, o, find_recipe(o.recipe), "the default");
-    if (const std::string& id = o.preset; !id.empty()) {
+    if (has_preset(o)) {
         if (table.given("recipe"))
-            input_error("--preset ", id, " and --recipe ", o.recipe,
+            input_error("--preset ", o.preset, " and --recipe ", o.recipe,
                         ": a row of data/paper has a recipe of its own; leave one of them out");
-        apply_preset(subcommand, table, o);
+        apply_preset(preset_row(o), subcommand, table, o);
     }
     if (table.given("recipe")) set_recipe(table, o, find_recipe(o.recipe), method, "--recipe " + o.recipe);
     const bool as_preset = !o.preset.empty() && table.has("lr") && table.at("lr").get() == table.otherwise("lr");

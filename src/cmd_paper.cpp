@@ -19,7 +19,7 @@ namespace {
 
 struct Asked {
     std::vector<std::string> what;
-    std::string runs = "runs/paper", data, device;
+    std::string paper, runs = "runs/paper", data, device;
     std::vector<std::string> further;
     int seeds = 1, step = 0;
     bool commands = false, hours = false;
@@ -47,6 +47,7 @@ TrainedBy trained_by(Subcommand app, const Asked& asked, const PaperRow& row) {
     by.obstacle = unknown_network(row);
     for (const auto& [name, value] : row.options)
         if (!has(name) && !(name == "recipe" && by.preset)) by.obstacle = text("distill ", row.command, " has no option --", name);
+    if (!asked.paper.empty() && by.preset) by.further += " --paper " + shell_word(asked.paper);
     if (!asked.data.empty()) by.further += " --data " + shell_word(asked.data);
     if (!asked.device.empty() && has("device")) by.further += " --device " + shell_word(asked.device);
     if (!asked.device.empty() && !has("device")) by.further += std::string(" --devices ") + (asked.device == "cpu" ? "cpu" : "auto");
@@ -91,8 +92,8 @@ void add_paper_commands(Subcommand app, const std::string& program) {
     paper.require_subcommand();
     const Subcommand sub = paper.add_subcommand("rows", "rows of data/paper, with a command line a run, each after what it needs");
     const auto asked = std::make_shared<Asked>();
-    sub.add_option("WHAT", asked->what,
-                   "rows' ids, or files of data/paper: crd, hkd, reviewkd, ktg, ktg-search, feed, ffsd, mhgd; by default all");
+    sub.add_option("WHAT", asked->what, "rows' ids, or files of data/paper by their names without .csv; by default all");
+    sub.add_option("--paper", asked->paper, "folder of the papers' numbers, put into every line [data/paper, here or beside the program]");
     sub.add_option("--seeds", asked->seeds, "runs of a row; of a teacher as many as others need; of a search the runs of what it found")
         .within(1, 1000);
     sub.add_option("--runs", asked->runs, "folder of the runs").shows_default();
@@ -107,7 +108,7 @@ void add_paper_commands(Subcommand app, const std::string& program) {
         "All lines of a step may run at once:\n"
         "  for step in 1 2 3; do distill paper rows mhgd --commands --step $step | parallel -j2; done");
     sub.callback([asked, app, program] {
-        const std::vector<PaperRow> rows = load_paper(paper_folder());
+        const std::vector<PaperRow> rows = load_paper(paper_folder(asked->paper));
         PlanOptions options;
         options.program = program;
         options.runs = asked->runs;

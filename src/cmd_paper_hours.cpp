@@ -80,7 +80,7 @@ double expected_hours(const PaperRow& row, const std::string& device) {
     o.own->add_to(table);
     if (row.command == "feed sequential") series = {}, series.add_chain_to(table);
     o.training.preset = row.id;
-    apply_preset(row.command, table, o.training);
+    apply_preset(row, row.command, table, o.training);
     if (table.has("kd-weight")) table.set("kd-weight", "1", "bench");  // which random weights stay finite with
     o.training.device = device;
     if (o.training.teacher.empty() && method.teachers != Teaching::none) o.training.teacher = split(row.teacher, '+').front();

@@ -14,10 +14,15 @@ const std::vector<std::string>& kin_of_kd() {
 
 bool is_kin_of_kd(const std::string& method) { return std::count(kin_of_kd().begin(), kin_of_kd().end(), method) > 0; }
 
-PaperRow preset_row(const std::string& id) { return find_paper_row(load_paper(paper_folder()), id); }
+bool has_preset(const Options& o) {
+    if (o.preset.empty() && !o.paper.empty())
+        input_error("--paper ", o.paper, ": is where --preset finds its row; name the row with --preset, or leave it out");
+    return !o.preset.empty();
+}
 
-void apply_preset(const std::string& subcommand, OptionTable& table, Options& options) {
-    const PaperRow row = preset_row(options.preset);
+PaperRow preset_row(const Options& o) { return find_paper_row(load_paper(paper_folder(o.paper)), o.preset); }
+
+void apply_preset(const PaperRow& row, const std::string& subcommand, OptionTable& table, Options& options) {
     const std::string origin = "--preset " + row.id, method = row.method_name();
     if (row.command.empty())
         input_error(origin, ": the number of method ", row.method, " is on file for the report only; this program does not train it");

@@ -56,10 +56,10 @@ void add_eval(Subcommand app) {
     const Subcommand sub = app.add_subcommand("eval", "test accuracy and loss of a weight file");
     const auto c = std::make_shared<EvalCommand>();
     Options& o = c->options;
-    c->table.add("--data", o.data, "folder of the data sets");
+    c->table.add("--data", o.data, "folder of the data sets").place();
     c->table.add("--dataset", o.dataset, "cifar10, cifar100, or the name of an imported set");
     c->table.add_network("--net,--student", o.student, "the network; by default the one that the file says it is");
-    c->table.add("--init,--weights", o.init, "its weights (.safetensors, or PyTorch's .pth)");
+    c->table.add("--init,--weights", o.init, "its weights (.safetensors, or PyTorch's .pth)").place();
     c->table.add("--batch", o.batch, {1}, "images a step");
     c->table.add("--normalize", o.normalize, "auto, none, or m1,m2,m3,s1,s2,s3 of 255");
     add_machine_options(c->table, o);
@@ -70,7 +70,7 @@ void add_eval(Subcommand app) {
     sub.add_option("--logits", *kept, "also write all logits here (.safetensors: logits (images, classes))");
     sub.callback([c, by_class, kept] {
         Options& options = c->options;
-        if (options.init.empty()) input_error("--init: the weight file to evaluate is missing");
+        if (options.init.empty()) input_error("--weights: the weight file to evaluate is missing");
         std::optional<WeightFile> named_by;
         if (options.student.empty()) options.student = own_word(named_by.emplace(read_weights(options.init)).metadata, "network");
         if (options.student.empty())
@@ -81,6 +81,7 @@ void add_eval(Subcommand app) {
         if (named_by) require_named_network(*named_by, options, session);
         named_by.reset();
         Supervised subject(session.setting(), options);
+        subject.student().require_images(session.data->height, session.data->width);
         warn_if_trained_otherwise(options.init, load_weights(subject.parameters(), options.init, subject.student()), options,
                                   *session.data);
         warn_of_normalization(options.normalize);
@@ -96,11 +97,12 @@ void add_eval(Subcommand app) {
             for (size_t at = 0; at < all.size(); at += static_cast<size_t>(data.classes)) answers.add(&all[at], data.test.labels[image++]);
             if (!kept->empty()) logits_of_all.insert(logits_of_all.end(), all.begin(), all.end());
         });
-        if (!kept->empty()) write_safetensors(*kept, {{{"logits", {{loader.test_records(), data.classes}, std::move(logits_of_all)}}}, {}});
         const std::string top5 = data.classes > 5 ? ", top-5 " + fixed(answers.top(5)) + " %" : "";
         std::printf("%s on %s: test accuracy %.2f %%%s, loss %.9g (%lld images, normalization %s)\n", options.student.c_str(),
                     options.dataset.c_str(), e.accuracy, top5.c_str(), e.loss, static_cast<long long>(loader.test_records()),
                     options.normalize.c_str());
+        require_finite(options.init, subject.student(), e);
+        if (!kept->empty()) write_safetensors(*kept, {{{"logits", {{loader.test_records(), data.classes}, std::move(logits_of_all)}}}, {}});
         if (*by_class) std::fputs(aligned(rows_by_class(answers, data.classes, data.class_names), {0, 2, 3, 4}).c_str(), stdout);
     });
 }

@@ -92,17 +92,17 @@ void show(const fs::path& path, bool csv) {
     for (const auto& [name, tensor] : file.tensors) {
         rows.push_back({name, shape_of(tensor)});
         if (!csv)  // as wide as the longest is every row
-            for (std::string& cell : rows.back()) cell = printable(shortened(cell));
+            for (std::string& cell : rows.back()) cell = shortened(cell);
         for (std::string& cell : statistics(tensor.data)) rows.back().push_back(std::move(cell));
         numbers += tensor.data.size();
     }
     if (csv) {
-        std::fputs(csv_text(head, rows).c_str(), stdout);
+        std::fputs(csv_text(head, printable(rows)).c_str(), stdout);
         return;
     }
     const bool torch = weight_format(MappedFile(path).bytes()) == WeightFormat::torch;
-    std::printf("%s: %s, %zu tensors, %zu numbers\n", path.c_str(), torch ? "PyTorch's (torch.save)" : "safetensors", file.tensors.size(),
-                numbers);
+    std::printf("%s: %s, %zu tensors, %zu numbers\n", printable(path.string()).c_str(), torch ? "PyTorch's (torch.save)" : "safetensors",
+                file.tensors.size(), numbers);
     for (const auto& [key, value] : file.metadata) std::printf("  %s: %s\n", printable(key).c_str(), printable(value).c_str());
     rows.insert(rows.begin(), head);
     std::fputs(aligned(rows, {2, 3, 4, 5}).c_str(), stdout);
@@ -173,7 +173,8 @@ void convert(const Conversion& c) {
     parameters.allocate(0);
     take_network(parameters, "", std::move(file), c.from.string(), *network, source ? source->zeros : ShortcutZeros::by_names);
     write_safetensors(c.to, {parameters.to_file(), metadata_of(c, before, source, classes)});
-    std::printf("%s: %s of %lld classes, from %s\n", c.to.c_str(), c.network.c_str(), static_cast<long long>(classes), c.from.c_str());
+    std::printf("%s: %s of %lld classes, from %s\n", printable(c.to.string()).c_str(), c.network.c_str(), static_cast<long long>(classes),
+                printable(c.from.string()).c_str());
 }
 
 void add_convert(Subcommand weights) {
@@ -245,8 +246,9 @@ void export_model(const fs::path& from, const fs::path& to, const std::string& t
     parameters.allocate(0);
     take_network(parameters, "", std::move(file), from.string(), *network);
     write_file_atomically(to, onnx_model(*network, parameters, {1, size, size, 3}, metadata));
-    std::printf("%s: %s, input (N,3,%lld,%lld) to logits (N,%lld), from %s\n", to.c_str(), name.c_str(), static_cast<long long>(size),
-                static_cast<long long>(size), static_cast<long long>(classes), from.c_str());
+    std::printf("%s: %s, input (N,3,%lld,%lld) to logits (N,%lld), from %s\n", printable(to.string()).c_str(), name.c_str(),
+                static_cast<long long>(size), static_cast<long long>(size), static_cast<long long>(classes),
+                printable(from.string()).c_str());
 }
 
 void add_weights_commands(Subcommand app) {

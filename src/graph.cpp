@@ -218,8 +218,8 @@ void require_weights(const Graph& graph, const std::string& origin) {
             input_error(origin, ": node ", i, " (", graph.node(i).model, ") is frozen, all its gates being cutoff, and has no weights; ",
                         "name them in the column 'weights', or with --weights ", i, "=FILE");
         if (!weights.empty() && !fs::is_regular_file(weights))
-            input_error(origin, ": node ", i, ": found no weight file ", weights.string(), "; train one with: distill train --net ",
-                        graph.node(i).model, " --save FILE");
+            input_error(origin, ": node ", i, ": found no weight file ", weights.string(), "; say where it is with --weights ", i,
+                        "=FILE, or train one with: distill train --net ", graph.node(i).model, " --save FILE");
     }
 }
 

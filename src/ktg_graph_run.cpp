@@ -30,6 +30,20 @@ struct GraphTraining {
     KtgOptions own;
 };
 
+/// A training that was prepared before finds the data where they are now, which have moved if it did not go along.
+void take_data(const fs::path& path, const Options& now) {
+    RunFolder folder = RunFolder::reopen(path);
+    if (folder.finished()) return;
+    OptionTable table;
+    Options then;
+    add_data_options(table, then);
+    const Config config = folder.config();
+    std::error_code gone;
+    if (fs::equivalent(found_again(path, config, table.at("data"), value_of(config, "data")), now.data, gone)) return;
+    folder.lock();
+    folder.set_options({{"data", fs::absolute(now.data).string()}});
+}
+
 }  // namespace
 
 void add_graph_options(OptionTable& t, Options& o, KtgOptions& own) {
@@ -42,7 +56,9 @@ void add_graph_options(OptionTable& t, Options& o, KtgOptions& own) {
 }
 
 void prepare_graph_run(const fs::path& path, const Graph& graph, const Options& options, const KtgOptions& asked, const Config& facts) {
-    if (!fs::exists(path)) {
+    if (fs::exists(path)) {
+        take_data(path, options);
+    } else {
         Options o = options;
         KtgOptions own = asked;
         own.file = (path / "graph.csv").string();
@@ -97,8 +113,7 @@ void GraphRunner::train(const fs::path& path, const AfterEpoch& goes_on) {
     GraphTraining training(folder);
     Options& options = training.options;
     if (folder.finished()) {  // in a process that did not live to say so
-        const CsvTable result = read_csv(folder.file("result.csv"));
-        goes_on(options.epochs, result.cell_number(0, "last"));
+        goes_on(options.epochs, read_result(path).cell_number(0, "last"));
         return;
     }
     training.own.graph = read_graph(folder.file("graph.csv"));

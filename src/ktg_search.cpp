@@ -31,6 +31,20 @@ std::set<std::string> frozen_networks(const Graph& graph) {
     return names;
 }
 
+/// All that the search, or the transfer, may train.
+std::set<std::string> all_networks(const SearchOptions& s) {
+    std::set<std::string> names;
+    if (s.transfer.empty()) {
+        const SearchSpace space = search_space_of(s);
+        names.insert(space.models.begin(), space.models.end());
+        names.insert(space.target);
+    } else {
+        for (const GraphNode& node : read_graph(find_graph(s.transfer)).nodes)
+            if (!node.is_ensemble()) names.insert(node.model);
+    }
+    return names;
+}
+
 /// A search or a transfer under way: its options resolved, its folder open and locked, its workers at hand.
 class GraphSearch {
   public:
@@ -40,6 +54,7 @@ class GraphSearch {
 
   private:
     void require_fitting_data();
+    void make_longer();
     enum class Trains { graph, alone, teacher };
     Options training(Trains what, int64_t validation) const;
     const Config& facts_of(int64_t validation) const { return validation > 0 ? held_out_facts_ : facts_; }
@@ -47,6 +62,7 @@ class GraphSearch {
     void train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed);
     Graph with_weights(Graph graph, const fs::path& from) const;
     Journal open_journal(std::vector<JournalRow>& before) const;
+    bool is_of_another(const Candidate& candidate) const;
     fs::path retrained_folder(const Candidate& candidate, int i) const;
     void write_results(const std::vector<Candidate>& candidates) const;
 
@@ -59,17 +75,21 @@ class GraphSearch {
     std::unique_ptr<WorkerProcesses> pool_;
 };
 
+/// --trials 0 is the authors' number, or all of the grid.
+void settle_trials(SearchOptions& s) {
+    const std::optional<int64_t> all = search_space_of(s).size();
+    const bool grid = s.sampler == "grid";
+    if (grid && !all) input_error("--sampler grid: graphs of ", s.nodes, " nodes are too many to try each; use --sampler random");
+    if (s.trials == 0) s.trials = grid ? *all : authors_trials;
+    if (grid && s.trials > *all) input_error("--trials ", s.trials, ": the grid has ", *all, " graphs");
+}
+
 GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, OptionTable& table)
     : s_(options), o_(options.training), base_(o_.run) {
-    const bool known = o_.resume;
-    if (o_.resume) take_options_of(RunFolder::reopen(base_), method, table);
+    const bool known = o_.resume, longer = known && take_search_options(RunFolder::reopen(base_), s_, table);
+    if (known) o_.given_anew = table.given_anew();
     if (s_.transfer.empty()) {
-        const SearchSpace space = search_space_of(s_);
-        const std::optional<int64_t> all = space.size();
-        const bool grid = s_.sampler == "grid";
-        if (grid && !all) input_error("--sampler grid: graphs of ", s_.nodes, " nodes are too many to try each; use --sampler random");
-        if (s_.trials == 0) s_.trials = grid ? *all : authors_trials;
-        if (grid && s_.trials > *all) input_error("--trials ", s_.trials, ": the grid has ", *all, " graphs");
+        settle_trials(s_);
         if (s_.score == "test" && o_.validation > 0) input_error("--val ", o_.validation, ": with --score test nothing is held out");
     }
     const std::string scaled = scale_with_epochs(table, o_);
@@ -77,8 +97,6 @@ GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, Opti
     require_fitting_data();
     const WorkerPlan workers = plan_workers(o_.device, s_.devices, s_.jobs);
     const Config kept = kept_options(table);
-    for (const auto& row : kept)  // a search that goes on may have others
-        if (!table.at(row.first).may_be_said_anew) study_.push_back(row);
     print_configuration(method, kept);
     std::printf("%s", scaled.c_str());
     note_late_milestones(o_);
@@ -93,8 +111,22 @@ GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, Opti
     folder_ = known ? RunFolder::reopen(base_) : RunFolder::create(base_, config);
     folder_->lock(lock_patience);  // the workers inherit it: while one lives, nobody else works here
     if (known) require_same_input(*folder_, facts_);
+    if (longer) make_longer();
+    const Config then = folder_->config();
+    for (const auto& [name, value] : kept)  // what may be said anew apart; places as the search began, wherever they have moved
+        if (const TableOption& option = table.at(name); !option.may_be_said_anew)
+            study_.emplace_back(name, option.places == Places::none ? value : value_of(then, name));
     catch_interruption(o_.time_limit);
     pool_ = std::make_unique<WorkerProcesses>(workers);
+}
+
+/// More trials: what each is, and which goes on, hangs on those before it alone, so the search ends as if it had been begun so. Its results
+/// are made anew; what was trained for them stays.
+void GraphSearch::make_longer() {
+    std::printf("note: %s goes on from %s to %lld trials\n", base_.c_str(), value_of(folder_->config(), "trials").c_str(),
+                static_cast<long long>(s_.trials));
+    fs::remove(base_ / "search.csv");  // which says that the search is finished
+    folder_->set_options({{"trials", std::to_string(s_.trials)}});
 }
 
 /// Opens device and data once, for what follows from them and for what can be wrong with them; the workers open their own.
@@ -111,6 +143,10 @@ void GraphSearch::require_fitting_data() {
         session.reset();
         session.emplace(open_session(o_));
         held_out_facts_ = run_facts(*session);
+    }
+    for (const std::string& name : all_networks(s_)) {
+        Parameters layout(*session->backend, false);  // never allocated
+        make_network(name, session->data->classes, layout)->require_images(session->data->height, session->data->width);
     }
     for (const Trains what : {Trains::graph, Trains::alone}) {
         LoaderOptions batches = session->loader_options(training(what, 0));
@@ -163,8 +199,7 @@ Graph GraphSearch::with_weights(Graph graph, const fs::path& from) const {
 Journal GraphSearch::open_journal(std::vector<JournalRow>& before) const {
     const fs::path path = base_ / "journal.csv";
     Config study{{"format", "1"}, {"start_key", std::to_string(start_key_version)}};
-    for (const auto& row : study_)  // what names a place is as the search began, wherever that has moved
-        study.emplace_back(row.first, names_places(row.first) ? value_of(folder_->config(), row.first) : row.second);
+    study.insert(study.end(), study_.begin(), study_.end());
     study.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
     if (!fs::exists(path)) {
         if (fs::exists(base_ / "trials"))
@@ -221,11 +256,18 @@ void GraphSearch::search(const SearchSpace& space) {
     std::vector<Candidate> candidates;
     for (const TrialScore& score : run.best()) {
         candidates.push_back({text("best", candidates.size() + 1), graph_of(score.trial), score, false});
+        if (is_of_another(candidates.back())) candidates.back().name += text("-trial", score.trial);
         std::printf("%s: trial %lld, error %s %%: %s\n", candidates.back().name.c_str(), static_cast<long long>(score.trial),
                     fixed(score.error).c_str(), graph_line(candidates.back().graph).c_str());
     }
     std::fflush(stdout);
     compare(std::move(candidates));
+}
+
+/// Is another graph trained under this name, which a shorter search found?
+bool GraphSearch::is_of_another(const Candidate& candidate) const {
+    const fs::path file = retrained_folder(candidate, 0) / "graph.csv";
+    return fs::exists(file) && graph_line(read_graph(file)) != graph_line(candidate.graph);
 }
 
 fs::path GraphSearch::retrained_folder(const Candidate& candidate, int i) const {
@@ -240,9 +282,10 @@ void GraphSearch::compare(std::vector<Candidate> candidates) {
     std::set<std::string> frozen;
     for (const Candidate& c : candidates) frozen.merge(frozen_networks(c.graph));
     std::vector<std::string> folders;  // prepared before anything trains: one that holds another graph is refused at once
+    int rank = 0;
     for (const Candidate& c : candidates) {
         const Graph graph = with_weights(c.graph, teachers);
-        if (c.found) write_file_atomically(base_ / (c.name + ".csv"), graph_csv(graph, base_));
+        if (c.found) write_file_atomically(base_ / text("best", ++rank, ".csv"), graph_csv(graph, base_));
         for (int i = 0; i < s_.retrain_seeds; ++i) {
             Options options = training(c.as_alone ? Trains::alone : Trains::graph, 0);
             options.seed += static_cast<uint64_t>(i);
@@ -262,7 +305,7 @@ void GraphSearch::write_results(const std::vector<Candidate>& candidates) const 
         std::vector<double> accuracies;
         for (int i = 0; i < s_.retrain_seeds; ++i)
             if (const RunFolder run = RunFolder::reopen(retrained_folder(c, i)); run.finished())
-                accuracies.push_back(read_csv(run.file("result.csv")).cell_number(0, "last"));
+                accuracies.push_back(read_result(run.path()).cell_number(0, "last"));
         const Spread s = spread(accuracies);
         const std::string line = graph_line(c.graph);
         rows.push_back({c.name, c.found ? std::to_string(c.found->trial) : "", c.found ? number(c.found->error) : "",
@@ -277,11 +320,11 @@ void GraphSearch::write_results(const std::vector<Candidate>& candidates) const 
 
 /// An interrupted run says how it goes on.
 template <class Work>
-void interruptible(const std::string& run, Work work) {
+void interruptible(const Options& o, Work work) {
     try {
         work();
     } catch (const Interrupted&) {
-        throw Interrupted(text("interrupted; go on with --resume --run ", shell_word(run)));
+        throw Interrupted(text("interrupted; go on with --resume --run ", shell_word(o.run), o.given_anew));
     }
 }
 
@@ -295,12 +338,24 @@ SearchSpace search_space_of(const SearchOptions& s) {
     return space;
 }
 
+bool take_search_options(const RunFolder& folder, SearchOptions& s, OptionTable& table) {
+    const bool transfers = !s.transfer.empty();
+    take_options_of(folder, transfers ? "ktg-transfer" : "ktg-search", table, false, {"trials"});
+    if (transfers) return false;
+    settle_trials(s);
+    const int64_t before = whole_of(folder.config(), "trials");
+    if (s.trials < before)
+        input_error("--trials ", s.trials, ": ", folder.path().string(), " was started with ", before,
+                    ", and a search can be made longer, not shorter; resume without it, or start anew in another folder");
+    return s.trials > before;
+}
+
 std::string default_search_run(const SearchOptions& s) {
     return (s.transfer.empty() ? "runs/ktg-search-" : "runs/ktg-transfer-") + s.training.dataset;
 }
 
 void run_ktg_search(SearchOptions& s, OptionTable& table) {
-    interruptible(s.training.run, [&] {
+    interruptible(s.training, [&] {
         GraphSearch search("ktg-search", s, table);
         search.search(search_space_of(s));
     });
@@ -309,7 +364,7 @@ void run_ktg_search(SearchOptions& s, OptionTable& table) {
 void run_ktg_transfer(SearchOptions& s, OptionTable& table) {
     const Graph graph = read_graph(find_graph(s.transfer));
     require_sound(graph, s.transfer);
-    interruptible(s.training.run, [&] {
+    interruptible(s.training, [&] {
         GraphSearch transfer("ktg-transfer", s, table);
         transfer.compare({{"transferred", graph, {}, graph.size() == 1}});
     });

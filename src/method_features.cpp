@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base_error.h"
+#include "base_texts.h"
 #include "data_loader.h"
 #include "method_teacher.h"
 #include "train_options.h"
@@ -70,7 +71,11 @@ StepResult FeatureDistillation::step(const Batch& batch) {
         const Var kl = weights_.squared ? kd_loss(s.logits, target, temperature) : kl_divergence(s.logits, target, temperature);
         r.named.push_back(scale(kl, static_cast<float>(weights_.alpha)));
     }
-    for (const Var& loss : losses(batch, s, t)) r.named.push_back(scale(loss, static_cast<float>(weights_.beta)));
+    const std::vector<Var> own = losses(batch, s, t);
+    if (own.size() != names_.size())
+        failure("FeatureDistillation: losses() gives ", own.size(), " values, the constructor ", names_.size(), " names: ", joined(names_),
+                " ---> one value for each name, in their order");
+    for (const Var& loss : own) r.named.push_back(scale(loss, static_cast<float>(weights_.beta)));
     r.loss = sum(r.named);
     return r;
 }

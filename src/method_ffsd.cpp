@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <iterator>
 #include <utility>
 
 #include "base_error.h"
+#include "base_notes.h"
 #include "base_texts.h"
 #include "core_streams.h"
 #include "data_loader.h"
@@ -75,8 +75,8 @@ void leave_out(WeightFile& file, const std::string& path, const std::vector<std:
             at = own.count(at->first) > 0 ? std::next(at) : file.tensors.erase(at);
         }
     if (!unused.empty())
-        std::printf("note: %s: %zu tensors of modules that are not there by these options are not taken from it (%s, …)\n", path.c_str(),
-                    unused.size(), unused.front().c_str());
+        tell_once(text("note: ", path, ": ", unused.size(),
+                       " tensors of modules that are not there by these options are not taken from it (", unused.front(), ", …)"));
 }
 
 }  // namespace

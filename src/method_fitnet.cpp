@@ -3,13 +3,15 @@
 #include "base_error.h"
 #include "core_streams.h"
 #include "method_teacher.h"
+#include "net_pair.h"
 #include "train_options.h"
 
 namespace distill {
 namespace {
 
-/// From 0, where both networks have it.
-size_t stage_of(int hint_layer, const Network& teacher, const Network& student) {
+/// From 0, where both networks have it and take the images.
+size_t stage_of(int hint_layer, const Network& teacher, const Network& student, const Shape& image) {
+    require_pair("fitnet", teacher, student, {}, image);
     for (const Network* network : {&teacher, &student})
         if (hint_layer < 1 || static_cast<size_t>(hint_layer) > network->stages().size())
             input_error("--hint-layer ", hint_layer, ": ", network->name(), " has the stages 1 to ", network->stages().size(),
@@ -40,7 +42,7 @@ Var HintRegressor::operator()(const Var& x, Mode mode) const { return bn_(conv_ 
 
 FitNet::FitNet(const Setting& setting, const Options& o, const FitNetOptions& own)
     : FeatureDistillation(setting, o, own.weights, {"loss_fitnet"}, Keep::outputs),
-      stage_(stage_of(own.hint_layer, setting.teacher().network(), *student_)),
+      stage_(stage_of(own.hint_layer, setting.teacher().network(), *student_, setting.image)),
       regressor_(parameters_, "regressor", student_->stage_shape(stage_, setting.image),
                  setting.teacher().network().stage_shape(stage_, setting.image)) {
     parameters_.allocate(o.start());

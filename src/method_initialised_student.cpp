@@ -10,7 +10,7 @@
 namespace distill {
 
 void InitialisedOptions::add_to(OptionTable& t) {
-    t.add("--init-epochs", init_epochs, {1}, "fsp, ab: the student is trained so long on the teacher's maps alone first");
+    t.add("--init-epochs", init_epochs, {1}, "fsp, ab: the student is trained so long on the teacher's maps alone first").of_phase();
     t.add_on_off("--benchmark-form", benchmark, benchmark_form_help);
     t.add("--gamma", gamma, {0}, "weight of the cross-entropy");
     t.add("--alpha", alpha, {0}, "fsp, ab: 0, there is no KL beside it");

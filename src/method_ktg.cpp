@@ -6,6 +6,7 @@
 
 #include "base_error.h"
 #include "base_files.h"
+#include "base_output_file.h"
 #include "base_texts.h"
 #include "base_weight_files.h"
 #include "core_streams.h"
@@ -136,9 +137,14 @@ StepResult KnowledgeTransferGraph::step(const Batch& batch) {
 void KnowledgeTransferGraph::begin_run(const RunFolder& folder, int epochs_done) {
     const fs::path file = folder.file("graph.csv");
     if (!fs::exists(file)) write_file_atomically(file, graph_csv(graph_, folder.path()));
-    if (graph_csv(without_places(read_graph(file)), "") != graph_csv(without_places(graph_), ""))
+    const Graph then = read_graph(file);
+    if (graph_csv(without_places(then), "") != graph_csv(without_places(graph_), ""))
         input_error(file.string(), ": the run was started with this graph, the one named now is another; name that, or start anew in ",
                     "another folder");
+    for (int i = 0; i < graph_.size(); ++i)
+        if (then.node(i).weights.empty() && !graph_.node(i).weights.empty())
+            input_error(file.string(), ": node ", i, " was started without weights, now it has ", graph_.node(i).weights.string(),
+                        "; leave them out, or start anew in another folder");
     edges_csv_.emplace(folder.table(
         "edges.csv",
         {"epoch", "target", "source", "gate", "weight", "last_weight", "loss", "both_right", "source_only", "target_only", "none_right"},
@@ -192,9 +198,11 @@ std::vector<std::pair<std::string, Tensor>> KnowledgeTransferGraph::state() cons
 // ---- its options --------------------------------------------------------------------------------------------------------------
 
 void KtgOptions::add_naming_to(OptionTable& t) {
-    t.add("--graph", file, "the graph: a shipped one's name, or a .csv file");
+    t.add("--graph", file, "the graph: a shipped one's name, or a .csv file").place(Places::or_shipped);
     t.add_network("--models", models, "other networks on its nodes: 0=resnet20,1=wrn-16-2").subject();
-    t.add("--weights", weights, "files that nodes start from, paths from here: 1=teacher.safetensors; a frozen node needs one").subject();
+    t.add("--weights", weights, "files that nodes start from, paths from here: 1=teacher.safetensors; a frozen node needs one")
+        .subject()
+        .place(Places::assigned);
     t.add_switch("--as-teacher", as_teacher, "of one node: start and order of images are those of a search's teachers of frozen nodes")
         .circumstance();
 }
@@ -241,6 +249,7 @@ void KtgOptions::settle(Options& o) {
         if (graph.size() > 1) input_error("--as-teacher: is for a graph of one node, this one has ", graph.size());
         o.role = "teacher";
     }
+    for (const GraphNode& node : graph.nodes) require_not_read("--save", o.save, node.weights);
     if (graph.node(0).is_ensemble() && !o.save.empty())
         input_error("--save ", o.save, ": node 0 is an ensemble without weights of its own; its members' are kept in the run's folder");
 }

@@ -187,8 +187,10 @@ void MhgdOptions::add_to(OptionTable& t) {
 }
 
 void MhgdOptions::add_all_but_heads_to(OptionTable& t) {
-    t.add("--mha", mha, "attention networks trained before, on the same teacher (a run's mha.safetensors); they are not trained again");
-    t.add("--mha-epochs", mha_epochs, {0}, "the attention networks are trained so long first, on the teacher alone (0: as they are)");
+    t.add("--mha", mha, "attention networks trained before, on the same teacher (a run's mha.safetensors); they are not trained again")
+        .place();
+    t.add("--mha-epochs", mha_epochs, {0}, "the attention networks are trained so long first, on the teacher alone (0: as they are)")
+        .of_phase();
     t.add("--mha-bn", mha_bn, {"running", "batch"}, "statistics of their BatchNorm in the transfer");
     t.add_on_off("--head-dropping", head_dropping, "while they are trained, each sample keeps the heads whose noise is above its mean");
     add_mixing_options(t, mixing);

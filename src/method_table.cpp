@@ -26,18 +26,24 @@
 #include "method_supervised.h"
 #include "method_vid.h"
 #include "train_options.h"
+#include "train_run_folder.h"
 
 namespace distill {
 namespace {
 
-/// Of every option that a training can have.
-std::map<std::string, Role> all_roles() {
-    std::map<std::string, Role> roles;
+struct Kind {
+    Role role = Role::substance;
+    bool may_change = false;
+};
+
+/// Of every option that a training can have, by its name in config.csv.
+std::map<std::string, Kind> all_kinds() {
+    std::map<std::string, Kind> kinds;
     const auto add = [&](const auto& add_to) {
         OptionTable table;
         add_to(table);
         for (const TableOption& option : table.options())
-            if (!option.is_fixed) roles[option.name] = option.role;
+            if (!option.is_fixed) kinds[option.name] = {option.role, option.may_change};
     };
     Options o;
     FeedSeries series;
@@ -47,7 +53,13 @@ std::map<std::string, Role> all_roles() {
     }
     add([&](OptionTable& t) { series.add_chain_to(t), series.add_sweep_to(t); });
     add([&](OptionTable& t) { add_teachers_options(t, o), add_training_options(t, o, true); });
-    return roles;
+    return kinds;
+}
+
+Kind kind_of(const std::string& option) {
+    static const std::map<std::string, Kind> kinds = all_kinds();
+    const auto found = kinds.find(option);
+    return found == kinds.end() ? Kind() : found->second;
 }
 
 }  // namespace
@@ -95,12 +107,12 @@ const MethodRow* find_method(const std::string& name) {
 
 ChosenMethod choose(const MethodRow& row) { return {&row, row.options()}; }
 
-Role role_of(const std::string& option) {
-    static const std::map<std::string, Role> roles = all_roles();
-    const auto found = roles.find(option);
-    return found == roles.end() ? Role::substance : found->second;
-}
+Role role_of(const std::string& option) { return kind_of(option).role; }
 
 bool is_circumstance(const std::string& option) { return starts_with(option, "info.") || role_of(option) == Role::circumstance; }
+
+bool may_change(const std::string& option) {
+    return option == "info.by_hand" || option == started_in || option == started_as || kind_of(option).may_change;
+}
 
 }  // namespace distill

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base_error.h"
+#include "base_files.h"
 #include "base_texts.h"
 #include "base_weight_files.h"
 #include "net_foreign_weights.h"
@@ -92,7 +93,10 @@ Teachers load_teachers(Backend& backend, const Options& options, int classes) {
     for (size_t i = 0; i < files.size(); ++i) {
         one.teacher = nets[i];
         one.teacher_weights = files[i];
-        teachers.push_back(Teacher::load(backend, one, classes, static_cast<int>(i) + 1));
+        const int stream = static_cast<int>(i) + 1;
+        const bool untrained = options.check_only && options.train_teachers > 0 && !fs::exists(files[i]);
+        teachers.push_back(untrained ? std::make_unique<Teacher>(backend, one, classes, stream)
+                                     : Teacher::load(backend, one, classes, stream));
     }
     return teachers;
 }

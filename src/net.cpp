@@ -1,5 +1,7 @@
 #include "net.h"
 
+#include "base_error.h"
+
 namespace distill {
 
 std::vector<Var> Output::maps(Var Stage::*which) const {
@@ -50,6 +52,17 @@ std::vector<int64_t> Network::stage_channels() const {
     std::vector<int64_t> all;
     for (const StageLayout& stage : stages_) all.push_back(stage.channels);
     return all;
+}
+
+void Network::require_images(int64_t height, int64_t width) const {
+    Shape needed{1, height, width, 3};
+    for (size_t i = 0; i < stages_.size(); ++i) {
+        while (stage_shape(i, needed).h == 0) ++needed.h;
+        while (stage_shape(i, needed).w == 0) ++needed.w;
+    }
+    if (needed.h > height || needed.w > width)
+        input_error(name_, ": the images are ", height, "x", width, ", too small for its ", stages_.size(), " stages; use images of ",
+                    needed.h, "x", needed.w, " or larger, or another network");
 }
 
 Shape Network::stage_shape(size_t stage, const Shape& image) const {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base_error.h"
+#include "base_notes.h"
 #include "base_texts.h"
 
 namespace distill {
@@ -38,16 +39,6 @@ void rename_projections(WeightFile& file, const std::string& prefix, const Weigh
             if (!own.count(name.substr(prefix.size())) && own.count(ours.substr(prefix.size()))) renamed.emplace_back(name, ours);
         }
     for (const auto& [from, to] : renamed) rename_tensor(file, from, to);
-}
-
-/// Basic blocks of which one changes the number of channels and has nothing to do it with but zeros.
-bool adds_zeros(const WeightShapes& own) {
-    const auto first = own.find("layer2.0.conv1.weight");
-    if (first == own.end() || first->second.size() != 4 || first->second[0] == first->second[1] || !own.count("layer2.0.conv2.weight"))
-        return false;
-    for (const char* other : {"layer2.0.conv3.weight", "layer2.0.downsample.0.weight", "layer2.0.shortcut.0.weight"})
-        if (own.count(other)) return false;
-    return true;
 }
 
 using Order = std::vector<size_t>;  ///< place i here has what they have at order[i]
@@ -120,7 +111,7 @@ std::string to_own_conventions(WeightFile& file, const std::string& prefix, cons
     const std::string classifier = rename_classifier(file, prefix, network.classifier_name());
     rename_projections(file, prefix, own);
     const bool guessed = zeros == ShortcutZeros::by_names && classifier == "linear";
-    if (!adds_zeros(own) || !(guessed || zeros == ShortcutZeros::both_sides)) return "";
+    if (!network.adds_zeros() || !(guessed || zeros == ShortcutZeros::both_sides)) return "";
     permute_stages(file, prefix, network);
     if (!guessed) return "";
     return "its classifier is called linear, as in networks whose option-A shortcuts put zero channels on both sides: its channels are "
@@ -179,8 +170,8 @@ void keep_student(WeightFile& file, const std::string& path) {
     }
     if (kept.empty()) return;
     if (!left.empty())
-        std::printf("note: %s: the network%s is taken, %zu other tensors (%s, …) are left\n", path.c_str(),
-                    wrapped ? " under student." : " of FFSD's leader", left.size(), printable(left.begin()->first).c_str());
+        tell_once(text("note: ", path, ": the network", wrapped ? " under student." : " of FFSD's leader", " is taken, ", left.size(),
+                       " other tensors (", printable(left.begin()->first), ", …) are left"));
     file.tensors = std::move(kept);
 }
 
@@ -189,7 +180,7 @@ void take_network(Parameters& parameters, const std::string& prefix, WeightFile 
     const WeightShapes own = parameters.file_shapes(prefix);
     keep_student(file, path);
     const std::string guess = to_own_conventions(file, "", network, own, zeros);
-    if (!guess.empty()) std::printf("note: %s: %s\n", path.c_str(), guess.c_str());
+    if (!guess.empty()) tell_once(text("note: ", path, ": ", guess));
     const std::string classes = other_classes(file, network, own);
     parameters.from_file(file, path, prefix, classes.empty() ? may_be(file, "", network) : classes);
 }

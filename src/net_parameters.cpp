@@ -112,6 +112,12 @@ void Parameters::allocate(uint64_t start) {
     if (trainable_) begin_backward();
 }
 
+void Parameters::require_memory() const {
+    if (!entries_.empty() && !entries_.back().var.value().defined())
+        failure("Parameters: '", entries_.back().name,
+                "' has no memory ---> call allocate(options.start()) behind the last module, at the end of a method's constructor");
+}
+
 void Parameters::values_changed() const {
     if (rounded_.defined()) convert(values_, rounded_);
 }
@@ -159,6 +165,7 @@ std::string Parameters::name_of(const Tensor& tensor) const {
 }
 
 std::map<std::string, HostTensor> Parameters::to_file(const std::string& prefix) const {
+    require_memory();
     std::map<std::string, HostTensor> tensors;
     for (const Entry& e : entries_)
         if (starts_with(e.name, prefix))
@@ -175,6 +182,7 @@ std::map<std::string, std::vector<int64_t>> Parameters::file_shapes(const std::s
 }
 
 void Parameters::from_file(const WeightFile& file, const std::string& path, const std::string& prefix, const std::string& may_be) {
+    require_memory();
     std::vector<std::string> missing, extra, wrong;
     std::set<std::string> known;
     for (const Entry& e : entries_) {

@@ -46,7 +46,7 @@ NetworkMaker parse(const NetworkName& name, const char* ending, int64_t stem, co
     NameReader reader(name.base);
     const int depth = reader.word("resnet") ? reader.number() : 0;
     if (depth < 8 || depth % 6 != 2 || !reader.word(ending) || !reader.at_end()) return {};
-    const StagePlan plan{stem, widths, std::vector<int>(3, (depth - 2) / 6)};
+    const StagePlan plan{stem, widths, std::vector<int>(3, (depth - 2) / 6), 1, shortcut == Shortcut::none};
     return [plan, shortcut](const NetworkSetting& s) { return std::make_unique<StagedNetwork<BasicBlock>>(s, plan, "fc", shortcut); };
 }
 

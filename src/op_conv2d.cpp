@@ -61,6 +61,7 @@ void backward_weights(const Conv2dGeometry& g, const Tensor& x, const Tensor& dy
 }  // namespace
 
 Var conv2d(const Var& input, const Var& w, const Conv2dOptions& options, const Var& bias) {
+    if (!w.value().defined()) failure("conv2d: w has no memory ---> Parameters::allocate() gives it, once every module is registered");
     const Var x = cast(input, input.backend().activation_type());
     const Conv2dGeometry g = geometry(x.shape(), w.shape(), options, x.type());
     const Tensor weights = operand(w, g.type);

@@ -50,8 +50,10 @@ std::string PaperRow::training() const {
     return all;
 }
 
+std::string PaperRow::where() const { return (fs::path(folder) / (file + ".csv")).string() + ", row " + id; }
+
 fs::path paper_folder(const fs::path& asked) {
-    return asked.empty() ? project_data("paper", "the papers' numbers", ", or give a report --paper DIR") : asked;
+    return asked.empty() ? project_data("paper", "the papers' numbers", ", or name theirs with --paper DIR") : asked;
 }
 
 std::vector<PaperRow> load_paper(const fs::path& folder) {
@@ -71,8 +73,12 @@ std::vector<PaperRow> load_paper(const fs::path& folder) {
         for (size_t r = 0; r < table.rows.size(); ++r) {
             const std::vector<std::string>& cell = table.rows[r];
             const std::string where = text(file.string(), ": row ", r + 1);
+            if (const std::string& metric = table.cell(r, "metric"); metric != "top1" && metric != "top1_best")
+                input_error(where, ", column 'metric': found '", metric,
+                            "', expected top1 (test accuracy of the last epoch) or top1_best (of the best)");
             rows.push_back({cell[0], cell[1], cell[2], cell[3], cell[4], cell[5], cell[8], number_or_empty(table, r, "value"),
-                            number_or_empty(table, r, "std"), cell[11], cell[6], parse_options(cell[7], where), file.stem().string()});
+                            number_or_empty(table, r, "std"), cell[11], cell[6], parse_options(cell[7], where), file.stem().string(),
+                            folder.string()});
             if (cell[0].empty()) input_error(where, " has no id; give it one");
             const auto [first, fresh] = seen.emplace(cell[0], file);
             if (!fresh) input_error(where, ": the id '", cell[0], "' is there already, in ", first->second.string());
@@ -84,9 +90,14 @@ std::vector<PaperRow> load_paper(const fs::path& folder) {
 const PaperRow& find_paper_row(const std::vector<PaperRow>& rows, const std::string& id) {
     for (const PaperRow& row : rows)
         if (row.id == id) return row;
-    std::vector<std::string> ids;
-    for (const PaperRow& row : rows) ids.push_back(row.id);
-    input_error("unknown experiment id '", id, "'; the nearest of ", rows.size(), " in data/paper: ", joined(nearest(id, ids, 5)));
+    if (rows.empty()) input_error("unknown experiment id '", id, "': the papers' numbers that were read have no row");
+    std::vector<std::string> ids, files;
+    for (const PaperRow& row : rows) {
+        ids.push_back(row.id);
+        if (files.empty() || files.back() != row.file) files.push_back(row.file);
+    }
+    input_error("unknown experiment id '", id, "'; the nearest of ", rows.size(), " in ", rows.front().folder, " (", joined(files),
+                "): ", joined(nearest(id, ids, 5)));
 }
 
 const PaperRow* student_alone(const std::vector<PaperRow>& rows, const PaperRow& row) {

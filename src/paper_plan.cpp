@@ -74,7 +74,7 @@ class Plan {
 
     const PaperRow& by_id(const std::string& id, const std::string& where) const {
         const auto found = by_id_.find(id);
-        if (found == by_id_.end()) input_error(where, ": needs the row ", id, ", which data/paper does not have");
+        if (found == by_id_.end()) input_error(where, ": needs the row ", id, ", which is in none of the files read");
         return *first_of_training_.at(found->second->training());
     }
 
@@ -82,7 +82,7 @@ class Plan {
         const auto [place, fresh] = planned_.try_emplace(row.id);
         Planned& p = place->second;
         if (fresh && !row.command.empty()) p.by = options_.trained_by(row);
-        const std::string where = "data/paper, row " + row.id;
+        const std::string where = row.where();
         if (!fresh && p.step == 0 && p.reason.empty()) input_error(where, ": needs itself, over other rows");
         p.seeds = std::max(p.seeds, row.method == "teacher" || p.by.once ? 1 : seeds);
         const PaperRow& first = *first_of_training_.at(row.training());
@@ -135,7 +135,7 @@ class Plan {
         else
             add("dataset", row.dataset);
         for (const auto& [name, value] : row.options)
-            if (!by.preset || value.find('{') != std::string::npos) add(name, with_files(value, "data/paper, row " + row.id));
+            if (!by.preset || value.find('{') != std::string::npos) add(name, with_files(value, row.where()));
         add("seed", std::to_string(seed));
         add("run", folder(row, seed));
         return all + " --auto-resume" + by.further;

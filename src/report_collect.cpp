@@ -19,9 +19,9 @@ double bounded(const CsvTable& table, size_t row, const std::string& column, dou
 
 /// Of a run under way, or one that was killed, the last line may not be whole.
 std::vector<Epoch> read_epochs(const fs::path& file, bool finished) {
-    const CsvTable table = read_csv(file, finished ? ReadCsv::all : ReadCsv::whole_lines);
+    const CsvTable table = read_csv(file, finished ? ReadCsv::whole : ReadCsv::whole_lines);
     std::vector<Epoch> epochs;
-    table.column("epoch"), table.column("train_loss"), table.column("test_acc");  // also where there is no row yet
+    table.require_columns({"epoch", "train_loss", "test_acc"});
     for (size_t r = 0; r < table.rows.size(); ++r) {
         if (table.cell_number(r, "epoch") != static_cast<double>(r))
             input_error(file.string(), ": row ", r + 1, ": found epoch ", table.cell(r, "epoch"), ", expected ", r,
@@ -67,17 +67,18 @@ void check_facts(const fs::path& file, const Config& config) {
 /// Of a finished run on the same data; none otherwise.
 std::optional<double> accuracy_of_run(const fs::path& run, const std::string& dataset) {
     if (!fs::exists(run / "result.csv")) return std::nullopt;
-    const CsvTable result = read_csv(run / "result.csv");
-    if (result.rows.size() != 1 || result.cell(0, "dataset") != dataset) return std::nullopt;
+    const CsvTable result = read_result(run);
+    if (result.cell(0, "dataset") != dataset) return std::nullopt;
     return result.cell_number(0, "last");
 }
 
 /// A ktg run's graph.csv with what the run made of it, and the graph's name: a shipped one's, "SEARCH/best1" of what a search trained in
-/// the end, else the name of the file or, if that is graph.csv, of its folder.
+/// the end, else the name of the file or, if that is graph.csv, of its folder. A run has its graph.csv before its first epoch.
 void read_graph_of(Run& run) {
-    if (run.method != "ktg" || !fs::exists(run.folder / "graph.csv")) return;
+    if (run.method != "ktg") return;
     run.graph = read_graph(run.folder / "graph.csv");
     if (fs::exists(run.folder / "edges.csv") && !run.epochs.empty()) run.outcome = read_graph_outcome(*run.graph, run.folder);
+    if (!run.outcome.faults.empty()) input_error(run.outcome.faults.begin()->second);
     const fs::path file = value_of(run.config, "graph"), folder = file.parent_path(), retrained = folder.parent_path().parent_path();
     if (retrained.filename() == "retrained")
         run.graph_name = (retrained.parent_path().filename() / folder.parent_path().filename()).string();
@@ -98,8 +99,7 @@ void fill_run(Run& run) {
         if (run.student.empty()) run.student = value_of(run.config, "net");  // the option's other name
         return read_graph_of(run);
     }
-    const CsvTable result = read_csv(folder / "result.csv");
-    if (result.rows.size() != 1) input_error(result.path.string(), ": found ", result.rows.size(), " rows, expected one");
+    const CsvTable result = read_result(folder);
     for (const auto& [name, field] : text_fields) run.*field = result.cell(0, name);
     run.last = bounded(result, 0, "last", 0, 100);
     run.best = bounded(result, 0, "best", 0, 100);
@@ -107,7 +107,45 @@ void fill_run(Run& run) {
     read_graph_of(run);
 }
 
-/// Whatever is wrong with one run is no reason to say nothing of the others.
+/// Of the nodes that the run trains.
+void take_trained(GraphOutcome& outcome, const CsvTable& epochs) {
+    epochs.require_columns({"test_acc"});
+    for (size_t i = 0; i < outcome.accuracy.size() && !epochs.rows.empty(); ++i) {
+        const std::string column = i == 0 ? "test_acc" : "test_acc_" + std::to_string(i);
+        if (epochs.has(column)) outcome.accuracy[i] = epochs.cell_number(epochs.rows.size() - 1, column);
+    }
+}
+
+/// Of the others, from the run's config.csv, or from the run that trained one.
+void take_frozen(GraphOutcome& outcome, const Graph& graph, const fs::path& file) {
+    const Config config = read_config(file);
+    for (size_t i = 0; i < outcome.accuracy.size(); ++i)
+        for (const auto& row : config)
+            if (!outcome.accuracy[i] && row.first == "info.node" + std::to_string(i) + "_accuracy")
+                outcome.accuracy[i] = number_of(row, file);
+
+    for (size_t i = 0; i < outcome.accuracy.size(); ++i)
+        if (!outcome.accuracy[i] && graph.nodes[i].weights.filename() == "student.safetensors")
+            outcome.accuracy[i] = accuracy_of_run(graph.nodes[i].weights.parent_path(), value_of(config, "dataset"));
+}
+
+/// Of the last epoch.
+std::vector<EdgeOutcome> edges_of(const CsvTable& table, const Graph& graph) {
+    table.require_columns({"epoch", "target", "source", "weight", "loss", "both_right", "source_only", "target_only", "none_right"});
+    std::vector<EdgeOutcome> edges;
+    for (size_t row = 0; row < table.rows.size(); ++row) {
+        if (table.cell(row, "epoch") != table.cell(table.rows.size() - 1, "epoch")) continue;
+        const auto value = [&](const char* column) { return table.cell_number(row, column); };
+        const double images = value("both_right") + value("source_only") + value("target_only") + value("none_right");
+        const auto node = [&](const char* column) { return static_cast<int>(table.cell_whole(row, column, graph.size() - 1)); };
+        edges.push_back({node("target"), node("source"), value("weight"), value("loss"), value("both_right") / images,
+                         value("source_only") / images, value("target_only") / images, value("none_right") / images});
+    }
+    return edges;
+}
+
+}  // namespace
+
 Run read_run(const fs::path& folder) {
     Run run;
     run.folder = folder;
@@ -121,36 +159,20 @@ Run read_run(const fs::path& folder) {
     return run;
 }
 
-}  // namespace
-
 GraphOutcome read_graph_outcome(const Graph& graph, const fs::path& run) {
     GraphOutcome outcome;
     outcome.accuracy.resize(graph.nodes.size());
-    const ReadCsv which = fs::exists(run / "result.csv") ? ReadCsv::all : ReadCsv::whole_lines;
-    const CsvTable epochs = read_csv(run / "epochs.csv", which);
-    for (size_t i = 0; i < outcome.accuracy.size() && !epochs.rows.empty(); ++i) {
-        const std::string column = i == 0 ? "test_acc" : "test_acc_" + std::to_string(i);
-        if (epochs.has(column)) outcome.accuracy[i] = epochs.cell_number(epochs.rows.size() - 1, column);
-    }
-    const Config config = read_config(run / "config.csv");
-    for (size_t i = 0; i < outcome.accuracy.size(); ++i)
-        for (const auto& row : config)
-            if (!outcome.accuracy[i] && row.first == "info.node" + std::to_string(i) + "_accuracy")
-                outcome.accuracy[i] = number_of(row, run / "config.csv");
-
-    for (size_t i = 0; i < outcome.accuracy.size(); ++i)
-        if (!outcome.accuracy[i] && graph.nodes[i].weights.filename() == "student.safetensors")
-            outcome.accuracy[i] = accuracy_of_run(graph.nodes[i].weights.parent_path(), value_of(config, "dataset"));
-
-    const CsvTable edges = read_csv(run / "edges.csv", which);
-    for (size_t row = 0; row < edges.rows.size(); ++row) {
-        if (edges.cell(row, "epoch") != edges.cell(edges.rows.size() - 1, "epoch")) continue;
-        const auto value = [&](const char* column) { return edges.cell_number(row, column); };
-        const double images = value("both_right") + value("source_only") + value("target_only") + value("none_right");
-        const auto node = [&](const char* column) { return static_cast<int>(edges.cell_whole(row, column, graph.size() - 1)); };
-        outcome.edges.push_back({node("target"), node("source"), value("weight"), value("loss"), value("both_right") / images,
-                                 value("source_only") / images, value("target_only") / images, value("none_right") / images});
-    }
+    const ReadCsv which = fs::exists(run / "result.csv") ? ReadCsv::whole : ReadCsv::whole_lines;
+    const auto take = [&](const char* name, const auto& from) {
+        try {
+            from(run / name);
+        } catch (const std::exception& e) {
+            outcome.faults.emplace(run / name, e.what());
+        }
+    };
+    take("epochs.csv", [&](const fs::path& file) { take_trained(outcome, read_csv(file, which)); });
+    take("config.csv", [&](const fs::path& file) { take_frozen(outcome, graph, file); });
+    take("edges.csv", [&](const fs::path& file) { outcome.edges = edges_of(read_csv(file, which), graph); });
     return outcome;
 }
 

@@ -238,7 +238,7 @@ void write_feed(std::ostream& out, const std::vector<FeedStudy>& studies) {
     for (const FeedStudy& study : studies) {
         std::vector<Cells> rows = {{"method", "teachers", "test accuracy", "n", "gain over alone"}};
         for (const FeedResult& r : ordered(study)) rows.push_back(cells_of(study, r));
-        out << '\n' << title(study) << '\n' << aligned(rows, {1, 3, 4});
+        out << '\n' << printable(title(study)) << '\n' << aligned(rows, {1, 3, 4});
         rows = {{"the paper's claim", "here it", "ours", "", "the other", "", "difference", "95 % interval", ""}};
         for (const FeedClaim& c : study.claims) rows.push_back(cells_of(c));
         out << aligned(rows, {6, 7});

@@ -58,8 +58,7 @@ std::string about(const SearchHistory& search, const Plain& plain) {
     const std::string batch = value_of(search.study, "batch");
     if (!plain.result)
         return "No gain over plain training: none is there with the graphs’ batch" + (batch.empty() ? "." : ", " + batch + ".");
-    const fs::path config = search.folder / "config.csv";
-    const std::string images = fs::exists(config) ? value_of(read_config(config), "info.test_images") : "", &name = plain.result->name;
+    const std::string images = value_of(search.config, "info.test_images"), &name = plain.result->name;
     return "Gain over " + name + ", of the graphs’ batch" + (images.empty() ? "" : "; tested on " + images + " images") + ". " +
            verdict_rule + (plain.runs ? "" : " Not all runs of " + name + " are there: all are compared by Welch’s t.");
 }
@@ -126,6 +125,7 @@ std::vector<SearchHistory> collect_searches(const std::vector<fs::path>& folders
     std::vector<SearchHistory> searches;
     for (const fs::path& folder : folders_below(folders, has_journal)) try {
             searches.push_back(read_search(folder));
+            for (const auto& [file, why] : searches.back().faults) faults.push_back({file, why});
         } catch (const std::exception& e) {
             faults.push_back({folder, e.what()});
         }
@@ -134,7 +134,8 @@ std::vector<SearchHistory> collect_searches(const std::vector<fs::path>& folders
 
 void write_searches(std::ostream& out, const std::vector<SearchHistory>& searches) {
     for (const SearchHistory& search : searches) {
-        out << "\nsearch " << search.folder.string() << ": " << search_title(search) << ", " << search.trials.size() << " trials";
+        out << "\nsearch " << printable(search.folder.string()) << ": " << search_title(search) << ", " << search.trials.size()
+            << " trials";
         if (const TrialRecord* best = winner(search))
             out << "; the best, trial " << best->trial << ", has an error of " << fixed(*best->error) << " %";
         out << '\n';
@@ -146,7 +147,7 @@ void write_searches(std::ostream& out, const std::vector<SearchHistory>& searche
             rows.push_back({r.name, r.mean_and_deviation(), std::to_string(r.n)});
             for (std::string& cell : gain_cells(search, plain, r)) rows.back().push_back(std::move(cell));
         }
-        out << aligned(rows, {2, 3}) << about(search, plain) << '\n';
+        out << aligned(rows, {2, 3}) << printable(about(search, plain)) << '\n';
     }
 }
 

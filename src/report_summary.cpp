@@ -137,8 +137,7 @@ void join_paper(Group& group, const std::vector<PaperRow>& paper) {
 
     group.paper = *named;
     group.is_the_papers = reason.empty();
-    const bool top1 = named->metric == "top1" || named->metric == "top1_best";
-    if (!named->value || !top1) return;
+    if (!named->value) return;
     if (reason.empty()) group.difference = (group.compared_by_best() ? group.best : group.last).mean - *named->value;
     const PaperRow* alone = student_alone(paper, *named);
     if (alone && alone->value && named->method != "student" && named->method != "teacher") group.paper_gain = *named->value - *alone->value;

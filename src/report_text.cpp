@@ -59,7 +59,7 @@ void write_text(std::ostream& out, const Report& report) {
                "student alone) in points; time of one run, h:mm:ss. Above alone: "
             << verdict_rule << '\n';
     }
-    for (size_t i = 0; i < notes.size(); ++i) out << i + 1 << "  " << notes[i] << '\n';
+    for (size_t i = 0; i < notes.size(); ++i) out << i + 1 << "  " << printable(notes[i]) << '\n';
     const char* apart = report.groups.empty() ? "" : "\n";
     if (!report.unfinished.empty()) out << apart, write_unfinished(out, report.unfinished), apart = "\n";
     if (!report.faults.empty()) out << apart, write_faults(out, report.faults);
@@ -117,7 +117,7 @@ void write_csv(const fs::path& file, const Report& report) {
         rows.back().resize(columns.size());
         rows.back()[note] = fault.reason;
     }
-    write_file_atomically(file, csv_text(columns, rows));
+    write_file_atomically(file, csv_text(columns, printable(rows)));
 }
 
 }  // namespace distill

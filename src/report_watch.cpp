@@ -60,10 +60,9 @@ std::vector<std::string> watch_lines(const std::vector<Watched>& all, size_t lin
     std::vector<std::vector<std::string>> rows = {{"run", "state", "done", "of", "test %", "best %", "s/epoch", "img/s", "left", "what"}};
     for (const Watched& w : all) {
         if (rows.size() + 2 > lines) break;
-        rows.push_back({printable(w.folder.string()), name_of(w), std::to_string(w.done), std::to_string(w.planned), percent(w.last),
-                        percent(w.best), w.epoch_seconds ? fixed(*w.epoch_seconds, 1) : "–",
-                        w.images_per_second ? fixed(*w.images_per_second, 0) : "–", w.left_seconds ? duration(*w.left_seconds) : "–",
-                        printable(what_of(w))});
+        rows.push_back({w.folder.string(), name_of(w), std::to_string(w.done), std::to_string(w.planned), percent(w.last), percent(w.best),
+                        w.epoch_seconds ? fixed(*w.epoch_seconds, 1) : "–", w.images_per_second ? fixed(*w.images_per_second, 0) : "–",
+                        w.left_seconds ? duration(*w.left_seconds) : "–", what_of(w)});
     }
     const size_t hidden = all.size() + 1 - rows.size();
     std::vector<std::string> shown = {counts(all) + (hidden > 0 ? text("; ", hidden, " of them not shown") : "")};
@@ -81,7 +80,7 @@ std::string watch_csv(const std::vector<Watched>& all) {
                         w.phase});
     return csv_text({"folder", "state", "what", "done", "planned", "last", "best", "epoch_seconds", "images_per_second", "left_seconds",
                      "quiet_seconds", "phase"},
-                    rows);
+                    printable(rows));
 }
 
 }  // namespace distill

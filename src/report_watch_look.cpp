@@ -8,6 +8,7 @@
 #include "graph.h"
 #include "method.h"
 #include "method_table.h"
+#include "report_collect.h"
 #include "report_folders.h"
 
 namespace distill {
@@ -45,7 +46,7 @@ int64_t within_max_steps(const Config& config, int64_t epochs) {
     return std::min(epochs, (most + steps - 1) / steps);
 }
 
-/// Epochs of what a method trains first: its option that ends so says it (--mha-epochs, --init-epochs, --paraphraser-epochs).
+/// Epochs of what a method trains first, as its option that was declared so (TableOption::of_phase) says it.
 int64_t epochs_of_phase(const Config& config) {
     const MethodRow* const row = find_method(value_of(config, "method"));
     if (!row) return 0;
@@ -53,7 +54,7 @@ int64_t epochs_of_phase(const Config& config) {
     const auto own = row->options();
     own->add_to(table);
     for (const TableOption& option : table.options())
-        if (ends_with(option.name, "-epochs")) return within_max_steps(config, whole_of(config, option.name));
+        if (option.is_phase_length) return within_max_steps(config, whole_of(config, option.name));
     return 0;
 }
 
@@ -87,12 +88,16 @@ void look_at_reconstruction(Watched& w, const Config& config, WatchTime now) {
     set_pace(w, config, decoder, (w.planned - w.done) * whole_of(config, "epochs") - trained, now);
 }
 
-/// Of a run, from config.csv, epochs.csv, and until that has an epoch the table of what is trained first.
+/// Of a run, from config.csv, epochs.csv, and until that has an epoch the table of what is trained first. InputError for one that has ended
+/// and that the report leaves out.
 void look_at_run(Watched& w, const Config& config, WatchTime now) {
+    if (fs::exists(w.folder / "result.csv"))
+        if (const std::string fault = read_run(w.folder).fault; !fault.empty()) input_error(fault);
     w.what = value_of(config, "method") + ": " + networks_of(w.folder, config) + seed_of(config);
     w.planned = within_max_steps(config, whole_of(config, "epochs"));
     if (fs::exists(w.folder / "reconstruct.csv")) return look_at_reconstruction(w, config, now);
     const CsvTable epochs = epochs_in(w.folder / "epochs.csv"), first = epochs_in(w.folder / (Phase().name + ".csv"));
+    if (!epochs.columns.empty()) epochs.require_columns({"test_acc", "best_acc", "seconds"});
     const auto done = static_cast<int64_t>(epochs.rows.size()), prepared = static_cast<int64_t>(first.rows.size());
     if (const int64_t planned = epochs_of_phase(config); done == 0 && !first.columns.empty() && prepared < planned) {
         w.phase = Phase().name;

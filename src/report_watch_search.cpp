@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base_error.h"
 #include "base_files.h"
 #include "report_folders.h"
 #include "report_watch_look.h"
@@ -71,7 +72,8 @@ void set_pace(Watched& w, const Trainings& t, int64_t images) {
 /// trainings to their end the time of their epochs.
 void look_at_search(Watched& w, const Config& config) {
     const bool transfers = value_of(config, "method") == "ktg-transfer", searching = has_journal(w.folder);
-    const SearchHistory history = searching ? read_search(w.folder) : SearchHistory{w.folder, config, {}, {}};
+    const SearchHistory history = searching ? read_search(w.folder) : SearchHistory{w.folder, config, {}, {}, {}, {}};
+    if (!history.faults.empty()) input_error(history.faults.begin()->second);
     w.what = transfers ? "ktg-transfer: " + value_of(config, "transfer") + " on " + value_of(config, "dataset") : search_title(history);
     w.planned = whole_of(history.study, "trials");
     for (const TrialRecord& trial : history.trials) w.done += trial.state != TrialEvent::started;
@@ -89,8 +91,8 @@ void look_at_search(Watched& w, const Config& config) {
         return;
     }
     const bool before = !searching && !transfers;
-    using Places = std::vector<fs::path>;
-    const Trainings t = of_runs(before ? Places{w.folder / "pretrained"} : Places{w.folder / "teachers", w.folder / "retrained"});
+    using Folders = std::vector<fs::path>;
+    const Trainings t = of_runs(before ? Folders{w.folder / "pretrained"} : Folders{w.folder / "teachers", w.folder / "retrained"});
     w.phase = transfers ? "" : before ? "pretraining" : "retraining";
     w.done = t.ended;
     w.planned = t.all;

@@ -12,6 +12,8 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
+#include "base_notes.h"
+#include "base_output_file.h"
 #include "base_safetensors.h"
 #include "base_texts.h"
 #include "base_version.h"
@@ -40,19 +42,21 @@ std::string default_run(const std::string& method, const Options& o) {
     return name + "-" + o.student;
 }
 
-/// Tests each of the method's pre-trained networks once. Returns what config.csv says of them.
-Config measure_pretrained(Session& session, const Loader& loader, const Options& o, const Method& method) {
-    Config facts;
-    for (const PretrainedNetwork& p : method.pretrained()) {
+/// The trained networks that the run learns from: its teachers, but for those that a check finds untrained, and what the method has from
+/// files. InputError for one whose classes are not the data's.
+std::vector<PretrainedNetwork> learnt_from(const Session& session, const Options& o, const Method& method) {
+    std::vector<PretrainedNetwork> all;
+    for (size_t i = 0; i < session.teachers.size(); ++i) {
+        const Teacher& teacher = *session.teachers[i];
+        const std::string name = o.teachers.empty() ? "teacher" : "teacher" + std::to_string(i);
+        if (!teacher.file().empty()) all.push_back({name, teacher.network(), teacher.file(), teacher.metadata()});
+    }
+    for (const PretrainedNetwork& p : method.pretrained()) all.push_back(p);
+    for (const PretrainedNetwork& p : all) {
         require_same_classes(p.file.string(), p.metadata, o, *session.data);
         warn_if_trained_otherwise(p.file.string(), p.metadata, o, *session.data);
-        const Evaluation e = evaluate(*session.backend, loader, p.network);
-        std::printf("%s %s, pre-trained: test accuracy %.2f %%, loss %.4f\n", p.name.c_str(), p.network.name().c_str(), e.accuracy, e.loss);
-        facts.emplace_back("info." + p.name + "_sha256", sha256_of_file(p.file));
-        facts.emplace_back("info." + p.name + "_accuracy", number(e.accuracy));
     }
-    std::fflush(stdout);
-    return facts;
+    return all;
 }
 
 /// Of the last map.
@@ -61,34 +65,13 @@ std::string extents(const Network& network, const Session& session) {
     return text(map.h, "x", map.w, "x", map.c);
 }
 
-/// Tests each teacher once. Of several, config.csv says what their last maps are, and the student's.
-Config measure_teachers(Session& session, const Loader& loader, const Options& o, const Network& student) {
-    Config facts;
-    const bool numbered = !o.teachers.empty();
-    for (size_t i = 0; i < session.teachers.size(); ++i) {
-        const Teacher& teacher = *session.teachers[i];
-        const std::string name = numbered ? "teacher" + std::to_string(i) : "teacher";
-        require_same_classes(teacher.file(), teacher.metadata(), o, *session.data);
-        warn_if_trained_otherwise(teacher.file(), teacher.metadata(), o, *session.data);
-        const Evaluation e = evaluate(*session.backend, loader, teacher.network());
-        std::printf("%s %s: test accuracy %.2f %%, loss %.4f (%lld images)\n", name.c_str(), teacher.network().name().c_str(), e.accuracy,
-                    e.loss, static_cast<long long>(loader.test_records()));
-        std::fflush(stdout);
-        if (e.accuracy < o.teacher_min)
-            input_error(teacher.file(), ": the teacher's test accuracy is ", number(e.accuracy), " %, --teacher-min asks for ",
-                        number(o.teacher_min), " %; train it longer or lower the minimum");
-        facts.emplace_back("info." + name + "_sha256", sha256_of_file(teacher.file()));
-        facts.emplace_back("info." + name + "_accuracy", number(e.accuracy));
-        if (numbered) facts.emplace_back("info." + name + "_map", extents(teacher.network(), session));
-    }
-    if (numbered) facts.emplace_back("info.student_map", extents(student, session));
-    return facts;
-}
-
-/// Both, on images that none of them can have been trained on: what --val holds out of the training part is new to the student alone.
-Config measure_trained(Session& session, const Loader& loader, const Options& o, const Method& method) {
+/// Tests each once, on images that none of them can have been trained on: what --val holds out of the training part is new to the student
+/// alone. Returns what config.csv says of them; of several teachers also what their last maps are, and the student's. InputError for one
+/// that can teach nothing, or less than --teacher-min asks for.
+Config measure(const std::vector<PretrainedNetwork>& networks, Session& session, const Loader& loader, const Options& o,
+               const Network& student) {
     std::optional<Loader> test_part;
-    if (o.validation > 0 && !(session.teachers.empty() && method.pretrained().empty())) {
+    if (o.validation > 0 && !networks.empty()) {
         Dataset whole = load_dataset(o.data, o.dataset);
         whole.train = {};
         LoaderOptions batches = session.loader_options(o);
@@ -96,8 +79,24 @@ Config measure_trained(Session& session, const Loader& loader, const Options& o,
         test_part.emplace(*session.backend, whole, batches);
     }
     const Loader& unseen = test_part ? *test_part : loader;
-    Config facts = measure_teachers(session, unseen, o, method.student());
-    for (auto& fact : measure_pretrained(session, unseen, o, method)) facts.push_back(std::move(fact));
+    const bool of_several = !o.teachers.empty();
+    Config facts;
+    for (const PretrainedNetwork& p : networks) {
+        const std::string file = p.file.string();
+        const Evaluation e = evaluate(*session.backend, unseen, p.network);
+        if (!o.check_only)
+            std::printf("%s %s: test accuracy %.2f %%, loss %.4f (%lld images)\n", p.name.c_str(), p.network.name().c_str(), e.accuracy,
+                        e.loss, static_cast<long long>(unseen.test_records()));
+        std::fflush(stdout);
+        require_finite(file, p.network, e);
+        if (e.accuracy < o.teacher_min)
+            input_error(file, ": the teacher's test accuracy is ", number(e.accuracy), " %, --teacher-min asks for ", number(o.teacher_min),
+                        " %; train it longer or lower the minimum");
+        facts.emplace_back("info." + p.name + "_sha256", sha256_of_file(p.file));
+        facts.emplace_back("info." + p.name + "_accuracy", number(e.accuracy));
+        if (of_several) facts.emplace_back("info." + p.name + "_map", extents(p.network, session));
+    }
+    if (of_several) facts.emplace_back("info.student_map", extents(student, session));
     return facts;
 }
 
@@ -115,9 +114,10 @@ void require_longer(const RunFolder& folder, const OptionTable& table, const Opt
     std::string falls;
     for (const int epoch : steps)
         if (epoch >= before && epoch < o.epochs) falls += (falls.empty() ? ", a tenth from epoch " : " and ") + std::to_string(epoch);
-    std::printf("note: %s goes on from %d to %d epochs; --lr-steps %s stays: the added epochs begin at rate %s%s%s\n", name.c_str(), before,
-                o.epochs, o.lr_steps.empty() ? "(none)" : o.lr_steps.c_str(), number(learning_rate(o.lr, steps, before)).c_str(),
-                falls.c_str(), table.has("graph") ? "; linear gates rise to the new end" : "");
+    if (!falls.empty()) falls += " (epochs count from 0 here)";
+    tell_once(text("note: ", name, " goes on from ", before, " to ", o.epochs, " epochs; --lr-steps ",
+                   o.lr_steps.empty() ? "(none)" : o.lr_steps, " stays: the added epochs begin at rate ",
+                   number(learning_rate(o.lr, steps, before)), falls, table.has("graph") ? "; linear gates rise to the new end" : ""));
 }
 
 /// Has a run begun in the folder, or in one there whose path from it fits one of the patterns?
@@ -150,7 +150,7 @@ Config kept_options(const OptionTable& table) {
 /// Where --save of a run that goes on, perhaps in another folder or on another machine, is to go; nowhere, in a line, if that is gone.
 std::string save_place(const Config& then, const std::string& value) {
     if (value.empty()) return value;
-    const fs::path from = value_of(then, "info.folder"), place = from.empty() ? fs::path(value) : from / value;
+    const fs::path from = value_of(then, started_in), place = from.empty() ? fs::path(value) : from / value;
     std::error_code unknown;
     if (!fs::is_directory(fs::absolute(place).parent_path())) {
         std::printf("note: --save %s: its folder is not here, no copy is made; say another with --save\n", place.c_str());
@@ -162,9 +162,6 @@ std::string save_place(const Config& then, const std::string& value) {
 void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many,
                      const std::set<std::string>& free) {
     const Config then = folder.config();
-    const auto as_many = [](const std::string& a, const std::string& b) {  // places of the same files; what they hold is compared later
-        return !b.empty() && std::count(a.begin(), a.end(), ',') == std::count(b.begin(), b.end(), ',');
-    };
     for (const auto& [name, value] : then) {
         const auto among = [v = value](const std::vector<std::string>& choices) {
             return std::count(choices.begin(), choices.end(), v) > 0;
@@ -178,15 +175,15 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
         const std::string now = option.get();
         const bool open = option.left_open(now);
         const bool differs = option.given() && !open && now != value && !(name == "normalize" && same_normalization(now, value));
-        const bool said_anew = !differs || option.may_be_said_anew || free.count(name) > 0 || (names_places(name) && as_many(now, value));
+        const bool said_anew = !differs || option.may_be_said_anew || free.count(name) > 0 || option.names_same_files(now, value);
         if (!said_anew && (name == "threads" || name == "device"))
-            std::printf("note: --%s %s: %s was started with %s; from here on its bits are not those of a run left alone\n", name.c_str(),
-                        now.c_str(), folder.path().c_str(), value.c_str());
+            tell_once(text("note: --", name, " ", now, ": ", folder.path().string(), " was started with ", value,
+                           "; from here on its bits are not those of a run left alone"));
         else if (!said_anew)
             input_error("--", name, " ", now, ": ", folder.path().string(), " was started with ", value,
                         "; resume without it, or start anew in another folder");
         const std::string place =
-            name == "save" && !option.given() ? save_place(then, value) : found_again(folder.path(), then, name, value);
+            name == "save" && !option.given() ? save_place(then, value) : found_again(folder.path(), then, option, value);
         table.set(name, place, folder.file("config.csv").string(), open);
     }
     // An option that is newer than the run: what was done before there was one, whatever a recipe says today.
@@ -258,12 +255,13 @@ void require_student(Options& o, const char* option) {
     network_row(o.student);  // throws for an unknown name
 }
 
-void require_savable(const fs::path& path) {
+void require_savable(const fs::path& path, const OptionTable& table) {
     std::error_code unused;
     if (!fs::is_directory(fs::absolute(path).parent_path()))
         input_error("--save ", path.string(), ": the folder is not there; make it first");
     if (fs::exists(path, unused) && !is_weight_file(path))
         input_error("--save ", path.string(), ": is there and is no weight file, so it is not replaced; name another, or move it away");
+    for (const auto& [option, file] : table.inputs()) require_not_read("--save", path, file);
     std::string trial = path.string() + ".XXXXXX";
     const int fd = ::mkstemp(trial.data());
     if (fd < 0) cannot_write(path, errno);
@@ -271,11 +269,11 @@ void require_savable(const fs::path& path) {
     ::unlink(trial.c_str());
 }
 
-void save_finished(const RunFolder& folder, const fs::path& to, bool asked_for) {
+void save_finished(const RunFolder& folder, const fs::path& to, const OptionTable& table) {
     if (to.empty()) return;
     const bool missing = !fs::exists(to) && fs::is_directory(fs::absolute(to).parent_path());
-    if (!asked_for && !missing) return;
-    require_savable(to);
+    if (!table.given("save") && !missing) return;
+    require_savable(to, table);
     write_file_atomically(to, read_file(folder.file("student.safetensors")));
     std::printf("saved: %s\n", to.c_str());
 }
@@ -311,9 +309,10 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
         o.by_hand = told_when_longer(told_before(folder.config()), epochs_of(folder), o.epochs);  // of those not begun yet
         finished += folder.finished() && epochs_of(folder) >= o.epochs;
     }
-    if (finished == o.runs && !many) save_finished(RunFolder::reopen(base), o.save, table.given("save"));
+    if (o.resume) o.given_anew = table.given_anew();
+    if (finished == o.runs && !many) save_finished(RunFolder::reopen(base), o.save, table);
     if (o.auto_resume && finished == o.runs) {
-        for (int i = 0; i < o.runs; ++i) std::printf("%s: finished before, skipped\n", folder_of(i).c_str());
+        for (int i = 0; i < o.runs && !o.check_only; ++i) std::printf("%s: finished before, skipped\n", folder_of(i).c_str());
         return;
     }
     // A run that goes on has its own schedule, made longer or not.
@@ -322,10 +321,9 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
     if (many && !o.save.empty())
         input_error("--save ", o.save, ": is one file for ", o.runs, " runs; each keeps its own student.safetensors");
     // All that can be wrong with the input is found before a folder is made; settling may train teachers, so it comes after what is quick.
-    if (!o.save.empty()) require_savable(o.save);
+    if (!o.save.empty()) require_savable(o.save, table);
     parse_lr_steps(o.lr_steps);
     settle(o);
-    if (o.check_only) return;
 
     Session session = open_session(o);
     if (chosen().row->teachers != Teaching::none) {
@@ -340,12 +338,17 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
     }
     const Loader loader(*session.backend, session.on_device, session.loader_options(o));
     std::unique_ptr<Method> first = start_method(session, o, make_method);
+    const std::vector<PretrainedNetwork> teaching = learnt_from(session, o, *first);
+    if (o.check_only) {
+        if (o.teacher_min > 0) measure(teaching, session, loader, o, first->student());
+        return;
+    }
     print_configuration(command, kept_options(table));
     std::printf("%s", scaled.c_str());
     for (const std::string& note : first->notes()) std::printf("note: %s\n", note.c_str());
     note_late_milestones(o);
     Config facts = run_facts(session, o);
-    for (auto& fact : measure_trained(session, loader, o, *first)) facts.push_back(std::move(fact));
+    for (auto& fact : measure(teaching, session, loader, o, first->student())) facts.push_back(std::move(fact));
     if (!o.init.empty()) facts.emplace_back("info.init_sha256", sha256_of_file(o.init));
     for (const auto& [name, file] : chosen().options->files()) facts.emplace_back("info." + name + "_sha256", sha256_of_file(file));
     facts.emplace_back("info.by_hand", by_hand);

@@ -15,6 +15,7 @@
 #include "base_version.h"
 #include "core_backend.h"
 #include "data_class_order.h"
+#include "method_table.h"
 #include "train_interruption.h"
 #include "train_progress.h"
 #include "train_schedule.h"
@@ -113,12 +114,12 @@ class Complaints {
             failed_.push_back(where + ": " + e.what());
         }
     }
-    /// Throws what there is, if any, of `runs` in the folder `base`; `all_begun`: none was left out.
-    void rethrow(const fs::path& base, size_t runs, bool all_begun) const {
+    /// Throws what there is, if any, of `runs` in the folder `base`; `all_begun`: none was left out. `given_anew`: as Options has it.
+    void rethrow(const fs::path& base, size_t runs, bool all_begun, const std::string& given_anew) const {
         const std::string stopped = interrupted_ == 0 && all_begun ? ""
                                                                    : text("interrupted; ", interrupted_, " of ", runs,
                                                                           " runs, those under way, wrote checkpoints; go on with ",
-                                                                          "--resume --run ", shell_word(base.string()));
+                                                                          "--resume --run ", shell_word(base.string()), given_anew);
         if (!failed_.empty()) {
             std::string all = text(failed_.size(), " failure(s) in ", runs, " runs: ");
             for (const std::string& f : failed_) all += (&f == &failed_.front() ? "" : " | ") + f;
@@ -153,7 +154,7 @@ std::optional<TrainingResult> train_in_folder(const std::string& method_name, Se
                                               const std::string& name) {
     const std::unique_ptr<Method> method = start_method(session, o, make);
     bool stopped = false;
-    const TrainingResult r = Trainer(*session.backend, loader, *method, o, folder, name).run([&](int epochs, double accuracy) {
+    const TrainingResult r = Trainer(*session.backend, loader, *method, o, folder, name, may_change).run([&](int epochs, double accuracy) {
         return !(stopped = goes_on && !goes_on(epochs, accuracy));
     });
     if (stopped) return std::nullopt;
@@ -210,7 +211,7 @@ void train_runs(Session& session, const std::vector<PlannedRun>& runs, int side_
             });
         for (std::thread& thread : threads) thread.join();
     }
-    complaints.rethrow(runs.front().folder.parent_path(), runs.size(), next >= runs.size());
+    complaints.rethrow(runs.front().folder.parent_path(), runs.size(), next >= runs.size(), runs.front().options.given_anew);
 }
 
 }  // namespace distill

@@ -3,10 +3,12 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "base_error.h"
 #include "base_files.h"
+#include "base_notes.h"
 #include "base_texts.h"
 #include "base_weight_files.h"
 #include "core_backend.h"
@@ -45,9 +47,9 @@ void leave_other_classifier(const std::map<std::string, HostTensor>& own, Weight
         if (found.size() != here.size() || found[0] == here[0] || !std::equal(found.begin() + 1, found.end(), here.begin() + 1)) return;
         theirs_and_ours.emplace_back(&theirs->second, &ours->second);
     }
-    std::printf("note: %s: its classifier is one of %lld classes, here there are %lld: all but the classifier (%s) is taken from it\n",
-                path.c_str(), static_cast<long long>(theirs_and_ours[0].first->shape[0]),
-                static_cast<long long>(theirs_and_ours[0].second->shape[0]), classifier.c_str());
+    const auto& [weight, own_weight] = theirs_and_ours.front();
+    tell_once(text("note: ", path, ": its classifier is one of ", weight->shape[0], " classes, here there are ", own_weight->shape[0],
+                   ": all but the classifier (", classifier, ") is taken from it"));
     for (auto& [theirs, ours] : theirs_and_ours) *theirs = *ours;
 }
 
@@ -66,7 +68,7 @@ void set_start_weights(Parameters& parameters, WeightFile file, const std::strin
     const bool plain = !has_student && !has_helpers;
     const std::string prefix = plain ? "" : student_prefix;
     const std::string guess = to_own_conventions(file, prefix, student, parameters.file_shapes(student_prefix));
-    if (!guess.empty()) std::printf("note: %s: %s\n", path.c_str(), guess.c_str());
+    if (!guess.empty()) tell_once(text("note: ", path, ": ", guess));
     leave_other_classifier(own, file, prefix, path, student.classifier_name());
     parameters.from_file(file, path, plain ? student_prefix : "", may_be(file, prefix, student));
 }
@@ -127,8 +129,9 @@ Session open_session(Options& o) {
 }
 
 std::unique_ptr<Method> start_method(Session& session, const Options& o, const MethodFactory& make) {
-    std::unique_ptr<Method> method = make(session, o);
     const auto require_fit = [&](const Network& network) { network.require_images(session.data->height, session.data->width); };
+    for (const auto& teacher : session.teachers) require_fit(teacher->network());
+    std::unique_ptr<Method> method = make(session, o);
     require_fit(method->student());
     for (const OtherNetwork& other : method->others())
         if (other.network) require_fit(*other.network);
@@ -154,11 +157,10 @@ void warn_if_trained_otherwise(const std::string& path, const std::map<std::stri
     for (const auto& [key, here] : {std::pair<std::string, std::string>{"dataset", o.dataset}, {"normalization", o.normalize}}) {
         const auto found = metadata.find(key);
         if (found != metadata.end() && found->second != here)
-            std::printf("warning: %s was trained with %s %s, here it meets %s\n", path.c_str(), key.c_str(), found->second.c_str(),
-                        here.c_str());
+            tell_once(text("warning: ", path, " was trained with ", key, " ", found->second, ", here it meets ", here));
     }
     if (const std::string difference = compare_classes(metadata, data).difference; !difference.empty())
-        std::printf("warning: %s was trained on other classes, or in another order: %s\n", path.c_str(), difference.c_str());
+        tell_once(text("warning: ", path, " was trained on other classes, or in another order: ", difference));
 }
 
 void require_same_classes(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& o,
@@ -171,6 +173,12 @@ void require_same_classes(const std::string& path, const std::map<std::string, s
     if (!classes.known && dataset != metadata.end() && dataset->second != o.dataset)
         input_error(path, ": was trained on data set ", dataset->second, ", here is ", o.dataset,
                     ", and whether the classes are the same is not ", "on file", remedy);
+}
+
+void require_finite(const std::string& path, const Network& network, const Evaluation& test) {
+    if (!std::isfinite(test.loss))
+        input_error(path, ": with these weights the test loss of ", network.name(), " is ", test.loss,
+                    ", expected a finite number: they are too large to compute with; name another file, or train the network anew");
 }
 
 void warn_of_normalization(const std::string& six_numbers) {

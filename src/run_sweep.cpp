@@ -1,12 +1,16 @@
 #include "run_sweep.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <set>
 
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
+#include "base_numbers.h"
 #include "base_stats.h"
 #include "base_texts.h"
 #include "run_experiment.h"
@@ -47,11 +51,40 @@ Sweep parse(const std::string& asked, const OptionTable& table) {
     return sweep;
 }
 
+/// The option that a folder's name begins with, of several the longest; none where that cannot be swept over.
+const TableOption* swept_in(const std::string& folder, const OptionTable& table) {
+    const TableOption* longest = nullptr;
+    for (const TableOption& option : table.options())
+        if (starts_with(folder, option.name) && (!longest || option.name.size() > longest->name.size())) longest = &option;
+    return longest && longest->role != Role::driver && longest->name != "seed" ? longest : nullptr;
+}
+
+/// InputError for the folder of a sweep without --sweep: it has no config.csv of its own, only one for each value.
+void require_no_sweep(const OptionTable& table, const fs::path& run) {
+    std::error_code unseen;
+    if (!fs::is_directory(run, unseen) || fs::exists(run / "config.csv", unseen)) return;
+    std::map<std::string, std::set<std::string>> begun;  // values, by option
+    for (const fs::directory_entry& entry : fs::directory_iterator(run, unseen)) {
+        const std::string folder = entry.path().filename().string();
+        const TableOption* option = swept_in(folder, table);
+        const auto seeds = numbered_folders(entry.path(), 's');
+        const fs::path config = (seeds.empty() ? entry.path() : seeds.begin()->second) / "config.csv";
+        if (!option || !fs::exists(config, unseen)) continue;
+        const std::string value = folder.substr(option->name.size()), kept = value_of(read_config(config), option->name);
+        const bool same_number = parsed_number(value) && parsed_number(value) == parsed_number(kept);
+        if (!value.empty() && (same_number || folder_name(kept) == value)) begun[option->name].insert(same_number ? value : kept);
+    }
+    if (begun.empty()) return;
+    const auto& [option, values] = *begun.begin();
+    input_error(run.string(), ": is the folder of a sweep over --", option, " (begun are ", joined({values.begin(), values.end()}),
+                "); to go on with it give --sweep ", option, "=… again, with all its values, and --resume, or name another --run");
+}
+
 SweptValue results(const std::string& value, const fs::path& folder, const Options& o) {
     SweptValue all{value, {}, {}};
     const bool many = o.runs > 1 || holds_seeds(folder, o.seed, "config.csv");
     for (int i = 0; i < o.runs; ++i) {
-        const CsvTable result = read_csv((many ? seed_folder(folder, o.seed + static_cast<uint64_t>(i)) : folder) / "result.csv");
+        const CsvTable result = read_result(many ? seed_folder(folder, o.seed + static_cast<uint64_t>(i)) : folder);
         all.last.push_back(result.cell_number(0, "last"));
         all.best.push_back(result.cell_number(0, "best"));
     }
@@ -80,7 +113,10 @@ void add_sweep_option(OptionTable& t, Options& o) {
 }
 
 void run_each_value(const std::string& command, OptionTable& table, Options& o, const std::function<void()>& once) {
-    if (o.sweep.empty()) return once();
+    if (o.sweep.empty()) {
+        require_no_sweep(table, o.run);
+        return once();
+    }
     const Sweep sweep = parse(o.sweep, table);
     if (!o.save.empty())
         input_error("--save ", o.save, ": is one file for ", sweep.values.size(), " trainings; each keeps its own student");
@@ -95,10 +131,12 @@ void run_each_value(const std::string& command, OptionTable& table, Options& o, 
     const Options asked = o;
     const OptionTable as_asked = table;  // a training that goes on changes what its table has for options that are not given
     const auto values_asked = table.values();
+    const int threads = omp_get_max_threads();  // what --threads 0 is, whatever another value asked for
     const auto begin = [&](const std::string& value) {
         table = as_asked;
         for (const auto& [name, text] : values_asked) table.follow(name, text);
         o = asked;
+        omp_set_num_threads(threads);
         table.set(sweep.option, value, "--sweep " + asked.sweep, true);
         table.at(sweep.option).otherwise = as_asked.at(sweep.option).otherwise;
         o.sweep.clear();

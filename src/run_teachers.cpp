@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base_error.h"
+#include "base_output_file.h"
 #include "base_texts.h"
 #include "method_supervised.h"
 #include "net_table.h"
@@ -51,13 +52,14 @@ void require_same_training(const RunFolder& there, const Config& wanted) {
     }
 }
 
-void train_teachers(const OptionTable& table, const Options& asked) {
-    TeacherTraining t(table, asked);
+void train_teachers(TeacherTraining& t) {
     Options& o = t.options;
     require_student(o);
     parse_lr_steps(o.lr_steps);
     Session session = open_session(o);
-    Loader(*session.backend, session.on_device, session.loader_options(o));  // says what is wrong with the batch before there is a folder
+    const MethodFactory make = [](Session& own, const Options& settled) { return std::make_unique<Supervised>(own.setting(), settled); };
+    Loader(*session.backend, session.on_device, session.loader_options(o));  // these two say what is wrong before there is a folder
+    start_method(session, o, make);
     const Config facts = run_facts(session, o);
     std::vector<PlannedRun> planned;
     int left = 0;
@@ -77,8 +79,7 @@ void train_teachers(const OptionTable& table, const Options& asked) {
     print_configuration("train", kept_options(t.table));
     if (!interruption()) catch_interruption(o.time_limit);
     try {
-        train_runs(session, planned, side_by_side(o, *session.backend),
-                   [](Session& own, const Options& settled) { return std::make_unique<Supervised>(own.setting(), settled); });
+        train_runs(session, planned, side_by_side(o, *session.backend), make);
     } catch (const Interrupted&) {
         throw Interrupted(text("interrupted in the training of the teachers in ", o.run, "; go on with the same command"));
     }
@@ -99,12 +100,14 @@ void settle_or_train_teachers(const OptionTable& table, Options& o) {
         input_error("--train-teachers ", o.train_teachers, ": which network? Name it with --teacher-nets; there are: ", network_names());
     if (o.teacher_nets.find(',') != std::string::npos)
         input_error("--teacher-nets ", o.teacher_nets, ": --train-teachers trains teachers of one network; name one");
-    if (o.check_only) return;
-    train_teachers(table, o);
-    const TeacherTraining t(table, o);
-    o.teachers.clear();
-    for (int seed = 0; seed < o.train_teachers; ++seed)
-        o.teachers += (seed == 0 ? "" : ",") + (t.folder(seed) / "student.safetensors").string();
+    TeacherTraining training(table, o);
+    std::vector<std::string> files;
+    for (int seed = 0; seed < o.train_teachers; ++seed) {
+        files.push_back((training.folder(seed) / "student.safetensors").string());
+        require_not_read("--save", o.save, files.back());
+    }
+    if (!o.check_only) train_teachers(training);
+    o.teachers = joined(files, ",");
     settle_teachers(o);
 }
 

@@ -55,7 +55,8 @@ std::vector<TrialRecord> trials_of(const JournalFile& journal, const fs::path& p
 
 std::vector<SearchResult> read_results(const fs::path& file) {
     std::vector<SearchResult> results;
-    const CsvTable table = read_csv(file);
+    const CsvTable table = read_csv(file, ReadCsv::whole);
+    table.require_columns({"id", "trial", "search_error", "test_mean", "test_std", "n", "graph"});
     for (size_t row = 0; row < table.rows.size(); ++row) {
         const auto value = [&](const char* column) {
             return table.cell(row, column).empty() ? std::nullopt : std::optional<double>(table.cell_number(row, column));
@@ -99,8 +100,18 @@ SearchHistory read_search(const fs::path& folder_or_journal) {
     const bool folder = fs::is_directory(folder_or_journal);
     const fs::path path = folder ? folder_or_journal / "journal.csv" : folder_or_journal;
     const JournalFile journal = read_journal(path);
-    SearchHistory history{path.parent_path(), journal.study, trials_of(journal, path), {}};
-    if (folder && fs::exists(folder_or_journal / "search.csv")) history.results = read_results(folder_or_journal / "search.csv");
+    SearchHistory history{path.parent_path(), journal.study, trials_of(journal, path), {}, {}, {}};
+    const auto take = [&](const char* name, auto& what, auto read) {
+        const fs::path file = path.parent_path() / name;
+        if (!folder || !fs::exists(file)) return;
+        try {
+            what = read(file);
+        } catch (const std::exception& e) {
+            history.faults.emplace(file, e.what());
+        }
+    };
+    take("search.csv", history.results, read_results);
+    take("config.csv", history.config, read_config);
     return history;
 }
 
@@ -191,7 +202,7 @@ Preferences preferences_of(const SearchHistory& history) {
 std::string search_title(const SearchHistory& history) {
     std::string title = value_of(history.study, "target") + " on " + value_of(history.study, "dataset");
     if (!history.trials.empty()) title += ", graphs of " + std::to_string(history.trials[0].graph.size()) + " nodes";
-    return title;
+    return printable(title);
 }
 
 std::string plain_candidate(const std::string& network, const std::string& batch, const std::string& alone_batch) {
@@ -205,7 +216,7 @@ int64_t count_of(const SearchHistory& history, TrialEvent state) {
 std::string search_counts(const SearchHistory& history) {
     const int64_t under_way = count_of(history, TrialEvent::started);
     const int64_t ended = static_cast<int64_t>(history.trials.size()) - under_way;
-    std::string all = text(ended, " of ", value_of(history.study, "trials"), " trials have ended: ");
+    std::string all = text(ended, " of ", printable(value_of(history.study, "trials")), " trials have ended: ");
     for (const TrialEvent end : {TrialEvent::complete, TrialEvent::stopped, TrialEvent::failed, TrialEvent::rejected, TrialEvent::repeated})
         all += text(end == TrialEvent::complete ? "" : ", ", count_of(history, end), " ", to_string(end));
     return under_way > 0 ? all + text("; ", under_way, " under way") : all;
@@ -223,6 +234,7 @@ std::string preferences_csv(const SearchHistory& history) {
 
 std::string search_text(const SearchHistory& history) {
     std::string all = search_title(history) + "\n" + search_counts(history) + "\n";
+    for (const auto& [file, why] : history.faults) all += "cannot be read: " + printable(why) + "\n";
     std::vector<std::vector<std::string>> rows = {{"epochs", "reached", "went on"}};
     for (const Rung& rung : rungs_of(history))
         rows.push_back({std::to_string(rung.epochs), std::to_string(rung.reached), std::to_string(rung.went_on)});

@@ -54,9 +54,23 @@ JournalRow parse_row(const CsvTable& table, size_t row) {
     return r;
 }
 
+/// In one line, so that a torn one can be told.
+std::vector<std::string> cells_of(const JournalRow& row) {
+    std::string detail = row.detail;
+    std::replace(detail.begin(), detail.end(), '\n', ' ');
+    return {std::to_string(row.trial), to_string(row.event), std::to_string(row.epoch), row.error ? number(*row.error) : "", detail};
+}
+
+/// The journal up to these rows, whole or not at all.
+void write_journal(const fs::path& path, const Config& study, const std::vector<JournalRow>& rows) {
+    std::vector<std::vector<std::string>> all = {{"", "study", "", "", study_text(study)}};
+    for (const JournalRow& row : rows) all.push_back(cells_of(row));
+    write_file_atomically(path, csv_text(columns, all));
+}
+
 CsvWriter fresh(const fs::path& path, const Config& study) {
     if (fs::exists(path)) input_error(path.string(), ": this journal exists; add --resume to go on with it, or name another --run");
-    write_file_atomically(path, csv_text(columns, {{"", "study", "", "", study_text(study)}}));
+    write_journal(path, study, {});
     return CsvWriter(path, columns, CsvWriter::Open::append);
 }
 
@@ -66,12 +80,16 @@ CsvWriter reopened(const fs::path& path, const Config& asked, const JournalFile&
         const auto found = std::find_if(config.begin(), config.end(), [&](const auto& row) { return row.first == name; });
         return found == config.end() ? std::string("nothing") : found->second;
     };
+    const bool longer = whole_of(study, "trials") > whole_of(so_far.study, "trials");
     for (const auto& [ours, theirs] : {std::pair(&study, &so_far.study), std::pair(&so_far.study, &study)})
         for (const auto& [name, value] : *ours)
-            if (const std::string other = value_in(*theirs, name); other != value)
+            if (const std::string other = value_in(*theirs, name); other != value && !(longer && name == "trials"))
                 input_error(path.string(), ": is the journal of another search: found ", name, " = ", value_in(so_far.study, name),
                             ", expected ", value_in(study, name), "; restore what it was, or start anew in another folder");
-    if (so_far.torn_bytes > 0) fs::resize_file(path, fs::file_size(path) - so_far.torn_bytes);
+    if (longer)
+        write_journal(path, asked, so_far.rows);
+    else if (so_far.torn_bytes > 0)
+        fs::resize_file(path, fs::file_size(path) - so_far.torn_bytes);
     return CsvWriter(path, columns, CsvWriter::Open::append);
 }
 
@@ -104,9 +122,7 @@ Journal::Journal(const fs::path& path, const Config& study, const JournalFile& s
     : out_(reopened(path, study, so_far)), sync_(sync) {}
 
 void Journal::append(const JournalRow& row) {
-    std::string detail = row.detail;
-    std::replace(detail.begin(), detail.end(), '\n', ' ');  // a row is a line, so that a torn one can be told
-    out_.row({std::to_string(row.trial), to_string(row.event), std::to_string(row.epoch), row.error ? number(*row.error) : "", detail});
+    out_.row(cells_of(row));
     if (sync_) out_.sync();
 }
 

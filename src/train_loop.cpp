@@ -50,6 +50,9 @@ void TrainingLoop::queue_step(int64_t images) {
         const Recording on(&tape_);
         r = plan_.step(batch);
     }
+    if (r.named.size() != plan_.parts.size())
+        failure("a step gives ", r.named.size(), " losses (StepResult::named), loss_names() has ", plan_.parts.size(), ": ",
+                joined(plan_.parts), " ---> one loss for each name, in their order");
     std::vector<Tensor> values{r.loss.value()};
     for (const Var& v : r.named) values.push_back(v.value());
     // The CPU's memory is the host's: a bad loss is seen before it reaches the weights. Elsewhere the epoch's end tells.
@@ -115,7 +118,7 @@ void TrainingLoop::train_epoch(const fs::path& run, Progress& progress, const Sa
         if (interruption()) {
             save();
             throw Interrupted(text("interrupted in epoch ", epoch_ + 1, plan_.name.empty() ? "" : " of the ", plan_.name, " after step ",
-                                   step_, "; go on with --resume --run ", shell_word(run.string())));
+                                   step_, "; go on with --resume --run ", shell_word(run.string()), options_.given_anew));
         }
         if (seconds_since(saved) > checkpoint_seconds) save(), saved = Clock::now();
         show(progress, images);

@@ -1,6 +1,7 @@
 #include "train_option_table.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base_command_line.h"
 #include "base_error.h"
@@ -67,6 +68,30 @@ TableOption truth(bool& value, const std::string& help) {
 }  // namespace
 
 bool TableOption::given() const { return is_swept || on_line.given(); }
+
+TableOption& TableOption::place(Places where) {
+    places = where;
+    type = where == Places::or_shipped ? "NAME|PATH" : "PATH";
+    return changing();
+}
+
+std::string TableOption::with_places(const std::string& value, const std::function<std::string(const std::string&)>& moved) const {
+    const std::filesystem::path alone = value;
+    if (places == Places::none || (places == Places::or_shipped && alone.extension() != ".csv" && !alone.has_parent_path())) return value;
+    const bool named = places == Places::labelled || places == Places::assigned, several = named || places == Places::listed;
+    std::vector<std::string> items = several ? split(value, ',') : std::vector<std::string>{value};
+    for (std::string& item : items) {
+        const size_t path_at = named ? item.find('=') + 1 : 0;  // npos + 1 == 0
+        item = item.substr(0, path_at) + moved(item.substr(path_at));
+    }
+    return joined(items, ",");
+}
+
+bool TableOption::names_same_files(const std::string& a, const std::string& b) const {
+    if (places == Places::none || places == Places::assigned) return places == Places::assigned;
+    const bool several = places == Places::listed || places == Places::labelled;
+    return !a.empty() && !b.empty() && (!several || std::count(a.begin(), a.end(), ',') == std::count(b.begin(), b.end(), ','));
+}
 
 TableOption& OptionTable::bind(const std::string& flag, TableOption option) {
     option.flag = flag;
@@ -195,6 +220,24 @@ std::vector<std::pair<std::string, std::string>> OptionTable::values() const {
     std::vector<std::pair<std::string, std::string>> rows;
     for (const TableOption& o : options_) rows.emplace_back(o.name, o.get());
     return rows;
+}
+
+std::vector<std::pair<std::string, std::string>> OptionTable::inputs() const {
+    std::vector<std::pair<std::string, std::string>> all;
+    for (const TableOption& o : options_)
+        if (o.places != Places::none)
+            o.with_places(o.get(), [&](const std::string& path) {
+                if (!path.empty()) all.emplace_back(o.name, path);
+                return path;
+            });
+    return all;
+}
+
+std::string OptionTable::given_anew() const {
+    std::string all;
+    for (const TableOption& o : options_)
+        if (o.given() && (o.may_change || o.may_be_said_anew) && o.get() != o.otherwise) all += " --" + o.name + " " + shell_word(o.get());
+    return all;
 }
 
 }  // namespace distill

@@ -8,7 +8,7 @@
 
 namespace distill {
 void add_data_options(OptionTable& t, Options& o) {
-    t.add("--data", o.data, "folder of the data sets").circumstance().opens_session();
+    t.add("--data", o.data, "folder of the data sets").circumstance().opens_session().place();
     t.add("--dataset", o.dataset, "cifar10, cifar100, or the name of an imported set").subject().opens_session();
     t.add("--per-class", o.per_class, {0}, "train on the first so many images of each class (0: on all)").circumstance().opens_session();
 }
@@ -17,12 +17,12 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
     add_data_options(t, o);
     if (distills) {
         t.add_network("--teacher", o.teacher, "teacher network").subject();
-        t.add("--teacher-weights", o.teacher_weights, "the trained teacher (.safetensors, or PyTorch's .pth)").subject();
+        t.add("--teacher-weights", o.teacher_weights, "the trained teacher (.safetensors, or PyTorch's .pth)").subject().place();
         t.add("--teacher-min", o.teacher_min, {0, 100}, "stop if the teacher's test accuracy is below this, in %").circumstance();
         add_classes_option(t, o);
     }
     t.add_network(distills ? "--student" : "--net,--student", o.student, "network to train").subject().own();
-    t.add("--init", o.init, "start from these weights (.safetensors, or PyTorch's .pth)").own();
+    t.add("--init", o.init, "start from these weights (.safetensors, or PyTorch's .pth)").own().place();
     t.add("--recipe", o.recipe, recipe_names(), "whose schedule, normalisation and weights, where they are not given by hand")
         .circumstance();
     add_schedule_options(t, o);
@@ -30,7 +30,9 @@ void add_training_options(OptionTable& t, Options& o, bool distills) {
 }
 
 void add_teachers_options(OptionTable& t, Options& o) {
-    t.add("--teachers", o.teachers, "the trained teachers, separated by commas (.safetensors, or PyTorch's .pth)").subject();
+    t.add("--teachers", o.teachers, "the trained teachers, separated by commas (.safetensors, or PyTorch's .pth)")
+        .subject()
+        .place(Places::listed);
     t.add_network("--teacher-nets", o.teacher_nets, "their networks, where the files do not say; one name may serve for all")
         .circumstance();
     t.add("--train-teachers", o.train_teachers, {0}, "instead: train so many of one network first, alone, from seeds 0, 1, 2, …")
@@ -46,7 +48,7 @@ void add_classes_option(OptionTable& t, Options& o) {
 }
 
 void add_schedule_options(OptionTable& t, Options& o) {
-    t.add("--epochs", o.epochs, {1}, "passes over the training data");
+    t.add("--epochs", o.epochs, {1}, "passes over the training data").changing();
     t.add("--batch", o.batch, {1}, "images a step");
     t.add("--lr", o.lr, {0}, "learning rate at the start");
     t.add("--lr-steps", o.lr_steps, "epochs from whose start on the rate is a tenth, e.g. 150,180,210").in_epochs();
@@ -85,9 +87,10 @@ void add_run_options(OptionTable& t, Options& o) {
     t.add_switch("--resume", o.resume, "go on from the run's checkpoint, with the run's options").driver().own();
     add_auto_resume_option(t, o);
     t.add_switch("--log-steps", o.log_steps, "also write steps.csv, one row a step").circumstance().own();
-    t.add("--save", o.save, "also save the trained network here (.safetensors)").circumstance().own().said_anew();
+    t.add("--save", o.save, "also save the trained network here (.safetensors)").circumstance().own().said_anew().changing();
     t.add("--id", o.id, "the experiment's id in the report").subject().own();
     t.add("--preset", o.preset, "take everything from this row of data/paper").circumstance().own();
+    t.add("--paper", o.paper, "where --preset finds its row, instead of data/paper").driver().own();
     t.add_switch("--quiet", o.quiet, "no progress").driver();
 }
 
@@ -102,11 +105,11 @@ void add_auto_resume_option(OptionTable& t, Options& o) {
 }
 
 TableOption& add_device_option(OptionTable& t, Options& o) {
-    return t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute");
+    return t.add("--device", o.device, {"auto", "cpu", "cuda"}, "where to compute").changing();
 }
 
 TableOption& add_threads_option(OptionTable& t, Options& o) {
-    return t.add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)");
+    return t.add("--threads", o.threads, {0}, "CPU threads (0: OMP_NUM_THREADS, or all cores)").changing();
 }
 
 void add_machine_options(OptionTable& t, Options& o) {

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <set>
 #include <thread>
 
 #include "base_error.h"
@@ -18,10 +17,19 @@
 namespace distill {
 
 Config read_config(const fs::path& file) {
-    const CsvTable table = read_csv(file);
+    const CsvTable table = read_csv(file, ReadCsv::whole);
+    table.require_columns({"option", "value"});
     Config rows;
     for (size_t i = 0; i < table.rows.size(); ++i) rows.emplace_back(table.cell(i, "option"), table.cell(i, "value"));
+    if (value_of(rows, "method").empty())
+        input_error(file.string(), ": found no row 'method', which every run has; restore the file, or move it away");
     return rows;
+}
+
+CsvTable read_result(const fs::path& run) {
+    CsvTable result = read_csv(run / "result.csv", ReadCsv::whole);
+    if (result.rows.size() != 1) input_error(result.path.string(), ": found ", result.rows.size(), " rows, expected one");
+    return result;
 }
 
 std::string value_of(const Config& config, const std::string& option) {
@@ -61,10 +69,7 @@ double number_of(const Config::value_type& row, const fs::path& file) {
 
 namespace {
 
-constexpr const char* started_in = "info.folder";
-constexpr const char* started_as = "info.run";
-
-/// One path, as found_again says.
+/// One path, or none, as found_again says.
 std::string place_now(const fs::path& run, const Config& config, const std::string& value) {
     const fs::path from = value_of(config, started_in), before = value_of(config, started_as);
     if (value.empty() || from.empty() || before.empty()) return value;
@@ -83,26 +88,8 @@ void write_config(const fs::path& file, const Config& config) {
 
 }  // namespace
 
-bool names_places(const std::string& option) {
-    static const std::set<std::string> names = {"data", "teacher-weights", "teachers", "students", "init",
-                                                "mha",  "weights",         "graph",    "transfer"};
-    return names.count(option) > 0;
-}
-
-std::string found_again(const fs::path& run, const Config& config, const std::string& option, const std::string& value) {
-    if (!names_places(option)) return value;
-    if ((option == "graph" || option == "transfer") && fs::path(value).extension() != ".csv") return value;  // a shipped one's name
-    std::string all;
-    for (const std::string& item : split(value, ',')) {
-        const size_t path_at = option == "weights" || option == "students" ? item.find('=') + 1 : 0;  // npos + 1 == 0
-        all += (all.empty() ? "" : ",") + item.substr(0, path_at) + place_now(run, config, item.substr(path_at));
-    }
-    return all;
-}
-
-bool may_change(const std::string& option) {
-    static const std::set<std::string> names = {"epochs", "info.by_hand", "threads", "device", "save", started_in, started_as};
-    return names.count(option) > 0 || names_places(option);
+std::string found_again(const fs::path& run, const Config& config, const TableOption& option, const std::string& value) {
+    return option.with_places(value, [&](const std::string& path) { return place_now(run, config, path); });
 }
 
 bool is_checksum(const std::string& key) {
@@ -133,8 +120,11 @@ RunFolder RunFolder::create(const fs::path& path, const Config& config) {
 
 RunFolder RunFolder::reopen(const fs::path& path) {
     RunFolder folder(path);
+    std::error_code unseen;
     if (!fs::exists(folder.file("config.csv")))
-        input_error(path.string(), ": no run to resume here (config.csv is missing); start it without --resume");
+        input_error(path.string(), ": no run to resume here (config.csv is missing); ",
+                    fs::exists(path, unseen) && !fs::is_empty(path, unseen) ? "name a run's folder with --run, or start anew in another"
+                                                                            : "start it without --resume");
     return folder;
 }
 

@@ -60,7 +60,7 @@ void note_late_milestones(const Options& o) {
     for (const int step : parse_lr_steps(o.lr_steps))
         if (step >= o.epochs) late.push_back(std::to_string(step));
     if (!late.empty())
-        std::printf("note: of --lr-steps %s, %s lie beyond the last epoch (%d) and change nothing\n", o.lr_steps.c_str(),
+        std::printf("note: --lr-steps %s: nothing happens at %s; the last epoch is %d (epochs count from 0 here)\n", o.lr_steps.c_str(),
                     joined(late).c_str(), o.epochs - 1);
 }
 

@@ -74,13 +74,15 @@ Checkpoint with_todays_names(Checkpoint c) {
 
 }  // namespace
 
-Trainer::Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder, std::string name)
+Trainer::Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder, std::string name,
+                 MayChange may_change)
     : backend_(backend),
       loader_(loader),
       method_(method),
       options_(options),
       folder_(folder),
       name_(std::move(name)),
+      may_change_(std::move(may_change)),
       student_(backend, loader, options, plan_of(method, options)) {
     for (const Phase& phase : method.phases()) phases_.push_back(std::make_unique<PhaseTraining>(backend, loader, phase, options, name_));
 }
@@ -251,8 +253,8 @@ void Trainer::resume() {
     const fs::path path = folder_.checkpoint();
     const Checkpoint c = with_todays_names(read_checkpoint(path));
     for (const auto& [option, value] : folder_.config()) {
+        if (may_change_ && may_change_(option)) continue;
         const auto found = c.text.find("config." + option);
-        if (may_change(option)) continue;
         if (found == c.text.end() || found->second != value)
             input_error(path.string(), ": was written with ", option, " = ", found == c.text.end() ? "nothing" : found->second,
                         ", config.csv has ", value, "; restore config.csv or start anew in another folder");

@@ -1,5 +1,5 @@
 // network_checks.h: what the public CRD benchmark says of a network (docs/papers.md §8.6), and PyTorch's answers for it, as checks.
-// defines: NetworkFacts, check_facts, check_names, check_golden_forward, check_golden_training
+// defines: examples_of, NetworkFacts, check_facts, check_names, check_golden_forward, check_golden_training
 #pragma once
 #include <cmath>
 #include <set>
@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base_texts.h"
 #include "core_work_count.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
@@ -14,6 +15,13 @@
 #include "train_optim.h"
 
 namespace distill::testing {
+
+/// The names that a row of the table gives as examples.
+inline std::vector<std::string> examples_of(const NetworkRow& row) {
+    std::vector<std::string> names = split(row.examples, ',');
+    for (std::string& name : names) name.erase(0, name.find_first_not_of(' '));
+    return names;
+}
 
 struct NetworkFacts {
     const char* name;
@@ -26,6 +34,7 @@ struct NetworkFacts {
 inline void check_facts(const NetworkFacts& facts) {
     CAPTURE(facts.name);
     for (const int64_t side : {32, 64}) {
+        CAPTURE(side);
         const int classes = side == 32 ? 100 : 200;
         Parameters parameters(cpu(), false);
         const auto network = make_network(facts.name, classes, parameters);

@@ -10,7 +10,7 @@
 
 namespace distill::testing {
 
-/// Two epochs on 1,000 test images; `options` are further rows of config.csv, or other values of those that are there.
+/// Two epochs on 1,000 test images; of a graph two nodes. `options` are further rows of config.csv, or other values of those there.
 struct FinishedRun {
     std::string method = "train", teacher = {}, student = "small", dataset = "tin", id = {};
     int seed = 0;
@@ -37,6 +37,8 @@ struct FinishedRun {
         for (const auto& [option, value] : options)
             if (config.find("\n" + option + ",") == std::string::npos) config += option + "," + quoted(value) + "\n";
         put_file(folder / "config.csv", config);
+        if (method == "ktg")
+            put_file(folder / "graph.csv", "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,resnet20,,cutoff,correct\n");
         put_file(folder / "epochs.csv", text("epoch,train_loss,test_acc\n0,2,50\n1,1,", last, '\n'));
         put_file(folder / "result.csv",
                  text("id,dataset,teacher,student,method,seed,last,best,best_epoch,seconds,device,precision,commit\n", quoted(id), ',',

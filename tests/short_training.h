@@ -63,7 +63,7 @@ inline ChosenMethod shortened(const Form& form) {
     m.options->add_to(table);
     if (form.benchmark) table.set("benchmark-form", "on", "the test");
     for (const TableOption& option : table.options()) {
-        if (ends_with(option.name, "-epochs") || option.counts_epochs) table.set(option.name, "1", "the test");
+        if (option.is_phase_length || option.counts_epochs) table.set(option.name, "1", "the test");
     }
     if (auto* ktg = dynamic_cast<KtgOptions*>(m.options.get())) {  // its networks are the graph's: two that learn, one that is frozen
         ktg->graph.nodes = {{network, {}, {}}, {network, {}, {}}, {network, trained().of(1), {}}};

@@ -121,7 +121,7 @@ TEST_CASE("bad input: names that are not there list those that are") {
     check_rejected(folder, "kd --student resnet8 --teacher resnet5" + on_s, {"unknown network 'resnet5'"});
     check_rejected(folder, "kd --student resnet8 --teacher resnet8" + on_s,
                    {"--teacher-weights", "is missing", "distill train --net resnet8"});
-    check_rejected(folder, "eval --net resnet8 --dataset s", {"--init: the weight file", "missing"});
+    check_rejected(folder, "eval --net resnet8 --dataset s", {"--weights: the weight file", "missing"});
     check_rejected(folder, "data fetch cifar1000", {"found 'cifar1000'", "cifar10, cifar100, tiny-imagenet"});
     check_rejected(folder, "data import pictures", {"found 'pictures'", "tiny-imagenet, images or fashion-mnist"});
     check_rejected(folder, "report nowhere", {"nowhere: is no folder", "expected a run folder"});
@@ -340,6 +340,32 @@ TEST_CASE("bad input: --save is looked at before there is a run, and replaces we
     CHECK(run(folder, train_s + "--save kept/w.safetensors --run other").code == 0);
     fs::remove_all(folder / "kept");
     succeed(folder, "train --resume --run other", {"note: --save", "kept/w.safetensors: its folder is not here", "skipped"});
+}
+
+TEST_CASE("bad input: --save does not replace a file that the run reads") {
+    const Workplace folder;
+    fs::create_symlink("resnet8.safetensors", folder / "link.safetensors");
+    const std::string kd = "kd --student resnet8 --teacher resnet8" + on_s + "--teacher-weights resnet8.safetensors --save ";
+    const auto refused = [&](const std::string& line, const std::string& name) {
+        check_rejected(folder, line + name, {"--save " + name, "which is read and must stay as it is", "name another"});
+    };
+    for (const char* name : {"resnet8.safetensors", "./data/../resnet8.safetensors", "link.safetensors"}) refused(kd, name);
+    const std::string file = "resnet8.safetensors";
+    refused(train_s + "--init resnet8.safetensors --save ", file);
+    refused("ensemble --student resnet8 --teachers link.safetensors,resnet8.safetensors --teacher-nets resnet8" + on_s + "--save ", file);
+    refused("feed sequential --teachers resnet8.safetensors --teacher-nets resnet8" + on_s + "--save ", file);
+    refused("mhgd --student resnet8 --teacher resnet8 --teacher-weights x.safetensors --mha resnet8.safetensors" + on_s + "--save ", file);
+    const std::string graph = "ktg train --models 0=resnet8,1=resnet8" + on_s;
+    refused(graph + "--graph kd --weights 1=resnet8.safetensors --save ", file);
+    put_file(folder / "g.csv",
+             "node,model,weights,gate_0,gate_1\n0,resnet8,,through,through\n1,resnet8,resnet8.safetensors,cutoff,cutoff\n");
+    refused(graph + "--graph g.csv --save ", file);
+    // Teachers that were trained for another run, and a run that is finished.
+    const std::string taught = "ensemble --student resnet8 --train-teachers 1 --teacher-nets resnet8 --teachers-run t" + on_s;
+    succeed(folder, taught + "--run e");
+    refused(taught + "--run f --save ", "t/s0/student.safetensors");
+    succeed(folder, train_s + "--init resnet8.safetensors --run r");
+    refused("train --resume --run r --save ", file);
 }
 
 TEST_CASE("bad input: a disk too small for --save's copy fails the command, but the run is whole") {

@@ -1,4 +1,4 @@
-// docs/papers.md beside the code: what cites what must be there.
+// The documents beside the code: what cites what must be there, and what there is must be named.
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
@@ -9,10 +9,13 @@
 
 #include "base_files.h"
 #include "base_texts.h"
+#include "command.h"
+#include "method_table.h"
 #include "testing.h"
 
 namespace fs = std::filesystem;
 using namespace distill;
+using namespace distill::testing;
 
 TEST_SUITE_BEGIN("no kernels");
 
@@ -149,6 +152,23 @@ std::vector<std::vector<std::string>> method_rows(const std::string& text) {
     return rows;
 }
 
+/// Does a text name this subcommand: `kd`, `kd --method ab`, "distill kd …"?
+bool names_subcommand(const std::string& text, const std::string& name) {
+    const std::vector<std::string> codes = quoted(text);
+    const auto is_its = [&](const std::string& code) { return code == name || starts_with(code, name + ' '); };
+    return std::any_of(codes.begin(), codes.end(), is_its) || text.find("distill " + name + ' ') != std::string::npos;
+}
+
+/// The program's own list.
+std::vector<std::string> subcommands() {
+    std::vector<std::string> names;
+    std::istringstream lines(run(TempFolder(), "--help").out);
+    bool listed = false;
+    for (std::string line; std::getline(lines, line); listed = listed ? !line.empty() : line == "Subcommands:")
+        if (listed && line.size() > 2 && line[2] != ' ') names.push_back(line.substr(2, line.find(' ', 2) - 2));
+    return names;
+}
+
 std::string trimmed(const std::string& s) {
     const size_t begin = s.find_first_not_of(' ');
     return begin == std::string::npos ? "" : s.substr(begin, s.find_last_not_of(' ') - begin + 1);
@@ -232,6 +252,24 @@ TEST_CASE("paper: each method's header cites its section and its paper's arXiv i
                 CHECK_MESSAGE(text.find(id) != std::string::npos, entry.path().string(), ": arXiv ", id, " is not in ", document);
             }
         }
+}
+
+TEST_CASE("docs: each method has its row in docs/papers.md §1.3 and its name in README.md, each subcommand its line in docs/commands.md") {
+    std::string commands;  // of §1.3
+    for (const auto& row : method_rows(read_file(project() / document))) commands += row[5];
+    const std::string readme = read_file(project() / "README.md"), listed = read_file(project() / "docs/commands.md");
+    for (const MethodRow* row : methods()) {
+        const std::string name = row->name;
+        const bool known = names_subcommand(commands, name) || names_subcommand(commands, "kd --method " + name);
+        CHECK_MESSAGE((known || name == "train"), name, ": give it a row in ", document, " ", sign, "1.3");
+        CHECK_MESSAGE(names_subcommand(readme, name), name, ": README.md does not name it");
+    }
+    const std::vector<std::string> all = subcommands();
+    CHECK(all.size() > methods().size());
+    for (const std::string& name : all) CHECK_MESSAGE(names_subcommand(listed, name), name, ": docs/commands.md does not have it");
+    CHECK(names_subcommand("of `kd --method ab`", "kd"));
+    CHECK(names_subcommand("./distill kd --teacher", "kd"));
+    CHECK_FALSE(names_subcommand("`kd-svd` of kd, `--recipe kd`", "kd"));
 }
 
 TEST_SUITE_END();

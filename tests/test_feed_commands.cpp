@@ -222,6 +222,30 @@ TEST_CASE("feed commands: an interrupted sweep and an interrupted chain end like
     CHECK(without_seconds(folder / "some/sweep.csv") == without_seconds(folder / "all/sweep.csv"));
 }
 
+TEST_CASE("feed commands: a finished sweep is made longer, as if it had been begun so") {
+    const Workplace folder;
+    succeed(folder, "train --net resnet8 --epochs 1 --save a.safetensors --run a" + schedule);
+    succeed(folder, "train --net resnet8 --epochs 1 --save b.safetensors --seed 1 --run b" + schedule);
+    const std::string line = "feed sweep --student resnet8 --teachers a.safetensors,b.safetensors" + schedule + "--run ";
+    succeed(folder, line + "whole --epochs 3");
+    succeed(folder, line + "grown --epochs 2");
+    succeed(folder, "feed sweep --resume --epochs 3 --run grown",
+            {"grown/n2/s0 goes on from 2 to 3 epochs", "2 of 2 teachers: 1 of 1 runs left", "1 of 2 teachers: 1 of 1"});
+    for (const char* run : {"n1/s0", "n2/s0"}) {
+        check_equal(folder / "grown" / run, folder / "whole" / run);
+        for (const char* option : {"epochs", "lr-steps", "info.by_hand"})
+            CHECK_MESSAGE(option_of(folder / "grown" / run, option) == option_of(folder / "whole" / run, option), option);
+    }
+    CHECK(without_seconds(folder / "grown/sweep.csv") == without_seconds(folder / "whole/sweep.csv"));
+    for (const char* again : {"feed sweep --resume --run grown", "feed sweep --resume --epochs 3 --run grown"})
+        succeed(folder, again, {"2 of 2 teachers: 0 of 1", "1 of 2 teachers: 0 of 1"});
+    check_rejected(folder, "feed sweep --resume --epochs 2 --run grown", {"--epochs 2", "was started with 3", "longer, not shorter"});
+    succeed(folder, "feed sequential --stages 1 --epochs 1 --teachers a.safetensors --run chain" + schedule);
+    check_rejected(folder, "feed sequential --resume --epochs 2 --run chain", {"--epochs 2", "was started with 1"});
+    check_rejected(folder, "feed sequential --resume --stages 2 --run chain", {"--stages 2", "was started with 1"});
+    check_rejected(folder, "feed sweep --resume --run chain", {"chain: no sweep to resume here", "name a sweep's folder with --run"});
+}
+
 TEST_CASE("feed commands: a row of data/paper sets networks, teachers and schedule") {
     const Workplace folder(256);
     const auto rows = load_paper(paper_folder());

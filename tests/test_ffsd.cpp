@@ -411,6 +411,7 @@ TEST_CASE("ffsd: --init sets every network and module from one file, or the lead
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
     CHECK(says(end.out, {"note: all.safetensors:", "are not taken"}));
+    CHECK(end.out.find("note: all.safetensors:") == end.out.rfind("note: all.safetensors:"));
     CHECK(read_safetensors(folder / "none/student.safetensors").tensors.at("conv1.weight").data ==
           before.tensors.at("student0.conv1.weight").data);
 

@@ -190,6 +190,41 @@ TEST_CASE("foreign weights: option-A networks answer as in PyTorch, wherever the
     }
 }
 
+namespace {
+
+/// Two blocks of the names that option-A networks' have, of which the second widens without a shortcut.
+class Plain final : public Network {
+  public:
+    explicit Plain(const NetworkSetting& s) : Network(s, {{4, 1}, {8, 2}}, 8) {
+        int64_t in = 4;
+        for (size_t i = 0; i < stages().size(); ++i) {
+            const std::string name = text("layer", i + 1, ".0.");
+            const int64_t out = stages()[i].channels;
+            Conv2d(s.parameters, name + "conv1", in, out, 3, stages()[i].stride);
+            Conv2d(s.parameters, name + "conv2", out, out, 3);
+            in = out;
+        }
+        add_classifier(s, "fc", in);
+    }
+    Output forward(const Var&, Mode, Keep) const override { return {}; }
+};
+
+}  // namespace
+
+TEST_CASE("foreign weights: a network without option A's zeros keeps its order of channels, whatever its blocks are called") {
+    const auto backend = make_backend("cpu");
+    Parameters parameters(*backend, false);
+    const Plain network({"plain", 4, parameters, "", uniform_start});
+    parameters.allocate(0);
+    const Tensors own = parameters.to_file();
+    for (const ShortcutZeros zeros : {ShortcutZeros::by_names, ShortcutZeros::both_sides}) {
+        WeightFile file{renamed(own, "fc.", "linear."), {}};
+        CHECK(to_own_conventions(file, "", network, parameters.file_shapes(), zeros) == "");
+        REQUIRE(file.tensors.size() == own.size());
+        for (const auto& [name, tensor] : own) CHECK_MESSAGE(file.tensors.at(name).data == tensor.data, name);
+    }
+}
+
 TEST_CASE("foreign weights: another network's file is refused by its first mismatch, a ResNet of the other kind by name") {
     const Workplace folder;
     folder.save("r14.pth", network("resnet14", 4));

@@ -206,7 +206,7 @@ TEST_CASE("graph: as text, with and without what a run made of it") {
           "node  network   role    label    from 0  from 1\n"
           "0     resnet8   target  correct          linear\n"
           "1     resnet14  frozen  -        -\n");
-    put_file(place / "run/config.csv", "option,value\nseed,1\ninfo.node1_accuracy,81.5\n");
+    put_file(place / "run/config.csv", "option,value\nmethod,ktg\ninfo.node1_accuracy,81.5\n");
     put_file(place / "run/epochs.csv", "epoch,test_acc\n0,50\n1,71.25\n");
     put_file(place / "run/edges.csv",
              "epoch,target,source,gate,weight,last_weight,loss,both_right,source_only,target_only,none_right\n"
@@ -228,7 +228,7 @@ TEST_CASE("graph: as text, with and without what a run made of it") {
           "label -> 0  correct  1.000   0.5000  75.0 %      25.0 %       0.0 %        0.0 %\n"
           "1 -> 0      linear   0.700   0.2500  60.0 %      20.0 %       10.0 %       10.0 %\n");
     // Beside the run that trained it, the frozen node needs no more; on other data that run tells nothing.
-    put_file(place / "run/config.csv", "option,value\ndataset,s\n");
+    put_file(place / "run/config.csv", "option,value\nmethod,ktg\ndataset,s\n");
     Graph taught = kd;
     taught.nodes[1].weights = place / "teacher/student.safetensors";
     CHECK_FALSE(read_graph_outcome(taught, place / "run").of_node(1));
@@ -236,7 +236,10 @@ TEST_CASE("graph: as text, with and without what a run made of it") {
     CHECK(*read_graph_outcome(taught, place / "run").of_node(1) == 77.5);
     put_file(place / "teacher/result.csv", "dataset,last\nother,77.5\n");
     CHECK_FALSE(read_graph_outcome(taught, place / "run").of_node(1));
-    CHECK(says(complaint([&] { read_graph_outcome(kd, place / "gone"); }), {"gone/epochs.csv"}));
+    const auto faults = read_graph_outcome(kd, place / "gone").faults;
+    REQUIRE(faults.size() == 3);
+    for (const char* file : {"config.csv", "edges.csv", "epochs.csv"})
+        CHECK(says(faults.at(place / "gone" / file), {text("gone/", file, ": cannot be read")}));
 }
 
 TEST_CASE("graph: as a picture that stands for itself") {

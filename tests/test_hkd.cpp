@@ -361,6 +361,11 @@ TEST_CASE("hkd show: a finished run's two graphs of a batch, as text and as a pi
     CHECK(read_file(folder / "other.svg") == svg);
     CHECK(run(folder, "hkd show r --images 100 --svg all.svg").code == 0);
     CHECK(says(run(folder, "hkd --help").out, {"show", "both graphs of one batch"}));
+    fs::rename(folder / "a.safetensors", folder / "moved.safetensors");
+    check_rejected(folder, "hkd show r", {"a.safetensors: the run's teacher is not there", "--teacher-weights"});
+    check_rejected(folder, "hkd show r --teacher-weights b.safetensors", {"the teacher's file is not the one this run was started with"});
+    CHECK(run(folder, "hkd show r --images 12 --teacher-weights moved.safetensors --svg of-moved.svg").code == 0);
+    CHECK(read_file(folder / "of-moved.svg") == svg);
 }
 
 TEST_CASE("hkd show: what cannot be shown is said in a line" * doctest::test_suite("no kernels")) {

@@ -69,6 +69,25 @@ TEST_CASE("journal: cut at any byte, it loses the torn line alone and goes on be
     }
 }
 
+TEST_CASE("journal: a study of more trials goes on in it, which it then says; not one of fewer, or of other options as well") {
+    const TempFolder folder;
+    const fs::path path = folder / "journal.csv";
+    const auto of = [](const char* trials, const char* seed) { return Config{{"format", "1"}, {"trials", trials}, {"seed", seed}}; };
+    Journal(path, of("4", "7")).append({0, TrialEvent::started, 0, {}, "two\nlines"});
+    Journal(path, of("4", "7"), read_journal(path)).append({0, TrialEvent::complete, 1, 12.3456789, ""});
+    std::string bytes = read_file(path);
+    put_file(path, bytes + "1,sta");  // torn
+    const auto refused = [&](const Config& other, const std::vector<std::string>& parts) {
+        CHECK(says(complaint([&] { Journal(path, other, read_journal(path)); }), parts));
+        CHECK(read_file(path) == bytes + "1,sta");
+    };
+    refused(of("3", "7"), {"found trials = 4, expected 3"});
+    refused(of("9", "8"), {"found seed = 7, expected 8"});
+    Journal(path, of("9", "7"), read_journal(path)).append({1, TrialEvent::rejected, 0, {}, "x"});
+    bytes.replace(bytes.find("trials=4"), 8, "trials=9");
+    CHECK(read_file(path) == bytes + "1,rejected,0,,x\n");
+}
+
 TEST_CASE("journal: another search's is refused, as is a file that is none, and one that would be overwritten") {
     const TempFolder folder;
     const fs::path path = folder / "journal.csv";

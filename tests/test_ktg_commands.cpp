@@ -66,7 +66,7 @@ TEST_CASE("command line: ktg: what a run of three nodes leaves, and that its nod
     const Ended end = run(folder, "ktg train --graph g.csv --epochs 2" + on_s + "--run r");
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
-    CHECK(says(end.out, {"distill ktg", "2     resnet14  frozen", "node2 resnet14, pre-trained: test accuracy"}));
+    CHECK(says(end.out, {"distill ktg", "2     resnet14  frozen", "node2 resnet14: test accuracy"}));
 
     const CsvTable epochs = folder.table("r/epochs.csv"), edges = folder.table("r/edges.csv"), steps = folder.table("r/steps.csv");
     CHECK(steps.columns == std::vector<std::string>{"step", "lr", "loss", "loss_0_0", "loss_0_1", "loss_0_2", "loss_1_0", "loss_1_1"});
@@ -176,6 +176,36 @@ TEST_CASE("interruption: ktg: a run that was cut and goes on ends like the unint
         CHECK(read_file(folder / "cut" / file) == read_file(folder / "whole" / file));
     for (const char* file : {"epochs.csv", "result.csv"})
         CHECK(without_seconds(folder / "cut" / file) == without_seconds(folder / "whole" / file));
+}
+
+TEST_CASE("resuming: ktg: a frozen node's file that the graph's CSV names may be named anew; no node gets a start that it had not") {
+    const Workplace folder;
+    REQUIRE(run(folder, "train --net resnet8" + on_s + "--epochs 1 --run teacher").code == 0);
+    put_file(folder / "g.csv",
+             "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,resnet8,teacher/student.safetensors,cutoff,cutoff\n");
+    REQUIRE(run(folder, "ktg train --graph g.csv --epochs 2" + on_s + "--run r").code == 0);
+    const std::string result = without_seconds(folder / "r/result.csv");
+    const auto unfinish = [&] { fs::remove(folder / "r/result.csv"); };  // resuming computes nothing, but reads all that it needs
+    unfinish();
+    fs::create_directory(folder / "sub");
+    fs::rename(folder / "teacher/student.safetensors", folder / "sub/t.safetensors");
+    check_rejected(folder, "ktg train --resume --run r", {"found no weight file", "--weights 1=FILE"});
+    WeightFile other = read_safetensors(folder / "sub/t.safetensors");
+    other.tensors.at("fc.bias").data[0] += 1;
+    write_safetensors(folder / "sub/other.safetensors", other);
+    check_rejected(folder, "ktg train --resume --run r --weights 1=sub/other.safetensors",
+                   {"node1's file is not the one this run was started with"});
+    check_rejected(folder, "ktg train --resume --run r --weights 0=sub/t.safetensors,1=sub/t.safetensors",
+                   {"r/graph.csv: node 0 was started without weights", "sub/t.safetensors"});
+    fs::rename(folder / "g.csv", folder / "sub/g.csv");  // from where its own path leads nowhere, too
+    for (const char* named : {"--graph sub/g.csv --weights 1=sub/t.safetensors", "--weights 1=sub/t.safetensors"}) {
+        const Ended end = run(folder, std::string("ktg train --resume --run r ") + named);
+        CAPTURE(end.err);
+        CHECK(end.code == 0);
+        CHECK(without_seconds(folder / "r/result.csv") == result);
+        unfinish();
+        if (fs::exists(folder / "sub/g.csv")) fs::rename(folder / "sub/g.csv", folder / "g.csv");
+    }
 }
 
 TEST_CASE("command line: ktg: presets set the paper's training, what is given by hand wins") {

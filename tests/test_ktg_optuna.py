@@ -24,7 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 DRIVER = HERE.parent / "tools" / "ktg_optuna.py"
 sys.path.insert(0, str(DRIVER.parent))
-from ktg_optuna import with_driver  # noqa: E402
+from ktg_optuna import parse, tables_complaint, with_driver  # noqa: E402
 from ktg_trials import START_KEY, draw, layout, records_left, training_of  # noqa: E402
 HEARTBEAT = 2  # seconds; a worker is taken for dead after three of these
 EPOCHS = 4
@@ -176,6 +176,20 @@ class StartKey(unittest.TestCase):
     def test_is_the_program_s(self):
         philox = (HERE.parent / "include" / "core_philox.h").read_text()
         self.assertIn(f"constexpr int start_key_version = {START_KEY};", philox)
+
+
+class Words(unittest.TestCase):
+    def test_the_program_s_name_is_a_path_from_here(self):
+        words = ["run", "--storage", "postgresql://a@b/c", "--study", "s", "--dataset", "toy"]
+        for named, found in ((["--distill", "distill"], Path.cwd() / "distill"), (["--distill", "a/distill"], Path.cwd() / "a" / "distill"),
+                             (["--distill", "/a/distill"], Path("/a/distill")), ([], DRIVER.parents[1] / "distill")):
+            self.assertEqual(parse(words + named).distill, found, named)
+
+    def test_older_tables_name_the_whole_command_that_upgrades_them(self):
+        for said, expected in (("The runtime optuna version 5.0.0 is no longer compatible.\nTry `optuna storage upgrade`.",
+                                "Try `optuna storage upgrade`.; here that is: optuna storage upgrade --storage 'postgresql+psycopg://a:***@b/c d'"),
+                               ("The tables are newer.\nUse a newer Optuna.", "Use a newer Optuna.")):
+            self.assertEqual(tables_complaint(RuntimeError(said), "postgresql+psycopg://a:***@b/c d"), expected)
 
 
 class HeldOut(unittest.TestCase):

@@ -206,7 +206,7 @@ TEST_CASE("command line: ktg search: SIGINT ends with 3; --resume ends like the 
     // A kill in the middle of a row leaves a torn line.
     std::ofstream(folder / "cut/journal.csv", std::ios::app | std::ios::binary) << "5,runn";
     check_rejected(folder, searching("cut", all), {"this run folder exists", "--resume"});
-    check_rejected(folder, searching("cut", "--resume --trials 9"), {"--trials 9", "was started with 8"});
+    check_rejected(folder, searching("cut", "--resume --trials 7"), {"--trials 7", "was started with 8", "longer, not shorter"});
     for (const char* file : {"config.csv", "journal.csv"})  // of a machine that was taken away
         put_file(folder / "elsewhere" / file, read_file(folder / "cut" / file));
     const Ended resumed = run(folder, "ktg search --resume --run cut");
@@ -231,6 +231,36 @@ TEST_CASE("command line: ktg search: SIGINT ends with 3; --resume ends like the 
     fs::remove_all(folder / "data/s");
     synthesize(folder / "data", {"s", 3, 8, 50, 20, 1});
     check_rejected(folder, "ktg search --resume --run cut", {"data set is not the one this run was started with"});
+}
+
+TEST_CASE("command line: ktg search: made longer it ends like one begun so; another best graph is trained beside the one before it") {
+    const Workplace folder;
+    const std::string all = "--jobs 1 --threads 1 --retrain-seeds 1 --trials ";
+    succeed(folder, searching("whole", all + "10"));
+    succeed(folder, searching("grown", all + "6"));
+    succeed(folder, "ktg search --resume --run grown --trials 10", {"note: grown goes on from 6 to 10 trials", "10/10 done"});
+    const auto best = [&](const char* column) { return read_csv(folder / "grown/search.csv").cell(0, column); };
+    const auto check_as_whole = [&] {
+        CHECK(read_file(folder / "grown/journal.csv") == read_file(folder / "whole/journal.csv"));
+        CHECK(read_file(folder / "grown/best1.csv") == read_file(folder / "whole/best1.csv"));
+        for (const char* column : {"trial", "search_error", "test_mean", "n", "graph"})
+            CHECK_MESSAGE(best(column) == read_csv(folder / "whole/search.csv").cell(0, column), column);
+        CHECK(read_file(folder / "grown/retrained" / best("id") / "s3/student.safetensors") ==
+              read_file(folder / "whole/retrained/best1/s3/student.safetensors"));
+    };
+    check_as_whole();
+    CHECK(value_of(read_config(folder / "grown/config.csv"), "trials") == "10");
+    CHECK(says(run(folder, "ktg search --auto-resume --run grown --trials 10").out, {"grown: finished before, skipped"}));
+    for (const char* how : {"--resume", "--auto-resume"})
+        check_rejected(folder, text("ktg search --run grown --trials 9 ", how), {"--trials 9", "was started with 10", "not shorter"});
+
+    // As if the shorter one had found a graph that the longer one did not.
+    put_file(folder / "grown/retrained/best1/s3/graph.csv", read_file(folder / "grown/retrained/plain-resnet8/s3/graph.csv"));
+    fs::remove(folder / "grown/search.csv");
+    succeed(folder, "ktg search --resume --run grown",
+            {"best1-trial" + read_csv(folder / "whole/search.csv").cell(0, "trial") + ": trial "});
+    CHECK(best("id") == "best1-trial" + best("trial"));
+    check_as_whole();
 }
 
 TEST_CASE("command line: ktg search: a loss that is not finite fails its trial alone; the authors' score; a graph elsewhere") {

@@ -7,6 +7,7 @@
 
 #include "base_files.h"
 #include "base_safetensors.h"
+#include "cmd_method.h"
 #include "command.h"
 #include "complaints.h"
 #include "feed_workplace.h"
@@ -90,12 +91,16 @@ TEST_CASE("methods: each option says of what kind it is, and readers of config.c
          {"epochs", "lr", "batch", "student", "teacher", "alpha", "beta", "heads", "graph", "normalize", "precision", "none"})
         CHECK_MESSAGE(role_of(name) == Role::substance, name);
     for (const char* name : {"resume", "quiet", "runs", "side-by-side", "run"}) CHECK_MESSAGE(role_of(name) == Role::driver, name);
-    for (const MethodRow* row :
-         methods()) {  // a name that stands for paths elsewhere would free a number from what a run that goes on must find
+    for (const char* name :
+         {"epochs", "threads", "device", "save", "data", "init", "teachers", "mha", "weights", "info.by_hand", "info.folder"})
+        CHECK_MESSAGE(may_change(name), name);
+    for (const char* name : {"lr", "seed", "dataset", "teacher", "models", "info.data_sha256", "none"})
+        CHECK_FALSE_MESSAGE(may_change(name), name);
+    for (const MethodRow* row : methods()) {  // one that is a path elsewhere would free this from what a run that goes on must find
         OptionTable of_row;
         row->options()->add_to(of_row);
         for (const TableOption& option : of_row.options())
-            if (names_places(option.name)) CHECK_MESSAGE(option.expected == "text", text(row->name, " --", option.name));
+            CHECK_MESSAGE(may_change(option.name) == option.may_change, text(row->name, " --", option.name));
     }
     Options o;
     const std::string key = SharedSessions::key(o);
@@ -109,6 +114,78 @@ TEST_CASE("methods: each option says of what kind it is, and readers of config.c
     int whole = 0;
     table.add("--x", real, {0}, "");
     CHECK_THROWS_AS(table.add("--x", whole, {0}, ""), std::runtime_error);  // two fields of one option must take the same words
+}
+
+TEST_CASE("options: a value's paths, and nothing else in it, are its places; those of a table are what a run reads" *
+          doctest::test_suite("no kernels")) {
+    const auto moved = [](Places places, const std::string& value) {
+        TableOption option;
+        option.place(places);
+        return option.with_places(value, [](const std::string& path) { return "x/" + path; });
+    };
+    CHECK(moved(Places::none, "a,b") == "a,b");
+    CHECK(moved(Places::whole, "a,b=c") == "x/a,b=c");
+    CHECK(moved(Places::listed, "a,b") == "x/a,x/b");
+    CHECK(moved(Places::labelled, "a,kd=b") == "x/a,kd=x/b");
+    CHECK(moved(Places::assigned, "1=a,2=b") == "1=x/a,2=x/b");
+    CHECK(moved(Places::or_shipped, "kd") == "kd");
+    CHECK(moved(Places::or_shipped, "kd.csv") == "x/kd.csv");
+    CHECK(moved(Places::or_shipped, "mine/kd") == "x/mine/kd");
+
+    Options o;
+    KtgOptions own;
+    OptionTable table;
+    add_graph_options(table, o, own);
+    o.data = "my sets";
+    own.file = "kd";
+    own.weights = "1=a,2=b";
+    using Inputs = std::vector<std::pair<std::string, std::string>>;
+    CHECK(table.inputs() == Inputs{{"data", "my sets"}, {"weights", "a"}, {"weights", "b"}});
+
+    CommandLine line;
+    OptionTable read;
+    Options given;
+    add_training_options(read, given, true);
+    read.attach(line);
+    line.run({"--data", "my sets", "--threads", "2", "--init", "i", "--lr", "1", "--quiet"});
+    read.set("data", "sets", "config.csv");  // what a run that goes on has
+    read.set("init", "i", "config.csv");
+    read.set("threads", "1", "config.csv");
+    CHECK(read.given_anew() == " --data 'my sets' --threads 2");
+}
+
+TEST_CASE("options: of every subcommand that keeps runs, what names a file to read is declared a place" *
+          doctest::test_suite("no kernels")) {
+    const std::set<std::string> written = {"save", "run", "teachers-run", "log-steps", "heads"};  // heads: and their table, heads.csv
+    const auto names_input = [&](const std::string& option, const std::string& help) {
+        const std::vector<std::string> words = {".safetensors", ".csv", "path", "folder of the data"};
+        return written.count(option) == 0 &&
+               std::any_of(words.begin(), words.end(), [&](const std::string& word) { return help.find(word) != std::string::npos; });
+    };
+    for (const MethodRow* row : methods()) {
+        const std::unique_ptr<MethodOptions> own = row->options();
+        Options o;
+        OptionTable table;
+        add_networks(table, o, row->teachers);
+        own->add_to(table);
+        for (const TableOption& option : table.options())
+            CHECK_MESSAGE((option.places != Places::none) == names_input(option.name, option.help), text(row->name, " --", option.name));
+    }
+    const TempFolder folder;
+    for (const char* subcommand : {"ktg search", "feed reconstruct", "feed sweep", "feed sequential", "mhgd"}) {
+        const std::string help = run(folder, std::string(subcommand) + " --help").out;
+        size_t places = 0;
+        for (size_t at = help.find("\n  --"); at != std::string::npos;) {
+            const size_t next = help.find("\n  --", at + 1);
+            const std::string block = help.substr(at, next - at), about = block.substr(0, block.find("\n\n"));  // a footer may follow
+            const std::string option = about.substr(5, about.find_first_of(" ,=\n", 5) - 5);
+            const bool place = about.find(" PATH") != std::string::npos || about.find("NAME|PATH") != std::string::npos;
+            CHECK_MESSAGE(place == names_input(option, about), text(subcommand, about));
+            places += place;
+            at = next;
+        }
+        CHECK_MESSAGE(places >= 2, subcommand);
+    }
 }
 
 TEST_CASE("methods: kd --method NAME and distill NAME train alike, and each goes on with what the other began" *
@@ -196,6 +273,12 @@ TEST_CASE("methods: finite losses; stopped in either phase, at an epoch's end an
             for (const std::string& loss : method->loss_names())
                 if (!steps.cell(r, loss).empty()) CHECK(std::isfinite(steps.cell_number(r, loss)));
         CHECK(whole.values != method->parameters().values().to_host());
+        OptionTable declared;
+        t.method.options->add_to(declared);
+        int64_t lengths = 0;  // of what is trained before, an epoch each here: TableOption::of_phase says so, and `watch` reads it
+        for (const TableOption& option : declared.options()) lengths += option.is_phase_length;
+        CHECK(static_cast<int64_t>(method->phases().size()) == lengths);
+        for (const Phase& phase : method->phases()) CHECK(phase.epochs == 1);
         const int first = method->phases().empty() ? 0 : 3;  // steps of what is trained before
         std::vector<int> places = {first + 2, first + 4};    // an epoch's last step, and one in the middle
         if (first > 0) places.push_back(1);
@@ -303,7 +386,8 @@ TEST_CASE("methods: two trainings side by side leave the files that they leave o
             std::vector<PlannedRun> runs;
             for (const uint64_t seed : {3, 4}) {
                 o.seed = seed;
-                runs.push_back({folder.path() / name / way / std::to_string(seed), name, o, {{"seed", std::to_string(seed)}}});
+                const std::string word = std::to_string(seed);
+                runs.push_back({folder.path() / name / way / word, name, o, {{"method", name}, {"seed", word}}});
             }
             fs::create_directories(folder.path() / name / way);
             train_runs(session, runs, at_a_time, make);

@@ -1,9 +1,11 @@
 // The table of networks: every name that it gives as an example is built, and is what it says before a forward pass.
 #include "net_table.h"
 
-#include "base_texts.h"
+#include <algorithm>
+
 #include "complaints.h"
-#include "gradcheck.h"
+#include "network_checks.h"
+#include "op_trace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -20,8 +22,7 @@ struct Named {
 std::vector<Named> all_networks() {
     std::vector<Named> all;
     for (const NetworkRow* row : network_rows())
-        for (std::string name : split(row->examples, ',')) {
-            name.erase(0, name.find_first_not_of(' '));
+        for (const std::string& name : examples_of(*row)) {
             all.push_back({name, row});
             if (row->tiny) all.push_back({name + "-tiny", row});
         }
@@ -69,7 +70,8 @@ TEST_CASE("net table: a name belongs to the row that lists it, an exception befo
         CHECK(complaint([&] { network_row(name); }) == "unknown network '" + std::string(name) + "'; there are: " + network_names());
 }
 
-TEST_CASE("net table: stages, map, pooled vector and classifier of every network are what a forward pass gives") {
+TEST_CASE("net table: stages, map, pooled vector, classifier and zeros of every network are what a forward pass gives") {
+    int with_zeros = 0;
     for (const auto& [name, row] : all_networks()) {
         CAPTURE(name);
         const Built built(name, 7);
@@ -78,7 +80,13 @@ TEST_CASE("net table: stages, map, pooled vector and classifier of every network
         for (const auto& [height, width] : {std::pair<int64_t, int64_t>{32, 32}, {64, 64}, {17, 22}}) {
             if (!takes(network, height, width) || (name.find("-tiny") == std::string::npos && height == 64)) continue;
             seen = true;
+            const Trace trace;
             const Output out = network.forward(images(height, width), Mode::evaluate, everything);
+            const auto& made_of = trace.operations();
+            const bool adds_zeros =
+                std::any_of(made_of.begin(), made_of.end(), [](const auto& operation) { return operation.name == "pad_channels"; });
+            CHECK(network.adds_zeros() == adds_zeros);
+            with_zeros += adds_zeros;
             REQUIRE(out.stages.size() == network.stages().size());
             CHECK(network.stage_channels().size() == out.stages.size());
             for (size_t i = 0; i < out.stages.size(); ++i) {
@@ -95,6 +103,18 @@ TEST_CASE("net table: stages, map, pooled vector and classifier of every network
             if (out.pooled.defined()) CHECK(network.classifier()(out.pooled).value().to_host() == out.logits.value().to_host());
         }
         CHECK(seen);
+    }
+    CHECK(with_zeros > 0);
+}
+
+TEST_CASE("net table: the smallest images that a network takes go through it") {
+    for (const auto& [name, row] : all_networks()) {
+        CAPTURE(name);
+        const Built built(name, 7);
+        int64_t side = 4;  // of the smallest synthetic sets
+        while (side < 64 && !takes(*built.network, side, side)) ++side;
+        CAPTURE(side);
+        CHECK(built.network->forward(images(side, side), Mode::evaluate, everything).logits.shape() == Shape{1, 1, 1, 7});
     }
 }
 

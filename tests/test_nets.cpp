@@ -391,6 +391,20 @@ TEST_CASE("nets: a file that does not fit is refused by name, and changes nothin
     CHECK(says(refused([](WeightFile& f) { f.tensors = Built("resnet20").parameters.to_file(); }), {"layer1.1.bn1.bias", "more"}));
 }
 
+TEST_CASE("nets: parameters without memory, or registered after it was given, say which call is missing") {
+    Parameters p(cpu());
+    const Conv2d conv(p, "c", 3, 4, 3);
+    const Var x(Tensor::zeros(cpu(), {1, 8, 8, 3}));
+    const std::function<void()> uses[] = {[&] { p.values(); }, [&] { p.to_file(); }, [&] { p.from_file({}, "a file"); }};
+    for (const auto& use : uses)
+        CHECK(says(complaint<std::runtime_error>(use), {"'c.weight' has no memory ---> call allocate(options.start())"}));
+    CHECK(says(complaint<std::runtime_error>([&] { conv(x); }), {"conv2d: w has no memory ---> Parameters::allocate()"}));
+    p.allocate(0);
+    CHECK(conv(x).shape() == Shape{1, 8, 8, 4});
+    const BatchNorm late(p, "late", 4);
+    for (const auto& use : uses) CHECK(says(complaint<std::runtime_error>(use), {"'late.running_var' has no memory"}));
+}
+
 TEST_CASE("nets: initial weights follow their rules") {
     const auto check_batchnorms = [](const std::map<std::string, distill::HostTensor>& file) {
         for (const auto& [name, t] : file) {

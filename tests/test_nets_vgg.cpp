@@ -1,4 +1,8 @@
 // vgg8 to vgg19: counts, features and names as the public benchmark has them; beside PyTorch forward and in training.
+#include "base_safetensors.h"
+#include "command.h"
+#include "complaints.h"
+#include "data_synth.h"
 #include "network_checks.h"
 
 using namespace distill;
@@ -38,6 +42,41 @@ TEST_CASE("nets vgg: at 64 rows, and only there, the fourth block is pooled too"
     const auto network = make_network("vgg8", 10, parameters);
     for (const auto& [side, last] : std::vector<std::pair<int64_t, int64_t>>{{32, 4}, {48, 6}, {64, 4}, {96, 12}})
         CHECK(network->stage_shape(3, {1, side, side, 3}) == Shape{1, last, last, 512});
+}
+
+TEST_CASE("nets vgg: images too small for its halvings are refused, with the size that it needs") {
+    Parameters parameters(cpu());
+    const auto network = make_network("vgg8", 10, parameters);
+    const auto refused = [&](int64_t height, int64_t width) { return complaint([&] { network->require_images(height, width); }); };
+    CHECK(says(refused(5, 5), {"vgg8: the images are 5x5", "use images of 8x8 or larger"}));
+    CHECK(says(refused(7, 30), {"7x30", "8x30 or larger"}));
+    CHECK(says(refused(64, 8), {"64x8", "64x16 or larger"}));
+    for (const auto& [height, width] : {std::pair<int64_t, int64_t>{8, 8}, {8, 9}, {64, 16}}) CHECK(refused(height, width).empty());
+}
+
+TEST_CASE("nets vgg: a network too deep for the images is refused before there is a run folder" * doctest::test_suite("no kernels")) {
+    const TempFolder folder;
+    synthesize(folder / "data", {"tiny", 4, 5, 40, 20});
+    for (const char* name : {"vgg8", "resnet8"}) {
+        Parameters parameters(cpu());
+        make_network(name, 4, parameters);
+        parameters.allocate(0);
+        write_safetensors(folder / (std::string(name) + ".safetensors"), {parameters.to_file(), {}});
+    }
+    const std::string end = " --dataset tiny --batch 20 --threads 1 ", training = end + "--epochs 1 --run r ";
+    const std::vector<std::string> too_small = {"vgg8: the images are 5x5", "use images of 8x8 or larger"};
+    check_rejected(folder, "train --net vgg8" + training, too_small);
+    check_rejected(folder, "train --net vgg8 --runs 2" + training, too_small);
+    check_rejected(folder, "train --net vgg13" + training, {"vgg13: the images are 5x5"});
+    check_rejected(folder, "kd --student resnet8 --teacher vgg8 --teacher-weights vgg8.safetensors" + training, too_small);
+    check_rejected(folder, "fitnet --student vgg8 --teacher resnet8 --teacher-weights resnet8.safetensors" + training, too_small);
+    check_rejected(folder, "ensemble --student resnet8 --train-teachers 1 --teacher-nets vgg8" + training, too_small);
+    check_rejected(folder, "ktg train --preset dml --models 0=resnet8,1=vgg8" + training, too_small);
+    check_rejected(folder, "ktg search --nodes 2 --target resnet8 --models resnet8,vgg8 --alone-batch 20" + training, too_small);
+    check_rejected(folder, "ktg search --nodes 2 --target vgg8 --models resnet8 --alone-batch 20" + training, too_small);
+    put_file(folder / "g.csv", "node,model,weights,gate_0,gate_1\n0,resnet8,,through,through\n1,vgg8,,through,through\n");
+    check_rejected(folder, "ktg search --transfer g.csv --alone-batch 20" + training, too_small);
+    check_rejected(folder, "eval --net vgg8 --weights vgg8.safetensors" + end, too_small);
 }
 
 TEST_CASE("slow: golden: vgg like PyTorch's") { check_golden_forward("nets_vgg", {{"vgg8", 8}, {"vgg13", 8}, {"vgg19", 2}}, 2e-5); }

@@ -8,7 +8,7 @@
 #include "complaints.h"
 #include "device.h"
 #include "net_onnx.h"
-#include "net_table.h"
+#include "network_checks.h"
 #include "op_trace.h"
 
 #ifdef DISTILL_ONNX
@@ -20,10 +20,6 @@ using namespace distill;
 using namespace distill::testing;
 
 namespace {
-
-const std::vector<std::string> networks = {"resnet8",   "resnet8a",       "resnet8x4", "resnet-mhgd",   "wrn-10-1", "wrn-10-1-tiny",
-                                           "vgg8",      "MobileNetV2",    "ShuffleV1", "ShuffleV2",     "ResNet10", "ResNet50",
-                                           "vgg7-mhgd", "vgg7-mhgd-tiny", "vggm-mhgd", "mobilenet-mhgd"};
 
 /// A file of this program's own of the network, with its first weights.
 WeightFile weights(const std::string& network, int classes = 7) {
@@ -69,9 +65,24 @@ TEST_CASE("trace: operations note themselves where somebody asks, and nowhere el
 TEST_SUITE_BEGIN("no kernels");
 
 #ifdef DISTILL_ONNX
+namespace {
+
+/// The first and the last example of every row of the table, which may be of two kinds (ResNet10 and ResNet50), and the last as -tiny.
+std::set<std::string> networks() {
+    std::set<std::string> all;
+    for (const NetworkRow* row : network_rows()) {
+        const std::vector<std::string> examples = examples_of(*row);
+        all.insert({examples.front(), examples.back()});
+        if (row->tiny) all.insert(examples.back() + "-tiny");
+    }
+    return all;
+}
+
+}  // namespace
+
 TEST_CASE("onnx: a network of every family is a model that the project's checker takes, with all its weights and what it must say") {
     const TempFolder folder;
-    for (const std::string& network : networks) {
+    for (const std::string& network : networks()) {
         CAPTURE(network);
         const WeightFile file = weights(network);
         write_safetensors(folder / "net.safetensors", file);

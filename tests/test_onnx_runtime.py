@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Exports a trained network of every family and asks onnxruntime for its logits, beside distill's own on the same images.
+"""Exports every network that the program names, trained for an epoch, and asks onnxruntime for its logits beside distill's own.
 
     test_onnx_runtime.py [--distill ./distill] [network …]
 
@@ -8,14 +8,13 @@
 import argparse
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-NETWORKS = ("resnet8", "resnet20", "resnet8a", "resnet8x4", "resnet-mhgd", "wrn-16-1", "wrn-10-1-tiny", "vgg8", "MobileNetV2", "ShuffleV1",
-            "ShuffleV2", "ResNet10", "ResNet50", "vgg7-mhgd", "vgg7-mhgd-tiny", "vggm-mhgd", "mobilenet-mhgd")
 TOLERANCE = 1e-5  # of the largest logit
 IMAGES, CLASSES = 24, 7
 
@@ -33,6 +32,15 @@ def with_packages():
         python = Path(folder) / "bin/python"
         subprocess.run([python, "-m", "pip", "install", "--quiet", "onnxruntime", "numpy"], check=True)
         sys.exit(subprocess.run([python, *sys.argv], env={**os.environ, "TEST_ONNX_ENVIRONMENT": "1"}).returncode)
+
+
+def all_networks(distill):
+    """The names that `distill info` gives as examples, and NAME-tiny where it knows that, too."""
+    def info(*words):
+        return subprocess.run([distill, "info", *words], capture_output=True, text=True)
+    said = info().stdout.removeprefix("networks: ").partition(";")[0]
+    names = re.sub(r" \([^)]*\)", "", said).strip().split(", ")  # without "(any depth 6n+2)"
+    return [n for name in names for n in (name, f"{name}-tiny") if n == name or info("--net", n, "--size", "64").returncode == 0]
 
 
 def safetensors(path):
@@ -79,18 +87,19 @@ def difference(distill, network, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--distill", type=Path, default=Path(__file__).resolve().parent.parent / "distill", help="the program")
-    parser.add_argument("networks", nargs="*", default=NETWORKS)
+    parser.add_argument("networks", nargs="*", help="by default all that `distill info` names")
     asked = parser.parse_args()
     with_packages()
     import onnxruntime
     print(f"onnxruntime {onnxruntime.__version__}: the largest difference of a logit over the largest logit")
     wrong = 0
+    distill = asked.distill.resolve()
     with tempfile.TemporaryDirectory(prefix="distill-onnx-") as folder:
-        for network in asked.networks:
-            found = difference(asked.distill.resolve(), network, Path(folder))
+        for network in asked.networks or all_networks(distill):
+            found = difference(distill, network, Path(folder))
             good = found <= TOLERANCE
             wrong += not good
-            print(f"  {network:16s} {found:.1e}{'' if good else f'  more than {TOLERANCE:.0e}'}", flush=True)
+            print(f"  {network:19s} {found:.1e}{'' if good else f'  more than {TOLERANCE:.0e}'}", flush=True)
     sys.exit(1 if wrong else 0)
 
 

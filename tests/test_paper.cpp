@@ -56,6 +56,11 @@ TEST_CASE("paper: broken files are named with the place") {
     CHECK(holds(complaint([&] { load_paper(folder / "gone"); }), "gone: is no folder"));
     put(folder / "a.csv", "id,table,colour\nx,T,red\n");
     CHECK(holds(complaint([&] { load_paper(folder.path()); }), "a.csv: found the columns id, table, colour; expected id, table, dataset"));
+    for (const std::string metric : {"top5", "Top1", "top1 best", ""}) {
+        put(folder / "a.csv", header + "w,T,d,t,s,kd,,,top1_best,1,,src\nx,T,d,t,s,kd,,," + metric + ",1,,src\n");
+        const std::string found = "a.csv: row 2, column 'metric': found '" + metric + "', expected top1 ";
+        CHECK(holds(complaint([&] { load_paper(folder.path()); }), found));
+    }
     put(folder / "a.csv", header + "x,T,d,t,s,kd,,,top1,high,,src\n");
     CHECK(holds(complaint([&] { load_paper(folder.path()); }), "row 1, column 'value': found 'high'"));
     for (const char* options : {"heads", "=4", "heads=", "heads=4  no-abf=on"}) {
@@ -80,7 +85,8 @@ TEST_CASE("paper: an unknown id lists the nearest, a known one is found with its
     put(folder / "p.csv", rows_text);
     const auto rows = load_paper(folder.path());
     const std::string message = complaint([&] { find_paper_row(rows, "p-t-s-revewkd"); });
-    CHECK(holds(message, "unknown experiment id 'p-t-s-revewkd'; the nearest of 7 in data/paper: p-t-s-reviewkd, "));
+    CHECK(holds(message, "unknown experiment id 'p-t-s-revewkd'; the nearest of 7 in " + folder.path().string() + " (p): p-t-s-review"));
+    CHECK(holds(complaint([] { find_paper_row({}, "p-t-s-kd"); }), "unknown experiment id 'p-t-s-kd': "));
     CHECK_FALSE(holds(message, "far-away-2"));
     const PaperRow& row = find_paper_row(rows, "p-t-s-kd");
     CHECK(row.method == "kd");

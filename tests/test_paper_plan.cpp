@@ -106,7 +106,7 @@ TEST_CASE("paper plan: rows that need themselves or nothing that is there, and c
         CHECK(complaint([&] { plan_rows(rows, {}, {}); }).find(says) != std::string::npos);
     };
     refused("teacher-weights={b}", "needs itself, over other rows");
-    refused("teacher-weights={c}", "row a: needs the row c, which data/paper does not have");
+    refused("teacher-weights={c}", "row a: needs the row c, which is in none of the files read");
     for (const char* value : {"{b", "{}", "{b:0}", "{b:x}", "{b:2:3}", "{b:1000}", "{b},{b}"})
         refused(text("teachers=", value), "expected {ID} or {ID:COUNT}");
 }
@@ -208,6 +208,29 @@ TEST_CASE("paper rows: the lines train, are left alone when given again, and go 
 
     check_rejected(folder, "paper rows nothing", {"unknown experiment id 'nothing'"});
     check_rejected(folder, "paper rows --seeds 0", {"--seeds"});
+}
+
+TEST_CASE("paper rows: --paper reads the rows of another folder, and so does each line") {
+    const TempFolder folder;
+    synthesize(folder / "data", {"s", 3, 16, 48, 24});
+    put_file(folder / "mine/p.csv", head + "my-t,T,s,resnet14,resnet8,teacher,train,student=resnet14 epochs=1,top1,,,x\n");
+    put_file(folder / "mine/q.csv", head + "my-kd,T,s,resnet14,resnet8,kd,kd,epochs=1 teacher-weights={my-t},top1,,,x\n");
+    const Ended end = run(folder, "paper rows --paper mine --commands --with=--batch=16 --with=--threads=1 --with=--quiet");
+    REQUIRE(end.code == 0);
+    const std::vector<std::string> lines = split(end.out, '\n');
+    REQUIRE(lines.size() == 2);
+    for (const std::string& line : lines) {
+        const Ended trained = run(folder, line.substr(line.find(' ') + 1));
+        CHECK_MESSAGE(trained.code == 0, line, ": ", trained.err);
+    }
+    CHECK(read_csv(folder / "runs/paper/my-kd/s0/result.csv").cell(0, "id") == "my-kd");
+    CHECK(run(folder, "kd --resume --run runs/paper/my-kd/s0").code == 0);  // a run that goes on needs no row
+    const std::string nearest = "unknown experiment id 'my-kt'; the nearest of 2 in mine (p, q): my-kd, my-t";
+    for (const std::string line : {"paper rows my-kt", "train --preset my-kt", "kd --preset my-kt"})
+        check_rejected(folder, line + " --paper mine", {nearest});
+    for (const std::string line : {"train --net resnet8", "kd --student resnet8", "ktg train --graph kd"})
+        check_rejected(folder, line + " --dataset s --paper mine", {"--paper mine: ", "--preset"});
+    check_rejected(folder, "paper rows --paper gone", {"gone: is no folder"});
 }
 
 TEST_SUITE_END();

@@ -134,7 +134,7 @@ TEST_CASE("report: a search with its picture and its table beside what is on fil
     put_file(folder / "runs/search/search.csv", results +
                                                     "plain-resnet8-batch64,,,60.5,0.5,3,resnet8 | through\n"
                                                     "kd-resnet14,,,63.5,0.5,3,resnet8 resnet14 | through linear | cutoff cutoff\n");
-    put_file(folder / "runs/search/config.csv", "option,value\ninfo.test_images,500\n");
+    put_file(folder / "runs/search/config.csv", "option,value\nmethod,ktg-search\ninfo.test_images,500\n");
     write_searches(with_it, collect_searches({folder / "runs"}, none));
     CHECK(none.empty());
     CHECK(holds(with_it.str(), "best1                  61.50 ± 0.25   2            +1.00  −0.09 to +2.09  not decided\n"));

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "complaints.h"
 #include "data_synth.h"
+#include "search_journal.h"
 #include "train_checkpoint.h"
 #include "train_run_folder.h"
 
@@ -23,6 +24,13 @@ const std::string training = " --dataset s --batch 32 --epochs 2 --lr 0.02 --lr-
 
 /// As if a kill had come before the end: resuming computes nothing, but reads all that it needs.
 void unfinish(const fs::path& run) { fs::remove(run / "result.csv"); }
+
+/// What an interrupted command says to go on with.
+std::string hint_of(const Ended& end) {
+    const std::string before = "go on with ";
+    const size_t at = end.err.find(before);
+    return at == std::string::npos ? "" : end.err.substr(at + before.size(), end.err.size() - at - before.size() - 1);
+}
 
 }  // namespace
 
@@ -52,6 +60,17 @@ TEST_CASE("resuming: the paths of a run are free: it is its files' content that 
         CHECK(end.code == 0);
         CHECK(without_seconds(folder / "kd/result.csv") == result);
     }
+    SUBCASE("interrupted there once more: the hint names what was named anew") {
+        fs::create_directory(folder / "far");
+        fs::rename(folder / "data", folder / "far/sets");
+        fs::rename(folder / "t/student.safetensors", folder / "far/teacher.safetensors");
+        const std::string moved = "--resume --run kd --data far/sets --teacher-weights far/teacher.safetensors --epochs 4";
+        const Ended cut = run(folder, "kd " + moved + " --time-limit 1s");
+        REQUIRE(cut.code == 3);
+        REQUIRE(hint_of(cut) == moved);
+        CHECK(run(folder, "kd " + hint_of(cut)).code == 0);
+        CHECK(read_csv(folder / "kd/epochs.csv").rows.size() == 4);
+    }
     SUBCASE("config.csv says where they are now") {
         fs::rename(folder / "data", folder / "sets");
         std::string config = read_file(folder / "kd/config.csv");
@@ -79,6 +98,42 @@ TEST_CASE("resuming: the paths of a run are free: it is its files' content that 
         CHECK(end.code == 0);
         CHECK(without_seconds(before / "kd/result.csv") == result);
     }
+}
+
+TEST_CASE("resuming: of several runs, a chain and a search, too, the hint names what was named anew, and goes on with what is under way") {
+    const Workplace folder;
+    const std::string at_once = " --time-limit 1s";  // after a step
+    const auto interrupted = [&](const std::string& line, const std::string& hint) {
+        const Ended end = run(folder, line + at_once);
+        CAPTURE(end.err);
+        REQUIRE(end.code == 3);
+        REQUIRE(says(end.err, {hint + "\n"}));
+    };
+    REQUIRE(run(folder, "train --net resnet8" + training + "--run t").code == 0);
+    REQUIRE(run(folder, "train --net resnet8" + training + "--run r --runs 2").code == 0);
+    interrupted("feed sequential --student resnet8 --stages 1 --teachers t/student.safetensors --run chain" + training,
+                "distill feed sequential --resume --run chain");
+    interrupted(
+        "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8 --sampler grid --trials 2 --epochs 2 --batch 32 "
+        "--alone-batch 32 --retrain-seeds 1 --threads 1 --devices cpu --quiet --run search",
+        "go on with --resume --run search");
+    fs::rename(folder / "data", folder / "sets");
+    fs::rename(folder / "t/student.safetensors", folder / "teacher.safetensors");
+
+    const std::string several = "--resume --run r --data sets --epochs 3";
+    interrupted("train " + several, "go on with " + several);
+    CHECK(run(folder, "train " + several).code == 0);
+    for (const char* seed : {"r/s0", "r/s1"}) CHECK(read_csv(folder / seed / "epochs.csv").rows.size() == 3);
+
+    const std::string chain = "feed sequential --resume --run chain --teachers teacher.safetensors --data sets";
+    interrupted(chain, "go on with: distill " + chain);
+    CHECK(run(folder, chain).code == 0);
+    CHECK(fs::exists(folder / "chain/stage1/result.csv"));
+
+    const std::string search = "--resume --run search --data sets";
+    interrupted("ktg search " + search, "go on with " + search);
+    CHECK(run(folder, "ktg search " + search).code == 0);
+    for (const JournalRow& row : read_journal(folder / "search/journal.csv").rows) CHECK(row.event != TrialEvent::failed);
 }
 
 TEST_CASE("resuming: with other threads it goes on, and says that its bits will differ") {
@@ -120,7 +175,8 @@ TEST_CASE("resuming: a finished run is made longer, as if it had been begun so")
     CAPTURE(end.err);
     CHECK(end.code == 0);
     CHECK(says(end.out,
-               {"note: r goes on from 2 to 4 epochs; --lr-steps 1,3 stays: the added epochs begin at rate 0.002, a tenth from epoch 3"}));
+               {"note: r goes on from 2 to 4 epochs; --lr-steps 1,3 stays: the added epochs begin at rate 0.002, a tenth from epoch 3 "
+                "(epochs count from 0 here)\n"}));
     for (const char* option : {"epochs", "info.by_hand"})
         CHECK(value_of(read_config(folder / "r/config.csv"), option) == value_of(read_config(folder / "whole/config.csv"), option));
     CHECK(read_file(folder / "r/student.safetensors") == read_file(folder / "whole/student.safetensors"));

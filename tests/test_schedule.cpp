@@ -135,7 +135,7 @@ TEST_CASE("command line: schedules scale with a line that says so, late mileston
     CHECK(option("r/s1", "info.by_hand") == option("r/s0", "info.by_hand"));
 
     const Ended late = run(folder, line + "--epochs 2 --lr-steps 1,2,9 --run late");
-    CHECK(says(late.out, {"note: of --lr-steps 1,2,9, 2, 9 lie beyond the last epoch (1) and change nothing\n"}));
+    CHECK(says(late.out, {"note: --lr-steps 1,2,9: nothing happens at 2, 9; the last epoch is 1 (epochs count from 0 here)\n"}));
     CHECK(option("late", "lr-steps") == "1,2,9");
 }
 

@@ -127,7 +127,7 @@ TEST_CASE("side by side: a limit that is up at once leaves time for a step of a 
     write_file_atomically(folder / "r/s0/checkpoint.bin", "no checkpoint");
     const Ended both = run(folder, two + "--resume --epochs 400 --time-limit 1s");
     CHECK(both.code == 2);
-    CHECK(says(both.err, {"1 failure(s) in 2 runs: s0: ", " | interrupted; ", "go on with --resume --run r\n"}));
+    CHECK(says(both.err, {"1 failure(s) in 2 runs: s0: ", " | interrupted; ", "go on with --resume --run r --epochs 400\n"}));
 }
 
 TEST_CASE("side by side: how many at a time is no part of what a run is") {

@@ -83,8 +83,9 @@ TEST_CASE("strangers: --init with another number of classes takes all but the cl
         const Ended end = run(folder, text("train --net resnet8 --lr 0 --run ", name, " --init ", name, ".safetensors", training));
         CAPTURE(end.err);
         CHECK(end.code == 0);
-        CHECK(says(end.out, {text("note: ", name, ".safetensors: its classifier is one of 10 classes, here there are 4"),
-                             "all but the classifier"}));
+        const std::string note = text("note: ", name, ".safetensors: its classifier is one of 10 classes, here there are 4");
+        CHECK(says(end.out, {note, "all but the classifier"}));
+        CHECK(end.out.find(note) == end.out.rfind(note));
         const auto made = read_safetensors(folder / name / "student.safetensors").tensors;
         CHECK(made.at("conv1.weight").data == file.tensors.at("conv1.weight").data);
         CHECK(made.at("fc.weight").shape == alone.at("fc.weight").shape);
@@ -123,6 +124,24 @@ TEST_CASE("strangers: values that are no weights are refused by every reader") {
                    {"minus.safetensors: tensor \"bn1.running_var\": element 3 (counted from 0) is -1, expected a variance"});
 }
 
+TEST_CASE("strangers: finite weights whose answers are not finite teach nobody, and are no network to evaluate") {
+    const Workplace folder;
+    for (const char* large : {"conv1.weight", "fc.weight"}) {
+        CAPTURE(large);
+        WeightFile file = Workplace::network("resnet8", 4);
+        for (float& weight : file.tensors.at(large).data) weight = 3e38f;
+        folder.save("large.safetensors", file);
+        const std::vector<std::string> overflow = {"large.safetensors: with these weights the test loss of resnet8 is ",
+                                                   "expected a finite number", "name another file"};
+        check_rejected(folder, "kd --student resnet8 --teacher resnet8 --teacher-weights large.safetensors" + training, overflow);
+        check_rejected(folder, "feed parallel --student resnet8 --teachers large.safetensors --teacher-nets resnet8" + training, overflow);
+        check_rejected(folder, "ktg train --preset kd --models 0=resnet8,1=resnet8 --weights 1=large.safetensors" + training, overflow);
+        const std::string eval = "eval --net resnet8 --weights large.safetensors --logits l.safetensors" + on_s;
+        check_rejected(folder, eval, overflow);
+        CHECK(says(run(folder, eval).out, {"resnet8 on s: test accuracy"}));
+    }
+}
+
 TEST_CASE("strangers: a file that says it is a far larger network than it holds is refused before one is made") {
     const Workplace folder;
     WeightFile file = Workplace::network("resnet8", 4);
@@ -158,7 +177,7 @@ TEST_CASE("strangers: with --val, a trained teacher is measured on the test part
         run(folder, "ktg train --preset kd --models 0=resnet8,1=resnet8 --weights 1=t.safetensors --val 20 --run g" + training);
     const Ended whole = run(folder, "ktg train --preset kd --models 0=resnet8,1=resnet8 --weights 1=t.safetensors --run w" + training);
     const auto line = [](const std::string& out) {
-        const size_t at = out.find("node1 resnet8, pre-trained: test accuracy");
+        const size_t at = out.find("node1 resnet8: test accuracy");
         return at == std::string::npos ? "" : out.substr(at, out.find('\n', at) - at);
     };
     CHECK_FALSE(line(graph.out).empty());

@@ -51,6 +51,13 @@ TEST_CASE("sweep: each value is the training that it is by hand; table, picture,
     CHECK(again.code == 0);
     CHECK(says(again.out, {"temperature1/s0: finished before", "temperature4.5/s1: finished before"}));
     CHECK(read_file(folder / "k/temperature.csv") == before);
+
+    // Its folder has no options of its own to go on with.
+    for (const std::string& line : {std::string("kd --resume"), std::string("kd --auto-resume"), folder.kd})
+        check_rejected(folder, line + " --run k",
+                       {"k: is the folder of a sweep over --temperature (begun are 1, 4.5)", "--sweep temperature=… again", "--resume"});
+    put_file(folder / "mine/teacher/config.csv", "option,value\nmethod,train\n");
+    check_rejected(folder, "kd --resume --run mine", {"mine: no run to resume here", "name a run's folder with --run"});
 }
 
 TEST_CASE("sweep: of a method's own options, of networks, of values with commas") {
@@ -89,6 +96,55 @@ TEST_CASE("sweep: what cannot be swept over is said before anything is trained")
     refused("seed=1,2", {"--runs"});
     refused("run=a,b", {"--run says nothing of what is trained"});
     refused("temperature=1,2 --save f.safetensors", {"--save f.safetensors", "2 trainings"});
+}
+
+TEST_CASE("sweep: a value that cannot be trained with is said before those before it are trained") {
+    const Workplace folder;
+    REQUIRE(run(folder, "train --net resnet8 --lr 0 --run untrained" + folder.small).code == 0);
+    const auto refused = [&](const std::string& line, const std::vector<std::string>& says) {
+        check_rejected(folder, line + " --run x", says);
+    };
+    const std::string train = "train --net resnet8" + folder.small + "--sweep ";
+    refused(train + "batch=16,200", {"--batch 200", "48 records"});
+    refused(train + "val=8,48", {"--val: found 48"});
+    refused(train + "per-class=8,48", {"--per-class: found 48"});
+    refused(train + "dataset=s,gone", {"no data set 'gone'"});
+    refused(train + "normalize=auto,1", {"--normalize: found '1'"});
+    refused(train + "init=t/student.safetensors,gone.safetensors", {"gone.safetensors"});
+    refused(train + "net=resnet8,vgg7-mhgd", {"vgg7-mhgd: the images are 16x16"});
+    const std::string kd = folder.kd + "--sweep ";
+    refused(kd + "teacher=resnet8,resnet14", {"t/student.safetensors", "says resnet8, expected resnet14"});
+    refused(kd + "teacher-weights=t/student.safetensors,gone.safetensors", {"gone.safetensors"});
+    refused(kd + "teacher-min=0,100 --teacher-weights untrained/student.safetensors", {"untrained/student.safetensors", "--teacher-min"});
+    // Teachers that are to be trained first are not, either.
+    const std::string ensemble = "ensemble --student resnet8 --train-teachers 1 --teacher-nets resnet8" + folder.small + "--sweep ";
+    refused(ensemble + "batch=16,200", {"--batch 200", "48 records"});
+    refused(ensemble + "init=t/student.safetensors,gone.safetensors", {"gone.safetensors"});
+}
+
+TEST_CASE("sweep: the check of all values says nothing, and leaves the threads of each as they are by hand") {
+    const Workplace folder;
+    const Ended end = run(folder, folder.kd + "--teacher-min 1 --sweep temperature=1,2 --run k");
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    const std::string line = "teacher resnet8: test accuracy";
+    const size_t first = end.out.find(line), second = end.out.find(line, first + 1);
+    CHECK(end.out.find("temperature 1\n") < first);
+    CHECK(first < end.out.find("temperature 2\n"));
+    CHECK(end.out.find("temperature 2\n") < second);
+    CHECK(end.out.find(line, second + 1) == std::string::npos);
+    const std::string again = run(folder, folder.kd + "--teacher-min 1 --sweep temperature=1,2 --run k --auto-resume").out;
+    CHECK(says(again, {"temperature2: finished before"}));
+    CHECK(again.find("temperature2: finished before") == again.rfind("temperature2: finished before"));
+    const std::string graph = run(folder, "ktg train --graph plain --models 0=resnet8" + folder.small + "--sweep lr=0.1,0.2 --run g").out;
+    CHECK(says(graph, {"lr 0.1\nnode  network", "lr 0.2\nnode  network"}));
+    CHECK(graph.find("node  network") > graph.find("lr 0.1\n"));
+
+    const std::string train = "train --net resnet8 --dataset s --epochs 1 --batch 16 --quiet --run ";
+    REQUIRE(run(folder, train + "threads --sweep threads=1,0").code == 0);
+    REQUIRE(run(folder, train + "hand").code == 0);
+    CHECK(value_of(read_config(folder / "threads/threads0/config.csv"), "threads") ==
+          value_of(read_config(folder / "hand/config.csv"), "threads"));
 }
 
 TEST_CASE("sweep: the picture has every value, one seed or several") {

@@ -7,6 +7,7 @@
 #include "device.h"
 #include "forwarding_method.h"
 #include "gradcheck.h"
+#include "method_features.h"
 #include "small_training.h"
 #include "train_checkpoint.h"
 
@@ -211,6 +212,48 @@ TEST_CASE("trainer: a loss that is not finite stops the run, is named, and the l
         CHECK(read_checkpoint(checkpoint).counters.at("global_step") == 4);
         CHECK(bench.outcome("run", kd, true) == whole);
     }
+}
+
+namespace {
+
+/// Does not allocate.
+struct Forgetful final : StudentMethod {
+    Forgetful(const Setting& s, const Options& o) : StudentMethod(s, o) {}
+    std::vector<std::string> loss_names() const override { return {"loss_ce"}; }
+    StepResult step(const Batch&) override { return {}; }
+};
+
+/// Gives two losses and names one.
+class Talkative final : public FeatureDistillation {
+  public:
+    Talkative(const Setting& s, const Options& o) : FeatureDistillation(s, o, {}, {"loss_own"}) { parameters_.allocate(o.start()); }
+
+  private:
+    std::vector<Var> losses(const Batch& batch, const Output& student, const Answers&) override {
+        const Var ce = cross_entropy(student.logits, batch.labels);
+        return {ce, ce};
+    }
+};
+
+/// Names one more than it gives.
+struct Boasting final : Forwarding {
+    using Forwarding::Forwarding;
+    std::vector<std::string> loss_names() const override { return {"loss_ce", "loss_more"}; }
+};
+
+}  // namespace
+
+TEST_CASE("trainer: a method that forgets its parameters' memory, or counts its losses wrongly, is told so by name") {
+    SmallTraining bench;
+    const auto told = [&](const std::string& run, Method& method) {
+        return complaint<std::runtime_error>([&] { bench.train(run, method); });
+    };
+    Forgetful forgetful(bench.setting(), bench.options);
+    CHECK(says(told("forgetful", forgetful), {"'student.fc.bias' has no memory ---> call allocate(options.start())"}));
+    Talkative talkative(bench.setting(), bench.options);
+    CHECK(says(told("talkative", talkative), {"losses() gives 2 values, the constructor 1 names: loss_own"}));
+    Boasting boasting(supervised(bench.setting(), bench.options));
+    CHECK(says(told("boasting", boasting), {"a step gives 1 losses", "loss_names() has 2: loss_ce, loss_more"}));
 }
 
 TEST_CASE("trainer: after the first epoch nothing is taken from the system") {

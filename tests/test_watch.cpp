@@ -98,7 +98,7 @@ TEST_CASE("watch: epochs of an hour are not silent after ten minutes") {
 TEST_CASE("watch: those at work come first; what cannot be read is said; a screen's lines and columns are kept to") {
     const TempFolder folder;
     FinishedRun().with("info.train_images", "500").write(folder / "z");
-    put_file(folder / "z/epochs.csv", "epoch,test_acc,best_acc,seconds\n0,10,10,50\n");
+    put_file(folder / "z/epochs.csv", "epoch,train_loss,test_acc,best_acc,seconds\n0,2,10,10,50\n");
     RunFolder running = begun(folder / "m");
     running.lock();
     put_file(folder / "b/config.csv", "option,value\nmethod,kd\n");

@@ -14,6 +14,12 @@
 #include <string>
 #include <vector>
 
+/// doctest's own prints where the letters lie.
+template <>
+struct doctest::StringMaker<const char*> {
+    static String convert(const char* in) { return in ? in : "nullptr"; }
+};
+
 namespace distill::testing {
 
 namespace fs = std::filesystem;
