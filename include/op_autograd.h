@@ -1,5 +1,5 @@
 // op_autograd.h: a tape. Operations return Vars; while a Recording is alive they also note how to go back.
-// defines: Node, Var, Tape, Recording, result_of, record, GradTarget, give_gradient, take_gradient
+// defines: Node, Var, Tape, Recording, NoGrad, result_of, record, GradTarget, give_gradient, take_gradient
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -118,6 +118,11 @@ class Recording {
 
   private:
     Tape* before_;
+};
+
+/// While alive, operations of this thread are recorded on no tape.
+struct NoGrad : Recording {
+    NoGrad() : Recording(nullptr) {}
 };
 
 /// A new result of an operation on `inputs`: it needs a gradient if a tape is recording and one of them does.

@@ -39,7 +39,7 @@ MapDecoder::Pair MapDecoder::look(const Batch& batch) const {
 }
 
 double MapDecoder::test_variance() const {
-    const Recording off(nullptr);
+    const NoGrad no_grad;
     std::vector<double> sums, squares;  // by channel
     double rows = 0;
     for (int64_t step = 0; step < loader_.test_steps(); ++step) {
@@ -61,7 +61,7 @@ double MapDecoder::test_variance() const {
 }
 
 MapDecoder::Error MapDecoder::test() const {
-    const Recording off(nullptr);
+    const NoGrad no_grad;
     Error e;
     for (int64_t step = 0; step < loader_.test_steps(); ++step) {
         const Batch batch = loader_.test_batch(step);

@@ -23,7 +23,7 @@ Beside<std::vector<Output>> answers_of(const std::vector<const Teacher*>& teache
 }
 
 Tensor mean_logits(const std::vector<Output>& answers) {
-    const Recording off(nullptr);
+    const NoGrad no_grad;
     std::vector<Var> logits;
     for (const Output& answer : answers) logits.push_back(answer.logits);
     const Var all = sum(logits);

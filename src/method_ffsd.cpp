@@ -183,7 +183,7 @@ std::vector<Ffsd::Shown> Ffsd::show(const Var& images) const {
 Ffsd::Fused Ffsd::fuse(const std::vector<Shown>& students, const Batch& batch, Losses& losses) const {
     Fused f;
     {
-        const Recording off(nullptr);
+        const NoGrad no_grad;
         std::vector<Var> logits, last;
         for (size_t i = 0; i < students_.size(); ++i) logits.push_back(students[i].logits), last.push_back(students[i].last());
         f.mean = mean_of(logits);
@@ -201,7 +201,7 @@ Ffsd::Fused Ffsd::fuse(const std::vector<Shown>& students, const Batch& batch, L
 Var Ffsd::follow(const Shown& player, const SelfDistillation& self, const Var& given) const {
     std::vector<Tensor> targets;
     {
-        const Recording off(nullptr);
+        const NoGrad no_grad;
         for (const Var& map : self(given, Mode::evaluate)) targets.push_back(attention_map(map).value());
     }
     std::vector<Var> distances;

@@ -116,7 +116,7 @@ std::vector<Phase> FactorTransfer::phases() {
 std::vector<Var> FactorTransfer::losses(const Batch&, const Output& s, const Answers& t) {
     Var factor;
     {
-        const Recording off(nullptr);
+        const NoGrad no_grad;
         factor = paraphraser_.factor(map(t->front()));
     }
     return {form_.distance(translator_(map(s)), factor)};

@@ -95,14 +95,14 @@ std::vector<KnowledgeTransferGraph::Answer> KnowledgeTransferGraph::answers(cons
         if (graph_.is_trained(node)) {
             all[i].logits = nodes_[i].network->forward(batch.images, Mode::train).logits;
         } else if (graph_.is_frozen(node) && graph_.is_needed(node)) {
-            const Recording off(nullptr);
+            const NoGrad no_grad;
             all[i].logits = nodes_[i].network->forward(batch.images, frozen_mode()).logits;
         }
     }
     join(batch.images.backend());
     for (size_t i = 0; i < all.size(); ++i) {
         if (!graph_.is_needed(static_cast<int>(i))) continue;
-        const Recording off(nullptr);  // an ensemble's sum goes on no tape: its members learn nothing through it
+        const NoGrad no_grad;  // an ensemble's sum goes on no tape: its members learn nothing through it
         for (const int member : graph_.nodes[i].members) {
             const Var& logits = all[static_cast<size_t>(member)].logits;
             all[i].logits = all[i].logits.defined() ? add(all[i].logits, logits) : logits;

@@ -49,7 +49,7 @@ void require_network(const std::string& file, const std::map<std::string, std::s
 
 Beside<Output> Teacher::operator()(const Var& images, Keep keep, Mode mode) const {
     const OnStream beside(images.backend(), stream_);
-    const Recording off(nullptr);
+    const NoGrad no_grad;
     return {images.backend(), stream_, network_->forward(images, mode, keep)};
 }
 

@@ -121,7 +121,7 @@ void Tape::clear() {
 
 void Tape::backward(const Var& loss, bool keep) {
     if (loss.shape().size() != 1) failure("Tape::backward: the loss has shape ", to_string(loss.shape()), ", expected one element");
-    const Recording pause(nullptr);
+    const NoGrad no_grad;
     Backend& backend = loss.backend();
     backend.join();
     if (loss.needs_gradient()) {

@@ -227,7 +227,7 @@ Var channel_kernel_distance(const Var& given, const Tensor& teacher) {
         failure("channel_kernel_distance: maps ", to_string(s), " and ", to_string(t), " must have one size ---> pool the larger one");
     Together of{{}, {s.h * s.w, s.c + t.c, s.c}, 1.0f / static_cast<float>(s.n)};
     {
-        const Recording off(nullptr);
+        const NoGrad no_grad;
         of.maps = concat_channels(student.detached(), to_float(Var(teacher))).value();
     }
     return of.sides.pixels < of.sides.channels ? by_pixels(student, of) : by_channels(student, of);

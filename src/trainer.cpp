@@ -15,7 +15,7 @@ namespace distill {
 
 std::vector<Evaluation> evaluate_together(Backend& backend, const Loader& loader, size_t count,
                                           const std::function<std::vector<Var>(const Var&)>& answers) {
-    const Recording off(nullptr);
+    const NoGrad no_grad;
     const Tensor sums = Tensor::zeros(backend, {1, 1, 1, static_cast<int64_t>(2 * count)});
     for (int64_t step = 0; step < loader.test_steps(); ++step) {
         const Batch batch = loader.test_batch(step);

@@ -209,7 +209,7 @@ TEST_CASE("autograd: what is detached, constant or not recorded gets nothing") {
     Tape tape;
     const Recording recording(&tape);
     {
-        const Recording frozen(nullptr);
+        const NoGrad no_grad;
         CHECK(!tanh(in[0]).needs_gradient());
     }
     const Var constant(in[0].value());

@@ -148,7 +148,7 @@ Watched feed_loss(const Shape& s, const Shape& t, const FeatureLoss& loss, int s
         const auto [p, chain] = chain_on(in[0].backend(), 3, 4, 1);
         bind_parameters(p, names, in, 2);
         {
-            const Recording off(nullptr);
+            const NoGrad no_grad;
             std::vector<Var> before;
             const Var y = follow(in[0], "layer.conv", names, in, 2, before);
             if (!loss.squared) before.push_back(difference(y, in[1]));
@@ -191,7 +191,7 @@ std::vector<Watched> maps() {
             const auto [p, chain] = chain_on(in[0].backend(), 3, 4, 3);
             bind_parameters(p, names, in, 1);
             {
-                const Recording off(nullptr);
+                const NoGrad no_grad;
                 std::vector<Var> before;
                 follow(in[0], "layer.conv", names, in, 1, before);
                 kinks->see(before);
@@ -221,7 +221,7 @@ std::vector<Watched> maps() {
             const auto [p, paraphraser] = paraphraser_on(in[0].backend());
             bind_parameters(p, names, in, 1);
             {
-                const Recording off(nullptr);
+                const NoGrad no_grad;
                 std::vector<Var> before;
                 follow(in[0], layer, names, in, 1, before);
                 kinks->see(before);
@@ -256,7 +256,7 @@ std::vector<Watched> factor_losses() {
         bind_parameters(p, names, in, 2);
         Var factor;
         {
-            const Recording off(nullptr);
+            const NoGrad no_grad;
             bind_parameters(own, still_names, upload(backend, still), 0);
             factor = paraphraser.factor(in[1]);
             std::vector<Var> before;

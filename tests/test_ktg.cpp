@@ -127,7 +127,7 @@ std::unique_ptr<KnowledgeTransferGraph> make(const Graph& graph, const Options& 
 }
 
 std::vector<float> logits_of(const Network& network, const Batch& batch) {
-    const Recording off(nullptr);
+    const NoGrad no_grad;
     return network.forward(batch.images, Mode::evaluate).logits.value().to_host();
 }
 

@@ -333,7 +333,7 @@ TEST_CASE("dropout: none in a frozen network, in either mode: nothing would ever
         const auto network = make_network("vgg7-mhgd", 10, p);
         p.allocate(1);
         const Var x(Tensor::from_host(cpu(), {2, 32, 32, 3}, std::vector<float>(2 * 32 * 32 * 3, 0.5f)));
-        const Recording off(nullptr);
+        const NoGrad no_grad;
         const auto logits = [&](Mode mode) { return network->forward(x, mode).logits.value().to_host(); };
         CHECK((logits(Mode::train) == logits(Mode::evaluate)) == !trained);
         CHECK((p.updates() == nullptr) == !trained);

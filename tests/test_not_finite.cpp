@@ -47,7 +47,7 @@ void check_all(Backend& backend) {
         const BatchNorm bn(p, "bn", channels);
         p.allocate(1);
         for (const Mode mode : {Mode::train, Mode::evaluate}) CHECK(nans(bn(x, mode, true)) >= 1);
-        const Recording off(nullptr);
+        const NoGrad no_grad;
         const Tensor bias = Tensor::zeros(backend, {1, 1, 1, channels});
         const Var finite(Tensor::zeros(backend, s));
         // One pixel's NaN reaches all its channels: in a convolution by itself, then with each part of its epilogue.
