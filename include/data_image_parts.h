@@ -18,7 +18,7 @@ bool is_pnm(std::string_view bytes);
 /// else 1.
 int png_orientation(std::string_view bytes);
 bool is_png(std::string_view bytes);
-/// Inflates a PNG's image, a scanline at a time, and refuses one whose Adler-32 does not fit, which ends early or goes on for 64 KiB, or
+/// For images whose header the decoder takes, and of a size that memory is there for. Inflates a PNG's image, a scanline at a time, and refuses one whose Adler-32 does not fit, which ends early or goes on for 64 KiB, or
 /// which names a colour that its palette does not have. Also what the decoder would show in other colours: Apple's CgBI, and depths that
 /// PNG does not have.
 void check_png_pixels(std::string_view bytes);

@@ -42,8 +42,8 @@ std::string default_search_run(const SearchOptions& options);
 ///     trials/N/                    trial N's run folder: its tables; weights only of the best
 ///     best1.csv …                  the best graphs, best first
 ///     teachers/NET/                networks trained alone on all training data
-///     retrained/NAME/s<seed>/      the best graphs, and plain training, KD and mutual learning of their networks; a graph that is the best
-///                                  only of a search made longer lies in best<k>-trial<n>, beside the one before it
+///     retrained/NAME/s<seed>/      the best graphs, and plain training, KD and mutual learning of their networks. Of a search made
+///                                  longer a graph stays where it was, and a new one whose best<k> is taken lies in best<k>-trial<n>
 ///     search.csv                   a row for each of those: test accuracy over the seeds
 ///
 /// With --resume everything goes on where it was, or to more trials. Throws Interrupted after SIGINT or SIGTERM.

@@ -1,5 +1,6 @@
 // search_journal.h: what happened in a search, row by row as it happens: the truth that a killed search goes on from.
-// defines: TrialEvent, to_string, is_untrained, begins, JournalRow, JournalFile, has_journal, read_journal, Journal
+// defines: TrialEvent, to_string, is_untrained, begins, JournalRow, JournalFile, has_journal, read_journal, require_same_study,
+//          Journal
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -43,14 +44,17 @@ bool has_journal(const std::filesystem::path& folder);
 /// InputError for a file that is no journal: file, row, found, expected.
 JournalFile read_journal(const std::filesystem::path& path);
 
+/// InputError if the journal at `path` is another study's: what differs, found and expected. `study` may have more `trials`.
+void require_same_study(const std::filesystem::path& path, const Config& study, const JournalFile& so_far);
+
 /// Rows to the end of a journal, each on the disk (fsync) when append() returns. Two searches with the same study, one trial at a time,
 /// write the same bytes.
 class Journal {
   public:
     /// A new journal, whole or not at all. `sync` false leaves the disk to the system (simulations).
     Journal(const std::filesystem::path& path, const Config& study, bool sync = true);
-    /// Goes on with a journal. A torn last line is cut off. `study` may have more `trials`, which the journal says from then on; InputError
-    /// if it is another in anything else: what differs, found and expected.
+    /// Goes on with a journal of the same study (require_same_study). A torn last line is cut off. If `study` has more `trials`, the journal
+    /// says so from then on.
     Journal(const std::filesystem::path& path, const Config& study, const JournalFile& so_far, bool sync = true);
     void append(const JournalRow& row);
 

@@ -34,7 +34,7 @@ enum class Places {
     whole,       ///< the value is one
     listed,      ///< a,b
     labelled,    ///< paths that may have a name: a,kd=b
-    assigned,    ///< 1=a,2=b; whose they are that are not named here, another file says
+    assigned,    ///< 1=a,2=b; of a run that goes on, those that are not named anew stay
     or_shipped,  ///< a path if it ends in .csv or has a folder, else the name of a shipped graph
 };
 

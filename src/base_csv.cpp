@@ -101,7 +101,8 @@ CsvTable read_csv(const std::filesystem::path& path, ReadCsv which) {
     table.path = path;
     const size_t torn_bytes = bytes.size() - (bytes.rfind('\n') + 1);  // npos + 1 == 0
     if (which == ReadCsv::whole && torn_bytes > 0)
-        input_error(path.string(), ": is cut off after ", bytes.size(), " bytes, expected a line's end there; restore it, or move it away");
+        input_error(path.string(), ": is cut off after ", bytes.size(),
+                    " bytes, expected a line's end there; restore or end it, or move it away");
     if (which == ReadCsv::whole_lines) {
         table.torn_bytes = torn_bytes;
         bytes.resize(bytes.size() - torn_bytes);

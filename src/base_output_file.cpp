@@ -37,7 +37,7 @@ void require_output(const std::string& option, const fs::path& file, const std::
 
 void require_not_read(const std::string& option, const fs::path& file, const fs::path& input) {
     std::error_code unknown;
-    if (fs::equivalent(file, input, unknown))
+    if (one_output(file, input) || fs::equivalent(file, input, unknown))
         input_error(option, " ", file.string(), ": is the file ", input.string(), ", which is read and must stay as it is; name another");
 }
 

@@ -12,6 +12,7 @@
 #include "cmd_feed_reconstruct.h"
 #include "cmd_feed_sweep.h"
 #include "cmd_method.h"
+#include "cmd_preset.h"
 #include "method_feed.h"
 #include "method_kd.h"
 #include "run_experiment.h"
@@ -178,7 +179,7 @@ void add_feed_commands(Subcommand app) {
     sweep->series.add_sweep_to(sweep->table);
     sweep->table.attach(sub);
     sub.callback([c = sweep] {
-        if (c->table.given("recipe")) set_untold("feed sweep", c->table, c->options, method_name);
+        if (!has_preset(c->options) && c->table.given("recipe")) set_untold("feed sweep", c->table, c->options, method_name);
         run_sweep(c->table, c->options, c->series, [&] { run_parallel(*c, settle); });
     });
     sub = feed.add_subcommand("sequential", "a chain: each stage's student teaches the next one");

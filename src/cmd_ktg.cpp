@@ -40,7 +40,10 @@ void set_preset(TrainCommand& c) {
     if (!has_preset(c.options)) return;
     const std::string& preset = c.options.preset;
     const bool file = preset.find('/') != std::string::npos || std::filesystem::path(preset).extension() == ".csv";
-    if (file || !starts_with(preset, "ktg-")) return c.table.set("graph", preset, "--preset " + preset);
+    const bool graph = file || !starts_with(preset, "ktg-");
+    if (graph && !c.options.paper.empty())
+        input_error("--paper ", c.options.paper, ": --preset ", preset, " is a graph, no row of a paper; leave it out");
+    if (graph) return c.table.set("graph", preset, "--preset " + preset);
     apply_preset(preset_row(c.options), "ktg train", c.table, c.options);
 }
 

@@ -57,12 +57,13 @@ constexpr stbi_io_callbacks callbacks{Feed::read, Feed::skip, Feed::eof};
 /// takes a bit and whose 32x32 pixels have at least eight blocks, 1024.
 int64_t most_pixels_a_byte(std::string_view bytes) { return bytes[0] == 'B' ? 8 : bytes[0] == '\x89' ? 8 * 1032 : 1024; }
 
-/// A header of a hundred bytes can claim gigabytes, which the decoder would allocate and fill before it misses the rest.
-void check_claim(std::string_view bytes) {
+/// Refuses a header of a hundred bytes that claims gigabytes, which the decoder would allocate and fill before it misses the rest. False for
+/// one that the decoder does not take: it will say why.
+bool check_claim(std::string_view bytes) {
     constexpr int64_t most_samples = int64_t{1} << 28;
     Feed feed{bytes};
     int width = 0, height = 0, channels = 0;
-    if (!stbi_info_from_callbacks(&callbacks, &feed, &width, &height, &channels)) return;  // the decoder says why
+    if (!stbi_info_from_callbacks(&callbacks, &feed, &width, &height, &channels)) return false;
     const int64_t pixels = std::abs(int64_t{width} * height);  // a BMP's height is negative where it begins at the top
     if (pixels == 0) input_error("it says that it has ", width, "x", height, " pixels, expected at least one");
     if (pixels > most_samples / channels)
@@ -70,6 +71,7 @@ void check_claim(std::string_view bytes) {
                     " samples");
     if (pixels / most_pixels_a_byte(bytes) > static_cast<int64_t>(bytes.size()))
         input_error("it says that it has ", width, "x", height, " pixels, which its ", bytes.size(), " bytes cannot hold");
+    return true;
 }
 
 /// Source pixels [first, first + weights.size()) and how much of each an output pixel covers; the weights sum to the source's length.
@@ -107,9 +109,7 @@ Image decoded(std::string_view bytes) {
     if (is_pnm(bytes)) return decode_pnm(bytes);
     const int orientation = is_png(bytes) ? png_orientation(bytes) : jpeg_orientation(bytes);
     check_jpeg(bytes);
-    check_claim(bytes);
-    if (is_png(bytes)) check_png_pixels(bytes);
-    check_bmp_pixels(bytes);
+    if (check_claim(bytes)) is_png(bytes) ? check_png_pixels(bytes) : check_bmp_pixels(bytes);
     Feed feed{bytes};
     int width = 0, height = 0, channels = 0;
     stbi__g_failure_reason = nullptr;  // else a failure without a reason shows the one before

@@ -116,13 +116,18 @@ class PngData {
 void unfilter(std::vector<uint8_t>& line, const std::vector<uint8_t>& above) {
     const unsigned filter = std::exchange(line[0], 0);
     if (filter > 4) input_error("found a scanline of filter ", filter, ", expected 0 to 4");
-    for (size_t i = 1; i < line.size(); ++i) {
-        const int left = line[i - 1], up = above[i], corner = above[i - 1], guess = left + up - corner;
-        const int to_left = std::abs(guess - left), to_up = std::abs(guess - up), to_corner = std::abs(guess - corner);
-        const int nearest = to_left <= to_up && to_left <= to_corner ? left : to_up <= to_corner ? up : corner;
-        const int predicted[] = {0, left, up, (left + up) / 2, nearest};
-        line[i] = static_cast<uint8_t>(line[i] + predicted[filter]);
-    }
+    const auto undo = [&](auto predicted) {
+        for (size_t i = 1; i < line.size(); ++i) line[i] = static_cast<uint8_t>(line[i] + predicted(line[i - 1], above[i], above[i - 1]));
+    };
+    if (filter == 1) undo([](int left, int, int) { return left; });
+    if (filter == 2) undo([](int, int up, int) { return up; });
+    if (filter == 3) undo([](int left, int up, int) { return (left + up) / 2; });
+    if (filter == 4)
+        undo([](int left, int up, int corner) {
+            const int guess = left + up - corner;
+            const int to_left = std::abs(guess - left), to_up = std::abs(guess - up), to_corner = std::abs(guess - corner);
+            return to_left <= to_up && to_left <= to_corner ? left : to_up <= to_corner ? up : corner;
+        });
 }
 
 /// Every `across`-th pixel of every `down`-th row from (x, y) on: an interlaced PNG comes in seven passes.
@@ -138,7 +143,6 @@ struct Palette {
 
 /// Refuses an index that the palette does not have. row: row y of the pass, `count` indices of `bits` bits, the first in the highest bits.
 void check_indices(const uint8_t* row, size_t count, unsigned bits, const Palette& palette, size_t y, const Pass& pass) {
-    if (palette.colours >= int64_t{1} << bits) return;
     for (size_t i = 0; i < count; ++i) {
         const unsigned index = row[i * bits / 8] >> (8 - bits - i * bits % 8) & ((1u << bits) - 1);
         if (index >= palette.colours)
@@ -198,25 +202,25 @@ int png_orientation(std::string_view bytes) {
 }
 
 void check_png_pixels(std::string_view bytes) {
-    std::string_view header;
-    std::vector<std::string_view> chunks;
+    std::vector<std::string_view> headers, chunks;
     Palette palette{0, "its PLTE has"};
     for (size_t at = png_signature.size();;) {
         const auto [type, data] = png_chunk(bytes, at);
         if (type == "CgBI")
             input_error("a PNG of Apple's own form (chunk CgBI), red and blue exchanged, expected a standard one: convert it first");
-        if (type == "IHDR") header = data;
+        if (type == "IHDR") headers.push_back(data);
         if (type == "PLTE") palette.colours = static_cast<int64_t>(data.size() / 3);
         if (type == "IDAT") chunks.push_back(data);
         if (type == "IEND") break;
         at += 12 + data.size();
     }
-    if (header.size() != 13) return;  // the decoder says so
+    if (headers.size() != 1 || headers[0].size() != 13 || chunks.empty()) return;  // the decoder says so
+    const std::string_view header = headers[0];
     const size_t width = *number_at(header, 0, 4, true), height = *number_at(header, 4, 4, true);
-    if (std::max(width, height) > most_side) return;
-
+    const unsigned depth = byte(header, 8), colour = byte(header, 9), interlace = byte(header, 12);
     constexpr unsigned grey = 0, rgb = 2, indexed = 3, grey_alpha = 4, rgb_alpha = 6;
-    const unsigned depth = byte(header, 8), colour = byte(header, 9);
+    const bool of_one_kind = byte(header, 10) == 0 && byte(header, 11) == 0 && interlace <= 1;  // compression and filters
+    if (std::max(width, height) > most_side || !of_one_kind || (colour == indexed && palette.colours == 0)) return;  // as above
     const bool packed = depth == 1 || depth == 2 || depth == 4, samples_of_bytes = depth == 8 || depth == 16;
     const bool known = colour == grey      ? packed || samples_of_bytes
                        : colour == indexed ? packed || depth == 8
@@ -225,7 +229,7 @@ void check_png_pixels(std::string_view bytes) {
     const size_t samples = colour == rgb ? 3 : colour == rgb_alpha ? 4 : colour == grey_alpha ? 2 : 1;
 
     std::vector<Pass> passes{whole};
-    if (byte(header, 12) != 0)
+    if (interlace == 1)
         passes = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};  // Adam7
     PngData data(std::move(chunks));
     for (const Pass& pass : passes) {
@@ -234,7 +238,7 @@ void check_png_pixels(std::string_view bytes) {
         std::vector<uint8_t> line(1 + (columns * samples * depth + 7) / 8), above(line.size());
         for (size_t y = pass.y; y < height; y += pass.down) {
             if (data.read(line) < line.size()) input_error("truncated, the compressed data ends in row ", y);
-            if (colour != indexed) continue;
+            if (colour != indexed || palette.colours >= int64_t{1} << depth) continue;
             unfilter(line, above);
             check_indices(line.data() + 1, columns, depth, palette, y, pass);
             line.swap(above);
@@ -250,15 +254,16 @@ void check_bmp_pixels(std::string_view bytes) {
     constexpr int64_t file_header = 14, os2_header = 12;
     const int64_t begin = number(10, 4), header = number(14, 4);
     const bool os2 = header == os2_header;
-    const int64_t width = os2 ? number(18, 2) : number(18, 4), bits = number(os2 ? 24 : 28, 2), stated = os2 ? 0 : number(46, 4);
+    const int64_t width = os2 ? number(18, 2) : number(18, 4), bits = number(os2 ? 24 : 28, 2);
     const int64_t height = os2 ? number(20, 2) : static_cast<int32_t>(number(22, 4));  // below 0: the upper row comes first
     const bool compressed = !os2 && number(30, 4) != 0;
     if ((bits != 1 && bits != 4 && bits != 8) || compressed || width == 0) return;  // no palette, or the decoder says so
 
     // The decoder counts the bytes between header and pixels, 12 too few of an OS/2 bitmap.
     const int64_t room = os2 ? (begin - file_header - os2_header - 12) / 3 : (begin - file_header - header) / 4;
-    const Palette palette{std::max<int64_t>(0, std::min(room, stated != 0 ? stated : int64_t{1} << bits)),
+    const Palette palette{std::max<int64_t>(0, room),
                           os2 ? "the decoder reads of an OS/2 bitmap's palette: convert it first" : "its palette has"};
+    if (palette.colours >= int64_t{1} << bits) return;
     const int64_t row = (width * bits + 7) / 8, stride = (row + 3) / 4 * 4, size = static_cast<int64_t>(bytes.size());
     for (int64_t y = 0; y < std::abs(height); ++y) {
         const int64_t at = begin + y * stride;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -61,14 +62,15 @@ class GraphSearch {
     void train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation);
     void train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed);
     Graph with_weights(Graph graph, const fs::path& from) const;
-    Journal open_journal(std::vector<JournalRow>& before) const;
-    bool is_of_another(const Candidate& candidate) const;
+    std::optional<JournalFile> journal_so_far() const;
+    std::map<std::string, std::string> retrained_graphs() const;
     fs::path retrained_folder(const Candidate& candidate, int i) const;
     void write_results(const std::vector<Candidate>& candidates) const;
 
     SearchOptions& s_;
     Options& o_;
     fs::path base_;
+    fs::path journal_;
     Config study_, facts_;   ///< what the journal begins with; of every run on all training data
     Config held_out_facts_;  ///< of every run without the images that trials are scored on
     std::optional<RunFolder> folder_;
@@ -85,9 +87,12 @@ void settle_trials(SearchOptions& s) {
 }
 
 GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, OptionTable& table)
-    : s_(options), o_(options.training), base_(o_.run) {
-    const bool known = o_.resume, longer = known && take_search_options(RunFolder::reopen(base_), s_, table);
-    if (known) o_.given_anew = table.given_anew();
+    : s_(options), o_(options.training), base_(o_.run), journal_(base_ / "journal.csv") {
+    const bool known = o_.resume;
+    if (known) {
+        take_search_options(RunFolder::reopen(base_), s_, table);
+        o_.given_anew = table.given_anew();
+    }
     if (s_.transfer.empty()) {
         settle_trials(s_);
         if (s_.score == "test" && o_.validation > 0) input_error("--val ", o_.validation, ": with --score test nothing is held out");
@@ -111,19 +116,22 @@ GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, Opti
     folder_ = known ? RunFolder::reopen(base_) : RunFolder::create(base_, config);
     folder_->lock(lock_patience);  // the workers inherit it: while one lives, nobody else works here
     if (known) require_same_input(*folder_, facts_);
-    if (longer) make_longer();
     const Config then = folder_->config();
+    study_ = {{"format", "1"}, {"start_key", std::to_string(start_key_version)}};
     for (const auto& [name, value] : kept)  // what may be said anew apart; places as the search began, wherever they have moved
         if (const TableOption& option = table.at(name); !option.may_be_said_anew)
             study_.emplace_back(name, option.places == Places::none ? value : value_of(then, name));
+    study_.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
     catch_interruption(o_.time_limit);
     pool_ = std::make_unique<WorkerProcesses>(workers);
 }
 
-/// More trials: what each is, and which goes on, hangs on those before it alone, so the search ends as if it had been begun so. Its results
-/// are made anew; what was trained for them stays.
+/// More trials, if they are asked for: what each is, and which goes on, hangs on those before it alone, so the search ends as if it had been
+/// begun so. Its results are made anew; what was trained for them stays.
 void GraphSearch::make_longer() {
-    std::printf("note: %s goes on from %s to %lld trials\n", base_.c_str(), value_of(folder_->config(), "trials").c_str(),
+    const int64_t before = whole_of(folder_->config(), "trials");
+    if (s_.trials == before) return;
+    std::printf("note: %s goes on from %lld to %lld trials\n", base_.c_str(), static_cast<long long>(before),
                 static_cast<long long>(s_.trials));
     fs::remove(base_ / "search.csv");  // which says that the search is finished
     folder_->set_options({{"trials", std::to_string(s_.trials)}});
@@ -195,25 +203,23 @@ Graph GraphSearch::with_weights(Graph graph, const fs::path& from) const {
     return graph;
 }
 
-/// The search's journal, begun or gone on with; `before` gets the rows that are there.
-Journal GraphSearch::open_journal(std::vector<JournalRow>& before) const {
-    const fs::path path = base_ / "journal.csv";
-    Config study{{"format", "1"}, {"start_key", std::to_string(start_key_version)}};
-    study.insert(study.end(), study_.begin(), study_.end());
-    study.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
-    if (!fs::exists(path)) {
+/// The search's journal, if one was begun. InputError if it is gone, or another search's.
+std::optional<JournalFile> GraphSearch::journal_so_far() const {
+    if (!fs::exists(journal_)) {
         if (fs::exists(base_ / "trials"))
-            input_error(path.string(), ": the journal of the trials beside it is gone; restore it, or start anew in another folder");
-        return Journal(path, study);
+            input_error(journal_.string(), ": the journal of the trials beside it is gone; restore it, or start anew in another folder");
+        return {};
     }
-    const JournalFile so_far = read_journal(path);
+    JournalFile so_far = read_journal(journal_);
+    require_same_study(journal_, study_, so_far);
     if (so_far.torn_bytes > 0)
-        std::printf("%s: its last line was cut off after %zu bytes, and is dropped\n", path.c_str(), so_far.torn_bytes);
-    before = so_far.rows;
-    return Journal(path, study, so_far);
+        std::printf("%s: its last line was cut off after %zu bytes, and is dropped\n", journal_.c_str(), so_far.torn_bytes);
+    return so_far;
 }
 
 void GraphSearch::search(const SearchSpace& space) {
+    std::optional<JournalFile> so_far = journal_so_far();  // refused before anything is changed
+    make_longer();
     const auto graph_of = [&](int64_t trial) { return s_.sampler == "grid" ? space.at(trial) : space.random(o_.seed, trial); };
     const auto folder_of = [&](int64_t trial) { return base_ / "trials" / std::to_string(trial); };
     std::set<std::string> frozen;
@@ -242,32 +248,41 @@ void GraphSearch::search(const SearchSpace& space) {
                 fs::remove(entry.path());
     };
 
-    std::vector<JournalRow> before;
-    Journal journal = open_journal(before);
+    Journal journal = so_far ? Journal(journal_, study_, *so_far) : Journal(journal_, study_);
     Search run(plan, journal, *pool_, o_.quiet);
-    run.replay(before);
-    before = {};
+    if (so_far) run.replay(so_far->rows);
+    so_far.reset();
     run.run();
     const SearchTally& tally = run.tally();
     std::printf("%s\n", text(tally.ended(), " trials: ", tally.words(), "; ", number(run.seconds()), " s, of which the search itself took ",
                              number(run.bookkeeping_seconds()))
                             .c_str());
-    if (run.best().empty()) failure((base_ / "journal.csv").string(), ": no trial was complete; it says why");
+    if (run.best().empty()) failure(journal_.string(), ": no trial was complete; it says why");
+    const std::map<std::string, std::string> retrained = retrained_graphs();
     std::vector<Candidate> candidates;
     for (const TrialScore& score : run.best()) {
-        candidates.push_back({text("best", candidates.size() + 1), graph_of(score.trial), score, false});
-        if (is_of_another(candidates.back())) candidates.back().name += text("-trial", score.trial);
+        const Graph graph = graph_of(score.trial);
+        const std::string line = graph_line(graph), best = text("best", candidates.size() + 1);
+        const auto same = std::find_if(retrained.begin(), retrained.end(), [&](const auto& r) { return r.second == line; });
+        const std::string unused = retrained.count(best) > 0 ? text(best, "-trial", score.trial) : best;
+        candidates.push_back({same != retrained.end() ? same->first : unused, graph, score, false});
         std::printf("%s: trial %lld, error %s %%: %s\n", candidates.back().name.c_str(), static_cast<long long>(score.trial),
-                    fixed(score.error).c_str(), graph_line(candidates.back().graph).c_str());
+                    fixed(score.error).c_str(), line.c_str());
     }
     std::fflush(stdout);
     compare(std::move(candidates));
 }
 
-/// Is another graph trained under this name, which a shorter search found?
-bool GraphSearch::is_of_another(const Candidate& candidate) const {
-    const fs::path file = retrained_folder(candidate, 0) / "graph.csv";
-    return fs::exists(file) && graph_line(read_graph(file)) != graph_line(candidate.graph);
+/// By name, the graphs that were the best when this search, perhaps a shorter one, ended or was cut off there.
+std::map<std::string, std::string> GraphSearch::retrained_graphs() const {
+    std::map<std::string, std::string> lines;
+    std::error_code none;  // there is no folder before the first
+    for (const fs::directory_entry& entry : fs::directory_iterator(base_ / "retrained", none)) {
+        const std::string name = entry.path().filename().string();
+        if (const fs::path file = seed_folder(entry.path(), o_.seed) / "graph.csv"; starts_with(name, "best") && fs::exists(file))
+            lines[name] = graph_line(read_graph(file));
+    }
+    return lines;
 }
 
 fs::path GraphSearch::retrained_folder(const Candidate& candidate, int i) const {

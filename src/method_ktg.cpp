@@ -141,10 +141,15 @@ void KnowledgeTransferGraph::begin_run(const RunFolder& folder, int epochs_done)
     if (graph_csv(without_places(then), "") != graph_csv(without_places(graph_), ""))
         input_error(file.string(), ": the run was started with this graph, the one named now is another; name that, or start anew in ",
                     "another folder");
-    for (int i = 0; i < graph_.size(); ++i)
-        if (then.node(i).weights.empty() && !graph_.node(i).weights.empty())
-            input_error(file.string(), ": node ", i, " was started without weights, now it has ", graph_.node(i).weights.string(),
+    for (int i = 0; i < graph_.size(); ++i) {
+        const fs::path &before = then.node(i).weights, &now = graph_.node(i).weights;
+        if (before.empty() && !now.empty())
+            input_error(file.string(), ": node ", i, " was started without weights, now it has ", now.string(),
                         "; leave them out, or start anew in another folder");
+        if (now.empty() && !before.empty())
+            input_error(file.string(), ": node ", i, " was started from ", before.string(), ", now it has no weights; name them with ",
+                        "--weights ", i, "=FILE, or start anew in another folder");
+    }
     edges_csv_.emplace(folder.table(
         "edges.csv",
         {"epoch", "target", "source", "gate", "weight", "last_weight", "loss", "both_right", "source_only", "target_only", "none_right"},

@@ -153,10 +153,22 @@ std::string save_place(const Config& then, const std::string& value) {
     const fs::path from = value_of(then, started_in), place = from.empty() ? fs::path(value) : from / value;
     std::error_code unknown;
     if (!fs::is_directory(fs::absolute(place).parent_path())) {
-        std::printf("note: --save %s: its folder is not here, no copy is made; say another with --save\n", place.c_str());
+        tell_once(text("note: --save ", place.string(), ": its folder is not here, no copy is made; say another with --save"));
         return "";
     }
     return fs::equivalent(fs::absolute(value).parent_path(), fs::absolute(place).parent_path(), unknown) ? value : place.string();
+}
+
+/// Of assignments (1=a,2=b), those of `then`, each as `now` has it, if it has it; then those that `now` alone has.
+std::string assigned_anew(const std::string& then, const std::string& now) {
+    const auto key = [](const std::string& item) { return item.substr(0, item.find('=')); };
+    std::vector<std::string> all;
+    for (const std::string& list : {then, now})
+        for (const std::string& item : list.empty() ? std::vector<std::string>() : split(list, ',')) {
+            const auto same = std::find_if(all.begin(), all.end(), [&](const std::string& other) { return key(other) == key(item); });
+            same == all.end() ? all.push_back(item) : void(*same = item);
+        }
+    return joined(all, ",");
 }
 
 void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many,
@@ -185,6 +197,7 @@ void take_options_of(const RunFolder& folder, const std::string& method, OptionT
         const std::string place =
             name == "save" && !option.given() ? save_place(then, value) : found_again(folder.path(), then, option, value);
         table.set(name, place, folder.file("config.csv").string(), open);
+        if (option.places == Places::assigned && option.given()) table.follow(name, assigned_anew(place, now));
     }
     // An option that is newer than the run: what was done before there was one, whatever a recipe says today.
     for (const TableOption& option : table.options())
@@ -261,12 +274,12 @@ void require_savable(const fs::path& path, const OptionTable& table) {
         input_error("--save ", path.string(), ": the folder is not there; make it first");
     if (fs::exists(path, unused) && !is_weight_file(path))
         input_error("--save ", path.string(), ": is there and is no weight file, so it is not replaced; name another, or move it away");
-    for (const auto& [option, file] : table.inputs()) require_not_read("--save", path, file);
     std::string trial = path.string() + ".XXXXXX";
     const int fd = ::mkstemp(trial.data());
     if (fd < 0) cannot_write(path, errno);
     ::close(fd);
     ::unlink(trial.c_str());
+    for (const auto& [option, file] : table.inputs()) require_not_read("--save", path, file);
 }
 
 void save_finished(const RunFolder& folder, const fs::path& to, const OptionTable& table) {

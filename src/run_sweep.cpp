@@ -10,6 +10,7 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
+#include "base_notes.h"
 #include "base_numbers.h"
 #include "base_stats.h"
 #include "base_texts.h"
@@ -59,10 +60,18 @@ const TableOption* swept_in(const std::string& folder, const OptionTable& table)
     return longest && longest->role != Role::driver && longest->name != "seed" ? longest : nullptr;
 }
 
-/// InputError for the folder of a sweep without --sweep: it has no config.csv of its own, only one for each value.
-void require_no_sweep(const OptionTable& table, const fs::path& run) {
+std::string option_in(const fs::path& config, const std::string& name) try {
+    return value_of(read_config(config), name);
+} catch (const InputError&) {  // a broken run of another's
+    return "";
+}
+
+/// InputError for the folder of a sweep without --sweep: it has no config.csv of its own and no seeds, only runs for each value; of one
+/// that is not to be gone on with, two.
+void require_no_sweep(const OptionTable& table, const Options& o) {
+    const fs::path run = o.run;
     std::error_code unseen;
-    if (!fs::is_directory(run, unseen) || fs::exists(run / "config.csv", unseen)) return;
+    if (!fs::is_directory(run, unseen) || fs::exists(run / "config.csv", unseen) || !numbered_folders(run, 's').empty()) return;
     std::map<std::string, std::set<std::string>> begun;  // values, by option
     for (const fs::directory_entry& entry : fs::directory_iterator(run, unseen)) {
         const std::string folder = entry.path().filename().string();
@@ -70,12 +79,13 @@ void require_no_sweep(const OptionTable& table, const fs::path& run) {
         const auto seeds = numbered_folders(entry.path(), 's');
         const fs::path config = (seeds.empty() ? entry.path() : seeds.begin()->second) / "config.csv";
         if (!option || !fs::exists(config, unseen)) continue;
-        const std::string value = folder.substr(option->name.size()), kept = value_of(read_config(config), option->name);
+        const std::string value = folder.substr(option->name.size()), kept = option_in(config, option->name);
         const bool same_number = parsed_number(value) && parsed_number(value) == parsed_number(kept);
         if (!value.empty() && (same_number || folder_name(kept) == value)) begun[option->name].insert(same_number ? value : kept);
     }
     if (begun.empty()) return;
     const auto& [option, values] = *begun.begin();
+    if (values.size() < 2 && !o.resume && !o.auto_resume) return;
     input_error(run.string(), ": is the folder of a sweep over --", option, " (begun are ", joined({values.begin(), values.end()}),
                 "); to go on with it give --sweep ", option, "=… again, with all its values, and --resume, or name another --run");
 }
@@ -114,7 +124,7 @@ void add_sweep_option(OptionTable& t, Options& o) {
 
 void run_each_value(const std::string& command, OptionTable& table, Options& o, const std::function<void()>& once) {
     if (o.sweep.empty()) {
-        require_no_sweep(table, o.run);
+        require_no_sweep(table, o);
         return once();
     }
     const Sweep sweep = parse(o.sweep, table);
@@ -144,6 +154,7 @@ void run_each_value(const std::string& command, OptionTable& table, Options& o, 
         o.resume = o.resume && fs::exists(o.run);
     };
     for (const std::string& value : sweep.values) {  // complains before anything is trained
+        const HeldNotes silent;
         begin(value);
         o.check_only = true;
         once();

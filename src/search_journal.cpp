@@ -74,19 +74,11 @@ CsvWriter fresh(const fs::path& path, const Config& study) {
     return CsvWriter(path, columns, CsvWriter::Open::append);
 }
 
+bool is_longer(const Config& study, const JournalFile& so_far) { return whole_of(study, "trials") > whole_of(so_far.study, "trials"); }
+
 CsvWriter reopened(const fs::path& path, const Config& asked, const JournalFile& so_far) {
-    const Config study = parse_study(study_text(asked));
-    const auto value_in = [](const Config& config, const std::string& name) {
-        const auto found = std::find_if(config.begin(), config.end(), [&](const auto& row) { return row.first == name; });
-        return found == config.end() ? std::string("nothing") : found->second;
-    };
-    const bool longer = whole_of(study, "trials") > whole_of(so_far.study, "trials");
-    for (const auto& [ours, theirs] : {std::pair(&study, &so_far.study), std::pair(&so_far.study, &study)})
-        for (const auto& [name, value] : *ours)
-            if (const std::string other = value_in(*theirs, name); other != value && !(longer && name == "trials"))
-                input_error(path.string(), ": is the journal of another search: found ", name, " = ", value_in(so_far.study, name),
-                            ", expected ", value_in(study, name), "; restore what it was, or start anew in another folder");
-    if (longer)
+    require_same_study(path, asked, so_far);
+    if (is_longer(asked, so_far))
         write_journal(path, asked, so_far.rows);
     else if (so_far.torn_bytes > 0)
         fs::resize_file(path, fs::file_size(path) - so_far.torn_bytes);
@@ -114,6 +106,20 @@ JournalFile read_journal(const fs::path& path) {
     journal.rows.reserve(table.rows.size() - 1);
     for (size_t row = 1; row < table.rows.size(); ++row) journal.rows.push_back(parse_row(table, row));
     return journal;
+}
+
+void require_same_study(const fs::path& path, const Config& asked, const JournalFile& so_far) {
+    const Config study = parse_study(study_text(asked));
+    const auto value_in = [](const Config& config, const std::string& name) {
+        const auto found = std::find_if(config.begin(), config.end(), [&](const auto& row) { return row.first == name; });
+        return found == config.end() ? std::string("nothing") : found->second;
+    };
+    const bool longer = is_longer(study, so_far);
+    for (const auto& [ours, theirs] : {std::pair(&study, &so_far.study), std::pair(&so_far.study, &study)})
+        for (const auto& [name, value] : *ours)
+            if (const std::string other = value_in(*theirs, name); other != value && !(longer && name == "trials"))
+                input_error(path.string(), ": is the journal of another search: found ", name, " = ", value_in(so_far.study, name),
+                            ", expected ", value_in(study, name), "; restore what it was, or start anew in another folder");
 }
 
 Journal::Journal(const fs::path& path, const Config& study, bool sync) : out_(fresh(path, study)), sync_(sync) {}

@@ -364,6 +364,9 @@ TEST_CASE("bad input: --save does not replace a file that the run reads") {
     const std::string taught = "ensemble --student resnet8 --train-teachers 1 --teacher-nets resnet8 --teachers-run t" + on_s;
     succeed(folder, taught + "--run e");
     refused(taught + "--run f --save ", "t/s0/student.safetensors");
+    fs::create_directories(folder / "t/s1");  // whose teacher is not there yet
+    refused("ensemble --student resnet8 --train-teachers 2 --teacher-nets resnet8 --teachers-run t" + on_s + "--run f --save ",
+            "t/s1/student.safetensors");
     succeed(folder, train_s + "--init resnet8.safetensors --run r");
     refused("train --resume --run r --save ", file);
 }

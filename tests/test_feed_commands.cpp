@@ -240,6 +240,12 @@ TEST_CASE("feed commands: a finished sweep is made longer, as if it had been beg
     for (const char* again : {"feed sweep --resume --run grown", "feed sweep --resume --epochs 3 --run grown"})
         succeed(folder, again, {"2 of 2 teachers: 0 of 1", "1 of 2 teachers: 0 of 1"});
     check_rejected(folder, "feed sweep --resume --epochs 2 --run grown", {"--epochs 2", "was started with 3", "longer, not shorter"});
+    // Runs of two lengths, as an interruption leaves them, or --numbers would.
+    succeed(folder, line + "mixed --epochs 2 --numbers 1");
+    fs::copy(folder / "whole/n2", folder / "mixed/n2", fs::copy_options::recursive);
+    check_rejected(folder, "feed sweep --resume --run mixed", {"mixed: ", "2 epochs in n1/s0 and 3 in n2/s0", "--resume --epochs 3"});
+    succeed(folder, "feed sweep --resume --epochs 3 --run mixed", {"2 of 2 teachers: 0 of 1", "1 of 2 teachers: 1 of 1"});
+    CHECK(without_seconds(folder / "mixed/sweep.csv") == without_seconds(folder / "whole/sweep.csv"));
     succeed(folder, "feed sequential --stages 1 --epochs 1 --teachers a.safetensors --run chain" + schedule);
     check_rejected(folder, "feed sequential --resume --epochs 2 --run chain", {"--epochs 2", "was started with 1"});
     check_rejected(folder, "feed sequential --resume --stages 2 --run chain", {"--stages 2", "was started with 1"});

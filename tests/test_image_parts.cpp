@@ -91,20 +91,21 @@ std::string scanlines(const Indices& image, int filter, bool interlaced) {
 }
 
 /// Colour i of the palette is (i, 2i, 255 - i).
-std::string indexed_png(const Indices& image, int colours, int filter, bool interlaced, const std::string& before = "") {
+std::string indexed_png(const Indices& image, int colours, int filter, bool interlaced, const std::string& after = "") {
     std::string palette;
     for (int i = 0; i < colours; ++i) palette += {static_cast<char>(i), static_cast<char>(2 * i), static_cast<char>(255 - i)};
-    return png(png_header(image.width, image.height, image.depth, 3, interlaced) + before + chunk("PLTE", palette) +
-               chunk("IDAT", deflated(scanlines(image, filter, interlaced))));
+    return png(png_header(image.width, image.height, image.depth, 3, interlaced) + chunk("PLTE", palette) +
+               chunk("IDAT", deflated(scanlines(image, filter, interlaced))) + after);
 }
 
-/// A bitmap with Windows' header, the palette of all 2^bits colours (i, 3i, 5i), of which it states how many are meant.
-std::string bitmap(int width, int height, int bits, int stated, const std::string& rows, int compression = 0) {
+/// A bitmap with Windows' header and a palette of the colours (i, 3i, 5i), of which it states one: how many there are is told by their room.
+/// Of no planes it is no image to the decoder.
+std::string bitmap(int width, int height, int bits, int colours, const std::string& rows, int planes = 1, int compression = 0) {
     const auto n = [](int value, int bytes) { return number(static_cast<uint32_t>(value), bytes, false); };
     std::string palette;
-    for (int i = 0; i < 1 << bits; ++i) palette += n(5 * i % 256, 1) + n(3 * i % 256, 1) + n(i, 1) + n(0, 1);
-    return "BM" + n(0, 4) + n(0, 4) + n(54 + 4 * (1 << bits), 4) + n(40, 4) + n(width, 4) + n(height, 4) + n(1, 2) + n(bits, 2) +
-           n(compression, 4) + n(0, 4) + n(0, 4) + n(0, 4) + n(stated, 4) + n(0, 4) + palette + rows;
+    for (int i = 0; i < colours; ++i) palette += n(5 * i % 256, 1) + n(3 * i % 256, 1) + n(i, 1) + n(0, 1);
+    return "BM" + n(0, 4) + n(0, 4) + n(54 + 4 * colours, 4) + n(40, 4) + n(width, 4) + n(height, 4) + n(planes, 2) + n(bits, 2) +
+           n(compression, 4) + n(0, 4) + n(0, 4) + n(0, 4) + n(1, 4) + n(0, 4) + palette + rows;
 }
 
 /// An 8x8 grey PNG with stored (not compressed) data: every pixel 10. `spoil`: the chunk whose checksum is wrong, or "Adler-32".
@@ -245,31 +246,41 @@ TEST_CASE("image: a PNG that the decoder would show in other colours is refused"
     const std::string data = chunk("IDAT", deflated(std::string(4, '\0'))) + unknown_chunk();
     CHECK(says(reason(png(chunk("CgBI", std::string(4, '\0')) + png_header(1, 1, 8, 2) + data)), {"chunk CgBI", "convert it first"}));
     CHECK(says(reason(png(png_header(1, 1, 2, 2) + data)), {"found colour type 2 of 2 bits a sample, which PNG does not have"}));
-    CHECK(says(reason(png(png_header(1, 1, 16, 3) + data)), {"found colour type 3 of 16 bits a sample"}));
+}
+
+TEST_CASE("image: a PNG's header that the decoder does not take is told in its words, whatever else is wrong") {
+    const std::string data = chunk("IDAT", deflated(std::string(4, '\0'))), size = big_endian(1, 4) + big_endian(1, 4);
+    const auto header = [&](const std::string& rest) { return chunk("IHDR", size + rest); };
+    CHECK(says(reason(png(header(std::string("\x08\2\1\0\0", 5)) + data)), {"bad comp method"}));
+    CHECK(says(reason(png(header(std::string("\x08\2\0\1\0", 5)) + data)), {"bad filter method"}));
+    CHECK(says(reason(png(header(std::string("\x08\2\0\0\2", 5)) + data)), {"bad interlace method"}));
+    CHECK(says(reason(png(png_header(1, 1, 8, 2) + png_header(9, 9, 16, 6) + data)), {"multiple IHDR"}));
+    CHECK(says(reason(png(png_header(1, 1, 8, 2))), {"no IDAT"}));
+    CHECK(says(reason(png(png_header(1, 1, 8, 3) + data)), {"no PLTE"}));
+    CHECK(says(reason(png(chunk("NONE", "") + png_header(1, 1, 8, 2) + data)), {"first not IHDR"}));
 }
 
 TEST_CASE("image: a BMP's colour beyond its palette is refused, at every depth and in either order of rows") {
     const std::string bytes("\0\1\2\xFF\3\4\4\xFF", 8);  // a row ends at a multiple of four bytes, in no pixel's colour
     CHECK(decode_image(bitmap(3, 2, 8, 5, bytes), "x").pixels ==
           std::vector<uint8_t>{3, 9, 15, 4, 12, 20, 4, 12, 20, 0, 0, 0, 1, 3, 5, 2, 6, 10});
-    CHECK(says(reason(bitmap(3, 2, 8, 4, bytes)),
-               {"some.file: cannot be decoded (column 1, row 0: found colour 4, expected one below 4, as many as its palette has)"}));
-    CHECK(says(reason(bitmap(3, -2, 8, 4, bytes)), {"column 1, row 1: found colour 4"}));
-    CHECK(decode_image(bitmap(1, 1, 8, 0, std::string("\xFF\0\0\0", 4)), "x").pixels == std::vector<uint8_t>{255, 253, 251});
-
+    CHECK(decode_image(bitmap(1, 1, 8, 256, std::string("\xFF\0\0\0", 4)), "x").pixels == std::vector<uint8_t>{255, 253, 251});
     const std::string nibbles("\x12\x3F\0\0", 4), bits("\x20\0\0\0", 4);
     CHECK(decode_image(bitmap(3, 1, 4, 4, nibbles), "x").pixels == std::vector<uint8_t>{1, 3, 5, 2, 6, 10, 3, 9, 15});
-    CHECK(says(reason(bitmap(3, 1, 4, 3, nibbles)), {"column 2, row 0: found colour 3, expected one below 3"}));
     CHECK(decode_image(bitmap(2, 1, 1, 1, bits), "x").pixels == std::vector<uint8_t>(6, 0));
-    CHECK(says(reason(bitmap(3, 1, 1, 1, bits)), {"column 2, row 0: found colour 1, expected one below 1"}));
-    CHECK(says(reason(bitmap(3, 1, 8, 3, std::string("\3\7\0\1", 4), 1)), {"RLE"}));  // other bytes than colours; the decoder's matter
+    CHECK(says(reason(bitmap(3, 1, 8, 4, std::string("\3\7\0\1", 4), 1, 1)), {"RLE"}));  // other bytes than colours; the decoder's matter
+
+    const auto message = [](const std::string& bmp) { return complaint([&] { check_bmp_pixels(bmp); }); };
+    CHECK(says(message(bitmap(3, 2, 8, 4, bytes, 0)), {"column 1, row 0: found colour 4, expected one below 4, as many as its palette"}));
+    CHECK(says(message(bitmap(3, -2, 8, 4, bytes, 0)), {"column 1, row 1: found colour 4"}));
+    CHECK(says(message(bitmap(3, 1, 4, 3, nibbles, 0)), {"column 2, row 0: found colour 3, expected one below 3"}));
+    CHECK(says(message(bitmap(3, 1, 1, 1, bits, 0)), {"column 2, row 0: found colour 1, expected one below 1"}));
 
     // OS/2's header, as an array that is no image (of no planes): the decoder counts four of the sixteen colours too few.
     const auto os2 = [](const std::string& row) {
         const auto n = [](uint32_t value, int size) { return number(value, size, false); };
         return "BM" + n(0, 4) + n(0, 4) + n(26 + 48, 4) + n(12, 4) + n(2, 2) + n(1, 2) + n(0, 2) + n(4, 2) + std::string(48, 'p') + row;
     };
-    const auto message = [](const std::string& bmp) { return complaint([&] { check_bmp_pixels(bmp); }); };
     CHECK(message(os2(std::string("\xBB\0\0\0", 4))) == "");
     CHECK(says(message(os2(std::string("\xBC\0\0\0", 4))), {"column 1, row 0: found colour 12, expected one below 12", "OS/2", "convert"}));
     CHECK(message("BM") == "");

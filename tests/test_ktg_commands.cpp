@@ -206,6 +206,13 @@ TEST_CASE("resuming: ktg: a frozen node's file that the graph's CSV names may be
         unfinish();
         if (fs::exists(folder / "sub/g.csv")) fs::rename(folder / "sub/g.csv", folder / "g.csv");
     }
+
+    // Nodes that the option named and that are not named anew keep what it named.
+    const std::string both = "--weights 0=sub/t.safetensors,1=sub/t.safetensors ";
+    REQUIRE(run(folder, "ktg train --graph dml --models 0=resnet8,1=resnet8 --epochs 1 " + both + on_s + "--run d").code == 0);
+    fs::remove(folder / "d/result.csv");
+    fs::copy_file(folder / "sub/t.safetensors", folder / "moved.safetensors");
+    CHECK(run(folder, "ktg train --resume --run d --weights 1=moved.safetensors").code == 0);
 }
 
 TEST_CASE("command line: ktg: presets set the paper's training, what is given by hand wins") {

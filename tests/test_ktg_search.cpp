@@ -223,9 +223,12 @@ TEST_CASE("command line: ktg search: SIGINT ends with 3; --resume ends like the 
     std::string other = journal;
     other.replace(other.find("seed=3"), 6, "seed=4");
     put_file(folder / "cut/journal.csv", other);
-    check_rejected(folder, "ktg search --resume --run cut", {"another search", "found seed = 4, expected 3"});
+    REQUIRE(fs::exists(folder / "cut/search.csv"));
+    for (const char* resumed_as : {"", " --trials 12"})
+        check_rejected(folder, text("ktg search --resume --run cut", resumed_as), {"another search", "found seed = 4, expected 3"});
     fs::remove(folder / "cut/journal.csv");
-    check_rejected(folder, "ktg search --resume --run cut", {"journal of the trials beside it is gone"});
+    for (const char* resumed_as : {"", " --trials 12"})
+        check_rejected(folder, text("ktg search --resume --run cut", resumed_as), {"journal of the trials beside it is gone"});
     // Other data under the same name.
     put_file(folder / "cut/journal.csv", journal);
     fs::remove_all(folder / "data/s");
@@ -261,6 +264,33 @@ TEST_CASE("command line: ktg search: made longer it ends like one begun so; anot
             {"best1-trial" + read_csv(folder / "whole/search.csv").cell(0, "trial") + ": trial "});
     CHECK(best("id") == "best1-trial" + best("trial"));
     check_as_whole();
+}
+
+TEST_CASE("command line: ktg search: a graph that was trained at another rank is not trained again") {
+    const Workplace folder;
+    succeed(folder, searching("run", "--trials 8 --best 2 --stopping off --jobs 1 --threads 1 --retrain-seeds 1"));
+    const CsvTable before = read_csv(folder / "run/search.csv");
+    const std::string best = read_file(folder / "run/best1.csv");
+    REQUIRE(before.cell(1, "id") == "best2");
+    // As if the ranks had been the other way round before the search was made longer.
+    const fs::path retrained = folder / "run/retrained";
+    fs::rename(retrained / "best1", retrained / "held");
+    fs::rename(retrained / "best2", retrained / "best1");
+    fs::rename(retrained / "held", retrained / "best2");
+    fs::remove(folder / "run/search.csv");
+    const Ended again = run(folder, "ktg search --resume --run run");
+    CAPTURE(again.err);
+    REQUIRE(again.code == 0);
+    CHECK(says(again.out, {"best2: trial " + before.cell(0, "trial"), "best1: trial " + before.cell(1, "trial")}));
+    CHECK(again.out.find("on all training data:") == std::string::npos);
+    const CsvTable after = read_csv(folder / "run/search.csv");
+    REQUIRE(after.rows.size() == before.rows.size());
+    CHECK(after.cell(0, "id") == "best2");
+    CHECK(after.cell(1, "id") == "best1");
+    for (size_t row = 0; row < after.rows.size(); ++row)
+        for (const char* column : {"trial", "test_mean", "graph"})
+            CHECK_MESSAGE(after.cell(row, column) == before.cell(row, column), column);
+    CHECK(read_file(folder / "run/best1.csv") == best);
 }
 
 TEST_CASE("command line: ktg search: a loss that is not finite fails its trial alone; the authors' score; a graph elsewhere") {

@@ -58,6 +58,9 @@ TEST_CASE("sweep: each value is the training that it is by hand; table, picture,
                        {"k: is the folder of a sweep over --temperature (begun are 1, 4.5)", "--sweep temperature=… again", "--resume"});
     put_file(folder / "mine/teacher/config.csv", "option,value\nmethod,train\n");
     check_rejected(folder, "kd --resume --run mine", {"mine: no run to resume here", "name a run's folder with --run"});
+    put_file(folder / "named/epochs1/config.csv", "option,value\nmethod,train\nepochs,1\n");  // a run that somebody called so
+    put_file(folder / "named/lr0.1/config.csv", "opt");
+    CHECK(run(folder, folder.kd + "--runs 2 --run named").code == 0);
 }
 
 TEST_CASE("sweep: of a method's own options, of networks, of values with commas") {
@@ -139,6 +142,9 @@ TEST_CASE("sweep: the check of all values says nothing, and leaves the threads o
     const std::string graph = run(folder, "ktg train --graph plain --models 0=resnet8" + folder.small + "--sweep lr=0.1,0.2 --run g").out;
     CHECK(says(graph, {"lr 0.1\nnode  network", "lr 0.2\nnode  network"}));
     CHECK(graph.find("node  network") > graph.find("lr 0.1\n"));
+    const std::string warned = run(folder, folder.kd + "--sweep normalize=auto,none --run n").out, warning = "warning: ";
+    CHECK(warned.find(warning) > warned.find("normalize none\n"));
+    CHECK(says(warned, {warning, "was trained with normalization"}));
 
     const std::string train = "train --net resnet8 --dataset s --epochs 1 --batch 16 --quiet --run ";
     REQUIRE(run(folder, train + "threads --sweep threads=1,0").code == 0);
