@@ -2,11 +2,11 @@
 // defines: edge_name, EdgeOutcome, GraphOutcome, graph_text, graph_svg
 #pragma once
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base_faults.h"
 #include "graph.h"
 
 namespace distill {
@@ -24,7 +24,7 @@ struct EdgeOutcome {
 struct GraphOutcome {
     std::vector<std::optional<double>> accuracy;  ///< by node, test accuracy in %
     std::vector<EdgeOutcome> edges;
-    std::map<std::filesystem::path, std::string> faults;  ///< the run's files that could not be read, and why
+    Faults faults;  ///< of the run's files
 
     std::optional<double> of_node(int i) const;
     const EdgeOutcome* of_edge(int target, int source) const;  ///< null: unknown

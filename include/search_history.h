@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base_faults.h"
 #include "graph.h"
 #include "search_journal.h"
 
@@ -39,11 +40,11 @@ struct SearchResult {
 
 struct SearchHistory {
     std::filesystem::path folder;
-    Config study;                                         ///< the options that the journal is for
-    std::vector<TrialRecord> trials;                      ///< in the order of their end, then those under way
-    std::vector<SearchResult> results;                    ///< search.csv's; empty before the search has ended
-    Config config;                                        ///< config.csv's
-    std::map<std::filesystem::path, std::string> faults;  ///< which of these two could not be read, and why
+    Config study;                       ///< the options that the journal is for
+    std::vector<TrialRecord> trials;    ///< in the order of their end, then those under way
+    std::vector<SearchResult> results;  ///< search.csv's; empty before the search has ended
+    Config config;                      ///< config.csv's
+    Faults faults;                      ///< of these two
 };
 
 /// From a search's folder or its journal; a torn last line is left out. InputError for what is no journal, for rows that cannot follow

@@ -35,7 +35,7 @@ std::vector<std::vector<std::string>> class_rows(const Dataset& d) {
     std::vector<std::vector<std::string>> rows{{"label", "name", "train", "test"}};
     const std::vector<int64_t> train = class_counts(d.train, d.classes), test = class_counts(d.test, d.classes);
     for (size_t c = 0; c < train.size(); ++c)
-        rows.push_back({text(c), d.class_names.empty() ? "" : printable(d.class_names[c]), text(train[c]), text(test[c])});
+        rows.push_back({text(c), d.class_names.empty() ? "" : d.class_names[c], text(train[c]), text(test[c])});
     return rows;
 }
 

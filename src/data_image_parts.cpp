@@ -75,6 +75,17 @@ PngChunk png_chunk(std::string_view bytes, size_t at) {
     return {bytes.substr(at + 4, 4), bytes.substr(at + 8, *length)};
 }
 
+/// Calls visit(chunk, its first byte) for each chunk of a PNG, IEND the last.
+template <class Visit>
+void each_png_chunk(std::string_view bytes, const Visit& visit) {
+    for (size_t at = png_signature.size();;) {
+        const PngChunk chunk = png_chunk(bytes, at);
+        visit(chunk, at);
+        if (chunk.type == "IEND") return;
+        at += 12 + chunk.data.size();
+    }
+}
+
 /// Inflates what a PNG's IDAT chunks hold together, piece by piece.
 class PngData {
   public:
@@ -186,8 +197,8 @@ bool is_png(std::string_view bytes) { return bytes.substr(0, png_signature.size(
 
 int png_orientation(std::string_view bytes) {
     int orientation = 1;
-    for (size_t at = png_signature.size();;) {
-        const auto [type, data] = png_chunk(bytes, at);
+    each_png_chunk(bytes, [&](const PngChunk& chunk, size_t at) {
+        const auto& [type, data] = chunk;
         const bool critical = (byte(type, 0) & 32) == 0;
         const uint32_t sum = static_cast<uint32_t>(
             ::crc32_z(::crc32_z(0, nullptr, 0), reinterpret_cast<const Bytef*>(type.data()), 4 + data.size()));  // they lie side by side
@@ -196,24 +207,20 @@ int png_orientation(std::string_view bytes) {
             input_error("damaged: the checksum of chunk ", printable(std::string(type)), " at byte ", at, " is ", sum, ", expected ",
                         stated, " as the file says");
         if (type == "eXIf" && sum == stated) orientation = tiff_orientation(data);
-        if (type == "IEND") return orientation;
-        at += 12 + data.size();
-    }
+    });
+    return orientation;
 }
 
 void check_png_pixels(std::string_view bytes) {
     std::vector<std::string_view> headers, chunks;
     Palette palette{0, "its PLTE has"};
-    for (size_t at = png_signature.size();;) {
-        const auto [type, data] = png_chunk(bytes, at);
-        if (type == "CgBI")
+    each_png_chunk(bytes, [&](const PngChunk& chunk, size_t) {
+        if (chunk.type == "CgBI")
             input_error("a PNG of Apple's own form (chunk CgBI), red and blue exchanged, expected a standard one: convert it first");
-        if (type == "IHDR") headers.push_back(data);
-        if (type == "PLTE") palette.colours = static_cast<int64_t>(data.size() / 3);
-        if (type == "IDAT") chunks.push_back(data);
-        if (type == "IEND") break;
-        at += 12 + data.size();
-    }
+        if (chunk.type == "IHDR") headers.push_back(chunk.data);
+        if (chunk.type == "PLTE") palette.colours = static_cast<int64_t>(chunk.data.size() / 3);
+        if (chunk.type == "IDAT") chunks.push_back(chunk.data);
+    });
     if (headers.size() != 1 || headers[0].size() != 13 || chunks.empty()) return;  // the decoder says so
     const std::string_view header = headers[0];
     const size_t width = *number_at(header, 0, 4, true), height = *number_at(header, 4, 4, true);

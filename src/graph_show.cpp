@@ -50,7 +50,7 @@ std::string graph_text(const Graph& graph, const GraphOutcome& outcome) {
         rows.push_back(row);
     }
     std::string all = aligned(rows);
-    for (const auto& [file, why] : outcome.faults) all += "cannot be read: " + printable(why) + '\n';
+    all += fault_lines(outcome.faults);
     if (outcome.edges.empty()) return all;
     rows = {{"edge", "gate", "weight", "loss", "both right", "source only", "target only", "none"}};
     for (const EdgeOutcome& e : outcome.edges) {

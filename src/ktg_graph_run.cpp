@@ -34,12 +34,9 @@ struct GraphTraining {
 void take_data(const fs::path& path, const Options& now) {
     RunFolder folder = RunFolder::reopen(path);
     if (folder.finished()) return;
-    OptionTable table;
-    Options then;
-    add_data_options(table, then);
     const Config config = folder.config();
     std::error_code gone;
-    if (fs::equivalent(found_again(path, config, table.at("data"), value_of(config, "data")), now.data, gone)) return;
+    if (fs::equivalent(found_again(path, config, TableOption().place(), value_of(config, "data")), now.data, gone)) return;
     folder.lock();
     folder.set_options({{"data", fs::absolute(now.data).string()}});
 }

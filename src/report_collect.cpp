@@ -163,13 +163,7 @@ GraphOutcome read_graph_outcome(const Graph& graph, const fs::path& run) {
     GraphOutcome outcome;
     outcome.accuracy.resize(graph.nodes.size());
     const ReadCsv which = fs::exists(run / "result.csv") ? ReadCsv::whole : ReadCsv::whole_lines;
-    const auto take = [&](const char* name, const auto& from) {
-        try {
-            from(run / name);
-        } catch (const std::exception& e) {
-            outcome.faults.emplace(run / name, e.what());
-        }
-    };
+    const auto take = [&](const char* name, const auto& from) { read_or_note(outcome.faults, run / name, from); };
     take("epochs.csv", [&](const fs::path& file) { take_trained(outcome, read_csv(file, which)); });
     take("config.csv", [&](const fs::path& file) { take_frozen(outcome, graph, file); });
     take("edges.csv", [&](const fs::path& file) { outcome.edges = edges_of(read_csv(file, which), graph); });

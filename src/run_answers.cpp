@@ -40,8 +40,8 @@ std::vector<std::vector<std::string>> rows_by_class(const Answers& answers, int 
     if (both) rows.front().emplace_back("top-5");
     for (int c = 0; c < classes; ++c) {
         const auto percent = [&](size_t k) { return answers.images(c) == 0 ? "-" : fixed(answers.top(k, c)); };
-        rows.push_back({std::to_string(c), names.empty() ? "" : printable(names[static_cast<size_t>(c)]), std::to_string(answers.images(c)),
-                        percent(1)});
+        rows.push_back(
+            {std::to_string(c), names.empty() ? "" : names[static_cast<size_t>(c)], std::to_string(answers.images(c)), percent(1)});
         if (both) rows.back().push_back(percent(several));
     }
     return rows;

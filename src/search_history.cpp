@@ -102,13 +102,8 @@ SearchHistory read_search(const fs::path& folder_or_journal) {
     const JournalFile journal = read_journal(path);
     SearchHistory history{path.parent_path(), journal.study, trials_of(journal, path), {}, {}, {}};
     const auto take = [&](const char* name, auto& what, auto read) {
-        const fs::path file = path.parent_path() / name;
-        if (!folder || !fs::exists(file)) return;
-        try {
-            what = read(file);
-        } catch (const std::exception& e) {
-            history.faults.emplace(file, e.what());
-        }
+        if (const fs::path file = path.parent_path() / name; folder && fs::exists(file))
+            read_or_note(history.faults, file, [&](const fs::path& f) { what = read(f); });
     };
     take("search.csv", history.results, read_results);
     take("config.csv", history.config, read_config);
@@ -234,7 +229,7 @@ std::string preferences_csv(const SearchHistory& history) {
 
 std::string search_text(const SearchHistory& history) {
     std::string all = search_title(history) + "\n" + search_counts(history) + "\n";
-    for (const auto& [file, why] : history.faults) all += "cannot be read: " + printable(why) + "\n";
+    all += fault_lines(history.faults);
     std::vector<std::vector<std::string>> rows = {{"epochs", "reached", "went on"}};
     for (const Rung& rung : rungs_of(history))
         rows.push_back({std::to_string(rung.epochs), std::to_string(rung.reached), std::to_string(rung.went_on)});
