@@ -87,7 +87,7 @@ CONF
         slurmd -D 2> /dev/null &
         daemons+=($!)
         for ((i = 0; i < 300; i++)); do sinfo -h -o %t 2> /dev/null | grep -q idle && break; sleep 0.1; done
-        sinfo -h -o %t | grep -q idle || fail "the node does not become idle"
+        [[ $(sinfo -h -o %t) == *idle* ]] || fail "the node does not become idle"
         cat > job.sh <<'JOB'
 #!/bin/bash
 sed -n "${SLURM_ARRAY_TASK_ID}p" "$1" | bash

@@ -140,6 +140,8 @@ TEST_CASE("study: an unknown part or option is refused before anything is traine
     Study study;
     CHECK(study.call("alone kdd") == 2);
     CHECK(says(study.said(), {"unknown part 'kdd'", "alone kd reviewkd"}));
+    CHECK(study.call("'alone kd'") == 2);
+    CHECK(says(study.said(), {"unknown part 'alone kd'"}));
     CHECK(study.call("alone --threads 2") == 2);
     CHECK(says(study.said(), {"options stand before them"}));
     CHECK(study.call("--thread 2 alone") == 2);

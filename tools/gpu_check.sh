@@ -32,7 +32,7 @@ cuda)
     export CUDA_DEVICE_ORDER=PCI_BUS_ID  # as nvidia-smi counts
     first=${CUDA_VISIBLE_DEVICES-0} && first=${first%%,*}
     asked=(nvidia-smi --query-gpu=name,compute_cap --format=csv,noheader)
-    found=$({ "${asked[@]}" -i "$first" || { [[ $first == MIG-* ]] && "${asked[@]}"; }; } 2> /dev/null | head -n 1)
+    found=$({ "${asked[@]}" -i "$first" || { [[ $first == MIG-* ]] && "${asked[@]}"; }; } 2> /dev/null | sed -n 1p)
     capability=$(echo "${found##*, }" | tr -d .)
     if ! [[ $capability =~ ^[0-9]+$ ]]; then
         echo "$0: no GPU here (nvidia-smi names none with its compute capability): nothing was checked" >&2

@@ -23,7 +23,7 @@ all="alone kd reviewkd feed ktg mhgd within across hkd online stopping"
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=($all)
 for part in "${parts[@]}"; do
-    if ! printf '%s\n' $all | grep -qxFe "$part"; then
+    if [[ ! $part =~ ^[a-z]+$ || " $all " != *" $part "* ]]; then
         echo "study.sh: unknown part '$part'; there are: $all; options stand before them" >&2
         exit 2
     fi
