@@ -1,9 +1,8 @@
 // run_experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
-// defines: Chooser, Settle, require_student, settle_resume, require_savable, save_finished, run_experiment, kept_options,
-//          print_configuration, take_options_of, take_seeds_of, run_facts, with_start, side_by_side
+// defines: Chooser, Settle, require_student, require_savable, save_finished, run_experiment, kept_options, print_configuration, run_facts,
+//          with_start, side_by_side
 #pragma once
 #include <functional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -22,9 +21,6 @@ using Settle = std::function<void(Options&)>;
 /// InputError unless the student is a network; `option` is where it is named.
 void require_student(Options& options, const char* option = "--student");
 
-/// --auto-resume is --resume where a run has begun in `folder` or in a folder there whose path from it fits one of `within` ("s[0-9]*"). InputError for a folder that is there without either.
-void settle_resume(Options& options, const std::filesystem::path& folder, const std::vector<std::string>& within = {});
-
 /// What can be wrong with --save is found before there is a run: a folder that is not there or cannot be written, a file of another kind, or
 /// one that an option of `table` names for the run to read. InputError, or WriteError.
 void require_savable(const std::filesystem::path& path, const OptionTable& table);
@@ -34,22 +30,14 @@ void save_finished(const RunFolder& folder, const std::filesystem::path& to, con
 /// Trains `options.runs` seeds, options.side_by_side at a time. Prints the resolved configuration first, measures the teachers, if the
 /// method has some (InputError below --teacher-min), keeps each run's folder, and with --resume goes on where a run stopped and skips a
 /// finished one; with --auto-resume it does so without opening anything where all are finished. With options.check_only it stops where the
-/// teachers would be measured (those that --teacher-min is asked of are, silently): nothing is printed or written. `command` is what it goes on with ("kd", "ktg"); `facts` are further rows of config.csv.
+/// teachers would be measured (those that --teacher-min is asked of are, silently): nothing is printed or written. `command` is what it
+/// goes on with ("kd", "ktg"); `facts` are further rows of config.csv.
 void run_experiment(const std::string& command, const Chooser& chosen, OptionTable& table, Options& options, const Settle& settle,
                     const Config& facts = {});
 
 /// What config.csv keeps of a subcommand's options, and what prints first.
 Config kept_options(const OptionTable& table);
 void print_configuration(const std::string& method_name, const Config& rows);
-/// A resumed run has the options it was started with; one given by hand must say the same (InputError). Of several runs each has its own
-/// seed. What is not part of a run may be said anew: what its option says so of, those of `free`, --threads and --device (in a line), and
-/// where files lie;
-/// places that are not said are looked for (found_again).
-void take_options_of(const RunFolder& folder, const std::string& method_name, OptionTable& table, bool one_of_many = false,
-                     const std::set<std::string>& free = {});
-/// Of a folder of several runs that go on (s0, s1, … in it, or in each of these the run `within`), unless --runs or --seed were given: as
-/// many as were started, or, where that is not on file, as there are.
-void take_seeds_of(const std::filesystem::path& base, OptionTable& table, const std::string& within = "");
 /// What config.csv says of every run beside its options: by which program, on what, with which and how many images; and what its start
 /// weights and batches are drawn from: the key's version, the role and the generation.
 Config run_facts(const Session& session);

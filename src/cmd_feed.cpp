@@ -16,6 +16,7 @@
 #include "method_feed.h"
 #include "method_kd.h"
 #include "run_experiment.h"
+#include "run_resume.h"
 #include "run_sweep.h"
 #include "run_teachers.h"
 #include "train_recipes.h"

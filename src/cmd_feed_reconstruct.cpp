@@ -12,6 +12,7 @@
 #include "net_table.h"
 #include "run_experiment.h"
 #include "run_many.h"
+#include "run_resume.h"
 #include "train_interruption.h"
 #include "train_schedule.h"
 

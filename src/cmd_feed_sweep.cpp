@@ -13,6 +13,7 @@
 #include "base_texts.h"
 #include "run_experiment.h"
 #include "run_many.h"
+#include "run_resume.h"
 #include "run_teachers.h"
 #include "train_schedule.h"
 

@@ -12,8 +12,8 @@
 #include "data_png.h"
 #include "graph_batch_svg.h"
 #include "method_hkd.h"
-#include "run_experiment.h"
 #include "run_many.h"
+#include "run_resume.h"
 #include "run_session.h"
 #include "train_recipes.h"
 

@@ -7,7 +7,7 @@
 #include "base_error.h"
 #include "ktg_search.h"
 #include "ktg_worker.h"
-#include "run_experiment.h"
+#include "run_resume.h"
 #include "train_recipes.h"
 
 namespace distill {

@@ -6,6 +6,7 @@
 #include "base_files.h"
 #include "run_experiment.h"
 #include "run_many.h"
+#include "run_resume.h"
 
 namespace distill {
 namespace {

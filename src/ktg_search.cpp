@@ -16,6 +16,7 @@
 #include "net_table.h"
 #include "run_experiment.h"
 #include "run_many.h"
+#include "run_resume.h"
 #include "search.h"
 #include "train_interruption.h"
 #include "train_schedule.h"

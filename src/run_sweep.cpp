@@ -14,7 +14,7 @@
 #include "base_numbers.h"
 #include "base_stats.h"
 #include "base_texts.h"
-#include "run_experiment.h"
+#include "run_resume.h"
 
 namespace distill {
 namespace {
