@@ -65,7 +65,7 @@ class ConvPlanStore {
     /// Choices read from a file.
     void adopt(const std::map<std::string, ConvChoice>& choices);
     const std::map<std::string, ConvChoice>& choices() const { return choices_; }  ///< used or loaded so far
-    uint64_t adoptions() const { return adoptions_; }                              ///< rises when choices made before may no longer hold
+    uint64_t adoptions() const { return adoptions_; }                              ///< of other choices than those made before
 
   private:
     std::string process_key(const std::string& key) const { return device_ + '\n' + library_ + '\n' + key; }

@@ -109,11 +109,14 @@ void ConvPlanStore::forget(const std::string& key) {
 
 void ConvPlanStore::adopt(const std::map<std::string, ConvChoice>& choices) {
     const std::lock_guard<std::mutex> lock(process().mutex);
+    bool replaced = false;
     for (const auto& [key, choice] : choices) {
-        choices_[key] = choice;
+        const auto [own, is_new] = choices_.emplace(key, choice);
+        replaced |= !is_new && !own->second.same_plan(choice);
+        own->second = choice;
         process().by_key.emplace(process_key(key), choice);
     }
-    ++adoptions_;
+    adoptions_ += replaced;
 }
 
 namespace {

@@ -6,6 +6,7 @@
 #include <shared_mutex>
 
 #include "cuda_batchnorm.h"
+#include "cuda_captures.h"
 #include "cuda_conv2d.h"
 #include "gpu_compute_capability.h"
 
@@ -60,13 +61,6 @@ class CudaReplay final : public Replay {
     std::vector<BlockRef> memory_;
     Ready graph_;  // goes before its memory does
 };
-
-/// Held shared by who captures, alone by who makes or ends a backend: cublasDestroy, cudnnDestroy and cudaFree wait for the whole device, which
-/// spoils what any thread captures meanwhile (a seed of --runs that ends beside one that begins).
-std::shared_mutex& captures() {
-    static std::shared_mutex all;
-    return all;
-}
 
 ConvOperands operands(const void* x, const void* w, const void* y, const ConvEpilogue& epilogue = {}) {
     // cuDNN has no const memory; inputs are only read

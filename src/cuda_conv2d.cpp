@@ -5,9 +5,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <mutex>
 #include <thread>
 
 #include "core_tensor.h"
+#include "cuda_captures.h"
 #include "cuda_owned.h"
 #include "launch_conv_epilogue.h"
 
@@ -124,6 +126,7 @@ ConvChoice CudaConvolutions::measure(const ConvKey& key, const ConvOperands& o) 
     const bool can_fuse = narrow_gradient || (key.direction == ConvDirection::forward && key.has_epilogue());
     std::vector<ConvChoice> timed;
     std::string last_refusal = "it offers no engine of this precision";
+    const std::unique_lock<std::shared_mutex> nobody_captures(captures());
     TrialWorkspace memory;
     for (const bool fused : {true, false}) {
         if (fused && !can_fuse) continue;

@@ -244,6 +244,11 @@ TEST_CASE("conv plans: a process that starts anew finds what this machine chose 
     CHECK(again.plans.choices().at("another key").engine == 9);
     CHECK(again.plans.choices().at("machine key").same_plan(choice(7, {{1, 2}})));
     CHECK(other.plans.choices().empty());
+    CHECK(again.plans.adoptions() == 0);  // nothing that was prepared is another now: a search would build its plans anew for each trial
+    recall_machine_conv_plans(again);
+    CHECK(again.plans.adoptions() == 0);
+    again.plans.adopt({{"machine key", choice(8)}, {"a third key", choice(5)}});
+    CHECK(again.plans.adoptions() == 1);
     for (const auto& entry : fs::directory_iterator(folder / "distill")) put_file(entry.path(), "no table");
     Choosing later("card A");
     recall_machine_conv_plans(later);  // a broken file costs a note

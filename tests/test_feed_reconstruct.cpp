@@ -12,6 +12,7 @@
 #include "command.h"
 #include "complaints.h"
 #include "feed_workplace.h"
+#include "queued_backend.h"
 #include "small_training.h"
 
 using namespace distill;
@@ -98,6 +99,16 @@ TEST_CASE("reconstruct: a decoder learns, its own map better than a stranger's")
     MESSAGE("relative error of the own map ", errors[1], ", of another network's ", errors[0]);
     CHECK(errors[1] < 0.1);
     CHECK(errors[1] < errors[0]);
+}
+
+TEST_CASE("reconstruct: errors are taken in the same memory each time, with the networks on streams of their own") {
+    SmallTraining t(std::make_unique<QueuedBackend>(Order::main_first));
+    const Loader loader = t.loader();
+    MapDecoder decoder(t.backend(), loader, t.teacher(), t.teacher(), t.options, {});
+    const MapDecoder::Error first = decoder.test();
+    const size_t bytes = t.backend().arena().system_bytes();
+    for (int again = 0; again < 3; ++again) CHECK(decoder.test().relative_mse == first.relative_mse);
+    CHECK(t.backend().arena().system_bytes() == bytes);
 }
 
 TEST_SUITE_BEGIN("no kernels");
