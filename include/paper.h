@@ -42,8 +42,8 @@ std::vector<PaperRow> load_paper(const std::filesystem::path& folder);
 /// The row with this id; if there is none, InputError naming the folder, its files and the nearest ids.
 const PaperRow& find_paper_row(const std::vector<PaperRow>& rows, const std::string& id);
 
-/// The row of the same paper (an id's first word), data set and pair whose method is `student`: what the student reaches without a teacher.
-/// Null if none.
+/// What the student reaches without a teacher: the row of the same paper (an id's first word), data set and pair whose method is `student`
+/// (beside somebody's reproduction theirs), of the same table and metric where there is one, else the first. Null if none.
 const PaperRow* student_alone(const std::vector<PaperRow>& rows, const PaperRow& row);
 
 }  // namespace distill

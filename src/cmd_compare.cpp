@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <tuple>
 
 #include "base_command_line.h"
 #include "base_csv.h"
@@ -39,8 +40,11 @@ Standing only_group(const fs::path& folder) {
     for (const Run& run : report.unfinished) std::cout << "note: " << printable(run.folder.string()) << " is not finished and left out\n";
     const auto stage_of = [](const Group& g) { return parsed_whole(g.any().stage).value_or(0); };
     std::sort(groups.begin(), groups.end(), [&](const Group& a, const Group& b) { return stage_of(a) < stage_of(b); });
-    const bool chain = std::adjacent_find(groups.begin(), groups.end(),
-                                          [&](const Group& a, const Group& b) { return stage_of(a) == stage_of(b); }) == groups.end();
+    const auto no_chain = [&](const Group& a, const Group& b) {
+        const auto what = [](const Run& r) { return std::tie(r.id, r.dataset, r.student, r.method); };
+        return a.any().stage.empty() || stage_of(a) == stage_of(b) || what(a.any()) != what(b.any());
+    };
+    const bool chain = std::adjacent_find(groups.begin(), groups.end(), no_chain) == groups.end();
     std::vector<std::string> names;
     for (const Group& group : groups) names.push_back(group.name());
     if (!chain) input_error(folder.string(), ": found ", names.size(), " experiments, expected the seeds of one: ", joined(names, "; "));

@@ -76,7 +76,7 @@ void print_hours(const std::vector<PlannedLine>& lines, const Asked& asked) {
     for (const PlannedLine& line : lines) {
         const auto found = runs.find(line.row);
         if (found == runs.end() || line.seed > 0) continue;
-        const double each = expected_hours(*line.row, asked.device.empty() ? "auto" : asked.device);
+        const double each = expected_hours(*line.row, asked.device.empty() ? "auto" : asked.device, asked.seeds);
         std::printf("%9.1f h%s  %s\n", each * found->second, found->second > 1 ? text(", ", found->second, " runs").c_str() : "",
                     line.row->id.c_str());
         std::fflush(stdout);

@@ -33,7 +33,7 @@ double step_ms(BenchTraining& training) {
 
 double hours(double ms, double steps) { return ms * steps / 3.6e6; }
 
-double search_hours(const PaperRow& row, const std::string& device) {
+double search_hours(const PaperRow& row, const std::string& device, int seeds) {
     SearchOptions search;
     auto trials = static_cast<double>(authors_trials);
     for (const auto& [name, value] : row.options)
@@ -61,13 +61,14 @@ double search_hours(const PaperRow& row, const std::string& device) {
         epochs += trials * (next - rung);
         rung = next;
     }
-    return hours(ms, (epochs * 0.8 + recipe.epochs * 4.8) * images / batch);
+    const double others = recipe.epochs * (1.8 + 3.0 * seeds);  // the pretrained, the teachers; the winner and what it is set beside
+    return hours(ms, (epochs * 0.8 + others) * images / batch);
 }
 
 }  // namespace
 
-double expected_hours(const PaperRow& row, const std::string& device) {
-    if (row.command == "ktg search") return search_hours(row, device);
+double expected_hours(const PaperRow& row, const std::string& device, int seeds) {
+    if (row.command == "ktg search") return search_hours(row, device, seeds);
     const MethodRow& method = *find_method(row.method_name());
     BenchOptions o;
     o.method = method.name;

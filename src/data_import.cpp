@@ -19,7 +19,8 @@
 namespace distill {
 namespace {
 
-constexpr size_t kChunk = 512;           // images in memory at once
+constexpr size_t kChunk = 512;  // images in memory at once, or as many as these bytes hold, one at least
+constexpr size_t kChunkBytes = 8 << 20;
 constexpr uint64_t kTrainOrderSeed = 1;  // of the training records' order: the same for every import
 
 /// "images 1234/5678, 2100 img/s, 2 s left": one line, rewritten, on a terminal; a line every tenth in a pipe.
@@ -113,9 +114,10 @@ void draw_chunk(const ImportPart& part, const size_t* order, size_t count, bool 
 /// After an image that cannot be used nothing more is written: the rest is only looked at, so that all of them can be named.
 void write_part(DatasetWriter& writer, DatasetWriter::Part into, const ImportPart& part, const std::vector<size_t>& order,
                 Findings& findings, Progress& progress) {
-    std::vector<uint8_t> records(kChunk * writer.record_size());
-    for (size_t begin = 0; begin < order.size(); begin += kChunk) {
-        const size_t count = std::min(kChunk, order.size() - begin);
+    const size_t chunk = std::clamp<size_t>(kChunkBytes / writer.record_size(), 1, kChunk);
+    std::vector<uint8_t> records(chunk * writer.record_size());
+    for (size_t begin = 0; begin < order.size(); begin += chunk) {
+        const size_t count = std::min(chunk, order.size() - begin);
         draw_chunk(part, &order[begin], count, into == DatasetWriter::test, writer.record_size(), records, findings);
         if (findings.complaints.empty()) writer.append(into, records.data(), count);
         progress.advance(count);

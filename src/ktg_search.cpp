@@ -119,8 +119,8 @@ GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, Opti
     if (known) require_same_input(*folder_, facts_);
     const Config then = folder_->config();
     study_ = {{"format", "1"}, {"start_key", std::to_string(start_key_version)}};
-    for (const auto& [name, value] : kept)  // what may be said anew apart; places as the search began, wherever they have moved
-        if (const TableOption& option = table.at(name); !option.may_be_said_anew)
+    for (const auto& [name, value] : kept)  // what may be said anew apart, and options that are newer; places as the search began
+        if (const TableOption& option = table.at(name); !option.may_be_said_anew && has_option(then, name))
             study_.emplace_back(name, option.places == Places::none ? value : value_of(then, name));
     study_.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
     catch_interruption(o_.time_limit);

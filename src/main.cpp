@@ -1,4 +1,7 @@
 // main.cpp: the table of subcommands, and how each ends: 0 done, 1 failed, 2 bad input or usage, 3 interrupted with a checkpoint written.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -50,9 +53,18 @@ int ended(const std::filesystem::filesystem_error& error) {
     return ended(error.what(), 1);
 }
 
+/// Opens what the caller has closed of standard input, output and error: else a run's file would have its number, and get what is printed.
+void keep_standard_streams() {
+    for (int fd = 0; fd >= 0 && fd <= STDERR_FILENO;) {
+        fd = ::open("/dev/null", O_RDWR);
+        if (fd > STDERR_FILENO) ::close(fd);
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+    keep_standard_streams();
     distill::let_threads_wait_quietly(argv);
     distill::CommandLine line("distill: knowledge transfer between neural networks: KTG, FEED, MHGD, ReviewKD", "distill");
     line.require_subcommand();

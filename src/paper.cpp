@@ -102,11 +102,18 @@ const PaperRow& find_paper_row(const std::vector<PaperRow>& rows, const std::str
 
 const PaperRow* student_alone(const std::vector<PaperRow>& rows, const PaperRow& row) {
     const auto paper = [](const PaperRow& r) { return r.id.substr(0, r.id.find('-')); };
-    for (const PaperRow& other : rows)
-        if (other.method == "student" && other.dataset == row.dataset && other.teacher == row.teacher && other.student == row.student &&
-            paper(other) == paper(row))
-            return &other;
-    return nullptr;
+    const auto is_of_pair = [&](const PaperRow& r) {
+        return r.dataset == row.dataset && r.teacher == row.teacher && r.student == row.student && paper(r) == paper(row);
+    };
+    const size_t again = row.method.find("-reproduction");  // by others, who trained the student, too
+    const std::string theirs = again == std::string::npos ? "student" : "student" + row.method.substr(again);
+    const auto found = std::find_if(rows.begin(), rows.end(), [&](const PaperRow& r) {
+        return is_of_pair(r) && r.method == theirs && r.table == row.table && r.metric == row.metric;
+    });
+    if (found != rows.end()) return &*found;
+    const auto elsewhere =
+        std::find_if(rows.begin(), rows.end(), [&](const PaperRow& r) { return is_of_pair(r) && r.method == "student"; });
+    return elsewhere == rows.end() ? nullptr : &*elsewhere;
 }
 
 }  // namespace distill

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base_error.h"
+#include "base_files.h"
 #include "base_texts.h"
 #include "method_table.h"
 
@@ -64,10 +65,18 @@ Config substance_of(const Run& run) {
         const bool of_teachers =
             option == "teachers" || option == "teacher-weights" || (is_content(option) && option != "info.data_sha256");
         const bool of_graph = run.graph && (option == "graph" || option == "models");
-        if (value.empty() || of_graph || (of_teachers && is_later_stage(run)) || is_known_by_content(run, option, value)) continue;
+        if (option == "teacher" || value.empty() || of_graph || (of_teachers && is_later_stage(run))) continue;  // run.teacher says it
+        if (is_known_by_content(run, option, value)) continue;
         if (is_content(option) || !is_circumstance(option)) config.emplace_back(option, value);
     }
     std::sort(config.begin(), config.end());
+    // A search's runs know the files of their frozen nodes by place alone.
+    for (int i = 0; run.graph && i < run.graph->size(); ++i) {
+        const fs::path& file = run.graph->node(i).weights;
+        if (run.graph->is_frozen(i) && !file.empty() && value_of(run.config, text("info.node", i, "_sha256")).empty())
+            config.emplace_back(text("node", i), fs::weakly_canonical(file).string());
+    }
+    config.emplace_back("role", value_of(run.config, "info.role") == "teacher" ? "teacher" : "");  // a student of its seed starts otherwise
     // Other roundings than everybody's: a CPU's without minimal filtering, as before there was any.
     config.emplace_back("winograd", run.device == "cpu" && value_of(run.config, "winograd") != "on" ? "off" : "on");
     config.emplace_back("precision", run.precision);

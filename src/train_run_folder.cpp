@@ -200,7 +200,11 @@ void RunFolder::write_result(const ResultRow& r) const {
 }
 
 CsvWriter RunFolder::table(const char* name, const std::vector<std::string>& columns, bool resume, size_t keep) const {
-    if (!resume) return CsvWriter(file(name), columns);
+    if (!resume) {
+        CsvWriter fresh(file(name), columns);
+        fresh.sync();  // a checkpoint of no rows yet counts on it
+        return fresh;
+    }
     keep_csv_rows(file(name), keep);
     return CsvWriter(file(name), columns, CsvWriter::Open::append);
 }

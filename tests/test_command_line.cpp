@@ -383,6 +383,15 @@ TEST_CASE("command line: a standard output that cannot be written is a failure, 
     }
 }
 
+TEST_CASE("command line: what is printed while standard output is closed goes nowhere, least of all into the run's files") {
+    const Workplace folder;
+    const std::string line = text("cd '", folder.path().string(), "' && '", program_beside().string(), "' train", one_epoch, "--run ");
+    CHECK(WEXITSTATUS(std::system((line + "open > said 2>&1").c_str())) == 0);
+    CHECK(WEXITSTATUS(std::system((line + "closed >&- 2>&- <&-").c_str())) == 0);
+    CHECK(read_csv(folder / "closed/config.csv").rows.size() == read_csv(folder / "open/config.csv").rows.size());
+    CHECK(read_csv(folder / "closed/result.csv").cell(0, "last") == read_csv(folder / "open/result.csv").cell(0, "last"));
+}
+
 TEST_CASE("command line: waiting threads soon give their cores away, unless the user has said how they wait") {
     const Workplace folder;
     const std::string program = program_beside().string();

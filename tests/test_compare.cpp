@@ -180,6 +180,10 @@ TEST_CASE("compare: what is no pair of experiments is refused") {
     FinishedRun{}.with("lr", "0.2").write_seeds(folder / "all/b", {60, 61});
     FinishedRun{"train", "", "small", "other"}.write_seeds(folder / "other", {60, 61});
     check_rejected(folder, "compare all all/a", {"all: found 2 experiments", "expected the seeds of one", "lr=0.2"});
+    FinishedRun{"feed", "small"}.with("info.stage", "1").write_seeds(folder / "beside/chain", {60, 61});
+    FinishedRun{"feed", "small"}.with("info.stage", "2").write_seeds(folder / "beside/chain2", {60, 61});
+    FinishedRun{}.write_seeds(folder / "beside/alone", {60, 61});
+    check_rejected(folder, "compare beside all/a", {"beside: found 3 experiments", "expected the seeds of one"});
     check_rejected(folder, "compare all/a gone", {"gone: is no folder"});
     check_rejected(folder, "compare all/a other", {"other: was tested on other (1000 images), all/a on tin"});
     check_rejected(folder, "compare all/a", {"compare: RUNS", "2"});

@@ -122,6 +122,18 @@ TEST_CASE("paper: a student alone is of the row's own paper") {
     CHECK(student_alone(rows, find_paper_row(rows, "b-kd"))->id == "b-student");
 }
 
+TEST_CASE("paper: a student alone is of the row's own table and metric, of a reproduction that of who reproduced, else the first") {
+    const testing::TempFolder folder;
+    const std::string pair = ",cifar100,t,s,", last = ",,,top1,70,,src\n", best = ",,,top1_best,70,,src\n";
+    put(folder / "a.csv", header + "a-student,T" + pair + "student" + last + "a-student-too,U" + pair + "student" + last + "a-stages,U" +
+                              pair + "reviewkd-2-2" + last + "a-kd-again,V" + pair + "kd-reproduction-best" + best + "a-student-again,V" +
+                              pair + "student-reproduction-best" + best + "a-kd-alone,W" + pair + "kd-reproduction" + last);
+    const auto rows = load_paper(folder.path());
+    CHECK(student_alone(rows, find_paper_row(rows, "a-stages"))->id == "a-student-too");
+    CHECK(student_alone(rows, find_paper_row(rows, "a-kd-again"))->id == "a-student-again");
+    CHECK(student_alone(rows, find_paper_row(rows, "a-kd-alone"))->id == "a-student");
+}
+
 TEST_CASE("paper: the benchmark's tables and ReviewKD's say the same of one training, and what is not trained is named") {
     const auto rows = load_paper(paper_folder());
     const std::set<std::string> untrained = {"ofd", "kd-dot", "fsp"};

@@ -156,6 +156,29 @@ TEST_CASE("report: the student alone is the one with the most like options; doub
     }
 }
 
+TEST_CASE("report: the student alone is not one that began from a file, nor a teacher of its seeds") {
+    const TempFolder folder;
+    const std::string data = "info.data_sha256,d\n";
+    write_run(folder / "tuned", {"", "tin20", "", "small", "train", 0, 64, 64, 1, data + "init,x\ninfo.init_sha256,0\nlr,0.1\n"});
+    write_run(folder / "alone", {"", "tin20", "", "small", "train", 0, 60, 60, 1, data + "info.role,alone\nlr,0.1\n"});
+    write_run(folder / "teacher", {"", "tin20", "", "small", "train", 0, 62, 62, 1, data + "info.role,teacher\nlr,0.1\n"});
+    write_run(folder / "kd", {"", "tin20", "big", "small", "kd", 0, 63, 63, 1, data + "info.role,student\nlr,0.1\n"});
+    const Report report = report_on(folder);
+    CHECK(report.groups.size() == 4);  // an equal seed starts another network as a teacher
+    for (const Group& g : report.groups)
+        if (g.any().method == "kd") CHECK(g.gain_last.value_or(0) == doctest::Approx(3));
+}
+
+TEST_CASE("report: who the teachers were is said once, by the run or by an option") {
+    const TempFolder folder;
+    write_run(folder / "a", {"", "tin20", "big+big", "small", "feed", 0, 60, 60, 1});
+    write_run(folder / "b", {"", "tin20", "big+big", "small", "feed", 1, 61, 61, 1});
+    std::string config = read_file(folder / "b/config.csv");
+    config.erase(config.find("teacher,"), std::string("teacher,big+big\n").size());  // `feed parallel` has no option of this name
+    put_file(folder / "b/config.csv", config);
+    CHECK(report_on(folder).groups.size() == 1);
+}
+
 TEST_CASE("report: unfinished runs are listed, not counted") {
     const TempFolder folder;
     write_unfinished(folder / "begun", {"", "tin20", "", "small", "train", 4, 0, 0, 0, "", {11, 22.5}});

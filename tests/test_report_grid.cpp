@@ -1,4 +1,5 @@
 // The papers' tables as grids: which of our groups stands in a cell, what is counted, and the text and HTML of it.
+#include <cstdlib>
 #include <sstream>
 
 #include "markup.h"
@@ -50,6 +51,18 @@ std::string text_of(const Report& report) {
 }
 
 }  // namespace
+
+TEST_CASE("report grid: of a chain its last stage stands in the cell") {
+    Report report;
+    report.paper = rows_on_file();
+    for (const char* stage : {"1", "10", "2"}) {  // in the order of their text
+        report.groups.push_back(group_of(report.paper[0], true, {60.0 + std::atoi(stage)}));
+        report.groups.back().runs[0].stage = stage;
+    }
+    const std::vector<PaperGrid> grids = paper_grids(report);
+    REQUIRE(grids[0].cells[0][0]);
+    CHECK(grids[0].cells[0][0]->ours == &report.groups[1]);
+}
 
 TEST_CASE("report grid: a training stands in every cell it is, the paper's own before others, and cells are counted") {
     Report report;
