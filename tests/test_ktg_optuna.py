@@ -260,8 +260,8 @@ class Search(unittest.TestCase):
                     self.assertNotIn(t.user_attrs["graph"], final)
                     final[t.user_attrs["graph"]] = t
                 else:
-                    again = [u for u in all_trials if u.number > t.number and u.params == t.params
-                             and u.user_attrs["graph"] == t.user_attrs["graph"]]
+                    again = [u for u in all_trials if u.system_attrs.get("retry_history", [])[-1:] == [t.number]
+                             and u.params == t.params and u.user_attrs["graph"] == t.user_attrs["graph"]]
                     self.assertEqual(len(again), 1)
         self.assertEqual(sorted(final), list(range(number)))
         return final
@@ -314,6 +314,27 @@ class Search(unittest.TestCase):
         code, output = worker("interrupted", trials=2).wait()
         self.assertEqual(code, 0, output)
         self.check_study("interrupted", 2)
+
+    def test_a_graph_is_handed_on_whatever_ended_its_worker_but_given_up_where_several_died(self):
+        import optuna
+        retry = getattr(optuna.storages, "RetryHeartbeatStaleTrialCallback", optuna.storages.RetryFailedTrialCallback)()
+        for study, deaths in (("handed-on", 1), ("deadly", 4)):
+            first = worker(study, trials=1)
+            hold_in_the_middle(study, [first])
+            first.process.send_signal(signal.SIGINT)
+            first.process.send_signal(signal.SIGCONT)
+            self.assertEqual(first.wait()[0], 3)
+            opened = optuna.load_study(study_name=study, storage=with_driver(SERVER.url))
+            for death in range(deaths):  # at the last one Optuna has said so, and nobody has asked for an heir
+                number = opened.ask().number
+                opened.tell(number, state=optuna.trial.TrialState.FAIL)
+                if death + 1 < deaths:
+                    retry(opened, opened.trials[number])
+            code, output = worker(study, trials=1).wait()
+            self.assertEqual(code, 0, output)
+            self.assertNotIn("starts anew", output)
+            final = self.check_study(study, 1)[0]
+            self.assertEqual(final.user_attrs.get("reason"), {1: None, 4: "4 workers died in it"}[deaths])
 
     def test_a_fifth_of_what_per_class_leaves_is_held_out(self):
         code, output = worker("few", "--", "--per-class", "40", trials=1).wait()

@@ -7,7 +7,7 @@
 Workers are this same command, started on any number of machines at any time; the number of trials is the study's. Node 0's error on
 held-out training records goes to Optuna after every epoch, whose successive halving (rungs 1, 2, 4 … epochs; the better half goes on)
 stops the rest. A worker that dies costs nothing but time: its trial's heartbeat stops, and another worker takes the same graph up, from
-the dead one's checkpoint where that can be reached (a shared --work). A graph whose target is frozen is rejected, one that trains its
+the dead one's checkpoint where that can be reached (a shared --work); the fourth dead one is a graph's last. A graph whose target is frozen is rejected, one that trains its
 target as an earlier one does is repeated, and not trained; a training whose loss is not finite any more is recorded with its reason.
 A training that crashes (out of memory, an error of the GPU's) goes back to the study and ends its worker, which may be what is broken;
 the second time it is recorded as failed, and the worker goes on. A worker uses one GPU: CUDA_VISIBLE_DEVICES chooses it.
@@ -36,7 +36,7 @@ from ktg_trials import (GATES, Crashed, Stop, TrainingFailed, Trainings, draw, i
 
 INSTALL = "install Optuna and a driver: apt install python3-optuna python3-psycopg2, or pip install optuna psycopg2-binary"
 LOCK_SECONDS = 60  # many times what a worker needs to choose a trial
-MAX_RETRIES = 3  # of one graph, after workers that died or were stopped
+MAX_RETRIES = 3  # of one graph, after workers that died; those that gave it back do not count
 MAX_CRASHES = 2  # of one graph's training, then it is what crashes (the built-in search's max_losses, include/search_pool.h)
 
 
@@ -79,11 +79,11 @@ class Storage:
             self.engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
             storages = optuna.storages  # the callback was renamed in Optuna 4.9
             new_name = "heartbeat_stale_trial_callback" in inspect.signature(storages.RDBStorage.__init__).parameters
-            self.retry = (storages.RetryHeartbeatStaleTrialCallback if new_name else storages.RetryFailedTrialCallback)(MAX_RETRIES)
-            callback = {"heartbeat_stale_trial_callback" if new_name else "failed_trial_callback": self.retry}
+            # Called by hand_on() alone: Optuna's own call would be lost with a worker that dies before it, and has its own limit.
+            self.retry = (storages.RetryHeartbeatStaleTrialCallback if new_name else storages.RetryFailedTrialCallback)()
             with self.lock():  # two workers that make the tables at once would disturb each other
                 self.rdb = storages.RDBStorage(url, {"pool_pre_ping": True}, heartbeat_interval=heartbeat,
-                                               grace_period=heartbeat and 3 * heartbeat, **callback)
+                                               grace_period=heartbeat and 3 * heartbeat)
         except ImportError as error:
             raise Stop(f"{last_line(error)}; {INSTALL}")
         except sqlalchemy.exc.SQLAlchemyError as error:
@@ -165,11 +165,7 @@ class Worker:
         with self.held:
             self.held.enter_context(self.storage.lock())
             optuna.storages.fail_stale_trials(study)
-            for trial in study.get_trials(deepcopy=False):
-                # Its worker took it under the lock that is ours now, and died before there was a heartbeat that could stop.
-                if trial.state == states.RUNNING and trial.user_attrs.get("started") != trial.number:
-                    self.give_back(trial.number)
-            trials = study.get_trials(deepcopy=False)
+            trials = self.hand_on()
             if not any(t.state == states.WAITING for t in trials):
                 taken = sum(self.storage.retry.retried_trial_number(t) is None for t in trials)
                 if taken == self.settings["trials"]:
@@ -194,17 +190,41 @@ class Worker:
                 say(f"trial {self.trial}: was taken for dead and given to another worker")
             return "ran"
 
-    def give_back(self, number):
-        """Another worker gets the same graph, as if this trial's heartbeat had stopped."""
-        self.study.tell(number, state=self.optuna.trial.TrialState.FAIL)
-        self.storage.retry(self.study, self.study.trials[number])
+    def hand_on(self):
+        """Another worker gets the graph of each trial that ended without a word, whatever ended it -> all trials."""
+        states, retry = self.optuna.trial.TrialState, self.storage.retry
+        while True:
+            trials = self.study.get_trials(deepcopy=False)
+            again = {number for t in trials for number in retry.retry_history(t)}
+            # Its worker took it under the lock that is ours now, and died before there was a heartbeat that could stop.
+            unbegun = [t.number for t in trials if t.state == states.RUNNING and t.user_attrs.get("started") != t.number]
+            lost = [t for t in trials if t.state == states.FAIL and "reason" not in t.user_attrs and t.number not in again]
+            if not unbegun and not lost:
+                return trials
+            for number in unbegun:
+                self.study.tell(number, state=states.FAIL)
+            for trial in lost:
+                retry(self.study, trial)
+
+    def give_back(self, trial):
+        """As hand_on(), at once, of a trial of ours whose training is sound."""
+        trial.set_user_attr("given back", trial.number)  # its heir inherits what stands there
+        self.study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL)
+        self.hand_on()
+
+    def require_living_workers(self, trial):
+        """Fails a trial whose graph ended as many workers as are given to one."""
+        trials = self.study.get_trials(deepcopy=False)
+        deaths = sum(trials[n].user_attrs.get("given back") != n for n in self.storage.retry.retry_history(trials[trial.number]))
+        if deaths > MAX_RETRIES:
+            raise TrainingFailed(f"{deaths} workers died in it")
 
     def __call__(self, trial):
         """Optuna's objective: node 0's error in percent after the last epoch."""
         self.trial = trial.number
         before = Path(trial.user_attrs.get("folder", "none"))  # of the trial that this one repeats
         folder = self.trainings.trial_folder(trial.number)
-        for name, value in (("folder", str(folder)), ("worker", f"{socket.gethostname()}:{os.getpid()}"), ("started", trial.number)):
+        for name, value in (("worker", f"{socket.gethostname()}:{os.getpid()}"), ("started", trial.number)):
             trial.set_user_attr(name, value)
 
         def ended(how):
@@ -221,7 +241,7 @@ class Worker:
             elif isinstance(ending, OSError):  # the program is being built anew, a folder cannot be written: it would meet the next graph, too
                 self.ending = Stop(f"trial {trial.number}, given back: {ending.filename or folder}: {ending.strerror or ending}", 1)
             with contextlib.suppress(*self.storage.failures), self.storage.lock():  # else its heartbeat stops
-                self.give_back(trial.number)
+                self.give_back(trial)
             raise
         except self.optuna.TrialPruned as pruned:
             ended(pruned)
@@ -240,6 +260,7 @@ class Worker:
 
     def run_graph(self, trial, folder, before):
         models, gates = layout(self.settings, trial.params)
+        self.require_living_workers(trial)
         if is_frozen(gates[0]):
             trial.set_user_attr("rejected", "the target is frozen")
             raise self.optuna.TrialPruned("rejected: the target is frozen")
@@ -254,6 +275,7 @@ class Worker:
                 raise self.optuna.TrialPruned(f"stopped after epoch {epoch}, error {error:.2f} %")
 
         self.trainings.start(folder, before)
+        trial.set_user_attr("folder", str(folder))  # not before: whoever repeats a trial that ends sooner goes on from where this one would
         weights = [str(self.trainings.weights(model)) if is_frozen(row) else "" for model, row in zip(models, gates)]
         write_graph(folder / "graph.csv", models, gates, weights)
         try:

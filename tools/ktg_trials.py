@@ -225,7 +225,8 @@ class Trainings:
             raise Stop(f"{folder}: belongs to an earlier study of this name; remove {self.folder}, or choose another --work")
         folder.mkdir(parents=True)
         if (before / "run").is_dir():
-            shutil.copytree(before / "run", folder / "run")
+            shutil.copytree(before / "run", folder / "run.copy")
+            (folder / "run.copy").rename(folder / "run")  # whole or not at all
 
     def weights(self, net):
         """The file of a network trained alone on the study's terms; made once in a work folder, by whoever needs it first."""
