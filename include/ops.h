@@ -46,7 +46,8 @@ struct BatchNormOptions {
     bool relu = false;
 };
 /// y = γ·(x − mean)/√(var + ε) + β [+ residual] [then ReLU], mean and biased variance over N,H,W of this batch;
-/// running ← (1−m)·running + m·batch, the variance unbiased there. γ, β (1,1,1,C); residual like x, or undefined.
+/// running ← (1−m)·running + m·batch, the variance unbiased there; of N·H·W = 1, which PyTorch refuses, they stay. γ, β (1,1,1,C); residual like
+/// x, or undefined.
 Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStatistics& running, const BatchNormOptions& options = {},
               const Var& residual = {});
 /// The same with the running statistics in place of the batch's (evaluation); differentiable in x, γ, β and residual.

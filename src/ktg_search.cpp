@@ -57,6 +57,7 @@ class GraphSearch {
   private:
     void require_fitting_data();
     void make_longer();
+    WorkerProcesses& pool();
     enum class Trains { graph, alone, teacher };
     Options training(Trains what, int64_t validation) const;
     const Config& facts_of(int64_t validation) const { return validation > 0 ? held_out_facts_ : facts_; }
@@ -75,6 +76,7 @@ class GraphSearch {
     Config study_, facts_;   ///< what the journal begins with; of every run on all training data
     Config held_out_facts_;  ///< of every run without the images that trials are scored on
     std::optional<RunFolder> folder_;
+    WorkerPlan workers_;
     std::unique_ptr<WorkerProcesses> pool_;
 };
 
@@ -101,7 +103,7 @@ GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, Opti
     const std::string scaled = scale_with_epochs(table, o_);
     parse_lr_steps(o_.lr_steps);
     require_fitting_data();
-    const WorkerPlan workers = plan_workers(o_.device, s_.devices, s_.jobs);
+    workers_ = plan_workers(o_.device, s_.devices, s_.jobs);
     const Config kept = kept_options(table);
     print_configuration(method, kept);
     std::printf("%s", scaled.c_str());
@@ -115,7 +117,7 @@ GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, Opti
     config.insert(config.end(), facts_.begin(), facts_.end());
     config.emplace_back("info.start_key", std::to_string(start_key_version));
     folder_ = known ? RunFolder::reopen(base_) : RunFolder::create(base_, config);
-    folder_->lock(lock_patience);  // the workers inherit it: while one lives, nobody else works here
+    folder_->lock(lock_patience);
     if (known) require_same_input(*folder_, facts_);
     const Config then = folder_->config();
     study_ = {{"format", "1"}, {"start_key", std::to_string(start_key_version)}};
@@ -124,7 +126,13 @@ GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, Opti
             study_.emplace_back(name, option.places == Places::none ? value : value_of(then, name));
     study_.emplace_back("data_sha256", value_of(facts_, "info.data_sha256"));
     catch_interruption(o_.time_limit);
-    pool_ = std::make_unique<WorkerProcesses>(workers);
+}
+
+/// Started when there is something to train: then they inherit the lock that stays (make_longer takes it anew). While one of them lives,
+/// nobody else works in the folder.
+WorkerProcesses& GraphSearch::pool() {
+    if (!pool_) pool_ = std::make_unique<WorkerProcesses>(workers_);
+    return *pool_;
 }
 
 /// More trials, if they are asked for: what each is, and which goes on, hangs on those before it alone, so the search ends as if it had been
@@ -181,7 +189,7 @@ void GraphSearch::train_folders(const std::string& what, const std::vector<std::
         if (!RunFolder::reopen(folder).finished()) left.push_back(folder);
     if (left.empty()) return;
     if (!o_.quiet) std::printf("%s: %zu trainings\n", what.c_str(), left.size()), std::fflush(stdout);
-    for (const FailedRun& failed : train_all(*pool_, left, o_.quiet)) {
+    for (const FailedRun& failed : train_all(pool(), left, o_.quiet)) {
         if (must_succeed) failure(failed.folder, ": ", failed.reason);
         std::printf("%s failed: %s\n", failed.folder.c_str(), failed.reason.c_str());
     }
@@ -250,7 +258,7 @@ void GraphSearch::search(const SearchSpace& space) {
     };
 
     Journal journal = so_far ? Journal(journal_, study_, *so_far) : Journal(journal_, study_);
-    Search run(plan, journal, *pool_, o_.quiet);
+    Search run(plan, journal, pool(), o_.quiet);
     if (so_far) run.replay(so_far->rows);
     so_far.reset();
     run.run();

@@ -141,6 +141,7 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
     const Shape vector{1, 1, 1, s.channels};
     const Tensor mean(backend, vector), inverse_std(backend, vector);
     Var y = result_of(Tensor::like(x.value()), x, gamma, beta, residual);
+    const bool tells = running.mean.defined() && s.rows > 1;  // one value has no variance, and 0 would count as one
     const BatchNormForward maps{x.value().raw(),
                                 residual.defined() ? residual.value().raw() : nullptr,
                                 gamma.data(),
@@ -148,8 +149,8 @@ Var batchnorm(const Var& x, const Var& gamma, const Var& beta, const RunningStat
                                 y.value().raw(),
                                 mean.data(),
                                 inverse_std.data(),
-                                running.mean.defined() ? running.mean.data() : nullptr,
-                                running.mean.defined() ? running.variance.data() : nullptr};
+                                tells ? running.mean.data() : nullptr,
+                                tells ? running.variance.data() : nullptr};
     {
         const Profiled timed(backend, "BatchNorm forward", work_of(s, maps));
         backend.batchnorm_forward(s, maps);

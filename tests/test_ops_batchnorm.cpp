@@ -107,6 +107,15 @@ TEST_CASE("batchnorm: a worked example") {
     check_values("relu", batchnorm(x, gamma, beta, {}, {0.0f, 0.1f, true}).value().to_host(), {0, 8, 1, 12}, 1e-6);
 }
 
+TEST_CASE("batchnorm: one value a channel leaves the running statistics alone") {
+    const Var x(Tensor::from_host(cpu(), {1, 1, 1, 2}, {1, 5}));
+    const Var gamma(Tensor::from_host(cpu(), {1, 1, 1, 2}, {1, 2})), beta(Tensor::from_host(cpu(), {1, 1, 1, 2}, {3, 10}));
+    const RunningStatistics running{Tensor::from_host(cpu(), {1, 1, 1, 2}, {7, 8}), Tensor::from_host(cpu(), {1, 1, 1, 2}, {2, 4})};
+    check_values("y", batchnorm(x, gamma, beta, running).value().to_host(), {3, 10}, 1e-3);  // β, less x − mean times 1/√ε
+    check_values("running mean", running.mean.to_host(), {7, 8}, 0);
+    check_values("running variance", running.variance.to_host(), {2, 4}, 0);
+}
+
 TEST_CASE("batchnorm: forward and running statistics like loops in double") {
     std::vector<Shape> shapes = small_shapes;
     shapes.insert(shapes.end(), large_shapes.begin(), large_shapes.end());

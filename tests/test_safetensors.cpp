@@ -7,6 +7,7 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_safetensors.h"
+#include "base_texts.h"
 #include "complaints.h"
 #include "testing.h"
 
@@ -99,6 +100,22 @@ TEST_CASE("safetensors: a values count that does not fit the shape is refused be
     TempFolder folder;
     CHECK_THROWS_AS(write_safetensors(folder / "w", {{{"a", {{3}, {1, 2}}}}, {}}), std::runtime_error);
     CHECK(fs::is_empty(folder.path()));
+}
+
+TEST_CASE("safetensors: a counter of any type is passed over, as it is in PyTorch's files; what is kept has the types that are read") {
+    const TempFolder folder;
+    const auto header = [](const char* counter, const char* kept) {
+        return text(R"({"bn.bias":{"dtype":")", kept, R"(","shape":[1],"data_offsets":[0,4]},)", R"("bn.num_batches_tracked":{"dtype":")",
+                    counter, R"(","shape":[],"data_offsets":[4,8]}})");
+    };
+    write_raw(folder / "w", header("I32", "F32"), 8);
+    CHECK(read_safetensors(folder / "w").tensors.size() == 1);
+    write_raw(folder / "w", header("U8", "F32"), 8);
+    CHECK(contains(complaint(folder / "w"), "span 4 bytes, expected 1 for U8"));
+    write_raw(folder / "w", header("F8", "F32"), 8);
+    CHECK(contains(complaint(folder / "w"), "dtype \"F8\", expected F32, F16"));
+    write_raw(folder / "w", header("I32", "I32"), 8);
+    CHECK(contains(complaint(folder / "w"), "tensor \"bn.bias\": dtype \"I32\", expected F32, F16"));
 }
 
 TEST_CASE("safetensors: an independent writer's file: prefix, counters, other types") {

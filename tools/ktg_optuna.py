@@ -4,13 +4,14 @@
                        --trials 1500 --epochs 200 --dataset cifar100 [--work DIR] [--seed S] … [-- further options of ktg train]
     ktg_optuna.py show --storage postgresql://USER@HOST/DB --study NAME [--top 10] [--graph best.csv]
 
-Workers are this same command, started on any number of machines at any time; the number of trials is the study's. Node 0's error on
-held-out training records goes to Optuna after every epoch, whose successive halving (rungs 1, 2, 4 … epochs; the better half goes on)
-stops the rest. A worker that dies costs nothing but time: its trial's heartbeat stops, and another worker takes the same graph up, from
-the dead one's checkpoint where that can be reached (a shared --work); the fourth dead one is a graph's last. A graph whose target is frozen is rejected, one that trains its
-target as an earlier one does is repeated, and not trained; a training whose loss is not finite any more is recorded with its reason.
-A training that crashes (out of memory, an error of the GPU's) goes back to the study and ends its worker, which may be what is broken;
-the second time it is recorded as failed, and the worker goes on. A worker uses one GPU: CUDA_VISIBLE_DEVICES chooses it.
+Workers are this same command, started on any number of machines at any time; the number of trials is the study's. Node 0's
+error on held-out training records goes to Optuna after every epoch, whose successive halving (rungs 1, 2, 4 … epochs; the
+better half goes on) stops the rest. A worker that dies costs nothing but time: its trial's heartbeat stops, and another
+worker takes the same graph up, from the dead one's checkpoint where that can be reached (a shared --work); the fourth dead
+one is a graph's last. A graph whose target is frozen is rejected, one that trains its target as an earlier one does is
+repeated, and not trained; a training whose loss is not finite any more is recorded with its reason. A training that crashes
+(out of memory, an error of the GPU's) goes back to the study and ends its worker, which may be what is broken; the second
+time it is recorded as failed, and the worker goes on. A worker uses one GPU: CUDA_VISIBLE_DEVICES chooses it.
 
 Needs Optuna 3.1 or later and a PostgreSQL driver: apt install python3-optuna python3-psycopg2 (the server: postgresql), or
 pip install optuna psycopg2-binary. A study in the browser: pip install optuna-dashboard && optuna-dashboard STORAGE
