@@ -1,6 +1,6 @@
 // base_weights.h: named tensors in host memory, and what every format of weight files shares: its numbers, its names, what a weight may be.
-// defines: HostTensor, WeightFile, own_word, StoredType, stored_types, unwrapped, is_bookkeeping, shortened, quoted_name,
-//          tensor_place, first_no_weight, refuse_value, refuse_values
+// defines: HostTensor, WeightFile, own_word, StoredType, stored_types, OtherType, other_types, unwrapped, is_bookkeeping, shortened,
+//          quoted_name, tensor_place, first_no_weight, refuse_value, refuse_values
 #pragma once
 #include <array>
 #include <cstddef>
@@ -37,6 +37,16 @@ struct StoredType {
     double (*exact)(const char* from);
 };
 extern const std::array<StoredType, 5> stored_types;
+
+/// A type of number that no weight has, but what is not kept beside weights may have.
+struct OtherType {
+    const char* name;     ///< in safetensors
+    const char* storage;  ///< PyTorch's class; null: it has none
+    size_t bytes;
+};
+constexpr OtherType other_types[] = {{"I32", "IntStorage", 4}, {"I16", "ShortStorage", 2}, {"I8", "CharStorage", 1},
+                                     {"U8", "ByteStorage", 1}, {"BOOL", "BoolStorage", 1}, {"U64", nullptr, 8},
+                                     {"U32", nullptr, 4},      {"U16", nullptr, 2}};
 
 /// A tensor's name without what wrappers put before it: DataParallel's `module.`, torch.compile's `_orig_mod.`, and the `model.` of modules
 /// that call their network so; in any order.

@@ -41,7 +41,6 @@ class MapDecoder {
     };
     Pair look(const Batch& batch) const;
     double test_variance() const;
-    void begin_step() const;  ///< what the networks' streams gave back may be had again
 
     Backend& backend_;
     const Loader& loader_;

@@ -140,6 +140,8 @@ class Backend {
     void fork(int side);
     /// Makes stream 0 current, behind all that side streams were given. Each step ends so.
     void join();
+    /// Joins, after a step that threw, too; what side streams gave back to the arena may be had again.
+    void begin_step();
 
     /// Records what `work` queues from stream 0 on, forked side streams included, instead of running it; run() then queues it as often
     /// as asked. Its pointers and numbers are baked in; what differs from run to run it must read from device memory. Null where

@@ -39,8 +39,9 @@ struct Run {
     std::optional<Graph> graph;     ///< of a ktg run
     GraphOutcome outcome;
     std::string graph_name;
-    std::string stage;  ///< "2": of a chain (`feed sequential`), from 1; else empty
-    std::string fault;  ///< why the folder cannot be read; then nothing else but `folder` is to be believed
+    std::string stage;             ///< "2": of a chain (`feed sequential`), from 1; else empty
+    int64_t stage_number() const;  ///< 0: of no chain
+    std::string fault;             ///< why the folder cannot be read; then nothing else but `folder` is to be believed
 };
 
 /// A run or a search that cannot be read, and why.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
@@ -20,14 +19,10 @@ constexpr size_t length_bytes = 8;  // the header's length, before the header
 constexpr int deepest = 3;          // header, tensor, shape, size
 constexpr const char* remedy = "; download or convert the file again";
 
-/// What the format also has, of bookkeeping that is not kept: an element's bytes.
-const std::map<std::string, size_t> other_types{{"I32", 4}, {"U64", 8}, {"U32", 4}, {"I16", 2},
-                                                {"U16", 2}, {"I8", 1},  {"U8", 1},  {"BOOL", 1}};
-
 /// One tensor as the header describes it; `begin` and `end` are offsets into the data that follows the header.
 struct Entry {
     std::string name;
-    const StoredType* type;  ///< null: another, of what is not kept
+    const StoredType* type;  ///< null: an OtherType, of bookkeeping
     std::vector<int64_t> shape;
     size_t elements, begin, end;
 };
@@ -108,13 +103,14 @@ class Reader {
         };
         const json &dtype = member("dtype"), &shape = member("shape"), &offsets = member("data_offsets");
         const auto type = std::find_if(stored_types.begin(), stored_types.end(), [&](const StoredType& t) { return dtype == t.name; });
-        const bool known = type != stored_types.end();
         const auto other =
-            known || !dtype.is_string() || !is_bookkeeping(name) ? other_types.end() : other_types.find(dtype.get<std::string>());
-        if (!known && other == other_types.end()) bad(place, ": dtype ", quoted_json(dtype), ", expected F32, F16, BF16, F64 or I64");
+            std::find_if(std::begin(other_types), std::end(other_types), [&](const OtherType& t) { return dtype == t.name; });
+        const bool known = type != stored_types.end();
+        if (!known && (other == std::end(other_types) || !is_bookkeeping(name)))
+            bad(place, ": dtype ", quoted_json(dtype), ", expected F32, F16, BF16, F64 or I64");
 
         Entry e{name, known ? &*type : nullptr, {}, 1, 0, 0};
-        size_t bytes = known ? type->bytes : other->second;  // with the elements: kept apart from overflow
+        size_t bytes = known ? type->bytes : other->bytes;  // with the elements: kept apart from overflow
         bool good = shape.is_array();
         for (size_t d = 0; good && d < shape.size(); ++d) {
             good = shape[d].is_number_unsigned() && shape[d].get<uint64_t>() <= static_cast<uint64_t>(INT64_MAX);

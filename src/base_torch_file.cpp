@@ -20,14 +20,6 @@ constexpr std::string_view zip_start{"PK\3\4", 4};
 constexpr std::string_view magic{"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10};  // torch.serialization.MAGIC_NUMBER
 constexpr const char* remedy = "; download or save the file again";
 
-/// Storages that are no weights': what stands beside a state dict may have them.
-struct OtherStorage {
-    const char* storage;
-    size_t bytes;
-};
-constexpr OtherStorage other_storages[] = {
-    {"IntStorage", 4}, {"ShortStorage", 2}, {"CharStorage", 1}, {"ByteStorage", 1}, {"BoolStorage", 1}};
-
 constexpr std::string_view torch = "torch.";
 constexpr std::string_view rebuild = "torch._utils._rebuild_tensor", rebuild_v2 = "torch._utils._rebuild_tensor_v2",
                            rebuild_parameter = "torch._utils._rebuild_parameter";
@@ -37,7 +29,8 @@ const std::vector<std::string_view>& known_names() {
     static const std::vector<std::string> storages = [] {
         std::vector<std::string> all;
         for (const StoredType& type : stored_types) all.push_back(std::string(torch) + type.storage);
-        for (const OtherStorage& other : other_storages) all.push_back(std::string(torch) + other.storage);
+        for (const OtherType& other : other_types)
+            if (other.storage) all.push_back(std::string(torch) + other.storage);
         return all;
     }();
     static const std::vector<std::string_view> names = [] {
@@ -60,7 +53,8 @@ struct Storage {
     }
     size_t element_bytes() const {
         if (const StoredType* t = stored()) return t->bytes;
-        return std::find_if(std::begin(other_storages), std::end(other_storages), [&](const OtherStorage& o) { return o.storage == type; })
+        return std::find_if(std::begin(other_types), std::end(other_types),
+                            [&](const OtherType& o) { return o.storage && o.storage == type; })
             ->bytes;
     }
 };

@@ -88,12 +88,12 @@ int BenchTraining::phases_epochs() const {
 }
 
 void BenchTraining::step() {
-    backend_->arena().begin_step();
+    backend_->begin_step();
     queue();
 }
 
 void BenchTraining::record() {
-    backend_->arena().begin_step();
+    backend_->begin_step();
     replay_ = backend_->capture([&] { queue(); });
     keep_machine_conv_plans(*backend_);
 }

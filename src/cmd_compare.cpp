@@ -38,7 +38,7 @@ Standing only_group(const fs::path& folder) {
     std::vector<Group>& groups = report.groups;
     if (groups.empty()) input_error(folder.string(), ": no finished run in it");
     for (const Run& run : report.unfinished) std::cout << "note: " << printable(run.folder.string()) << " is not finished and left out\n";
-    const auto stage_of = [](const Group& g) { return parsed_whole(g.any().stage).value_or(0); };
+    const auto stage_of = [](const Group& g) { return g.any().stage_number(); };
     std::sort(groups.begin(), groups.end(), [&](const Group& a, const Group& b) { return stage_of(a) < stage_of(b); });
     const auto no_chain = [&](const Group& a, const Group& b) {
         const auto what = [](const Run& r) { return std::tie(r.id, r.dataset, r.student, r.method); };

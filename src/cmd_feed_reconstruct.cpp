@@ -39,17 +39,12 @@ MapDecoder::Pair MapDecoder::look(const Batch& batch) const {
     return {pooled_like(decoded, t->map()), pooled_like(t->map(), decoded)};
 }
 
-void MapDecoder::begin_step() const {
-    backend_.join();
-    backend_.arena().begin_step();
-}
-
 double MapDecoder::test_variance() const {
     const NoGrad no_grad;
     std::vector<double> sums, squares;  // by channel
     double rows = 0;
     for (int64_t step = 0; step < loader_.test_steps(); ++step) {
-        begin_step();
+        backend_.begin_step();
         const Var map = look(loader_.test_batch(step)).map;
         const std::vector<float> values = map.value().to_host();
         const auto channels = static_cast<size_t>(map.shape().c);
@@ -71,7 +66,7 @@ MapDecoder::Error MapDecoder::test() const {
     const NoGrad no_grad;
     Error e;
     for (int64_t step = 0; step < loader_.test_steps(); ++step) {
-        begin_step();
+        backend_.begin_step();
         const Batch batch = loader_.test_batch(step);
         const Pair pair = look(batch);
         const auto share = static_cast<double>(batch.size()) / static_cast<double>(loader_.test_records());

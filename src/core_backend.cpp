@@ -28,4 +28,9 @@ void Backend::join() {
     arena().joined();
 }
 
+void Backend::begin_step() {
+    join();
+    arena().begin_step();
+}
+
 }  // namespace distill

@@ -55,10 +55,10 @@ int ended(const std::filesystem::filesystem_error& error) {
 
 /// Opens what the caller has closed of standard input, output and error: else a run's file would have its number, and get what is printed.
 void keep_standard_streams() {
-    for (int fd = 0; fd >= 0 && fd <= STDERR_FILENO;) {
-        fd = ::open("/dev/null", O_RDWR);
-        if (fd > STDERR_FILENO) ::close(fd);
-    }
+    int fd;
+    do fd = ::open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) ::close(fd);
 }
 
 }  // namespace

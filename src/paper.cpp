@@ -107,13 +107,13 @@ const PaperRow* student_alone(const std::vector<PaperRow>& rows, const PaperRow&
     };
     const size_t again = row.method.find("-reproduction");  // by others, who trained the student, too
     const std::string theirs = again == std::string::npos ? "student" : "student" + row.method.substr(again);
-    const auto found = std::find_if(rows.begin(), rows.end(), [&](const PaperRow& r) {
-        return is_of_pair(r) && r.method == theirs && r.table == row.table && r.metric == row.metric;
-    });
-    if (found != rows.end()) return &*found;
-    const auto elsewhere =
-        std::find_if(rows.begin(), rows.end(), [&](const PaperRow& r) { return is_of_pair(r) && r.method == "student"; });
-    return elsewhere == rows.end() ? nullptr : &*elsewhere;
+    const PaperRow* elsewhere = nullptr;
+    for (const PaperRow& other : rows) {
+        if (!is_of_pair(other)) continue;
+        if (other.method == theirs && other.table == row.table && other.metric == row.metric) return &other;
+        if (!elsewhere && other.method == "student") elsewhere = &other;
+    }
+    return elsewhere;
 }
 
 }  // namespace distill

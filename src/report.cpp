@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base_error.h"
+#include "base_numbers.h"
 #include "base_texts.h"
 
 namespace distill {
@@ -26,6 +27,8 @@ std::string label(const Run& run) {
     if (!run.graph_name.empty()) return "graph " + run.graph_name + " with " + run.teacher;
     return (run.teacher.empty() ? run.method : run.method + " from " + counted(run.teacher)) + stage_of(run);
 }
+
+int64_t Run::stage_number() const { return parsed_whole(stage).value_or(0); }
 
 std::string Group::name() const {
     const Run& run = any();

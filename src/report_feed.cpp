@@ -22,7 +22,7 @@ bool is_parallel(const Run& run) { return run.method == "feed" && run.stage.empt
 
 int teachers_of(const Run& run) { return static_cast<int>(split(run.teacher, '+').size()); }
 
-int64_t stage_of(const Run& run) { return run.stage.empty() ? 1 : parsed_whole(run.stage).value_or(0); }
+int64_t stage_of(const Run& run) { return run.stage.empty() ? 1 : run.stage_number(); }
 
 /// What must agree for accuracies to be comparable: the images trained and tested on, the student, how long it was trained.
 Config setting_of(const Run& run) {

@@ -8,7 +8,6 @@
 #include <tuple>
 
 #include "base_error.h"
-#include "base_numbers.h"
 #include "base_svg.h"
 
 namespace distill {
@@ -17,7 +16,7 @@ namespace {
 /// The group that stands for a training, by PaperRow::training().
 std::map<std::string, const Group*> groups_by_training(const Report& report) {
     const auto rank = [](const Group& g) {  // of a chain its last stage
-        return std::tuple(g.is_the_papers, parsed_whole(g.any().stage).value_or(0), g.last.n);
+        return std::tuple(g.is_the_papers, g.any().stage_number(), g.last.n);
     };
     std::map<std::string, const Group*> all;
     for (const Group& group : report.groups) {

@@ -144,7 +144,10 @@ void join_paper(Group& group, const std::vector<PaperRow>& paper) {
 }
 
 void join_student_alone(Group& group, const std::vector<Group>& groups) {
-    const auto init_of = [](const Run& run) { return value_of(run.config, "info.init_sha256") + value_of(run.config, "init"); };
+    const auto init_of = [](const Run& run) {
+        const std::string content = value_of(run.config, "info.init_sha256");
+        return content.empty() ? value_of(run.config, "init") : content;
+    };
     const auto fits = [&](const Run& run) {
         return is_trained_alone(run) && run.dataset == group.any().dataset && run.student == group.any().student &&
                (init_of(run).empty() || init_of(run) == init_of(group.any()));

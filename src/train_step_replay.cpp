@@ -5,8 +5,7 @@ namespace distill {
 void StepReplay::run(Backend& backend, int64_t size, const std::function<void()>& step) {
     Recorded& recorded = recorded_[size];
     if (!recorded.replay) {
-        backend.join();  // side streams are still out if the step before threw
-        backend.arena().begin_step();
+        backend.begin_step();
         if (recorded.warm) recorded.replay = backend.capture(step);
         if (!recorded.replay) step();
         recorded.warm = true;
