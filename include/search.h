@@ -44,8 +44,9 @@ struct SearchTally {
 };
 
 /// Runs `plan.trials` trials in the pool's slots. A trial reports its error every epoch and may be stopped at a rung by Halving; one that fails
-/// is recorded with its reason; one whose worker died runs again, and fails the second time. Everything is in the journal before it has
-/// an effect, so replay() of its rows goes on where it ended: with one slot to the same trials, rungs and winner.
+/// is recorded with its reason; one whose worker died runs again, and has failed after the second time as soon as another trains in its
+/// slot. Everything is in the journal before it has an effect, so replay() of its rows goes on where it ended: with one slot to the same
+/// trials, rungs and winner.
 /// Memory: Halving's, the trials under way, the best, and what each training depends on.
 class Search {
   public:
@@ -53,6 +54,7 @@ class Search {
     Search(SearchPlan plan, Journal& journal, WorkerPool& pool, bool quiet);
     /// What happened before. InputError naming the row where the rows cannot have happened.
     void replay(const std::vector<JournalRow>& rows);
+    /// Throws, beside what the pool throws, slot_failure's; no trial has failed then.
     void run();
 
     const std::vector<TrialScore>& best() const { return best_; }  ///< complete trials, the best `plan.keep`, best first
@@ -71,6 +73,8 @@ class Search {
     void handle(const PoolMessage& message);
     void handle_epoch(int64_t trial, const PoolMessage& message);
     void handle_lost(int64_t trial, const PoolMessage& message);
+    void give_up(int slot);
+    void forget_training(int64_t trial);
     void end(int slot, const JournalRow& row);
     void rank(const TrialScore& score);
     void show(const std::string& what);
@@ -85,7 +89,8 @@ class Search {
     std::map<int64_t, Trial> under_way_;
     std::deque<int64_t> waiting_;  ///< under way, without a slot
     std::map<int, int64_t> slot_trial_;
-    std::map<int, double> last_error_;  ///< by slot: of a trial that has reported its last epoch and has not ended yet
+    std::map<int, JournalRow> doubted_;  ///< by slot: fails as soon as another trains there
+    std::map<int, double> last_error_;   ///< by slot: of a trial that has reported its last epoch and has not ended yet
     std::vector<TrialScore> best_;
     SearchTally tally_;
     std::chrono::steady_clock::time_point started_;

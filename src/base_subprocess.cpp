@@ -54,6 +54,13 @@ int wait_for(pid_t child) {
 
 int code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
+/// Fails where the machine is short of processes or memory; else the program is at fault, and `advice` says what to do.
+[[noreturn]] void not_started(const std::string& program, int error, const std::string& advice) {
+    const std::string what = text(program, ": cannot be started (", std::strerror(error), ")");
+    if (error == EAGAIN || error == ENOMEM) failure(what);
+    input_error(what, advice);
+}
+
 }  // namespace
 
 ProgramEnd run_program(const std::vector<std::string>& argv, const std::string& package, bool keep_errors) {
@@ -74,7 +81,7 @@ ProgramEnd run_program(const std::vector<std::string>& argv, const std::string& 
         if (error == 0) end.errors = read_all(ends[0]);
         ::close(ends[0]);
     }
-    if (error != 0) input_error(argv[0], ": cannot be started (", std::strerror(error), "); install it: apt-get install ", package);
+    if (error != 0) not_started(argv[0], error, "; install it: apt-get install " + package);
     end.code = code_of(wait_for(child));
     return end;
 }
@@ -97,7 +104,7 @@ Subprocess::Subprocess(const std::vector<std::string>& argv, const std::vector<s
     ::close(ends[1]);
     if (error == 0) return;
     ::close(socket_);
-    input_error(argv[0], ": cannot be started (", std::strerror(error), ")");
+    not_started(argv[0], error, "");
 }
 
 Subprocess::~Subprocess() {

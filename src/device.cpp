@@ -58,8 +58,10 @@ int cuda_device_count() {
 std::unique_ptr<Backend> make_cuda_backend(const DeviceOptions& options) {
     ask_for_queues();
     int count = 0;
-    if (const char* words = error_words(cudaGetDeviceCount(&count)))
-        input_error("--device cuda: no GPU here (", words, "); use --device cpu");
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    if (status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver || status == cudaErrorStubLibrary)
+        input_error("--device cuda: no GPU here (", error_words(status), "); use --device cpu");
+    DISTILL_CUDA_CHECK(status);  // the driver's failure, perhaps in the middle of a search
     if (options.index < 0 || options.index >= count)
         input_error("--device cuda: GPU ", options.index, " was asked for, there are ", count, ", counted from 0");
     return std::make_unique<CudaBackend>(options);

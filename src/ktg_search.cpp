@@ -62,7 +62,7 @@ class GraphSearch {
     Options training(Trains what, int64_t validation) const;
     const Config& facts_of(int64_t validation) const { return validation > 0 ? held_out_facts_ : facts_; }
     void train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation);
-    void train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed);
+    std::vector<FailedRun> train_folders(const std::string& what, const std::vector<std::string>& folders);
     Graph with_weights(Graph graph, const fs::path& from) const;
     std::optional<JournalFile> journal_so_far() const;
     std::map<std::string, std::string> retrained_graphs() const;
@@ -183,16 +183,13 @@ Options GraphSearch::training(Trains what, int64_t validation) const {
     return o;
 }
 
-void GraphSearch::train_folders(const std::string& what, const std::vector<std::string>& folders, bool must_succeed) {
+std::vector<FailedRun> GraphSearch::train_folders(const std::string& what, const std::vector<std::string>& folders) {
     std::vector<std::string> left;
     for (const std::string& folder : folders)
         if (!RunFolder::reopen(folder).finished()) left.push_back(folder);
-    if (left.empty()) return;
+    if (left.empty()) return {};
     if (!o_.quiet) std::printf("%s: %zu trainings\n", what.c_str(), left.size()), std::fflush(stdout);
-    for (const FailedRun& failed : train_all(pool(), left, o_.quiet)) {
-        if (must_succeed) failure(failed.folder, ": ", failed.reason);
-        std::printf("%s failed: %s\n", failed.folder.c_str(), failed.reason.c_str());
-    }
+    return train_all(pool(), left, o_.quiet);
 }
 
 void GraphSearch::train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation) {
@@ -202,7 +199,8 @@ void GraphSearch::train_alone(const fs::path& into, const std::set<std::string>&
                           facts_of(validation));
         folders.push_back((into / network).string());
     }
-    train_folders("networks trained alone, for frozen nodes", folders, true);
+    const std::vector<FailedRun> failed = train_folders("networks trained alone, for frozen nodes", folders);
+    if (!failed.empty()) failure(failed[0].folder, ": ", failed[0].reason);
 }
 
 /// Frozen nodes get the networks trained alone in `from`.
@@ -318,8 +316,11 @@ void GraphSearch::compare(std::vector<Candidate> candidates) {
         }
     }
     train_alone(teachers, frozen, 0);
-    train_folders("on all training data", folders, false);
+    const std::vector<FailedRun> failed = train_folders("on all training data", folders);
+    for (const FailedRun& run : failed) std::printf("%s failed: %s\n", run.folder.c_str(), run.reason.c_str());
     write_results(candidates);
+    for (const FailedRun& run : failed)
+        if (run.doubted) failure(run.folder, ": ", run.reason, "; the results are without it: go on with --resume");
 }
 
 void GraphSearch::write_results(const std::vector<Candidate>& candidates) const {

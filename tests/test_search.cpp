@@ -241,8 +241,33 @@ TEST_CASE("search: a failed trial is recorded with its reason; a dead worker's r
     CHECK(run.search->tally().failed == 2);
     CHECK(run.search->tally().ended() == 6);
     CHECK(count("4,started,0,,graph 4") == 1);  // the search went on
+    CHECK(lines.back() != "2,failed,0,,its worker died 2 times; last: worker 0 ended by signal 11");
     CHECK(plan.dropped.count(0) == 1);
     CHECK(plan.dropped.count(2) == 1);
+}
+
+TEST_CASE("search: where one trial after another loses its worker the machine is to blame: none has failed, and the search goes on later") {
+    const TempFolder folder;
+    FakePool pool(1, 4, curve);
+    for (const int64_t trial : {2, 4}) pool.fates[{trial, 1}] = {Kind::lost, "worker 0 ended by exit code 1: out of memory", 5};
+    Plan plan(6, 4);
+    CHECK(says(complaint<std::runtime_error>([&] { Run(folder / "journal.csv", plan, pool); }),
+               {"trial 2 and trial 4 both lost their worker 2 times", "out of memory", "--resume"}));
+    for (const JournalRow& r : read_journal(folder / "journal.csv").rows) CHECK(r.event != TrialEvent::failed);
+    CHECK(pool.started[5] == 0);
+
+    FakePool mended(1, 4, curve);
+    const Run later(folder / "journal.csv", plan, mended);
+    CHECK(later.search->tally().ended() == 6);
+    CHECK(later.search->tally().failed == 0);
+
+    // A last trial has none after it that could acquit it.
+    FakePool killing(1, 4, curve);
+    killing.fates[{2, 1}] = {Kind::lost, "worker 0 ended by signal 11", 5};
+    Plan three(3, 4);
+    const Run run(folder / "three.csv", three, killing);
+    CHECK(run.search->tally().failed == 1);
+    CHECK(lines_of(folder / "three.csv").back() == "2,failed,0,,its worker died 2 times; last: worker 0 ended by signal 11");
 }
 
 TEST_CASE("search: cut off after any row of its journal, it goes on to the same rows and winner") {
@@ -351,6 +376,18 @@ TEST_CASE("search: all runs of a list are trained, the lost ones again") {
     CHECK(reasons["2"] == "the loss is inf");
     CHECK(says(reasons["6"], {"died 2 times", "signal 9"}));
     for (int i = 0; i < 9; ++i) CHECK(pool.started[i] == (i == 4 || i == 6 ? 2 : 1));
+
+    FakePool one(1, 2, curve);
+    for (const int64_t run : {0, 1, 2}) one.fates[{run, 1}] = {Kind::lost, "worker 0 ended by signal 9", 5};
+    CHECK(says(complaint<std::runtime_error>([&] {
+                   train_all(one, {"1", "2", "3"}, true);
+               }),
+               {"1 and 2 both lost their worker 2 times", "signal 9"}));
+    const std::vector<FailedRun> first = train_all(one, {"0", "4"}, true), last = train_all(one, {"5", "2"}, true);
+    REQUIRE(first.size() == 1);
+    REQUIRE(last.size() == 1);
+    CHECK_FALSE(first[0].doubted);
+    CHECK(last[0].doubted);
 }
 
 TEST_CASE("search: 10,000 trials are scheduled as the rule says") {
