@@ -15,7 +15,7 @@ WeightFile read_safetensors(const std::filesystem::path& path);
 /// The same of the bytes of the file at `path`.
 WeightFile read_safetensors(const std::filesystem::path& path, std::string_view bytes);
 
-/// Is it a weight file as this program writes them, whatever the values are?
+/// Is it a safetensors file, whatever its types and values are?
 bool is_weight_file(const std::filesystem::path& path);
 
 /// Writes F32 tensors, by name, in a file that safetensors.torch.load_file reads; atomically (see base_files.h).

@@ -83,6 +83,8 @@ class Method {
     virtual std::vector<Phase> phases() { return {}; }
     /// Do parameters that the student's loss does not reach stay as they are (SgdOptions::reached_only)?
     virtual bool reached_only() const { return false; }
+    /// InputError if a run that goes on in the folder is another than this method would train. Called before anything is changed there.
+    virtual void require_same_run(const RunFolder& /*folder*/) const {}
     /// Called before the first step of this process, with the number of epochs done before (resumed): the place for a method's own files.
     virtual void begin_run(const RunFolder& /*folder*/, int /*epochs_done*/) {}
     /// Called before an epoch's first step: the place for weights that follow a schedule (they live in device memory).

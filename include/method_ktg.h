@@ -65,7 +65,9 @@ class KnowledgeTransferGraph final : public Method {
     const Network& student() const override { return *nodes_.front().network; }
     std::vector<std::string> loss_names() const override;  ///< loss_<target>_<source>, after its gate
     StepResult step(const Batch& batch) override;
-    /// Keeps the graph beside the run as graph.csv; a run that goes on must have the same. Opens edges.csv.
+    /// A run that goes on must have the graph that is kept beside it.
+    void require_same_run(const RunFolder& folder) const override;
+    /// Keeps the graph beside the run as graph.csv. Opens edges.csv.
     void begin_run(const RunFolder& folder, int epochs_done) override;
     /// A row an edge that is not cut off: its weight in the mean over the epoch and at its last step, its loss, who was right.
     void end_epoch(const RunFolder& folder, int epoch) override;

@@ -29,7 +29,7 @@ void train_runs(Session& session, const std::vector<PlannedRun>& runs, int side_
 /// One training in its folder, to its end (its weights and result.csv are written then) or to where `goes_on` stops it (nothing is
 /// returned). `name`: of the run among several at work, else empty.
 std::optional<TrainingResult> train_in_folder(const std::string& method_name, Session& session, Loader& loader, const Options& options,
-                                              const RunFolder& folder, const MethodFactory& make_method, const AfterEpoch& goes_on = {},
+                                              RunFolder& folder, const MethodFactory& make_method, const AfterEpoch& goes_on = {},
                                               const std::string& name = "");
 
 int epochs_of(const RunFolder& folder);  ///< as its config.csv has them

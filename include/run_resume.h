@@ -1,5 +1,5 @@
 // run_resume.h: what a run that goes on takes from its folder: whether there is one, its options, its seeds, how long it is to be.
-// defines: settle_resume, take_options_of, take_seeds_of, require_longer, command_of
+// defines: settle_resume, take_options_of, seeds_started, take_seeds_of, require_one_length, require_alike, require_longer, command_of
 #pragma once
 #include <filesystem>
 #include <set>
@@ -21,9 +21,21 @@ void settle_resume(Options& options, const std::filesystem::path& folder, const 
 void take_options_of(const RunFolder& folder, const std::string& method_name, OptionTable& table, bool one_of_many = false,
                      const std::set<std::string>& free = {});
 
-/// Of a folder of several runs that go on (s0, s1, … in it, or in each of these the run `within`), unless --runs or --seed were given: as
-/// many as were started, or, where that is not on file, as there are.
+/// Of a folder of several runs (s0, s1, … in it, or in each of these the run `within`) the seeds that have begun, and those asked for with
+/// them.
+std::set<uint64_t> seeds_started(const std::filesystem::path& base, const std::string& within = "");
+
+/// Of such a folder that goes on, unless --seed was given: those seeds; with --runs so many, from the first of them on. InputError where there
+/// are gaps between them.
 void take_seeds_of(const std::filesystem::path& base, OptionTable& table, const std::string& within = "");
+
+/// Runs whose results stand together are of one length. InputError where those of `runs` that have begun differ in epochs, as when their being
+/// made longer was interrupted.
+void require_one_length(const std::filesystem::path& base, const std::vector<std::filesystem::path>& runs);
+
+/// Runs that go on together are alike but for their seeds. InputError for an option, not given now, in which they differ; of threads and
+/// device a line.
+void require_alike(const RunFolder& first, const RunFolder& other, const OptionTable& table);
 
 /// --resume --epochs N makes a run longer: says what that does to its schedule. InputError for a shorter one, or one that ends by
 /// --max-steps.

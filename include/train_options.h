@@ -1,7 +1,7 @@
 // train_options.h: what every training can be told, and its options on the command line.
 // defines: Options, add_training_options, add_teachers_options, add_classes_option, add_data_options, add_schedule_options,
 //          add_run_options, add_auto_resume_option, add_device_option, add_threads_option, add_machine_options, options_of,
-//          set_recipe, set_rate, device_options, parse_lr_steps, resolve_normalization, to_string
+//          set_recipe, set_rate, device_options, parse_lr_steps, parse_normalization, resolve_normalization, to_string
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -88,8 +88,10 @@ DeviceOptions device_options(const Options& options);
 /// "150,180,210" as epochs; InputError for anything else. Empty: none.
 std::vector<int> parse_lr_steps(const std::string& text);
 
-/// --normalize: auto (an import's own, on the official sets `official`), none (pixel/255), or six numbers of 255. The second form prints
-/// a normalisation as those six numbers.
+/// "none" (pixel/255), or six numbers of 255, means and deviations; nothing for another text.
+std::optional<Normalization> parse_normalization(const std::string& text);
+
+/// --normalize: that, or auto (an import's own, on the official sets `official`). The second form prints a normalisation as six numbers.
 Normalization resolve_normalization(const std::string& text, const Dataset& data, const std::string& official);
 std::string to_string(const Normalization& n);
 

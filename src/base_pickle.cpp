@@ -20,37 +20,13 @@ struct Opcode {
     unsigned char byte;
     const char* name;
 };
-constexpr Opcode unused_opcodes[] = {{'0', "POP"},
-                                     {'1', "POP_MARK"},
-                                     {'2', "DUP"},
-                                     {'F', "FLOAT"},
-                                     {'I', "INT"},
-                                     {'L', "LONG"},
-                                     {'P', "PERSID"},
-                                     {'S', "STRING"},
-                                     {'V', "UNICODE"},
-                                     {'d', "DICT"},
-                                     {'g', "GET"},
-                                     {'i', "INST"},
-                                     {'l', "LIST"},
-                                     {'o', "OBJ"},
-                                     {'p', "PUT"},
-                                     {'B', "BINBYTES"},
-                                     {'C', "SHORT_BINBYTES"},
-                                     {0x81, "NEWOBJ"},
-                                     {0x82, "EXT1"},
-                                     {0x83, "EXT2"},
-                                     {0x84, "EXT4"},
-                                     {0x8b, "LONG4"},
-                                     {0x8d, "BINUNICODE8"},
-                                     {0x8e, "BINBYTES8"},
-                                     {0x8f, "EMPTY_SET"},
-                                     {0x90, "ADDITEMS"},
-                                     {0x91, "FROZENSET"},
-                                     {0x92, "NEWOBJ_EX"},
-                                     {0x96, "BYTEARRAY8"},
-                                     {0x97, "NEXT_BUFFER"},
-                                     {0x98, "READONLY_BUFFER"}};
+constexpr Opcode unused_opcodes[] = {{'0', "POP"},        {'1', "POP_MARK"},    {'2', "DUP"},          {'F', "FLOAT"},
+                                     {'I', "INT"},        {'L', "LONG"},        {'P', "PERSID"},       {'S', "STRING"},
+                                     {'V', "UNICODE"},    {'d', "DICT"},        {'g', "GET"},          {'i', "INST"},
+                                     {'l', "LIST"},       {'o', "OBJ"},         {'p', "PUT"},          {0x82, "EXT1"},
+                                     {0x83, "EXT2"},      {0x84, "EXT4"},       {0x8b, "LONG4"},       {0x8d, "BINUNICODE8"},
+                                     {0x8e, "BINBYTES8"}, {0x8f, "EMPTY_SET"},  {0x90, "ADDITEMS"},    {0x91, "FROZENSET"},
+                                     {0x92, "NEWOBJ_EX"}, {0x96, "BYTEARRAY8"}, {0x97, "NEXT_BUFFER"}, {0x98, "READONLY_BUFFER"}};
 
 std::string name_of(unsigned char opcode) {
     constexpr const char* digits = "0123456789abcdef";
@@ -126,6 +102,8 @@ class PickleMachine {
             case 'G': return make_real();                                        // BINFLOAT
             case 'X': make(Kind::text).text = take(number<uint32_t>()); return;  // BINUNICODE
             case 0x8c: make(Kind::text).text = take(number<uint8_t>()); return;  // SHORT_BINUNICODE
+            case 'B': make(Kind::text).text = take(number<uint32_t>()); return;  // BINBYTES
+            case 'C': make(Kind::text).text = take(number<uint8_t>()); return;   // SHORT_BINBYTES
             case 'T': make(Kind::text).text = take(number<uint32_t>()); return;  // BINSTRING, Python 2's
             case 'U': make(Kind::text).text = take(number<uint8_t>()); return;   // SHORT_BINSTRING
             case ')': make(Kind::tuple); return;                                 // EMPTY_TUPLE
@@ -148,7 +126,8 @@ class PickleMachine {
             case 'c': return global();
             case 0x93: return stack_global();
             case 'Q': return persistent();
-            case 'R': return reduce();
+            case 'R': return call("REDUCE");
+            case 0x81: return call("NEWOBJ");
             case 'b': return build();
             default: bad("opcode ", name_of(opcode), " is none that a state dict needs", remedy());
         }
@@ -280,14 +259,14 @@ class PickleMachine {
         make(Kind::persistent).items = {id};
     }
 
-    void reduce() {
+    void call(const char* opcode) {
         const auto parts = pop_last(2);
         if (!parts[0]->is(Kind::name) || !parts[1]->is(Kind::tuple))
-            bad("REDUCE calls ", parts[0]->shown(), " with ", parts[1]->shown(), ", expected a function and a tuple");
+            bad(opcode, " calls ", parts[0]->shown(), " with ", parts[1]->shown(), ", expected a function and a tuple");
         if (parts[0]->text == ordered_dict) return ordered(*parts[1]);
-        PickleValue& call = make(Kind::call);
-        call.text = parts[0]->text;
-        call.items = {parts[1]};
+        PickleValue& made = make(Kind::call);
+        made.text = parts[0]->text;
+        made.items = {parts[1]};
     }
 
     /// Empty, or from a list of pairs as Python 2 has it.
@@ -306,8 +285,12 @@ class PickleMachine {
 
     /// An OrderedDict's attributes (PyTorch's `_metadata`: versions of modules) are of no use here.
     void build() {
-        pop();
-        if (!top()->is(Kind::dictionary)) bad("BUILD gives attributes to ", top()->shown(), ", expected an OrderedDict");
+        const PickleValue* const attributes = pop();
+        PickleValue& onto = *top();
+        if (onto.is(Kind::call))
+            onto.items.push_back(attributes);
+        else if (!onto.is(Kind::dictionary))
+            bad("BUILD gives attributes to ", onto.shown(), ", expected an OrderedDict, or what a known class makes");
     }
 
     static const char* remedy() { return "; save the state dict alone: torch.save(model.state_dict(), 'FILE')"; }

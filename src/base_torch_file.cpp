@@ -24,7 +24,18 @@ constexpr std::string_view torch = "torch.";
 constexpr std::string_view rebuild = "torch._utils._rebuild_tensor", rebuild_v2 = "torch._utils._rebuild_tensor_v2",
                            rebuild_parameter = "torch._utils._rebuild_parameter";
 
-/// All that may be called in a pickle of tensors.
+/// What trainers keep beside the weights, which nobody looks at: rates and accuracies that numpy has computed, the options. The CRD benchmark's
+/// teachers have all of these.
+const std::vector<std::string_view> beside_weights{"numpy.core.multiarray.scalar",
+                                                   "numpy.core.multiarray._reconstruct",
+                                                   "numpy._core.multiarray.scalar",
+                                                   "numpy._core.multiarray._reconstruct",
+                                                   "numpy.ndarray",
+                                                   "numpy.dtype",
+                                                   "_codecs.encode",
+                                                   "argparse.Namespace"};
+
+/// All that a pickle with tensors in it may name.
 const std::vector<std::string_view>& known_names() {
     static const std::vector<std::string> storages = [] {
         std::vector<std::string> all;
@@ -36,9 +47,14 @@ const std::vector<std::string_view>& known_names() {
     static const std::vector<std::string_view> names = [] {
         std::vector<std::string_view> all{rebuild, rebuild_v2, rebuild_parameter};
         all.insert(all.end(), storages.begin(), storages.end());
+        all.insert(all.end(), beside_weights.begin(), beside_weights.end());
         return all;
     }();
     return names;
+}
+
+bool is_tensor(const PickleValue& value) {
+    return value.is(Kind::call) && (value.text == rebuild || value.text == rebuild_v2 || value.text == rebuild_parameter);
 }
 
 /// What a persistent id says: ("storage", class, key, device, elements[, view]).
@@ -171,7 +187,7 @@ class TorchFile {
         for (size_t i = 0; i + 1 < dict.items.size(); i += 2) {
             const PickleValue &key = *dict.items[i], &value = *dict.items[i + 1];
             if (!key.is(Kind::text)) bad(place(key), ": a state dict with ", key.shown(), " for a name, expected texts");
-            if (!value.is(Kind::call))
+            if (!is_tensor(value))
                 bad(place(value), ": the state dict's ", quoted_name(std::string(key.text)), " is ", value.shown(), ", expected a tensor");
             if (!names.insert(key.text).second)
                 bad(place(key), ": the state dict names ", quoted_name(std::string(key.text)), " twice, expected each tensor once");
@@ -183,7 +199,7 @@ class TorchFile {
     const PickleValue& where_weights_are() const {
         const PickleValue& whole = pickle_->value();
         if (!whole.is(Kind::dictionary)) bad(place(whole), ": the file holds ", whole.shown(), ", expected a state dict");
-        const std::vector<const char*> usual{"model", "state_dict", "model_state_dict", "net"};
+        const std::vector<const char*> usual{"model", "state_dict", "model_state_dict", "net", "weight"};
         std::vector<std::string> found;
         const PickleValue* inner = nullptr;
         for (const char* key : usual)
@@ -193,11 +209,12 @@ class TorchFile {
         std::vector<std::string> keys;
         constexpr size_t enough = 8;
         for (size_t i = 0; i + 1 < whole.items.size(); i += 2) {
-            if (whole.items[i + 1]->is(Kind::call)) return whole;
+            if (is_tensor(*whole.items[i + 1])) return whole;
             const PickleValue& key = *whole.items[i];
             if (keys.size() < enough) keys.push_back(key.is(Kind::text) ? quoted_name(std::string(key.text)) : key.shown());
         }
-        bad("holds no state dict: expected tensors by name, or such a dictionary under model, state_dict, model_state_dict or net; found ",
+        bad("holds no state dict: expected tensors by name, or such a dictionary under model, state_dict, model_state_dict, net or weight; "
+            "found ",
             keys.empty() ? "an empty dictionary" : "a dictionary of " + joined(keys));
     }
 
@@ -233,8 +250,8 @@ class TorchFile {
     /// _rebuild_tensor(storage, offset, size, stride), _rebuild_tensor_v2 with more behind them, _rebuild_parameter(tensor, …).
     View view_of(const std::string& name, const PickleValue& value) const {
         const PickleValue* call = &value;
-        if (call->text == rebuild_parameter && !call->items[0]->items.empty()) call = call->items[0]->items[0];
-        const bool known = call->is(Kind::call) && (call->text == rebuild || call->text == rebuild_v2);
+        if (call->text == rebuild_parameter && call->items.size() == 1 && !call->items[0]->items.empty()) call = call->items[0]->items[0];
+        const bool known = is_tensor(*call) && call->text != rebuild_parameter && call->items.size() == 1;
         const std::vector<const PickleValue*>& arguments = known ? call->items[0]->items : call->items;
         if (!known || arguments.size() < 4 || !arguments[0]->is(Kind::persistent) || !arguments[1]->is(Kind::whole) ||
             arguments[1]->whole < 0)

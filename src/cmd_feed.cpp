@@ -154,7 +154,8 @@ void run_chains(Command& c) {
         }
     } catch (const Interrupted&) {
         throw Interrupted(text("interrupted in ", o.run, ", which has a checkpoint; go on with: distill feed sequential --resume --run ",
-                               shell_word(base.string()), many ? text(" --runs ", asked.runs) : "", asked.given_anew));
+                               shell_word(base.string()), many ? text(" --seed ", asked.seed, " --runs ", asked.runs) : "",
+                               asked.given_anew));
     }
 }
 

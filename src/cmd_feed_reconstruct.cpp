@@ -5,6 +5,7 @@
 
 #include "base_command_line.h"
 #include "base_error.h"
+#include "base_files.h"
 #include "base_texts.h"
 #include "base_version.h"
 #include "base_weight_files.h"
@@ -243,7 +244,8 @@ void run_reconstruction(OptionTable& table, Options& o, const ReconstructOptions
     recall_machine_conv_plans(*session.backend);
     load_conv_plans(*session.backend, folder.file("conv_plans.csv"));
     const fs::path file = folder.file("reconstruct.csv");
-    const size_t done = fs::exists(file) ? read_csv(file, ReadCsv::whole_lines).rows.size() : 0;
+    const bool headed = fs::exists(file) && read_file(file).find('\n') != std::string::npos;  // a full disk may have cut the first line
+    const size_t done = headed ? read_csv(file, ReadCsv::whole_lines).rows.size() : 0;
     CsvWriter rows = folder.table("reconstruct.csv", columns, done > 0, done);
     const bool begun =
         fs::exists(folder.checkpoint()) && read_checkpoint(folder.checkpoint()).counters.at("pair") == static_cast<int64_t>(done);

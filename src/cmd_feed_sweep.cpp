@@ -56,20 +56,6 @@ void take_options_of_sweep(const fs::path& base, OptionTable& table, Options& o)
     if (table.given("teachers") && !table.given("teacher-nets")) o.teacher_nets.clear();
 }
 
-/// Runs in one table are of one length. InputError where they differ, since a longer sweep was interrupted, and no --epochs is given.
-void require_one_length(const fs::path& base, const OptionTable& table) {
-    if (table.given("epochs")) return;
-    std::map<int, std::string> lengths;  // in epochs, each with the first run of it
-    for (const auto& [n, folder] : numbered_folders(base, 'n'))
-        for (const auto& [seed, run] : numbered_folders(folder, 's'))
-            if (fs::exists(run / "config.csv")) lengths.emplace(epochs_of(RunFolder::reopen(run)), text("n", n, "/s", seed));
-    if (lengths.size() < 2) return;
-    const auto& [fewest, shorter] = *lengths.begin();
-    const auto& [most, longer] = *lengths.rbegin();
-    input_error(base.string(), ": a sweep's runs are of one length, not ", fewest, " epochs in ", shorter, " and ", most, " in ", longer,
-                "; go on with all of them: --resume --epochs ", most);
-}
-
 std::string first_of(const std::string& list, char separator, int n) {
     std::vector<std::string> parts = split(list, separator);
     parts.resize(static_cast<size_t>(n));
@@ -108,7 +94,12 @@ void run_sweep(OptionTable& table, Options& o, const FeedSeries& series, const s
     require_student(o);
     const int teachers = o.train_teachers > 0 ? o.train_teachers : static_cast<int>(o.teachers.empty() ? 0 : split(o.teachers, ',').size());
     const std::set<int> numbers = numbers_of(series.numbers, teachers);
-    require_one_length(base, table);
+    if (!table.given("epochs")) {
+        std::vector<fs::path> all;
+        for (const auto& [n, folder] : numbered_folders(base, 'n'))
+            for (const auto& [seed, run] : numbered_folders(folder, 's')) all.push_back(run);
+        require_one_length(base, all);
+    }
     settle_or_train_teachers(table, o);
     const Options asked = o;
     try {

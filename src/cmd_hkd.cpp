@@ -6,6 +6,7 @@
 #include "base_command_line.h"
 #include "base_error.h"
 #include "base_files.h"
+#include "base_notes.h"
 #include "base_output_file.h"
 #include "base_svg.h"
 #include "cmd_method.h"
@@ -39,6 +40,7 @@ struct ShownRun {
         OptionTable table;
         add_networks(table, options, hkd_row.teachers);
         own.add_to(table);
+        const HeldNotes silent;  // of where a copy would go
         take_options_of(folder, hkd_row.name, table);
         if (!asked.data.empty()) options.data = asked.data;
         if (!asked.teacher_weights.empty()) options.teacher_weights = asked.teacher_weights;

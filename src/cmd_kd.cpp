@@ -39,6 +39,14 @@ void set_defaults(Command& c) {
         else if (said.given() && !option.set.front()(said.get()))
             input_error("--", option.name, ": found '", said.get(), "', expected ", option.expected);
     }
+    const bool known = !(c.options.resume || c.options.auto_resume) || c.table.given("method");  // else its run says it
+    for (const auto& [name, kin] : c.methods) {
+        OptionTable theirs;
+        choose(*kin.row).options->add_to(theirs);
+        for (const TableOption& option : theirs.options())
+            if (known && !own.has(option.name) && c.table.given(option.name))
+                input_error("--", option.name, ": is an option of --method ", name, ", which --method ", c.method, " does not have");
+    }
     set_recipe(c.table, c.options, find_recipe(fresh.row->recipe), "", origin);
 }
 

@@ -18,6 +18,7 @@
 #include "base_texts.h"
 #include "base_weight_files.h"
 #include "device.h"
+#include "method_teacher.h"
 #include "net_foreign_weights.h"
 #include "net_name.h"
 #include "net_onnx.h"
@@ -161,7 +162,9 @@ void convert(const Conversion& c) {
     std::error_code unused;
     if (fs::exists(c.to, unused) && !is_weight_file(c.to))
         input_error(c.to.string(), ": is there and is no safetensors file, so it is not replaced; name another, or move it away");
+    require_not_read("weights convert", c.to, c.from);
     WeightFile file = read_weights(c.from);
+    require_network(c.from.string(), file.metadata, c.network, 0);
     const auto before = file.metadata;
     const int64_t classes = require_classes(file, c.from);
     if (source && source->classes > 0 && classes != source->classes)
@@ -197,13 +200,15 @@ void add_convert(Subcommand weights) {
 // ---- export
 
 /// What the model is to say: what the file does, and how its images are to be normalised.
-std::map<std::string, std::string> model_metadata(const WeightFile& file, const Network& network) {
+std::map<std::string, std::string> model_metadata(const fs::path& from, const WeightFile& file, const Network& network) {
     std::map<std::string, std::string> said = file.metadata;
     said["network"] = network.name();
     said["classes"] = std::to_string(network.classes());
     said["input"] = "N,C,H,W; red, green, blue; (pixel - mean) / std, pixels from 0 to 255";
     if (const auto found = said.find("normalization"); found != said.end() && found->second != "auto") {
-        resolve_normalization(found->second, {}, "none");  // refuses what is none
+        if (!parse_normalization(found->second))
+            input_error(from.string(), ": says normalization '", found->second,
+                        "', expected none, or six numbers m1,m2,m3,s1,s2,s3 of 255 with s > 0; convert it with --normalize");
         const std::vector<std::string> six = split(found->second == "none" ? "0,0,0,255,255,255" : found->second, ',');
         said["mean"] = joined({six.begin(), six.begin() + 3}, ",");
         said["std"] = joined({six.begin() + 3, six.end()}, ",");
@@ -235,6 +240,7 @@ void export_model(const fs::path& from, const fs::path& to, const std::string& t
     WeightFile file = read_weights(from);
     const std::string name = told.empty() ? own_word(file.metadata, "network") : told;
     if (name.empty()) input_error(from.string(), ": does not say which network it is; name it with --net; there are: ", network_names());
+    require_network(from.string(), file.metadata, name, 0);
     const int64_t classes = require_classes(file, from);
     const auto backend = make_backend("cpu");
     Parameters parameters(*backend, false);
@@ -242,7 +248,7 @@ void export_model(const fs::path& from, const fs::path& to, const std::string& t
     require_enough(file, from.string(), *network, parameters, "; name the network that it is with --net");
     const int64_t size = asked_size > 0 ? asked_size : network_name(name).tiny ? 64 : 32;
     network->require_images(size, size);
-    const std::map<std::string, std::string> metadata = model_metadata(file, *network);
+    const std::map<std::string, std::string> metadata = model_metadata(from, file, *network);
     parameters.allocate(0);
     take_network(parameters, "", std::move(file), from.string(), *network);
     write_file_atomically(to, onnx_model(*network, parameters, {1, size, size, 3}, metadata));

@@ -134,9 +134,9 @@ StepResult KnowledgeTransferGraph::step(const Batch& batch) {
     return result;
 }
 
-void KnowledgeTransferGraph::begin_run(const RunFolder& folder, int epochs_done) {
+void KnowledgeTransferGraph::require_same_run(const RunFolder& folder) const {
     const fs::path file = folder.file("graph.csv");
-    if (!fs::exists(file)) write_file_atomically(file, graph_csv(graph_, folder.path()));
+    if (!fs::exists(file)) return;
     const Graph then = read_graph(file);
     if (graph_csv(without_places(then), "") != graph_csv(without_places(graph_), ""))
         input_error(file.string(), ": the run was started with this graph, the one named now is another; name that, or start anew in ",
@@ -150,6 +150,10 @@ void KnowledgeTransferGraph::begin_run(const RunFolder& folder, int epochs_done)
             input_error(file.string(), ": node ", i, " was started from ", before.string(), ", now it has no weights; name them with ",
                         "--weights ", i, "=FILE, or start anew in another folder");
     }
+}
+
+void KnowledgeTransferGraph::begin_run(const RunFolder& folder, int epochs_done) {
+    if (const fs::path file = folder.file("graph.csv"); !fs::exists(file)) write_file_atomically(file, graph_csv(graph_, folder.path()));
     edges_csv_.emplace(folder.table(
         "edges.csv",
         {"epoch", "target", "source", "gate", "weight", "last_weight", "loss", "both_right", "source_only", "target_only", "none_right"},

@@ -34,6 +34,7 @@ namespace {
 struct Kind {
     Role role = Role::substance;
     bool may_change = false;
+    std::string open_value;
 };
 
 /// Of every option that a training can have, by its name in config.csv.
@@ -43,7 +44,7 @@ std::map<std::string, Kind> all_kinds() {
         OptionTable table;
         add_to(table);
         for (const TableOption& option : table.options())
-            if (!option.is_fixed) kinds[option.name] = {option.role, option.may_change};
+            if (!option.is_fixed) kinds[option.name] = {option.role, option.may_change, option.open_value};
     };
     Options o;
     FeedSeries series;
@@ -110,6 +111,8 @@ ChosenMethod choose(const MethodRow& row) { return {&row, row.options()}; }
 Role role_of(const std::string& option) { return kind_of(option).role; }
 
 bool is_circumstance(const std::string& option) { return starts_with(option, "info.") || role_of(option) == Role::circumstance; }
+
+bool is_left_open(const std::string& option, const std::string& value) { return !value.empty() && value == kind_of(option).open_value; }
 
 bool may_change(const std::string& option) {
     return option == "info.by_hand" || option == started_in || option == started_as || kind_of(option).may_change;

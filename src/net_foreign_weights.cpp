@@ -107,7 +107,7 @@ std::string other_classes(const WeightFile& file, const Network& network, const 
 
 std::string to_own_conventions(WeightFile& file, const std::string& prefix, const Network& network, const WeightShapes& own,
                                ShortcutZeros zeros) {
-    if (!own_word(file.metadata, "network").empty()) return "";
+    if (!own_word(file.metadata, "network").empty() || file.metadata.count("converted_from") > 0) return "";
     const std::string classifier = rename_classifier(file, prefix, network.classifier_name());
     rename_projections(file, prefix, own);
     const bool guessed = zeros == ShortcutZeros::by_names && classifier == "linear";

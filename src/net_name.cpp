@@ -37,6 +37,7 @@ bool NameReader::word(const std::string& word) {
 
 int NameReader::number() {
     int value = 0;
+    if (at_ < name_.size() && name_[at_] == '0') return value;  // "resnet020" would be another name of resnet20
     for (const size_t end = std::min(name_.size(), at_ + 4); at_ < end && name_[at_] >= '0' && name_[at_] <= '9'; ++at_)
         value = 10 * value + (name_[at_] - '0');
     return value;

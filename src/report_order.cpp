@@ -9,6 +9,7 @@
 #include "base_error.h"
 #include "base_nearest.h"
 #include "base_numbers.h"
+#include "method_table.h"
 #include "report_likeness.h"
 
 namespace distill {
@@ -36,15 +37,16 @@ Verdict verdict_of(const Pairs& pairs, size_t i, size_t j) {
     return turned == Verdict::not_decided ? turned : turned == Verdict::holds ? Verdict::does_not_hold : Verdict::holds;
 }
 
-/// What by hand is other than the recipe's 0 or "off": "alpha=1 (0)" (info.by_hand).
+/// What by hand is other than the recipe's 0 or "off": "alpha=1 (0)" (info.by_hand); not where a 0 lets the program choose.
 std::map<std::string, std::string> turned_on(const Run& run) {
     std::map<std::string, std::string> options;
     for (std::string told : split(value_of(run.config, "info.by_hand"), ';')) {
         told.erase(0, told.find_first_not_of(' '));
         const size_t equal = told.find('='), before = told.rfind(" (");
         if (equal == std::string::npos || before == std::string::npos || before < equal) continue;
-        const std::string usual = told.substr(before);
-        if (usual == " (0)" || usual == " (off)") options[told.substr(0, equal)] = told.substr(equal + 1, before - equal - 1);
+        const std::string option = told.substr(0, equal), usual = told.substr(before);
+        if ((usual == " (0)" && !is_left_open(option, "0")) || usual == " (off)")
+            options[option] = told.substr(equal + 1, before - equal - 1);
     }
     return options;
 }

@@ -11,6 +11,7 @@
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
+#include "base_notes.h"
 #include "base_output_file.h"
 #include "base_safetensors.h"
 #include "base_texts.h"
@@ -154,7 +155,11 @@ void require_savable(const fs::path& path, const OptionTable& table) {
 void save_finished(const RunFolder& folder, const fs::path& to, const OptionTable& table) {
     if (to.empty()) return;
     const bool missing = !fs::exists(to) && fs::is_directory(fs::absolute(to).parent_path());
-    if (!table.given("save") && !missing) return;
+    if (!table.given("save") && !missing) {
+        if (fs::exists(to) && read_file(to) != read_file(folder.file("student.safetensors")))
+            tell_once(text("note: --save ", to.string(), ": holds other weights than this run's; say --save again to replace them"));
+        return;
+    }
     require_savable(to, table);
     write_file_atomically(to, read_file(folder.file("student.safetensors")));
     std::printf("saved: %s\n", to.c_str());
@@ -172,17 +177,28 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
     const bool many = o.runs > 1 || (o.resume && holds_seeds(base, o.seed, "config.csv"));
     const auto seed_of = [first = o.seed](int i) { return first + static_cast<uint64_t>(i); };
     const auto folder_of = [&](int i) { return many ? seed_folder(base, seed_of(i)) : base; };
+    if (o.resume && many && !fs::exists(base)) RunFolder::reopen(base);  // says that nothing is there to go on with
+    if (o.resume && many && !table.given("epochs")) {
+        std::vector<fs::path> all;
+        for (int i = 0; i < o.runs; ++i) all.push_back(folder_of(i));
+        require_one_length(base, all);
+    }
     int finished = 0;
+    fs::path begun;  // the first that has
     for (int i = 0; i < o.runs; ++i) {
         if (!o.resume && !o.auto_resume) settle_resume(o, folder_of(i));
         if (!o.resume || (many && !fs::exists(folder_of(i)))) continue;
         const RunFolder folder = RunFolder::reopen(folder_of(i));
+        begun.empty() ? void(begun = folder.path()) : require_alike(RunFolder::reopen(begun), folder, table);
         take_options_of(folder, command, table, many, {"epochs"});
         require_longer(folder, table, o);
         o.by_hand = told_when_longer(told_before(folder.config()), epochs_of(folder), o.epochs);  // of those not begun yet
         finished += folder.finished() && epochs_of(folder) >= o.epochs;
     }
     if (o.resume) o.given_anew = table.given_anew();
+    if (o.resume && many)
+        if (const auto started = seeds_started(base); !started.count(o.seed) || !started.count(seed_of(o.runs - 1)))
+            o.given_anew += text(" --seed ", o.seed, " --runs ", o.runs);  // of which those under way know nothing
     if (finished == o.runs && !many) save_finished(RunFolder::reopen(base), o.save, table);
     if (o.auto_resume && finished == o.runs) {
         for (int i = 0; i < o.runs && !o.check_only; ++i) std::printf("%s: finished before, skipped\n", folder_of(i).c_str());
@@ -236,8 +252,6 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
         for (auto& row : kept_options(table)) config.push_back(row);
         config.insert(config.end(), facts.begin(), facts.end());
         planned.push_back({folder_of(i), method(), o, std::move(config)});
-        if (o.resume && !table.given("epochs") && fs::exists(folder_of(i)))  // each its own
-            planned.back().options.epochs = epochs_of(RunFolder::reopen(folder_of(i)));
     }
     if (!interruption()) catch_interruption(o.time_limit);  // a signal since the experiment before this one, of a chain, still counts
     train_runs(session, planned, side_by_side(o, *session.backend), make_method);

@@ -87,7 +87,6 @@ bool train_run(Session& session, const PlannedRun& run, const std::string& name,
     RunFolder folder = known ? RunFolder::reopen(run.folder) : RunFolder::create(run.folder, run.config);
     folder.lock();
     if (known) require_same_input(folder, run.config), require_same_start(folder, run.config);
-    if (known && epochs_of(folder) < o.epochs) extend(folder, o);
 
     Loader loader(*session.backend, session.on_device, session.loader_options(o));
     const TrainingResult r = *train_in_folder(run.method, session, loader, o, folder, make, {}, name);
@@ -150,9 +149,11 @@ void require_same_input(const RunFolder& folder, const Config& config) {
 }
 
 std::optional<TrainingResult> train_in_folder(const std::string& method_name, Session& session, Loader& loader, const Options& o,
-                                              const RunFolder& folder, const MethodFactory& make, const AfterEpoch& goes_on,
+                                              RunFolder& folder, const MethodFactory& make, const AfterEpoch& goes_on,
                                               const std::string& name) {
     const std::unique_ptr<Method> method = start_method(session, o, make);
+    method->require_same_run(folder);
+    if (epochs_of(folder) < o.epochs) extend(folder, o);
     bool stopped = false;
     const TrainingResult r = Trainer(*session.backend, loader, *method, o, folder, name, may_change).run([&](int epochs, double accuracy) {
         return !(stopped = goes_on && !goes_on(epochs, accuracy));

@@ -76,22 +76,26 @@ void settle_resume(Options& o, const fs::path& folder, const std::vector<std::st
         input_error(folder.string(), ": this run folder exists; add --resume to go on, name another with --run, or remove it");
 }
 
-void take_seeds_of(const fs::path& base, OptionTable& table, const std::string& within) {
-    if (table.given("runs") || table.given("seed") || fs::exists(base / "config.csv")) return;
-    std::map<uint64_t, fs::path> begun;
-    for (const auto& [seed, folder] : numbered_folders(base, 's'))
-        if (const fs::path config = folder / within / "config.csv"; fs::exists(config)) begun[seed] = config;
-    if (begun.empty()) return;
+std::set<uint64_t> seeds_started(const fs::path& base, const std::string& within) {
     std::set<uint64_t> seeds;
-    for (const auto& [seed, file] : begun) {
+    for (const auto& [seed, folder] : numbered_folders(base, 's')) {
+        const fs::path file = folder / within / "config.csv";
+        if (!fs::exists(file)) continue;
         const Config config = read_config(file);
         const uint64_t first = std::strtoull(value_of(config, "info.first_seed").c_str(), nullptr, 10);
         const uint64_t runs = std::strtoull(value_of(config, "info.runs").c_str(), nullptr, 10);
         seeds.insert(seed);
         for (uint64_t i = 0; i < runs; ++i) seeds.insert(first + i);
     }
+    return seeds;
+}
+
+void take_seeds_of(const fs::path& base, OptionTable& table, const std::string& within) {
+    if (table.given("seed") || fs::exists(base / "config.csv")) return;
+    const std::set<uint64_t> seeds = seeds_started(base, within);
+    if (seeds.empty()) return;
     const uint64_t first = *seeds.begin(), runs = *seeds.rbegin() + 1 - first;
-    if (runs != seeds.size()) {
+    if (runs != seeds.size() && !table.given("runs")) {
         std::vector<std::string> found;
         for (const uint64_t seed : seeds) found.push_back(std::to_string(seed));
         input_error(base.string(), ": the seeds begun are ", joined(found),
@@ -99,6 +103,31 @@ void take_seeds_of(const fs::path& base, OptionTable& table, const std::string& 
     }
     table.set("seed", std::to_string(first), base.string());
     table.set("runs", std::to_string(runs), base.string());
+}
+
+void require_one_length(const fs::path& base, const std::vector<fs::path>& runs) {
+    std::map<int, std::string> lengths;  // in epochs, each with the first run of it
+    for (const fs::path& run : runs)
+        if (fs::exists(run / "config.csv")) lengths.emplace(epochs_of(RunFolder::reopen(run)), run.lexically_relative(base).string());
+    if (lengths.size() < 2) return;
+    const auto& [fewest, shorter] = *lengths.begin();
+    const auto& [most, longer] = *lengths.rbegin();
+    input_error(base.string(), ": its runs are of one length, not ", fewest, " epochs in ", shorter, " and ", most, " in ", longer,
+                "; go on with all of them: --resume --epochs ", most);
+}
+
+void require_alike(const RunFolder& first, const RunFolder& other, const OptionTable& table) {
+    const Config ours = first.config(), theirs = other.config();
+    for (const TableOption& option : table.options()) {
+        const auto kept = [&](const Config& c) { return has_option(c, option.name) ? value_of(c, option.name) : option.initial; };
+        const bool own = option.role == Role::driver || option.name == "seed" || option.places != Places::none;
+        if (own || option.given() || kept(ours) == kept(theirs)) continue;
+        const std::string found = text("--", option.name, ": ", first.path().string(), " was started with ", kept(ours), ", ",
+                                       other.path().string(), " with ", kept(theirs));
+        if (option.role == Role::substance)
+            input_error(found, "; go on with each by itself: --resume --run ", shell_word(other.path().string()));
+        if (option.name == "threads" || option.name == "device") tell_once("note: " + found + "; say with which all go on");
+    }
 }
 
 void take_options_of(const RunFolder& folder, const std::string& method, OptionTable& table, bool one_of_many,

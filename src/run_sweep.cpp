@@ -130,13 +130,25 @@ void run_each_value(const std::string& command, OptionTable& table, Options& o, 
     const Sweep sweep = parse(o.sweep, table);
     if (!o.save.empty())
         input_error("--save ", o.save, ": is one file for ", sweep.values.size(), " trainings; each keeps its own student");
+    if (o.train_teachers > 0 && (sweep.option == "recipe" || sweep.option == "dataset"))
+        input_error("--train-teachers ", o.train_teachers, ": teachers are the same for all values of a sweep, which those of another ",
+                    sweep.option, " are not; train them first and name them with --teachers, or leave out --sweep ", sweep.option);
     if (o.run.empty()) o.run = text("runs/", command, "-", sweep.option, "-", o.dataset);
     const fs::path base = o.run;
     const std::string folders = sweep.option + "*";
     settle_resume(o, base, {folders, folders + "/s[0-9]*"});
+    if (o.resume && !fs::exists(base)) RunFolder::reopen(base);  // says that nothing is there to go on with
     const auto folder_of = [&](const std::string& value) { return base / folder_name(sweep.option + value); };
     for (const std::string& value : sweep.values)
         if (o.resume) take_seeds_of(folder_of(value), table);
+    if (o.resume && sweep.option != "epochs" && !table.given("epochs")) {
+        std::vector<fs::path> all;
+        for (const std::string& value : sweep.values) {
+            all.push_back(folder_of(value));
+            for (const auto& [seed, folder] : numbered_folders(folder_of(value), 's')) all.push_back(folder);
+        }
+        require_one_length(base, all);
+    }
     table.at(sweep.option).is_swept = true;
     const Options asked = o;
     const OptionTable as_asked = table;  // a training that goes on changes what its table has for options that are not given

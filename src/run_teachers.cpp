@@ -20,13 +20,18 @@ namespace {
 struct TeacherTraining {
     TeacherTraining(const OptionTable& asked, const Options& o) {
         add_training_options(table, options, false);
-        for (const TableOption& option : asked.options())  // teachers of a sweep are the same for all its values
-            if (table.has(option.name) && !table.at(option.name).is_own)
-                table.set(option.name, option.is_swept ? option.otherwise : option.get(), "--" + option.name);
+        const bool any_length = asked.at("epochs").is_swept;  // and with it what was scaled to it
+        for (const TableOption& option : asked.options()) {   // teachers of a sweep are the same for all its values
+            if (!table.has(option.name) || table.at(option.name).is_own) continue;
+            const bool of_value = option.is_swept || (any_length && option.counts_epochs && !option.given());
+            table.set(option.name, of_value ? option.otherwise : option.get(), "--" + option.name);
+        }
         options.normalize_auto = o.normalize_auto;
         options.student = o.teacher_nets;
         const Recipe& recipe = find_recipe(o.recipe);
-        if (!asked.given("lr") && o.lr == rate_of(recipe, o.student)) options.lr = rate_of(recipe, options.student);  // not the student's
+        const TableOption& rate = asked.at("lr");
+        if ((!rate.given() || rate.is_swept) && options.lr == rate_of(recipe, o.student))
+            options.lr = rate_of(recipe, options.student);  // not the student's
         options.runs = o.train_teachers;
         options.role = "teacher";
         options.resume = true;

@@ -170,8 +170,7 @@ std::vector<int> parse_lr_steps(const std::string& s) {
     return epochs;
 }
 
-Normalization resolve_normalization(const std::string& s, const Dataset& data, const std::string& official) {
-    if (s == "auto") return data.imported ? data.stats : resolve_normalization(official, data, "none");
+std::optional<Normalization> parse_normalization(const std::string& s) {
     Normalization n;
     if (s == "none") {
         std::fill(n.std, n.std + 3, 255.0f);
@@ -183,8 +182,14 @@ Normalization resolve_normalization(const std::string& s, const Dataset& data, c
         float& place = i < 3 ? n.mean[i] : n.std[i - 3];
         good = parse_all(parts[i], place) && std::isfinite(place) && (i < 3 || place > 0);
     }
-    if (!good) input_error("--normalize: found '", s, "', expected auto, none, or six numbers m1,m2,m3,s1,s2,s3 of 255 with s > 0");
-    return n;
+    return good ? std::optional(n) : std::nullopt;
+}
+
+Normalization resolve_normalization(const std::string& s, const Dataset& data, const std::string& official) {
+    if (s == "auto") return data.imported ? data.stats : resolve_normalization(official, data, "none");
+    const std::optional<Normalization> n = parse_normalization(s);
+    if (!n) input_error("--normalize: found '", s, "', expected auto, none, or six numbers m1,m2,m3,s1,s2,s3 of 255 with s > 0");
+    return *n;
 }
 
 std::string to_string(const Normalization& n) {

@@ -260,7 +260,7 @@ void Trainer::resume() {
                         ", config.csv has ", value, "; restore config.csv or start anew in another folder");
     }
     rows_written_ = static_cast<int>(c.counters.at("rows"));
-    method_.begin_run(folder_, rows_written_);  // which may say better than a tensor's size that this is another training
+    method_.begin_run(folder_, rows_written_);
     student_.take_from(c, path);
     for (const auto& phase : phases_) phase->take_from(c, path);
     for (const auto& [name, tensor] : method_.state()) restore(tensor, c, "method." + name, path);

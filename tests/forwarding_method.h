@@ -21,6 +21,7 @@ class Forwarding : public Method {
     std::vector<std::string> notes() const override { return inner_->notes(); }
     std::vector<Phase> phases() override { return inner_->phases(); }
     bool reached_only() const override { return inner_->reached_only(); }
+    void require_same_run(const RunFolder& folder) const override { inner_->require_same_run(folder); }
     void begin_run(const RunFolder& folder, int epochs_done) override { inner_->begin_run(folder, epochs_done); }
     void begin_epoch(int epoch) override { inner_->begin_epoch(epoch); }
     StepResult step(const Batch& batch) override { return inner_->step(batch); }

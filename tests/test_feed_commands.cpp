@@ -12,6 +12,8 @@
 #include "data_synth.h"
 #include "method_table.h"
 #include "paper.h"
+#include "train_options.h"
+#include "train_recipes.h"
 #include "train_run_folder.h"
 
 using namespace distill;
@@ -113,6 +115,18 @@ TEST_CASE("feed commands: side by side the teachers are the same; a folder of ot
     fs::remove_all(folder / "data/s");
     synthesize(folder / "data", {"s", 4, 16, 100, 40, 1});
     check_rejected(folder, parallel + two + "--run again", {"runs/teachers-s-resnet8/s0", "the data set is not the one"});
+}
+
+TEST_CASE("feed commands: the teachers of a sweep over epochs have the recipe's own, and its rate's steps") {
+    const Workplace folder;
+    const std::string line = "ensemble --student resnet8 --dataset s --batch 32 --threads 1 --quiet --max-steps 1 " + two + "--run e ";
+    check_rejected(folder, line + "--sweep recipe=crd,feed", {"--train-teachers 2: teachers are the same for all values of a sweep"});
+    succeed(folder, line + "--sweep epochs=10,20");
+    const Options usual = options_of(find_recipe("feed"));
+    const fs::path teacher = folder / "runs/teachers-s-resnet8/s0";
+    CHECK(option_of(teacher, "epochs") == std::to_string(usual.epochs));
+    CHECK(option_of(teacher, "lr-steps") == usual.lr_steps);
+    CHECK(option_of(folder / "e/epochs10", "lr-steps") != usual.lr_steps);
 }
 
 TEST_CASE("feed commands: an interrupted training of teachers goes on with the same command") {

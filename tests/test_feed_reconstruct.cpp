@@ -156,6 +156,9 @@ TEST_CASE("reconstruct: a row for each student and teacher; interrupted anywhere
     CHECK(rows_of(folder / "cut") == rows_of(folder / "whole"));
     CHECK(run(folder, "feed reconstruct --quiet --resume --run cut").code == 0);  // nothing is left to do
     CHECK(rows_of(folder / "cut") == rows_of(folder / "whole"));
+    put_file(folder / "cut/reconstruct.csv", "method,se");  // as a disk that was full leaves it
+    REQUIRE(run(folder, "feed reconstruct --quiet --resume --run cut").code == 0);
+    CHECK(rows_of(folder / "cut") == rows_of(folder / "whole"));
     fs::copy_file(folder / "b.safetensors", folder / "several/s0/student.safetensors", fs::copy_options::overwrite_existing);
     check_rejected(folder, "feed reconstruct --resume --run cut", {"student0", "SHA-256"});
 }

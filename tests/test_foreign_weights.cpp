@@ -47,9 +47,9 @@ Tensors renamed(Tensors tensors, const std::string& from, const std::string& to)
 /// data/s: four textures of 16x16.
 struct Workplace : TempFolder {
     Workplace() { synthesize(path() / "data", {"s", 4, 16, 100, 40}); }
-    void save(const std::string& name, const Tensors& tensors, const std::string& prefix = "") const {
+    void save(const std::string& name, const Tensors& tensors, const std::string& prefix = "", const std::string& key = "model") const {
         put_file(path() / name,
-                 tb::in_zip(tb::dict({{"epoch", tb::whole(7)}, {"model", tb::state_dict(tensors, prefix)}}), tb::storages_of(tensors)));
+                 tb::in_zip(tb::dict({{"epoch", tb::whole(7)}, {key, tb::state_dict(tensors, prefix)}}), tb::storages_of(tensors)));
     }
 };
 
@@ -109,7 +109,7 @@ TEST_CASE("foreign weights: of the leader of FFSD's authors the network is taken
     Tensors leader = plain;
     leader["trans_fusion_module.conv1.weight"] = plain.at("conv1.weight");
     leader["trans_fusion_module.bn1.bias"] = plain.at("bn1.bias");
-    folder.save("leader.pth", leader, "module.");
+    folder.save("leader.pth", leader, "module.", "weight");  // as its authors' trainer does
     const Ended eval = run(folder, "eval --net resnet8 --weights leader.pth" + on_s);
     CHECK(accuracy(eval) == accuracy(run(folder, "eval --net resnet8 --weights plain.pth" + on_s)));
     CHECK(says(eval.out, {"note: leader.pth: the network of FFSD's leader is taken, 2 other tensors (trans_fusion_module.bn1.bias, …)"}));
@@ -187,6 +187,9 @@ TEST_CASE("foreign weights: option-A networks answer as in PyTorch, wherever the
         CHECK(read_safetensors(folder / "guessed.safetensors").tensors.at("fc.weight").data == ours.at("fc.weight").data);
         CHECK(as_is.at("fc.weight").data == file.tensors.at("linear.weight").data);
         CHECK(as_is.at("fc.weight").data != ours.at("fc.weight").data);
+        // What was converted is ours, whoever it is said to be of.
+        take_network(parameters, "", read_safetensors(folder / "guessed.safetensors"), "w", *net, ShortcutZeros::both_sides);
+        CHECK(parameters.to_file().at("layer3.1.conv2.weight").data == ours.at("layer3.1.conv2.weight").data);
     }
 }
 
@@ -351,6 +354,10 @@ TEST_CASE("foreign weights: weights convert writes a file that says what it is, 
     check_rejected(folder, "weights convert w.pth out.safetensors --net nothing", {"unknown network 'nothing'"});
     check_rejected(folder, "weights convert w.pth w.pth --net resnet8",
                    {"w.pth: is there and is no safetensors file, so it is not replaced"});
+    check_rejected(folder, "weights convert ours.safetensors ./ours.safetensors --net resnet8",
+                   {"ours.safetensors: is the file", "which is read and must stay as it is"});
+    // Of networks that differ in strides alone the file's word decides.
+    check_rejected(folder, "weights convert ours.safetensors o --net resnet14", {"the file says resnet8, expected resnet14"});
     check_rejected(folder, "weights convert w.pth no/such/out --net resnet8", {"no/such/out", "cannot be written"});
     hundred.erase("fc.weight");
     folder.save("headless.pth", hundred);

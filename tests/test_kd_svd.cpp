@@ -255,6 +255,7 @@ TEST_CASE("kd-svd: bad input") {
     const std::string of_a = " --student resnet8 --teacher resnet8 --teacher-weights a.safetensors --dataset s --run no";
     check_rejected(folder, "kd-svd --recipe crd --mixing scale" + of_a, {"--mixing scale", "--benchmark-form"});
     // What kin of a method have and itself has not.
+    check_rejected(folder, "kd --mixing scale" + of_a, {"--mixing: is an option of --method kd-svd", "--method kd does not have"});
     check_rejected(folder, "kd --method kd-svd --gamma 0.5" + of_a, {"--gamma: found '0.5', expected 1: the cross-entropy is not weighed"});
     check_rejected(folder, "kd --beta 3" + of_a, {"--beta: found '3', expected 0: there is no other loss"});
     for (const char* method : {"ab", "fsp"})

@@ -162,6 +162,11 @@ TEST_CASE("interruption: ktg: a run that was cut and goes on ends like the unint
     changed.replace(changed.find("linear"), 6, "cutoff");
     put_file(folder / "g.csv", changed);
     check_rejected(folder, "ktg train --resume --quiet --run cut", {"cut/graph.csv", "another", "anew"});
+    // So is it where the run is to become longer, before anything is changed for that.
+    const std::string config = read_file(folder / "whole/config.csv"), result = read_file(folder / "whole/result.csv");
+    check_rejected(folder, "ktg train --resume --quiet --run whole --epochs 9", {"whole/graph.csv", "another", "anew"});
+    CHECK(read_file(folder / "whole/config.csv") == config);
+    CHECK(read_file(folder / "whole/result.csv") == result);
     put_file(folder / "g.csv", kept);
     WeightFile other = read_safetensors(folder / "teacher/student.safetensors");
     other.tensors.at("fc.bias").data[0] += 1;

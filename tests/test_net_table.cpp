@@ -66,7 +66,7 @@ TEST_CASE("net table: a name belongs to the row that lists it, an exception befo
     CHECK(&network_row("wrn-22-2") == &network_row("wrn-40-2"));
     CHECK(std::string(network_row("wrn-22-4").family) == network_row("wrn-40-2").family);
     CHECK(&network_row("resnet26x4") == &network_row("resnet8x4"));
-    for (const char* name : {"resnet20-tiny", "resnet32a-tiny", "vgg17", "wrn-16-2-tiny-tiny", "resnet20 ", ""})
+    for (const char* name : {"resnet20-tiny", "resnet32a-tiny", "vgg17", "wrn-16-2-tiny-tiny", "resnet20 ", "resnet020", "wrn-016-2", ""})
         CHECK(complaint([&] { network_row(name); }) == "unknown network '" + std::string(name) + "'; there are: " + network_names());
 }
 

@@ -160,7 +160,7 @@ TEST_CASE("onnx: what is no student, fits no network or no place is said in a li
     check_rejected(folder, export_of + "net.safetensors net.onnx --net wrn-10-1", {"net.safetensors"});
     check_rejected(folder, export_of + "unknown.safetensors net.onnx", {"unknown network 'resnet9'"});
     check_rejected(folder, export_of + "large.safetensors net.onnx", {"large.safetensors", "numbers, a resnet9998x4 has", "--net"});
-    check_rejected(folder, export_of + "odd.safetensors net.onnx", {"--normalize", "'some'", "six numbers"});
+    check_rejected(folder, export_of + "odd.safetensors net.onnx", {"odd.safetensors: says normalization 'some'", "six numbers"});
     check_rejected(folder, export_of + "net.safetensors net.pb", {"net.pb", ".onnx"});
     check_rejected(folder, export_of + "net.safetensors mine.onnx", {"mine.onnx", "ONNX model of this program"});
     check_rejected(folder, export_of + "net.safetensors a.onnx", {"a.onnx", "is a folder"});

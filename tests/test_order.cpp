@@ -28,8 +28,9 @@ void write_paper(const fs::path& folder) {
                                    row("p-at-best", "at", "at", "", "top1_best", "64") + row("p-at", "at", "at", "", "top1", "61.5") +
                                    row("p-crd", "crd", "crd", "recipe=crd", "top1", "63") +
                                    row("p-crd-kd", "crd-kd", "crd", "recipe=crd alpha=1", "top1_best", "63.5") +
-                                   row("p-vid", "vid", "vid", "", "top1", "") + row("r-student", "student", "train", "", "top1", "70") +
-                                   row("r-hkd", "hkd", "hkd", "", "top1", "71") + "q-at,t,other,huge,small,at,at,,top1,50,,s\n");
+                                   row("p-vid", "vid", "vid", "", "top1", "") + row("p-ft", "ft", "ft", "recipe=crd", "top1", "62") +
+                                   row("r-student", "student", "train", "", "top1", "70") + row("r-hkd", "hkd", "hkd", "", "top1", "71") +
+                                   "q-at,t,other,huge,small,at,at,,top1,50,,s\n");
 }
 
 /// Trainings of which all differences but that of kd and at are decided: crd 66, kd 64, at 63.9, alone 60, crd with KD 58.
@@ -201,6 +202,12 @@ TEST_CASE("order: what of the papers' order holds, of all pairs and of those cle
         .with("info.by_hand", "epochs=2 (9); alpha=1 (0)")
         .write_seeds(folder / "at-kd", {65, 66, 67});
     CHECK(says(run(folder, "compare kd crd at-kd --order big:small --paper paper").out, {"with these options: at-kd\n"}));
+    // A rate that the recipe would have chosen, given by hand, turns nothing on.
+    FinishedRun{"ft", "big"}
+        .with("paraphraser-lr", "0.01")
+        .with("info.by_hand", "epochs=2 (9); paraphraser-lr=0.01 (0)")
+        .write_seeds(folder / "ft", {65, 66, 67});
+    CHECK(says(run(folder, "compare kd crd ft --order big:small --paper paper").out, {"ft   p-ft  "}));
 
     check_rejected(folder, "compare kd crd --order huge:small --paper paper",
                    {"--order huge:small: no number of data/paper is of these", "tin:big:small", "other:huge:small"});

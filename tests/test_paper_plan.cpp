@@ -140,7 +140,7 @@ namespace {
 /// Each `every`-th line on file is taken by its subcommand, which then lacks the data or a teacher's weights.
 void check_lines(size_t every, const std::string& device) {
     const TempFolder folder;
-    const Ended end = run(folder, "paper rows --commands --data none --seeds 2 --device " + device);
+    const Ended end = run(folder, "paper rows --commands --data no-such-place --seeds 2 --device " + device);
     REQUIRE(end.code == 0);
     const std::vector<std::string> lines = split(end.out, '\n');
     REQUIRE(lines.size() > 100);
@@ -148,7 +148,7 @@ void check_lines(size_t every, const std::string& device) {
         INFO(lines[i]);
         const Ended tried = run(folder, lines[i].substr(lines[i].find(' ') + 1));
         CHECK(tried.code == 2);
-        const bool lacks = says(tried.err, {"none"}) || tried.err.find("student.safetensors") != std::string::npos;
+        const bool lacks = says(tried.err, {"no-such-place"}) || tried.err.find("student.safetensors") != std::string::npos;
         CHECK_MESSAGE(lacks, tried.err);
     }
 }

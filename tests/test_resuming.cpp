@@ -215,6 +215,40 @@ TEST_CASE("resuming: several runs go on by their common folder alone, those that
     for (const char* seed : {"2", "9"}) succeed(folder, "train --net resnet8" + training + "--run gaps/s" + seed + " --seed " + seed);
     check_rejected(folder, "train --resume --run gaps", {"gaps: the seeds begun are 2, 9", "--seed N"});
     succeed(folder, "train --resume --run gaps --seed 9", {"gaps/s9: finished before, skipped"});
+
+    // More of them are counted from the first; until one of those has begun the hint names them.
+    unfinish(folder / "r/s5");
+    const Ended cut = run(folder, "train --resume --run r --runs 4 --epochs 3 --time-limit 1s");
+    CHECK(cut.code == 3);
+    CHECK(hint_of(cut) == "--resume --run r --epochs 3 --seed 5 --runs 4");
+    succeed(folder, "train " + hint_of(cut), {"r/s8: last "});
+    CHECK_FALSE(fs::exists(folder / "r/s0"));
+    check_rejected(folder, "train --net resnet8" + training + "--resume --run tpyo --runs 3", {"tpyo: no run to resume here"});
+    CHECK_FALSE(fs::exists(folder / "tpyo"));
+}
+
+TEST_CASE("resuming: runs that were started otherwise do not go on together, nor do those that are longer") {
+    const Workplace folder;
+    succeed(folder, "train --net resnet8" + training + "--run r/s0 --seed 0");
+    succeed(folder, "train --net resnet8" + training + "--weight-decay 0 --threads 2 --run r/s1 --seed 1");
+    check_rejected(folder, "train --resume --run r", {"--weight-decay: r/s0 was started with 0.0005, r/s1 with 0", "--resume --run r/s1"});
+    succeed(folder, "train --net resnet8" + training + "--run same/s0 --seed 0");
+    succeed(folder, "train --net resnet8" + training + "--threads 2 --run same/s1 --seed 1");
+    succeed(folder, "train --resume --run same", {"note: --threads: same/s0 was started with 1, same/s1 with 2"});
+    succeed(folder, "train --resume --run same/s0 --epochs 3");
+    check_rejected(folder, "train --resume --run same",
+                   {"same: its runs are of one length, not 2 epochs in s1 and 3 in s0", "--resume --epochs 3"});
+    succeed(folder, "train --resume --run same --epochs 3 --threads 1", {"same/s0: finished before, skipped", "same/s1: last "});
+}
+
+TEST_CASE("resuming: a copy that is no longer this run's is told of, and stays") {
+    const Workplace folder;
+    succeed(folder, "train --net resnet8" + training + "--save copy.safetensors --run r");
+    CHECK(run(folder, "train --resume --run r").out.find("note: --save") == std::string::npos);
+    succeed(folder, "train --net resnet8" + training + "--seed 1 --run other");
+    fs::copy_file(folder / "other/student.safetensors", folder / "copy.safetensors", fs::copy_options::overwrite_existing);
+    succeed(folder, "train --resume --run r", {"note: --save copy.safetensors: holds other weights than this run's"});
+    CHECK(read_file(folder / "copy.safetensors") == read_file(folder / "other/student.safetensors"));
 }
 
 TEST_CASE("resuming: chains and sweeps of several seeds go on by their folder alone, too") {

@@ -52,6 +52,12 @@ TEST_CASE("sweep: each value is the training that it is by hand; table, picture,
     CHECK(says(again.out, {"temperature1/s0: finished before", "temperature4.5/s1: finished before"}));
     CHECK(read_file(folder / "k/temperature.csv") == before);
 
+    // Its values are of one length.
+    REQUIRE(run(folder, "kd --resume --epochs 2 --quiet --run k/temperature1").code == 0);
+    check_rejected(folder, folder.kd.substr(0, folder.kd.find("--epochs")) + "--runs 2 --sweep temperature=1,4.5 --resume --run k",
+                   {"k: its runs are of one length, not 1 epochs in temperature4.5/s0 and 2 in temperature1/s0", "--resume --epochs 2"});
+    check_rejected(folder, folder.kd + "--sweep temperature=1,4.5 --resume --run tpyo", {"tpyo: no run to resume here"});
+
     // Its folder has no options of its own to go on with.
     for (const std::string& line : {std::string("kd --resume"), std::string("kd --auto-resume"), folder.kd})
         check_rejected(folder, line + " --run k",

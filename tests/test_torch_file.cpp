@@ -73,18 +73,37 @@ TEST_CASE("torch files: what PyTorch 1.13 and 2.15 saved, as zip and before 1.6,
     }
 }
 
+TEST_CASE("torch files: a checkpoint of the CRD benchmark's trainer, with the rates that numpy has computed and the options beside it") {
+    for (const char* name : {"torch_1.13_crd.pth", "torch_1.13_crd_legacy.pth"}) {
+        CAPTURE(name);
+        const WeightFile file = read_weights(golden(name));
+        REQUIRE(file.tensors.size() == 2);
+        CHECK(file.tensors.at("fc.weight").data == std::vector<float>{0, 1, 2, 3, 4, 5});
+        CHECK(file.tensors.at("fc.bias").data == std::vector<float>{0, 1});
+    }
+    // As numpy 2 pickles a number, and a pickle of protocol 3 its bytes.
+    const std::string dtype = tb::global("numpy", "dtype") + tb::tuple({tb::text("f8"), "\x89", "\x88"}) + "R" +
+                              tb::tuple({"K\3", tb::text("<"), "N", "N", "N", "J\xff\xff\xff\xff", "J\xff\xff\xff\xff", tb::whole(0)}) +
+                              "b";
+    const std::string eight = tb::number(0.05);
+    const std::string scalar = tb::global("numpy._core.multiarray", "scalar");
+    for (const std::string& bytes : {tb::global("_codecs", "encode") + tb::tuple({tb::text(eight), tb::text("latin1")}) + "R",
+                                     "C\x08" + eight, "B" + tb::number<uint32_t>(8) + eight})
+        check_two_floats(read_bytes(whole(tb::dict({{"accuracy", scalar + tb::tuple({dtype, bytes}) + "R"}, {"model", bias()}}))));
+}
+
 TEST_CASE("torch files: a state dict stands alone, or under one of the usual names") {
     check_two_floats(read_bytes(whole(bias())));
     check_two_floats(read_bytes(tb::in_row(bias(), {{"0", two_floats}})));
-    for (const char* key : {"model", "state_dict", "model_state_dict", "net"}) {
+    for (const char* key : {"model", "state_dict", "model_state_dict", "net", "weight"}) {
         CAPTURE(key);
         check_two_floats(read_bytes(whole(tb::dict({{"epoch", tb::whole(3)}, {key, bias()}, {"note", tb::text("x")}}))));
     }
     check_two_floats(read_bytes(whole(tb::dict({{"model", tb::text("resnet8")}, {"net", bias()}}))));
     CHECK(says(refusal(whole(tb::dict({{"model", bias()}, {"net", bias()}}))), {"holds state dicts under model, net, expected one"}));
-    CHECK(
-        says(refusal(whole(tb::dict({{"epoch", tb::whole(3)}, {"weights", bias()}}))),
-             {"holds no state dict", "under model, state_dict, model_state_dict or net", "found a dictionary of \"epoch\", \"weights\""}));
+    CHECK(says(refusal(whole(tb::dict({{"epoch", tb::whole(3)}, {"weights", bias()}}))),
+               {"holds no state dict", "under model, state_dict, model_state_dict, net or weight",
+                "found a dictionary of \"epoch\", \"weights\""}));
     CHECK(says(refusal(whole("]")), {"w/data.pkl, byte 2: the file holds a list, expected a state dict"}));
     CHECK(says(refusal(whole(tb::dict({{"model", tb::dict({{"epoch", tb::whole(3)}})}}))),
                {"the state dict's \"epoch\" is the number 3, expected a tensor"}));
@@ -101,14 +120,14 @@ TEST_CASE("torch files: a state dict stands alone, or under one of the usual nam
 }
 
 TEST_CASE("torch files: a foreign class or opcode is named with its byte, and nothing is called") {
-    CHECK(says(refusal(whole(tb::dict({{"args", tb::global("argparse", "Namespace") + ")\x81"}}))),
-               {"w.pth: w/data.pkl, byte 13: the class or function \"argparse.Namespace\" is none that a state dict needs",
+    CHECK(says(refusal(whole(tb::dict({{"args", tb::global("argparse", "ArgumentParser") + ")\x81"}}))),
+               {"w.pth: w/data.pkl, byte 13: the class or function \"argparse.ArgumentParser\" is none that a state dict needs",
                 "save the state dict alone: torch.save(model.state_dict()"}));
     CHECK(says(refusal(tb::in_row(tb::global("torch.nn.modules.container", "Sequential") + ")\x81", {})),
                {"w.pth: byte 72: the class or function \"torch.nn.modules.container.Sequential\""}));
     CHECK(says(refusal(tb::in_row("\x8c\x02os\x8c\x06system\x93", {})), {"\"os.system\""}));
     for (const auto& [bytes, named] : {std::pair<std::string, const char*>{"I3\n", "opcode INT (0x49)"},
-                                       {")\x81", "opcode NEWOBJ (0x81)"},
+                                       {")\x92", "opcode NEWOBJ_EX (0x92)"},
                                        {"(ios\nsystem\n", "opcode INST (0x69)"},
                                        {"P3\n", "opcode PERSID (0x50)"},
                                        {"\xff", "opcode 0xff"}})
@@ -116,11 +135,20 @@ TEST_CASE("torch files: a foreign class or opcode is named with its byte, and no
     CHECK(says(refusal("\x80\x04}\x94."), {"a pickle of a dictionary, expected a file that torch.save wrote"}));
     CHECK(says(refusal(whole(tb::global("collections", "OrderedDict") + "K\1R")),
                {"REDUCE calls collections.OrderedDict with the number 1"}));
+    // numpy's numbers and the trainer's options may stand beside a state dict, and are no tensors.
+    const std::string options = tb::global("argparse", "Namespace") + ")\x81" + tb::dict({{"lr", tb::whole(1)}}) + "b";
+    check_two_floats(read_bytes(whole(tb::dict({{"opt", options}, {"model", bias()}}))));
+    CHECK(says(refusal(whole(tb::dict({{"opt", options}}))), {"holds no state dict", "found a dictionary of \"opt\""}));
+    CHECK(says(refusal(whole(tb::dict({{"model", tb::dict({{"fc.bias", options}})}}))),
+               {"the state dict's \"fc.bias\" is what argparse.Namespace makes, expected a tensor"}));
+    CHECK(says(refusal(whole("K\1)b")), {"BUILD gives attributes to the number 1"}));
+    const std::string tensor = tb::tensor(tb::storage("FloatStorage", "0", 2), {2}, {1});
+    CHECK(says(refusal(whole(tb::dict({{"fc.bias", tensor + ")b"}}))), {"tensor \"fc.bias\" is what torch._utils"}));
     // What is built is never a state dict's tensor by its name alone.
     CHECK(says(refusal(whole(tb::dict({{"x", tb::global("torch._utils", "_rebuild_parameter") + ")R"}}))),
                {"tensor \"x\" is what torch._utils"}));
     CHECK(says(refusal(whole(tb::dict({{"x", tb::global("torch", "FloatStorage") + ")R"}}))),
-               {"tensor \"x\" is what torch.FloatStorage makes"}));
+               {"holds no state dict", "found a dictionary of \"x\""}));
 }
 
 TEST_CASE("torch files: a tensor that its storage does not hold, or holds twice, is refused") {

@@ -18,7 +18,15 @@ std::string checkpoint() {
     tensors.emplace_back("part", tb::tensor(tb::storage("FloatStorage", "F32", 4), {2}, {2}, 1));
     const std::string part = tensors.back().second;
     tensors.emplace_back("parameter", tb::global("torch._utils", "_rebuild_parameter") + tb::tuple({part, "\x88", "]"}) + "R");
-    return tb::dict({{"epoch", tb::whole(3)}, {"best", "G" + std::string(8, '@')}, {"note", "N"}, {"state_dict", tb::dict(tensors)}});
+    const std::string options = tb::global("argparse", "Namespace") + ")\x81" + tb::dict({{"lr", tb::whole(1)}}) + "b";
+    const std::string rate =
+        tb::global("numpy", "dtype") + tb::tuple({tb::text("f8"), "\x89", "\x88"}) + "R" + tb::tuple({"K\3", "C\1<"}) + "b";
+    return tb::dict({{"opt", options},
+                     {"rate", rate},
+                     {"epoch", tb::whole(3)},
+                     {"best", "G" + std::string(8, '@')},
+                     {"note", "N"},
+                     {"state_dict", tb::dict(tensors)}});
 }
 
 tb::Storages storages() {

@@ -3,12 +3,14 @@
 in both of torch.save's containers, what is in it as bits of floats, and what networks with others' conventions answer.
 
     /usr/bin/python3 tests/golden/make_torch_fixtures.py                  (Debian: python3-torch, 1.13)
-    DIR/bin/python tests/golden/make_torch_fixtures.py --checkpoints      torch_<version>_zip.pth and _legacy.pth alone, by another one
+    DIR/bin/python tests/golden/make_torch_fixtures.py --checkpoints      torch_<version>_….pth alone, by another one
 """
+import argparse
 import collections
 import pathlib
 import sys
 
+import numpy
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -56,6 +58,22 @@ def checkpoints():
              "state_dict": collections.OrderedDict(("module." + key, value) for key, value in tensors.items())}
     torch.save(whole, HERE / f"{name}_zip.pth")
     torch.save(whole, HERE / f"{name}_legacy.pth", _use_new_zipfile_serialization=False)
+
+
+def trainers_checkpoint():
+    """As the CRD benchmark's trainer saves its teachers: numpy computes the rate of later epochs and the accuracy; its last file has the options."""
+    name = "torch_" + ".".join(torch.__version__.split(".")[:2])
+    net = nn.Sequential(collections.OrderedDict(fc=nn.Linear(3, 2)))
+    with torch.no_grad():
+        for p in net.parameters():
+            p.copy_(torch.arange(p.numel()).reshape(p.shape).float())
+    sgd = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9)
+    for group in sgd.param_groups:
+        group["lr"] = 0.05 * 0.1 ** numpy.sum(240 > numpy.asarray([150, 180, 210]))
+    whole = {"opt": argparse.Namespace(lr=0.05, lr_decay_epochs=[150, 180, 210], model="resnet8"), "epoch": 240, "accuracy": numpy.float64(61.5),
+             "history": numpy.arange(3.0), "model": net.state_dict(), "optimizer": sgd.state_dict()}
+    torch.save(whole, HERE / f"{name}_crd.pth")
+    torch.save(whole, HERE / f"{name}_crd_legacy.pth", _use_new_zipfile_serialization=False)
 
 
 def write_bits():
@@ -115,6 +133,7 @@ def write_answers():
 
 if __name__ == "__main__":
     checkpoints()
+    trainers_checkpoint()
     if "--checkpoints" not in sys.argv:
         write_bits()
         with torch.no_grad():
