@@ -1,5 +1,5 @@
 // method_table.h: the methods, one a row: what else there is of them (subcommands, --method, benchmarks, contract tests) follows from here.
-// defines: methods, find_method, ChosenMethod, choose, role_of, is_circumstance, is_left_open, may_change
+// defines: methods, find_method, ChosenMethod, choose, role_of, places_of, is_circumstance, is_left_open, may_change
 #pragma once
 #include <memory>
 #include <string>
@@ -22,6 +22,8 @@ ChosenMethod choose(const MethodRow& row);  ///< with its defaults
 
 /// The role that an option of a training has, by its name in config.csv; substance for a name that none has.
 Role role_of(const std::string& option);
+/// Where paths stand in its value, likewise.
+Places places_of(const std::string& option);
 /// Does a row of config.csv say where, by what, how watchfully or as a part of what a run was made, but not what was run? (Of --data and
 /// --per-class the images count, info.data_sha256.)
 bool is_circumstance(const std::string& option);

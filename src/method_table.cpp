@@ -35,6 +35,7 @@ struct Kind {
     Role role = Role::substance;
     bool may_change = false;
     std::string open_value;
+    Places places = Places::none;
 };
 
 /// Of every option that a training can have, by its name in config.csv.
@@ -44,7 +45,7 @@ std::map<std::string, Kind> all_kinds() {
         OptionTable table;
         add_to(table);
         for (const TableOption& option : table.options())
-            if (!option.is_fixed) kinds[option.name] = {option.role, option.may_change, option.open_value};
+            if (!option.is_fixed) kinds[option.name] = {option.role, option.may_change, option.open_value, option.places};
     };
     Options o;
     FeedSeries series;
@@ -109,6 +110,8 @@ const MethodRow* find_method(const std::string& name) {
 ChosenMethod choose(const MethodRow& row) { return {&row, row.options()}; }
 
 Role role_of(const std::string& option) { return kind_of(option).role; }
+
+Places places_of(const std::string& option) { return kind_of(option).places; }
 
 bool is_circumstance(const std::string& option) { return starts_with(option, "info.") || role_of(option) == Role::circumstance; }
 

@@ -39,16 +39,15 @@ std::optional<std::map<std::string, std::vector<std::string>>> starts_of(const G
 
 /// Is the option a path to what the run has on file by content?
 bool is_known_by_content(const Run& run, const std::string& option, const std::string& value) {
-    const auto on_file = [&](const char* name) { return !value_of(run.config, name).empty(); };
-    if (option == "teacher-weights") return on_file("info.teacher_sha256");
-    if (option == "teachers") return on_file("info.teacher0_sha256");
-    if (option == "init" || option == "mha") return on_file(("info." + option + "_sha256").c_str());
-    if (option != "weights") return false;
+    const auto on_file = [&](const std::string& name) { return !value_of(run.config, "info." + name + "_sha256").empty(); };
+    const Places places = places_of(option);
+    if (places == Places::whole) return on_file(option == "teacher-weights" ? "teacher" : option);
+    if (places == Places::listed) return on_file(option == "teachers" ? "teacher0" : option);
+    if (places != Places::assigned) return false;
     // Of a graph's nodes the frozen ones alone are on file.
     const auto parts = split(value, ',');
-    return std::all_of(parts.begin(), parts.end(), [&](const std::string& part) {
-        return on_file(("info.node" + part.substr(0, part.find('=')) + "_sha256").c_str());
-    });
+    return std::all_of(parts.begin(), parts.end(),
+                       [&](const std::string& part) { return on_file("node" + part.substr(0, part.find('='))); });
 }
 
 bool is_later_stage(const Run& run) { return !run.stage.empty() && run.stage != "1"; }

@@ -5,12 +5,15 @@
 #include <numeric>
 #include <ostream>
 #include <set>
+#include <tuple>
 
 #include "base_error.h"
 #include "base_nearest.h"
 #include "base_numbers.h"
 #include "method_table.h"
 #include "report_likeness.h"
+#include "train_options.h"
+#include "train_recipes.h"
 
 namespace distill {
 namespace {
@@ -67,15 +70,32 @@ std::optional<size_t> agreement(const PaperRow& row, const Run& run) {
     return unnamed.empty() ? std::optional(agreed) : std::nullopt;
 }
 
+/// In how many choices of the row's recipe, those that do not hang on a training's length, a run was made alike: of two papers' forms of a
+/// method the run's.
+size_t recipe_in_common(const PaperRow& row, const Run& run) {
+    const ChosenMethod method = choose(*find_method(run.method));
+    const auto named = std::find_if(row.options.begin(), row.options.end(), [](const auto& o) { return o.first == "recipe"; });
+    const Recipe& recipe = find_recipe(named == row.options.end() ? method.row->recipe : named->second);
+    Options options;
+    OptionTable table;
+    add_training_options(table, options, true);
+    method.options->add_to(table);
+    set_recipe(table, options, recipe, run.method, row.id);
+    size_t common = 0;
+    for (const char* option : {"batch", "weight-decay", "nesterov", "drop-last", "crop-pad", "benchmark-form"})
+        common += table.has(option) && value_of(run.config, option) == table.at(option).get();
+    return common;
+}
+
 /// What the rows have of a training's method.
 std::optional<PaperNumber> number_of(const Run& run, const std::vector<const PaperRow*>& rows, const std::vector<PaperRow>& paper) {
     std::optional<PaperNumber> its;
-    std::pair<size_t, bool> best;
+    std::tuple<size_t, size_t, bool> best;
     for (const PaperRow* row : rows) {
         const PaperRow* const alone = row->method == "student" ? row : student_alone(paper, *row);
         const auto agreed = agreement(*row, run);
         if (!agreed || !alone || !alone->value) continue;
-        const std::pair<size_t, bool> rank(*agreed, row->metric == "top1");
+        const std::tuple<size_t, size_t, bool> rank(*agreed, recipe_in_common(*row, run), row->metric == "top1");
         if (!its || rank > best) its = {*row, *row->value - *alone->value}, best = rank;
     }
     return its;

@@ -29,6 +29,7 @@ void write_paper(const fs::path& folder) {
                                    row("p-crd", "crd", "crd", "recipe=crd", "top1", "63") +
                                    row("p-crd-kd", "crd-kd", "crd", "recipe=crd alpha=1", "top1_best", "63.5") +
                                    row("p-vid", "vid", "vid", "", "top1", "") + row("p-ft", "ft", "ft", "recipe=crd", "top1", "62") +
+                                   row("p-ft-mhgd", "ft", "ft", "recipe=mhgd", "top1", "63.7") +
                                    row("r-student", "student", "train", "", "top1", "70") + row("r-hkd", "hkd", "hkd", "", "top1", "71") +
                                    "q-at,t,other,huge,small,at,at,,top1,50,,s\n");
 }
@@ -175,7 +176,7 @@ TEST_CASE("order: what of the papers' order holds, of all pairs and of those cle
     CHECK(says(
         end.out,
         {"The papers' order, big→small on tin", "at      p-at                61.50  last         +1.50\n",
-         "crd-kd  p-crd-kd            63.50  best         +3.50\n", "alone   p-student           60.00  last         +0.00\n",
+         "crd-kd  p-crd-kd            63.50  best         +3.50\n", "alone   r-student           70.00  last         +0.00\n",
          "all                            10     5            4            1\n",
          "half a point or more apart      9     5            4            0\n", "crd-kd above alone        +3.50  −2.00  −2.45 to −1.55\n",
          "crd-kd above crd          +0.50  −8.00", "no number on file of the method with these options: vid\n"}));
@@ -205,9 +206,18 @@ TEST_CASE("order: what of the papers' order holds, of all pairs and of those cle
     // A rate that the recipe would have chosen, given by hand, turns nothing on.
     FinishedRun{"ft", "big"}
         .with("paraphraser-lr", "0.01")
+        .with("batch", "64")
+        .with("benchmark-form", "on")
         .with("info.by_hand", "epochs=2 (9); paraphraser-lr=0.01 (0)")
         .write_seeds(folder / "ft", {65, 66, 67});
     CHECK(says(run(folder, "compare kd crd ft --order big:small --paper paper").out, {"ft   p-ft  "}));
+    // Of two papers' forms of a method its own.
+    FinishedRun{"ft", "big"}
+        .with("nesterov", "on")
+        .with("crop-pad", "reflect")
+        .with("benchmark-form", "off")
+        .write_seeds(folder / "mft", {64, 65, 66});
+    CHECK(says(run(folder, "compare kd crd mft --order big:small --paper paper").out, {"mft  p-ft-mhgd  "}));
 
     check_rejected(folder, "compare kd crd --order huge:small --paper paper",
                    {"--order huge:small: no number of data/paper is of these", "tin:big:small", "other:huge:small"});
