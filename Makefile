@@ -301,7 +301,7 @@ bench-peer: all ## our training step beside PyTorch's, in one run
 	$(PYTHON) tests/peer/bench_peer.py
 
 gpu-check:      ## on a GPU host: tests, sanitizer, speed beside PyTorch, exactness, accuracy; PARTS="tests bench …" for some
-	@PYTHON='$(PYTHON)' tools/gpu_check.sh $(PARTS)
+	@PYTHON='$(PYTHON)' NVCC='$(NVCC)' CUDA_HOME='$(CUDA_HOME)' CUDNN_HOME='$(CUDNN_HOME)' ARCH='$(ARCH)' tools/gpu_check.sh $(PARTS)
 
 # All sources.
 FORMATTED    := $(wildcard include/*.h src/*.cpp src/*.cu tests/*.h tests/*.cpp tests/fuzz/*.h tests/fuzz/*.cpp)

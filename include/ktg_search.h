@@ -40,6 +40,7 @@ std::string default_search_run(const SearchOptions& options);
 ///     config.csv, journal.csv      the resolved options; what happened to each trial (search_journal.h)
 ///     pretrained/NET/              networks trained alone on the search's training part, for frozen nodes
 ///     trials/N/                    trial N's run folder: its tables; weights only of the best
+///     probe/N/                     while it is asked whether a trial or the machine kills workers: the target alone, one step
 ///     best1.csv …                  the best graphs, best first
 ///     teachers/NET/                networks trained alone on all training data
 ///     retrained/NAME/s<seed>/      the best graphs, and plain training, KD and mutual learning of their networks. Of a search made

@@ -28,6 +28,7 @@ struct SearchPlan {
     int keep = 1;                                       ///< of so many best trials the weights stay
     std::function<Proposal(int64_t trial)> propose;     ///< depends on the number alone
     std::function<std::string(int64_t trial)> prepare;  ///< its folder, ready for a WorkerPool; called again for a trial that goes on
+    Probe probe;                                        ///< numbered by the trial that is given up if it ends
     /// It has ended and needs its checkpoint no more, nor its weights unless it is among the best. May be called again.
     std::function<void(int64_t trial, bool keep_weights)> tidy;
 };
@@ -44,9 +45,8 @@ struct SearchTally {
 };
 
 /// Runs `plan.trials` trials in the pool's slots. A trial reports its error every epoch and may be stopped at a rung by Halving; one that fails
-/// is recorded with its reason; one whose worker died runs again, and has failed after the second time as soon as another trains in its
-/// slot. Everything is in the journal before it has an effect, so replay() of its rows goes on where it ended: with one slot to the same
-/// trials, rungs and winner.
+/// is recorded with its reason; one whose worker died runs again, and fails the second time, if the probe shows that the machine trains. Everything
+/// is in the journal before it has an effect, so replay() of its rows goes on where it ended: with one slot to the same trials, rungs and winner.
 /// Memory: Halving's, the trials under way, the best, and what each training depends on.
 class Search {
   public:
@@ -54,8 +54,7 @@ class Search {
     Search(SearchPlan plan, Journal& journal, WorkerPool& pool, bool quiet);
     /// What happened before. InputError naming the row where the rows cannot have happened.
     void replay(const std::vector<JournalRow>& rows);
-    /// Throws, beside what the pool throws, slot_failure's; no trial has failed then.
-    void run();
+    void run();  ///< throws, beside what the pool throws, machine_failure's; the trial has not failed then
 
     const std::vector<TrialScore>& best() const { return best_; }  ///< complete trials, the best `plan.keep`, best first
     const SearchTally& tally() const { return tally_; }
@@ -73,8 +72,7 @@ class Search {
     void handle(const PoolMessage& message);
     void handle_epoch(int64_t trial, const PoolMessage& message);
     void handle_lost(int64_t trial, const PoolMessage& message);
-    void give_up(int slot);
-    void forget_training(int64_t trial);
+    void handle_probe(const PoolMessage& message);
     void end(int slot, const JournalRow& row);
     void rank(const TrialScore& score);
     void show(const std::string& what);
@@ -89,7 +87,7 @@ class Search {
     std::map<int64_t, Trial> under_way_;
     std::deque<int64_t> waiting_;  ///< under way, without a slot
     std::map<int, int64_t> slot_trial_;
-    std::map<int, JournalRow> doubted_;  ///< by slot: fails as soon as another trains there
+    std::map<int, JournalRow> probing_;  ///< by slot, where a probe is under way: how its trial ends if that does
     std::map<int, double> last_error_;   ///< by slot: of a trial that has reported its last epoch and has not ended yet
     std::vector<TrialScore> best_;
     SearchTally tally_;

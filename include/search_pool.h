@@ -1,6 +1,8 @@
 // search_pool.h: those who train for a search: slots that each take the folder of a run, and report epoch by epoch.
-// defines: PoolMessage, WorkerPool, max_losses, lost_too_often, slot_failure, FailedRun, train_all
+// defines: PoolMessage, WorkerPool, Probe, max_losses, lost_too_often, machine_failure, FailedRun, train_all
 #pragma once
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,23 +33,26 @@ class WorkerPool {
     virtual void answer(int slot, bool goes_on) = 0;
 };
 
-/// A run that is blamed for its worker's death this often is doubted: it is what kills it, once another has trained in its slot.
+/// A folder, made anew for what `number` stands for, of a training that any sound machine can do and that is over in a step.
+using Probe = std::function<std::string(int64_t number)>;
+
+/// A run that is blamed for its worker's death this often is given up as what kills it, if a probe in its slot then shows that the machine
+/// trains; else the machine is to blame (a GPU whose memory others hold, a driver that has failed), and no run.
 constexpr int max_losses = 2;
 
 /// Why such a run is given up; `last`: its last loss's detail.
 std::string lost_too_often(const std::string& last);
 
-/// Throws std::runtime_error: `before` and `now` were both lost too often in one slot, where nothing trained between them, so that the
-/// machine (a GPU whose memory others hold, a driver that has failed) is to blame and not the runs.
-[[noreturn]] void slot_failure(const std::string& before, const std::string& now, const std::string& last);
+/// Throws std::runtime_error: `run` was lost so often, and the probe was lost after it (`last`: its detail).
+[[noreturn]] void machine_failure(const std::string& run, const std::string& last);
 
 /// A run that was given up, and why.
 struct FailedRun {
     std::string folder, reason;
-    bool doubted = false;  ///< nothing trained after it in its slot: it may be the machine's fault
 };
 
-/// Trains all these runs to their ends, each in the next slot that is free; prints a line for each unless `quiet`. Throws slot_failure's.
-std::vector<FailedRun> train_all(WorkerPool& pool, const std::vector<std::string>& folders, bool quiet);
+/// Trains all these runs to their ends, each in the next slot that is free; prints a line for each unless `quiet`. Probes are numbered by
+/// the runs' places in the list. Throws machine_failure's.
+std::vector<FailedRun> train_all(WorkerPool& pool, const std::vector<std::string>& folders, const Probe& probe, bool quiet);
 
 }  // namespace distill

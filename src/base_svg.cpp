@@ -50,8 +50,10 @@ std::string svg_px(double value) { return fixed(value, 1); }
 std::string svg_at(Point p) { return svg_px(p.x) + " " + svg_px(p.y); }
 
 std::string escaped(const std::string& raw) {
-    std::string out;
-    for (const char c : as_utf8(raw)) {
+    std::string out, text = as_utf8(raw);
+    for (const char* none : {"\xEF\xBF\xBE", "\xEF\xBF\xBF"})  // U+FFFE and U+FFFF, which XML does not take
+        for (size_t at; (at = text.find(none)) != std::string::npos;) text.replace(at, 3, "\uFFFD");
+    for (const char c : text) {
         if (c == '&')
             out += "&amp;";
         else if (c == '<')

@@ -200,12 +200,19 @@ class TorchFile {
         const PickleValue& whole = pickle_->value();
         if (!whole.is(Kind::dictionary)) bad(place(whole), ": the file holds ", whole.shown(), ", expected a state dict");
         const std::vector<const char*> usual{"model", "state_dict", "model_state_dict", "net", "weight"};
-        std::vector<std::string> found;
-        const PickleValue* inner = nullptr;
+        std::vector<std::pair<std::string, const PickleValue*>> found;
         for (const char* key : usual)
-            if (const PickleValue* v = whole.find(key); v && v->is(Kind::dictionary)) inner = v, found.emplace_back(key);
-        if (found.size() > 1) bad("holds state dicts under ", joined(found), ", expected one of them; save the one that is meant alone");
-        if (inner) return *inner;
+            if (const PickleValue* v = whole.find(key); v && v->is(Kind::dictionary)) found.emplace_back(key, v);
+        const auto without_tensors = [](const auto& entry) {
+            const auto& items = entry.second->items;
+            return std::none_of(items.begin(), items.end(), [](const PickleValue* v) { return is_tensor(*v); });
+        };
+        if (!std::all_of(found.begin(), found.end(), without_tensors))  // a "weight" may be classes', a "net" its options
+            found.erase(std::remove_if(found.begin(), found.end(), without_tensors), found.end());
+        if (found.size() > 1)
+            bad("holds state dicts under ", found[0].first, ", ", found[1].first,
+                ", expected one of them; save the one that is meant alone");
+        if (found.size() == 1) return *found[0].second;
         std::vector<std::string> keys;
         constexpr size_t enough = 8;
         for (size_t i = 0; i + 1 < whole.items.size(); i += 2) {

@@ -75,8 +75,8 @@ OptionTable kept_of_stages(const Command& c, bool born_again) {
 void run_parallel(Command& c, const Settle& settle_by) { run_experiment(method_name, by_feed(c), c.table, c.options, settle_by); }
 
 /// The chain of one seed: stage k, in stage<k>/, is `feed parallel` with the one teacher that stage k − 1 made. Each is a generation of its
-/// own, so each starts afresh.
-void run_chain(const fs::path& base, Command& c, OptionTable& table) {
+/// own, so each starts afresh. `seeds`: what its runs keep of the chains beside it.
+void run_chain(const fs::path& base, Command& c, OptionTable& table, const Config& seeds) {
     Options& o = c.options;
     const Options asked = o;
     const FeedOptions own_asked = *c.own;
@@ -99,8 +99,9 @@ void run_chain(const fs::path& base, Command& c, OptionTable& table) {
             std::printf("%s: finished before, skipped\n", folder.c_str());
         } else {
             std::printf("stage %d of %d\n", k, series.stages);
-            run_experiment(born_again ? ban_row.name : method_name, born_again ? by_birth(c) : by_feed(c), table, o, settle,
-                           {{"info.stage", std::to_string(k)}});
+            Config further = seeds;
+            further.emplace_back("info.stage", std::to_string(k));
+            run_experiment(born_again ? ban_row.name : method_name, born_again ? by_birth(c) : by_feed(c), table, o, settle, further);
         }
         teacher = (folder / "student.safetensors").string();
     }
@@ -124,13 +125,18 @@ void run_chains(Command& c) {
     const bool many = o.runs > 1 || (o.resume && holds_seeds(base, o.seed, "stage1"));
     const auto folder_of = [&](uint64_t seed) { return many ? seed_folder(base, seed) : base; };
     std::optional<RunFolder> first;
-    if (o.resume) first = RunFolder::reopen(folder_of(o.seed) / "stage1");
+    for (int i = 0; o.resume && !first && i < o.runs; ++i)
+        if (const fs::path stage = folder_of(o.seed + static_cast<uint64_t>(i)) / "stage1";
+            i == o.runs - 1 || fs::exists(stage / "config.csv"))
+            first = RunFolder::reopen(stage);
     const bool born_again = (first ? value_of(first->config(), "by") : c.series.by) == ban_row.name;
     OptionTable table = kept_of_stages(c, born_again);
     if (first) {
-        take_options_of(*first, born_again ? ban_row.name : method_name, table);
+        take_options_of(*first, born_again ? ban_row.name : method_name, table, many);
         o.by_hand = told_before(first->config());
         o.given_anew = table.given_anew();
+        for (const auto& [seed, folder] : numbered_folders(base, 's'))
+            if (many && fs::exists(folder / "stage1/config.csv")) require_alike(*first, RunFolder::reopen(folder / "stage1"), table);
     }
     scale_with_epochs(table, o);
     const bool several = o.teachers.find(',') != std::string::npos;
@@ -146,11 +152,12 @@ void run_chains(Command& c) {
         if (!o.by_hand) set_rate(table, o, find_recipe(o.recipe), "--student");
     }
     const Options asked = o;
+    const Config seeds = {{"info.first_seed", std::to_string(asked.seed)}, {"info.runs", std::to_string(asked.runs)}};
     try {
         for (int i = 0; i < asked.runs; ++i) {
             o = asked;
             o.seed = asked.seed + static_cast<uint64_t>(i);
-            run_chain(folder_of(o.seed), c, table);
+            run_chain(folder_of(o.seed), c, table, many ? seeds : Config());
         }
     } catch (const Interrupted&) {
         throw Interrupted(text("interrupted in ", o.run, ", which has a checkpoint; go on with: distill feed sequential --resume --run ",

@@ -1,5 +1,6 @@
 #include "cmd_kd.h"
 
+#include <filesystem>
 #include <map>
 #include <memory>
 
@@ -39,7 +40,10 @@ void set_defaults(Command& c) {
         else if (said.given() && !option.set.front()(said.get()))
             input_error("--", option.name, ": found '", said.get(), "', expected ", option.expected);
     }
-    const bool known = !(c.options.resume || c.options.auto_resume) || c.table.given("method");  // else its run says it
+    // A run that goes on says its method itself; where methods are swept over, an option may be one's.
+    const Options& o = c.options;
+    const bool goes_on = o.resume || (o.auto_resume && (o.run.empty() || std::filesystem::exists(o.run)));
+    const bool known = c.table.given("method") ? !c.table.at("method").is_swept : !goes_on;
     for (const auto& [name, kin] : c.methods) {
         OptionTable theirs;
         choose(*kin.row).options->add_to(theirs);

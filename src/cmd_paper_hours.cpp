@@ -9,7 +9,10 @@
 #include "cmd_method.h"
 #include "cmd_preset.h"
 #include "ktg_search.h"
+#include "method_crd.h"
 #include "method_feed.h"
+#include "method_hkd.h"
+#include "method_kd.h"
 #include "method_ktg.h"
 #include "train_recipes.h"
 
@@ -82,6 +85,7 @@ double expected_hours(const PaperRow& row, const std::string& device, int seeds)
     if (row.command == "feed sequential") series = {}, series.add_chain_to(table);
     o.training.preset = row.id;
     apply_preset(row, row.command, table, o.training);
+    if (series.by == ban_row.name) o.method = ban_row.name, o.own = choose(ban_row).options;
     if (table.has("kd-weight")) table.set("kd-weight", "1", "bench");  // which random weights stay finite with
     o.training.device = device;
     if (o.training.teacher.empty() && method.teachers != Teaching::none) o.training.teacher = split(row.teacher, '+').front();
@@ -89,6 +93,7 @@ double expected_hours(const PaperRow& row, const std::string& device, int seeds)
     if (auto* graph = dynamic_cast<KtgOptions*>(o.own.get())) read_bench_graph(*graph);
     const Data data = official(row.dataset);
     o.size = data.size, o.classes = data.classes;
+    if (o.method == crd_row.name || o.method == hkd_row.name) o.records = data.images;  // their memories have a row for each
     BenchTraining training(o);
     const double ms = step_ms(training), epochs = o.training.epochs + training.phases_epochs();
     return hours(ms, epochs * series.stages * static_cast<double>(data.images) / static_cast<double>(o.training.batch));

@@ -53,6 +53,9 @@ class GraphSearch {
     GraphSearch(const std::string& method, SearchOptions& options, OptionTable& table);
     void search(const SearchSpace& space);
     void compare(std::vector<Candidate> candidates);
+    ~GraphSearch() { remove_probes(); }
+    GraphSearch(const GraphSearch&) = delete;
+    GraphSearch& operator=(const GraphSearch&) = delete;
 
   private:
     void require_fitting_data();
@@ -61,8 +64,10 @@ class GraphSearch {
     enum class Trains { graph, alone, teacher };
     Options training(Trains what, int64_t validation) const;
     const Config& facts_of(int64_t validation) const { return validation > 0 ? held_out_facts_ : facts_; }
+    std::string probe(int64_t number, int64_t validation) const;
+    void remove_probes() const;
     void train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation);
-    std::vector<FailedRun> train_folders(const std::string& what, const std::vector<std::string>& folders);
+    void train_folders(const std::string& what, const std::vector<std::string>& folders, int64_t validation, bool must_succeed);
     Graph with_weights(Graph graph, const fs::path& from) const;
     std::optional<JournalFile> journal_so_far() const;
     std::map<std::string, std::string> retrained_graphs() const;
@@ -118,6 +123,7 @@ GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, Opti
     config.emplace_back("info.start_key", std::to_string(start_key_version));
     folder_ = known ? RunFolder::reopen(base_) : RunFolder::create(base_, config);
     folder_->lock(lock_patience);
+    remove_probes();  // of a search that was killed
     if (known) require_same_input(*folder_, facts_);
     const Config then = folder_->config();
     study_ = {{"format", "1"}, {"start_key", std::to_string(start_key_version)}};
@@ -183,13 +189,34 @@ Options GraphSearch::training(Trains what, int64_t validation) const {
     return o;
 }
 
-std::vector<FailedRun> GraphSearch::train_folders(const std::string& what, const std::vector<std::string>& folders) {
+/// A run of the target alone, or of a transfer's first network, over a step.
+std::string GraphSearch::probe(int64_t number, int64_t validation) const {
+    const fs::path folder = base_ / "probe" / std::to_string(number);
+    fs::remove_all(folder);
+    Options options = training(Trains::alone, validation);
+    options.epochs = 1;
+    options.max_steps = 1;
+    const std::string network = s_.transfer.empty() ? s_.target : *all_networks(s_).begin();
+    prepare_graph_run(folder, mutual_learning({network}), options, s_.losses, facts_of(validation));
+    return folder.string();
+}
+
+void GraphSearch::remove_probes() const {
+    std::error_code none;
+    fs::remove_all(base_ / "probe", none);
+}
+
+void GraphSearch::train_folders(const std::string& what, const std::vector<std::string>& folders, int64_t validation, bool must_succeed) {
     std::vector<std::string> left;
     for (const std::string& folder : folders)
         if (!RunFolder::reopen(folder).finished()) left.push_back(folder);
-    if (left.empty()) return {};
+    if (left.empty()) return;
     if (!o_.quiet) std::printf("%s: %zu trainings\n", what.c_str(), left.size()), std::fflush(stdout);
-    return train_all(pool(), left, o_.quiet);
+    for (const FailedRun& failed : train_all(
+             pool(), left, [&](int64_t number) { return probe(number, validation); }, o_.quiet)) {
+        if (must_succeed) failure(failed.folder, ": ", failed.reason);
+        std::printf("%s failed: %s\n", failed.folder.c_str(), failed.reason.c_str());
+    }
 }
 
 void GraphSearch::train_alone(const fs::path& into, const std::set<std::string>& networks, int64_t validation) {
@@ -199,8 +226,7 @@ void GraphSearch::train_alone(const fs::path& into, const std::set<std::string>&
                           facts_of(validation));
         folders.push_back((into / network).string());
     }
-    const std::vector<FailedRun> failed = train_folders("networks trained alone, for frozen nodes", folders);
-    if (!failed.empty()) failure(failed[0].folder, ": ", failed[0].reason);
+    train_folders("networks trained alone, for frozen nodes", folders, validation, true);
 }
 
 /// Frozen nodes get the networks trained alone in `from`.
@@ -248,6 +274,7 @@ void GraphSearch::search(const SearchSpace& space) {
         prepare_graph_run(folder_of(trial), graph, training(Trains::graph, o_.validation), s_.losses, facts_of(o_.validation));
         return folder_of(trial).string();
     };
+    plan.probe = [&](int64_t trial) { return probe(trial, o_.validation); };
     plan.tidy = [&](int64_t trial, bool keep_weights) {
         std::error_code none;  // a folder that a kill left unmade has nothing to tidy
         for (const fs::directory_entry& entry : fs::directory_iterator(folder_of(trial), none))
@@ -316,11 +343,8 @@ void GraphSearch::compare(std::vector<Candidate> candidates) {
         }
     }
     train_alone(teachers, frozen, 0);
-    const std::vector<FailedRun> failed = train_folders("on all training data", folders);
-    for (const FailedRun& run : failed) std::printf("%s failed: %s\n", run.folder.c_str(), run.reason.c_str());
+    train_folders("on all training data", folders, 0, false);
     write_results(candidates);
-    for (const FailedRun& run : failed)
-        if (run.doubted) failure(run.folder, ": ", run.reason, "; the results are without it: go on with --resume");
 }
 
 void GraphSearch::write_results(const std::vector<Candidate>& candidates) const {

@@ -13,7 +13,7 @@ namespace {
 
 bool is_of_search(const fs::path& folder) {
     const fs::path name = folder.filename();
-    return (name == "trials" || name == "pretrained" || name == "teachers") && is_search(folder.parent_path());
+    return (name == "trials" || name == "pretrained" || name == "teachers" || name == "probe") && is_search(folder.parent_path());
 }
 
 /// False where a folder went while it was looked into: that ends the walk.

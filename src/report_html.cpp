@@ -18,7 +18,7 @@ namespace distill {
 namespace {
 
 // Okabe and Ito's palette, which the common colour blindnesses keep apart, darkened on white and lightened on black until
-// lines have contrast; the student alone is grey. Colours repeat dashed when a panel has more than six lines.
+// lines have contrast; the student alone is grey. Colours repeat dashed when a panel has more than six lines, then dotted, and so on.
 const char* const style = R"(
 :root { color-scheme: light dark; --page: #fff; --ink: #1b1f24; --soft: #5b6570; --rule: #d9dee3; --grid: #e9edf0; --wash: #f5f7f9;
   --base: #6b7580; --c0: #0072b2; --c1: #d55e00; --c2: #008a64; --c3: #b4588f; --c4: #b07800; --c5: #2f8fc4; }
@@ -82,9 +82,13 @@ std::string measured(const Spread& s, bool key) {
 struct Line {
     const Group* group;
     std::string colour;  ///< a CSS variable
-    bool dashed;
-    std::string name;  ///< unlike every other of the panel
-    std::string stroke() const { return "stroke=\"" + colour + "\"" + (dashed ? " stroke-dasharray=\"5 3\"" : ""); }
+    size_t round;        ///< how often the colour has been used before: a dash each
+    std::string name;    ///< unlike every other of the panel
+    std::string stroke() const {
+        constexpr const char* dashes[] = {"", "5 3", "1.5 3", "9 3 2 3", "9 3", "9 3 2 3 2 3"};
+        const char* const dash = dashes[std::min(round, std::size(dashes) - 1)];
+        return "stroke=\"" + colour + "\"" + (*dash ? std::string(" stroke-dasharray=\"") + dash + "\"" : "");
+    }
 };
 
 /// All experiments with one student on one data set.
@@ -118,10 +122,11 @@ std::vector<Panel> panels_of(const Report& report) {
             next = 0;
         }
         std::vector<Line>& lines = panels.back().lines;
-        if (lines.empty() && is_trained_alone(run)) {
-            lines.push_back({&group, "var(--base)", false, ""});
+        const bool base = std::none_of(lines.begin(), lines.end(), [](const Line& line) { return is_trained_alone(line.group->any()); });
+        if (base && is_trained_alone(run)) {
+            lines.push_back({&group, "var(--base)", 0, ""});
         } else {
-            lines.push_back({&group, "var(--c" + std::to_string(next % 6) + ")", next >= 6, ""});
+            lines.push_back({&group, "var(--c" + std::to_string(next % 6) + ")", next / 6, ""});
             ++next;
         }
     }
@@ -203,14 +208,17 @@ std::string dot_plot(const Panel& panel) {
 
 using Curve = std::vector<double>;  ///< one value an epoch
 
-/// Breaks where a value is not finite, so that a run that diverged shows the gap.
+/// Breaks where a value is not finite, so that a run that diverged shows the gap. A value alone is a short line.
 std::string path_of(const Curve& curve, const Axis& x, const Axis& y) {
     std::string path;
-    bool pen_down = false;
+    const auto finite = [&](size_t e) { return e < curve.size() && std::isfinite(curve[e]); };
     for (size_t e = 0; e < curve.size(); ++e) {
-        const bool finite = std::isfinite(curve[e]);
-        if (finite) path += (pen_down ? "L" : "M") + svg_px(x.at(static_cast<double>(e))) + " " + svg_px(y.at(curve[e]));
-        pen_down = finite;
+        if (!finite(e)) continue;
+        const bool begins = e == 0 || !finite(e - 1);
+        const double across = x.at(static_cast<double>(e)), reach = begins && !finite(e + 1) ? 4 : 0;
+        const std::string height = svg_px(y.at(curve[e]));
+        path += (begins ? "M" : "L") + svg_px(across - reach) + " " + height;
+        if (reach > 0) path += "L" + svg_px(across + reach) + " " + height;
     }
     return path;
 }
@@ -245,7 +253,7 @@ std::string curve_chart(const Panel& panel, const std::string& title, const std:
         }
     }
     if (!(low <= high)) return "";
-    const Axis y = round_axis(from_zero ? 0 : low, high, 5, 292, 10);
+    const Axis y = from_zero ? round_axis(std::min(0.0, low), std::max(high, low + 1e-3), 5, 292, 10) : accuracy_axis(low, high, 292, 10);
     const double last_epoch = static_cast<double>(std::max<size_t>(epochs, 2) - 1);
     Axis x = round_axis(0, last_epoch, 6, 56, 548);
     x.step = std::max(1.0, x.step);
@@ -309,7 +317,7 @@ std::string results_table(const std::vector<Panel>& panels) {
             }
             if (!g.any().id.empty()) html << "<span class=\"id\">" << escaped(g.any().id) << "</span>";
             const auto cell = [&](const std::string& content) { html << "</td><td>" << content; };
-            cell(g.epochs());
+            cell(escaped(g.epochs()));
             const bool on_file = g.paper && g.paper->value;
             cell(!on_file ? "–" : g.paper->std ? measured({*g.paper->value, *g.paper->std, 2}, false) : fixed(*g.paper->value));
             cell(measured(g.last, !g.compared_by_best()));

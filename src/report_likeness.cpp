@@ -140,9 +140,9 @@ std::vector<double> by_seed(const std::vector<Run>& runs, double Run::*figure) {
     std::vector<double> means;
     for (auto first = runs.begin(); first != runs.end();) {
         const auto end = std::find_if(first, runs.end(), [&](const Run& run) { return run.seed != first->seed; });
-        double sum = 0;
-        for (auto run = first; run != end; ++run) sum += *run.*figure;
-        means.push_back(sum / static_cast<double>(end - first));
+        std::vector<double> own;
+        for (auto run = first; run != end; ++run) own.push_back(*run.*figure);
+        means.push_back(spread(own).mean);
         first = end;
     }
     return means;

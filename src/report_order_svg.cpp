@@ -29,7 +29,9 @@ std::vector<std::string> short_names(const std::vector<Standing>& standings) {
     std::vector<std::string> names;
     for (const Standing& s : standings) {
         const std::string name = s.name.substr(common.size());
-        names.push_back(name.size() <= longest_name ? name : "…" + as_utf8(name.substr(name.size() - longest_name)));
+        size_t cut = name.size() - std::min(name.size(), longest_name);
+        while (cut < name.size() && (static_cast<unsigned char>(name[cut]) & 0xC0) == 0x80) ++cut;  // within a letter
+        names.push_back(cut == 0 ? name : "…" + as_utf8(name.substr(cut)));
     }
     return names;
 }
@@ -83,7 +85,7 @@ std::string standings_svg(const std::vector<Standing>& standings, const Pairs& p
     for (const Bar& bar : together) columns = std::max(columns, bar.column + 1);
     const double width = bars + bar_gap * static_cast<double>(columns) + 8;
     std::ostringstream svg;
-    svg << open_picture(width, bottom + 70, "test accuracy of trainings, in order", std::string(chart_style) + style);
+    svg << open_picture(width, bottom + 88, "test accuracy of trainings, in order", std::string(chart_style) + style);
     for (const double tick : x.ticks())
         svg << svg_line("faint", {x.at(tick), top}, {x.at(tick), bottom})
             << svg_words({x.at(tick), bottom + 18}, "small mid", fixed(tick, x.digits()));
@@ -108,6 +110,7 @@ std::string standings_svg(const std::vector<Standing>& standings, const Pairs& p
         << svg_words(
                {width - 8, bottom + 60}, "small end",
                "mean ± standard deviation, below it the seeds; a bar joins neighbours that are not told apart, the table has all pairs")
+        << svg_words({width - 8, bottom + 78}, "small end", "grey: trained alone; hollow: too few runs to tell, or all alike")
         << "\n</svg>\n";
     return svg.str();
 }

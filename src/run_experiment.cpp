@@ -156,7 +156,8 @@ void save_finished(const RunFolder& folder, const fs::path& to, const OptionTabl
     if (to.empty()) return;
     const bool missing = !fs::exists(to) && fs::is_directory(fs::absolute(to).parent_path());
     if (!table.given("save") && !missing) {
-        if (fs::exists(to) && read_file(to) != read_file(folder.file("student.safetensors")))
+        const fs::path own = folder.file("student.safetensors");
+        if (fs::is_regular_file(to) && fs::is_regular_file(own) && read_file(to) != read_file(own))
             tell_once(text("note: --save ", to.string(), ": holds other weights than this run's; say --save again to replace them"));
         return;
     }
@@ -196,9 +197,12 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
         finished += folder.finished() && epochs_of(folder) >= o.epochs;
     }
     if (o.resume) o.given_anew = table.given_anew();
-    if (o.resume && many)
-        if (const auto started = seeds_started(base); !started.count(o.seed) || !started.count(seed_of(o.runs - 1)))
-            o.given_anew += text(" --seed ", o.seed, " --runs ", o.runs);  // of which those under way know nothing
+    if (o.resume && many) {
+        const std::set<uint64_t> started = seeds_started(base);
+        bool all = true;
+        for (int i = 0; i < o.runs; ++i) all = all && started.count(seed_of(i)) > 0;
+        if (!all) o.given_anew += text(" --seed ", o.seed, " --runs ", o.runs);  // of which those under way know nothing
+    }
     if (finished == o.runs && !many) save_finished(RunFolder::reopen(base), o.save, table);
     if (o.auto_resume && finished == o.runs) {
         for (int i = 0; i < o.runs && !o.check_only; ++i) std::printf("%s: finished before, skipped\n", folder_of(i).c_str());

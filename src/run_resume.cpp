@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 
 #include "base_csv.h"
 #include "base_error.h"

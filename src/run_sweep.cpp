@@ -141,7 +141,8 @@ void run_each_value(const std::string& command, OptionTable& table, Options& o, 
     const auto folder_of = [&](const std::string& value) { return base / folder_name(sweep.option + value); };
     for (const std::string& value : sweep.values)
         if (o.resume) take_seeds_of(folder_of(value), table);
-    if (o.resume && sweep.option != "epochs" && !table.given("epochs")) {
+    const bool sets_epochs = sweep.option == "epochs" || sweep.option == "recipe" || sweep.option == "method" || sweep.option == "preset";
+    if (o.resume && !sets_epochs && !table.given("epochs")) {
         std::vector<fs::path> all;
         for (const std::string& value : sweep.values) {
             all.push_back(folder_of(value));

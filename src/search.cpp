@@ -67,16 +67,12 @@ void Search::apply(const JournalRow& r) {
 
 void Search::apply_end(const JournalRow& r) {
     under_way_.erase(r.trial);
-    if (r.event == TrialEvent::failed) forget_training(r.trial);
+    if (r.event == TrialEvent::failed)  // perhaps through what its target does not hear: another may come to its end
+        if (const auto its = trainings_.find(plan_.propose(r.trial).training); its != trainings_.end() && its->second == r.trial)
+            trainings_.erase(its);
     ++(r.event == TrialEvent::stopped ? tally_.stopped : r.event == TrialEvent::failed ? tally_.failed : tally_.complete);
     plan_.tidy(r.trial, r.event == TrialEvent::complete);
     if (r.event == TrialEvent::complete) rank({r.trial, *r.error});
-}
-
-/// It failed perhaps through what its target does not hear: another may come to its end.
-void Search::forget_training(int64_t trial) {
-    const auto its = trainings_.find(plan_.propose(trial).training);
-    if (its != trainings_.end() && its->second == trial) trainings_.erase(its);
 }
 
 void Search::rank(const TrialScore& score) {
@@ -122,14 +118,13 @@ void Search::run() {
         waited += seconds_since(before);
         handle(message);
     }
-    while (!doubted_.empty()) give_up(doubted_.begin()->first);
     seconds_ = seconds_since(started_);
     bookkeeping_ = seconds_ - waited;
 }
 
 void Search::handle(const PoolMessage& m) {
+    if (probing_.count(m.slot) > 0) return handle_probe(m);
     const int64_t trial = slot_trial_.at(m.slot);
-    if (m.kind != PoolMessage::Kind::lost) give_up(m.slot);
     const int epochs = under_way_.count(trial) ? under_way_[trial].epochs : 0;
     switch (m.kind) {
         case PoolMessage::Kind::epoch: return handle_epoch(trial, m);
@@ -161,30 +156,27 @@ void Search::handle_lost(int64_t trial, const PoolMessage& m) {
     const auto state = under_way_.find(trial);
     if (state == under_way_.end()) return end(m.slot, {trial, TrialEvent::stopped, 0, {}, ""});
     const int epochs = state->second.epochs;
-    if (m.blamed) record({trial, TrialEvent::lost, epochs, {}, m.detail});
-    if (state->second.losses < max_losses) {
-        show(text("trial ", trial, " starts again: ", m.detail));
-        waiting_.push_front(trial);
-    } else {
-        const JournalRow failed{trial, TrialEvent::failed, epochs, {}, lost_too_often(m.detail)};
-        const auto [doubt, first] = doubted_.emplace(m.slot, failed);
-        if (!first) slot_failure(text("trial ", doubt->second.trial), text("trial ", trial), m.detail);
-        forget_training(trial);
-        show(text("trial ", trial, " is put aside, ", failed.detail));
-    }
     last_error_.erase(m.slot);
+    if (m.blamed) record({trial, TrialEvent::lost, epochs, {}, m.detail});
+    if (m.blamed && state->second.losses >= max_losses) {
+        probing_.insert({m.slot, {trial, TrialEvent::failed, epochs, {}, lost_too_often(m.detail)}});
+        return pool_.train(m.slot, plan_.probe(trial));
+    }
+    show(text("trial ", trial, " starts again: ", m.detail));
+    waiting_.push_front(trial);
     slot_trial_.erase(m.slot);
     start_next(m.slot);
 }
 
-/// The slot trains: the trial that was lost there before is to blame.
-void Search::give_up(int slot) {
-    const auto doubt = doubted_.find(slot);
-    if (doubt == doubted_.end()) return;
-    const JournalRow row = doubt->second;
-    doubted_.erase(doubt);
-    record(row);
-    show(text("trial ", row.trial, " failed: ", row.detail));
+void Search::handle_probe(const PoolMessage& m) {
+    const JournalRow failed = probing_.at(m.slot);
+    if (m.kind == PoolMessage::Kind::epoch) return pool_.answer(m.slot, false);
+    if (m.kind == PoolMessage::Kind::lost) {
+        if (m.blamed) machine_failure(text("trial ", failed.trial), m.detail);
+        return pool_.train(m.slot, plan_.probe(failed.trial));
+    }
+    probing_.erase(m.slot);
+    end(m.slot, failed);
 }
 
 /// The slot is free. A stopped trial has been recorded when it was told so.

@@ -75,7 +75,7 @@ class Picture {
         std::string svg = svg_words({margin, 96}, "figure", "Accuracy of each trial, in the order of their end");
         if (low > high)
             return svg + svg_words({history_left, panel_top + 40}, "", "No trial has reported an accuracy and ended yet.") + "\n";
-        const Axis y = round_axis(low, high, 5, panel_bottom_, panel_top);
+        const Axis y = accuracy_axis(low, high, panel_bottom_, panel_top);
         Axis x = round_axis(0, static_cast<double>(ended()), 6, history_left, history_right);
         x.high = static_cast<double>(std::max<int64_t>(ended(), 1));
         svg += svg_grid(y, history_left, history_right);

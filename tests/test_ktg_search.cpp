@@ -385,6 +385,35 @@ TEST_CASE("command line: ktg search: SIGTERM to all of its processes leaves chec
     for (const JournalRow& r : rows_of(folder / "cut")) CHECK(r.event != TrialEvent::lost);
 }
 
+TEST_CASE("command line: ktg search: a trial that kills its workers has failed once the target alone has trained a step; others go on") {
+    const Workplace folder;
+    Command command(folder, searching("cut", "--trials 6 --jobs 1 --threads 1 --retrain-seeds 1"));
+    wait_for_rows(command, folder / "cut", 4);
+    command.send(SIGTERM);
+    REQUIRE(command.wait().code == 3);
+    std::set<int64_t> open;
+    for (const JournalRow& r : rows_of(folder / "cut"))
+        begins(r.event) && r.event == TrialEvent::started ? void(open.insert(r.trial))
+                                                          : void(r.event != TrialEvent::running && open.erase(r.trial));
+    REQUIRE(open.size() == 1);
+    const fs::path checkpoint = folder / "cut/trials" / std::to_string(*open.begin()) / "checkpoint.bin";
+    fs::remove(checkpoint);
+    fs::create_symlink("checkpoint.bin", checkpoint);  // which nobody foresees
+    const Ended end = run(folder, "ktg search --resume --run cut");
+    CAPTURE(end.err);
+    CHECK(end.code == 0);
+    check_complete(folder / "cut", 6);
+    size_t lost = 0, failed = 0;
+    for (const JournalRow& r : rows_of(folder / "cut")) {
+        lost += r.event == TrialEvent::lost;
+        failed += r.event == TrialEvent::failed;
+        if (r.event == TrialEvent::failed) CHECK(says(r.detail, {"its worker died 2 times; last: ", "symbolic links"}));
+    }
+    CHECK(lost == 2);
+    CHECK(failed == 1);
+    CHECK_FALSE(fs::exists(folder / "cut/probe"));
+}
+
 TEST_CASE("command line: ktg search: what is refused leaves nothing behind") {
     const Workplace folder;
     const auto refused = [&](const std::string& more, const std::vector<std::string>& parts) {
@@ -431,7 +460,7 @@ TEST_CASE("command line: ktg search: a worker with two slots trains two runs at 
         plan.processes = {{slots, {"OMP_WAIT_POLICY=passive"}}};
         WorkerProcesses pool(plan);
         CHECK(pool.slots() == slots);
-        CHECK(train_all(pool, folders, true).empty());
+        CHECK(train_all(pool, folders, {}, true).empty());
         return folders;
     };
     const std::vector<std::string> alone = train_in("alone", 1), beside = train_in("beside", 2);

@@ -155,6 +155,22 @@ void check_lines(size_t every, const std::string& device) {
 
 }  // namespace
 
+TEST_CASE("paper rows: expected hours of rows with memories, without, and of a chain") {
+    const TempFolder folder;
+    const auto row = [](const std::string& method, const std::string& command, const std::string& options) {
+        return "x-" + method + ",t,cifar10,resnet8,resnet8," + method + "," + command + "," + options + ",top1,50,,s\n";
+    };
+    put_file(folder / "p/x.csv", "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n" +
+                                     row("teacher", "train", "student=resnet8") +
+                                     row("crd", "crd", "recipe=crd teacher-weights={x-teacher}") +
+                                     row("ban", "feed sequential", "recipe=feed by=ban teachers={x-teacher}"));
+    const Ended end = run(folder, "paper rows --paper p --hours --device cpu");
+    CHECK_MESSAGE(end.code == 0, end.err);
+    for (const char* id : {"x-teacher", "x-crd", "x-ban"}) CHECK(says(end.out, {id}));
+    CHECK(end.out.find(" 0.0 ") == std::string::npos);
+    MESSAGE(end.out);
+}
+
 TEST_CASE("paper rows: presets take what they say") { check_lines(9, "cpu"); }
 TEST_CASE("slow: paper rows: presets take what they say, all of them") { check_lines(1, "auto"); }
 

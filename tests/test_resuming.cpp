@@ -265,6 +265,10 @@ TEST_CASE("resuming: chains and sweeps of several seeds go on by their folder al
     }
     for (const char* part : {"chain/s3/stage1", "chain/s4/stage1", "sweep/n1/s3", "sweep/n1/s4"})
         CHECK(fs::exists(folder / part / "result.csv"));
+    fs::remove_all(folder / "chain/s3");  // to be made anew
+    succeed(folder, "feed sequential --run chain --auto-resume" + by_t.substr(0, by_t.find(" --seed")) + training,
+            {"chain/s4/stage1: finished before"});
+    CHECK(fs::exists(folder / "chain/s3/stage1/result.csv"));
 }
 
 TEST_SUITE_END();

@@ -56,6 +56,11 @@ TEST_CASE("sweep: each value is the training that it is by hand; table, picture,
     REQUIRE(run(folder, "kd --resume --epochs 2 --quiet --run k/temperature1").code == 0);
     check_rejected(folder, folder.kd.substr(0, folder.kd.find("--epochs")) + "--runs 2 --sweep temperature=1,4.5 --resume --run k",
                    {"k: its runs are of one length, not 1 epochs in temperature4.5/s0 and 2 in temperature1/s0", "--resume --epochs 2"});
+    const std::string methods =
+        "kd --teacher resnet8 --teacher-weights t/student.safetensors --student resnet8 --dataset s --threads 1 --quiet "
+        "--batch 16 --max-steps 1 --sweep method=kd,ban --run m";  // whose recipes are not of one length
+    REQUIRE(run(folder, methods).code == 0);
+    CHECK(run(folder, methods + " --resume").code == 0);
     check_rejected(folder, folder.kd + "--sweep temperature=1,4.5 --resume --run tpyo", {"tpyo: no run to resume here"});
 
     // Its folder has no options of its own to go on with.

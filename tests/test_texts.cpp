@@ -40,6 +40,7 @@ TEST_CASE("texts: UTF-8 passes, what is none is replaced or escaped") {
     CHECK(printable("\xff\x1b[31m\n\x7f\xc2\x9b") == "\\xFF\\x1B[31m\\x0A\\x7F\\xC2\\x9B");
     CHECK(as_utf8("a\n\x1b") == "a\n\x1b");
     CHECK(escaped("<\xff>") == "&lt;\uFFFD&gt;");
+    CHECK(escaped("\xEF\xBF\xBE\xEF\xBF\xBF") == "\uFFFD\uFFFD");  // noncharacters, which XML refuses
 }
 
 TEST_CASE("texts: a report's page is UTF-8, whatever the runs are called") {

@@ -100,6 +100,7 @@ TEST_CASE("torch files: a state dict stands alone, or under one of the usual nam
         check_two_floats(read_bytes(whole(tb::dict({{"epoch", tb::whole(3)}, {key, bias()}, {"note", tb::text("x")}}))));
     }
     check_two_floats(read_bytes(whole(tb::dict({{"model", tb::text("resnet8")}, {"net", bias()}}))));
+    check_two_floats(read_bytes(whole(tb::dict({{"model", bias()}, {"weight", tb::dict({{"cat", tb::whole(3)}})}}))));
     CHECK(says(refusal(whole(tb::dict({{"model", bias()}, {"net", bias()}}))), {"holds state dicts under model, net, expected one"}));
     CHECK(says(refusal(whole(tb::dict({{"epoch", tb::whole(3)}, {"weights", bias()}}))),
                {"holds no state dict", "under model, state_dict, model_state_dict, net or weight",

@@ -58,12 +58,12 @@ TEST_CASE("workers: one that dies before it is ready is replaced, its replacemen
     const std::string run = prepared(folder, "run");
     {
         WorkerProcesses pool({dying(folder, 2), {{1, {}}}});
-        CHECK(train_all(pool, {run}, true).empty());
+        CHECK(train_all(pool, {run}, {}, true).empty());
         CHECK(fs::exists(folder / "run/result.csv"));
     }
     fs::remove(folder / "starts");
     WorkerProcesses pool({dying(folder, 3), {{1, {}}}});
-    const std::string why = complaint<std::runtime_error>([&] { train_all(pool, {prepared(folder, "other")}, true); });
+    const std::string why = complaint<std::runtime_error>([&] { train_all(pool, {prepared(folder, "other")}, {}, true); });
     CHECK(says(why, {"worker 0 ended by exit code 7 before it could begin, 3 times"}));
 }
 
@@ -71,7 +71,7 @@ TEST_CASE("workers: an error that is no training's ends the process; of several 
     const Workplace folder;
     const std::string good = prepared(folder, "good"), bad = prepared(folder, "bad"), alone = prepared(folder, "alone");
     fs::create_symlink("checkpoint.bin", folder / "bad/checkpoint.bin");  // no file and no missing one: an error that nobody foresees
-    REQUIRE(train_all(*std::make_unique<WorkerProcesses>(WorkerPlan{program.string(), {{1, {}}}}), {alone}, true).empty());
+    REQUIRE(train_all(*std::make_unique<WorkerProcesses>(WorkerPlan{program.string(), {{1, {}}}}), {alone}, {}, true).empty());
     WorkerProcesses pool({program.string(), {{2, {}}, {1, {}}}});
     CHECK(pool.slots() == 3);
     std::map<int, std::string> under_way{{0, good}, {1, bad}};
@@ -90,6 +90,20 @@ TEST_CASE("workers: an error that is no training's ends the process; of several 
     }
     CHECK(blamed[good] == 0);
     CHECK(ended[bad] == 0);
+    // A probe decides between the run and the machine.
+    int probes = 0;
+    const auto sound = [&](int64_t) { return prepared(folder, text("probe", ++probes)); };
+    const std::vector<FailedRun> failed = train_all(pool, {bad, prepared(folder, "next")}, sound, true);
+    REQUIRE(failed.size() == 1);
+    CHECK(failed[0].folder == bad);
+    CHECK(says(failed[0].reason, {"its worker died 2 times; last: ", "symbolic links"}));
+    CHECK(probes == 1);
+    CHECK(fs::exists(folder / "next/result.csv"));
+    CHECK(says(complaint<std::runtime_error>([&] {
+                   train_all(
+                       pool, {bad}, [&](int64_t) { return bad; }, true);
+               }),
+               {"bad lost its worker 2 times", "a single step", "symbolic links"}));
     // Slots share what they read; a run is the same as alone.
     CHECK(read_file(folder / "good/student.safetensors") == read_file(folder / "alone/student.safetensors"));
 }

@@ -247,13 +247,25 @@ class Trainings:
                     raise Stop(f"{net}, trained alone for frozen nodes: {failed}", 1)
         return folder / "run" / "student.safetensors"
 
+    def here(self, folder):
+        """What a run begun on another machine is told anew: where its data and its graph with the frozen nodes' files are, and this worker's own
+        options."""
+        words = ["--graph", folder / "graph.csv", "--data", self.args.data.resolve()]
+        options = iter(self.args.options)
+        for word in options:
+            if word in MACHINE_OPTIONS:
+                words += [word, next(options, "")]
+            elif word.split("=")[0] in MACHINE_OPTIONS:
+                words.append(word)
+        return words
+
     def train(self, folder, epochs, batch, at_epoch, further=(), held=()):
         """Trains FOLDER/graph.csv in FOLDER/run, or goes on with what is there; `held`: open files that the training keeps open."""
         run, code = folder / "run", 2
         complaint = lambda: last_line((folder / "errors.txt").read_text(errors="replace"))
         command = [self.args.distill, "ktg", "train", "--quiet", "--run", run]
         if run.exists():
-            code = self.follow(folder, [*command, "--resume"], at_epoch, held)
+            code = self.follow(folder, [*command, "--resume", *self.here(folder)], at_epoch, held)
             if code == 2:
                 say(f"{run}: cannot go on, starts anew: {complaint()}")
                 shutil.rmtree(run)

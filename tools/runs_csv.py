@@ -6,6 +6,7 @@
                                                   # goes on on another machine; without weights and curves, which the table has not
 """
 import csv
+import hashlib
 import io
 import json
 import shutil
@@ -60,9 +61,19 @@ def others(config):
                     if name not in (*CONFIG, *RESULT, "id") and not name.startswith("info.") and value and "/" not in value)
 
 
-def more(config):
+def frozen_files(run):
+    """SHA-256 of a search's frozen nodes' files by node, as info.node<i>_sha256 of other runs, where the files are there."""
+    if not (run / "graph.csv").exists():
+        return {}
+    with (run / "graph.csv").open(newline="") as file:
+        files = {i: run / node["weights"] for i, node in enumerate(csv.DictReader(file)) if node.get("weights")}
+    return {f"node{i}_sha256": hashlib.sha256(file.read_bytes()).hexdigest() for i, file in files.items() if file.is_file()}
+
+
+def more(config, run):
     facts = {name[5:]: value for name, value in config.items()
              if name.startswith("info.") and name[5:] not in FACTS and name not in PLACES}
+    facts = {**frozen_files(run), **facts}
     return json.dumps(facts) if facts else ""
 
 
@@ -88,8 +99,12 @@ def is_search(folder):
 
 
 def within_search(run):
-    """A trial, or what a search trains for its trials: no result of its own."""
-    return any(step.name in ("trials", "pretrained", "teachers") and is_search(step.parent) for step in run.parents)
+    """A trial, or what a search trains for its trials: no result of its own. Nor is what one has retrained so far that has not ended: a table
+    of that would look like a whole one."""
+    def ended(folder):
+        return (folder / "search.csv").exists() or not (folder / "config.csv").exists()  # or unpacked, of a table
+    return any(step.name in ("trials", "pretrained", "teachers", "probe") and is_search(step.parent)
+               or step.name == "retrained" and not ended(step.parent) for step in run.parents)
 
 
 def rows(folder):
@@ -103,7 +118,7 @@ def rows(folder):
         config = {row["option"]: row["value"] for row in read_whole(result.parent / "config.csv", ("option", "value"))}
         yield [result.parent.relative_to(folder), *(ended[name] for name in RESULT), *(config.get(name, "") for name in CONFIG),
                others(config), *(config.get("info." + name, "") for name in FACTS), *sittings(result.parent), ended["id"],
-               graph(result.parent), more(config)]
+               graph(result.parent), more(config, result.parent)]
 
 
 def write(file, header, rows):

@@ -19,6 +19,7 @@ while [[ ${1:-} == --* ]]; do
     esac
     shift 2
 done
+runs=${runs%/}
 all="alone kd reviewkd feed ktg mhgd within across hkd online stopping"
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=($all)
