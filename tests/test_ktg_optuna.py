@@ -303,7 +303,8 @@ class Search(unittest.TestCase):
         self.assertTrue((FOLDER / "best" / "retrained" / "transferred" / "s0" / "result.csv").exists())
 
     def test_an_interrupted_worker_gives_its_trial_back_at_once(self):
-        first = worker("interrupted", trials=2)
+        shutil.copytree(FOLDER / "data", FOLDER / "here")
+        first = worker("interrupted", trials=2, data=FOLDER / "here")
         hold_in_the_middle("interrupted", [first])
         first.process.send_signal(signal.SIGINT)
         first.process.send_signal(signal.SIGCONT)
@@ -311,8 +312,10 @@ class Search(unittest.TestCase):
         self.assertEqual(code, 3, output)
         self.assertEqual([t.state.name for t in trials("interrupted")][-1], "WAITING")
         self.assertEqual(trainings_of("interrupted"), [])
-        code, output = worker("interrupted", trials=2).wait()
+        (FOLDER / "here").rename(FOLDER / "there")  # as on another machine
+        code, output = worker("interrupted", trials=2, data=FOLDER / "there").wait()
         self.assertEqual(code, 0, output)
+        self.assertNotIn("starts anew", output)
         self.check_study("interrupted", 2)
 
     def test_a_graph_is_handed_on_whatever_ended_its_worker_but_given_up_where_several_died(self):
