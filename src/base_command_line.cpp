@@ -6,6 +6,7 @@
 
 #include "base_error.h"
 #include "base_nearest.h"
+#include "base_numbers.h"
 #include "base_texts.h"
 
 namespace distill {
@@ -49,7 +50,7 @@ std::string complaint(const CLI::App& app, const CLI::ParseError& error) {
         what = text("unknown option ", name, offered(name, options_of(*at)));
     } else if (!unexpected.empty()) {
         what = text("unexpected '", unexpected.front(), "': options begin with --");
-    } else if (!subcommands.empty()) {
+    } else if (!subcommands.empty() && at->get_require_subcommand_min() > 0) {
         what = text("a subcommand is missing; there are: ", joined(subcommands));
     } else {
         for (const CLI::Option* named : at->get_options())  // CLI11 says what it found; what fits is the option's type
@@ -57,6 +58,52 @@ std::string complaint(const CLI::App& app, const CLI::ParseError& error) {
     }
     if (!path.empty()) what = path.substr(0, path.size() - 1) + ": " + what;
     return text(what, " (", app.get_name(), " ", path, "--help)");
+}
+
+/// The line as CLI11 is to read it: it would take the next option for a value that is missing, and the next word for one that is empty
+/// (--x=). InputError for the first.
+Names with_values(const CLI::App& root, const Names& words) {
+    const CLI::App* at = &root;
+    std::string path;
+    const auto option_of = [&](const std::string& word) {
+        return starts_with(word, "--") ? at->get_option_no_throw(word.substr(0, word.find('='))) : nullptr;
+    };
+    Names all;
+    for (size_t i = 0; i < words.size(); ++i) {
+        const std::string& word = words[i];
+        const CLI::Option* const option = option_of(word);
+        const bool takes_value = option && option->get_items_expected_min() > 0;
+        if (!option) {
+            const auto named = at->get_subcommands([&](const CLI::App* sub) { return sub->get_name() == word; });
+            if (!named.empty()) at = named.front(), path += word + " ";
+            all.push_back(word);
+        } else if (!takes_value || word.find('=') + 1 < word.size()) {  // npos + 1 == 0
+            all.push_back(word);
+            if (!takes_value || word.find('=') != std::string::npos) continue;
+            if (i + 1 == words.size()) continue;  // CLI11 says so
+            if (option_of(words[i + 1]))
+                throw InputError(text(path.substr(0, path.size() - std::min<size_t>(path.size(), 1)), path.empty() ? "" : ": ", word,
+                                      ": its value is missing, there is the option ", words[i + 1], " (", root.get_name(), " ", path,
+                                      "--help)"));
+            all.push_back(words[++i]);
+        } else {
+            all.push_back(word.substr(0, word.size() - 1));
+            all.push_back("");
+        }
+    }
+    return all;
+}
+
+/// Whole numbers as the option table reads them: CLI11 takes −1 for the largest unsigned one, and 010 for 8.
+template <class T>
+void read_decimal(CLI::Option* option) {
+    if constexpr (std::is_integral_v<T>)
+        option->check([](const std::string& word) {
+            T value;
+            const bool decimal = parse_all(word, value) && (word.size() == 1 || word[0] != '0');
+            const bool number = !word.empty() && word.find_first_not_of("+-0123456789") == std::string::npos;  // the rest CLI11 refuses
+            return decimal || !number ? "" : text("found '", word, "', expected a whole number in range");
+        });
 }
 
 }  // namespace
@@ -95,7 +142,9 @@ void Subcommand::callback(std::function<void()> work) const { app_->callback(std
 
 template <class T>
 CommandOption Subcommand::add_option(const std::string& name, T& value, const std::string& help) const {
-    return CommandOption(app_->add_option(name, value, help));
+    CLI::Option* const option = app_->add_option(name, value, help);
+    read_decimal<T>(option);
+    return CommandOption(option);
 }
 template CommandOption Subcommand::add_option(const std::string&, std::string&, const std::string&) const;
 template CommandOption Subcommand::add_option(const std::string&, int&, const std::string&) const;
@@ -127,7 +176,8 @@ void CommandLine::version(const std::string& text) const { root_->set_version_fl
 
 void CommandLine::run(const std::vector<std::string>& words) const {
     try {
-        root_->parse(Names(words.rbegin(), words.rend()));  // CLI11 wants the last word first
+        const Names read = with_values(*root_, words);
+        root_->parse(Names(read.rbegin(), read.rend()));  // CLI11 wants the last word first
     } catch (const CLI::ParseError& e) {
         if (e.get_exit_code() != 0) throw InputError(complaint(*root_, e));
         root_->exit(e);

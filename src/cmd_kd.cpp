@@ -61,6 +61,11 @@ void settle(const Command& c, Options& o) {
         input_error("--train-teachers ", o.train_teachers, ": --method ", c.method, " has one teacher, of --teacher and --teacher-weights");
     if (!several && !o.teachers.empty())
         input_error("--teachers ", o.teachers, ": --method ", c.method, " has one teacher, of --teacher and --teacher-weights");
+    for (const char* name : {"teacher-nets", "teachers-run"})
+        if (!several && c.table.given(name))
+            input_error("--", name, ": --method ", c.method, " has one teacher, of --teacher and --teacher-weights");
+    if (several && c.table.given("teacher"))
+        input_error("--teacher ", o.teacher, ": --method ensemble has the teachers of --teachers; their networks are in --teacher-nets");
     if (several && !o.teacher_weights.empty())
         input_error("--teacher-weights ", o.teacher_weights, ": --method ensemble has the teachers of --teachers; name them all there");
     c.chosen().options->settle(o);

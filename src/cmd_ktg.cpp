@@ -35,24 +35,31 @@ struct TrainCommand {
     OptionTable table;
 };
 
-/// --preset: a shipped graph, a file, or a row of data/paper; what was given by hand wins.
-void set_preset(TrainCommand& c) {
-    if (!has_preset(c.options)) return;
+/// --preset: a row of data/paper, a shipped graph, or a file; what was given by hand wins. Whether it says the batch.
+bool set_preset(TrainCommand& c) {
+    if (!has_preset(c.options)) return false;
     const std::string& preset = c.options.preset;
     const bool file = preset.find('/') != std::string::npos || std::filesystem::path(preset).extension() == ".csv";
-    const bool graph = file || !starts_with(preset, "ktg-");
+    const std::vector<PaperRow> rows = file ? std::vector<PaperRow>() : load_paper(paper_folder(c.options.paper));
+    const bool on_file = std::any_of(rows.begin(), rows.end(), [&](const PaperRow& row) { return row.id == preset; });
+    const bool graph = file || !(on_file || starts_with(preset, "ktg-"));
     if (graph && !c.options.paper.empty())
         input_error("--paper ", c.options.paper, ": --preset ", preset, " is a graph, no row of a paper; leave it out");
-    if (graph) return c.table.set("graph", preset, "--preset " + preset);
-    apply_preset(preset_row(c.options), "ktg train", c.table, c.options);
+    if (graph) {
+        c.table.set("graph", preset, "--preset " + preset);
+        return false;
+    }
+    const PaperRow row = preset_row(c.options);
+    apply_preset(row, "ktg train", c.table, c.options);
+    return std::any_of(row.options.begin(), row.options.end(), [](const auto& option) { return option.first == "batch"; });
 }
 
 void train(TrainCommand& c) {
     Options& o = c.options;
-    set_preset(c);
+    const bool batch_set = set_preset(c);
     if (!c.own->file.empty()) {
         const bool alone = named_graph(*c.own).size() == 1;
-        c.table.set("batch", std::to_string(find_recipe(alone ? "ktg-alone" : "ktg").batch), "the default");
+        if (!batch_set) c.table.set("batch", std::to_string(find_recipe(alone ? "ktg-alone" : "ktg").batch), "the default");
         if (o.run.empty()) o.run = "runs/ktg-" + o.dataset + "-" + std::filesystem::path(c.own->file).stem().string();
     }
     run_experiment(

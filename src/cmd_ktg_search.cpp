@@ -72,7 +72,7 @@ void add_search(Subcommand ktg) {
             return;
         }
         if (!transfers) return run_ktg_search(c->options, c->table);
-        for (const char* name : {"nodes", "target", "models", "sampler", "trials", "score", "val", "best"})
+        for (const char* name : {"nodes", "target", "models", "sampler", "trials", "score", "stopping", "val", "best"})
             if (c->table.given(name)) input_error("--", name, ": has no meaning with --transfer, which trains one given graph");
         run_ktg_transfer(c->options, c->table);
     });

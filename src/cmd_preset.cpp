@@ -30,7 +30,9 @@ void apply_preset(const PaperRow& row, const std::string& subcommand, OptionTabl
     if (!known) input_error(origin, ": its number is on file, but this program has no method '", method, "'");
     const bool of_kd = subcommand == "kd" && is_kin_of_kd(row.command) && table.has("method");
     if (row.command != subcommand && !of_kd)
-        input_error(origin, ": is a row of method ", row.method, "; use it with: distill ", row.command);
+        input_error(origin, ": is a row of method ", row.method, "; ",
+                    row.command == "ktg search" ? "its command line: distill paper rows " + row.id + " --commands"
+                                                : "use it with: distill " + row.command);
 
     const auto set = [&](const std::string& option, const std::string& value) { table.set(option, value, origin); };
     if (of_kd) set("method", method);

@@ -4,6 +4,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -41,7 +43,10 @@ Archive resolved(const FetchOptions& options) {
         known.push_back(archive.name);
         if (archive.name != options.name) continue;
         if (!options.url.empty()) archive.url = options.url;
-        if (!options.md5.empty()) archive.md5 = options.md5;
+        if (!options.md5.empty()) {
+            archive.md5 = options.md5;
+            std::transform(archive.md5.begin(), archive.md5.end(), archive.md5.begin(), [](unsigned char c) { return std::tolower(c); });
+        }
         return archive;
     }
     input_error("data fetch: found '", options.name, "', expected one of ", joined(known));
@@ -171,7 +176,8 @@ void fetch_dataset(const FetchOptions& options) {
     if (options.quiet) return;
     std::printf("%s is ready (the archive %s may go)\n", folder.c_str(), file.c_str());
     if (archive.name == "tiny-imagenet")
-        std::printf("next: distill data import tiny-imagenet --from %s --data %s\n", folder.c_str(), options.data.c_str());
+        std::printf("next: distill data import tiny-imagenet --from %s --data %s\n", shell_word(folder.string()).c_str(),
+                    shell_word(options.data.string()).c_str());
 }
 
 }  // namespace distill

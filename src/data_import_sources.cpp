@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <sstream>
 #include <string>
 
@@ -159,6 +160,7 @@ std::vector<ImageFile> read_annotations(const fs::path& val, const std::map<std:
 /// Where the class folders of each part are; without `test` they are to be split.
 struct Tree {
     fs::path train, test;
+    std::set<std::string> unread;  ///< folders that are no classes, where `train` is the tree itself
 };
 
 bool has_folders(const fs::path& folder) {
@@ -169,12 +171,13 @@ bool has_folders(const fs::path& folder) {
 
 Tree tree_in(const ImportOptions& options, std::vector<std::string>& notes) {
     const fs::path& from = options.from;
-    Tree tree{from / "train", {}};
+    Tree tree{from / "train", {}, {}};
     for (const char* name : {"test", "val", "valid", "validation"}) {
         if (!fs::is_directory(from / name)) continue;
-        if (!has_folders(from / name))
+        if (!has_folders(from / name)) {
+            tree.unread.insert(name);
             notes.push_back(text("note: ", (from / name).string(), " is not read: it has no class folders, so its images have no labels"));
-        else if (!tree.test.empty())
+        } else if (!tree.test.empty())
             notes.push_back(text("note: ", (from / name).string(), " is not read: the test images are those of ", tree.test.string()));
         else
             tree.test = from / name;
@@ -183,6 +186,7 @@ Tree tree_in(const ImportOptions& options, std::vector<std::string>& notes) {
     if (split && !tree.test.empty())
         input_error("--test-part ", options.test_part, ": ", tree.test.string(), " is the test part already; leave the option out");
     if (split && !has_train) tree.train = from;
+    if (tree.train != from) tree.unread.clear();
     if (!split && has_train && tree.test.empty())
         input_error(from.string(),
                     ": found no test part, expected test/, val/, valid/ or validation/ beside train/; with --test-part 0.2 a ",
@@ -190,12 +194,19 @@ Tree tree_in(const ImportOptions& options, std::vector<std::string>& notes) {
     return tree;
 }
 
-std::vector<std::string> class_folders(const fs::path& folder) {
+std::vector<std::string> class_folders(const fs::path& folder, const std::set<std::string>& unread, std::vector<std::string>& notes) {
     std::vector<std::string> names;
+    size_t files = 0;
     for (const fs::path& entry : entries(folder,
                                          "one folder a class (FROM/train/<class>/*, FROM/test/<class>/*; a tree without these two, "
                                          "FROM/<class>/*, is split by --test-part 0.2)"))
-        if (fs::is_directory(entry)) names.push_back(entry.filename().string());
+        if (const std::string name = entry.filename().string(); !fs::is_directory(entry))
+            ++files;
+        else if (unread.count(name) == 0)
+            names.push_back(name);
+    if (files > 0)
+        notes.push_back(
+            text("note: ", files, files == 1 ? " file" : " files", " beside the class folders of ", folder.string(), " not read"));
     return names;
 }
 
@@ -204,7 +215,7 @@ std::vector<std::string> class_folders(const fs::path& folder) {
 ImportSource list_tiny_imagenet(const ImportOptions& options) {
     if (!fs::is_regular_file(options.from / "wnids.txt"))
         input_error((options.from / "wnids.txt").string(), ": is missing, expected the unpacked tiny-imagenet-200 folder in --from; ",
-                    "`distill data fetch tiny-imagenet` gets it");
+                    "`distill data fetch tiny-imagenet --data ", shell_word(options.data.string()), "` gets it");
     ImportSource source;
     const auto label_of = read_wnids(options.from / "wnids.txt", source.classes);
     add_words(options.from / "words.txt", label_of, source.classes);
@@ -220,10 +231,10 @@ ImportSource list_tiny_imagenet(const ImportOptions& options) {
 ImportSource list_class_folders(const ImportOptions& options) {
     ImportSource source;
     const Tree tree = tree_in(options, source.notes);
-    const std::vector<std::string> names = class_folders(tree.train);
+    const std::vector<std::string> names = class_folders(tree.train, tree.unread, source.notes);
     if (names.empty()) input_error(tree.train.string(), ": found no class folder, expected one a class with its images");
     for (const std::string& name : names) require_readable_name(name, tree.train.string());
-    const std::vector<std::string> tested = tree.test.empty() ? names : class_folders(tree.test);
+    const std::vector<std::string> tested = tree.test.empty() ? names : class_folders(tree.test, {}, source.notes);
     for (const std::string& name : tested)
         if (!std::binary_search(names.begin(), names.end(), name))
             input_error((tree.test / name).string(), ": is a class that ", tree.train.string(), " does not have, expected the same ",

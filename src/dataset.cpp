@@ -202,8 +202,10 @@ bool is_official(const std::string& name) { return name == "cifar10" || name == 
 [[noreturn]] void unknown_dataset(const fs::path& data_dir, const std::string& name) {
     const std::string found = joined(datasets_in(data_dir));
     std::string remedy = "make one with `distill data import`";
-    if (name == "tiny-imagenet") remedy = "run `distill data fetch tiny-imagenet` and `distill data import tiny-imagenet`";
-    if (name == "fashion-mnist") remedy = "run `distill data import fashion-mnist`";
+    const std::string here = data_dir == "data" ? "" : " --data " + shell_word(data_dir.string());
+    if (name == "tiny-imagenet")
+        remedy = text("run `distill data fetch tiny-imagenet", here, "` and `distill data import tiny-imagenet", here, "`");
+    if (name == "fashion-mnist") remedy = text("run `distill data import fashion-mnist", here, "`");
     input_error((data_dir / name / "meta.csv").string(), ": is missing, so there is no data set '", name, "' in ", data_dir.string(),
                 "; found there: ", found.empty() ? "none" : found, "; official names: cifar10, cifar100 (`distill data fetch NAME`); ",
                 remedy);
@@ -261,7 +263,8 @@ DatasetFiles locate_dataset(const fs::path& data_dir, const std::string& name) {
     std::string remedy;
     if (is_official(name)) {
         files = official_files(data_dir, name);
-        remedy = text("put the official binary file there, or run `distill data fetch ", name, " --data ", data_dir.string(), "`");
+        remedy = text("put the official binary file there, or run `distill data fetch ", name, " --data ", shell_word(data_dir.string()),
+                      fs::exists(files.folder) ? " --force`" : "`");
     } else {
         files.folder = data_dir / name;
         files.train = {files.folder / "train.bin"};

@@ -35,6 +35,7 @@ std::vector<int> parse_devices(const std::string& devices) {
             input_error("--devices: found '", devices, "', expected auto, cpu, or different GPUs like 0,1");
         gpus.push_back(std::stoi(part));
     }
+    if (gpus.empty()) input_error("--devices: found '', expected auto, cpu, or different GPUs like 0,1");
     return gpus;
 }
 

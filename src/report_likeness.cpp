@@ -69,7 +69,8 @@ Config substance_of(const Run& run) {
         if (is_content(option) || !is_circumstance(option)) config.emplace_back(option, value);
     }
     std::sort(config.begin(), config.end());
-    config.erase(std::unique(config.begin(), config.end()), config.end());  // kd's method is its option --method, too; not in a table of runs
+    config.erase(std::unique(config.begin(), config.end()),
+                 config.end());  // kd's method is its option --method, too; not in a table of runs
     // A search's runs know the files of their frozen nodes by place alone.
     for (int i = 0; run.graph && i < run.graph->size(); ++i) {
         const fs::path& file = run.graph->node(i).weights;

@@ -166,6 +166,10 @@ TEST_CASE("command line: a value that does not fit is named with what does") {
     check_rejected(folder, "reviewkd --kd-warmup -1", {"--kd-warmup: found '-1'", "a whole number from 0 on"});
     check_rejected(folder, "reviewkd --teacher-bn none", {"--teacher-bn: found 'none'", "one of running, batch"});
     check_rejected(folder, "data synth --size two --data d", {"data synth: --size", "two", "4 to 4096"});
+    for (const char* seed : {"-1", "99999999999999999999", "010"})
+        check_rejected(folder, std::string("data synth --data d --seed ") + seed,
+                       {"data synth: --seed", std::string("found '") + seed + "'"});
+    check_rejected(folder, "data synth --dataset --size 8", {"data synth: --dataset: its value is missing, there is the option --size"});
     check_rejected(folder, "data synth --train 0 --data d", {"data synth: --train", "0 not in range 1 to"});
     check_rejected(folder, "bench train --net resnet8 --steps few", {"--steps: found 'few'", "expected a whole number from 1 on"});
 }

@@ -352,6 +352,7 @@ TEST_CASE("bad input: ktg train refuses a graph that cannot be trained, and writ
     check_rejected(folder, "ktg train --preset ktg-c100-resnet32a-search", {"ktg-search is on file for the report only"});
     check_rejected(folder, "ktg train --preset ktg-c100-resnet32a-student", {"row of method student", "distill train"});
     check_rejected(folder, "ktg train --preset ktg-nothing", {"unknown experiment id", "ktg-"});
+    check_rejected(folder, "train --preset ktg-c100-paper-search", {"distill paper rows ktg-c100-paper-search --commands"});
     check_rejected(folder, "train --preset ktg-c100-wrn-28-2-resnet32a-kd", {"distill ktg train"});
     put_file(folder / "ktg-own.csv", "node,model,weights,gate_0\n0,resnet8,,sometimes\n");  // a file, whatever its name begins with
     check_rejected(folder, "ktg train --dataset s --preset ktg-own.csv", {"ktg-own.csv", "'sometimes'"});

@@ -119,6 +119,14 @@ TEST_CASE("data import findings: a folder test without class folders has no labe
     check_rejected(folder, import_line + "--force", {"found no test part"});
     imported(folder, "--test-part 0.4");
     CHECK(load_dataset(folder / "data", "s").test.records == 2);
+    // Nor a class, where the tree's own folders are these.
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder / "from/train"))
+        fs::rename(entry.path(), folder / "from" / entry.path().filename());
+    fs::remove(folder / "from/train");
+    put_grey(folder / "from/loose.pgm", 3);
+    CHECK(says(imported(folder, "--test-part 0.4"),
+               {"note: from/test is not read", "note: 1 file beside the class folders of from not read"}));
+    CHECK(load_dataset(folder / "data", "s").classes == 2);
 }
 
 TEST_CASE("data import findings: a tree without a test part is split by class, always the same way") {

@@ -429,6 +429,8 @@ TEST_CASE("command line: ktg search: what is refused leaves nothing behind") {
     refused("--batch 100", {"--batch 100", "40"});
     refused("--devices 0,0", {"--devices", "'0,0'"});
     refused("--devices gpu", {"--devices", "'gpu'"});
+    refused("--devices ''", {"--devices: found ''"});
+    refused("--devices --resume", {"ktg search: --devices: its value is missing, there is the option --resume"});
     refused("--val 50", {"50"});
     refused("--resume", {"no run to resume here"});
     refused("--transfer found.csv", {"--nodes: has no meaning with --transfer"});
