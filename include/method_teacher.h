@@ -19,7 +19,7 @@ void require_network(const std::string& file, const std::map<std::string, std::s
 /// A trained network that is only looked at: its passes are never recorded.
 class Teacher {
   public:
-    /// options.teacher with random weights (the benchmark's).
+    /// options.teacher with random weights (of `distill bench`, and of checks).
     Teacher(Backend& backend, const Options& options, int classes, int stream = 1);
     /// The same with the weights of options.teacher_weights. InputError if the file is not given or not that network's; where it says
     /// itself which network it is, one that it is too small for is never allocated.

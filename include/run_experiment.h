@@ -1,5 +1,5 @@
 // run_experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
-// defines: Chooser, Settle, require_student, require_savable, save_finished, run_experiment, kept_options, print_configuration, run_facts,
+// defines: Chooser, Settle, require_student, require_savable, save_finished, run_experiment, kept_options, run_config, print_configuration, run_facts,
 //          with_start, side_by_side
 #pragma once
 #include <functional>
@@ -37,6 +37,8 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
 
 /// What config.csv keeps of a subcommand's options, and what prints first.
 Config kept_options(const OptionTable& table);
+/// What a new run's config.csv has: the method, these options, the facts.
+Config run_config(const std::string& method, const OptionTable& table, const Config& facts);
 void print_configuration(const std::string& method_name, const Config& rows);
 /// What config.csv says of every run beside its options: by which program, on what, with which and how many images; and what its start
 /// weights and batches are drawn from: the key's version, the role and the generation.

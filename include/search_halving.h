@@ -14,6 +14,7 @@ namespace distill {
 class Halving {
   public:
     static bool is_rung(int epoch) { return (epoch & (epoch - 1)) == 0; }
+    static std::vector<int> rungs(int epochs);  ///< 1, 2, 4, … below the last epoch
 
     /// A trial's error after `epoch` epochs (from 1 on; each trial reports every epoch, once). True: it goes on. NaN at a rung stops the
     /// trial and is not counted among those that reached it.

@@ -1,5 +1,5 @@
 // search_journal.h: what happened in a search, row by row as it happens: the truth that a killed search goes on from.
-// defines: TrialEvent, to_string, is_untrained, begins, JournalRow, JournalFile, has_journal, read_journal, require_same_study,
+// defines: TrialEvent, to_string, is_untrained, begins, is_end, JournalRow, JournalFile, has_journal, read_journal, require_same_study,
 //          Journal
 #pragma once
 #include <cstdint>
@@ -22,6 +22,8 @@ const char* to_string(TrialEvent event);
 inline bool is_untrained(TrialEvent e) { return e == TrialEvent::rejected || e == TrialEvent::repeated; }
 /// Is it a trial's first event?
 inline bool begins(TrialEvent e) { return e == TrialEvent::started || is_untrained(e); }
+/// Nothing of the trial follows.
+inline bool is_end(TrialEvent e) { return e != TrialEvent::started && e != TrialEvent::running && e != TrialEvent::lost; }
 
 struct JournalRow {
     int64_t trial = 0;

@@ -8,7 +8,6 @@
 
 #include "base_error.h"
 #include "base_files.h"
-#include "base_texts.h"
 
 namespace distill {
 namespace {

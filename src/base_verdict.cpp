@@ -1,7 +1,6 @@
 #include "base_verdict.h"
 
 #include <cmath>
-#include <limits>
 
 #include "base_error.h"
 #include "base_texts.h"

@@ -7,7 +7,6 @@
 #include "base_error.h"
 #include "base_files.h"
 #include "base_texts.h"
-#include "base_version.h"
 #include "base_weight_files.h"
 #include "core_conv_plan_store.h"
 #include "net_table.h"
@@ -225,9 +224,7 @@ void run_reconstruction(OptionTable& table, Options& o, const ReconstructOptions
     print_configuration(method_name, kept_options(table));
     std::printf("%s", scaled.c_str());
     note_late_milestones(o);
-    Config config{{"method", method_name}};
-    for (auto& row : kept_options(table)) config.push_back(row);
-    for (auto& fact : run_facts(session, o)) config.push_back(std::move(fact));
+    Config config = run_config(method_name, table, run_facts(session, o));
     const auto add_checksums = [&](const char* what, const Teachers& networks) {
         for (size_t i = 0; i < networks.size(); ++i) {
             warn_if_trained_otherwise(networks[i]->file(), networks[i]->metadata(), o, *session.data);

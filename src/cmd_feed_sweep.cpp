@@ -1,6 +1,5 @@
 #include "cmd_feed_sweep.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <set>

@@ -62,10 +62,7 @@ void prepare_graph_run(const fs::path& path, const Graph& graph, const Options& 
         own.file = (path / "graph.csv").string();
         OptionTable table;
         add_graph_options(table, o, own);
-        Config config{{"method", method_name}};
-        for (auto& row : kept_options(table)) config.push_back(std::move(row));
-        for (auto& fact : with_start(facts, options)) config.push_back(std::move(fact));
-        RunFolder::create(path, config);
+        RunFolder::create(path, run_config(method_name, table, with_start(facts, options)));
     }
     const fs::path file = path / "graph.csv";
     const std::string wanted = graph_csv(graph, path);

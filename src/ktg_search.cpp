@@ -117,9 +117,7 @@ GraphSearch::GraphSearch(const std::string& method, SearchOptions& options, Opti
     if (o_.resume) std::printf("note: trainings under way keep the device and threads they began with, new ones get those above\n");
     if (s_.transfer.empty() && s_.score == "test")
         std::printf("note: trials are scored on the test set, as the authors do: the best was chosen by the images that it is tested on\n");
-    Config config{{"method", method}};
-    config.insert(config.end(), kept.begin(), kept.end());
-    config.insert(config.end(), facts_.begin(), facts_.end());
+    Config config = run_config(method, table, facts_);
     config.emplace_back("info.start_key", std::to_string(start_key_version));
     folder_ = known ? RunFolder::reopen(base_) : RunFolder::create(base_, config);
     folder_->lock(lock_patience);

@@ -9,7 +9,6 @@
 #include <deque>
 #include <iostream>
 #include <mutex>
-#include <sstream>
 #include <thread>
 #include <vector>
 

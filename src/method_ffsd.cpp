@@ -193,7 +193,7 @@ Ffsd::Fused Ffsd::fuse(const std::vector<Shown>& students, const Batch& batch, L
     f.map = made.map.detached();
     f.logits = made.logits;
     losses.push_back(cross_entropy(f.logits, batch.labels));
-    losses.push_back(scale(kl_divergence(f.logits, f.mean.value(), temperature_), temperature_ * temperature_));
+    losses.push_back(kd_loss(f.logits, f.mean.value(), temperature_));
     return f;
 }
 
@@ -244,7 +244,7 @@ void Ffsd::add_leader(const Shown& leader, const Fused& fused, const Batch& batc
     const Tensor weight = weights_.view(of_fusion, {});
     losses.push_back(cross_entropy(leader.logits, batch.labels));
     const Var& teacher = own_.leader_target == "ensemble" ? fused.mean : fused.logits;
-    losses.push_back(scale(kl_divergence(leader.logits, teacher.value(), temperature_), temperature_ * temperature_));
+    losses.push_back(kd_loss(leader.logits, teacher.value(), temperature_));
     if (!maps_) return;
     const auto near = [](const Var& attention, const Var& map) { return unit_distance(attention, attention_map(map.detached()).value()); };
     losses.push_back(scale(near(leader.attention.back(), fused.map), weight));

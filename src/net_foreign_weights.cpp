@@ -1,8 +1,6 @@
 #include "net_foreign_weights.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <numeric>
 #include <utility>
 

@@ -1,6 +1,5 @@
 // vgg8, vgg11, vgg13, vgg16, vgg19: VGG with BatchNorm (Simonyan & Zisserman 2015) and one classifier behind a pooled map. Layouts,
 // initialisation and parameter names as in the public CRD benchmark (docs/papers.md §8).
-#include <cmath>
 #include <map>
 
 #include "net_stages.h"

@@ -1,6 +1,5 @@
 #include "report_ktg.h"
 
-#include <algorithm>
 #include <ostream>
 #include <sstream>
 

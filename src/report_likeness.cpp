@@ -1,7 +1,6 @@
 #include "report_likeness.h"
 
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <optional>
 

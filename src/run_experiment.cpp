@@ -124,6 +124,13 @@ int side_by_side(const Options& o, const Backend& backend) {
     return backend.device() == Device::cuda ? std::min(o.runs, most_on_gpu) : 1;
 }
 
+Config run_config(const std::string& method, const OptionTable& table, const Config& facts) {
+    Config config{{"method", method}};
+    for (auto& row : kept_options(table)) config.push_back(std::move(row));
+    config.insert(config.end(), facts.begin(), facts.end());
+    return config;
+}
+
 void print_configuration(const std::string& method, const Config& rows) {
     std::printf("distill %s\n", command_of(method).c_str());
     for (const auto& [name, value] : rows)
@@ -252,10 +259,7 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
     std::vector<PlannedRun> planned;
     for (int i = 0; i < o.runs; ++i) {
         if (many) o.seed = seed_of(i);
-        Config config{{"method", method()}};
-        for (auto& row : kept_options(table)) config.push_back(row);
-        config.insert(config.end(), facts.begin(), facts.end());
-        planned.push_back({folder_of(i), method(), o, std::move(config)});
+        planned.push_back({folder_of(i), method(), o, run_config(method(), table, facts)});
     }
     if (!interruption()) catch_interruption(o.time_limit);  // a signal since the experiment before this one, of a chain, still counts
     train_runs(session, planned, side_by_side(o, *session.backend), make_method);

@@ -17,7 +17,6 @@
 #include "data_class_order.h"
 #include "method_table.h"
 #include "train_interruption.h"
-#include "train_progress.h"
 #include "train_schedule.h"
 
 namespace distill {

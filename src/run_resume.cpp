@@ -10,7 +10,6 @@
 #include "base_files.h"
 #include "base_notes.h"
 #include "base_texts.h"
-#include "data_loader.h"
 #include "run_many.h"
 #include "train_schedule.h"
 

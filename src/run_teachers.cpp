@@ -70,9 +70,7 @@ void train_teachers(TeacherTraining& t) {
     int left = 0;
     for (int seed = 0; seed < o.runs; ++seed) {
         o.seed = static_cast<uint64_t>(seed);
-        Config config{{"method", "train"}};
-        for (auto& row : kept_options(t.table)) config.push_back(std::move(row));
-        config.insert(config.end(), facts.begin(), facts.end());
+        Config config = run_config("train", t.table, facts);
         const fs::path folder = t.folder(seed);
         if (fs::exists(folder)) require_same_training(RunFolder::reopen(folder), config);
         left += !fs::exists(folder / "result.csv");

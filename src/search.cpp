@@ -20,8 +20,6 @@ using Clock = std::chrono::steady_clock;
 /// The error as the journal has it, so that a search that goes on decides by the same number.
 double journalled_error(double accuracy) { return std::strtod(number(100 - accuracy).c_str(), nullptr); }
 
-bool is_end(TrialEvent e) { return e == TrialEvent::stopped || e == TrialEvent::complete || e == TrialEvent::failed; }
-
 }  // namespace
 
 std::string SearchTally::words() const {
@@ -62,7 +60,7 @@ void Search::apply(const JournalRow& r) {
     if (r.event == TrialEvent::repeated) ++tally_.repeated;
     if (r.event == TrialEvent::running) under_way_[r.trial].epochs = r.epoch;
     if (r.event == TrialEvent::lost) ++under_way_[r.trial].losses;
-    if (is_end(r.event)) apply_end(r);
+    if (is_end(r.event) && !is_untrained(r.event)) apply_end(r);
 }
 
 void Search::apply_end(const JournalRow& r) {

@@ -94,8 +94,7 @@ std::optional<EarlyStopping> early_stopping(const SearchHistory& history) {
     early.trials = static_cast<int64_t>(whole.size());
     early.best = (early.trials + 9) / 10;
     early.best_error = *whole.front()->error;
-    for (int epoch = 1; epoch < last; ++epoch)
-        if (Halving::is_rung(epoch)) early.rungs.push_back(epoch);
+    for (const int epoch : Halving::rungs(last)) early.rungs.push_back(epoch);
     replay(whole, last, early);
 
     const std::vector<TargetTraining> trainings = target_trainings(whole);

@@ -14,6 +14,12 @@ bool Halving::report(int epoch, double error) {
     return error <= errors[promoted - 1];
 }
 
+std::vector<int> Halving::rungs(int epochs) {
+    std::vector<int> all;
+    for (int epoch = 1; epoch < epochs; epoch *= 2) all.push_back(epoch);
+    return all;
+}
+
 std::map<int, size_t> Halving::reached() const {
     std::map<int, size_t> counts;
     for (const auto& [epoch, errors] : rungs_) counts[epoch] = errors.size();

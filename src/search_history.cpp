@@ -13,13 +13,11 @@
 #include "base_stats.h"
 #include "base_texts.h"
 #include "graph_show.h"
+#include "search_halving.h"
 #include "search_space.h"
 
 namespace distill {
 namespace {
-
-/// Complete, stopped, rejected, repeated, failed: nothing of the trial follows.
-bool is_end(TrialEvent e) { return e != TrialEvent::started && e != TrialEvent::running && e != TrialEvent::lost; }
 
 std::vector<TrialRecord> trials_of(const JournalFile& journal, const fs::path& path) {
     std::map<int64_t, TrialRecord> under_way;
@@ -115,7 +113,7 @@ std::vector<Rung> rungs_of(const SearchHistory& history) {
     for (const TrialRecord& t : history.trials) last = std::max<int64_t>(last, t.epochs);
     last = std::max<int64_t>(last, std::atoi(value_of(history.study, "epochs").c_str()));
     std::vector<Rung> rungs;
-    for (int64_t epoch = 1; epoch < last; epoch *= 2) rungs.push_back({epoch, 0, 0});  // search_halving.h
+    for (const int epoch : Halving::rungs(static_cast<int>(last))) rungs.push_back({epoch, 0, 0});
     rungs.push_back({last, 0, 0});
     for (Rung& rung : rungs)
         for (const TrialRecord& t : history.trials) {

@@ -64,14 +64,6 @@ TrainingPlan plan_of(Method& method, const Options& options) {
     return plan;
 }
 
-/// What a phase kept was called otherwise before there could be several.
-Checkpoint with_todays_names(Checkpoint c) {
-    if (auto losses = c.floats.extract("preparation.losses")) losses.key() = "preparation.table", c.floats.insert(std::move(losses));
-    if (auto steps = c.counters.extract("preparation.steps_made"))
-        steps.key() = "preparation.global_step", c.counters.insert(std::move(steps));
-    return c;
-}
-
 }  // namespace
 
 Trainer::Trainer(Backend& backend, Loader& loader, Method& method, const Options& options, const RunFolder& folder, std::string name,
@@ -251,7 +243,7 @@ void Trainer::write_checkpoint() const {
 
 void Trainer::resume() {
     const fs::path path = folder_.checkpoint();
-    const Checkpoint c = with_todays_names(read_checkpoint(path));
+    const Checkpoint c = read_checkpoint(path);
     for (const auto& [option, value] : folder_.config()) {
         if (may_change_ && may_change_(option)) continue;
         const auto found = c.text.find("config." + option);

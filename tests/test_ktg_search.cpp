@@ -80,8 +80,7 @@ bool all_gone(const std::vector<pid_t>& pids) {
 /// Every trial has one end, and its journal is whole.
 void check_complete(const fs::path& run, int64_t trials) {
     std::map<int64_t, int> ends;
-    for (const JournalRow& r : rows_of(run))
-        ends[r.trial] += r.event != TrialEvent::started && r.event != TrialEvent::running && r.event != TrialEvent::lost;
+    for (const JournalRow& r : rows_of(run)) ends[r.trial] += is_end(r.event);
     CHECK(static_cast<int64_t>(ends.size()) == trials);
     for (const auto& [trial, count] : ends) CHECK_MESSAGE(count == 1, "trial " << trial);
 }

@@ -194,19 +194,24 @@ TEST_CASE("profile: a way and parts are of the running operation alone") {
 
 TEST_CASE("bench: the processor's speed is measured alike beside busy neighbours") {
     const auto backend = make_cpu_backend();
-    const double alone = backend->peak_multiply_accumulates_per_ms();
+    const auto best_of_three = [](const auto& measure) {
+        return std::max({measure(), measure(), measure()});
+    };  // other programs only slow it down
+    const auto multiplied = [&] { return backend->peak_multiply_accumulates_per_ms(); };
+    const auto moved = [&] { return cpu_bytes_per_ms(*backend); };
+    const double alone = best_of_three(multiplied);
     std::atomic<bool> busy{true};
     std::vector<std::thread> neighbours;
     for (unsigned i = 0; i < 2 * std::max(1u, std::thread::hardware_concurrency()); ++i)
         neighbours.emplace_back([&] {
             while (busy) continue;
         });
-    const double beside = backend->peak_multiply_accumulates_per_ms(), bytes_beside = cpu_bytes_per_ms(*backend);
+    const double beside = best_of_three(multiplied), bytes_beside = best_of_three(moved);
     busy = false;
     for (std::thread& t : neighbours) t.join();
     CHECK(beside > 0.7 * alone);  // a third of the time is ours: measured by the clock it would be at most a half
     CHECK(beside < 1.5 * alone);
-    CHECK(bytes_beside > 0.5 * cpu_bytes_per_ms(*backend));
+    CHECK(bytes_beside > 0.5 * moved());
     CHECK(alone > cpu_multiply_accumulates_per_ms(Precision::fp32) * 0.7);
 }
 
