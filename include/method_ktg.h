@@ -28,6 +28,8 @@ struct KtgOptions final : MethodOptions {
     /// Reads the graph. InputError for one that is not sound, lacks weights, or has several nodes as one teacher.
     void settle(Options& options) override;
     std::unique_ptr<Method> make(const Setting&, const Options&) const override;
+    /// What trained nodes start from; frozen ones' are Method::pretrained().
+    std::vector<std::pair<std::string, std::string>> files() const override;
 };
 
 /// The graph that options name, with their networks and weights; sound, but perhaps still without weights for a frozen node.

@@ -1,6 +1,6 @@
 // report_likeness.h: which runs may be set beside each other: what a run is by content, in what two recipes differ, who shares start and
 // order.
-// defines: RecipeDifference, substance_of, teacher_contents, test_images, recipe_differences, told, nearest_group, by_seed,
+// defines: RecipeDifference, substance_of, teacher_contents, start_file, test_images, recipe_differences, told, nearest_group, by_seed,
 //          told_of_repeats, share_start_and_order, compare
 #pragma once
 #include <functional>
@@ -19,6 +19,9 @@ Config substance_of(const Run& run);
 
 /// SHA-256 of each teacher's file, in order; the paths where these are not on file.
 std::vector<std::string> teacher_contents(const Run& run);
+
+/// SHA-256 of the file that the student, or a graph's target, began from; the path where that is not on file; empty if it began afresh.
+std::string start_file(const Run& run);
 
 /// How many images a run was tested on; empty where that is not on file.
 std::string test_images(const Run& run);

@@ -65,7 +65,7 @@ class Part {
   public:
     /// InputError if another process is downloading into it.
     explicit Part(const fs::path& path) : path_(path), file_(::open(path.c_str(), O_RDWR | O_CREAT, 0644)) {
-        if (file_ < 0) input_error(path.string(), ": cannot be written (", std::strerror(errno), "); choose another --data");
+        if (file_ < 0) cannot_write(path, errno);
         const bool taken = ::flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
         if (!taken && is_still_at(file_, path)) return;
         ::close(file_);

@@ -263,6 +263,13 @@ void KtgOptions::settle(Options& o) {
         input_error("--save ", o.save, ": node 0 is an ensemble without weights of its own; its members' are kept in the run's folder");
 }
 
+std::vector<std::pair<std::string, std::string>> KtgOptions::files() const {
+    std::vector<std::pair<std::string, std::string>> all;
+    for (int i = 0; i < graph.size(); ++i)
+        if (graph.is_trained(i) && !graph.node(i).weights.empty()) all.emplace_back(text("node", i), graph.node(i).weights.string());
+    return all;
+}
+
 std::unique_ptr<Method> KtgOptions::make(const Setting& s, const Options& o) const {
     return std::make_unique<KnowledgeTransferGraph>(s, o, *this);
 }

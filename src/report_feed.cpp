@@ -117,7 +117,7 @@ std::vector<FeedResult> baselines_of(const std::vector<Group>& groups, const Gro
         found.push_back(std::move(r));
     };
     const auto method = [](const char* name) { return [name](const Run& run) { return run.method == name; }; };
-    add(Kind::alone, "student alone", is_trained_alone);
+    add(Kind::alone, "student alone", [](const Run& run) { return is_trained_alone(run) && start_file(run).empty(); });
     add(Kind::one_teacher, "KD", method("kd"));
     add(Kind::ensemble, "KD", method("ensemble"));
     add(Kind::one_teacher, "Factor Transfer", method("ft"));

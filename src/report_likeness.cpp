@@ -93,6 +93,13 @@ std::vector<std::string> teacher_contents(const Run& run) {
     return contents.empty() ? split(value_of(run.config, "teachers"), ',') : contents;
 }
 
+std::string start_file(const Run& run) {
+    const bool of_graph = run.graph && run.graph->is_trained(0);
+    const std::string content = value_of(run.config, of_graph ? "info.node0_sha256" : "info.init_sha256");
+    if (!content.empty()) return content;
+    return of_graph ? run.graph->node(0).weights.string() : value_of(run.config, "init");
+}
+
 std::string test_images(const Run& run) { return value_of(run.config, "info.test_images"); }
 
 std::vector<RecipeDifference> recipe_differences(const Run& ours, const Run& theirs) {

@@ -108,6 +108,8 @@ std::string other_recipe(const PaperRow& row, const Run& run) {
     if (!has_option(run.config, "info.by_hand")) return "what was given by hand beside the preset is not on file";
     if (const std::string by_hand = value_of(run.config, "info.by_hand"); !by_hand.empty()) return "not the paper's recipe: " + by_hand;
     if (const std::string other = other_row(row, run); has_preset && !other.empty()) return other;
+    for (int i = 0; run.graph && i < run.graph->size(); ++i)
+        if (run.graph->is_trained(i) && !run.graph->node(i).weights.empty()) return text("its node ", i, " began from trained weights");
     const auto [train, test] = official_images(row.dataset);
     const std::string ours = value_of(run.config, "info.train_images"), tested = test_images(run);
     if (train > 0 && (ours != std::to_string(train) || tested != std::to_string(test)))
@@ -144,13 +146,9 @@ void join_paper(Group& group, const std::vector<PaperRow>& paper) {
 }
 
 void join_student_alone(Group& group, const std::vector<Group>& groups) {
-    const auto init_of = [](const Run& run) {
-        const std::string content = value_of(run.config, "info.init_sha256");
-        return content.empty() ? value_of(run.config, "init") : content;
-    };
     const auto fits = [&](const Run& run) {
         return is_trained_alone(run) && run.dataset == group.any().dataset && run.student == group.any().student &&
-               (init_of(run).empty() || init_of(run) == init_of(group.any()));
+               (start_file(run).empty() || start_file(run) == start_file(group.any()));
     };
     const Group* alone = is_trained_alone(group.any()) ? nullptr : nearest_group(groups, group, fits);
     if (!alone) return;

@@ -250,7 +250,10 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
     Config facts = run_facts(session, o);
     for (auto& fact : measure(teaching, session, loader, o, first->student())) facts.push_back(std::move(fact));
     if (!o.init.empty()) facts.emplace_back("info.init_sha256", sha256_of_file(o.init));
-    for (const auto& [name, file] : chosen().options->files()) facts.emplace_back("info." + name + "_sha256", sha256_of_file(file));
+    for (const auto& [name, file] : chosen().options->files()) {
+        warn_if_trained_otherwise(file, read_weights(file).metadata, o, *session.data);
+        facts.emplace_back("info." + name + "_sha256", sha256_of_file(file));
+    }
     facts.emplace_back("info.by_hand", by_hand);
     facts.insert(facts.end(), further.begin(), further.end());
     if (many) facts.emplace_back("info.first_seed", std::to_string(o.seed)), facts.emplace_back("info.runs", std::to_string(o.runs));

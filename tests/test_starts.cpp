@@ -84,7 +84,16 @@ TEST_CASE("starts: a graph is not gone on with from a file of another generation
     CHECK(value_of(read_config(folder / "graph/config.csv"), "info.generation") == "1");
     fs::remove(folder / "graph/result.csv");
     check_rejected(folder, "ktg train --resume --run graph --weights 1=graph/node1.safetensors",
+                   {"graph: the node1's file is not the one this run was started with"});
+    // A run that does not know its files by content knows their generation.
+    const fs::path kept = folder / "graph/config.csv";
+    const std::string config = read_file(kept), sum = "info.node1_sha256,";
+    const size_t at = config.find(sum);
+    REQUIRE(at != std::string::npos);
+    write_file_atomically(kept, config.substr(0, at) + config.substr(config.find('\n', at) + 1));
+    check_rejected(folder, "ktg train --resume --run graph --weights 1=graph/node1.safetensors",
                    {"graph: was started with generation 1", "follows 2"});
+    write_file_atomically(kept, config);
     succeed(folder, "ktg train --resume --run graph");
 }
 
