@@ -80,8 +80,9 @@ Names with_values(const CLI::App& root, const Names& words) {
         } else if (!takes_value || word.find('=') + 1 < word.size()) {  // npos + 1 == 0
             all.push_back(word);
             if (!takes_value || word.find('=') != std::string::npos) continue;
-            if (i + 1 == words.size()) continue;  // CLI11 says so
-            if (option_of(words[i + 1]))
+            if (i + 1 == words.size()) continue;                                                      // CLI11 says so
+            const bool any_word = option->get_expected_max() > 1 && !option->get_allow_extra_args();  // one_word_each()
+            if (!any_word && option_of(words[i + 1]))
                 throw InputError(text(path.substr(0, path.size() - std::min<size_t>(path.size(), 1)), path.empty() ? "" : ": ", word,
                                       ": its value is missing, there is the option ", words[i + 1], " (", root.get_name(), " ", path,
                                       "--help)"));
