@@ -12,8 +12,9 @@ namespace distill {
 
 struct PickleValue {
     /// text: `text`; bytes, too. name: a class or function, "torch._utils._rebuild_tensor_v2" in `text`. call: one of these in `text`, the
-    /// tuple of its arguments in items[0], attributes that it was given behind. persistent: what the pickle says of something that lies outside of it, items[0]. dictionary: key, value, key, value, … in
-    /// `items`, in order. large: an integer of more than 8 bytes, little-endian in `text`.
+    /// tuple of its arguments in items[0], attributes that it was given behind. persistent: what the pickle says of something that lies
+    /// outside of it, items[0]. dictionary: key, value, key, value, … in `items`, in order. large: an integer of more than 8 bytes,
+    /// little-endian in `text`.
     enum class Kind { none, boolean, whole, real, large, text, tuple, list, dictionary, name, call, persistent };
     Kind kind;
     size_t place;       ///< the byte of the source where it begins
@@ -37,8 +38,8 @@ struct PickleSource {
 };
 
 /// A pickle (protocol 2 to 5) of dictionaries (also collections.OrderedDict, whose attributes are left), lists, tuples, texts, numbers and
-/// calls of `names`, told as such. InputError for everything else, naming the opcode or the class and its byte, and for a pickle that is cut, broken, or
-/// larger than 4 MiB (a state dict takes some 150 bytes a tensor).
+/// calls of `names`, told as such. InputError for everything else, naming the opcode or the class and its byte, and for a pickle that is
+/// cut, broken, or larger than 4 MiB (a state dict takes some 150 bytes a tensor).
 class Pickle {
   public:
     /// Reads the one that begins at source.bytes[at].

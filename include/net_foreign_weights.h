@@ -20,9 +20,9 @@ using WeightShapes = std::map<std::string, std::vector<int64_t>>;
 enum class ShortcutZeros { by_names, at_end, both_sides };
 
 /// Puts the tensors under `prefix` of a stranger's file (one that own_word() knows nothing of, and that was not converted before) into the
-/// conventions of `network`, whose names and shapes are `own`: the classifier may be called fc, linear, classifier or classifier.0, a block's projection shortcut or downsample,
-/// and where option-A's zeros are on both sides, channels change places so that the network computes the same. What does not fit stays as it
-/// is. Returns a sentence for what had to be guessed, "" for nothing.
+/// conventions of `network`, whose names and shapes are `own`: the classifier may be called fc, linear, classifier or classifier.0, a
+/// block's projection shortcut or downsample, and where option-A's zeros are on both sides, channels change places so that the network
+/// computes the same. What does not fit stays as it is. Returns a sentence for what had to be guessed, "" for nothing.
 std::string to_own_conventions(WeightFile& file, const std::string& prefix, const Network& network, const WeightShapes& own,
                                ShortcutZeros zeros = ShortcutZeros::by_names);
 

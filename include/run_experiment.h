@@ -1,6 +1,6 @@
 // run_experiment.h: from options to finished run folders: what is asked for is checked and resolved, then one training a seed.
-// defines: Chooser, Settle, require_student, require_savable, save_finished, run_experiment, kept_options, run_config, print_configuration, run_facts,
-//          with_start, side_by_side
+// defines: Chooser, Settle, require_student, require_savable, save_finished, run_experiment, kept_options, run_config, print_configuration,
+//          run_facts, with_start, side_by_side
 #pragma once
 #include <functional>
 #include <string>

@@ -30,8 +30,8 @@ std::set<uint64_t> seeds_started(const std::filesystem::path& base, const std::s
 void take_seeds_of(const std::filesystem::path& base, OptionTable& table, const std::string& within = "");
 
 /// Runs whose results stand together are of one length. InputError where those of `runs` that have begun differ in epochs, as when their being
-/// made longer was interrupted.
-void require_one_length(const std::filesystem::path& base, const std::vector<std::filesystem::path>& runs);
+/// made longer was interrupted, unless --epochs is given for all.
+void require_one_length(const std::filesystem::path& base, const std::vector<std::filesystem::path>& runs, const OptionTable& table);
 
 /// Runs that go on together are alike but for their seeds. InputError for an option, not given now, in which they differ; of threads and
 /// device a line.

@@ -45,8 +45,9 @@ struct SearchTally {
 };
 
 /// Runs `plan.trials` trials in the pool's slots. A trial reports its error every epoch and may be stopped at a rung by Halving; one that fails
-/// is recorded with its reason; one whose worker died runs again, and fails the second time, if the probe shows that the machine trains. Everything
-/// is in the journal before it has an effect, so replay() of its rows goes on where it ended: with one slot to the same trials, rungs and winner.
+/// is recorded with its reason; one whose worker died runs again, and fails the second time, if the probe shows that the machine trains.
+/// Everything is in the journal before it has an effect, so replay() of its rows goes on where it ended: with one slot to the same trials,
+/// rungs and winner.
 /// Memory: Halving's, the trials under way, the best, and what each training depends on.
 class Search {
   public:

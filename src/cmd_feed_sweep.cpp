@@ -92,12 +92,10 @@ void run_sweep(OptionTable& table, Options& o, const FeedSeries& series, const s
     require_student(o);
     const int teachers = o.train_teachers > 0 ? o.train_teachers : static_cast<int>(o.teachers.empty() ? 0 : split(o.teachers, ',').size());
     const std::set<int> numbers = numbers_of(series.numbers, teachers);
-    if (!table.given("epochs")) {
-        std::vector<fs::path> all;
-        for (const auto& [n, folder] : numbered_folders(base, 'n'))
-            for (const auto& [seed, run] : numbered_folders(folder, 's')) all.push_back(run);
-        require_one_length(base, all);
-    }
+    std::vector<fs::path> all;
+    for (const auto& [n, folder] : numbered_folders(base, 'n'))
+        for (const auto& [seed, run] : numbered_folders(folder, 's')) all.push_back(run);
+    require_one_length(base, all, table);
     settle_or_train_teachers(table, o);
     const Options asked = o;
     try {

@@ -45,10 +45,11 @@ void set_defaults(Command& c) {
     const bool goes_on = o.resume || (o.auto_resume && (o.run.empty() || std::filesystem::exists(o.run)));
     const bool known = c.table.given("method") ? !c.table.at("method").is_swept : !goes_on;
     for (const auto& [name, kin] : c.methods) {
+        if (!known) break;
         OptionTable theirs;
         choose(*kin.row).options->add_to(theirs);
         for (const TableOption& option : theirs.options())
-            if (known && !own.has(option.name) && c.table.given(option.name))
+            if (!own.has(option.name) && c.table.given(option.name))
                 input_error("--", option.name, ": is an option of --method ", name, ", which --method ", c.method, " does not have");
     }
     set_recipe(c.table, c.options, find_recipe(fresh.row->recipe), "", origin);

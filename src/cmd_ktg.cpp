@@ -51,7 +51,7 @@ bool set_preset(TrainCommand& c) {
     }
     const PaperRow row = preset_row(c.options);
     apply_preset(row, "ktg train", c.table, c.options);
-    return std::any_of(row.options.begin(), row.options.end(), [](const auto& option) { return option.first == "batch"; });
+    return has_option(row.options, "batch");
 }
 
 void train(TrainCommand& c) {

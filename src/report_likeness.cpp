@@ -17,8 +17,8 @@ bool is_content(const std::string& option) { return starts_with(option, "info.")
 /// Are a student's, or a graph's target's, start weights drawn, and from its seed, role and generation alone?
 bool starts_by_key(const Run& run) {
     const std::string role = value_of(run.config, "info.role");
-    if (!value_of(run.config, "init").empty()) return false;
-    if (role == "graph") return run.graph && !run.graph->node(0).is_ensemble() && run.graph->node(0).weights.empty();
+    if (!start_file(run).empty()) return false;
+    if (role == "graph") return run.graph && run.graph->is_trained(0);
     return role == "student";
 }
 

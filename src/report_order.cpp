@@ -74,8 +74,7 @@ std::optional<size_t> agreement(const PaperRow& row, const Run& run) {
 /// method the run's.
 size_t recipe_in_common(const PaperRow& row, const Run& run) {
     const ChosenMethod method = choose(*find_method(run.method));
-    const auto named = std::find_if(row.options.begin(), row.options.end(), [](const auto& o) { return o.first == "recipe"; });
-    const Recipe& recipe = find_recipe(named == row.options.end() ? method.row->recipe : named->second);
+    const Recipe& recipe = find_recipe(has_option(row.options, "recipe") ? value_of(row.options, "recipe") : method.row->recipe);
     Options options;
     OptionTable table;
     add_training_options(table, options, true);

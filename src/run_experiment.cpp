@@ -186,10 +186,10 @@ void run_experiment(const std::string& command, const Chooser& chosen, OptionTab
     const auto seed_of = [first = o.seed](int i) { return first + static_cast<uint64_t>(i); };
     const auto folder_of = [&](int i) { return many ? seed_folder(base, seed_of(i)) : base; };
     if (o.resume && many && !fs::exists(base)) RunFolder::reopen(base);  // says that nothing is there to go on with
-    if (o.resume && many && !table.given("epochs")) {
+    if (o.resume && many) {
         std::vector<fs::path> all;
         for (int i = 0; i < o.runs; ++i) all.push_back(folder_of(i));
-        require_one_length(base, all);
+        require_one_length(base, all, table);
     }
     int finished = 0;
     fs::path begun;  // the first that has

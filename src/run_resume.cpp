@@ -105,7 +105,8 @@ void take_seeds_of(const fs::path& base, OptionTable& table, const std::string& 
     table.set("runs", std::to_string(runs), base.string());
 }
 
-void require_one_length(const fs::path& base, const std::vector<fs::path>& runs) {
+void require_one_length(const fs::path& base, const std::vector<fs::path>& runs, const OptionTable& table) {
+    if (table.given("epochs")) return;
     std::map<int, std::string> lengths;  // in epochs, each with the first run of it
     for (const fs::path& run : runs)
         if (fs::exists(run / "config.csv")) lengths.emplace(epochs_of(RunFolder::reopen(run)), run.lexically_relative(base).string());

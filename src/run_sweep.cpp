@@ -142,13 +142,13 @@ void run_each_value(const std::string& command, OptionTable& table, Options& o, 
     for (const std::string& value : sweep.values)
         if (o.resume) take_seeds_of(folder_of(value), table);
     const bool sets_epochs = sweep.option == "epochs" || sweep.option == "recipe" || sweep.option == "method" || sweep.option == "preset";
-    if (o.resume && !sets_epochs && !table.given("epochs")) {
+    if (o.resume && !sets_epochs) {
         std::vector<fs::path> all;
         for (const std::string& value : sweep.values) {
             all.push_back(folder_of(value));
             for (const auto& [seed, folder] : numbered_folders(folder_of(value), 's')) all.push_back(folder);
         }
-        require_one_length(base, all);
+        require_one_length(base, all, table);
     }
     table.at(sweep.option).is_swept = true;
     const Options asked = o;

@@ -194,9 +194,8 @@ TEST_CASE("profile: a way and parts are of the running operation alone") {
 
 TEST_CASE("bench: the processor's speed is measured alike beside busy neighbours") {
     const auto backend = make_cpu_backend();
-    const auto best_of_three = [](const auto& measure) {
-        return std::max({measure(), measure(), measure()});
-    };  // other programs only slow it down
+    // Other programs only slow it down.
+    const auto best_of_three = [](const auto& measure) { return std::max({measure(), measure(), measure()}); };
     const auto multiplied = [&] { return backend->peak_multiply_accumulates_per_ms(); };
     const auto moved = [&] { return cpu_bytes_per_ms(*backend); };
     const double alone = best_of_three(multiplied);
