@@ -84,6 +84,23 @@ void succeed(const TempFolder& folder, const std::string& line, const std::vecto
     CHECK(says(end.out, parts));
 }
 
+std::string output_of(const TempFolder& folder, const std::string& line) {
+    INFO("distill " << line);
+    const Ended end = run(folder, line);
+    CAPTURE(end.err);
+    REQUIRE(end.code == 0);
+    return end.out;
+}
+
+std::vector<std::string> subcommands_in(const std::string& help) {
+    std::vector<std::string> names;
+    std::istringstream lines(help);
+    bool listed = false;
+    for (std::string line; std::getline(lines, line); listed = listed ? !line.empty() : line == "Subcommands:")
+        if (listed && line.size() > 2 && line[2] != ' ') names.push_back(line.substr(2, line.find(' ', 2) - 2));
+    return names;
+}
+
 void check_rejected(const TempFolder& folder, const std::string& line, const std::vector<std::string>& parts) {
     INFO("distill " << line);
     const auto before = listing(folder.path());

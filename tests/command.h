@@ -1,5 +1,6 @@
 // command.h: runs the program that lies beside the tests, as a user would.
-// defines: testing::Ended, testing::Command, testing::run, testing::succeed, testing::check_rejected, testing::listing, testing::without_seconds
+// defines: testing::Ended, testing::Command, testing::run, testing::succeed, testing::output_of, testing::check_rejected,
+//          testing::subcommands_in, testing::listing, testing::without_seconds
 #pragma once
 #include <sys/types.h>
 
@@ -40,6 +41,12 @@ Ended run(const TempFolder& folder, const std::string& line);
 
 /// The command ends with 0, and says all the parts.
 void succeed(const TempFolder& folder, const std::string& line, const std::vector<std::string>& parts = {});
+
+/// What the command prints, which ends with 0.
+std::string output_of(const TempFolder& folder, const std::string& line);
+
+/// The subcommands that a `--help` lists.
+std::vector<std::string> subcommands_in(const std::string& help);
 
 /// The command ends with 2, one line on stderr that has all the parts, and every file under the folder as it was.
 void check_rejected(const TempFolder& folder, const std::string& line, const std::vector<std::string>& parts);

@@ -6,7 +6,7 @@
 set -euo pipefail
 shopt -s inherit_errexit
 engine=$1 program=$(readlink -f "$2")
-place=$(mktemp -d)
+place=$(readlink -f "$(mktemp -d)")
 daemons=()
 finish() {
     local status=$?
@@ -36,7 +36,9 @@ lines() { "$program" paper rows --commands --seeds $seeds --step "$1" --runs "$2
 kill_one() {
     local pid
     for ((i = 0; i < 3000; i++)); do
-        pid=$(pgrep -f -- "--run runs/kd/s1" | xargs -r -n1 sh -c 'grep -aq "^$0" /proc/$1/cmdline 2> /dev/null && echo $1' "$program" | head -n 1 || true)
+        pid=$(pgrep -f -- "--run runs/kd/s1" | while read -r p; do  # the other engine's test may run beside this one
+            [ "$(readlink "/proc/$p/cwd")" = "$place" ] && grep -aq "^$program" "/proc/$p/cmdline" && echo "$p"
+        done 2> /dev/null | head -n 1 || true)
         if [ -n "$pid" ] && [ -s runs/kd/s1/epochs.csv ]; then kill -9 "$pid"; return; fi
         sleep 0.02
     done

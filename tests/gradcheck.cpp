@@ -11,6 +11,7 @@
 #include "core_philox.h"
 #include "cpu_backend.h"
 #include "device.h"
+#include "launch.h"
 #include "ops.h"
 
 namespace distill::testing {
@@ -297,6 +298,11 @@ void check_rounding(const std::vector<OpCase>& ops, Backend& backend) {
 }
 
 void check_threads_do_not_matter(const std::vector<OpCase>& ops) {
+    for (const OpCase& op : ops) {
+        int64_t most = 0;
+        for (const HostTensor& input : op.inputs) most = std::max(most, input.shape.size());
+        REQUIRE_MESSAGE(most > parallel_threshold, op.name, ": too small for a second thread");
+    }
     const int before = omp_get_max_threads();
     const auto all_with = [&](int threads) {
         omp_set_num_threads(threads);

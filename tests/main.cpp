@@ -2,6 +2,7 @@
 // A run in which no case ran fails: a filter that matches nothing must not look like success.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <cstdio>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,7 @@ namespace {
 struct Tally {
     const char *running = "", *suite = "";                   ///< name of the case under way, and its suite
     std::vector<std::pair<std::string, std::string>> skips;  ///< case, reason
+    std::vector<std::string> idle;                           ///< cases in which no assertion ran
     bool skipped = false;                                    ///< the running case has called skip()
     int passed = 0, failed = 0, skips_counted = 0;
 };
@@ -31,7 +33,9 @@ struct Counter : doctest::IReporter {
     }
     void test_case_end(const doctest::CurrentTestCaseStats& stats) override {
         Tally& t = tally();
-        ++(!stats.testCaseSuccess ? t.failed : t.skipped ? t.skips_counted : t.passed);
+        const bool idle = stats.testCaseSuccess && !t.skipped && stats.numAssertsCurrentTest == 0;
+        if (idle) t.idle.emplace_back(t.running);
+        ++(!stats.testCaseSuccess || idle ? t.failed : t.skipped ? t.skips_counted : t.passed);
     }
     void report_query(const doctest::QueryData&) override {}
     void test_run_start() override {}
@@ -70,6 +74,10 @@ int main(int argc, char** argv) {
     const Tally& t = tally();
     if (t.passed + t.failed + t.skips_counted == 0) {
         std::fprintf(stderr, "no test case ran: nothing matches the filter\n");
+        status = 1;
+    }
+    for (const std::string& name : t.idle) {
+        std::fprintf(stderr, "failed: %s (no assertion ran)\n", name.c_str());
         status = 1;
     }
     for (const auto& [name, reason] : t.skips) std::printf("skipped: %s (%s)\n", name.c_str(), reason.c_str());

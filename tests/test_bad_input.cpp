@@ -295,7 +295,8 @@ TEST_CASE("bad input: a disk that fills up ends a search, and is no trial's faul
     CHECK(end.code == 1);
     CHECK(says(end.err, {"cannot be written (No space left on device); free some space"}));
     CHECK(end.err.find('\n') == end.err.size() - 1);
-    if (fs::exists(folder / "disk/g/journal.csv")) CHECK(read_file(folder / "disk/g/journal.csv").find("failed") == std::string::npos);
+    REQUIRE(fs::exists(folder / "disk/g/journal.csv"));
+    CHECK(read_file(folder / "disk/g/journal.csv").find("failed") == std::string::npos);
 }
 
 TEST_CASE("bad input: a place that cannot be written to is the input's fault, and nobody is told to free space") {

@@ -180,7 +180,7 @@ TEST_CASE("normalize: six numbers of 1 are warned of, with what they are of 255"
     CHECK(says(run(folder, "eval --net resnet8 --dataset s --weights r/student.safetensors --normalize 0.5,0.4,0.2,0.2,0.2,1").out,
                {"warning: --normalize 0.5"}));
     for (const char* good : {"none", "auto", "0.5,0.4,0.2,0.2,0.2,1.1", "0,0,0,255,255,255"})
-        CHECK(run(folder, train + good + " --normalize " + good).out.find("warning") == std::string::npos);
+        CHECK(output_of(folder, train + good + " --normalize " + good).find("warning") == std::string::npos);
 }
 
 TEST_SUITE_END();

@@ -57,44 +57,17 @@ std::string after(const std::string& text, const std::string& before) {
 
 TEST_CASE("command line: every subcommand explains itself") {
     const TempFolder folder;
-    for (const char* line : {"",
-                             "train",
-                             "eval",
-                             "kd",
-                             "reviewkd",
-                             "info",
-                             "feed",
-                             "feed parallel",
-                             "feed sequential",
-                             "feed reconstruct",
-                             "feed sweep",
-                             "mhgd",
-                             "ktg",
-                             "ktg train",
-                             "ktg show",
-                             "report",
-                             "compare",
-                             "bench",
-                             "bench train",
-                             "bench kd",
-                             "bench reviewkd",
-                             "bench feed",
-                             "bench mhgd",
-                             "bench ktg",
-                             "bench costs",
-                             "bench several",
-                             "bench svd",
-                             "data",
-                             "data fetch",
-                             "data import",
-                             "data synth",
-                             "data info"}) {
-        CAPTURE(line);
-        const Ended end = run(folder, line + std::string(" --help"));
+    std::vector<std::string> lines{""};
+    for (size_t i = 0; i < lines.size(); ++i) {
+        CAPTURE(lines[i]);
+        const Ended end = run(folder, lines[i] + "--help");
         CHECK(end.code == 0);
         CHECK(end.err.empty());
         CHECK(says(end.out, {"--help", "Usage"}));
+        for (const std::string& name : subcommands_in(end.out)) lines.push_back(lines[i] + name + " ");
     }
+    for (const char* deep : {"ktg search ", "weights export ", "bench costs ", "paper rows ", "data import "})
+        CHECK(std::count(lines.begin(), lines.end(), deep) == 1);
     CHECK(says(run(folder, "train --help").out, {"--net", "--student", "--lr-steps", "crop-flip|none", "150,180,210"}));
     CHECK(says(run(folder, "info").out, {"resnet20", "wrn-40-2"}));
 }
@@ -211,7 +184,7 @@ TEST_CASE("command line: the resolved configuration prints first and is what con
                          "runs/train-s-resnet8: last "}));
 
     CHECK(says(run(folder, "train" + one_epoch + "--run quiet").out, {"distill train", "quiet: last "}));
-    CHECK(run(folder, "train" + one_epoch + "--run quieter").out.find("epoch 1/1") == std::string::npos);
+    CHECK(output_of(folder, "train" + one_epoch + "--run quieter").find("epoch 1/1") == std::string::npos);
 }
 
 TEST_CASE("command line: a training leaves its tables, its result and weights that eval reads back to the same figures") {
@@ -235,13 +208,14 @@ TEST_CASE("command line: a training leaves its tables, its result and weights th
     CHECK(eval.code == 0);
     CHECK(after(eval.out, "loss ") == epochs.cell(2, "test_loss"));
     const std::string at_once = "eval --dataset s --net resnet8 --threads 1 --init t.safetensors --batch ";
-    CHECK(run(folder, at_once + "9223372036854775807").out == run(folder, at_once + "100000").out);
+    CHECK(output_of(folder, at_once + "9223372036854775807") == output_of(folder, at_once + "100000"));
     CHECK(std::stod(after(eval.out, "test accuracy ")) == doctest::Approx(result.cell_number(0, "last")).epsilon(0.001));
 
     // As a teacher it is measured first, and must reach --teacher-min.
     const std::string from_t = on_s + "--epochs 1 --student resnet8 --teacher resnet8 --teacher-weights t.safetensors ";
     const Ended kd = run(folder, "kd" + from_t + "--run kd");
     CHECK(kd.code == 0);
+    CHECK(says(kd.out, {"teacher resnet8: test accuracy", "kd: last"}));
     CHECK(kd.out.find("teacher resnet8: test accuracy") < kd.out.find("kd: last"));
     CHECK(config_of(folder / "kd").at("info.teacher_accuracy") == result.cell(0, "last"));
     check_rejected(folder, "reviewkd" + from_t + "--run r --teacher-min 100",

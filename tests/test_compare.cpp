@@ -44,7 +44,7 @@ TEST_CASE("compare: two folders of seeds: difference, interval, how many images,
     CHECK(says(run(folder, "compare of-b of-a").out, {"note: beside the method, a has a teacher of SHA-256 bbbbbbbb (here aaaaaaaa)"}));
     FinishedRun later = FinishedRun{"fitnet", "big"}.with("info.teacher_sha256", sum_b).with("info.stage", "2");
     later.write_seeds(folder / "later", {63, 64, 65});  // of a chain, each seed with a teacher of its own
-    CHECK(run(folder, "compare later of-a").out.find("note:") == std::string::npos);
+    CHECK(output_of(folder, "compare later of-a").find("note:") == std::string::npos);
 }
 
 namespace {

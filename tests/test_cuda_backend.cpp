@@ -220,6 +220,7 @@ TEST_CASE("cuda: products in tf32 and bf16 agree with the CPU's as far as operan
         // Each of the k products, of numbers up to 2, is off by two roundings (or cuts) of its operands at most.
         CHECK(largest_difference(found, expected) <= static_cast<float>(s.k) * 4 * 2 * step);
         CHECK(product(*gpu) == found);
+        CHECK(found != product(*make_cuda_backend()));  // it does round
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "base_files.h"
 #include "base_subprocess.h"
+#include "command.h"
 #include "complaints.h"
 #include "data_fetch.h"
 #include "dataset.h"
@@ -57,6 +58,18 @@ TEST_CASE("data fetch: downloads, verifies, unpacks; a second call has nothing t
     fs::remove(folder / "data/cifar-100-binary/test.bin");
     options.force = true;
     fetch_dataset(options);
+    CHECK(load_dataset(folder / "data", "cifar100").test.records == 1);
+}
+
+TEST_CASE("data fetch: the command's address, MD5 and --force") {
+    const TempFolder folder;
+    const fs::path archive = put_cifar100_archive(folder, 5);
+    const std::string line = "data fetch cifar100 --url file://" + archive.string();
+    check_rejected(folder, line, {"found MD5 " + md5_of_file(archive), "expected 03b5dce01913d631647c71ecec9e9cb8"});
+    CHECK(output_of(folder, line + " --md5 none --quiet").empty());
+    CHECK(load_dataset(folder / "data", "cifar100").train.records == 5);
+    fs::remove(folder / "data/cifar-100-binary/test.bin");
+    succeed(folder, line + " --md5 none --force", {"cifar-100-binary"});
     CHECK(load_dataset(folder / "data", "cifar100").test.records == 1);
 }
 

@@ -159,16 +159,6 @@ bool names_subcommand(const std::string& text, const std::string& name) {
     return std::any_of(codes.begin(), codes.end(), is_its) || text.find("distill " + name + ' ') != std::string::npos;
 }
 
-/// The program's own list.
-std::vector<std::string> subcommands() {
-    std::vector<std::string> names;
-    std::istringstream lines(run(TempFolder(), "--help").out);
-    bool listed = false;
-    for (std::string line; std::getline(lines, line); listed = listed ? !line.empty() : line == "Subcommands:")
-        if (listed && line.size() > 2 && line[2] != ' ') names.push_back(line.substr(2, line.find(' ', 2) - 2));
-    return names;
-}
-
 std::string trimmed(const std::string& s) {
     const size_t begin = s.find_first_not_of(' ');
     return begin == std::string::npos ? "" : s.substr(begin, s.find_last_not_of(' ') - begin + 1);
@@ -264,7 +254,7 @@ TEST_CASE("docs: each method has its row in docs/papers.md §1.3 and its name in
         CHECK_MESSAGE((known || name == "train"), name, ": give it a row in ", document, " ", sign, "1.3");
         CHECK_MESSAGE(names_subcommand(readme, name), name, ": README.md does not name it");
     }
-    const std::vector<std::string> all = subcommands();
+    const std::vector<std::string> all = subcommands_in(output_of(TempFolder(), "--help"));
     CHECK(all.size() > methods().size());
     for (const std::string& name : all) CHECK_MESSAGE(names_subcommand(listed, name), name, ": docs/commands.md does not have it");
     CHECK(names_subcommand("of `kd --method ab`", "kd"));

@@ -1,6 +1,7 @@
 // Files that are written at once by several: whole, and nothing left beside them.
 #include "base_files.h"
 
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -19,6 +20,8 @@ TEST_CASE("files: writers of one file at the same time do not mix, and leave not
     constexpr int writers = 4, times = 25;
     std::vector<std::string> complaints(writers);
     const auto text_of = [](int writer) { return std::string(static_cast<size_t>(1000 * (writer + 1)), static_cast<char>('a' + writer)); };
+    write_file_atomically(file, text_of(0));
+    std::atomic<int> at_work{writers};
     std::vector<std::thread> threads;
     for (int w = 0; w < writers; ++w)
         threads.emplace_back([&, w] {
@@ -27,13 +30,13 @@ TEST_CASE("files: writers of one file at the same time do not mix, and leave not
             } catch (const std::exception& e) {
                 complaints[static_cast<size_t>(w)] = e.what();
             }
+            --at_work;
         });
     bool whole = true;
-    for (int i = 0; i < 100; ++i) {
-        if (!fs::exists(file)) continue;
+    do {
         const std::string read = read_file(file);
         whole = whole && read == text_of(read[0] - 'a');
-    }
+    } while (at_work > 0);
     for (std::thread& thread : threads) thread.join();
     CHECK(whole);
     for (const std::string& complaint : complaints) CHECK(complaint == "");

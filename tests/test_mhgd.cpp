@@ -288,6 +288,7 @@ TEST_SUITE_BEGIN("no kernels");
 
 TEST_CASE("mhgd: a run's files, its attention networks used again, a table of heads") {
     const Workplace folder;
+    check_rejected(folder, mhgd_a + "--heads 1,2 --sweep lr=0.1,0.2 --run two", {"--heads 1,2 and --sweep lr=0.1,0.2", "ask for one"});
     Ended end = run(folder, mhgd_a + "--mha-epochs 2 --run one");
     CAPTURE(end.err);
     REQUIRE(end.code == 0);

@@ -23,20 +23,31 @@ TEST_CASE("nets shufflenet: names of the benchmark") {
                               {"linear.bias", {100}}});
 }
 
-TEST_CASE("shuffle_channels: a worked example, gradients, and what does not divide") {
-    const Var x(Tensor::from_host(cpu(), {1, 1, 1, 6}, {0, 1, 2, 3, 4, 5}));
-    CHECK(shuffle_channels(x, 3).value().to_host() == std::vector<float>{0, 2, 4, 1, 3, 5});
-    CHECK(shuffle_channels(x, 1).value().to_host() == x.value().to_host());
-    CHECK(shuffle_channels(shuffle_channels(x, 3), 2).value().to_host() == x.value().to_host());
-    CHECK_THROWS_WITH_AS(shuffle_channels(x, 4), doctest::Contains("6 channels in 4 groups ---> "), std::runtime_error);
+namespace {
+
+std::vector<OpCase> shuffles() {
     std::vector<OpCase> cases;
     for (const int groups : {2, 3}) {
         OpCase op{"shuffle_channels in " + std::to_string(groups), {uniform_input("x", {2, 3, 4, 12})}, {}};
         op.run = [groups](const Inputs& in) { return shuffle_channels(in[0], groups); };
         cases.push_back(op);
     }
-    check_gradients(cases);
+    return cases;
 }
+
+}  // namespace
+
+TEST_CASE("shuffle_channels: a worked example, gradients, and what does not divide") {
+    const Var x(Tensor::from_host(cpu(), {1, 1, 1, 6}, {0, 1, 2, 3, 4, 5}));
+    CHECK(shuffle_channels(x, 3).value().to_host() == std::vector<float>{0, 2, 4, 1, 3, 5});
+    CHECK(shuffle_channels(x, 1).value().to_host() == x.value().to_host());
+    CHECK(shuffle_channels(shuffle_channels(x, 3), 2).value().to_host() == x.value().to_host());
+    CHECK_THROWS_WITH_AS(shuffle_channels(x, 4), doctest::Contains("6 channels in 4 groups ---> "), std::runtime_error);
+    check_gradients(shuffles());
+    check_rounding(shuffles());
+}
+
+TEST_CASE("shuffle_channels: CUDA like the CPU") { compare_backends(shuffles()); }
 
 TEST_CASE("golden: ShuffleNets like PyTorch's") { check_golden_forward("nets_shufflenet", {{"ShuffleV1", 8}, {"ShuffleV2", 8}}, 1e-4); }
 

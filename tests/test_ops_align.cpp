@@ -60,5 +60,10 @@ TEST_CASE("align: shapes that do not fit name both") {
     CHECK_THROWS(align_vectors(Var(Tensor::zeros(cpu(), {2, 2, 2, 8})), Tensor::zeros(cpu(), {2, 1, 1, 8})));
 }
 
-TEST_CASE("align: the number of threads changes no bit") { check_threads_do_not_matter(cases()); }
+TEST_CASE("align: the number of threads changes no bit") {
+    const HostTensor student = uniform_input("student", {300, 1, 4, 40}),
+                     teacher = without_gradient(uniform_input("teacher", {300, 1, 3, 40}));
+    check_threads_do_not_matter({{"align many", {student, teacher}, [](const Inputs& in) { return align_vectors(in[0], in[1].value()); }}});
+}
+
 TEST_CASE("align: CUDA like the CPU") { compare_backends(cases()); }

@@ -321,6 +321,13 @@ TEST_CASE("contrast: on CUDA as on the CPU, drawn there") {
         };
         all.push_back(op);
     }
+    const HostTensor rows = without_gradient(uniform_input("rows", {3, 1, 1, 8}));
+    all.push_back({"remember_rows", {rows}, [](const Inputs& in) {
+                       Backend& backend = in[0].backend();
+                       const Tensor memory = Tensor::from_host(backend, {5, 1, 1, 8}, uniform_input("memory", {5, 1, 1, 8}).values);
+                       remember_rows(memory, integers(backend, {4, 0, 2}), in[0].value(), 0.75f);
+                       return Var(memory);
+                   }});
     compare_backends(all);
 }
 

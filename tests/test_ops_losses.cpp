@@ -271,3 +271,17 @@ TEST_CASE("softmax, losses, l2_normalize: the number of threads changes no bit")
     check_threads_do_not_matter(cases({{300, 1, 1, 101}}, {{29, 11, 14, 20}}));
 }
 TEST_CASE("softmax, losses, l2_normalize: CUDA like the CPU") { compare_backends(cases()); }
+
+TEST_CASE("metrics: CUDA like the CPU") {
+    const Shape s{300, 1, 1, 100};
+    const HostTensor logits = without_gradient(uniform_input("logits", s));
+    const auto hits = [s](const Inputs& in) { return Var(correct_rows(in[0].value(), integers(in[0].backend(), labels_for(s)))); };
+    const auto logged = [s](const Inputs& in) {
+        Backend& backend = in[0].backend();
+        const Tensor table = Tensor::zeros(backend, {2, 1, 1, 3});
+        const Tensor value = Tensor::from_host(backend, {}, {2.5f});
+        log_step(table, integers(backend, {1}), {value}, in[0].value(), integers(backend, labels_for(s)));
+        return Var(table);
+    };
+    compare_backends({{"correct_rows", {logits}, hits}, {"log_step", {logits}, logged}});
+}

@@ -396,8 +396,9 @@ TEST_CASE("svd: recorded once, run again on other maps") {
 }
 
 TEST_CASE("svd: the same bits each time, with any number of threads") {
-    check_threads_do_not_matter(cases());
     const Shape s{128, 4, 4, 24};
+    check_threads_do_not_matter(
+        {{"svd of many", {uniform_input("x", s)}, [](const Inputs& in) { return right_singular_vectors(in[0], 4); }}});
     const std::vector<float> x = uniform_input("x", s).values, dy = uniform_input("dy", {128, 1, 4, 24}).values;
     CHECK(leading(x, s, 4) == leading(x, s, 4));
     CHECK(gradient(x, s, 4, dy) == gradient(x, s, 4, dy));

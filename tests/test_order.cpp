@@ -163,6 +163,7 @@ TEST_CASE("order: the picture has all trainings and seeds, and bars where neighb
     CHECK(pair.out == run(folder, "compare all/<one>/at all/<one>/kd").out);  // in the order given, picture or not
     CHECK(read_csv(folder / "a.csv").cell(0, "a") == "all/<one>/at");
     const std::string two = read_file(folder / "a.svg");
+    CHECK(says(two, {">kd</text>", ">at</text>"}));
     CHECK(two.find(">kd</text>") < two.find(">at</text>"));  // the higher one first
 }
 
@@ -180,6 +181,7 @@ TEST_CASE("order: what of the papers' order holds, of all pairs and of those cle
          "all                            10     5            4            1\n",
          "half a point or more apart      9     5            4            0\n", "crd-kd above alone        +3.50  −2.00  −2.45 to −1.55\n",
          "crd-kd above crd          +0.50  −8.00", "no number on file of the method with these options: vid\n"}));
+    CHECK(says(end.out, {"crd-kd above alone", "crd-kd above kd"}));
     CHECK(end.out.find("crd-kd above alone") < end.out.find("crd-kd above kd"));  // the furthest apart first
     CHECK(end.out.find("at above kd") == std::string::npos);
     const CsvTable table = read_csv(folder / "o.csv");

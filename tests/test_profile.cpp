@@ -425,4 +425,19 @@ TEST_CASE("command line: bench feed, teachers in time and memory beside what the
     check_rejected(folder, "bench feed --teacher resnet14 --student resnet8 --teachers-count 0", {"--teachers-count: found '0'"});
 }
 
+TEST_CASE("bench costs: a row for each method, beside the student and the teacher alone") {
+    const TempFolder folder;
+    const std::string costs = "bench costs --teacher resnet14 --student resnet8 --size 16 --batch 4 --steps 1 --threads 1 ";
+    succeed(folder, costs + "--methods at,crd --records 100 --csv c.csv", {"at", "crd"});
+    const CsvTable table = read_csv(folder / "c.csv");
+    REQUIRE(table.rows.size() == 2);
+    CHECK(table.cell(0, "method") == "at");
+    CHECK(table.cell(1, "method") == "crd");
+    for (size_t row = 0; row < 2; ++row) {
+        const double bound = table.cell_number(row, "ms_plain") + table.cell_number(row, "ms_teacher");
+        CHECK(std::abs(table.cell_number(row, "ratio") * bound / table.cell_number(row, "ms_per_step") - 1) < 1e-6);
+    }
+    check_rejected(folder, costs + "--methods feed", {"--methods: found 'feed'", "expected methods of one teacher: "});
+}
+
 TEST_SUITE_END();

@@ -144,7 +144,7 @@ TEST_CASE("resuming: with other threads it goes on, and says that its bits will 
     CAPTURE(end.err);
     CHECK(end.code == 0);
     CHECK(says(end.out, {"note: --threads 2: r was started with 1; from here on its bits are not those of a run left alone"}));
-    CHECK(run(folder, "train --resume --run r").out.find("note: --threads") == std::string::npos);
+    CHECK(output_of(folder, "train --resume --run r").find("note: --threads") == std::string::npos);
 }
 
 TEST_CASE("resuming: a normalisation given again is the same, though a run keeps it rounded to floats") {
@@ -244,7 +244,7 @@ TEST_CASE("resuming: runs that were started otherwise do not go on together, nor
 TEST_CASE("resuming: a copy that is no longer this run's is told of, and stays") {
     const Workplace folder;
     succeed(folder, "train --net resnet8" + training + "--save copy.safetensors --run r");
-    CHECK(run(folder, "train --resume --run r").out.find("note: --save") == std::string::npos);
+    CHECK(output_of(folder, "train --resume --run r").find("note: --save") == std::string::npos);
     succeed(folder, "train --net resnet8" + training + "--seed 1 --run other");
     fs::copy_file(folder / "other/student.safetensors", folder / "copy.safetensors", fs::copy_options::overwrite_existing);
     succeed(folder, "train --resume --run r", {"note: --save copy.safetensors: holds other weights than this run's"});

@@ -82,7 +82,7 @@ TEST_CASE("search early: ktg show says it of a search without stopping, and writ
 
     write_whole_search(folder / "stopped", "on");
     CHECK_FALSE(early_stopping(read_search(folder / "stopped")));
-    CHECK(run(folder, "ktg show stopped").out.find("would train") == std::string::npos);
+    CHECK(output_of(folder, "ktg show stopped").find("would train") == std::string::npos);
     check_rejected(folder, "ktg show kd --csv x.csv", {"--csv x.csv", "name a search's folder"});
     check_rejected(folder, "ktg show --csv x.csv", {"--csv x.csv", "of which search"});
 }

@@ -122,8 +122,9 @@ TEST_CASE("workers: one that is sent a signal and told to end writes its checkpo
     ::kill(std::stoi(heard[0]), SIGTERM);  // while it waits: the next epoch is not finished
     worker.send("0 go");
     worker.send("end");
-    CHECK(says(worker.wait().how, {"exit code "}));
-    CHECK(worker.wait().how == worker.wait().how);  // known by now, not waited for again
+    const std::string how = worker.wait().how;
+    CHECK(says(how, {"exit code "}));
+    CHECK(worker.wait().how == how);  // known by now, not waited for again
     CHECK(read_checkpoint(folder / "run/checkpoint.bin").counters.at("epoch") == 1);
 }
 
