@@ -259,7 +259,7 @@ isa-AVX2 isa-SSE41: isa-%: $(BUILD)/tests
 	    || { cat $(BUILD)/$@.log; exit 1; }
 	@echo "oneDNN held to $*: $$(tail -n 1 $(BUILD)/$@.log)"
 
-check-layers:   ## that includes follow README.md's rooms, modules have no cycles, and headers define what they say
+check-layers:   ## that includes follow the table at README.md's end, modules have no cycles, and headers define what they say
 	@$(PYTHON) tools/check_layers
 
 test-slow: $(BUILD)/tests $(BUILD)/distill  ## the slow tests

@@ -48,7 +48,7 @@ void add_search(Subcommand ktg) {
     t.add("--jobs", s.jobs, {1}, "trials side by side; they share --threads; only 1 repeats exactly").said_anew();
     t.add("--devices", s.devices, "auto, cpu, or the GPUs to use: 0,1,…").said_anew().open("auto");
     t.add("--best", s.best, {1}, "graphs to train again on all training data");
-    t.add("--retrain-seeds", s.retrain_seeds, {1}, "how often");
+    t.add("--retrain-seeds", s.retrain_seeds, {1}, "with how many seeds these, and the known methods, are trained again");
     t.add("--alone-batch", s.alone_batch, {1}, "images a step of a network that trains alone");
     t.add("--transfer", s.transfer, "do not search: train this graph (.csv) on --dataset as the best of a search is")
         .place(Places::or_shipped);

@@ -93,7 +93,8 @@ void add_paper_commands(Subcommand app, const std::string& program) {
     const auto asked = std::make_shared<Asked>();
     sub.add_option("WHAT", asked->what, "rows' ids, or files of data/paper by their names without .csv; by default all");
     sub.add_option("--paper", asked->paper, "folder of the papers' numbers, put into every line [data/paper, here or beside the program]");
-    sub.add_option("--seeds", asked->seeds, "runs of a row; of a teacher as many as others need; of a search the runs of what it found")
+    sub.add_option("--seeds", asked->seeds,
+                   "seeds of a row; of a teacher as many as its students need; of a search those that train again what it found")
         .within(1, 1000);
     sub.add_option("--runs", asked->runs, "folder of the runs").shows_default();
     sub.add_flag("--commands", asked->commands, "the command lines alone, for GNU parallel, xargs, a batch queue");

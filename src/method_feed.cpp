@@ -42,7 +42,8 @@ void FeedOptions::add_to(OptionTable& t) {
 }
 
 void FeedSeries::add_chain_to(OptionTable& t) {
-    t.add("--stages", stages, {1}, "students, one after another, beginning with the teacher's").circumstance();
+    t.add("--stages", stages, {1}, "students, one after another: the first learns from the teacher, each next one from the one before")
+        .circumstance();
     t.add("--by", by, {"feed", "ban"}, "each teaches by FEED, or is born again: CE + KL at T = 1").circumstance();
 }
 

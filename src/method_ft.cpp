@@ -125,7 +125,8 @@ std::vector<Var> FactorTransfer::losses(const Batch&, const Output& s, const Ans
 void FtOptions::add_to(OptionTable& t) {
     FeatureOptions::add_to(t);
     t.add_on_off("--benchmark-form", benchmark, benchmark_form_help);
-    t.add("--paraphraser-rate", factor_rate, {0, Range().high, true}, "ft: channels of a factor, of 1 of the map");
+    t.add("--paraphraser-rate", factor_rate, {0, Range().high, true},
+          "ft: channels of a factor, as a part of the map's (0.5: half as many)");
     t.add("--paraphraser-epochs", paraphraser_epochs, {0}, "ft: the paraphraser is trained so long first (0: --init has it)").of_phase();
     t.add("--paraphraser-lr", paraphraser_lr, {0}, "ft: the constant rate of that training; 0: the benchmark's, of the student").open("0");
 }

@@ -51,8 +51,8 @@ void add_schedule_options(OptionTable& t, Options& o) {
     t.add("--epochs", o.epochs, {1}, "passes over the training data").changing();
     t.add("--batch", o.batch, {1}, "images a step");
     t.add("--lr", o.lr, {0}, "learning rate at the start");
-    t.add("--lr-steps", o.lr_steps, "epochs from whose start on the rate is a tenth, e.g. 150,180,210").in_epochs();
-    t.add("--momentum", o.momentum, {0, 1}, "of the velocity");
+    t.add("--lr-steps", o.lr_steps, "epochs, counted from 0, from whose start on the rate is a tenth, e.g. 150,180,210").in_epochs();
+    t.add("--momentum", o.momentum, {0, 1}, "of SGD");
     t.add("--weight-decay", o.weight_decay, {0}, "added to every gradient, times the weight");
     t.add_on_off("--nesterov", o.nesterov, "Nesterov's momentum");
     t.add("--seed", o.seed, "of initial weights, batches and augmentation").circumstance();

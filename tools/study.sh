@@ -30,7 +30,7 @@ for part in "${parts[@]}"; do
     fi
 done
 
-# One recipe for all but KTG: the KD benchmark's training (--recipe crd; docs/papers.md §7), 240 epochs scaled to 30. Students see the first
+# One recipe for all but KTG: the CRD benchmark's training (--recipe crd; docs/papers.md §7), 240 epochs scaled to 30. Students see the first
 # 100 images of each class, the teachers of the resnets all 500.
 recipe=(--data "$data" --dataset cifar100 --epochs 30 --lr-steps 18,22,26 --batch 64 --lr 0.05 --nesterov off
         --normalize 129.3105,124.1085,112.404,68.2125,65.4075,70.4055 --threads "$threads" --quiet)
