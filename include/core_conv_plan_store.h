@@ -84,7 +84,7 @@ void save_conv_plans(Backend& backend, const std::filesystem::path& path);
 void load_conv_plans(ConvPlanStore& store, const std::filesystem::path& path);
 void load_conv_plans(Backend& backend, const std::filesystem::path& path);
 
-/// The same for what this machine chose in other processes, so that a run started anew takes the plans that it took before: in
+/// The same for what this machine chose in other processes, so that what is started anew takes the plans that it took before: in
 /// $XDG_CACHE_HOME/distill (or ~/.cache/distill), a file for each device and version. What several keep at once is joined; of
 /// one convolution the plan that was there first stays. A file that cannot be used costs a printed note.
 void keep_machine_conv_plans(Backend& backend);

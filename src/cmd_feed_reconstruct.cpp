@@ -238,7 +238,6 @@ void run_reconstruction(OptionTable& table, Options& o, const ReconstructOptions
     folder.lock();
     if (known) require_same_input(folder, config);
     catch_interruption(o.time_limit);
-    recall_machine_conv_plans(*session.backend);
     load_conv_plans(*session.backend, folder.file("conv_plans.csv"));
     const fs::path file = folder.file("reconstruct.csv");
     const bool headed = fs::exists(file) && read_file(file).find('\n') != std::string::npos;  // a full disk may have cut the first line

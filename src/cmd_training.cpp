@@ -19,6 +19,7 @@
 #include "cmd_method.h"
 #include "cmd_mhgd.h"
 #include "core_backend.h"
+#include "core_conv_plan_store.h"
 #include "core_work_count.h"
 #include "device.h"
 #include "method_supervised.h"
@@ -97,6 +98,7 @@ void add_eval(Subcommand app) {
             for (size_t at = 0; at < all.size(); at += static_cast<size_t>(data.classes)) answers.add(&all[at], data.test.labels[image++]);
             if (!kept->empty()) logits_of_all.insert(logits_of_all.end(), all.begin(), all.end());
         });
+        keep_machine_conv_plans(*session.backend);  // so that the same file has the same loss the next time
         const std::string top5 = data.classes > 5 ? ", top-5 " + fixed(answers.top(5)) + " %" : "";
         std::printf("%s on %s: test accuracy %.2f %%%s, loss %.9g (%lld images, normalization %s)\n", options.student.c_str(),
                     options.dataset.c_str(), e.accuracy, top5.c_str(), e.loss, static_cast<long long>(loader.test_records()),

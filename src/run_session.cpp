@@ -12,6 +12,7 @@
 #include "base_texts.h"
 #include "base_weight_files.h"
 #include "core_backend.h"
+#include "core_conv_plan_store.h"
 #include "data_class_order.h"
 #include "device.h"
 #include "net_foreign_weights.h"
@@ -94,6 +95,7 @@ Setting Session::setting() const {
 Session Session::beside(const Options& o) const {
     Session session;
     session.backend = make_backend(o.device, device_options(o));  // also this thread's number of OpenMP threads
+    recall_machine_conv_plans(*session.backend);
     session.data = data;
     session.on_device = on_device;
     session.normalization = normalization;
@@ -114,6 +116,7 @@ std::string Session::data_sha256() const {
 Session open_session(Options& o) {
     Session session;
     session.backend = make_backend(o.device, device_options(o));
+    recall_machine_conv_plans(*session.backend);  // before the first convolution, that of a teacher's test
     o.device = session.backend->device() == Device::cpu ? "cpu" : "cuda";
     o.threads = omp_get_max_threads();
     auto data = std::make_shared<Dataset>(load_dataset(o.data, o.dataset));

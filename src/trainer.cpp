@@ -194,9 +194,8 @@ bool Trainer::told_to_stop(const AfterEpoch& goes_on) const {
 
 TrainingResult Trainer::run(const AfterEpoch& goes_on) {
     const bool resuming = options_.resume && fs::exists(folder_.checkpoint());
-    recall_machine_conv_plans(backend_);
     if (resuming)
-        load_conv_plans(backend_, folder_.file("conv_plans.csv")), resume();  // the run's own come first
+        load_conv_plans(backend_, folder_.file("conv_plans.csv")), resume();  // in place of this machine's
     else
         method_.begin_run(folder_, 0);
     open_tables(resuming);

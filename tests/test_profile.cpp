@@ -386,11 +386,12 @@ TEST_CASE("cuda: the profiler's times are the device's, on every stream") {
     if (cuda_device_count() == 0) return skip("no CUDA device");
     const auto gpu = make_cuda_backend();
     constexpr int64_t elements = int64_t{64} << 20;
-    const Tensor a = Tensor::zeros(*gpu, {1, 1, 1, elements}), b = Tensor::zeros(*gpu, {1, 1, 1, elements});
+    const Shape shape{1, 1, 1, elements};
+    const Tensor a = Tensor::zeros(*gpu, shape), b = Tensor::zeros(*gpu, shape), c = Tensor::zeros(*gpu, shape);
     Profiler profiler(*gpu);
     for (int i = 0; i < 3; ++i) {
         profiler.measure([&] {
-            add_tensors(a, a, b);
+            add_tensors(a, b, c);
             gpu->use_stream(1);
             fill(a, 1);
             gpu->use_stream(0);
@@ -398,7 +399,7 @@ TEST_CASE("cuda: the profiler's times are the device's, on every stream") {
         });
     }
     const Groups groups = profiler.groups();
-    const double sum = named(groups, "Sum").ms, filled = named(groups, "Fill<float>").ms;
+    const double sum = named(groups, "Sum<float>").ms, filled = named(groups, "Fill<float>").ms;
     CHECK(sum > 2 * filled);  // twelve bytes an element against four, one after the other
     CHECK(groups.back().ms >= sum + filled);
     CHECK(groups.back().ms < 30);  // not the moment by which the device starts late
