@@ -44,7 +44,8 @@ void CrdOptions::add_to(OptionTable& t) {
     constexpr int64_t most = int64_t{1} << 24;
     t.add("--negatives-count", negatives, {1, most},
           "images of other classes that each image is contrasted with; with repetition where there are fewer");
-    t.add("--nce-t", nce_t, {0, Range().high, true}, "temperature of the contrast");
+    constexpr double least = 0.012;  // e^(1/τ) fits a float
+    t.add("--nce-t", nce_t, {least, Range().high}, "temperature of the contrast");
     t.add("--memory-momentum", memory_momentum, {0, 1}, "how much of a row is kept when its image is met again");
 }
 

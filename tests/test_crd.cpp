@@ -170,6 +170,7 @@ TEST_CASE("crd: what does not fit is said in a line" * doctest::test_suite("no k
     folder.save("single", "resnet8", 6, 1);
     check_rejected(folder, crd_line + "r --negatives-count 0", {"--negatives-count", "0"});
     check_rejected(folder, crd_line + "r --nce-t 0", {"--nce-t"});
+    check_rejected(folder, crd_line + "r --nce-t 0.0119", {"--nce-t: found '0.0119'", "0.012"});
     check_rejected(folder, crd_line + "r --memory-momentum 1.5", {"--memory-momentum", "1.5"});
     const std::string init = " --other-classes --init first/helpers.safetensors";
     check_rejected(folder, crd_line + "r --dataset more" + init, {"memory.s", "100 training images", "120", "name a file"});
