@@ -6,9 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <sstream>
+#include <thread>
 
 #include "base_csv.h"
 #include "base_files.h"
@@ -130,6 +132,15 @@ std::string without_seconds(const fs::path& csv) {
         for (size_t c = 0; c < row.size(); ++c) bytes += (c == time ? "" : row[c]) + ",";
     }
     return bytes;
+}
+
+size_t lines_in(const fs::path& file) {
+    const std::string bytes = fs::exists(file) ? read_file(file) : "";
+    return static_cast<size_t>(std::count(bytes.begin(), bytes.end(), '\n'));
+}
+
+void wait_until(Command& command, const std::function<bool()>& reached) {
+    while (command.running() && !reached()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
 }
 
 }  // namespace distill::testing

@@ -1,10 +1,11 @@
 // command.h: runs the program that lies beside the tests, as a user would.
 // defines: testing::Ended, testing::Command, testing::run, testing::succeed, testing::output_of, testing::check_rejected,
-//          testing::subcommands_in, testing::listing, testing::without_seconds
+//          testing::subcommands_in, testing::listing, testing::without_seconds, testing::lines_in, testing::wait_until
 #pragma once
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -56,5 +57,11 @@ std::map<std::string, std::string> listing(const fs::path& folder);
 
 /// A table's text with the column `seconds` emptied: what equal runs share.
 std::string without_seconds(const fs::path& csv);
+
+/// Whole lines of a file that may be in the making; of none 0.
+size_t lines_in(const fs::path& file);
+
+/// Until that holds, or the command has ended.
+void wait_until(Command& command, const std::function<bool()>& reached);
 
 }  // namespace distill::testing

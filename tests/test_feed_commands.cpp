@@ -1,10 +1,6 @@
 // FEED through the program: teachers trained first, sweeps over their number, chains; stopped and gone on with; bad input.
 #include <signal.h>
 
-#include <algorithm>
-#include <chrono>
-#include <thread>
-
 #include "base_csv.h"
 #include "base_files.h"
 #include "command.h"
@@ -50,11 +46,7 @@ void check_equal(const fs::path& a, const fs::path& b) {
 /// Sends SIGINT once the run in this folder has so many epochs behind it.
 Ended interrupted(const TempFolder& folder, const std::string& line, const fs::path& run, size_t epochs) {
     Command command(folder, line);
-    const auto rows = [&] {
-        const std::string bytes = fs::exists(run / "epochs.csv") ? read_file(run / "epochs.csv") : "";
-        return static_cast<size_t>(std::count(bytes.begin(), bytes.end(), '\n'));
-    };
-    while (command.running() && rows() < epochs + 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    wait_until(command, [&] { return lines_in(run / "epochs.csv") >= 1 + epochs; });
     command.send(SIGINT);
     const Ended end = command.wait();
     CAPTURE(end.err);

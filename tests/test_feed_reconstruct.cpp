@@ -2,8 +2,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
 
 #include "base_csv.h"
 #include "base_files.h"
@@ -145,7 +143,7 @@ TEST_CASE("reconstruct: a row for each student and teacher; interrupted anywhere
     for (const auto& [line, table_of_pair] : {std::pair<std::string, std::string>{asked + "--run cut", "cut/decoder0.csv"},
                                               {"feed reconstruct --quiet --resume --run cut", "cut/decoder3.csv"}}) {
         Command command(folder, line);
-        while (command.running() && !fs::exists(folder / table_of_pair)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        wait_until(command, [file = folder / table_of_pair] { return fs::exists(file); });
         command.send(SIGTERM);
         const Ended cut = command.wait();
         CHECK(cut.code == 3);

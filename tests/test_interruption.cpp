@@ -36,14 +36,10 @@ std::string training(int epochs, int threads, const std::string& run, const std:
 }
 
 /// Whole rows of a table that may be in the making: lines after the header.
-size_t rows_of(const fs::path& csv) {
-    const std::string bytes = fs::exists(csv) ? read_file(csv) : "";
-    const auto lines = static_cast<size_t>(std::count(bytes.begin(), bytes.end(), '\n'));
-    return lines > 0 ? lines - 1 : 0;
-}
+size_t rows_of(const fs::path& csv) { return std::max<size_t>(lines_in(csv), 1) - 1; }
 
 void wait_for_rows(Command& command, const fs::path& csv, size_t rows) {
-    while (command.running() && rows_of(csv) < rows) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    wait_until(command, [&] { return rows_of(csv) >= rows; });
 }
 
 /// Everything that a training computed is the same in both folders, byte for byte; its times are not compared.

@@ -1,9 +1,7 @@
 // `distill ktg train`: what a run leaves, ensembles, presets, going on.
 #include <signal.h>
 
-#include <chrono>
 #include <map>
-#include <thread>
 
 #include "base_csv.h"
 #include "base_safetensors.h"
@@ -151,9 +149,7 @@ TEST_CASE("interruption: ktg: a run that was cut and goes on ends like the unint
     const std::string line = "ktg train --graph g.csv --frozen-bn batch --epochs 8 --lr-steps 4" + on_s;
     REQUIRE(run(folder, line + "--run whole").code == 0);
     Command command(folder, line + "--run cut");
-    const fs::path epochs = folder / "cut/epochs.csv";  // for a moment it is there and empty
-    while (command.running() && !(fs::exists(epochs) && fs::file_size(epochs) > 0 && read_csv(epochs).rows.size() >= 2))
-        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    wait_until(command, [&] { return lines_in(folder / "cut/epochs.csv") >= 1 + 2; });
     command.send(SIGTERM);
     REQUIRE(command.wait().code == 3);
 

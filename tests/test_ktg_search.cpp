@@ -46,13 +46,10 @@ std::string searching(const std::string& run, const std::string& more) {
 
 std::vector<JournalRow> rows_of(const fs::path& run) { return read_journal(run / "journal.csv").rows; }
 
-size_t rows_so_far(const fs::path& run) {
-    const std::string bytes = fs::exists(run / "journal.csv") ? read_file(run / "journal.csv") : "";
-    return static_cast<size_t>(std::count(bytes.begin(), bytes.end(), '\n'));
-}
+size_t rows_so_far(const fs::path& run) { return lines_in(run / "journal.csv"); }
 
 void wait_for_rows(Command& command, const fs::path& run, size_t rows) {
-    while (command.running() && rows_so_far(run) < rows) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    wait_until(command, [&] { return rows_so_far(run) >= rows; });
 }
 
 std::vector<pid_t> workers_of(pid_t parent) {

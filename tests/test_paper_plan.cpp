@@ -2,7 +2,6 @@
 #include <csignal>
 #include <map>
 #include <set>
-#include <thread>
 
 #include "base_csv.h"
 #include "base_texts.h"
@@ -188,7 +187,7 @@ TEST_CASE("paper rows: the lines train, are left alone when given again, and go 
     put_file(folder / "data/paper/p.csv",
              head +
                  "t,T,s,resnet14,resnet8,teacher,train,student=resnet14 epochs=2,top1,,,x\n"
-                 "kd,T,s,resnet14,resnet8,kd,kd,epochs=2 teacher-weights={t},top1,,,x\n"
+                 "kd,T,s,resnet14,resnet8,kd,kd,epochs=20 teacher-weights={t},top1,,,x\n"  // long enough for a kill to come in time
                  "chain,T,s,resnet14,resnet8,feed-sequential,feed sequential,epochs=2 stages=2 teachers={t},top1,,,x\n"
                  "two,T,s,resnet14+resnet14,resnet8,feed,feed parallel,epochs=2 teachers={t:2},top1,,,x\n");
     const auto lines = [&](const std::string& more) {
@@ -216,9 +215,9 @@ TEST_CASE("paper rows: the lines train, are left alone when given again, and go 
 
     fs::remove_all(of_kd);
     Command cut(folder, lines("")[2]);
-    while (cut.running() && !fs::exists(of_kd / "config.csv")) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    wait_until(cut, [&] { return fs::exists(of_kd / "config.csv"); });
     cut.send(SIGKILL);
-    cut.wait();
+    CHECK(cut.wait().code == 128 + SIGKILL);
     REQUIRE(run(folder, lines("")[2]).code == 0);
     CHECK(without_seconds(of_kd / "epochs.csv") == before);
 

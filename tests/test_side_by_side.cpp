@@ -2,8 +2,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
 
 #include "base_csv.h"
 #include "base_files.h"
@@ -76,7 +74,7 @@ TEST_CASE("side by side: a signal stops all at a checkpoint, and they go on toge
     const std::string line = three + "--epochs 24 ";  // enough for a signal to come in time
     check_succeeds(folder, line + "--run alone");
     Command command(folder, line + "--side-by-side 2 --run cut");
-    while (command.running() && !fs::exists(folder / "cut/s1/checkpoint.bin")) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    wait_until(command, [&] { return fs::exists(folder / "cut/s1/checkpoint.bin"); });
     command.send(SIGTERM);
     const Ended end = command.wait();
     CHECK(end.code == 3);

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <map>
 #include <set>
-#include <thread>
 
 #include "base_csv.h"
 #include "base_files.h"
@@ -282,9 +281,10 @@ TEST_CASE("watch: the program tells a search that is going on its time left, and
                    "ktg search --dataset s --nodes 2 --target resnet8 --models resnet8 --trials 400 --epochs 2 --batch 10 --alone-batch 10 "
                    "--threads 1 --devices cpu --quiet --run search");
     std::optional<Watched> seen;
-    for (; search.running() && !(seen && seen->phase.empty() && seen->left_seconds);
-         std::this_thread::sleep_for(std::chrono::milliseconds(5)))
+    wait_until(search, [&] {
         seen = fs::exists(folder / "search/config.csv") ? look_at(folder / "search", system_clock::now()) : std::nullopt;
+        return seen && seen->phase.empty() && seen->left_seconds;
+    });
     REQUIRE(seen.has_value());
     CHECK(seen->state == WatchedState::running);
     CHECK(seen->planned == 400);
