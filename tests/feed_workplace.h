@@ -5,17 +5,15 @@
 
 #include "base_safetensors.h"
 #include "core_backend.h"
-#include "data_synth.h"
 #include "device.h"
 #include "net_table.h"
-#include "testing.h"
+#include "workplace.h"
 
 namespace distill::testing {
 
 /// data/s: four textures of 16x16; <name>.safetensors: networks for them that say what they are, not trained.
-struct FeedWorkplace : TempFolder {
+struct FeedWorkplace : Workplace {
     FeedWorkplace() {
-        synthesize(path() / "data", {"s", 4, 16, 100, 40});
         save("a", "resnet8", 1);
         save("b", "resnet8", 2);
         save("wide", "wrn-10-2", 3);

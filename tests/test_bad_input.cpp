@@ -10,9 +10,9 @@
 #include "command.h"
 #include "complaints.h"
 #include "core_backend.h"
-#include "data_synth.h"
 #include "device.h"
 #include "net_table.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -24,11 +24,8 @@ namespace {
 constexpr int kRecord = 1 + 3 * 16 * 16;
 
 /// data/s: four textures, 100 training and 40 test images of 16x16; resnet8.safetensors: that network, 4 classes, not trained.
-struct Workplace : TempFolder {
-    Workplace() {
-        synthesize(path() / "data", {"s", 4, 16, 100, 40});
-        save(resnet8());
-    }
+struct ResnetWorkplace : Workplace {
+    ResnetWorkplace() { save(resnet8()); }
     static WeightFile resnet8() {
         const auto backend = make_backend("cpu");
         Parameters parameters(*backend, false);
@@ -77,7 +74,7 @@ class SmallDisk {
 }  // namespace
 
 TEST_CASE("bad input: a binary file that is cut, too long, mislabelled or changed") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
     const fs::path train = folder / "data/s/train.bin";
     const std::string whole = read_file(train);
     const std::string multiple = text("expected a multiple of ", kRecord);
@@ -108,7 +105,7 @@ TEST_CASE("bad input: a binary file that is cut, too long, mislabelled or change
 }
 
 TEST_CASE("bad input: names that are not there list those that are") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
     check_rejected(folder, "train --net resnet9 --dataset s", {"unknown network 'resnet9'", "resnet8, resnet14", "wrn-16-2"});
     check_rejected(folder, "train --dataset s", {"no network named", "resnet8, resnet14"});
     check_rejected(folder, "eval --net vgg9 --dataset s --init x", {"unknown network 'vgg9'", "resnet8"});
@@ -128,7 +125,7 @@ TEST_CASE("bad input: names that are not there list those that are") {
 }
 
 TEST_CASE("bad input: a teacher and a student that review cannot pair") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
     for (const auto& [teacher, student] :
          {std::pair<std::string, std::string>{"vgg16-mhgd", "vgg7-mhgd"}, {"vgg7-mhgd", "resnet8"}, {"wrn-40-2", "vgg7-mhgd"}})
         check_rejected(folder, "reviewkd --teacher " + teacher + " --student " + student + on_s + "--teacher-weights resnet8.safetensors",
@@ -136,7 +133,7 @@ TEST_CASE("bad input: a teacher and a student that review cannot pair") {
 }
 
 TEST_CASE("bad input: weights that are not the network's") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
     const fs::path file = folder / "resnet8.safetensors";
     const std::string whole = read_file(file);
     const std::string lines[] = {train_s + "--init resnet8.safetensors",
@@ -154,11 +151,11 @@ TEST_CASE("bad input: weights that are not the network's") {
     replace_byte(file, 8, '[');
     rejected({"offset ", "the header is not valid JSON"});
 
-    WeightFile weights = Workplace::resnet8();
+    WeightFile weights = ResnetWorkplace::resnet8();
     weights.tensors.at("fc.weight") = {{5, 64}, std::vector<float>(320)};
     folder.save(weights);
     rejected({"wrong shapes: fc.weight: found [5,64], expected [4,64]", "name the network the file was saved from"});
-    weights = Workplace::resnet8();
+    weights = ResnetWorkplace::resnet8();
     weights.tensors.erase("layer1.0.conv1.weight");
     weights.tensors.erase("bn1.running_mean");
     weights.tensors["layer4.bias"] = {{1}, {0}};
@@ -172,7 +169,7 @@ TEST_CASE("bad input: weights that are not the network's") {
 
     // What DESIGN lets pass: counters of batches, and the prefix of a parallel model; and what thop leaves in each module that it counted.
     WeightFile parallel;
-    for (auto& [name, tensor] : Workplace::resnet8().tensors) parallel.tensors["module." + name] = tensor;
+    for (auto& [name, tensor] : ResnetWorkplace::resnet8().tensors) parallel.tensors["module." + name] = tensor;
     parallel.tensors["module.bn1.num_batches_tracked"] = {{}, {7}};
     for (const char* counted : {"total_ops", "module.total_params", "module.layer1.0.total_ops"}) parallel.tensors[counted] = {{1}, {40}};
     folder.save(parallel);
@@ -221,7 +218,7 @@ TEST_CASE("bad input: trees of image files") {
 }
 
 TEST_CASE("bad input: a batch or a validation part larger than the data, a folder in the way") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
     check_rejected(folder, train_s + "--batch 101", {"--batch 101", "training part of s has 100 records", "from 1 to 100"});
     check_rejected(folder, train_s + "--val 80", {"--batch 32", "training part of s has 20 records"});
     check_rejected(folder, train_s + "--val 100", {"--val: found 100", "expected 1 to 96"});
@@ -232,7 +229,7 @@ TEST_CASE("bad input: a batch or a validation part larger than the data, a folde
 }
 
 TEST_CASE("bad input: a checkpoint that is cut or damaged") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
     REQUIRE(run(folder, train_s + "--run r").code == 0);
     fs::remove(folder / "r/result.csv");  // as if it had been cut off before its end
     const fs::path file = folder / "r/checkpoint.bin";
@@ -252,7 +249,7 @@ TEST_CASE("bad input: a checkpoint that is cut or damaged") {
 }
 
 TEST_CASE("bad input: a full disk is named, leaves nothing half-written, and the run goes on once there is room") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
     SUBCASE("from the start") {
         const SmallDisk disk(folder / "disk", "size=8k,nr_inodes=3");
         if (!disk) return;
@@ -284,7 +281,7 @@ TEST_CASE("bad input: a full disk is named, leaves nothing half-written, and the
 }
 
 TEST_CASE("bad input: a disk that fills up ends a search, and is no trial's fault") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
     const SmallDisk disk(folder / "disk", "size=96k");
     if (!disk) return;
     const std::string search =
@@ -300,7 +297,7 @@ TEST_CASE("bad input: a disk that fills up ends a search, and is no trial's faul
 }
 
 TEST_CASE("bad input: a place that cannot be written to is the input's fault, and nobody is told to free space") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
     for (const int reason : {ENOENT, EACCES, EROFS, ENOTDIR}) {
         const std::string said = complaint([&] { cannot_write("x", reason); });
         CHECK(says(said, {std::strerror(reason), "choose another folder"}));
@@ -311,7 +308,7 @@ TEST_CASE("bad input: a place that cannot be written to is the input's fault, an
 }
 
 TEST_CASE("bad input: --save is looked at before there is a run, and replaces weight files alone") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
     put_file(folder / "notes.txt", "mine");
     check_rejected(folder, train_s + "--save notes.txt", {"--save notes.txt", "is no weight file", "not replaced"});
     fs::create_directory(folder / "out");
@@ -344,7 +341,7 @@ TEST_CASE("bad input: --save is looked at before there is a run, and replaces we
 }
 
 TEST_CASE("bad input: --save does not replace a file that the run reads") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
     fs::create_symlink("resnet8.safetensors", folder / "link.safetensors");
     const std::string kd = "kd --student resnet8 --teacher resnet8" + on_s + "--teacher-weights resnet8.safetensors --save ";
     const auto refused = [&](const std::string& line, const std::string& name) {
@@ -373,7 +370,7 @@ TEST_CASE("bad input: --save does not replace a file that the run reads") {
 }
 
 TEST_CASE("bad input: a disk too small for --save's copy fails the command, but the run is whole") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
     const SmallDisk disk(folder / "disk", "size=64k");
     if (!disk) return;
     const Ended end = run(folder, train_s + "--save disk/w.safetensors --run r");
@@ -385,7 +382,7 @@ TEST_CASE("bad input: a disk too small for --save's copy fails the command, but 
 }
 
 TEST_CASE("bad input: --device cuda without a GPU") {
-    const Workplace folder;
+    const ResnetWorkplace folder;
 #ifdef DISTILL_CUDA
     if (cuda_device_count() > 0) {
         skip("there is a GPU");

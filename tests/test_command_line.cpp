@@ -20,9 +20,9 @@
 #include "core_backend.h"
 #include "core_dtype.h"
 #include "cpu_waiting_threads.h"
-#include "data_synth.h"
 #include "device.h"
 #include "train_progress.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -32,10 +32,6 @@ TEST_SUITE_BEGIN("no kernels");
 namespace {
 
 /// A folder with a data set `s` of four textures under data/: 100 training and 40 test images of 16x16.
-struct Workplace : TempFolder {
-    Workplace() { synthesize(path() / "data", {"s", 4, 16, 100, 40}); }
-};
-
 const std::string on_s = " --dataset s --batch 32 --threads 1 --quiet ";
 const std::string one_epoch = on_s + "--epochs 1 --net resnet8 ";
 

@@ -21,8 +21,6 @@ using namespace distill::testing;
 
 namespace {
 
-using Workplace = FeedWorkplace;
-
 const std::string training = " --dataset s --batch 32 --epochs 2 --lr 0.01 --lr-steps 1 --threads 1 --quiet --log-steps ";
 const std::string parallel = "feed parallel --student resnet8" + training;
 
@@ -206,7 +204,7 @@ TEST_CASE("factor transfer: the paraphraser learns, where the best constant answ
 TEST_SUITE_BEGIN("no kernels");
 
 TEST_CASE("feed: a run's files, and one stage of a chain is the run with one teacher") {
-    const Workplace folder;
+    const FeedWorkplace folder;
     Ended end = run(folder, parallel + "--teachers a.safetensors,wide.safetensors --run two");
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
@@ -251,7 +249,7 @@ TEST_CASE("feed: a run's files, and one stage of a chain is the run with one tea
 }
 
 TEST_CASE("kd: ensemble and ft from the command line") {
-    const Workplace folder;
+    const FeedWorkplace folder;
     REQUIRE(run(folder, "kd --method ensemble --student resnet8 --teachers a.safetensors,b.safetensors --run e" + training).code == 0);
     CHECK(value_of(folder / "e", "method") == "ensemble");
     CHECK(read_csv(folder / "e/result.csv").cell(0, "teacher") == "resnet8+resnet8");
@@ -289,7 +287,7 @@ TEST_CASE("kd: ensemble and ft from the command line") {
 }
 
 TEST_CASE("feed: bad input") {
-    const Workplace folder;
+    const FeedWorkplace folder;
     check_rejected(folder, parallel, {"--teachers", "no teacher", "distill train --net"});
     check_rejected(folder, parallel + "--teachers a.safetensors,,b.safetensors", {"--teachers a.safetensors,,b", "file 1"});
     check_rejected(folder, parallel + "--teachers none.safetensors", {"none.safetensors"});

@@ -11,6 +11,7 @@
 #include "train_options.h"
 #include "train_recipes.h"
 #include "train_run_folder.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -18,11 +19,6 @@ using namespace distill::testing;
 TEST_SUITE_BEGIN("no kernels");
 
 namespace {
-
-/// data/s: four textures of 16x16.
-struct Workplace : TempFolder {
-    explicit Workplace(int train = 100) { synthesize(path() / "data", {"s", 4, 16, train, 40}); }
-};
 
 const std::string schedule = " --dataset s --batch 32 --lr 0.01 --lr-steps 1 --threads 1 --quiet --log-steps ";
 const std::string training = schedule + "--epochs 2 ";

@@ -10,12 +10,12 @@
 #include "command.h"
 #include "complaints.h"
 #include "core_backend.h"
-#include "data_synth.h"
 #include "device.h"
 #include "golden_formula.h"
 #include "net_foreign_weights.h"
 #include "net_table.h"
 #include "torch_bytes.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -44,9 +44,8 @@ Tensors renamed(Tensors tensors, const std::string& from, const std::string& to)
     return all;
 }
 
-/// data/s: four textures of 16x16.
-struct Workplace : TempFolder {
-    Workplace() { synthesize(path() / "data", {"s", 4, 16, 100, 40}); }
+/// Saves tensors as PyTorch does.
+struct ForeignWorkplace : Workplace {
     void save(const std::string& name, const Tensors& tensors, const std::string& prefix = "", const std::string& key = "model") const {
         put_file(path() / name,
                  tb::in_zip(tb::dict({{"epoch", tb::whole(7)}, {key, tb::state_dict(tensors, prefix)}}), tb::storages_of(tensors)));
@@ -65,7 +64,7 @@ std::string accuracy(const Ended& eval) {
 }  // namespace
 
 TEST_CASE("foreign weights: every command reads PyTorch's files as they are") {
-    const Workplace folder;
+    const ForeignWorkplace folder;
     const Tensors tensors = network("resnet8", 4);
     write_safetensors(folder / "w.safetensors", {tensors, {}});
     folder.save("w.pth", tensors, "module.");
@@ -87,7 +86,7 @@ TEST_CASE("foreign weights: every command reads PyTorch's files as they are") {
 }
 
 TEST_CASE("foreign weights: a network under student. is taken from among its helpers") {
-    const Workplace folder;
+    const ForeignWorkplace folder;
     Tensors wrapped;
     for (const auto& [name, tensor] : network("resnet8", 4)) wrapped["student." + name] = tensor, wrapped["teacher." + name] = tensor;
     folder.save("w.pth", wrapped, "module.");
@@ -103,7 +102,7 @@ TEST_CASE("foreign weights: a network under student. is taken from among its hel
 }
 
 TEST_CASE("foreign weights: of the leader of FFSD's authors the network is taken without Tr") {
-    const Workplace folder;
+    const ForeignWorkplace folder;
     const Tensors plain = network("resnet8", 4);
     folder.save("plain.pth", plain);
     Tensors leader = plain;
@@ -122,7 +121,7 @@ TEST_CASE("foreign weights: of the leader of FFSD's authors the network is taken
 }
 
 TEST_CASE("foreign weights: classifiers and projections under others' names") {
-    const Workplace folder;
+    const ForeignWorkplace folder;
     const Tensors plain = network("resnet8", 4);
     folder.save("plain.pth", plain);
     const std::string expected = accuracy(run(folder, "eval --net resnet8 --weights plain.pth" + on_s));
@@ -229,7 +228,7 @@ TEST_CASE("foreign weights: a network without option A's zeros keeps its order o
 }
 
 TEST_CASE("foreign weights: another network's file is refused by its first mismatch, a ResNet of the other kind by name") {
-    const Workplace folder;
+    const ForeignWorkplace folder;
     folder.save("r14.pth", network("resnet14", 4));
     check_rejected(folder, "eval --net resnet8 --weights r14.pth" + on_s, {"r14.pth", "not of this network: layer1.1.bn1.bias"});
     const auto zeros = [](std::vector<int64_t> shape) {
@@ -305,7 +304,7 @@ TEST_CASE("foreign weights: weights show prints names, shapes, statistics and wh
 }
 
 TEST_CASE("foreign weights: weights convert writes a file that says what it is, or nothing") {
-    const Workplace folder;
+    const ForeignWorkplace folder;
     folder.save("w.pth", network("resnet8", 4));
     const std::string convert = "weights convert w.pth out.safetensors --net resnet8 ";
     const Ended made = run(folder, convert + "--dataset s --normalize 125.3,123,113.9,63,62.1,66.7");

@@ -12,12 +12,12 @@
 #include "command.h"
 #include "complaints.h"
 #include "core_backend.h"
-#include "data_synth.h"
 #include "device.h"
 #include "graph_show.h"
 #include "markup.h"
 #include "net_table.h"
 #include "report_collect.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -314,8 +314,7 @@ TEST_CASE("command line: a shipped graph that a program outside of its project c
 }
 
 TEST_CASE("bad input: ktg train refuses a graph that cannot be trained, and writes nothing") {
-    const TempFolder folder;
-    synthesize(folder / "data", {"s", 4, 16, 100, 40});
+    const Workplace folder;
     put_file(folder / "g.csv", "");
     const std::string train = "ktg train --dataset s --batch 32 --epochs 1 --threads 1 --quiet --graph g.csv ";
     const std::string two = "node,model,weights,gate_0,gate_1\n0,resnet8,,through,through\n";

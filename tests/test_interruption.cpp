@@ -13,8 +13,8 @@
 #include "base_files.h"
 #include "command.h"
 #include "complaints.h"
-#include "data_synth.h"
 #include "train_interruption.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -25,10 +25,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
-
-struct Workplace : TempFolder {
-    explicit Workplace(int train = 400) { synthesize(path() / "data", {"s", 4, 16, train, 40}); }
-};
 
 std::string training(int epochs, int threads, const std::string& run, const std::string& method = "train") {
     return text(method, " --net resnet8 --dataset s --batch 32 --seed 5 --lr-steps ", epochs / 2, " --log-steps --epochs ", epochs,
@@ -64,7 +60,7 @@ class HearsHangup {
 }  // namespace
 
 TEST_CASE("interruption: SIGINT, SIGTERM and SIGHUP end with 3 and a checkpoint, --resume ends like the uninterrupted run") {
-    const Workplace folder;
+    const Workplace folder(400);
     const HearsHangup beside_nohup;
     REQUIRE(run(folder, training(10, 1, "whole")).code == 0);
     for (const auto& [signal, name] : {std::pair(SIGINT, "int"), std::pair(SIGTERM, "term"), std::pair(SIGHUP, "hup")}) {
@@ -89,7 +85,7 @@ TEST_CASE("interruption: SIGINT, SIGTERM and SIGHUP end with 3 and a checkpoint,
 }
 
 TEST_CASE("interruption: under nohup a closed terminal stops nothing; the hint can be copied into a shell") {
-    const Workplace folder;
+    const Workplace folder(400);
     const HearsHangup beside_nohup;
     ::signal(SIGHUP, SIG_IGN);
     Command deaf(folder, training(3, 1, "deaf"));
@@ -143,7 +139,7 @@ TEST_CASE("interruption: speed and time left are told once there has been a step
 }
 
 TEST_CASE("interruption: of several runs, the one under way goes on and the rest follow") {
-    const Workplace folder(100);
+    const Workplace folder;
     const std::string both = "train --net resnet8 --dataset s --batch 32 --log-steps --epochs 6 --threads 1 --runs 2 --run ";
     REQUIRE(run(folder, both + "whole").code == 0);
     Command command(folder, both + "cut");
@@ -203,7 +199,7 @@ void check_kills(const TempFolder& folder, const std::string& command_name, cons
 }  // namespace
 
 TEST_CASE("slow: interruption: twenty kill -9 at random moments, each resumed, end like the uninterrupted run") {
-    const Workplace folder;
+    const Workplace folder(400);
     check_kills(
         folder, "train", [](const std::string& run) { return training(60, 2, run); }, 60);
     const std::string taught =
@@ -217,7 +213,7 @@ TEST_CASE("slow: interruption: twenty kill -9 at random moments, each resumed, e
 }
 
 TEST_CASE("slow: interruption: the same seed and threads give the same files; one thread and two see the same batches") {
-    const Workplace folder;
+    const Workplace folder(400);
     for (const char* name : {"first", "second"}) REQUIRE(run(folder, training(3, 2, name)).code == 0);
     check_equal(folder / "first", folder / "second");
     REQUIRE(run(folder, training(3, 1, "single")).code == 0);

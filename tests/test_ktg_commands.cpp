@@ -8,20 +8,19 @@
 #include "command.h"
 #include "complaints.h"
 #include "data_loader.h"
-#include "data_synth.h"
 #include "gradcheck.h"
 #include "method_ktg.h"
 #include "net_table.h"
 #include "train_run_folder.h"
 #include "trainer.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
 
 namespace {
 
-struct Workplace : TempFolder {
-    Workplace() { synthesize(path() / "data", {"s", 4, 16, 100, 40}); }
+struct GraphWorkplace : Workplace {
     CsvTable table(const std::string& file) const { return read_csv(path() / file); }
 };
 
@@ -39,7 +38,7 @@ void check_same_weights(const fs::path& a, const fs::path& b) {
 TEST_SUITE_BEGIN("no kernels");
 
 TEST_CASE("command line: ktg: one node through is plain training, to the bit") {
-    const Workplace folder;
+    const GraphWorkplace folder;
     const std::string same = on_s + "--epochs 2 --drop-last on --crop-pad reflect --lr-steps 1 ";
     REQUIRE(run(folder, "train --net resnet8" + same + "--run plain").code == 0);
     REQUIRE(run(folder, "ktg train --preset plain --models 0=resnet8" + same + "--run graph").code == 0);
@@ -54,7 +53,7 @@ TEST_CASE("command line: ktg: one node through is plain training, to the bit") {
 }
 
 TEST_CASE("command line: ktg: what a run of three nodes leaves, and that its nodes are weights for other graphs") {
-    const Workplace folder;
+    const GraphWorkplace folder;
     REQUIRE(run(folder, "train --net resnet14" + on_s + "--epochs 1 --run teacher").code == 0);
     put_file(folder / "g.csv",
              "node,model,weights,gate_0,gate_1,gate_2\n"
@@ -113,7 +112,7 @@ TEST_CASE("command line: ktg: what a run of three nodes leaves, and that its nod
 }
 
 TEST_CASE("command line: ktg: an ensemble as the target: its accuracy is the run's, its members are what is kept") {
-    const Workplace folder;
+    const GraphWorkplace folder;
     const Ended end = run(folder, "ktg train --preset ensemble --models 1=resnet8,2=wrn-10-1 --epochs 2" + on_s + "--run r");
     CAPTURE(end.err);
     REQUIRE(end.code == 0);
@@ -139,7 +138,7 @@ TEST_CASE("command line: ktg: an ensemble as the target: its accuracy is the run
 }
 
 TEST_CASE("interruption: ktg: a run that was cut and goes on ends like the uninterrupted one; another graph or teacher is refused") {
-    const Workplace folder;
+    const GraphWorkplace folder;
     REQUIRE(run(folder, "train --net resnet8" + on_s + "--epochs 1 --run teacher").code == 0);
     put_file(folder / "g.csv",
              "node,model,weights,gate_0,gate_1,gate_2\n"
@@ -180,7 +179,7 @@ TEST_CASE("interruption: ktg: a run that was cut and goes on ends like the unint
 }
 
 TEST_CASE("resuming: ktg: a frozen node's file that the graph's CSV names may be named anew; no node gets a start that it had not") {
-    const Workplace folder;
+    const GraphWorkplace folder;
     REQUIRE(run(folder, "train --net resnet8" + on_s + "--epochs 1 --run teacher").code == 0);
     put_file(folder / "g.csv",
              "node,model,weights,gate_0,gate_1\n0,resnet8,,through,linear\n1,resnet8,teacher/student.safetensors,cutoff,cutoff\n");
@@ -217,7 +216,7 @@ TEST_CASE("resuming: ktg: a frozen node's file that the graph's CSV names may be
 }
 
 TEST_CASE("command line: ktg: presets set the paper's training, what is given by hand wins") {
-    const Workplace folder;
+    const GraphWorkplace folder;
     const auto config = [&](const std::string& run_name) {
         std::map<std::string, std::string> all;
         for (const auto& [name, value] : read_config(folder / run_name / "config.csv")) all[name] = value;

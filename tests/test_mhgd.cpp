@@ -17,6 +17,7 @@
 #include "run_session.h"
 #include "setting.h"
 #include "small_training.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -109,9 +110,8 @@ void compare(const std::string& name, Method& method, double of_norms = 2e-5) {
 // ---- by the command line --------------------------------------------------------------------------------------------------------
 
 /// data/s: four textures of 16x16; <name>.safetensors: networks for them that say what they are, not trained.
-struct Workplace : TempFolder {
-    Workplace() {
-        synthesize(path() / "data", {"s", 4, 16, 97, 40});
+struct MhgdWorkplace : Workplace {
+    MhgdWorkplace() : Workplace(97) {
         save("a", "resnet14", 1);
         save("b", "resnet14", 2);
         save("wide", "wrn-10-2", 3);
@@ -287,7 +287,7 @@ TEST_CASE("mhgd: bfloat16 near float") {
 TEST_SUITE_BEGIN("no kernels");
 
 TEST_CASE("mhgd: a run's files, its attention networks used again, a table of heads") {
-    const Workplace folder;
+    const MhgdWorkplace folder;
     check_rejected(folder, mhgd_a + "--heads 1,2 --sweep lr=0.1,0.2 --run two", {"--heads 1,2 and --sweep lr=0.1,0.2", "ask for one"});
     Ended end = run(folder, mhgd_a + "--mha-epochs 2 --run one");
     CAPTURE(end.err);
@@ -357,7 +357,7 @@ TEST_CASE("mhgd: a run's files, its attention networks used again, a table of he
 }
 
 TEST_CASE("mhgd: a sweep that goes on begins its other trainings as if all were new") {
-    const Workplace folder;
+    const MhgdWorkplace folder;
     const std::string sweep = "mhgd " + teacher_a + "--student resnet8 --dataset s --batch 32 --drop-last on --epochs 2 --max-steps 1 " +
                               "--mha-epochs 1 --threads 1 --quiet --heads 1,2 --run sweep";
     REQUIRE(run(folder, sweep).code == 0);
@@ -372,7 +372,7 @@ TEST_CASE("mhgd: a sweep that goes on begins its other trainings as if all were 
 }
 
 TEST_CASE("kd-svd: by the command line, with MHGD's training") {
-    const Workplace folder;
+    const MhgdWorkplace folder;
     for (const std::string method : {"kd-svd", "kd-svdf"}) {
         const Ended end = run(folder, "kd --method " + method + " --student resnet8 --dataset s --threads 1 --max-steps 2 --log-steps " +
                                           teacher_a + "--batch 32 --quiet --run " + method);
@@ -395,7 +395,7 @@ TEST_CASE("kd-svd: by the command line, with MHGD's training") {
 }
 
 TEST_CASE("mhgd: bad input") {
-    const Workplace folder;
+    const MhgdWorkplace folder;
     for (const char* heads : {"0", "-1", "1,0", "8,,4", "x"})
         check_rejected(folder, mhgd_a + "--heads " + heads, {"--heads", heads, "from 1"});
     const std::string drop = "--batch 32 --drop-last off";  // 97 images: a last batch of one

@@ -8,6 +8,7 @@
 #include "parameter_inputs.h"
 #include "setting.h"
 #include "small_training.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -163,8 +164,7 @@ TEST_CASE("fsp, ab: what learns when, and the loss that is logged falls") {
 TEST_SUITE_BEGIN("no kernels");
 
 TEST_CASE("kd: soft-logits, fsp and ab as a user runs them") {
-    const TempFolder folder;
-    synthesize(folder / "data", {"s", 4, 16, 64, 32});
+    const Workplace folder(64, 32);
     const std::string common = " --dataset s --batch 32 --epochs 1 --lr 0.01 --threads 1 --quiet --log-steps";
     REQUIRE(run(folder, "train --net resnet8 --save t.safetensors --run t" + common).code == 0);
     const std::string kd = "kd --teacher resnet8 --teacher-weights t.safetensors" + common;

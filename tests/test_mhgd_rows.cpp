@@ -4,7 +4,6 @@
 #include "base_csv.h"
 #include "command.h"
 #include "complaints.h"
-#include "data_synth.h"
 #include "device.h"
 #include "net_table.h"
 #include "paper.h"
@@ -13,6 +12,7 @@
 #include "report_summary.h"
 #include "train_recipes.h"
 #include "train_run_folder.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -22,11 +22,8 @@ TEST_SUITE_BEGIN("no kernels");
 namespace {
 
 /// data/s: four textures of 16x16; t: a teacher's run.
-struct Workplace : TempFolder {
-    Workplace() {
-        synthesize(path() / "data", {"s", 4, 16, 64, 40});
-        train("train --preset mhgd-c100-resnet32x4-resnet8x4-teacher --net resnet8 --run t");
-    }
+struct PresetWorkplace : Workplace {
+    PresetWorkplace() : Workplace(64) { train("train --preset mhgd-c100-resnet32x4-resnet8x4-teacher --net resnet8 --run t"); }
     /// Two steps of 100 epochs' training; what does not fit into a test is given by hand.
     void train(const std::string& line) const {
         INFO("distill " << line);
@@ -75,7 +72,7 @@ TEST_CASE("mhgd presets: the slides' tables are on file") {
 }
 
 TEST_CASE("mhgd presets: a row sets networks, method, heads and the paper's training") {
-    const Workplace folder;
+    const PresetWorkplace folder;
     CHECK(folder.option("t", "epochs") == "100");
     CHECK(folder.option("t", "lr-steps") == "30,60,80");
     CHECK(folder.option("t", "crop-pad") == "reflect");

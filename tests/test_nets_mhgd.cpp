@@ -16,6 +16,7 @@
 #include "queued_backend.h"
 #include "setting.h"
 #include "small_training.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -200,8 +201,7 @@ TEST_CASE("mhgd nets: images of another size are refused before a run folder is 
                 CHECK(says(said, {network->name() + ": the images are " + size, name + " for 32x32", name + "-tiny for 64x64"}));
             }
         }
-    const TempFolder folder;
-    synthesize(folder / "data", {"s", 4, 16, 40, 20});
+    const Workplace folder(40, 20);
     const std::string end = " --dataset s --batch 20 --epochs 1 --threads 1";
     check_rejected(folder, "train --net vgg7-mhgd" + end, {"vgg7-mhgd: the images are 16x16", "vgg7-mhgd-tiny for 64x64"});
     check_rejected(folder, "train --net vgg7-mhgd-tiny --runs 2 --run r" + end, {"vgg7-mhgd-tiny: the images are 16x16"});

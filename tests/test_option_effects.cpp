@@ -9,6 +9,7 @@
 #include "command.h"
 #include "complaints.h"
 #include "short_training.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -88,8 +89,7 @@ TEST_CASE("option effects: each of a method's own options changes what is traine
 }
 
 TEST_CASE("option effects: each option of every training changes what is trained" * doctest::test_suite("no kernels")) {
-    TempFolder folder;
-    synthesize(folder / "data", {"s", 4, 16, 72, 40});
+    const Workplace folder(72);
     const auto weights = [&](const std::string& run, const std::string& options) {
         succeed(folder,
                 "train --net resnet8 --dataset s --batch 16 --epochs 2 --lr 0.1 --lr-steps 1 --nesterov on --winograd on --threads 1 "

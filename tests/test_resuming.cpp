@@ -4,10 +4,10 @@
 #include "base_safetensors.h"
 #include "command.h"
 #include "complaints.h"
-#include "data_synth.h"
 #include "search_journal.h"
 #include "train_checkpoint.h"
 #include "train_run_folder.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -15,10 +15,6 @@ using namespace distill::testing;
 TEST_SUITE_BEGIN("no kernels");
 
 namespace {
-
-struct Workplace : TempFolder {
-    Workplace() { synthesize(path() / "data", {"s", 4, 16, 100, 40}); }
-};
 
 const std::string training = " --dataset s --batch 32 --epochs 2 --lr 0.02 --lr-steps 1,3 --threads 1 --quiet ";
 

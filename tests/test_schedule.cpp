@@ -10,6 +10,7 @@
 #include "train_recipes.h"
 #include "train_run_folder.h"
 #include "train_schedule.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -112,8 +113,7 @@ TEST_CASE("schedule: what was given by hand beside preset and defaults") {
 }
 
 TEST_CASE("command line: schedules scale with a line that says so, late milestones are named, resumed runs keep theirs") {
-    const TempFolder folder;
-    synthesize(folder / "data", {"s", 4, 16, 64, 40});
+    const Workplace folder(64);
     const auto option = [&](const std::string& run, const std::string& name) {
         return value_of(read_config(folder.path() / run / "config.csv"), name);
     };

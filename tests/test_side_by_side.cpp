@@ -7,8 +7,8 @@
 #include "base_files.h"
 #include "command.h"
 #include "complaints.h"
-#include "data_synth.h"
 #include "train_run_folder.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -16,10 +16,6 @@ using namespace distill::testing;
 TEST_SUITE_BEGIN("no kernels");
 
 namespace {
-
-struct Workplace : TempFolder {
-    Workplace() { synthesize(path() / "data", {"s", 4, 16, 100, 40}); }
-};
 
 const std::string on_s = " --dataset s --batch 32 --threads 1 --log-steps ";
 const std::string three = "train --net resnet8" + on_s + "--runs 3 ";

@@ -5,9 +5,9 @@
 #include "base_safetensors.h"
 #include "command.h"
 #include "complaints.h"
-#include "data_synth.h"
 #include "train_options.h"
 #include "train_run_folder.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -15,11 +15,6 @@ using namespace distill::testing;
 TEST_SUITE_BEGIN("no kernels");
 
 namespace {
-
-/// data/s: four textures of 16x16.
-struct Workplace : TempFolder {
-    Workplace() { synthesize(path() / "data", {"s", 4, 16, 64, 20}); }
-};
 
 const std::string still = " --dataset s --epochs 1 --batch 32 --lr 0 --weight-decay 0 --threads 1 --quiet --seed 0 ";
 
@@ -42,7 +37,7 @@ std::string student(const fs::path& run) { return (run / "student.safetensors").
 }  // namespace
 
 TEST_CASE("starts: a student shares no start weight with its teacher, whatever both are and whatever trained them") {
-    const Workplace folder;
+    const Workplace folder(64, 20);
     for (const char* net : {"resnet8", "resnet14"}) succeed(folder, text("train", still, "--net ", net, " --run ", net));
     const auto from = [](const char* net) { return text(" --teacher ", net, " --teacher-weights ", net, "/student.safetensors "); };
     succeed(folder, "kd" + still + "--student resnet8 --run of-larger" + from("resnet14"));
@@ -78,7 +73,7 @@ TEST_CASE("starts: a student shares no start weight with its teacher, whatever b
 }
 
 TEST_CASE("starts: a graph is not gone on with from a file of another generation, by which its batches would be others") {
-    const Workplace folder;
+    const Workplace folder(64, 20);
     succeed(folder, "train" + still + "--net resnet8a --run alone");
     succeed(folder, "ktg train" + still + "--graph dml --models 0=resnet8a,1=resnet8a --weights 1=alone/student.safetensors --run graph");
     CHECK(value_of(read_config(folder / "graph/config.csv"), "info.generation") == "1");
@@ -98,7 +93,7 @@ TEST_CASE("starts: a graph is not gone on with from a file of another generation
 }
 
 TEST_CASE("starts: a graph's target shares no start weight with a frozen node, in a search neither; trials share the target's") {
-    const Workplace folder;
+    const Workplace folder(64, 20);
     const std::string graph = " --dataset s --epochs 2 --batch 32 --lr 0 --weight-decay 0 --threads 1 --quiet --seed 0 ";
     succeed(folder, "ktg search" + graph + "--alone-batch 32 --nodes 2 --target resnet8a --models resnet8a --trials 4 --val 16 --best 1 " +
                         "--retrain-seeds 1 --devices cpu --run search");
@@ -127,7 +122,7 @@ TEST_CASE("starts: batches of two roles, or of two generations, come in another 
 }
 
 TEST_CASE("starts: a run that began by another version of the key is not gone on with") {
-    const Workplace folder;
+    const Workplace folder(64, 20);
     succeed(folder, "train" + still + "--net resnet8 --run older");
     const fs::path config = folder / "older/config.csv";
     std::string rows = read_file(config);

@@ -6,10 +6,10 @@
 #include "command.h"
 #include "complaints.h"
 #include "core_backend.h"
-#include "data_synth.h"
 #include "device.h"
 #include "net_table.h"
 #include "train_run_folder.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -18,9 +18,8 @@ TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
-/// data/s: four textures of 16x16.
-struct Workplace : TempFolder {
-    Workplace() { synthesize(path() / "data", {"s", 4, 16, 100, 40}); }
+/// Makes networks that are not trained and say nothing of themselves.
+struct StrangeWorkplace : Workplace {
     static WeightFile network(const std::string& name, int classes) {
         const auto backend = make_backend("cpu");
         Parameters parameters(*backend, false);
@@ -41,8 +40,8 @@ std::map<std::string, std::string> ours(const std::string& network, int classes)
 }  // namespace
 
 TEST_CASE("strangers: their words of network and classes are not believed, our own are, by one rule for all readers") {
-    const Workplace folder;
-    WeightFile file = Workplace::network("resnet8", 4);
+    const StrangeWorkplace folder;
+    WeightFile file = StrangeWorkplace::network("resnet8", 4);
     file.metadata = {{"network", "ResNet-8 (mine)"}, {"classes", "four"}};
     folder.save("theirs.safetensors", file);
     CHECK(run(folder, "eval --net resnet8 --weights theirs.safetensors" + on_s).code == 0);
@@ -55,7 +54,7 @@ TEST_CASE("strangers: their words of network and classes are not believed, our o
     CHECK(value_of(read_config(folder / "of7/config.csv"), "info.generation") == "1");
 
     // Two networks whose parameters have the same names and shapes, so that nothing but the file tells them apart.
-    WeightFile wide = Workplace::network("wrn-10-4", 4);
+    WeightFile wide = StrangeWorkplace::network("wrn-10-4", 4);
     wide.metadata = ours("wrn-10-4", 4);
     folder.save("w.safetensors", wide);
     const Ended eval = run(folder, "eval --weights w.safetensors" + on_s);
@@ -70,8 +69,8 @@ TEST_CASE("strangers: their words of network and classes are not believed, our o
 }
 
 TEST_CASE("strangers: --init with another number of classes takes all but the classifier, and says so; others refuse it") {
-    const Workplace folder;
-    WeightFile file = Workplace::network("resnet8", 10);
+    const StrangeWorkplace folder;
+    WeightFile file = StrangeWorkplace::network("resnet8", 10);
     folder.save("plain.safetensors", file);
     file.metadata = ours("resnet8", 10);
     folder.save("ten.safetensors", file);
@@ -99,7 +98,7 @@ TEST_CASE("strangers: --init with another number of classes takes all but the cl
     check_rejected(folder, "train --net resnet14 --init plain.safetensors" + training, {"plain.safetensors", "missing: "});
     // Other families call it otherwise.
     for (const auto& [network, classifier] : {std::pair{"MobileNetV2", "(classifier.0)"}, {"ShuffleV1", "(linear)"}}) {
-        folder.save("other.safetensors", Workplace::network(network, 10));
+        folder.save("other.safetensors", StrangeWorkplace::network(network, 10));
         const Ended end = run(folder, text("train --net ", network, " --lr 0 --run ", network, " --init other.safetensors", training));
         CHECK_MESSAGE(end.code == 0, end.err);
         CHECK(says(end.out, {"its classifier is one of 10 classes, here there are 4", classifier}));
@@ -107,8 +106,8 @@ TEST_CASE("strangers: --init with another number of classes takes all but the cl
 }
 
 TEST_CASE("strangers: values that are no weights are refused by every reader") {
-    const Workplace folder;
-    WeightFile file = Workplace::network("resnet8", 4);
+    const StrangeWorkplace folder;
+    WeightFile file = StrangeWorkplace::network("resnet8", 4);
     file.tensors.at("conv1.weight").data[5] = std::numeric_limits<float>::quiet_NaN();
     folder.save("nan.safetensors", file);
     const std::vector<std::string> place = {"nan.safetensors: tensor \"conv1.weight\": element 5 (counted from 0) is nan"};
@@ -117,7 +116,7 @@ TEST_CASE("strangers: values that are no weights are refused by every reader") {
     check_rejected(folder, "kd --student resnet8 --teacher resnet8 --teacher-weights nan.safetensors" + training, place);
     check_rejected(folder, "feed parallel --student resnet8 --teachers nan.safetensors --teacher-nets resnet8" + training, place);
     check_rejected(folder, "ktg train --preset kd --models 0=resnet8,1=resnet8 --weights 1=nan.safetensors" + training, place);
-    file = Workplace::network("resnet8", 4);
+    file = StrangeWorkplace::network("resnet8", 4);
     file.tensors.at("bn1.running_var").data[3] = -1;
     folder.save("minus.safetensors", file);
     check_rejected(folder, "eval --net resnet8 --weights minus.safetensors" + on_s,
@@ -125,10 +124,10 @@ TEST_CASE("strangers: values that are no weights are refused by every reader") {
 }
 
 TEST_CASE("strangers: finite weights whose answers are not finite teach nobody, and are no network to evaluate") {
-    const Workplace folder;
+    const StrangeWorkplace folder;
     for (const char* large : {"conv1.weight", "fc.weight"}) {
         CAPTURE(large);
-        WeightFile file = Workplace::network("resnet8", 4);
+        WeightFile file = StrangeWorkplace::network("resnet8", 4);
         for (float& weight : file.tensors.at(large).data) weight = 3e38f;
         folder.save("large.safetensors", file);
         const std::vector<std::string> overflow = {"large.safetensors: with these weights the test loss of resnet8 is ",
@@ -143,8 +142,8 @@ TEST_CASE("strangers: finite weights whose answers are not finite teach nobody, 
 }
 
 TEST_CASE("strangers: a file that says it is a far larger network than it holds is refused before one is made") {
-    const Workplace folder;
-    WeightFile file = Workplace::network("resnet8", 4);
+    const StrangeWorkplace folder;
+    WeightFile file = StrangeWorkplace::network("resnet8", 4);
     folder.save("small.safetensors", file);
     file.tensors = {{"conv1.weight", {{2}, {1, 2}}}};
     file.metadata = ours("wrn-100-60", 4);  // 22 GB
@@ -162,8 +161,8 @@ TEST_CASE("strangers: a file that says it is a far larger network than it holds 
 }
 
 TEST_CASE("strangers: with --val, a trained teacher is measured on the test part, not on images that it may have seen") {
-    const Workplace folder;
-    folder.save("t.safetensors", Workplace::network("resnet8", 4));
+    const StrangeWorkplace folder;
+    folder.save("t.safetensors", StrangeWorkplace::network("resnet8", 4));
     const auto loss = [&](const Ended& end) {
         CAPTURE(end.err);
         CHECK(end.code == 0);

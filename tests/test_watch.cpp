@@ -9,11 +9,11 @@
 #include "base_files.h"
 #include "base_unfinished.h"
 #include "command.h"
-#include "data_synth.h"
 #include "report_watch.h"
 #include "run_folders.h"
 #include "train_interruption.h"
 #include "train_run_folder.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -42,10 +42,6 @@ const Watched& at(const std::vector<Watched>& all, const fs::path& folder) {
 }
 
 const std::string tiny = "train --net resnet8 --dataset s --batch 32 --epochs 2 --threads 1 --quiet ";
-
-struct Workplace : TempFolder {
-    Workplace() { synthesize(path() / "data", {"s", 4, 16, 100, 40}); }
-};
 
 }  // namespace
 

@@ -13,6 +13,7 @@
 #include "data_synth.h"
 #include "method_table.h"
 #include "report_watch.h"
+#include "workplace.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -258,8 +259,7 @@ TEST_CASE("watch: before its trials and after them a search trains networks to t
 }
 
 TEST_CASE("watch: the program tells a graph's networks, and a run that was stopped while it trained what comes first") {
-    const TempFolder folder;
-    synthesize(folder / "data", {"s", 4, 16, 100, 40});
+    const Workplace folder;
     const std::string quick = " --dataset s --batch 32 --epochs 1 --threads 1 --quiet ";
     succeed(folder, "ktg train --graph dml --models 0=resnet8,1=wrn-10-1 --max-steps 1" + quick + "--run runs/graph");
     succeed(folder, "train --net resnet8 --max-steps 1" + quick + "--run t");
