@@ -15,6 +15,7 @@
 #include "base_csv.h"
 #include "base_files.h"
 #include "complaints.h"
+#include "train_run_folder.h"
 
 extern char** environ;
 
@@ -141,6 +142,19 @@ size_t lines_in(const fs::path& file) {
 
 void wait_until(Command& command, const std::function<bool()>& reached) {
     while (command.running() && !reached()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+}
+
+void check_same_training(const fs::path& a, const fs::path& b) {
+    INFO(a << " and " << b);
+    const auto check_same = [&](const char* file) { CHECK_MESSAGE((read_file(a / file) == read_file(b / file)), file); };
+    check_same("student.safetensors");
+    for (const char* file : {"helpers.safetensors", "steps.csv"}) {
+        const bool there = fs::exists(a / file);
+        CHECK_MESSAGE(there == fs::exists(b / file), file);
+        if (there) check_same(file);
+    }
+    CHECK(fs::exists(a / "steps.csv") == (value_of(read_config(a / "config.csv"), "log-steps") == "on"));
+    for (const char* table : {"epochs.csv", "result.csv"}) CHECK(without_seconds(a / table) == without_seconds(b / table));
 }
 
 }  // namespace distill::testing

@@ -1,6 +1,7 @@
 // command.h: runs the program that lies beside the tests, as a user would.
 // defines: testing::Ended, testing::Command, testing::run, testing::succeed, testing::output_of, testing::check_rejected,
-//          testing::subcommands_in, testing::listing, testing::without_seconds, testing::lines_in, testing::wait_until
+//          testing::subcommands_in, testing::listing, testing::without_seconds, testing::lines_in, testing::wait_until,
+//          testing::check_same_training
 #pragma once
 #include <sys/types.h>
 
@@ -63,5 +64,8 @@ size_t lines_in(const fs::path& file);
 
 /// Until that holds, or the command has ended.
 void wait_until(Command& command, const std::function<bool()>& reached);
+
+/// Weights, helpers, steps and tables but for their seconds are the same, byte for byte.
+void check_same_training(const fs::path& a, const fs::path& b);
 
 }  // namespace distill::testing

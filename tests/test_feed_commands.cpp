@@ -28,17 +28,6 @@ const std::string two = "--train-teachers 2 --teacher-nets resnet8 ";
 
 std::string option_of(const fs::path& run, const std::string& option) { return value_of(read_config(run / "config.csv"), option); }
 
-/// What a training computed is the same in both folders, byte for byte.
-void check_equal(const fs::path& a, const fs::path& b) {
-    INFO(a << " and " << b);
-    for (const char* file : {"student.safetensors", "helpers.safetensors", "steps.csv"}) {
-        const bool there = fs::exists(a / file);
-        CHECK(there == fs::exists(b / file));
-        if (there) CHECK_MESSAGE(read_file(a / file) == read_file(b / file), file);
-    }
-    for (const char* table : {"epochs.csv", "result.csv"}) CHECK(without_seconds(a / table) == without_seconds(b / table));
-}
-
 /// Sends SIGINT once the run in this folder has so many epochs behind it.
 Ended interrupted(const TempFolder& folder, const std::string& line, const fs::path& run, size_t epochs) {
     Command command(folder, line);
@@ -70,7 +59,7 @@ TEST_CASE("feed commands: teachers are trained first as `train` does, and used a
     const std::string named = "runs/teachers-s-resnet8/s0/student.safetensors,runs/teachers-s-resnet8/s1/student.safetensors";
     CHECK(option_of(folder / "one", "teachers") == named);
     succeed(folder, parallel + "--seed 7 --run named --teachers " + named);
-    check_equal(folder / "named", folder / "one");
+    check_same_training(folder / "named", folder / "one");
     // A run that goes on finds its options, the teachers' included, in its folder; the same command may be given again.
     succeed(folder, "feed parallel --resume --run one", {"one: finished before"});
     succeed(folder, parallel + two + "--seed 7 --run one --resume", {"one: finished before"});
@@ -91,7 +80,7 @@ TEST_CASE("feed commands: side by side the teachers are the same; a folder of ot
     const Workplace folder;
     succeed(folder, parallel + two + "--run one");
     succeed(folder, parallel + two + "--runs 2 --side-by-side 2 --teachers-run elsewhere --run both");
-    for (const char* seed : {"s0", "s1"}) check_equal(folder / "elsewhere" / seed, folder / "runs/teachers-s-resnet8" / seed);
+    for (const char* seed : {"s0", "s1"}) check_same_training(folder / "elsewhere" / seed, folder / "runs/teachers-s-resnet8" / seed);
     check_rejected(folder, "feed parallel --student resnet8" + schedule + two + "--epochs 3 --run other",
                    {"runs/teachers-s-resnet8/s0", "was trained with epochs 2", "asked for is 3", "--teachers-run"});
     const std::string larger = "--train-teachers 1 --teacher-nets resnet14 ";
@@ -125,8 +114,8 @@ TEST_CASE("feed commands: an interrupted training of teachers goes on with the s
     CHECK(says(end.err, {"interrupted in the training of the teachers in teachers", "the same command"}));
     CHECK_FALSE(fs::exists(folder / "cut"));
     succeed(folder, line + "cut --teachers-run teachers", {"1 to train", "teachers/s0: finished before"});
-    for (const char* seed : {"s0", "s1"}) check_equal(folder / "teachers" / seed, folder / "whole-teachers" / seed);
-    check_equal(folder / "cut", folder / "whole");
+    for (const char* seed : {"s0", "s1"}) check_same_training(folder / "teachers" / seed, folder / "whole-teachers" / seed);
+    check_same_training(folder / "cut", folder / "whole");
 }
 
 TEST_CASE("feed commands: a sweep is parallel with the first teachers, in one command") {
@@ -142,17 +131,17 @@ TEST_CASE("feed commands: a sweep is parallel with the first teachers, in one co
     CHECK(table.cell(2, "last") == read_csv(folder / "sweep/n3/s0/result.csv").cell(0, "last"));
     CHECK_FALSE(fs::exists(folder / "sweep/n2"));
     succeed(folder, parallel + "--teachers runs/teachers-s-resnet8/s0/student.safetensors --seed 1 --run single");
-    check_equal(folder / "single", folder / "sweep/n1/s1");
+    check_same_training(folder / "single", folder / "sweep/n1/s1");
 
     check_rejected(folder, line + "sweep", {"sweep", "this run folder exists", "--resume"});
     const std::string before = without_seconds(folder / "sweep/sweep.csv");
     for (const char* gone : {"n1/s1", "n1/s0", "sweep.csv"}) fs::remove_all(folder / "sweep" / gone);
     succeed(folder, "feed sweep --resume --runs 2 --run sweep", {"3 of 3 teachers: 0 of 2", "1 of 3 teachers: 2 of 2"});
     CHECK(without_seconds(folder / "sweep/sweep.csv") == before);
-    check_equal(folder / "single", folder / "sweep/n1/s1");
+    check_same_training(folder / "single", folder / "sweep/n1/s1");
     fs::remove_all(folder / "sweep/n1");
     succeed(folder, line + "sweep --side-by-side 2 --resume");
-    check_equal(folder / "single", folder / "sweep/n1/s1");
+    check_same_training(folder / "single", folder / "sweep/n1/s1");
     // Named teachers, and by default every number of them.
     const std::string named = "runs/teachers-s-resnet8/s2/student.safetensors,runs/teachers-s-resnet8/s1/student.safetensors";
     succeed(folder, sweep + "--seed 4 --run named --teachers " + named);
@@ -177,7 +166,7 @@ TEST_CASE("feed commands: an interrupted sweep and an interrupted chain end like
     succeed(folder, "feed sequential --resume --run cut --save d.safetensors", {"saved: d.safetensors", "cut/stage2: finished before"});
     check_rejected(folder, chain + "other --save no/where.safetensors", {"--save no/where", "the folder is not there"});
     for (const char* stage : {"stage1", "stage2"}) {
-        check_equal(folder / "cut" / stage, folder / "whole" / stage);
+        check_same_training(folder / "cut" / stage, folder / "whole" / stage);
         CHECK(option_of(folder / "cut" / stage, "info.stage") == std::string(stage).substr(5));
     }
 
@@ -221,7 +210,7 @@ TEST_CASE("feed commands: an interrupted sweep and an interrupted chain end like
     CHECK(says(stopped.err, {"interrupted in some/n1/s5", "the same command and --resume"}));
     CHECK_FALSE(fs::exists(folder / "some/sweep.csv"));
     succeed(folder, "feed sweep --resume --run some", {"2 of 2 teachers: 0 of 1", "1 of 2 teachers: 1 of 1"});
-    for (const char* run : {"n1/s5", "n2/s5"}) check_equal(folder / "some" / run, folder / "all" / run);
+    for (const char* run : {"n1/s5", "n2/s5"}) check_same_training(folder / "some" / run, folder / "all" / run);
     CHECK(without_seconds(folder / "some/sweep.csv") == without_seconds(folder / "all/sweep.csv"));
 }
 
@@ -235,7 +224,7 @@ TEST_CASE("feed commands: a finished sweep is made longer, as if it had been beg
     succeed(folder, "feed sweep --resume --epochs 3 --run grown",
             {"grown/n2/s0 goes on from 2 to 3 epochs", "2 of 2 teachers: 1 of 1 runs left", "1 of 2 teachers: 1 of 1"});
     for (const char* run : {"n1/s0", "n2/s0"}) {
-        check_equal(folder / "grown" / run, folder / "whole" / run);
+        check_same_training(folder / "grown" / run, folder / "whole" / run);
         for (const char* option : {"epochs", "lr-steps", "info.by_hand"})
             CHECK_MESSAGE(option_of(folder / "grown" / run, option) == option_of(folder / "whole" / run, option), option);
     }
