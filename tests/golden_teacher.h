@@ -12,6 +12,7 @@
 #include "method.h"
 #include "method_teacher.h"
 #include "net_table.h"
+#include "setting.h"
 #include "train_options.h"
 
 namespace distill::testing {
@@ -70,10 +71,7 @@ struct MemoryGolden {
         b.records = integers(exact_cpu(), own);
         return b;
     }
-    StepResult step(Tape& tape, int32_t number) const {
-        const Recording on(&tape);
-        return method->step(batch(number));
-    }
+    StepResult step(Tape& tape, int32_t number) const { return recorded_step(*method, tape, batch(number)); }
 };
 
 /// The loss's gradient is there for every parameter but the student's classifier.

@@ -103,11 +103,7 @@ void compare_phases(const std::string& name, const MethodOptions& own, const std
     Tensor momenta = first.parameters->momenta();
     momenta.zero();
     for (int64_t step = 0; step < 2; ++step) {
-        StepResult r;
-        {
-            const Recording on(&tape);
-            r = method->step(golden_batch(exact_cpu(), step));
-        }
+        const StepResult r = recorded_step(*method, tape, golden_batch(exact_cpu(), step));
         check(text("second.", step), r.loss.value().item());
         method->backward(tape, r);
         sgd.reached_only = method->reached_only();

@@ -56,11 +56,7 @@ Trained train(Backend& backend, Method& method, int steps) {
     Trained t;
     method.begin_epoch(1);
     for (int step = 0; step < steps; ++step) {
-        StepResult r;
-        {
-            const Recording on(&tape);
-            r = method.step(batch);
-        }
+        const StepResult r = recorded_step(method, tape, batch);
         CHECK(r.logits.type() == DType::f32);
         CHECK(r.loss.type() == DType::f32);
         t.losses.push_back(r.loss.value().item());

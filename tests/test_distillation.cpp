@@ -127,11 +127,7 @@ TEST_CASE("teacher: frozen, and seen by no tape") {
         const std::vector<float> shown = teacher(batch.images)->logits.value().to_host();
         const Tensor lr = Tensor::from_host(cpu(), {}, {0.05f});
         for (int step = 0; step < 3; ++step) {
-            StepResult r;
-            {
-                const Recording on(&tape);
-                r = kd.step(batch);
-            }
+            const StepResult r = recorded_step(kd, tape, batch);
             kd.parameters().begin_backward();
             tape.backward(r.loss);
             sgd_step(kd.parameters(), lr, {});
@@ -183,11 +179,7 @@ TEST_CASE("supervised: resnet8 learns sixteen images by heart") {
     double reached = 0, loss = 0;
     int steps = 0;
     for (; steps < 60 && (reached < 1 || loss > 0.1); ++steps) {
-        StepResult r;
-        {
-            const Recording on(&tape);
-            r = method.step(batch);
-        }
+        const StepResult r = recorded_step(method, tape, batch);
         loss = r.loss.value().item();
         reached = accuracy(r.logits, batch.labels);
         method.parameters().begin_backward();

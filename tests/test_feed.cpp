@@ -69,11 +69,7 @@ TEST_CASE("feed: the sum of its parts, a layer for each teacher, any widths and 
     const auto images = uniform_input("feed images", {4, 16, 16, 3});
     const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), integers(cpu(), {1, 2, 3, 4})};
     Tape tape;
-    StepResult r;
-    {
-        const Recording on(&tape);
-        r = feed.step(batch);
-    }
+    const StepResult r = recorded_step(feed, tape, batch);
     double sum = 0;
     for (const Var& part : r.named) {
         sum += part.value().item();

@@ -47,11 +47,7 @@ std::unique_ptr<Method> made(const FfsdOptions& own, Backend& backend = cpu(), i
 }
 
 StepResult trained(Method& method, Tape& tape, const Batch& batch, const Optimizer& optimizer) {
-    StepResult r;
-    {
-        const Recording on(&tape);
-        r = method.step(batch);
-    }
+    const StepResult r = recorded_step(method, tape, batch);
     method.backward(tape, r);
     optimizer.step();
     return r;
@@ -200,8 +196,7 @@ TEST_CASE("ffsd: each switch leaves out what it says, in losses and in modules")
         CHECK(method->loss_names() == expected);
         for (const std::string& module : modules)
             CHECK((method->parameters().count(module) == 0) == (std::find(c.modules.begin(), c.modules.end(), module) != c.modules.end()));
-        const Recording on(&tape);
-        const StepResult r = method->step(golden_batch(cpu(), 0, 16));
+        const StepResult r = recorded_step(*method, tape, golden_batch(cpu(), 0, 16));
         CHECK(r.named.size() == expected.size());
         tape.clear();
     }

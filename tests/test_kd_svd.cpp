@@ -164,11 +164,7 @@ TEST_CASE("kd-svd: the benchmark's form sends one sum back, neither mixed nor cl
     const Batch batch{Var(Tensor::from_host(cpu(), images.shape, images.values)), integers(cpu(), {0, 7, 4, 1, 8, 5})};
     method->begin_epoch(7);
     Tape tape;
-    StepResult r;
-    {
-        const Recording on(&tape);
-        r = method->step(batch);
-    }
+    const StepResult r = recorded_step(*method, tape, batch);
     Parameters& p = method->parameters();
     const auto gradient = [&](const Var& loss) {
         p.begin_backward();

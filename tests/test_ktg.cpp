@@ -84,11 +84,7 @@ std::vector<OpCase> node_losses() {
 /// One training step as the trainer makes it.
 StepResult train_step(Method& method, const Batch& batch, float rate, float decay = 0) {
     static Tape tape;
-    StepResult r;
-    {
-        const Recording on(&tape);
-        r = method.step(batch);
-    }
+    const StepResult r = recorded_step(method, tape, batch);
     method.parameters().begin_backward();
     tape.backward(r.loss);
     SgdOptions sgd;

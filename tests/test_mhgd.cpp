@@ -86,11 +86,7 @@ void compare(const std::string& name, Method& method, double of_norms = 2e-5) {
     double norms[2] = {0, 0};
     REQUIRE(expected.rows.size() == 3);
     for (size_t step = 0; step < 3; ++step) {
-        StepResult r;
-        {
-            const Recording on(&tape);
-            r = method.step(golden_batch(exact_cpu(), static_cast<int64_t>(step)));
-        }
+        const StepResult r = recorded_step(method, tape, golden_batch(exact_cpu(), static_cast<int64_t>(step)));
         const auto truth = [&](const char* column) { return expected.cell_number(step, std::string(column) + "_f64"); };
         const std::string at = name + ", step " + std::to_string(step) + ", ";
         check_near(at + "loss_ce", r.named[0].value().item(), truth("loss_ce"), 1e-6);

@@ -90,11 +90,8 @@ void compare_training(const std::function<bool(const std::string&)>& wanted, int
         Tape tape;
         double worst = 0;
         for (size_t step = 0; step < 3; ++step) {
-            StepResult r;
-            {
-                const Recording on(&tape);
-                r = method.step(golden_batch(exact_cpu(), static_cast<int64_t>(step), side_of(options.student)));
-            }
+            const StepResult r =
+                recorded_step(method, tape, golden_batch(exact_cpu(), static_cast<int64_t>(step), side_of(options.student)));
             method.parameters().begin_backward();
             tape.backward(r.loss);
             sgd_step(method.parameters(), lr, sgd);

@@ -289,11 +289,7 @@ TEST_CASE("reviewkd: any image size, and teachers of other widths") {
         c.method.begin_epoch(100);
         const Batch batch = batch_of(4, side);
         Tape tape;
-        StepResult r;
-        {
-            const Recording on(&tape);
-            r = c.method.step(batch);
-        }
+        const StepResult r = recorded_step(c.method, tape, batch);
         CHECK(r.logits.shape() == Shape{4, 1, 1, 10});
         CHECK(std::isfinite(r.loss.value().item()));
         CHECK(r.loss.value().item() == doctest::Approx(r.named[0].value().item() + r.named[1].value().item()).epsilon(1e-6));

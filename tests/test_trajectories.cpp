@@ -86,11 +86,7 @@ void compare(const Trajectory& t, Backend& backend, double tolerance) {
     std::string where = "-";
     method->begin_epoch(0);
     for (size_t step = 0; step < expected.rows.size(); ++step) {
-        StepResult r;
-        {
-            const Recording on(&tape);
-            r = method->step(golden_batch(backend, static_cast<int64_t>(step)));
-        }
+        const StepResult r = recorded_step(*method, tape, golden_batch(backend, static_cast<int64_t>(step)));
         const auto check = [&](const std::string& column, const Var& found) {
             const double truth = expected.cell_number(step, column + "_f64"), value = found.value().item();
             const double difference = std::fabs(value - truth) / std::fabs(truth);
