@@ -1,5 +1,5 @@
 // complaints.h: checks on messages, and files to complain about.
-// defines: testing::put_file, testing::complaint, testing::says
+// defines: testing::put_file, testing::complaint, testing::holds, testing::says
 #pragma once
 #include <fstream>
 #include <string>
@@ -29,11 +29,14 @@ std::string complaint(Run run) {
     return "";
 }
 
+/// Whether the text has that part.
+inline bool holds(const std::string& all, const std::string& part) { return all.find(part) != std::string::npos; }
+
 /// Whether the message has all these parts; prints those it has not.
 inline bool says(const std::string& message, const std::vector<std::string>& parts) {
     bool all = true;
     for (const std::string& part : parts) {
-        if (message.find(part) != std::string::npos) continue;
+        if (holds(message, part)) continue;
         MESSAGE("'", part, "' is missing in: ", message);
         all = false;
     }

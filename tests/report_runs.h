@@ -1,6 +1,6 @@
 // report_runs.h: what the report's tests report on: runs with what matters set by hand, and a paper's rows.
 // defines: testing::Recipe, testing::epochs_header, testing::result_header, testing::as_the_row_says, testing::write_unfinished,
-//          testing::write_run, testing::paper, testing::report_on, testing::holds
+//          testing::write_run, testing::paper, testing::report_on
 #pragma once
 #include <string>
 #include <vector>
@@ -54,7 +54,5 @@ inline const std::vector<PaperRow> paper = {
 };
 
 inline Report report_on(const TempFolder& folder) { return summarize(collect_runs({folder.path()}), paper); }
-
-inline bool holds(const std::string& all, const std::string& part) { return all.find(part) != std::string::npos; }
 
 }  // namespace distill::testing

@@ -5,6 +5,7 @@
 #include "complaints.h"
 #include "core_streams.h"
 #include "device.h"
+#include "gpu_or_skip.h"
 #include "gpu_status.h"
 #include "launch_kernels.h"
 #include "small_training.h"
@@ -13,12 +14,6 @@ using namespace distill;
 using namespace distill::testing;
 
 namespace {
-
-std::unique_ptr<Backend> gpu_or_skip() {
-    if (cuda_device_count() > 0) return make_cuda_backend();
-    skip("no CUDA device");
-    return nullptr;
-}
 
 const Shape vector{1, 1, 1, 1 << 20};
 std::vector<float> all(float value) { return std::vector<float>(static_cast<size_t>(vector.size()), value); }

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "base_error.h"
+#include "complaints.h"
 #include "core_tensor.h"
 #include "device.h"
 #include "launch.h"
@@ -12,6 +12,7 @@
 
 using namespace distill;
 using emulation::Order;
+using testing::says;
 
 namespace {
 
@@ -139,19 +140,17 @@ TEST_CASE("emulation: a neighbour's value without a barrier is caught in every o
 }
 
 TEST_CASE("emulation: threads that do not meet are named") {
-    const auto contains = [](const std::string& whole, const std::string& part) { return whole.find(part) != std::string::npos; };
     const auto backend = make_cpu_backend();
     const Tensor y(*backend, {});
     for (const std::string& message : under_every_order([] { return complaint(early_leaver, 64); })) {
         CAPTURE(message);
-        CHECK(contains(message, "thread 5 never comes: it has finished"));
-        CHECK(contains(message, "test_gpu_emulation.cpp:"));
+        CHECK(says(message, {"thread 5 never comes: it has finished", "test_gpu_emulation.cpp:"}));
     }
-    for (const std::string& message : under_every_order([] { return complaint(two_barriers, 64); })) CHECK(contains(message, "waits at"));
+    for (const std::string& message : under_every_order([] { return complaint(two_barriers, 64); })) CHECK(says(message, {"waits at"}));
     for (const std::string& message : under_every_order([&] { return complaint(barrier_and_shuffle, 32, y.data()); }))
-        CHECK(contains(message, "never comes"));
-    CHECK(contains(complaint(wrong_partner, 32, y.data()), "lane"));
-    CHECK(contains(complaint(outside_its_mask, 32), "not in its own mask"));
+        CHECK(says(message, {"never comes"}));
+    CHECK(says(complaint(wrong_partner, 32, y.data()), {"lane"}));
+    CHECK(says(complaint(outside_its_mask, 32), {"not in its own mask"}));
     CHECK(complaint(warp_sum, 32, y.data(), 0xffffffffu).empty());  // and it goes on after all that
     CHECK(y.item() == 31 * 16);
 }

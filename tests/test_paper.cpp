@@ -14,6 +14,7 @@
 namespace fs = std::filesystem;
 using namespace distill;
 using testing::complaint;
+using testing::holds;
 
 TEST_SUITE_BEGIN("no kernels");
 
@@ -22,8 +23,6 @@ namespace {
 void put(const fs::path& file, const std::string& bytes) { std::ofstream(file) << bytes; }
 
 const std::string header = "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n";
-
-bool holds(const std::string& all, const std::string& part) { return all.find(part) != std::string::npos; }
 
 }  // namespace
 

@@ -2,17 +2,17 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "complaints.h"
 #include "markup.h"
 #include "report_grid.h"
 #include "testing.h"
 
 using namespace distill;
+using testing::holds;
 
 TEST_SUITE_BEGIN("no kernels");
 
 namespace {
-
-bool holds(const std::string& all, const std::string& part) { return all.find(part) != std::string::npos; }
 
 /// Two papers with the number of one training, a method whose loss is not there, and two numbers of one cell.
 std::vector<PaperRow> rows_on_file() {
