@@ -32,17 +32,11 @@ void check_equal(const fs::path& a, const fs::path& b) {
     CHECK(config_but_place(a) == config_but_place(b));
 }
 
-void check_succeeds(const TempFolder& folder, const std::string& line) {
-    const Ended end = run(folder, line);
-    CAPTURE(end.err);
-    REQUIRE(end.code == 0);
-}
-
 }  // namespace
 
 TEST_CASE("side by side: three trainings end as one after another, byte for byte, and say which is which") {
     const Workplace folder;
-    check_succeeds(folder, three + "--epochs 3 --run alone");
+    succeed(folder, three + "--epochs 3 --run alone");
     const Ended end = run(folder, three + "--epochs 3 --side-by-side 3 --run beside");
     REQUIRE(end.code == 0);
     for (const char* seed : {"s0", "s1", "s2"}) {
@@ -55,18 +49,18 @@ TEST_CASE("side by side: three trainings end as one after another, byte for byte
 
 TEST_CASE("side by side: fewer at a time than runs, each with its teacher") {
     const Workplace folder;
-    check_succeeds(folder, "train --net resnet14" + on_s + "--epochs 1 --run teacher");
+    succeed(folder, "train --net resnet14" + on_s + "--epochs 1 --run teacher");
     const std::string review = "reviewkd --student resnet8 --teacher resnet14 --teacher-weights teacher/student.safetensors" + on_s +
                                "--epochs 2 --kd-warmup 1 --runs 3 --quiet ";
-    check_succeeds(folder, review + "--run alone");
-    check_succeeds(folder, review + "--run beside --side-by-side 2");
+    succeed(folder, review + "--run alone");
+    succeed(folder, review + "--run beside --side-by-side 2");
     for (const char* seed : {"s0", "s1", "s2"}) check_equal(folder / "alone" / seed, folder / "beside" / seed);
 }
 
 TEST_CASE("side by side: a signal stops all at a checkpoint, and they go on together") {
     const Workplace folder;
     const std::string line = three + "--epochs 24 ";  // enough for a signal to come in time
-    check_succeeds(folder, line + "--run alone");
+    succeed(folder, line + "--run alone");
     Command command(folder, line + "--side-by-side 2 --run cut");
     wait_until(command, [&] { return fs::exists(folder / "cut/s1/checkpoint.bin"); });
     command.send(SIGTERM);
@@ -75,13 +69,13 @@ TEST_CASE("side by side: a signal stops all at a checkpoint, and they go on toge
     CHECK(says(end.err, {"distill: interrupted; 2 of 3 runs, those under way, wrote checkpoints; go on with --resume --run cut\n"}));
     CHECK(fs::exists(folder / "cut/s0/checkpoint.bin"));
     CHECK_FALSE(fs::exists(folder / "cut/s2"));  // not begun any more
-    check_succeeds(folder, line + "--side-by-side 3 --run cut --resume");
+    succeed(folder, line + "--side-by-side 3 --run cut --resume");
     for (const char* seed : {"s0", "s1", "s2"}) check_equal(folder / "alone" / seed, folder / "cut" / seed);
 }
 
 TEST_CASE("side by side: one that fails leaves the others at work and is told at the end, one after another, too") {
     const Workplace folder;
-    check_succeeds(folder, three + "--epochs 2 --run alone");
+    succeed(folder, three + "--epochs 2 --run alone");
     for (const std::string at_a_time : {"1", "2"}) {
         const std::string name = "hurt" + at_a_time;
         fs::copy(folder / "alone", folder / name, fs::copy_options::recursive);
@@ -105,7 +99,7 @@ TEST_CASE("side by side: one that fails leaves the others at work and is told at
 TEST_CASE("side by side: a limit that is up at once leaves time for a step of a run that is not finished") {
     const Workplace folder;
     const std::string two = "train --net resnet8" + on_s + "--runs 2 --epochs 12 --run r ";
-    check_succeeds(folder, "train --net resnet8" + on_s + "--epochs 12 --run r/s0");
+    succeed(folder, "train --net resnet8" + on_s + "--epochs 12 --run r/s0");
     for (int call = 0; call < 2; ++call) {
         const Ended end = run(folder, two + "--resume --time-limit 1s");
         CHECK(end.code == 3);
@@ -115,7 +109,7 @@ TEST_CASE("side by side: a limit that is up at once leaves time for a step of a 
                              seeds + "\n"}));
         CHECK(fs::exists(folder / "r/s1/checkpoint.bin"));
     }
-    check_succeeds(folder, two + "--resume");
+    succeed(folder, two + "--resume");
     fs::remove(folder / "r/s0/result.csv");  // a failure is told with what is left to do
     fs::remove(folder / "r/s1/result.csv");
     write_file_atomically(folder / "r/s0/checkpoint.bin", "no checkpoint");
@@ -127,7 +121,7 @@ TEST_CASE("side by side: a limit that is up at once leaves time for a step of a 
 TEST_CASE("side by side: how many at a time is no part of what a run is") {
     const Workplace folder;
     check_rejected(folder, three + "--side-by-side -1", {"--side-by-side: found '-1'", "a whole number from 0 on"});
-    check_succeeds(folder, "train --net resnet8" + on_s + "--epochs 1 --side-by-side 4 --run one");  // one run alone
+    succeed(folder, "train --net resnet8" + on_s + "--epochs 1 --side-by-side 4 --run one");  // one run alone
     CHECK(read_file(folder / "one/config.csv").find("side-by-side") == std::string::npos);
 }
 
