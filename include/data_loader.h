@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "dataset.h"
 #include "ops.h"
@@ -11,7 +12,7 @@
 namespace distill {
 
 /// Random crop of the original size out of the image padded by `pad` on each side, and a horizontal flip with probability ½, fresh
-/// for each (start key, epoch, record). Zero padding is raw pixel 0, before normalising; reflect mirrors without repeating the edge.
+/// for each (start key, phase, epoch, record). Zero padding is raw pixel 0, before normalising; reflect mirrors without repeating the edge.
 struct Augmentation {
     bool crop_flip = true;
     bool reflect = false;
@@ -65,8 +66,9 @@ class Loader {
     int64_t test_records() const { return data_->test.records; }
     int64_t steps_per_epoch() const;
     int64_t test_steps() const { return (test_records() + options_.batch - 1) / options_.batch; }
-    /// The epoch's order of records: the same for any number of threads and any device. Its next step is `step`.
-    void begin_epoch(int64_t epoch, int64_t step = 0);
+    /// The epoch's order of records: the same for any number of threads and any device. Its next step is `step`. What is trained before the
+    /// student names its `phase`: order, crops and flips are its own, not those of the student's epoch of the same number.
+    void begin_epoch(int64_t epoch, int64_t step = 0, std::string_view phase = {});
     int64_t batch_size(int64_t step) const;  ///< images of a step of an epoch
     /// The next `images` records of the epoch.
     Batch train_batch(int64_t images);
@@ -82,6 +84,7 @@ class Loader {
     Backend* backend_;
     std::shared_ptr<const DeviceData> data_;
     LoaderOptions options_;
+    uint64_t draws_ = options_.start;  ///< the phase's key of order, crops and flips
     Tensor order_, test_order_;
     Tensor position_;  ///< int32: the next batch's first record in the order, the epoch, the step since the start, the step of the epoch
 };

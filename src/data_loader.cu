@@ -126,11 +126,12 @@ int64_t Loader::steps_per_epoch() const {
 
 int64_t Loader::batch_size(int64_t step) const { return std::min(options_.batch, data_->train.records - step * options_.batch); }
 
-void Loader::begin_epoch(int64_t epoch, int64_t step) {
+void Loader::begin_epoch(int64_t epoch, int64_t step, std::string_view phase) {
+    draws_ = phase.empty() ? options_.start : random_key(options_.start, Purpose::start, hash_name(phase));
     std::vector<int32_t> order(static_cast<size_t>(data_->train.records));
     std::iota(order.begin(), order.end(), 0);
     if (options_.shuffle) {
-        const uint64_t key = random_key(options_.start, Purpose::shuffle, static_cast<uint64_t>(epoch));
+        const uint64_t key = random_key(draws_, Purpose::shuffle, static_cast<uint64_t>(epoch));
         std::vector<uint64_t> rank(order.size());
         for (size_t i = 0; i < rank.size(); ++i) {
             const Random4 r = philox(key, i);
@@ -177,7 +178,7 @@ Batch Loader::gather(const DeviceData::Part& from, int64_t images, const int32_t
         g.height = height;
         g.width = width;
         g.augmentation = augmentation;
-        g.start = options_.start;
+        g.start = draws_;
         for (int c = 0; c < 3; ++c) {
             g.scale[c] = 1.0f / options_.normalization.std[c];
             g.shift[c] = -options_.normalization.mean[c] / options_.normalization.std[c];

@@ -103,7 +103,7 @@ void TrainingLoop::show(Progress& progress, int64_t images) const {
 void TrainingLoop::train_epoch(const fs::path& run, Progress& progress, const Save& save) {
     run_ = run;
     optimizer_.set_rates(rate(), epoch_);
-    loader_.begin_epoch(epoch_, step_);
+    loader_.begin_epoch(epoch_, step_, plan_.name);
     if (plan_.begin_epoch) plan_.begin_epoch(epoch_);
     if (step_ == 0) table_.zero();
     auto saved = Clock::now();

@@ -29,6 +29,7 @@ class MapFirst final : public StudentMethod {
         p.rate = [](int epoch) { return epoch < 2 ? 0.1 : 0.01; };
         p.sgd = {0.5f, 0.25f, false};
         p.step = [this](const Batch& batch) {
+            look_at(batch);
             const Beside<Output> shown = teacher_(batch.images);
             const Var own = student_->forward(batch.images, Mode::train).map();
             return scale(mse(own, shown->map()), weight);
@@ -43,6 +44,7 @@ class MapFirst final : public StudentMethod {
         return {p};
     }
     StepResult step(const Batch& batch) override {
+        look_at(batch);
         if (first_values.empty()) first_values = parameters_.values().to_host(), first_momenta = parameters_.momenta().to_host();
         const Var logits = student_->forward(batch.images, Mode::train).logits;
         const Var ce = cross_entropy(logits, batch.labels);
@@ -51,8 +53,17 @@ class MapFirst final : public StudentMethod {
     float weight;
     bool phases_of_two = false;
     std::vector<float> first_values, first_momenta;  ///< at the student's first step
+    struct Seen {
+        std::vector<int32_t> records;
+        std::vector<float> images;
+    };
+    bool looks = false;      ///< at what it is given
+    std::vector<Seen> seen;  ///< one a step
 
   private:
+    void look_at(const Batch& batch) {
+        if (looks) seen.push_back({batch.records.ints_to_host(), batch.images.value().to_host()});
+    }
     const Teacher& teacher_;
 };
 
@@ -83,6 +94,24 @@ TEST_CASE("preparation: its own rates and SGD; the student begins with its weigh
         worst = worse(worst, std::fabs(static_cast<double>(method.first_values[i]) - factor * static_cast<double>(start[i])));
     CHECK(worst < 1e-6);
     for (const float v : method.first_momenta) REQUIRE(v == 0);
+}
+
+TEST_CASE("preparation: each phase and the student see batches and crops of their own, without shuffling and crops the same") {
+    for (const bool drawn : {true, false}) {
+        SmallTraining t;
+        t.options.epochs = 1;
+        t.options.shuffle = drawn;
+        t.options.augment = drawn ? "crop-flip" : "none";
+        MapFirst method(t.setting(), t.options);
+        method.phases_of_two = method.looks = true;
+        t.train("run", method);
+        REQUIRE(method.seen.size() == (3 + 1 + 1) * 4);
+        const size_t first[] = {0, 3 * 4, 4 * 4};  // steps of the phases and of the student, of epoch 0 each
+        for (const auto& [a, b] : {std::pair{0, 1}, {0, 2}, {1, 2}}) {
+            CHECK((method.seen[first[a]].records != method.seen[first[b]].records) == drawn);
+            CHECK((method.seen[first[a]].images != method.seen[first[b]].images) == drawn);
+        }
+    }
 }
 
 TEST_CASE("preparation: of the student's own parameters, stopped at any step, it goes on to the bit") {
