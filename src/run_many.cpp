@@ -10,6 +10,7 @@
 
 #include "base_csv.h"
 #include "base_error.h"
+#include "base_files.h"
 #include "base_safetensors.h"
 #include "base_texts.h"
 #include "base_version.h"
@@ -53,6 +54,26 @@ void save_helpers(const fs::path& path, Method& method) {
         if (phase.parameters != &method.parameters()) file.tensors.merge(phase.parameters->to_file());
     file.metadata = method.helper_metadata();
     if (!file.tensors.empty()) write_safetensors(path, file);
+}
+
+/// Of one of the tables that get a row an epoch; what a kill has left of the last row does not count.
+size_t rows_in(const fs::path& table) {
+    if (!fs::exists(table)) return 0;
+    const std::string bytes = read_file(table);
+    const auto lines = static_cast<size_t>(std::count(bytes.begin(), bytes.end(), '\n'));
+    return lines - std::min<size_t>(lines, 1);  // the header
+}
+
+/// Refuses an unfinished run that has lost its checkpoint: it would begin again, and wipe its tables. A checkpoint follows every row of them,
+/// so two prove that there was one; a single row may be what a kill left before the first.
+void require_checkpoint(const RunFolder& folder, Method& method) {
+    if (folder.finished() || fs::exists(folder.checkpoint())) return;
+    size_t epochs = rows_in(folder.file("epochs.csv"));
+    for (const Phase& phase : method.phases()) epochs += rows_in(folder.path() / (phase.name + ".csv"));
+    if (epochs > 1)
+        input_error(folder.checkpoint().string(), ": is gone, and without it the run cannot go on from the ", epochs,
+                    " epochs in its tables; restore it, or start anew: remove ", folder.path().string(),
+                    ", or name another folder with --run");
 }
 
 /// A run that is to become longer is unfinished again.
@@ -152,6 +173,7 @@ std::optional<TrainingResult> train_in_folder(const std::string& method_name, Se
                                               const std::string& name) {
     const std::unique_ptr<Method> method = start_method(session, o, make);
     method->require_same_run(folder);
+    require_checkpoint(folder, *method);
     if (epochs_of(folder) < o.epochs) extend(folder, o);
     bool stopped = false;
     const TrainingResult r = Trainer(*session.backend, loader, *method, o, folder, name, may_change).run([&](int epochs, double accuracy) {

@@ -184,6 +184,34 @@ TEST_CASE("resuming: a finished run is made longer, as if it had been begun so")
     check_rejected(folder, "train --resume --run short --epochs 5", {"--epochs 5", "short ends by --max-steps 3"});
 }
 
+TEST_CASE("resuming: an unfinished run that has lost its checkpoint is refused and keeps its tables, unless it may never have had one") {
+    const Workplace folder;
+    succeed(folder, "train --net resnet8" + training + "--run r");
+    const std::string weights = read_file(folder / "r/student.safetensors"), epochs = read_file(folder / "r/epochs.csv");
+    const std::string one_row = epochs.substr(0, epochs.find('\n', epochs.find('\n') + 1) + 1);
+    const auto lose_checkpoint = [&](const fs::path& run) { unfinish(run), fs::remove(run / "checkpoint.bin"); };
+    lose_checkpoint(folder / "r");
+    const std::string again = "train --net resnet8" + training + "--run r --auto-resume";
+    for (const std::string& line : {std::string("train --resume --run r"), std::string("train --resume --run r --epochs 4"), again})
+        check_rejected(folder, line,
+                       {"r/checkpoint.bin: is gone", "cannot go on from the 2 epochs in its tables", "restore it", "remove r", "--run"});
+    CHECK(read_file(folder / "r/epochs.csv") == epochs);
+
+    // What is trained first counts, too.
+    const std::string ft = "ft --student resnet8 --teacher resnet8 --teacher-weights r/student.safetensors --paraphraser-epochs 1";
+    succeed(folder, ft + training + "--run ft");
+    lose_checkpoint(folder / "ft");
+    const std::string students = read_file(folder / "ft/epochs.csv");
+    put_file(folder / "ft/epochs.csv", students.substr(0, students.find('\n', students.find('\n') + 1) + 1));
+    check_rejected(folder, "ft --resume --run ft", {"ft/checkpoint.bin: is gone", "the 2 epochs in its tables"});
+
+    // One whole row may be all that a kill has left before the first checkpoint: it begins again.
+    put_file(folder / "r/epochs.csv", one_row + "1,0.002,0.");
+    succeed(folder, again, {"r: last "});
+    CHECK(read_csv(folder / "r/epochs.csv").rows.size() == 2);
+    CHECK(read_file(folder / "r/student.safetensors") == weights);
+}
+
 TEST_CASE("resuming: a link to an empty folder is as good as the folder") {
     const Workplace folder;
     fs::create_directory(folder / "far");
