@@ -1,5 +1,5 @@
 // ktg_graph_run.h: trainings of graphs as folders that are prepared in one process and trained in another.
-// defines: add_graph_options, prepare_graph_run, SharedSessions, GraphRunner
+// defines: add_graph_options, prepare_graph_run, SharedSession, SharedSessions, GraphRunner
 #pragma once
 #include <filesystem>
 #include <map>
@@ -21,30 +21,38 @@ void add_graph_options(OptionTable& table, Options& options, KtgOptions& own);
 /// already only learns where the data are now; InputError if it holds another graph.
 void prepare_graph_run(const fs::path& folder, const Graph& graph, const Options& options, const KtgOptions& own, const Config& facts);
 
+/// A session that stays as it is, and Session::data_sha256() of it.
+struct SharedSession {
+    Session session;
+    std::string data_sha256;
+};
+
 /// Sessions that several threads' runners share: the data set is read once and lies in the device's memory once.
 class SharedSessions {
   public:
     static std::string key(const Options& options);  ///< what a session depends on
     /// The one with this key; opened if nobody has it open.
-    std::shared_ptr<const Session> find(const std::string& key, const Options& options);
+    std::shared_ptr<const SharedSession> find(const std::string& key, const Options& options);
 
   private:
     std::mutex mutex_;
-    std::map<std::string, std::weak_ptr<const Session>> open_;
+    std::map<std::string, std::weak_ptr<const SharedSession>> open_;
 };
 
 /// Trains prepared folders one after the other, in one thread. The device and the data stay open between runs that share them.
 class GraphRunner {
   public:
     explicit GraphRunner(SharedSessions& sessions) : sessions_(sessions) {}
-    /// From its checkpoint if it has one, to its end or to where `goes_on` stops it.
+    /// From its checkpoint if it has one, to its end or to where `goes_on` stops it. InputError if the data are not those that it was
+    /// prepared for.
     void train(const fs::path& folder, const AfterEpoch& goes_on);
 
   private:
     void open(const Options& options);
+    void require_same_data(const RunFolder& folder, const Options& options) const;
     SharedSessions& sessions_;
     std::string key_;
-    std::shared_ptr<const Session> shared_;
+    std::shared_ptr<const SharedSession> shared_;
     std::optional<Session> own_;  ///< beside `shared_`
 };
 

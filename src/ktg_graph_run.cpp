@@ -1,6 +1,7 @@
 #include "ktg_graph_run.h"
 
 #include <optional>
+#include <utility>
 
 #include "base_error.h"
 #include "base_files.h"
@@ -83,12 +84,15 @@ std::string SharedSessions::key(const Options& options) {
     return all;
 }
 
-std::shared_ptr<const Session> SharedSessions::find(const std::string& key, const Options& options) {
+std::shared_ptr<const SharedSession> SharedSessions::find(const std::string& key, const Options& options) {
     const std::lock_guard<std::mutex> guard(mutex_);
-    std::weak_ptr<const Session>& place = open_[key];
-    std::shared_ptr<const Session> found = place.lock();
+    std::weak_ptr<const SharedSession>& place = open_[key];
+    std::shared_ptr<const SharedSession> found = place.lock();
+    if (found) return found;
     Options own = options;
-    if (!found) place = found = std::make_shared<const Session>(open_session(own));
+    Session session = open_session(own);
+    const std::string data_sha256 = session.data_sha256();
+    place = found = std::make_shared<const SharedSession>(SharedSession{std::move(session), data_sha256});
     return found;
 }
 
@@ -98,8 +102,16 @@ void GraphRunner::open(const Options& options) {
     own_.reset();
     shared_.reset();  // if nobody else has it, its memory is the next one's
     shared_ = sessions_.find(key, options);
-    own_.emplace(shared_->beside(options));
+    own_.emplace(shared_->session.beside(options));
     key_ = key;
+}
+
+/// Refuses a data set that was replaced since the run was prepared, in another process. Older searches have of a trial on file what all images
+/// are, those held out from it included: that is nothing to compare with.
+void GraphRunner::require_same_data(const RunFolder& folder, const Options& options) const {
+    const int64_t told = whole_of(folder.config(), "info.train_images"), here = own_->data->train.records;
+    if (options.validation > 0 && told == here + options.validation) return;
+    require_same_input(folder, {{"info.data_sha256", shared_->data_sha256}});
 }
 
 void GraphRunner::train(const fs::path& path, const AfterEpoch& goes_on) {
@@ -115,6 +127,7 @@ void GraphRunner::train(const fs::path& path, const AfterEpoch& goes_on) {
     name_networks(options, training.own.graph);
     options.resume = options.quiet = true;
     open(options);
+    require_same_data(folder, options);
     Loader loader(*own_->backend, own_->on_device, own_->loader_options(options));
     const auto make = [&](Session& session, const Options& o) { return training.own.make(session.setting(), o); };
     train_in_folder(method_name, *own_, loader, options, folder, make, goes_on);

@@ -9,6 +9,7 @@
 #include "ktg_graph_run.h"
 #include "ktg_known_methods.h"
 #include "ktg_worker_plan.h"
+#include "run_experiment.h"
 #include "train_checkpoint.h"
 #include "train_recipes.h"
 
@@ -135,6 +136,43 @@ TEST_CASE("workers: jobs over processes: all of them, as evenly as can be") {
     CHECK(shared_out(8, 3) == Shares{3, 3, 2});
     CHECK(plan_workers("cpu", "auto", 3).processes.size() == 3);
     CHECK(parse_devices("0,2") == std::vector<int>{0, 2});
+}
+
+TEST_CASE("workers: a run is trained on the images that it was prepared for, or refused: a set that is imported anew is another") {
+    const Workplace folder;
+    const auto holding_out = [&](int64_t images) {
+        Options o = tiny(folder);
+        o.validation = images;
+        return o;
+    };
+    const auto facts = [&](int64_t held_out) {
+        Options o = holding_out(held_out);
+        return run_facts(open_session(o));
+    };
+    const Config all = facts(0), held_out = facts(6);
+    REQUIRE(value_of(all, "info.data_sha256") != value_of(held_out, "info.data_sha256"));
+    const auto prepare = [&](const std::string& name, int64_t images, const Config& facts_of_run) {
+        prepare_graph_run(folder / name, mutual_learning({"resnet8"}), holding_out(images), {}, facts_of_run);
+        return (folder / name).string();
+    };
+    const std::string late = prepare("late", 0, all), late_held_out = prepare("late-held-out", 6, held_out);
+    WorkerProcesses pool({program.string(), {{1, {}}}});
+    // Searches of before had of a trial on file what all images are.
+    for (const std::string& good : {prepare("all", 0, all), prepare("held-out", 6, held_out), prepare("older", 6, all)})
+        CHECK(train_all(pool, {good}, {}, true).empty());
+    CHECK(fs::exists(folder / "older/result.csv"));
+
+    fs::remove_all(folder / "data/s");
+    synthesize(folder / "data", {"s", 2, 8, 20, 10, 1});
+    CHECK(train_all(pool, {prepare("again", 6, held_out)}, {}, true).empty());  // this worker has the images still
+    const auto said = [&](WorkerProcesses& workers, const std::string& run) {
+        return complaint([&] { train_all(workers, {run}, {}, true); });
+    };
+    const std::vector<std::string> refusal = {": the data set is not the one this run was started with (SHA-256 ", "restore it"};
+    CHECK(says(said(pool, late), refusal));  // which it opens anew
+    WorkerProcesses fresh({program.string(), {{1, {}}}});
+    CHECK(says(said(fresh, late_held_out), refusal));
+    for (const std::string& run : {late, late_held_out}) CHECK_FALSE(fs::exists(run + "/epochs.csv"));
 }
 
 TEST_CASE("workers: a prepared folder that holds another graph is refused; the same one is left as it is") {
