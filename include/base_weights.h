@@ -1,6 +1,6 @@
 // base_weights.h: named tensors in host memory, and what every format of weight files shares: its numbers, its names, what a weight may be.
-// defines: HostTensor, WeightFile, own_word, StoredType, stored_types, OtherType, other_types, unwrapped, is_bookkeeping, shortened,
-//          quoted_name, tensor_place, first_no_weight, refuse_value, refuse_values
+// defines: HostTensor, WeightFile, own_word, known_word, StoredType, stored_types, OtherType, other_types, unwrapped, is_bookkeeping,
+//          shortened, quoted_name, tensor_place, first_no_weight, refuse_value, refuse_values
 #pragma once
 #include <array>
 #include <cstddef>
@@ -25,6 +25,8 @@ struct WeightFile {
 /// What a file that a run of this program has saved says of itself (network, classes, dataset, normalization, …); "" if it says nothing
 /// of `key`, or is a stranger's, whose words may mean anything.
 std::string own_word(const std::map<std::string, std::string>& metadata, const std::string& key);
+/// The same of a file that `weights convert` has made, too, which says no more than it was told: not always the four that own_word asks for.
+std::string known_word(const std::map<std::string, std::string>& metadata, const std::string& key);
 
 // ---- for the formats' readers
 

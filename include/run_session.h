@@ -48,12 +48,12 @@ std::unique_ptr<Method> start_method(Session& session, const Options& options, c
 /// All the weights of `network`, which `parameters` have as the student, from its file. Returns the file's metadata.
 std::map<std::string, std::string> load_weights(Parameters& parameters, const std::string& path, const Network& network);
 
-/// Prints a line, once (tell_once), for each of data set, normalisation and classes (the first that differs) in which a weight file's
-/// metadata differ from the options (resolved) and the data.
+/// Prints a line, once (tell_once), for each of data set, normalisation (known_word) and classes (the first that differs) in which a weight
+/// file's metadata differ from the options (resolved) and the data.
 void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& options,
                                const Dataset& data);
 /// For a network that teaches: InputError if its classes are others than the data's or in another order, or may be so, because the file
-/// names another data set and not its classes; unless options.other_classes.
+/// names another data set (known_word) and not its classes; unless options.other_classes.
 void require_same_classes(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& options,
                           const Dataset& data);
 /// For a trained network from the file `path`: InputError if its test loss is not finite.

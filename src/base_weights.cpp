@@ -45,6 +45,11 @@ constexpr StoredType stored(const char* name, const char* storage) {
             [](const char* from) { return static_cast<double>(value(from)); }};
 }
 
+std::string word_of(const std::map<std::string, std::string>& metadata, const std::string& key) {
+    const auto found = metadata.find(key);
+    return found == metadata.end() ? "" : found->second;
+}
+
 std::string last_part(const std::string& name) { return name.substr(name.rfind('.') + 1); }  // npos + 1 is 0: the whole name
 
 }  // namespace
@@ -56,8 +61,11 @@ const std::array<StoredType, 5> stored_types{stored<4, single>("F32", "FloatStor
 std::string own_word(const std::map<std::string, std::string>& metadata, const std::string& key) {
     for (const char* always : {"network", "classes", "dataset", "normalization"})
         if (metadata.count(always) == 0) return "";
-    const auto found = metadata.find(key);
-    return found == metadata.end() ? "" : found->second;
+    return word_of(metadata, key);
+}
+
+std::string known_word(const std::map<std::string, std::string>& metadata, const std::string& key) {
+    return metadata.count("converted_from") > 0 ? word_of(metadata, key) : own_word(metadata, key);
 }
 
 std::string unwrapped(const std::string& name) {

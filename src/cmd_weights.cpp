@@ -205,11 +205,11 @@ std::map<std::string, std::string> model_metadata(const fs::path& from, const We
     said["network"] = network.name();
     said["classes"] = std::to_string(network.classes());
     said["input"] = "N,C,H,W; red, green, blue; (pixel - mean) / std, pixels from 0 to 255";
-    if (const auto found = said.find("normalization"); found != said.end() && found->second != "auto") {
-        if (!parse_normalization(found->second))
-            input_error(from.string(), ": says normalization '", found->second,
+    if (const std::string known = known_word(file.metadata, "normalization"); !known.empty() && known != "auto") {
+        if (!parse_normalization(known))
+            input_error(from.string(), ": says normalization '", known,
                         "', expected none, or six numbers m1,m2,m3,s1,s2,s3 of 255 with s > 0; convert it with --normalize");
-        const std::vector<std::string> six = split(found->second == "none" ? "0,0,0,255,255,255" : found->second, ',');
+        const std::vector<std::string> six = split(known == "none" ? "0,0,0,255,255,255" : known, ',');
         said["mean"] = joined({six.begin(), six.begin() + 3}, ",");
         said["std"] = joined({six.begin() + 3, six.end()}, ",");
     }

@@ -158,9 +158,9 @@ std::map<std::string, std::string> load_weights(Parameters& parameters, const st
 void warn_if_trained_otherwise(const std::string& path, const std::map<std::string, std::string>& metadata, const Options& o,
                                const Dataset& data) {
     for (const auto& [key, here] : {std::pair<std::string, std::string>{"dataset", o.dataset}, {"normalization", o.normalize}}) {
-        const auto found = metadata.find(key);
-        if (found != metadata.end() && found->second != here)
-            tell_once(text("warning: ", path, " was trained with ", key, " ", found->second, ", here it meets ", here));
+        const std::string said = known_word(metadata, key);
+        if (!said.empty() && said != here)
+            tell_once(text("warning: ", path, " was trained with ", key, " ", said, ", here it meets ", here));
     }
     if (const std::string difference = compare_classes(metadata, data).difference; !difference.empty())
         tell_once(text("warning: ", path, " was trained on other classes, or in another order: ", difference));
@@ -172,10 +172,10 @@ void require_same_classes(const std::string& path, const std::map<std::string, s
     const ClassOrder classes = compare_classes(metadata, data);
     if (o.other_classes) return;
     if (!classes.difference.empty()) input_error(path, ": was trained on other classes, or in another order: ", classes.difference, remedy);
-    const auto dataset = metadata.find("dataset");
-    if (!classes.known && dataset != metadata.end() && dataset->second != o.dataset)
-        input_error(path, ": was trained on data set ", dataset->second, ", here is ", o.dataset,
-                    ", and whether the classes are the same is not ", "on file", remedy);
+    const std::string dataset = known_word(metadata, "dataset");
+    if (!classes.known && !dataset.empty() && dataset != o.dataset)
+        input_error(path, ": was trained on data set ", dataset, ", here is ", o.dataset, ", and whether the classes are the same is not ",
+                    "on file", remedy);
 }
 
 void require_finite(const std::string& path, const Network& network, const Evaluation& test) {

@@ -2,11 +2,13 @@
 #include <limits>
 
 #include "base_csv.h"
+#include "base_files.h"
 #include "base_safetensors.h"
 #include "command.h"
 #include "complaints.h"
 #include "core_backend.h"
 #include "device.h"
+#include "net_onnx.h"
 #include "net_table.h"
 #include "train_run_folder.h"
 #include "workplace.h"
@@ -66,6 +68,35 @@ TEST_CASE("strangers: their words of network and classes are not believed, our o
     check_rejected(folder, "kd --student resnet8 --teacher wrn-10-4-tiny --teacher-weights w.safetensors" + training, says_so);
     check_rejected(folder, "feed parallel --student resnet8 --teachers w.safetensors --teacher-nets wrn-10-4-tiny" + training, says_so);
     check_rejected(folder, "ktg train --preset kd --models 0=resnet8,1=wrn-10-4-tiny --weights 1=w.safetensors" + training, says_so);
+}
+
+TEST_CASE("strangers: their words of data set and normalisation are not believed, those of a file that was converted here are") {
+    const Workplace folder;
+    WeightFile file = Workplace::network("resnet8", 4);
+    file.metadata = {{"dataset", "CIFAR-100"}, {"normalization", "imagenet"}};
+    folder.save("theirs.safetensors", file);
+    const std::string kd = "kd --student resnet8 --teacher resnet8 --teacher-weights ";
+    for (const std::string& line :
+         {"eval --net resnet8 --weights theirs.safetensors" + on_s, "train --net resnet8 --init theirs.safetensors --run t" + training,
+          kd + "theirs.safetensors --run kd" + training,
+          "ktg train --preset kd --models 0=resnet8,1=resnet8 --weights 1=theirs.safetensors --run g" + training})
+        CHECK_MESSAGE(output_of(folder, line).find("was trained ") == std::string::npos, line);
+
+    const std::string convert = "weights convert theirs.safetensors ";
+    succeed(folder, convert + "set.safetensors --net resnet8 --dataset other");
+    succeed(folder, "eval --net resnet8 --weights set.safetensors" + on_s,
+            {"set.safetensors was trained with dataset other, here it meets s"});
+    check_rejected(folder, kd + "set.safetensors" + training, {"set.safetensors: was trained on data set other, here is s"});
+    succeed(folder, convert + "six.safetensors --net resnet8 --normalize 125,123,114,63,62,67");
+    const Ended eval = run(folder, "eval --net resnet8 --weights six.safetensors --normalize none" + on_s);
+    CHECK(says(eval.out, {"six.safetensors was trained with normalization 125,123,114,63,62,67, here it meets "}));
+    CHECK(eval.out.find("with dataset") == std::string::npos);
+
+    if (!has_onnx()) return skip(std::string("built without ONNX: ") + onnx_packages + " are not there");
+    for (const char* name : {"theirs", "six"}) succeed(folder, text("weights export ", name, ".safetensors ", name, ".onnx --net resnet8"));
+    const std::string mean = "\x0a\x04mean\x12";  // a key of four letters, then a value
+    CHECK(read_file(folder / "six.onnx").find(mean + "\x0b" + "125,123,114") != std::string::npos);
+    CHECK(read_file(folder / "theirs.onnx").find(mean) == std::string::npos);
 }
 
 TEST_CASE("strangers: --init with another number of classes takes all but the classifier, and says so; others refuse it") {
