@@ -101,7 +101,8 @@ class Method {
     virtual void end_epoch(const RunFolder& /*folder*/, int /*epoch*/) {}
     /// Networks tested at each epoch's end beside student(): epochs.csv has their accuracies as test_acc_<name>.
     virtual std::vector<OtherNetwork> others() const { return {}; }
-    /// Their logits for a batch of the test part, in evaluation mode. By default each network's by itself.
+    /// Logits of student(), then of others(), for a batch of the test part, in evaluation mode. By default each network's by itself; a pass
+    /// that serves several of them is made once.
     virtual std::vector<Var> answers(const Var& images) const;
     /// Further columns of epochs.csv, and what they hold after a test of student() and of others().
     virtual std::vector<std::string> test_columns() const { return {}; }

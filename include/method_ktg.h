@@ -74,6 +74,7 @@ class KnowledgeTransferGraph final : public Method {
     /// A row an edge that is not cut off: its weight in the mean over the epoch and at its last step, its loss, who was right.
     void end_epoch(const RunFolder& folder, int epoch) override;
     std::vector<OtherNetwork> others() const override;
+    std::vector<Var> answers(const Var& images) const override;
     std::vector<PretrainedNetwork> pretrained() const override;
     std::vector<std::pair<std::string, Tensor>> state() const override;
 
@@ -91,7 +92,8 @@ class KnowledgeTransferGraph final : public Method {
         Var right;
     };
     void load(int i, Parameters& into, const std::string& prefix);
-    std::vector<Answer> answers(const Batch& batch) const;
+    std::vector<Answer> pass(const Batch& batch) const;
+    std::vector<int> tested_beside() const;
     Mode frozen_mode() const { return frozen_batchnorm_ ? Mode::train : Mode::evaluate; }
 
     Graph graph_;

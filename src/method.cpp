@@ -11,7 +11,7 @@ void Method::backward(Tape& tape, const StepResult& result) {
 }
 
 std::vector<Var> Method::answers(const Var& images) const {
-    std::vector<Var> logits;
+    std::vector<Var> logits{student().forward(images, Mode::evaluate).logits};
     for (const OtherNetwork& other : others()) logits.push_back(other.network->forward(images, Mode::evaluate).logits);
     return logits;
 }

@@ -278,7 +278,8 @@ std::vector<Var> Ffsd::answers(const Var& images) const {
         logits.push_back(out.logits);
         maps.push_back(out.map());
     }
-    std::vector<Var> all(logits.begin() + static_cast<std::ptrdiff_t>(first_of_others()), logits.end());
+    std::vector<Var> all = logits;
+    if (leads_) all.insert(all.begin(), student_->forward(images, Mode::evaluate).logits);  // else it is the first of them
     all.push_back(mean_of(logits));
     all.push_back((*fusion_)(concatenated(maps), Mode::evaluate).logits);
     return all;

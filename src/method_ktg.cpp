@@ -28,14 +28,14 @@ Graph without_places(Graph graph) {
     return graph;
 }
 
+/// An ensemble's logits: a member's are added to those of the members before it.
+void add_member(Var& sum, const Var& logits) { sum = sum.defined() ? add(sum, logits) : logits; }
+
 }  // namespace
 
 Output EnsembleNetwork::forward(const Var& x, Mode mode, Keep) const {
     Output sum;
-    for (const Network* member : members_) {
-        const Var logits = member->forward(x, mode).logits;
-        sum.logits = sum.logits.defined() ? add(sum.logits, logits) : logits;
-    }
+    for (const Network* member : members_) add_member(sum.logits, member->forward(x, mode).logits);
     return sum;
 }
 
@@ -87,7 +87,7 @@ std::vector<std::string> KnowledgeTransferGraph::loss_names() const {
 }
 
 /// One forward pass of every node that is needed, each on a stream of its own; ensembles follow from it.
-std::vector<KnowledgeTransferGraph::Answer> KnowledgeTransferGraph::answers(const Batch& batch) const {
+std::vector<KnowledgeTransferGraph::Answer> KnowledgeTransferGraph::pass(const Batch& batch) const {
     std::vector<Answer> all(nodes_.size());
     for (size_t i = 0; i < all.size(); ++i) {
         const int node = static_cast<int>(i);
@@ -103,17 +103,14 @@ std::vector<KnowledgeTransferGraph::Answer> KnowledgeTransferGraph::answers(cons
     for (size_t i = 0; i < all.size(); ++i) {
         if (!graph_.is_needed(static_cast<int>(i))) continue;
         const NoGrad no_grad;  // an ensemble's sum goes on no tape: its members learn nothing through it
-        for (const int member : graph_.nodes[i].members) {
-            const Var& logits = all[static_cast<size_t>(member)].logits;
-            all[i].logits = all[i].logits.defined() ? add(all[i].logits, logits) : logits;
-        }
+        for (const int member : graph_.nodes[i].members) add_member(all[i].logits, all[static_cast<size_t>(member)].logits);
         all[i].right = Var(correct_rows(all[i].logits.value(), batch.labels));
     }
     return all;
 }
 
 StepResult KnowledgeTransferGraph::step(const Batch& batch) {
-    const std::vector<Answer> all = answers(batch);
+    const std::vector<Answer> all = pass(batch);
     StepResult result;
     result.logits = all.front().logits;
     for (size_t first = 0, end; first < edges_.size(); first = end) {
@@ -179,12 +176,38 @@ void KnowledgeTransferGraph::end_epoch(const RunFolder&, int epoch) {
     totals_.zero();
 }
 
+/// The nodes that are tested after an epoch beside node 0.
+std::vector<int> KnowledgeTransferGraph::tested_beside() const {
+    std::vector<int> nodes;
+    for (int i = 1; i < graph_.size(); ++i)
+        if (!graph_.is_frozen(i) || (frozen_batchnorm_ && graph_.is_needed(i))) nodes.push_back(i);  // the others stay as they are
+    return nodes;
+}
+
 std::vector<OtherNetwork> KnowledgeTransferGraph::others() const {
     std::vector<OtherNetwork> networks;
-    for (int i = 1; i < graph_.size(); ++i)
-        if (!graph_.is_frozen(i) || (frozen_batchnorm_ && graph_.is_needed(i)))  // the others stay as they are
-            networks.push_back({std::to_string(i), nodes_[static_cast<size_t>(i)].network.get(), graph_.is_trained(i) ? prefix_of(i) : ""});
+    for (const int i : tested_beside())
+        networks.push_back({std::to_string(i), nodes_[static_cast<size_t>(i)].network.get(), graph_.is_trained(i) ? prefix_of(i) : ""});
     return networks;
+}
+
+/// Shares a network's pass between its node and the ensembles that it is a member of.
+std::vector<Var> KnowledgeTransferGraph::answers(const Var& images) const {
+    std::vector<Var> passes(nodes_.size());
+    const auto network_of = [&](int node) {
+        Var& logits = passes[static_cast<size_t>(node)];
+        if (!logits.defined()) logits = nodes_[static_cast<size_t>(node)].network->forward(images, Mode::evaluate).logits;
+        return logits;
+    };
+    std::vector<int> asked = tested_beside();
+    asked.insert(asked.begin(), 0);
+    std::vector<Var> all;
+    for (const int node : asked) {
+        Var logits;
+        for (const int member : graph_.node(node).members) add_member(logits, network_of(member));
+        all.push_back(graph_.node(node).is_ensemble() ? logits : network_of(node));
+    }
+    return all;
 }
 
 std::vector<PretrainedNetwork> KnowledgeTransferGraph::pretrained() const {

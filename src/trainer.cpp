@@ -86,13 +86,13 @@ void Trainer::finish_epoch(Progress& progress) {
     std::vector<double> further;
     student_.timed([&] {
         m = student_.means(table);  // before there is a row
-        test = evaluate(backend_, loader_, method_.student());
+        const auto answers = [&](const Var& images) { return method_.answers(images); };
+        const std::vector<Evaluation> tests = evaluate_together(backend_, loader_, 1 + method_.others().size(), answers);
+        const std::vector<Evaluation> others(tests.begin() + 1, tests.end());
+        test = tests.front();
         if (!std::isfinite(test.loss))  // the epoch's last step spoiled the weights: what was saved before stays
             student_.fail_not_finite(student_.step() - 1, text("the test loss after it is ", test.loss));
         result_.others.clear();
-        std::vector<Evaluation> others;
-        if (const size_t count = method_.others().size(); count > 0)
-            others = evaluate_together(backend_, loader_, count, [&](const Var& images) { return method_.answers(images); });
         for (const Evaluation& other : others) result_.others.push_back(other.accuracy);
         further = method_.test_values(test, others);
         method_.end_epoch(folder_, student_.epoch());

@@ -2,6 +2,7 @@
 // and what is refused. (What every method must do: test_methods. The operations: test_ops_ffsd.)
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base_command_line.h"
 #include "base_csv.h"
@@ -10,6 +11,7 @@
 #include "base_texts.h"
 #include "command.h"
 #include "complaints.h"
+#include "core_work_count.h"
 #include "feed_workplace.h"
 #include "golden_formula.h"
 #include "gradcheck.h"
@@ -276,7 +278,9 @@ TEST_CASE("ffsd: the warm-up is an option whose part of the training --epochs ke
     CHECK(leaders_map(2, 1) == full);
 }
 
-TEST_CASE("ffsd: answers are the students', the mean of their logits, and the fusion module's, of the same passes") {
+TEST_CASE("ffsd: answers are the student's, the others', the mean of their logits, and the fusion module's, of the same passes") {
+    std::map<bool, int64_t> work;
+    int64_t one = 0;
     for (const bool leads : {true, false}) {
         FfsdOptions own;
         own.students = 3;
@@ -292,10 +296,16 @@ TEST_CASE("ffsd: answers are the students', the mean of their logits, and the fu
         }
         CHECK(names == (leads ? std::vector<std::string>{"0", "1", "2", "ensemble", "fusion"}
                               : std::vector<std::string>{"1", "2", "ensemble", "fusion"}));
-        const std::vector<Var> found = method->answers(batch.images);
-        REQUIRE(found.size() == names.size());
+        const int64_t before = multiply_accumulates();
+        std::vector<Var> found = method->answers(batch.images);
+        const int64_t between = multiply_accumulates();
+        const Var leader = method->student().forward(batch.images, Mode::evaluate).logits;
+        work[leads] = between - before, one = multiply_accumulates() - between;
+        REQUIRE(found.size() == 1 + names.size());
+        CHECK(found.front().value().to_host() == leader.value().to_host());
+        found.erase(found.begin());
         std::vector<Var> all = students;
-        if (!leads) all.push_back(method->student().forward(batch.images, Mode::evaluate).logits);
+        if (!leads) all.push_back(leader);
         std::vector<double> mean(static_cast<size_t>(all[0].shape().size()));
         for (const Var& logits : all) {
             const std::vector<float> values = logits.value().to_host();
@@ -311,6 +321,8 @@ TEST_CASE("ffsd: answers are the students', the mean of their logits, and the fu
         CHECK(values.size() == method->test_columns().size());
         CHECK(values.back() == 5);
     }
+    CHECK(one > 0);
+    CHECK(work.at(true) == work.at(false) + one);  // the leader's alone; common student 0, where it is the student, passes once
 }
 
 TEST_CASE("ffsd: modules start by the authors' rule") {

@@ -15,6 +15,7 @@
 #include "method_supervised.h"
 #include "net_table.h"
 #include "setting.h"
+#include "small_training.h"
 #include "train_recipes.h"
 #include "trainer.h"
 
@@ -339,6 +340,33 @@ TEST_CASE("ktg: KD is a graph, and an edge that is cut off costs nothing") {
     Graph many = kd;
     many.gates = {{T, C}, {X, X}};
     CHECK(work(many) == work(kd));  // gates are free
+}
+
+TEST_CASE("ktg: a test makes one pass of each network, also for the ensemble that it is a member of, with the same numbers" *
+          doctest::test_suite("no kernels")) {
+    SmallTraining t(make_backend("cpu", {1}), 8, 40);
+    t.options.epochs = 1;
+    std::unique_ptr<Method> method;
+    const auto work = [&](const std::string& run, const Graph& graph) {
+        KtgOptions own;
+        own.graph = graph;
+        method = own.make(t.setting(), t.options);
+        const int64_t before = multiply_accumulates();
+        t.train(run, *method);
+        return multiply_accumulates() - before;
+    };
+    const int64_t pair = work("pair", graph_of({"resnet8", "resnet8"}, {{T, T}, {T, T}}));
+    const int64_t summed = work("summed", graph_of({"ensemble:1+2", "resnet8", "resnet8"}, {{X, X, X}, {X, T, T}, {X, T, T}}));
+    CHECK(summed == pair);
+    const CsvTable epochs = read_csv(t.path("summed") / "epochs.csv");
+    REQUIRE(epochs.rows.size() == 1);
+    const Loader loader = t.loader();
+    const Evaluation sum = evaluate(t.backend(), loader, method->student());
+    CHECK(epochs.cell(0, "test_loss") == number(sum.loss));
+    CHECK(epochs.cell(0, "test_acc") == number(sum.accuracy));
+    REQUIRE(method->others().size() == 2);
+    for (const OtherNetwork& other : method->others())
+        CHECK(epochs.cell(0, "test_acc_" + other.name) == number(evaluate(t.backend(), loader, *other.network).accuracy));
 }
 
 TEST_CASE("ktg: a frozen node stays as it is; with its authors' BatchNorm its running statistics drift, and are kept") {
