@@ -71,7 +71,7 @@ TEST_CASE("strangers: their words of network and classes are not believed, our o
 }
 
 TEST_CASE("strangers: their words of data set and normalisation are not believed, those of a file that was converted here are") {
-    const Workplace folder;
+    const StrangeWorkplace folder;
     WeightFile file = StrangeWorkplace::network("resnet8", 4);
     file.metadata = {{"dataset", "CIFAR-100"}, {"normalization", "imagenet"}};
     folder.save("theirs.safetensors", file);
