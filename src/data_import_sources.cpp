@@ -163,10 +163,13 @@ struct Tree {
     std::set<std::string> unread;  ///< folders that are no classes, where `train` is the tree itself
 };
 
+/// Has it folders that class_folders() would take?
 bool has_folders(const fs::path& folder) {
     std::error_code unreadable;  // is complained of by who reads it
     const fs::directory_iterator all(folder, unreadable);
-    return unreadable || std::any_of(begin(all), end(all), [](const fs::directory_entry& entry) { return entry.is_directory(); });
+    return unreadable || std::any_of(begin(all), end(all), [](const fs::directory_entry& entry) {
+               return entry.is_directory() && !is_left_by_a_desktop(entry.path().filename().string());
+           });
 }
 
 Tree tree_in(const ImportOptions& options, std::vector<std::string>& notes) {
