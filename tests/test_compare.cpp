@@ -161,11 +161,25 @@ TEST_CASE("runs_csv.py: a table becomes folders that say the same, other seeds m
         CHECK(says(read_file(folder / "said"), {std::string("runs_csv: ") + name + ".csv: " + said}));
     }
     CHECK_FALSE(fs::exists(folder / "more"));
-    put_file(folder / "more/kd/s0.part/config.csv", "");  // an unpacking was cut off here
+    // A user's folders stay, whatever they are called; of its own it leaves none.
+    for (const char* mine : {"more/kd/s0.part/notes.txt", "more/kd/.s0-mine/notes.txt"}) put_file(folder / mine, "mine");
     REQUIRE(call("--unpack runs.csv more") == 0);
     REQUIRE(call("more > more.csv") == 0);
     CHECK(read_file(folder / "more.csv") == table);
-    CHECK_FALSE(fs::exists(folder / "more/kd/s0.part"));
+    for (const char* mine : {"more/kd/s0.part/notes.txt", "more/kd/.s0-mine/notes.txt"}) CHECK(read_file(folder / mine) == "mine");
+    CHECK(std::distance(fs::directory_iterator(folder / "more/kd"), {}) == 5);
+    CHECK(fs::status(folder / "more/kd/s0").permissions() == fs::status(folder / "more/kd").permissions());
+
+    const std::string both = tool + "--unpack runs.csv both";  // two at once
+    REQUIRE(std::system(("cd '" + folder.path().string() + "' && { " + both + " & first=$!; " + both + " && wait $first; }").c_str()) == 0);
+    REQUIRE(call("both > both.csv") == 0);
+    CHECK(read_file(folder / "both.csv") == table);
+    CHECK(std::distance(fs::directory_iterator(folder / "both/kd"), {}) == 3);
+
+    put_file(folder / "file", "mine");
+    CHECK(call("--unpack runs.csv file") == 2);
+    CHECK(read_file(folder / "said") == "runs_csv: file/fitnet/s0: cannot be written (Not a directory); name another folder\n");
+    CHECK(read_file(folder / "file") == "mine");
 
     CHECK(call("runs/kd runs/fitnet > more.csv") == 2);
     CHECK(says(read_file(folder / "said"), {"runs/kd, runs/fitnet: found two runs s0"}));

@@ -6,11 +6,12 @@
                                                   # goes on on another machine; without weights and curves, which the table has not
 """
 import csv
+import errno
 import hashlib
 import io
 import json
-import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from ktg_trials import Stop, write_graph
@@ -127,30 +128,35 @@ def write(file, header, rows):
 
 
 def unpack(row, run):
-    """A run's folder of which rows() makes this row again; whole or not at all."""
+    """A run's folder of which rows() makes this row again; whole or not at all, and whoever else unpacks the same table."""
     options = dict(option.partition("=")[::2] for option in row[OTHERS].split(";") if option)
     networks = () if row["method"] == "ktg" else ("teacher", "student")  # a graph's are in it
     config = [(name, row[name]) for name in ("method", *networks, "seed", "precision", *CONFIG, "id")]
     config += [*options.items(), *(("info." + name, row[name]) for name in FACTS)]
-    part = run.with_name(run.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    if row["graph"]:
-        models, *gates = (part.split() for part in row["graph"].split("|"))
-        write_graph(part / "graph.csv", models, gates, [""] * len(models))
-        if "graph" not in options:  # a file's: the run has a copy
-            config.append(("graph", run / "graph.csv"))
-    config = [(name, value) for name, value in config if value]
-    config += [("info." + name, value) for name, value in json.loads(row["more"] or "{}").items()]
-    write(part / "config.csv", ("option", "value"), config)
-    if row["machines"]:
-        machines = row["machines"].split("; ")
-        write(part / "sessions.csv", ("began_utc", "machine"),
-              [(row["began_utc"] if i == 0 else "", machines[min(i, len(machines) - 1)]) for i in range(int(row["interrupted"]) + 1)])
-    result = {**row, "device": options.get("device", "")}
-    columns = ("id", "dataset", "device", *RESULT)
-    write(part / "result.csv", columns, [[result[name] for name in columns]])
-    part.rename(run)
+    run.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{run.name}-", dir=run.parent) as own:  # for its maker alone: holds the run
+        part = Path(own) / run.name
+        part.mkdir()
+        if row["graph"]:
+            models, *gates = (names.split() for names in row["graph"].split("|"))
+            write_graph(part / "graph.csv", models, gates, [""] * len(models))
+            if "graph" not in options:  # a file's: the run has a copy
+                config.append(("graph", run / "graph.csv"))
+        config = [(name, value) for name, value in config if value]
+        config += [("info." + name, value) for name, value in json.loads(row["more"] or "{}").items()]
+        write(part / "config.csv", ("option", "value"), config)
+        if row["machines"]:
+            machines = row["machines"].split("; ")
+            write(part / "sessions.csv", ("began_utc", "machine"),
+                  [(row["began_utc"] if i == 0 else "", machines[min(i, len(machines) - 1)]) for i in range(int(row["interrupted"]) + 1)])
+        result = {**row, "device": options.get("device", "")}
+        columns = ("id", "dataset", "device", *RESULT)
+        write(part / "result.csv", columns, [[result[name] for name in columns]])
+        try:
+            part.rename(run)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another was quicker: what is there stays
+                raise
 
 
 def refuse_doubles(runs, where):
@@ -164,8 +170,13 @@ def unpack_all(table, folder):
     runs = read_whole(table, [name for name in HEADER if name not in LATER])
     refuse_doubles([row["run"] for row in runs], table)
     for row in runs:
-        if not (folder / row["run"]).exists():
-            unpack({**dict.fromkeys(LATER, ""), **row}, folder / row["run"])
+        run = folder / row["run"]
+        try:
+            if not run.exists():
+                unpack({**dict.fromkeys(LATER, ""), **row}, run)
+        except OSError as error:
+            raise Stop(f"{run}: cannot be written ({error.strerror}); name another folder",
+                       1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else 2)
 
 
 def pack(folders):
