@@ -18,8 +18,8 @@ struct Interrupted : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// A full disk or a device that fails, as base_files.h's cannot_write finds it: no fault of the input, nor of the run that met it. Exit
-/// code 1.
+/// A full disk or a device that fails, as base_files.h's cannot_write and cannot_read find it: no fault of the input, nor of the run that
+/// met it. Exit code 1.
 struct WriteError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };

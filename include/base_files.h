@@ -1,5 +1,5 @@
 // base_files.h: whole files in and out, never half-written; checksums.
-// defines: read_file, write_file_atomically, is_machines_fault, cannot_write, sha256_hex, sha256_of_file, md5_of_file
+// defines: read_file, write_file_atomically, is_machines_fault, cannot_write, cannot_read, sha256_hex, sha256_of_file, md5_of_file
 #pragma once
 #include <filesystem>
 #include <string>
@@ -9,7 +9,7 @@ namespace distill {
 
 namespace fs = std::filesystem;
 
-/// The file's bytes. InputError if it is missing or cannot be read.
+/// The file's bytes. InputError if it is missing or no file; what cannot be read ends as cannot_read() says.
 std::string read_file(const fs::path& path);
 
 /// Writes an UnfinishedFile beside `path` and renames it over that, so that a reader (or a kill at any moment) sees the old file or the
@@ -22,6 +22,8 @@ bool is_machines_fault(int reason);
 /// What a write that failed with errno's value `reason` throws: InputError where the place is wrong (no such folder, not allowed,
 /// read-only, a name too long), WriteError where it is the machine's fault.
 [[noreturn]] void cannot_write(const fs::path& path, int reason);
+/// The same of a read, which WriteError stands for, too: a disk that fails is no fault of what lies on it.
+[[noreturn]] void cannot_read(const fs::path& path, int reason);
 
 /// Lower-case hexadecimal digests (OpenSSL's libcrypto).
 std::string sha256_hex(std::string_view bytes);

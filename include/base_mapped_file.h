@@ -10,7 +10,7 @@ namespace distill {
 /// meanwhile.
 class MappedFile {
   public:
-    /// InputError as read_file's.
+    /// Errors as read_file's.
     explicit MappedFile(const std::filesystem::path& path);
     ~MappedFile();
     MappedFile(const MappedFile&) = delete;

@@ -23,7 +23,7 @@ struct BrokenImage : InputError {
 /// what the header claims, for a colour that the palette does not have, a CMYK JPEG that does not say how its inks are stored, and a colour
 /// image of more than 89 million pixels.
 Image decode_image(std::string_view bytes, const std::string& name);
-/// The same from a file; InputError if it cannot be read.
+/// The same from a file, which read_file() reads.
 Image load_image(const std::filesystem::path& path);
 
 /// To size x size, written as planes R, G, B (3 x size x size). Each output pixel is the mean of the source area that it covers

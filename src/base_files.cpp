@@ -37,12 +37,12 @@ std::string end_digest(const DigestContext& context) {
 
 std::string digest_of_file(const fs::path& path, const EVP_MD* algorithm) {
     std::ifstream in(path, std::ios::binary);
-    if (!in) input_error(path.string(), ": cannot be read (", std::strerror(errno), ")");
+    if (!in) cannot_read(path, errno);
     DigestContext context = begin_digest(algorithm);
     std::vector<char> chunk(1 << 20);
     while (in.read(chunk.data(), static_cast<std::streamsize>(chunk.size())), in.gcount() > 0)
         EVP_DigestUpdate(context.get(), chunk.data(), static_cast<size_t>(in.gcount()));
-    if (in.bad()) input_error(path.string(), ": reading stopped (", std::strerror(errno), ")");
+    if (in.bad()) cannot_read(path, errno);
     return end_digest(context);
 }
 
@@ -53,12 +53,12 @@ std::string read_file(const fs::path& path) {
     if (fs::is_directory(path, unused)) input_error(path.string(), ": is a folder, expected a file");
     if (fs::exists(path, unused) && !fs::is_regular_file(path, unused)) input_error(path.string(), ": is no regular file");
     std::ifstream in(path, std::ios::binary | std::ios::ate);
-    if (!in) input_error(path.string(), ": cannot be read (", std::strerror(errno), ")");
+    if (!in) cannot_read(path, errno);
     std::string bytes(static_cast<size_t>(in.tellg()), '\0');
     in.seekg(0);
-    if (!in.read(bytes.data(), static_cast<std::streamsize>(bytes.size())))
-        input_error(path.string(), ": reading stopped after ", in.gcount(), " of ", bytes.size(), " bytes");
-    return bytes;
+    if (in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) return bytes;
+    if (in.bad()) cannot_read(path, errno);
+    input_error(path.string(), ": ends after ", in.gcount(), " of ", bytes.size(), " bytes, it was cut while it was read; read it again");
 }
 
 void write_file_atomically(const fs::path& path, std::string_view bytes) {
@@ -82,6 +82,12 @@ void cannot_write(const fs::path& path, int reason) {
     if (reason == ENOSPC || reason == EDQUOT) throw WriteError(what + "; free some space or choose another folder");
     if (is_machines_fault(reason)) throw WriteError(what);
     input_error(what, "; choose another folder");
+}
+
+void cannot_read(const fs::path& path, int reason) {
+    const std::string what = text(path.string(), ": cannot be read (", std::strerror(reason), ")");
+    if (is_machines_fault(reason)) throw WriteError(what);
+    input_error(what);
 }
 
 std::string sha256_hex(std::string_view bytes) {

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "base_error.h"
+#include "base_files.h"
 
 namespace distill {
 
@@ -24,7 +24,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
     void* const mapped = known && size_ > 0 ? ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0) : nullptr;
     const int reason = errno;
     if (file >= 0) ::close(file);
-    if (!known || mapped == MAP_FAILED) input_error(path.string(), ": cannot be read (", std::strerror(reason), ")");
+    if (!known || mapped == MAP_FAILED) cannot_read(path, reason);
     start_ = static_cast<char*>(mapped);
 }
 

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 #include <string>
 
 #include "base_error.h"
+#include "base_files.h"
 #include "data_image.h"
 #include "data_import_sources.h"
 
@@ -26,10 +26,12 @@ fs::path idx_path(const fs::path& folder, const std::string& name) {
 /// An idx file of bytes: big-endian magic 0x0000080<d>, d sizes, data. Returns the data; `sizes` must match, except the first (read).
 std::vector<uint8_t> read_idx(const fs::path& path, std::vector<uint32_t> sizes, uint32_t& count) {
     const std::unique_ptr<gzFile_s, int (*)(gzFile)> in(gzopen(path.c_str(), "rb"), &gzclose);
-    if (!in) input_error(path.string(), ": cannot be read (", std::strerror(errno), ")");
+    if (!in) cannot_read(path, errno);
     const auto fill = [&](uint8_t* into, size_t bytes, const char* what) {
         for (size_t done = 0; done < bytes;) {
             const int got = gzread(in.get(), into + done, unsigned(std::min<size_t>(bytes - done, 1 << 20)));
+            int error = Z_OK;
+            if (got < 0 && gzerror(in.get(), &error) && error == Z_ERRNO) cannot_read(path, errno);
             if (got <= 0)
                 input_error(path.string(), ": ends after ", done, " of ", bytes, " bytes of ", what,
                             "; it is truncated or damaged: install or copy it again");

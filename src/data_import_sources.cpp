@@ -42,12 +42,13 @@ bool is_left_by_a_desktop(std::string name) {
            name == "icon\r";
 }
 
-/// The user's entries of a folder, sorted by name. InputError if there is no such folder.
+/// The user's entries of a folder, sorted by name. InputError if there is no such folder; a machine's failure as cannot_read() has it.
 std::vector<fs::path> entries(const fs::path& folder, const std::string& expected) {
     std::error_code error;
     std::vector<fs::path> result;
     for (const fs::directory_entry& entry : fs::directory_iterator(folder, error))
         if (!is_left_by_a_desktop(entry.path().filename().string())) result.push_back(entry.path());
+    if (is_machines_fault(error.value())) cannot_read(folder, error.value());
     if (error) input_error(folder.string(), ": cannot be listed (", error.message(), "), expected ", expected);
     std::sort(result.begin(), result.end());
     return result;

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -72,7 +71,7 @@ struct RecordLayout {
 int64_t records_in(const fs::path& path, const RecordLayout& layout) {
     std::error_code error;
     const auto bytes = static_cast<int64_t>(fs::file_size(path, error));
-    if (error) input_error(path.string(), ": cannot be read (", error.message(), ")");
+    if (error) cannot_read(path, error.value());
     if (bytes == 0) input_error(path.string(), ": is empty, expected records of ", layout.size(), " bytes; fetch or import it again");
     if (bytes % layout.size() != 0)
         input_error(path.string(), ": found ", bytes, " bytes, expected a multiple of ", layout.size(), " (", layout.label_bytes,
@@ -91,14 +90,16 @@ void check_label(const fs::path& path, int64_t offset, int64_t record, int label
 /// Fills records [first, first + count) of `out` from the file.
 void read_records(const fs::path& path, const RecordLayout& layout, int64_t first, int64_t count, Split& out) {
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(std::fopen(path.c_str(), "rb"), &std::fclose);
-    if (!in) input_error(path.string(), ": cannot be read (", std::strerror(errno), ")");
+    if (!in) cannot_read(path, errno);
     const size_t pixels = static_cast<size_t>(layout.pixels());
     unsigned char labels[2];
     for (int64_t i = 0; i < count; ++i) {
         const int64_t at = first + i;
         if (std::fread(labels, 1, layout.label_bytes, in.get()) != size_t(layout.label_bytes) ||
-            std::fread(&out.pixels[size_t(at) * pixels], 1, pixels, in.get()) != pixels)
-            input_error(path.string(), ": reading stopped in record ", i, " of ", count, " (", std::strerror(errno), ")");
+            std::fread(&out.pixels[size_t(at) * pixels], 1, pixels, in.get()) != pixels) {
+            if (std::ferror(in.get())) cannot_read(path, errno);
+            input_error(path.string(), ": ends in record ", i, " of ", count, ", it was cut while it was read; read it again");
+        }
         const int label = labels[layout.label_bytes - 1];
         if (layout.label_bytes == 2) check_label(path, i * layout.size(), i, labels[0], kCoarseClasses, "coarse label");
         check_label(path, i * layout.size() + layout.label_bytes - 1, i, label, layout.classes, "label");

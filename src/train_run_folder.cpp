@@ -143,7 +143,7 @@ void RunFolder::lock(double patience) {
     for (;;) {
         std::FILE* config = std::fopen(file("config.csv").c_str(), "r+");  // NFS locks what is open for writing
         if (!config) config = std::fopen(file("config.csv").c_str(), "r");
-        if (!config) input_error(file("config.csv").string(), ": cannot be read (", std::strerror(errno), ")");
+        if (!config) cannot_read(file("config.csv"), errno);
         std::shared_ptr<void> opened(config, [](void* f) { std::fclose(static_cast<std::FILE*>(f)); });
         if (::flock(::fileno(config), LOCK_EX | LOCK_NB) == 0) {
             if (!is_still_at(::fileno(config), file("config.csv"))) continue;  // set_options has replaced it meanwhile

@@ -170,7 +170,7 @@ void Trainer::log_session(bool resuming) {
     try {
         if (resuming && fs::exists(folder_.file(name))) before = read_csv(folder_.file(name), ReadCsv::whole_lines);
         if (!before.rows.empty() && before.columns != columns) input_error(folder_.file(name).string(), ": has other columns");
-    } catch (const InputError& error) {  // no run must end for its log
+    } catch (const std::runtime_error& error) {  // no run must end for its log
         std::printf("note: %s; it is begun anew\n", error.what());
         before = {};
     }

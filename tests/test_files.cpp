@@ -1,11 +1,18 @@
-// Files that are written at once by several: whole, and nothing left beside them.
+// Files that are written at once by several: whole, and nothing left beside them. Reads that fail, and whose fault that is.
 #include "base_files.h"
 
+#include <sys/resource.h>
+
 #include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <functional>
 #include <thread>
 #include <vector>
 
+#include "base_mapped_file.h"
 #include "complaints.h"
+#include "dataset.h"
 
 using namespace distill;
 using namespace distill::testing;
@@ -44,6 +51,39 @@ TEST_CASE("files: writers of one file at the same time do not mix, and leave not
     CHECK(last == text_of(last[0] - 'a'));
     CHECK(read_file(folder / "plans.csv.tmp") == "the user's own");
     CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 2);
+}
+
+TEST_CASE("files: a read that fails in the machine is its fault, whatever else cannot be read is the input's") {
+    const auto said = [](int reason) { return text("x: cannot be read (", std::strerror(reason), ")"); };
+    for (const int reason : {EIO, ESTALE, ENOMEM, EMFILE}) CHECK(complaint<WriteError>([&] { cannot_read("x", reason); }) == said(reason));
+    for (const int reason : {ENOENT, EACCES, ENOTDIR}) CHECK(complaint<InputError>([&] { cannot_read("x", reason); }) == said(reason));
+
+    const TempFolder folder;
+    const fs::path gone = folder / "gone";
+    const auto reads = [](const fs::path& path) {
+        return std::vector<std::function<void()>>{[=] { read_file(path); }, [=] { md5_of_file(path); }, [=] { MappedFile mapped(path); }};
+    };
+    for (const auto& read : reads(gone))
+        CHECK(complaint<InputError>(read) == text(gone.string(), ": cannot be read (", std::strerror(ENOENT), ")"));
+    const fs::path memory = "/proc/self/mem";  // no page is at its beginning
+    if (fs::exists(memory))
+        CHECK(complaint<WriteError>([&] { md5_of_file(memory); }) == text("/proc/self/mem: cannot be read (", std::strerror(EIO), ")"));
+
+    const fs::path file = folder / "data/cifar-100-binary/train.bin";
+    put_file(file, std::string(3074, '\1'));
+    put_file(folder / "data/cifar-100-binary/test.bin", std::string(3074, '\1'));
+    CHECK(load_dataset(folder / "data", "cifar100").train.records == 1);
+    std::vector<std::function<void()>> all = reads(file);
+    all.emplace_back([&] { load_dataset(folder / "data", "cifar100"); });
+    for (const auto& read : all) {
+        rlimit before;
+        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+        const rlimit none = {0, before.rlim_max};
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+        const std::string message = complaint<WriteError>(read);
+        ::setrlimit(RLIMIT_NOFILE, &before);
+        CHECK(message == text(file.string(), ": cannot be read (", std::strerror(EMFILE), ")"));
+    }
 }
 
 TEST_SUITE_END();

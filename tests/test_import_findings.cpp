@@ -5,6 +5,7 @@
 
 #include "base_csv.h"
 #include "base_files.h"
+#include "base_subprocess.h"
 #include "command.h"
 #include "complaints.h"
 #include "data_import.h"
@@ -55,6 +56,23 @@ TEST_CASE("data import findings: every image that cannot be used is named in one
     check_rejected(folder, import_line + "--quiet",
                    {"3 images cannot be used: from/test/cat/c.pgm (PNM header", "; from/train/cat/a.png (truncated",
                     "; from/train/dog/b.jpg (unknown image type)", "replace or remove them"});
+}
+
+TEST_CASE("data import findings: images that the machine fails to read are not told to be replaced") {
+    const TempFolder folder;
+    put_tree(folder / "from");
+    const std::string import = "' && exec '" + program_beside().string() + "' " + import_line + "--quiet";
+    bool met = false;  // that there are handles for the set's files, and none for an image
+    for (int handles = 4; handles < 64 && !met; ++handles) {
+        const std::string line = text("ulimit -n ", handles, " && cd '", folder.path().string(), import);
+        const ProgramEnd end = run_program({"sh", "-c", line}, "dash", true);
+        CAPTURE(end.errors);
+        CHECK(end.errors.find("cannot be used") == std::string::npos);
+        met = end.errors.find(".pgm: cannot be read (Too many open files)") != std::string::npos;
+        if (met) CHECK(end.code == 1);
+        fs::remove_all(folder / "data");  // which is left where there are no handles to remove it by
+    }
+    CHECK(met);
 }
 
 TEST_CASE("data import findings: what desktops leave in folders is no image") {
