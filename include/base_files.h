@@ -1,5 +1,6 @@
 // base_files.h: whole files in and out, never half-written; checksums.
-// defines: read_file, write_file_atomically, is_machines_fault, cannot_write, cannot_read, sha256_hex, sha256_of_file, md5_of_file
+// defines: read_file, behind_links, write_file_atomically, is_machines_fault, cannot_write, cannot_read, sha256_hex, sha256_of_file,
+//          md5_of_file
 #pragma once
 #include <filesystem>
 #include <string>
@@ -12,8 +13,13 @@ namespace fs = std::filesystem;
 /// The file's bytes. InputError if it is missing or no file; what cannot be read ends as cannot_read() says.
 std::string read_file(const fs::path& path);
 
-/// Writes an UnfinishedFile beside `path` and renames it over that, so that a reader (or a kill at any moment) sees the old file or the
-/// new one, and one writer's. On failure nothing of it is left and the error names path and reason (cannot_write).
+/// What a link stands for, be it there or not, so that the link stays one when that is made; what is no link as it is.
+/// fs::filesystem_error for links that go round.
+fs::path behind_links(fs::path path);
+
+/// Writes an UnfinishedFile beside what `path` stands for (behind_links) and renames it over that, so that a reader (or a kill at any
+/// moment) sees the old file or the new one, and one writer's. On failure nothing of it is left and the error names path and reason
+/// (cannot_write).
 void write_file_atomically(const fs::path& path, std::string_view bytes);
 
 /// Does errno's value `reason` say that the disk is full or broken, or memory or handles are short, rather than that the place is wrong?

@@ -19,7 +19,7 @@ struct ClassName {
 };
 
 /// Writes DIR/<name>/{train.bin,test.bin,meta.csv,classes.csv} (layout: DatasetFiles) in an UnfinishedFolder of its own, which finish()
-/// renames: a set is one writer's or another's, never parts of both.
+/// renames: a set is one writer's or another's, never parts of both. DIR/<name> may be a link, which stays (behind_links).
 class DatasetWriter {
   public:
     enum Part { train, test };
@@ -52,7 +52,7 @@ class DatasetWriter {
     void open(Sink& sink, const fs::path& path);
     void close(Sink& sink);
 
-    fs::path folder_;
+    fs::path folder_;  ///< as it is called, perhaps by a link
     bool force_;
     int height_, width_;
     std::vector<ClassName> classes_;

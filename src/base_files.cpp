@@ -61,9 +61,19 @@ std::string read_file(const fs::path& path) {
     input_error(path.string(), ": ends after ", in.gcount(), " of ", bytes.size(), " bytes, it was cut while it was read; read it again");
 }
 
+fs::path behind_links(fs::path path) {
+    constexpr int most = 40;  // as Linux has it; weakly_canonical() stops at a link to what is not there
+    std::error_code no_link;
+    for (int followed = 0; fs::is_symlink(path, no_link); ++followed) {
+        if (followed == most) throw fs::filesystem_error("links", path, std::make_error_code(std::errc::too_many_symbolic_link_levels));
+        path = path.parent_path() / fs::read_symlink(path);
+    }
+    return path;
+}
+
 void write_file_atomically(const fs::path& path, std::string_view bytes) {
     try {
-        UnfinishedFile file(path);
+        UnfinishedFile file(behind_links(path));
         file.write(bytes);
         file.place();
     } catch (const fs::filesystem_error& error) {

@@ -14,7 +14,7 @@ namespace distill {
 void require_output(const std::string& option, const fs::path& file, const std::function<bool()>& is_own, const std::string& kind) {
     if (file.empty()) return;
     const std::string name = option + " " + file.string();
-    const fs::path folder = fs::absolute(file).parent_path();
+    const fs::path folder = fs::absolute(behind_links(file)).parent_path();
     std::error_code unknown;
     if (file.filename().empty() || fs::is_directory(file, unknown)) input_error(name, ": is a folder; name a file in it");
     if (!fs::is_directory(folder, unknown)) input_error(name, ": the folder ", folder.string(), " is not there; make it first");
@@ -42,7 +42,8 @@ void require_not_read(const std::string& option, const fs::path& file, const fs:
 }
 
 bool one_output(const fs::path& a, const fs::path& b) {
-    return !a.empty() && !b.empty() && fs::weakly_canonical(fs::absolute(a)) == fs::weakly_canonical(fs::absolute(b));
+    const auto place = [](const fs::path& file) { return fs::weakly_canonical(fs::absolute(behind_links(file))); };
+    return !a.empty() && !b.empty() && place(a) == place(b);
 }
 
 }  // namespace distill

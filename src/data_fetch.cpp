@@ -127,7 +127,7 @@ void check_unpacked(const Archive& archive, const fs::path& file, const fs::path
 void unpack(const Archive& archive, const fs::path& file, const FetchOptions& options) {
     const fs::path folder = options.data / archive.folder;
     if (!options.quiet) std::printf("unpacking %s\n", file.c_str()), std::fflush(stdout);
-    UnfinishedFolder unfinished(folder);
+    UnfinishedFolder unfinished(behind_links(folder));
     const bool zip = file.extension() == ".zip";
     const std::string program = zip ? "unzip" : "tar", into = unfinished.path().string();
     const ProgramEnd end = zip ? run_program({program, "-q", file.string(), "-d", into}, program, true)

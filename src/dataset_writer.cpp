@@ -42,7 +42,7 @@ DatasetWriter::DatasetWriter(const fs::path& data_dir, const std::string& name, 
     if (fs::exists(folder_) && !fs::is_regular_file(folder_ / "meta.csv"))
         input_error(folder_.string(), ": exists and is no data set (no meta.csv), so --force does not replace it; move it away");
     try {
-        unfinished_.emplace(folder_);
+        unfinished_.emplace(behind_links(folder_));
     } catch (const fs::filesystem_error& error) {
         cannot_write(folder_, error.code().value());
     }

@@ -147,11 +147,12 @@ void require_student(Options& o, const char* option) {
 
 void require_savable(const fs::path& path, const OptionTable& table) {
     std::error_code unused;
-    if (!fs::is_directory(fs::absolute(path).parent_path()))
+    const fs::path place = behind_links(path);
+    if (!fs::is_directory(fs::absolute(place).parent_path()))
         input_error("--save ", path.string(), ": the folder is not there; make it first");
     if (fs::exists(path, unused) && !is_weight_file(path))
         input_error("--save ", path.string(), ": is there and is no weight file, so it is not replaced; name another, or move it away");
-    std::string trial = path.string() + ".XXXXXX";
+    std::string trial = place.string() + ".XXXXXX";
     const int fd = ::mkstemp(trial.data());
     if (fd < 0) cannot_write(path, errno);
     ::close(fd);

@@ -318,6 +318,10 @@ TEST_CASE("bad input: --save is looked at before there is a run, and replaces we
     CHECK(run(folder, train_s + "--save resnet8.safetensors --run r").code == 0);
     const std::string student = read_file(folder / "r/student.safetensors");
     CHECK(read_file(folder / "resnet8.safetensors") == student);
+    fs::create_symlink("out/w.safetensors", folder / "link.safetensors");  // which stays one
+    CHECK(run(folder, train_s + "--save link.safetensors --run linked").code == 0);
+    CHECK(fs::is_symlink(folder / "link.safetensors"));
+    CHECK(read_file(folder / "out/w.safetensors") == read_file(folder / "linked/student.safetensors"));
 
     // Of a run that is finished, too: what is missing, and what is asked for.
     fs::remove(folder / "resnet8.safetensors");

@@ -231,6 +231,29 @@ TEST_CASE("report: outputs that cannot be written, or are no report's, are refus
     CHECK(read_csv(folder / "empty.csv").cell(0, "status") == "finished");
 }
 
+TEST_CASE("report: a link as an output stays one, and what it stands for is written") {
+    const TempFolder folder;
+    FinishedRun{}.write(folder / "runs/a");
+    put_file(folder / "paper/p.csv", "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n");
+    fs::create_directory(folder / "www");
+    fs::create_symlink("www/index.html", folder / "page.html");
+    fs::create_symlink("www/runs.csv", folder / "table.csv");
+    const std::string report = "report runs --paper paper ";
+    for (int again = 0; again < 2; ++again) {
+        succeed(folder, report + "--html page.html --csv table.csv");
+        for (const char* link : {"page.html", "table.csv"}) CHECK(fs::is_symlink(folder / link));
+        CHECK(says(read_file(folder / "www/index.html"), {"</html>"}));
+        CHECK(read_csv(folder / "www/runs.csv").cell(0, "status") == "finished");
+        fs::remove(folder / "www/runs.csv");
+    }
+    fs::create_symlink("gone/x.html", folder / "lost.html");
+    check_rejected(folder, report + "--html lost.html", {"--html lost.html: the folder ", "gone is not there; make it first"});
+    check_rejected(folder, report + "--html table.csv --csv www/runs.csv", {"--html", "--csv's file, too"});
+    put_file(folder / "notes", "my own");
+    fs::create_symlink("notes", folder / "mine.csv");
+    check_rejected(folder, report + "--csv mine.csv", {"--csv mine.csv: is there and is no report’s"});
+}
+
 TEST_CASE("report: one torn run is told of, the others are reported; nothing but torn ones ends with 2") {
     const TempFolder folder;
     put_file(folder / "paper/p.csv", "id,table,dataset,teacher,student,method,command,options,metric,value,std,source\n");

@@ -73,6 +73,23 @@ TEST_CASE("data fetch: the command's address, MD5 and --force") {
     CHECK(load_dataset(folder / "data", "cifar100").test.records == 1);
 }
 
+TEST_CASE("data fetch: a link to another disk stays one, and the archive is unpacked there") {
+    const TempFolder folder;
+    FetchOptions options = from_file(folder, put_cifar100_archive(folder, 5));
+    fs::create_directories(folder / "disk");
+    fs::create_directories(folder / "data");
+    fs::create_directory_symlink("../disk/far", folder / "data/cifar-100-binary");
+    for (const bool force : {false, true}) {
+        options.force = force;
+        fetch_dataset(options);
+        CHECK(fs::is_symlink(folder / "data/cifar-100-binary"));
+        CHECK(fs::is_directory(fs::symlink_status(folder / "disk/far")));
+        CHECK(load_dataset(folder / "data", "cifar100").train.records == 5);
+        CHECK(std::distance(fs::directory_iterator(folder / "data"), {}) == 2);
+        CHECK(std::distance(fs::directory_iterator(folder / "disk"), {}) == 1);
+    }
+}
+
 TEST_CASE("data fetch: resumes a part, takes a whole one, and starts anew over a wrong one") {
     const TempFolder folder;
     const fs::path archive = put_cifar100_archive(folder, 40), part = folder / "data/cifar-100-binary.tar.gz.part";

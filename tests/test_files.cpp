@@ -53,6 +53,31 @@ TEST_CASE("files: writers of one file at the same time do not mix, and leave not
     CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 2);
 }
 
+TEST_CASE("files: a link stays one; what it stands for is made, and replaced") {
+    const TempFolder folder;
+    fs::create_directories(folder / "disk/far");
+    fs::create_symlink("disk/page", folder / "link");
+    fs::create_symlink("link", folder / "second");
+    for (const char* now : {"first", "then"}) {
+        write_file_atomically(folder / "second", now);
+        CHECK(fs::is_symlink(folder / "second"));
+        CHECK(fs::is_symlink(folder / "link"));
+        CHECK_FALSE(fs::is_symlink(folder / "disk/page"));
+        CHECK(read_file(folder / "disk/page") == now);
+    }
+    fs::create_directory_symlink("disk/far", folder / "near");
+    fs::create_symlink("../up", folder / "disk/far/up");
+    write_file_atomically(folder / "near/up", "up");  // from where the folder is, not from where its name is
+    CHECK(read_file(folder / "disk/up") == "up");
+    CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 4);
+    CHECK(std::distance(fs::directory_iterator(folder / "disk"), {}) == 3);
+
+    fs::create_symlink("round", folder / "round");
+    CHECK(says(complaint([&] { write_file_atomically(folder / "round", ""); }),
+               {(folder / "round").string(), "cannot be written (Too many levels of symbolic links)"}));
+    CHECK(fs::is_symlink(folder / "round"));
+}
+
 TEST_CASE("files: a read that fails in the machine is its fault, whatever else cannot be read is the input's") {
     const auto said = [](int reason) { return text("x: cannot be read (", std::strerror(reason), ")"); };
     for (const int reason : {EIO, ESTALE, ENOMEM, EMFILE}) CHECK(complaint<WriteError>([&] { cannot_read("x", reason); }) == said(reason));

@@ -176,6 +176,23 @@ TEST_CASE("unfinished: a folder that came meanwhile is not replaced, unless aske
     CHECK(read_file(folder / "file") == "a file");
 }
 
+TEST_CASE("unfinished: a link to a data set's folder stays one, and the set is made where it points") {
+    const TempFolder folder;
+    fs::create_directories(folder / "disk");
+    fs::create_directories(folder / "data");
+    fs::create_directory_symlink("../disk/far", folder / "data/s");  // nothing is there yet
+    const std::string synth = "data synth --dataset s --classes 3 --size 8 --test 6 --train ";
+    for (const std::string more : {"60", "30 --force"}) {
+        succeed(folder, synth + more);
+        CHECK(load_dataset(folder / "data", "s").train.records == std::stoi(more));
+        CHECK(fs::is_symlink(folder / "data/s"));
+        CHECK_FALSE(fs::is_symlink(folder / "disk/far"));
+        CHECK(names_in(folder / "data") == std::set<std::string>{"s"});
+        CHECK(names_in(folder / "disk") == std::set<std::string>{"far"});
+    }
+    check_rejected(folder, synth + "60", {"data/s: exists already", "--force"});
+}
+
 TEST_CASE("unfinished: an archive is downloaded and unpacked by one process at a time") {
     const TempFolder folder;
     FetchOptions options;
