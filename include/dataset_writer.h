@@ -26,7 +26,7 @@ class DatasetWriter {
 
     /// Creates DIR and the unfinished folder. InputError if the name is not one plain word or an official one, there are no classes or more
     /// than 256, DIR cannot be written, another process is making the set, or it exists: with `force` it is replaced, if it is a data set
-    /// (has a meta.csv).
+    /// (has a meta.csv of this program's) and holds no other file than a set's, which would go with it.
     DatasetWriter(const fs::path& data_dir, const std::string& name, int height, int width, std::vector<ClassName> classes, bool force);
     DatasetWriter(const DatasetWriter&) = delete;
     DatasetWriter& operator=(const DatasetWriter&) = delete;

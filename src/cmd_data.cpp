@@ -53,7 +53,7 @@ void add_fetch(Subcommand data) {
     fetch.add_option("--data", options->data, kDataHelp).shows_default();
     fetch.add_option("--url", options->url, "take the archive from here (a mirror; file:// works)");
     fetch.add_option("--md5", options->md5, "expect this MD5 instead of the published one; none: no check");
-    fetch.add_flag("--force", options->force, "unpack again over a folder that exists");
+    fetch.add_flag("--force", options->force, "unpack again over a folder that exists and holds nothing else");
     fetch.add_flag("--quiet", options->quiet, "print nothing");
     fetch.callback([options] { fetch_dataset(*options); });
 }
@@ -73,7 +73,7 @@ void add_import(Subcommand data) {
     importing.add_option("--limit", options->limit, "at most so many images a class, in training and in test [all]").within(1, kMost);
     importing.add_option("--test-part", options->test_part,
                          "images: split a tree without a test part, so much of each class for the test, e.g. 0.2");
-    importing.add_flag("--force", options->force, "replace a set of this name");
+    importing.add_flag("--force", options->force, "replace a set of this name, whose folder must hold nothing else");
     importing.add_flag("--quiet", options->quiet, "print nothing");
     importing.callback([options] { import_dataset(*options); });
 }
@@ -89,7 +89,7 @@ void add_synth(Subcommand data) {
     synth.add_option("--train", options->train, "training images").within(1, kMost).shows_default();
     synth.add_option("--test", options->test, "test images").within(1, kMost).shows_default();
     synth.add_option("--seed", options->seed, "seed").shows_default();
-    synth.add_flag("--force", options->force, "replace a set of this name");
+    synth.add_flag("--force", options->force, "replace a set of this name, whose folder must hold nothing else");
     synth.callback([options, folder] {
         synthesize(*folder, *options);
         std::printf("%s: %d classes, %d training and %d test images of %dx%d\n", (*folder / options->dataset).c_str(), options->classes,

@@ -124,6 +124,13 @@ void check_unpacked(const Archive& archive, const fs::path& file, const fs::path
     }
 }
 
+/// Refuses to replace a folder that holds what the unpacked one does not: a user's own would go with it.
+void require_nothing_else(const fs::path& folder, const fs::path& unpacked) {
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder))
+        if (!fs::exists(fs::symlink_status(unpacked / entry.path().lexically_relative(folder))))
+            input_error(entry.path().string(), ": is not in the archive, and --force would remove it; move it away");
+}
+
 void unpack(const Archive& archive, const fs::path& file, const FetchOptions& options) {
     const fs::path folder = options.data / archive.folder;
     if (!options.quiet) std::printf("unpacking %s\n", file.c_str()), std::fflush(stdout);
@@ -139,9 +146,10 @@ void unpack(const Archive& archive, const fs::path& file, const FetchOptions& op
         input_error(file.string(), ": cannot be unpacked (", program, "'s exit status ", end.code, ": ", end.last_error(),
                     "); remove the file and run the command again");
     check_unpacked(archive, file, unfinished.path());
-    if (options.force)
+    if (options.force && fs::exists(folder)) {
+        require_nothing_else(folder, unfinished.path() / archive.folder);
         unfinished.replace(archive.folder);
-    else if (!unfinished.place(archive.folder))
+    } else if (!unfinished.place(archive.folder))
         input_error(folder.string(), ": another process has unpacked it meanwhile; it can be used");
 }
 

@@ -161,10 +161,21 @@ ImportOptions resolved(ImportOptions options) {
     return options;
 }
 
+/// The folder that --force replaces must not hold the images: they would go once they are read.
+void require_apart(const ImportOptions& options) {
+    const fs::path target = options.data / options.dataset;
+    if (!options.force || !fs::exists(target)) return;
+    const fs::path into = fs::canonical(target), from = fs::weakly_canonical(fs::absolute(options.from));
+    if (std::mismatch(into.begin(), into.end(), from.begin(), from.end()).first == into.end())
+        input_error("--from ", options.from.string(), ": lies in ", target.string(),
+                    ", which --force would remove with all that is in it; choose another name with --dataset, or move the images");
+}
+
 }  // namespace
 
 void import_dataset(const ImportOptions& given) {
     const ImportOptions options = resolved(given);
+    require_apart(options);
     const ImportSource source = options.kind == "tiny-imagenet"   ? list_tiny_imagenet(options)
                                 : options.kind == "fashion-mnist" ? list_fashion_mnist(options)
                                                                   : list_class_folders(options);

@@ -6,10 +6,13 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <set>
 
 #include "base_csv.h"
 #include "base_error.h"
 #include "base_files.h"
+#include "base_texts.h"
 
 namespace distill {
 namespace {
@@ -20,6 +23,33 @@ void check_name(const std::string& name) {
         input_error("--dataset: found '", name, "', expected a folder name of letters, digits, '.', '_', '-' that does not start with '.'");
     for (const char* official : {"cifar10", "cifar100", "cifar-10-batches-bin", "cifar-100-binary"})
         if (name == official) input_error("--dataset: '", name, "' is kept for the official files; choose another name");
+}
+
+/// Refuses a folder that --force must not replace: what is no data set of this program's, or holds more, which nobody could make again.
+void require_replaceable(const fs::path& folder) {
+    constexpr const char* header = "key,value";
+    const fs::path meta = folder / "meta.csv";
+    if (!fs::is_regular_file(meta))
+        input_error(folder.string(), ": exists and is no data set (no meta.csv), so --force does not replace it; move it away");
+    std::ifstream in(meta);
+    std::string line;
+    std::getline(in, line);
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line != header)
+        input_error(meta.string(), ": line 1: found '", first_characters(printable(line), 40), "', expected '", header,
+                    "': the folder is no data set of this program's, so --force does not replace it; move it away");
+    std::error_code unseen;
+    std::set<std::string> others;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, unseen)) {
+        const std::string name = entry.path().filename().string();
+        const bool own = name == "train.bin" || name == "test.bin" || name == "meta.csv" || name == "classes.csv";
+        std::error_code unknown;
+        if (!own || entry.is_directory(unknown)) others.insert(name);
+    }
+    if (unseen) cannot_read(folder, unseen.value());
+    if (!others.empty())
+        input_error((folder / *others.begin()).string(),
+                    ": is no file of a data set, and --force would remove it; move it away, or choose another name with --dataset");
 }
 
 }  // namespace
@@ -39,8 +69,7 @@ DatasetWriter::DatasetWriter(const fs::path& data_dir, const std::string& name, 
         input_error("data set '", name, "': found an image size of ", height, "x", width, ", expected 1 to 4096");
     if (fs::exists(folder_) && !force)
         input_error(folder_.string(), ": exists already; give --force to replace it, or another name with --dataset");
-    if (fs::exists(folder_) && !fs::is_regular_file(folder_ / "meta.csv"))
-        input_error(folder_.string(), ": exists and is no data set (no meta.csv), so --force does not replace it; move it away");
+    if (fs::exists(folder_)) require_replaceable(folder_);
     try {
         unfinished_.emplace(behind_links(folder_));
     } catch (const fs::filesystem_error& error) {
@@ -95,9 +124,10 @@ void DatasetWriter::finish() {
     write_file_atomically(unfinished_->path() / "classes.csv", csv_text(columns, rows));
     write_file_atomically(unfinished_->path() / "meta.csv", meta);  // the last file: it also syncs the folder
     try {
-        if (force_ && fs::is_regular_file(folder_ / "meta.csv"))
+        if (force_ && fs::is_regular_file(folder_ / "meta.csv")) {
+            require_replaceable(folder_);  // of what has come meanwhile
             unfinished_->replace();
-        else if (!unfinished_->place())
+        } else if (!unfinished_->place())
             input_error(folder_.string(), ": another process has made this set meanwhile; use it, or choose another name with --dataset");
     } catch (const fs::filesystem_error& error) {
         cannot_write(folder_, error.code().value());

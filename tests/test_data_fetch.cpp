@@ -73,6 +73,19 @@ TEST_CASE("data fetch: the command's address, MD5 and --force") {
     CHECK(load_dataset(folder / "data", "cifar100").test.records == 1);
 }
 
+TEST_CASE("data fetch: --force replaces what the archive has, and no folder that holds more") {
+    const TempFolder folder;
+    const std::string line = "data fetch cifar100 --md5 none --url file://" + put_cifar100_archive(folder, 5).string();
+    succeed(folder, line);
+    put_file(folder / "data/cifar-100-binary/train.bin", "damaged");
+    put_file(folder / "data/cifar-100-binary/keep/x.pgm", "mine");
+    check_rejected(folder, line + " --force --quiet",
+                   {"data/cifar-100-binary/keep: is not in the archive, and --force would remove it; move it away"});
+    fs::remove_all(folder / "data/cifar-100-binary/keep");
+    succeed(folder, line + " --force");
+    CHECK(load_dataset(folder / "data", "cifar100").train.records == 5);
+}
+
 TEST_CASE("data fetch: a link to another disk stays one, and the archive is unpacked there") {
     const TempFolder folder;
     FetchOptions options = from_file(folder, put_cifar100_archive(folder, 5));

@@ -18,6 +18,7 @@
 #include "data_import.h"
 #include "data_synth.h"
 #include "dataset.h"
+#include "dataset_writer.h"
 #include "image_files.h"
 
 using namespace distill;
@@ -198,6 +199,18 @@ TEST_CASE("data import: a set that exists stays, unless forced; a kill's leftove
     CHECK(read_file(folder / "data/images/meta.csv") == before);  // a forced import that fails keeps the old set
     put_ppm(folder / "from/train/a/9.ppm", 8, 9);
     import_dataset(options);
+    CHECK(load_dataset(folder / "data", "images").train.records == 7);
+    CHECK(std::distance(fs::directory_iterator(folder / "data"), {}) == 1);
+
+    const fs::path mine = folder / "data/images/mine.txt";
+    {
+        DatasetWriter writer(folder / "data", "images", 8, 8, {ClassName{"a", ""}}, true);
+        const std::vector<uint8_t> record(writer.record_size(), 0);
+        for (const auto part : {DatasetWriter::train, DatasetWriter::test}) writer.append(part, record.data(), 1);
+        put_file(mine, "came meanwhile");
+        CHECK(says(complaint([&] { writer.finish(); }), {mine.string(), "is no file of a data set"}));
+    }
+    CHECK(read_file(mine) == "came meanwhile");
     CHECK(load_dataset(folder / "data", "images").train.records == 7);
     CHECK(std::distance(fs::directory_iterator(folder / "data"), {}) == 1);
 

@@ -226,6 +226,37 @@ TEST_CASE("data import findings: identical images in both parts or under two lab
     CHECK(says(seen, {"label  name  train  test", "    0  cat       3     3", "    1  dog       6     1"}));
 }
 
+TEST_CASE("data import findings: --force replaces a data set and nothing else; neither a user's files nor the images that are read go") {
+    const TempFolder folder;
+    put_tree(folder / "from");
+    imported(folder);
+    put_grey(folder / "data/s/keep/x.pgm", 5);
+    for (const std::string& line : {import_line + "--force", std::string("data synth --dataset s --force")})
+        check_rejected(folder, line, {"data/s/keep: is no file of a data set, and --force would remove it; move it away"});
+    fs::remove_all(folder / "data/s/keep");
+
+    const std::string of = "data import images --size 4 --force ";
+    put_tree(folder / "data/s/raw");
+    fs::create_directory_symlink("data/s/raw", folder / "images");
+    for (const std::string from : {"data/s/raw", "./data/../data/s/raw/", "images"})
+        check_rejected(folder, of + "--dataset s --from " + from, {"--from " + from + ": lies in data/s, which --force would remove"});
+    fs::remove_all(folder / "data/s/raw");
+
+    // Images that have a table of their author's beside them.
+    const fs::path meta = folder / "data/flowers/meta.csv";
+    put_tree(folder / "data/flowers");
+    put_file(meta, "file,author\n0.pgm,me\n");
+    check_rejected(folder, of + "--dataset flowers --from data/flowers", {"--from data/flowers: lies in data/flowers"});
+    check_rejected(folder, of + "--dataset flowers --from from",
+                   {"data/flowers/meta.csv: line 1: found 'file,author', expected 'key,value'", "no data set of this program's"});
+    put_file(meta, "key,value\n");
+    check_rejected(folder, of + "--dataset flowers --from from", {"data/flowers/test: is no file of a data set"});
+
+    put_file(folder / "data/s/meta.csv", "key,value\n");  // damaged, but a set's
+    imported(folder);
+    CHECK(load_dataset(folder / "data", "s").train.records == 6);
+}
+
 TEST_CASE("data import findings: a class whose name others cannot read is refused") {
     const TempFolder folder;
     put_tree(folder / "from");
