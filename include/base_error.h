@@ -1,5 +1,5 @@
 // base_error.h: the ways a command ends badly.
-// defines: InputError, Interrupted, WriteError, text, input_error, failure
+// defines: InputError, Interrupted, WriteError, OutOfMemory, text, input_error, failure
 #pragma once
 #include <sstream>
 #include <stdexcept>
@@ -21,6 +21,11 @@ struct Interrupted : std::runtime_error {
 /// A full disk or a device that fails, as base_files.h's cannot_write and cannot_read find it: no fault of the input, nor of the run that
 /// met it. Exit code 1.
 struct WriteError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// A device has no more memory. The message has a training's remedy; who asks for something else says what that is. Exit code 1.
+struct OutOfMemory : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 

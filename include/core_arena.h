@@ -81,7 +81,7 @@ class Arena {
     class Backend* owner = nullptr;                                ///< for Tensor::backend()
 
   protected:
-    virtual void* system_allocate(size_t bytes) = 0;  ///< throws when there is no more
+    virtual void* system_allocate(size_t bytes) = 0;  ///< OutOfMemory when there is no more
     std::vector<std::unique_ptr<Block>> blocks_;      ///< derived destructors give their memory back
 
   private:

@@ -1,5 +1,5 @@
 // dataset.h: a labelled image set in memory, read from CIFAR's binary records.
-// defines: Split, channel_names, Normalization, Dataset, DatasetFiles, ChannelSums, load_dataset, keep_per_class,
+// defines: Split, channel_names, Normalization, Dataset, DatasetFiles, ChannelSums, load_dataset, does_not_fit, keep_per_class,
 //          hold_out_validation, locate_dataset, datasets_in
 #pragma once
 #include <cstdint>
@@ -74,7 +74,11 @@ std::vector<std::string> datasets_in(const fs::path& data_dir);
 
 /// Reads and checks everything. InputError naming file, place, found and expected for: a size that is no multiple of the record,
 /// a label out of range, a count or checksum that differs from meta.csv's, a malformed meta.csv; and all that locate_dataset throws.
+/// A failure for one that the memory does not hold.
 Dataset load_dataset(const fs::path& data_dir, const std::string& name);
+
+/// A failure that says of `set` (its file, or its name) how much its images take, and how it becomes smaller. `memory`: "the machine's".
+[[noreturn]] void does_not_fit(const std::string& set, int64_t images, int64_t bytes, const char* memory);
 
 /// Keeps the first `n` training records of each class, in the file's order (`--per-class n`); a class of fewer keeps all. `stats` stay the
 /// whole training set's. InputError unless some class has more, so that something is left out.

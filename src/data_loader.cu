@@ -74,12 +74,16 @@ struct Advance {
     }
 };
 
-DeviceData::Part to_device(Backend& backend, const Split& split) {
+DeviceData::Part to_device(Backend& backend, const Split& split, const std::string& set) {
     DeviceData::Part d;
     d.records = split.records;
-    d.pixels = Tensor(backend, {1, 1, 1, static_cast<int64_t>(split.pixels.size() + 3) / 4});
+    try {
+        d.pixels = Tensor(backend, {1, 1, 1, static_cast<int64_t>(split.pixels.size() + 3) / 4});
+        d.labels = Tensor::integers(backend, {1, 1, 1, std::max<int64_t>(1, split.records)});
+    } catch (const OutOfMemory&) {  // whose remedy is a smaller batch
+        does_not_fit("data set " + set, split.records, static_cast<int64_t>(split.pixels.size()), "the device's");
+    }
     backend.upload(d.pixels.data(), split.pixels.data(), split.pixels.size());
-    d.labels = Tensor::integers(backend, {1, 1, 1, std::max<int64_t>(1, split.records)});
     backend.upload(d.labels.ints(), split.labels.data(), split.labels.size() * sizeof(int32_t));
     return d;
 }
@@ -87,7 +91,11 @@ DeviceData::Part to_device(Backend& backend, const Split& split) {
 }  // namespace
 
 DeviceData::DeviceData(Backend& backend, const Dataset& data)
-    : name(data.name), height(data.height), width(data.width), train(to_device(backend, data.train)), test(to_device(backend, data.test)) {
+    : name(data.name),
+      height(data.height),
+      width(data.width),
+      train(to_device(backend, data.train, name)),
+      test(to_device(backend, data.test, name)) {
     backend.synchronize();
 }
 

@@ -7,6 +7,8 @@
 #include "base_csv.h"
 #include "base_files.h"
 #include "base_safetensors.h"
+#include "base_subprocess.h"
+#include "base_texts.h"
 #include "command.h"
 #include "complaints.h"
 #include "core_backend.h"
@@ -383,6 +385,27 @@ TEST_CASE("bad input: a disk too small for --save's copy fails the command, but 
     CHECK_FALSE(fs::exists(folder / "disk/w.safetensors"));
     CHECK(says(run(folder, "train --resume --run r --save w.safetensors").out, {"saved: w.safetensors", "r: finished before, skipped"}));
     CHECK(run(folder, "eval --weights r/student.safetensors --dataset s --batch 32 --threads 1").code == 0);
+}
+
+TEST_CASE("bad input: a data set that the memory does not hold is named, with what it takes and what makes it smaller") {
+#ifdef __SANITIZE_ADDRESS__
+    return skip("the address sanitizer needs more than the limit leaves");
+#endif
+    const Workplace folder;
+    constexpr int64_t images = 1'000'000'000;  // 716 GiB, of which the disk has none
+    std::error_code too_large;
+    fs::resize_file(folder / "data/s/train.bin", images * kRecord, too_large);
+    if (too_large) return skip("no file of 769 GB here: " + too_large.message());
+    constexpr int64_t most_kib = int64_t{64} << 20;  // so that no machine tries
+    const std::string line =
+        text("ulimit -v ", most_kib, " && cd '", folder.path().string(), "' && exec '", program_beside().string(), "' ");
+    for (const std::string& command : {std::string("data info --dataset s"), train_s}) {
+        const ProgramEnd end = run_program({"sh", "-c", line + command}, "dash", true);
+        CHECK(end.code == 1);
+        CHECK(end.last_error() ==
+              text("distill: data/s/train.bin: its ", images, " images take ", fixed(images * (kRecord + 3.0) / (1 << 30)),
+                   " GiB, which the machine's memory does not hold; import it with a smaller --size, --classes or --limit"));
+    }
 }
 
 TEST_CASE("bad input: --device cuda without a GPU") {

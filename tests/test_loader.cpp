@@ -1,8 +1,11 @@
 #include <omp.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <fstream>
 #include <numeric>
 #include <set>
 #include <vector>
@@ -350,6 +353,28 @@ TEST_CASE("loader: test images come whole and in order, whatever the training do
             }
         }
     }
+}
+
+TEST_CASE("loader: a data set that the device's memory does not hold is to be made smaller, not the batch") {
+#ifdef __SANITIZE_ADDRESS__
+    return skip("the address sanitizer ends the process where there is no memory");
+#endif
+    const auto backend = make_backend("cpu");
+    Dataset data = signposted(50, 20);
+    data.train.pixels.resize(size_t{256} << 20);
+    rlimit before;
+    REQUIRE(::getrlimit(RLIMIT_AS, &before) == 0);
+    rlim_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    REQUIRE(pages > 0);
+    const rlimit little = {pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (rlim_t{64} << 20), before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_AS, &little) == 0);
+    const std::string message = complaint<std::runtime_error>([&] { DeviceData(*backend, data); });
+    ::setrlimit(RLIMIT_AS, &before);
+    CHECK(message ==
+          "data set signposts: its 50 images take 0.25 GiB, which the device's memory does not hold; import it with a smaller --size, "
+          "--classes or --limit");
+    CHECK(complaint<std::runtime_error>([&] { DeviceData(*backend, data); }).empty());
 }
 
 TEST_CASE("loader: what does not fit the data is refused") {
