@@ -132,6 +132,8 @@ class SmallTraining {
         LoaderOptions l;
         l.batch = options.batch;
         l.start = options.start();
+        l.shuffle = options.shuffle;
+        l.augmentation.crop_flip = options.augment == "crop-flip";
         l.normalization = data_.stats;
         return Loader(*backend_, data_, l);
     }
