@@ -24,9 +24,12 @@ struct WriteError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// A device has no more memory. The message has a training's remedy; who asks for something else says what that is. Exit code 1.
+/// A device has no more memory: `found` says what was asked for and what is there. The message adds a training's remedy; who asks for
+/// something else says what that is. Exit code 1.
 struct OutOfMemory : std::runtime_error {
-    using std::runtime_error::runtime_error;
+    explicit OutOfMemory(const std::string& what_was_found)
+        : std::runtime_error(what_was_found + "; choose a smaller --batch"), found(what_was_found) {}
+    std::string found;
 };
 
 /// Concatenates its arguments as operator<< prints them: text("row ", 3) == "row 3".

@@ -1,6 +1,6 @@
 // base_files.h: whole files in and out, never half-written; checksums.
-// defines: read_file, behind_links, write_file_atomically, is_machines_fault, cannot_write, cannot_read, sha256_hex, sha256_of_file,
-//          md5_of_file
+// defines: read_file, is_left_by_a_desktop, behind_links, write_file_atomically, is_machines_fault, cannot_write, cannot_read,
+//          sha256_hex, sha256_of_file, md5_of_file
 #pragma once
 #include <filesystem>
 #include <string>
@@ -12,6 +12,9 @@ namespace fs = std::filesystem;
 
 /// The file's bytes. InputError if it is missing or no file; what cannot be read ends as cannot_read() says.
 std::string read_file(const fs::path& path);
+
+/// Is it a name of what desktops and archivers leave beside a user's files? None of it is an image.
+bool is_left_by_a_desktop(std::string name);
 
 /// What a link stands for, be it there or not, so that the link stays one when that is made; what is no link as it is.
 /// fs::filesystem_error for links that go round.

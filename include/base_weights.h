@@ -25,7 +25,8 @@ struct WeightFile {
 /// What a file that a run of this program has saved says of itself (network, classes, dataset, normalization, …); "" if it says nothing
 /// of `key`, or is a stranger's, whose words may mean anything.
 std::string own_word(const std::map<std::string, std::string>& metadata, const std::string& key);
-/// The same of a file that `weights convert` has made, too, which says no more than it was told: not always the four that own_word asks for.
+/// The same of a file that `weights convert` has made, or of what a method trains beside the student (mha.safetensors), too: they do not
+/// always say the four that own_word asks for.
 std::string known_word(const std::map<std::string, std::string>& metadata, const std::string& key);
 
 // ---- for the formats' readers

@@ -77,8 +77,8 @@ std::vector<std::string> datasets_in(const fs::path& data_dir);
 /// A failure for one that the memory does not hold.
 Dataset load_dataset(const fs::path& data_dir, const std::string& name);
 
-/// A failure that says of `set` (its file, or its name) how much its images take, and how it becomes smaller. `memory`: "the machine's".
-[[noreturn]] void does_not_fit(const std::string& set, int64_t images, int64_t bytes, const char* memory);
+/// A failure that says of `set` (its file, or its name) how much its images take, and how it becomes smaller. `found`: what memory there is.
+[[noreturn]] void does_not_fit(const std::string& set, int64_t images, int64_t bytes, const std::string& found);
 
 /// Keeps the first `n` training records of each class, in the file's order (`--per-class n`); a class of fewer keeps all. `stats` stay the
 /// whole training set's. InputError unless some class has more, so that something is left out.

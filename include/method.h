@@ -65,6 +65,7 @@ struct Phase {
     std::function<double(int epoch)> rate{};  ///< learning rate of an epoch (counted from 0); none: the run's first, throughout
     std::optional<SgdOptions> sgd{};          ///< none: the run's
     std::string name = "preparation";         ///< what tables, lines and its file NAME.csv call it; of several each has its own
+    bool own_draws = true;                    ///< of batches, crops and flips; else the student's of the epoch of the same number
     bool in_steps_csv = false;                ///< with --log-steps: its steps stand there before the student's, in a column of their own
     std::function<void(const RunFolder&)> keep{};  ///< called at its end: the place for a file of its own
 };

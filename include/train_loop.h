@@ -21,7 +21,8 @@ SgdOptions sgd_options(const Options& options);
 
 /// What is trained, and how.
 struct TrainingPlan {
-    std::string name;  ///< "preparation"; the student's training has none
+    std::string name;        ///< "preparation"; the student's training has none
+    bool own_draws = false;  ///< of batches, crops and flips, by its name
     int epochs = 0;
     Parameters* parameters = nullptr;
     SgdOptions sgd;

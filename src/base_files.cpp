@@ -2,7 +2,9 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -59,6 +61,12 @@ std::string read_file(const fs::path& path) {
     if (in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) return bytes;
     if (in.bad()) cannot_read(path, errno);
     input_error(path.string(), ": ends after ", in.gcount(), " of ", bytes.size(), " bytes, it was cut while it was read; read it again");
+}
+
+bool is_left_by_a_desktop(std::string name) {
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+    return name[0] == '.' || name == "thumbs.db" || name == "ehthumbs.db" || name == "desktop.ini" || name == "__macosx" ||
+           name == "icon\r";
 }
 
 fs::path behind_links(fs::path path) {

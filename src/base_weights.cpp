@@ -65,7 +65,8 @@ std::string own_word(const std::map<std::string, std::string>& metadata, const s
 }
 
 std::string known_word(const std::map<std::string, std::string>& metadata, const std::string& key) {
-    return metadata.count("converted_from") > 0 ? word_of(metadata, key) : own_word(metadata, key);
+    const bool made_here = metadata.count("converted_from") > 0 || (metadata.count("method") > 0 && metadata.count("teacher_sha256") > 0);
+    return made_here ? word_of(metadata, key) : own_word(metadata, key);
 }
 
 std::string unwrapped(const std::string& name) {

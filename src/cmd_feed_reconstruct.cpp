@@ -82,6 +82,7 @@ Phase MapDecoder::phase(const std::string& name) {
     p.parameters = &parameters_;
     p.loss = "relative_mse";
     p.name = name;
+    p.own_draws = false;  // all decoders of a table see the same batches
     p.rate = [this](int epoch) { return learning_rate(options_.lr, lr_steps_, epoch); };
     p.step = [this](const Batch& batch) {
         const Pair pair = look(batch);

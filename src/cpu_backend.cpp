@@ -31,8 +31,7 @@ class CpuArena final : public Arena {
         constexpr size_t huge_page = size_t{2} << 20, cache_line = cache_line_bytes;
         const size_t alignment = bytes >= huge_page ? huge_page : cache_line;
         void* memory = std::aligned_alloc(alignment, rounded_up(bytes, alignment));
-        if (!memory)
-            throw OutOfMemory(text("out of memory: ", bytes, " bytes asked for, ", system_bytes(), " in use; choose a smaller --batch"));
+        if (!memory) throw OutOfMemory(text("out of memory: ", bytes, " bytes asked for, ", system_bytes(), " in use"));
         if (bytes >= huge_page) ::madvise(memory, bytes, MADV_HUGEPAGE);  // fewer TLB misses; a refusal costs only speed
         return memory;
     }

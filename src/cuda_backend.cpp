@@ -38,8 +38,8 @@ class CudaArena final : public Arena {
             cudaGetLastError();  // or the next kernel launch would be blamed
             size_t free = 0, total = 0;
             DISTILL_CUDA_CHECK(cudaMemGetInfo(&free, &total));
-            throw OutOfMemory(text("out of GPU memory: ", bytes, " bytes asked for, ", free, " free of ", total, ", ", system_bytes(),
-                                   " in use here; choose a smaller --batch"));
+            throw OutOfMemory(
+                text("out of GPU memory: ", bytes, " bytes asked for, ", free, " free of ", total, ", ", system_bytes(), " in use here"));
         }
         DISTILL_CUDA_CHECK(status);
         return memory;

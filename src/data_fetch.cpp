@@ -127,7 +127,8 @@ void check_unpacked(const Archive& archive, const fs::path& file, const fs::path
 /// Refuses to replace a folder that holds what the unpacked one does not: a user's own would go with it.
 void require_nothing_else(const fs::path& folder, const fs::path& unpacked) {
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder))
-        if (!fs::exists(fs::symlink_status(unpacked / entry.path().lexically_relative(folder))))
+        if ((entry.is_directory() || !is_left_by_a_desktop(entry.path().filename().string())) &&
+            !fs::exists(fs::symlink_status(unpacked / entry.path().lexically_relative(folder))))
             input_error(entry.path().string(), ": is not in the archive, and --force would remove it; move it away");
 }
 

@@ -1,7 +1,6 @@
 #include "data_import_sources.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -33,13 +32,6 @@ ImportPart part_of(std::vector<ImageFile> list, int size) {
         return Drawn{image.turned, image.transparent};
     };
     return part;
-}
-
-/// What desktops and archivers leave beside a user's files; none of it is an image.
-bool is_left_by_a_desktop(std::string name) {
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return char(std::tolower(c)); });
-    return name[0] == '.' || name == "thumbs.db" || name == "ehthumbs.db" || name == "desktop.ini" || name == "__macosx" ||
-           name == "icon\r";
 }
 
 /// The user's entries of a folder, sorted by name. InputError if there is no such folder; a machine's failure as cannot_read() has it.

@@ -80,8 +80,8 @@ DeviceData::Part to_device(Backend& backend, const Split& split, const std::stri
     try {
         d.pixels = Tensor(backend, {1, 1, 1, static_cast<int64_t>(split.pixels.size() + 3) / 4});
         d.labels = Tensor::integers(backend, {1, 1, 1, std::max<int64_t>(1, split.records)});
-    } catch (const OutOfMemory&) {  // whose remedy is a smaller batch
-        does_not_fit("data set " + set, split.records, static_cast<int64_t>(split.pixels.size()), "the device's");
+    } catch (const OutOfMemory& e) {  // whose remedy is a smaller batch
+        does_not_fit("data set " + set, split.records, static_cast<int64_t>(split.pixels.size()), e.found);
     }
     backend.upload(d.pixels.data(), split.pixels.data(), split.pixels.size());
     backend.upload(d.labels.ints(), split.labels.data(), split.labels.size() * sizeof(int32_t));

@@ -117,7 +117,8 @@ Split read_split(const std::vector<fs::path>& paths, const RecordLayout& layout)
         split.labels.resize(size_t(split.records));
     } catch (const std::exception&) {  // bad_alloc, or length_error
         const fs::path place = paths.size() == 1 ? paths.front() : paths.front().parent_path();
-        does_not_fit(place.string(), split.records, split.records * (layout.pixels() + int64_t{sizeof split.labels[0]}), "the machine's");
+        does_not_fit(place.string(), split.records, split.records * (layout.pixels() + int64_t{sizeof split.labels[0]}),
+                     "the machine's memory does not hold them");
     }
     int64_t first = 0;
     for (size_t i = 0; i < paths.size(); first += counts[i++]) read_records(paths[i], layout, first, counts[i], split);
@@ -320,9 +321,9 @@ Dataset load_dataset(const fs::path& data_dir, const std::string& name) {
     return d;
 }
 
-void does_not_fit(const std::string& set, int64_t images, int64_t bytes, const char* memory) {
-    failure(set, ": its ", images, " images take ", fixed(double(bytes) / (1 << 30)), " GiB, which ", memory,
-            " memory does not hold; import it with a smaller --size, --classes or --limit");
+void does_not_fit(const std::string& set, int64_t images, int64_t bytes, const std::string& found) {
+    failure(set, ": its ", images, " images take ", fixed(double(bytes) / (1 << 30)), " GiB (", found,
+            "); free memory, or import images with a smaller --size, --classes or --limit");
 }
 
 void keep_per_class(Dataset& d, int64_t n) {

@@ -44,7 +44,7 @@ void require_replaceable(const fs::path& folder) {
         const std::string name = entry.path().filename().string();
         const bool own = name == "train.bin" || name == "test.bin" || name == "meta.csv" || name == "classes.csv";
         std::error_code unknown;
-        if (!own || entry.is_directory(unknown)) others.insert(name);
+        if (entry.is_directory(unknown) || !(own || is_left_by_a_desktop(name))) others.insert(name);
     }
     if (unseen) cannot_read(folder, unseen.value());
     if (!others.empty())

@@ -162,7 +162,7 @@ void require_savable(const fs::path& path, const OptionTable& table) {
 
 void save_finished(const RunFolder& folder, const fs::path& to, const OptionTable& table) {
     if (to.empty()) return;
-    const bool missing = !fs::exists(to) && fs::is_directory(fs::absolute(to).parent_path());
+    const bool missing = !fs::exists(to) && fs::is_directory(fs::absolute(behind_links(to)).parent_path());
     if (!table.given("save") && !missing) {
         const fs::path own = folder.file("student.safetensors");
         if (fs::is_regular_file(to) && fs::is_regular_file(own) && read_file(to) != read_file(own))

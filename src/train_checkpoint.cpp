@@ -17,7 +17,7 @@ namespace {
 constexpr std::string_view magic = "DISTILL\n";
 constexpr uint64_t version = 1;
 constexpr size_t head_bytes = 24, digest_bytes = 64;
-constexpr const char* remedy = "; restore a copy of it, or remove the run's folder and start the run again";
+constexpr const char* remedy = "; restore a copy of it, or start the run again in another folder";
 
 void put(std::string& out, uint64_t number) { out.append(reinterpret_cast<const char*>(&number), sizeof number); }
 void put(std::string& out, int64_t number) { put(out, static_cast<uint64_t>(number)); }

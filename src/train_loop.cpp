@@ -103,7 +103,7 @@ void TrainingLoop::show(Progress& progress, int64_t images) const {
 void TrainingLoop::train_epoch(const fs::path& run, Progress& progress, const Save& save) {
     run_ = run;
     optimizer_.set_rates(rate(), epoch_);
-    loader_.begin_epoch(epoch_, step_, plan_.name);
+    loader_.begin_epoch(epoch_, step_, plan_.own_draws ? plan_.name : "");
     if (plan_.begin_epoch) plan_.begin_epoch(epoch_);
     if (step_ == 0) table_.zero();
     auto saved = Clock::now();
@@ -160,6 +160,7 @@ void TrainingLoop::keep_in(Checkpoint& c) const {
     c.floats[entry("momenta")] = host(p.momenta());
     for (const auto& [name, tensor] : optimizer_.state()) c.floats[entry(name.c_str())] = host(tensor);
     c.floats[entry("table")] = host(table_);
+    if (plan_.own_draws) c.counters[entry("own_draws")] = 1;
     c.counters[entry("epoch")] = epoch_;
     c.counters[entry("step")] = step_;
     c.counters[entry("global_step")] = steps_;
@@ -178,6 +179,10 @@ void TrainingLoop::take_from(const Checkpoint& c, const fs::path& path) {
     epoch_ = static_cast<int>(c.counters.at(entry("epoch")));
     step_ = c.counters.at(entry("step"));
     steps_ = c.counters.at(entry("global_step"));
+    if (plan_.own_draws && steps_ > 0 && !ended() && c.counters.count(entry("own_draws")) == 0)
+        input_error(path.string(), ": its ", plan_.name,
+                    " was begun by an earlier version, which drew other batches, and is not at its end; ",
+                    "start the run again in another folder");
     seconds_ = std::stod(c.text.at(entry("seconds")));
     seconds_before_epoch_ = std::stod(c.text.at(entry("seconds_before_epoch")));
 }

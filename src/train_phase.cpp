@@ -13,6 +13,7 @@ namespace {
 TrainingPlan plan_of(const Phase& phase, const Options& options) {
     TrainingPlan plan;
     plan.name = phase.name;
+    plan.own_draws = phase.own_draws;
     plan.epochs = phase.epochs;
     plan.parameters = phase.parameters;
     plan.sgd = phase.sgd.value_or(sgd_options(options));

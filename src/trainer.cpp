@@ -197,7 +197,7 @@ TrainingResult Trainer::run(const AfterEpoch& goes_on) {
     if (resuming)
         load_conv_plans(backend_, folder_.file("conv_plans.csv")), resume();  // in place of this machine's
     else
-        method_.begin_run(folder_, 0);
+        recall_machine_conv_plans(backend_), method_.begin_run(folder_, 0);  // a resumed run before it may have left its own
     open_tables(resuming);
     log_session(resuming);
     if (resuming && told_to_stop(goes_on)) return result();  // the report of the last finished epoch may have been lost

@@ -402,9 +402,10 @@ TEST_CASE("bad input: a data set that the memory does not hold is named, with wh
     for (const std::string& command : {std::string("data info --dataset s"), train_s}) {
         const ProgramEnd end = run_program({"sh", "-c", line + command}, "dash", true);
         CHECK(end.code == 1);
-        CHECK(end.last_error() ==
-              text("distill: data/s/train.bin: its ", images, " images take ", fixed(images * (kRecord + 3.0) / (1 << 30)),
-                   " GiB, which the machine's memory does not hold; import it with a smaller --size, --classes or --limit"));
+        CHECK(end.last_error() == text("distill: data/s/train.bin: its ", images, " images take ",
+                                       fixed(images * (kRecord + 3.0) / (1 << 30)),
+                                       " GiB (the machine's memory does not hold them); free memory, or import images with a smaller "
+                                       "--size, --classes or --limit"));
     }
 }
 

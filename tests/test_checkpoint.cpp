@@ -67,8 +67,8 @@ TEST_CASE("checkpoint: cut at every byte, or longer than it says") {
     for (size_t length = 0; length < whole.size(); ++length) {
         CAPTURE(length);
         testing::put_file(path, whole.substr(0, length));
-        CHECK(says(refusal(path), {path.string() + ": ", length < 8 ? "not a checkpoint" : "cut short",
-                                   "remove the run's folder and start the run again"}));
+        CHECK(says(refusal(path),
+                   {path.string() + ": ", length < 8 ? "not a checkpoint" : "cut short", "start the run again in another folder"}));
     }
     testing::put_file(path, whole + '0');
     CHECK(says(refusal(path), {"bytes were added"}));

@@ -31,7 +31,6 @@ TEST_SUITE_BEGIN("no kernels");
 
 namespace {
 
-/// A folder with a data set `s` of four textures under data/: 100 training and 40 test images of 16x16.
 const std::string on_s = " --dataset s --batch 32 --threads 1 --quiet ";
 const std::string one_epoch = on_s + "--epochs 1 --net resnet8 ";
 

@@ -314,6 +314,8 @@ TEST_CASE("mhgd: a run's files, its attention networks used again, a table of he
     CHECK(value_of(config, "heads") == "8");
 
     // The same networks from the file: not trained, and the student's training is the same.
+    succeed(folder, mhgd_a + "--mha one/mha.safetensors --normalize 1,2,3,4,5,6 --run otherwise",
+            {"warning: one/mha.safetensors was trained with normalization "});
     REQUIRE(run(folder, mhgd_a + "--mha one/mha.safetensors --run two").code == 0);
     CHECK(!fs::exists(folder / "two/preparation.csv"));
     CHECK(read_file(folder / "two/student.safetensors") == read_file(folder / "one/student.safetensors"));

@@ -127,6 +127,16 @@ TEST_CASE("preparation: of the student's own parameters, stopped at any step, it
         }
         CHECK(t.outcome(run, map_first, true) == whole);
     }
+    {
+        DisturbedPreparation method(map_first(t.setting(), t.options), 6, [] { std::raise(SIGTERM); });
+        CHECK_THROWS_AS(t.train("earlier", method), Interrupted);
+        const fs::path file = t.path("earlier") / "checkpoint.bin";
+        Checkpoint c = read_checkpoint(file);
+        REQUIRE(c.counters.erase("preparation.own_draws") == 1);  // as earlier versions wrote it
+        write_checkpoint(file, c);
+        CHECK(says(complaint([&] { t.outcome("earlier", map_first, true); }),
+                   {file.string(), "its preparation was begun by an earlier version"}));
+    }
     CHECK_THROWS_AS(t.disturbed("late", map_first, 5, [](StepResult&) { std::raise(SIGTERM); }), Interrupted);
     CHECK(t.outcome("late", map_first, true) == whole);
 }

@@ -11,7 +11,9 @@ import hashlib
 import io
 import json
 import sys
-import tempfile
+import random
+import shutil
+import string
 from pathlib import Path
 
 from ktg_trials import Stop, write_graph
@@ -110,7 +112,7 @@ def within_search(run):
 
 def rows(folder):
     for result in sorted(folder.rglob("result.csv")):
-        if within_search(result.parent):
+        if within_search(result.parent) or any(PARTIAL in name for name in result.relative_to(folder).parts):
             continue
         ends = read_whole(result, ("id", *RESULT))
         if len(ends) != 1:
@@ -127,6 +129,21 @@ def write(file, header, rows):
         csv.writer(out, lineterminator="\n").writerows([header, *rows])
 
 
+PARTIAL = ".partial-"  # as the program calls what is in the making, and reads by
+
+
+def own_folder(run):
+    """A new folder beside the run, named as one in the making is."""
+    while True:
+        drawn = "".join(random.choices(string.ascii_letters, k=6))
+        folder = run.with_name(f".{run.name}{PARTIAL}{drawn}")
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            pass
+
+
 def unpack(row, run):
     """A run's folder of which rows() makes this row again; whole or not at all, and whoever else unpacks the same table."""
     options = dict(option.partition("=")[::2] for option in row[OTHERS].split(";") if option)
@@ -134,9 +151,8 @@ def unpack(row, run):
     config = [(name, row[name]) for name in ("method", *networks, "seed", "precision", *CONFIG, "id")]
     config += [*options.items(), *(("info." + name, row[name]) for name in FACTS)]
     run.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{run.name}-", dir=run.parent) as own:  # for its maker alone: holds the run
-        part = Path(own) / run.name
-        part.mkdir()
+    part = own_folder(run)
+    try:
         if row["graph"]:
             models, *gates = (names.split() for names in row["graph"].split("|"))
             write_graph(part / "graph.csv", models, gates, [""] * len(models))
@@ -152,11 +168,12 @@ def unpack(row, run):
         result = {**row, "device": options.get("device", "")}
         columns = ("id", "dataset", "device", *RESULT)
         write(part / "result.csv", columns, [[result[name] for name in columns]])
-        try:
-            part.rename(run)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another was quicker: what is there stays
-                raise
+        part.rename(run)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another was quicker: what is there stays
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def refuse_doubles(runs, where):
