@@ -20,8 +20,8 @@ struct BrokenImage : InputError {
 /// Decodes the bytes of a JPEG, PNG or BMP (stb_image), or of a raw PGM or PPM of any depth (our own reader). Grey becomes three equal
 /// channels, alpha is dropped, and a photograph is turned as its EXIF orientation asks. BrokenImage, with `name`, if it is none of these or
 /// broken: also if a checksum in a PNG does not fit, if the bytes end before the image does (stb itself fills such a one up) or cannot hold
-/// what the header claims, for a colour that the palette does not have, a CMYK JPEG that does not say how its inks are stored, and a colour
-/// image of more than 89 million pixels.
+/// what the header claims, for a JPEG whose scans lack blocks, a colour that the palette does not have, a CMYK JPEG that does not say how its
+/// inks are stored, and a colour image of more than 89 million pixels.
 Image decode_image(std::string_view bytes, const std::string& name);
 /// The same from a file, which read_file() reads.
 Image load_image(const std::filesystem::path& path);

@@ -11,6 +11,7 @@
 #include "base_texts.h"
 #include "data_image_parts.h"
 #include "data_jpeg_check.h"
+#include "data_jpeg_scans.h"
 
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
@@ -109,7 +110,11 @@ Image decoded(std::string_view bytes) {
     if (is_pnm(bytes)) return decode_pnm(bytes);
     const int orientation = is_png(bytes) ? png_orientation(bytes) : jpeg_orientation(bytes);
     check_jpeg(bytes);
-    if (check_claim(bytes)) is_png(bytes) ? check_png_pixels(bytes) : check_bmp_pixels(bytes);
+    if (check_claim(bytes)) {
+        if (is_png(bytes)) check_png_pixels(bytes);
+        check_bmp_pixels(bytes);
+        check_jpeg_scans(bytes);
+    }
     Feed feed{bytes};
     int width = 0, height = 0, channels = 0;
     stbi__g_failure_reason = nullptr;  // else a failure without a reason shows the one before

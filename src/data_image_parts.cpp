@@ -262,9 +262,9 @@ void check_bmp_pixels(std::string_view bytes) {
     const int64_t begin = number(10, 4), header = number(14, 4);
     const bool os2 = header == os2_header;
     const int64_t width = os2 ? number(18, 2) : number(18, 4), bits = number(os2 ? 24 : 28, 2);
-    const int64_t height = os2 ? number(20, 2) : static_cast<int32_t>(number(22, 4));  // below 0: the upper row comes first
-    const bool compressed = !os2 && number(30, 4) != 0;
-    if ((bits != 1 && bits != 4 && bits != 8) || compressed || width == 0) return;  // no palette, or the decoder says so
+    const int64_t height = os2 ? number(20, 2) : static_cast<int32_t>(number(22, 4));    // below 0: the upper row comes first
+    const auto compression = static_cast<int32_t>(os2 ? 0 : number(30, 4));              // signed, to the decoder
+    if ((bits != 1 && bits != 4 && bits != 8) || compression > 0 || width == 0) return;  // no palette, or the decoder says so
 
     // The decoder counts the bytes between header and pixels, 12 too few of an OS/2 bitmap.
     const int64_t room = os2 ? (begin - file_header - os2_header - 12) / 3 : (begin - file_header - header) / 4;

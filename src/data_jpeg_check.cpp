@@ -6,18 +6,14 @@
 #include <map>
 
 #include "base_error.h"
+#include "data_jpeg_segments.h"
 
 namespace distill {
 namespace {
 
-constexpr uint8_t baseline_frame = 0xC0, progressive_frame = 0xC2, huffman_tables = 0xC4, start_of_image = 0xD8, end_of_image = 0xD9,
-                  start_of_scan = 0xDA, quantization_tables = 0xDB, app14 = 0xEE;
 constexpr size_t most_codes = 255;  // of 256 places, the last is the decoder's mark for a long code
 
 uint8_t byte(std::string_view bytes, size_t at) { return static_cast<uint8_t>(bytes[at]); }
-
-/// Neither data that looks like a marker nor a marker that stands alone.
-bool has_segment(uint8_t marker) { return marker > 1 && (marker < 0xD0 || marker > 0xD8); }
 
 /// Which tables have come: a bit for each number, Huffman's for both classes; and by which a component of the frame is quantized.
 struct Tables {
@@ -95,30 +91,25 @@ void check_colours(const Colours& colours) {
 }  // namespace
 
 void check_jpeg(std::string_view bytes) {
-    const size_t start = bytes.find_first_not_of('\xFF');  // here, too, any number of them
-    if (start == 0 || start == std::string_view::npos || byte(bytes, start) != start_of_image) return;
+    if (!is_jpeg(bytes)) return;
+    if (bytes[1] == '\xFF')  // which the decoder does not read as these checks do
+        input_error("JPEG, byte 1: found fill bytes before an image's start, expected none");
     Tables tables;
     Colours colours;
     bool progressive = false;
-    for (size_t at = bytes.find('\xFF', start); at != std::string_view::npos; at = bytes.find('\xFF', at)) {
-        while (at < bytes.size() && byte(bytes, at) == 0xFF) ++at;  // any number of them may precede a marker
-        if (at == bytes.size()) return;
-        if (byte(bytes, at) == end_of_image) return check_colours(colours);
-        const uint8_t marker = byte(bytes, at++);
-        if (!has_segment(marker)) continue;
-        if (bytes.size() - at < 2) return;
-        const size_t length = size_t{byte(bytes, at)} << 8 | byte(bytes, at + 1);  // these two bytes count
-        if (marker == progressive_frame) progressive = true;
-        if (marker >= baseline_frame && marker <= progressive_frame) {
-            note_components(bytes, at + 2, at + length, tables);
-            colours.components = bytes.size() - at > 7 ? byte(bytes, at + 7) : 0;
+    for (auto segment = next_jpeg_segment(bytes, 0); segment; segment = next_jpeg_segment(bytes, segment->end)) {
+        const auto [marker, at, end] = *segment;
+        if (marker == JpegSegment::end_of_image) return check_colours(colours);
+        if (marker == JpegSegment::progressive_frame) progressive = true;
+        if (segment->is_frame()) {
+            note_components(bytes, at, end, tables);
+            colours.components = bytes.size() - at > 5 ? byte(bytes, at + 5) : 0;
         }
-        if (marker == quantization_tables) note_quantization_tables(bytes, at + 2, at + length, tables);
-        if (marker == huffman_tables) check_huffman_tables(bytes, at + 2, at + length, tables);
-        if (marker == start_of_scan) check_scan(bytes, at + 2, at + length, progressive, tables);
-        if (length < 2 || length > bytes.size() - at) return;  // the decoder says so
-        if (marker == app14) note_transform(bytes.substr(at + 2, length - 2), colours);
-        at += length;
+        if (marker == JpegSegment::quantization_tables) note_quantization_tables(bytes, at, end, tables);
+        if (marker == JpegSegment::huffman_tables) check_huffman_tables(bytes, at, end, tables);
+        if (marker == JpegSegment::start_of_scan) check_scan(bytes, at, end, progressive, tables);
+        if (end > bytes.size()) return;  // the decoder says so
+        if (marker == JpegSegment::app14) note_transform(bytes.substr(at, end - at), colours);
     }
 }
 

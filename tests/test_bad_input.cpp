@@ -193,6 +193,9 @@ TEST_CASE("bad input: trees of image files") {
         check_rejected(
             folder, images,
             {"from/train/dog/1.jpg: cannot be decoded", "the file ends: byte ", "expected a whole JPEG", "replace or remove it"});
+        put_file(from / "train/dog/1.jpg", whole.substr(0, whole.size() - 40) + "\xFF\xD9");
+        check_rejected(folder, images,
+                       {"from/train/dog/1.jpg: cannot be decoded (JPEG, byte ", ": found the image's end after ", "expected a whole JPEG"});
     }
     SUBCASE("not an image") {
         put_file(from / "test/cat/0.jpg", "this is a text\n");

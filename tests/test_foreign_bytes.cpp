@@ -146,7 +146,8 @@ TEST_CASE("foreign bytes: a JPEG's Huffman tables fit the decoder's") {
     CHECK(message(jpeg(15, 2 + 17 + 240)) == "");
     CHECK(message(jpeg(15, 2 + 17 + 240).substr(0, 100)) == "");  // the decoder says that it is cut
     CHECK(says(message(jpeg(16, 2 + 17 + 256)), {"JPEG, byte 12: found a Huffman table of 256 codes, expected at most 255"}));
-    CHECK(says(message(jpeg(16, 2 + 17 + 256, "\xFF\xFF")), {"byte 14: found a Huffman table of 256 codes"}));
+    CHECK(says(message(jpeg(16, 2 + 17 + 256).insert(8, "\xFF\xFF")), {"byte 14: found a Huffman table of 256 codes"}));
+    CHECK(says(message(jpeg(15, 2 + 17 + 240, "\xFF\xFF")), {"JPEG, byte 1: found fill bytes before an image's start, expected none"}));
     CHECK(says(message(jpeg(15, 2 + 3) + std::string(16, '\x7F')), {"byte 12: found a Huffman table of "}));  // counts behind the segment
 }
 

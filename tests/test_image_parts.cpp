@@ -273,6 +273,7 @@ TEST_CASE("image: a BMP's colour beyond its palette is refused, at every depth a
     const auto message = [](const std::string& bmp) { return complaint([&] { check_bmp_pixels(bmp); }); };
     CHECK(says(message(bitmap(3, 2, 8, 4, bytes, 0)), {"column 1, row 0: found colour 4, expected one below 4, as many as its palette"}));
     CHECK(says(message(bitmap(3, -2, 8, 4, bytes, 0)), {"column 1, row 1: found colour 4"}));
+    CHECK(says(message(bitmap(3, 2, 8, 4, bytes, 0, -1)), {"column 1, row 0: found colour 4"}));
     CHECK(says(message(bitmap(3, 1, 4, 3, nibbles, 0)), {"column 2, row 0: found colour 3, expected one below 3"}));
     CHECK(says(message(bitmap(3, 1, 1, 1, bits, 0)), {"column 2, row 0: found colour 1, expected one below 1"}));
 

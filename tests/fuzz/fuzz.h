@@ -11,7 +11,7 @@ namespace distill::fuzz {
 
 // ---- said by each target
 
-/// Valid inputs to begin with, made with the project's own writers.
+/// Valid inputs to begin with, made with the project's own writers; kinds that these do not write are fixtures of tests/golden.
 std::vector<std::string> seeds();
 
 /// Reads the bytes as the program would. Ends in a value or in InputError; any other exception, a report of a sanitizer, a failed

@@ -111,6 +111,8 @@ std::vector<std::string> seeds() {
     all.push_back(collected([&](std::string* to) { return stbi_write_bmp_to_func(append, to, 5, 3, 3, pixels(5, 3, 3).data()); }));
     all.push_back(indexed_png());
     all.push_back(indexed_bmp());
+    for (const auto& kind : fs::directory_iterator(fs::path(__FILE__).parent_path().parent_path() / "golden/jpeg"))
+        all.push_back(read_file(kind.path()));  // progressive, with restarts, of several scans: nothing here writes such
     return all;
 }
 
