@@ -191,8 +191,8 @@ $(BUILD)/tests: $(LIBRARY) $(TEST_OBJS) $(BUILD)/LINK
 FUZZ_CXX     ?= clang++
 FUZZ_SECONDS ?= 60
 FUZZED       := base_csv base_files base_nearest base_numbers base_safetensors base_texts base_verdict cmd_preset \
-                core_conv_plan_store data_image data_image_parts data_import_idx data_jpeg_check data_jpeg_scans data_jpeg_segments dataset dataset_writer graph graph_show \
-                paper paper_plan report report_collect report_feed report_folders report_html report_ktg report_likeness report_summary \
+                core_conv_plan_store data_image data_image_parts data_import_idx data_jpeg_check data_jpeg_scans data_jpeg_segments \
+                dataset dataset_writer graph graph_show paper paper_plan report report_collect report_feed report_folders report_html report_ktg report_likeness report_summary \
                 report_text search_early search_history search_journal search_space search_svg train_checkpoint train_options train_run_folder train_schedule
 FUZZED       += base_mapped_file base_pickle base_torch_file base_weight_files base_weights base_zip cmd_weights net_foreign_weights net_onnx
 FUZZ_FLAGS   := -std=gnu++17 -O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined,float-cast-overflow

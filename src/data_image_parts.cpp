@@ -12,6 +12,7 @@
 
 #include "base_error.h"
 #include "base_texts.h"
+#include "data_jpeg_segments.h"
 
 namespace distill {
 namespace {
@@ -19,13 +20,11 @@ namespace {
 constexpr std::string_view png_signature = "\x89PNG\r\n\x1a\n";
 constexpr uint32_t most_side = 1 << 24;  // also the decoder's limit
 
-uint8_t byte(std::string_view bytes, size_t at) { return static_cast<uint8_t>(bytes[at]); }
-
 /// Unsigned whole number of `size` bytes at `at`; none if it is not all there.
 std::optional<uint32_t> number_at(std::string_view bytes, size_t at, size_t size, bool big_endian) {
     if (at > bytes.size() || size > bytes.size() - at) return std::nullopt;
     uint32_t value = 0;
-    for (size_t i = 0; i < size; ++i) value = value << 8 | byte(bytes, big_endian ? at + i : at + size - 1 - i);
+    for (size_t i = 0; i < size; ++i) value = value << 8 | byte_at(bytes, big_endian ? at + i : at + size - 1 - i);
     return value;
 }
 
@@ -199,7 +198,7 @@ int png_orientation(std::string_view bytes) {
     int orientation = 1;
     each_png_chunk(bytes, [&](const PngChunk& chunk, size_t at) {
         const auto& [type, data] = chunk;
-        const bool critical = (byte(type, 0) & 32) == 0;
+        const bool critical = (byte_at(type, 0) & 32) == 0;
         const uint32_t sum = static_cast<uint32_t>(
             ::crc32_z(::crc32_z(0, nullptr, 0), reinterpret_cast<const Bytef*>(type.data()), 4 + data.size()));  // they lie side by side
         const uint32_t stated = *number_at(bytes, at + 8 + data.size(), 4, true);
@@ -224,9 +223,9 @@ void check_png_pixels(std::string_view bytes) {
     if (headers.size() != 1 || headers[0].size() != 13 || chunks.empty()) return;  // the decoder says so
     const std::string_view header = headers[0];
     const size_t width = *number_at(header, 0, 4, true), height = *number_at(header, 4, 4, true);
-    const unsigned depth = byte(header, 8), colour = byte(header, 9), interlace = byte(header, 12);
+    const unsigned depth = byte_at(header, 8), colour = byte_at(header, 9), interlace = byte_at(header, 12);
     constexpr unsigned grey = 0, rgb = 2, indexed = 3, grey_alpha = 4, rgb_alpha = 6;
-    const bool of_one_kind = byte(header, 10) == 0 && byte(header, 11) == 0 && interlace <= 1;  // compression and filters
+    const bool of_one_kind = byte_at(header, 10) == 0 && byte_at(header, 11) == 0 && interlace <= 1;  // compression and filters
     if (std::max(width, height) > most_side || !of_one_kind || (colour == indexed && palette.colours == 0)) return;  // as above
     const bool packed = depth == 1 || depth == 2 || depth == 4, samples_of_bytes = depth == 8 || depth == 16;
     const bool known = colour == grey      ? packed || samples_of_bytes
@@ -281,22 +280,13 @@ void check_bmp_pixels(std::string_view bytes) {
 }
 
 int jpeg_orientation(std::string_view bytes) {
-    constexpr uint8_t start_of_scan = 0xDA, end = 0xD9, app1 = 0xE1;
     constexpr std::string_view exif("Exif\0\0", 6);
-    if (bytes.substr(0, 2) != "\xFF\xD8") return 1;
-    for (size_t at = 2; at + 4 <= bytes.size() && byte(bytes, at) == 0xFF;) {
-        const uint8_t marker = byte(bytes, at + 1);
-        const bool alone = marker == 0xFF || marker == 1 || (marker >= 0xD0 && marker <= 0xD7);  // 0xFF: one more before the marker
-        if (marker == start_of_scan || marker == end) return 1;
-        if (alone) {
-            at += marker == 0xFF ? 1 : 2;
-            continue;
-        }
-        const uint32_t length = *number_at(bytes, at + 2, 2, true);  // with these two bytes
-        if (length < 2 || length > bytes.size() - at - 2) return 1;
-        const std::string_view segment = bytes.substr(at + 4, length - 2);
-        if (marker == app1 && segment.substr(0, exif.size()) == exif) return tiff_orientation(segment.substr(exif.size()));
-        at += 2 + length;
+    if (!is_jpeg(bytes)) return 1;
+    for (auto segment = next_jpeg_segment(bytes, 0); segment; segment = next_jpeg_segment(bytes, segment->end)) {
+        const auto [marker, at, end] = *segment;
+        if (marker == JpegSegment::start_of_scan || marker == JpegSegment::end_of_image || end > bytes.size()) return 1;
+        const std::string_view content = bytes.substr(at, end - at);
+        if (marker == JpegSegment::app1 && content.substr(0, exif.size()) == exif) return tiff_orientation(content.substr(exif.size()));
     }
     return 1;
 }

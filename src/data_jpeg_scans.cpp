@@ -16,8 +16,7 @@ namespace {
 constexpr uint8_t first_restart = 0xD0, last_restart = 0xD7;
 constexpr int no_code = -1;
 
-uint8_t byte(std::string_view bytes, size_t at) { return static_cast<uint8_t>(bytes[at]); }
-size_t number(std::string_view bytes, size_t at) { return size_t{byte(bytes, at)} << 8 | byte(bytes, at + 1); }
+size_t number(std::string_view bytes, size_t at) { return size_t{byte_at(bytes, at)} << 8 | byte_at(bytes, at + 1); }
 
 /// What begins some bits: a symbol's code, or none.
 struct Code {
@@ -36,8 +35,8 @@ class Codes {
         uint32_t code = 0, count = 0;
         for (unsigned length = 1; length <= lengths; ++length, code <<= 1) {
             shift_[length] = count - code;
-            for (unsigned left = byte(given, length - 1); left > 0; --left, ++code, ++count) {
-                symbols_[count] = byte(given, lengths + count);
+            for (unsigned left = byte_at(given, length - 1); left > 0; --left, ++code, ++count) {
+                symbols_[count] = byte_at(given, lengths + count);
                 for (uint32_t bits = code << 8 >> length; length <= 8 && bits < std::min(256u, (code + 1) << 8 >> length); ++bits)
                     short_[bits] = {symbols_[count], length};
             }
@@ -96,7 +95,7 @@ class Bits {
   private:
     /// -1 at a marker, and where the file ends. A byte of ones is followed by a zero; there may be more of the ones.
     int next_byte() {
-        if (at_ < bytes_.size() && bytes_[at_] != '\xFF') return byte(bytes_, at_++);
+        if (at_ < bytes_.size() && bytes_[at_] != '\xFF') return byte_at(bytes_, at_++);
         const size_t behind = bytes_.find_first_not_of('\xFF', at_);
         if (behind == std::string_view::npos || bytes_[behind] != 0) return -1;
         at_ = behind + 1;
@@ -145,10 +144,10 @@ size_t divided_up(size_t number, size_t by) { return (number + by - 1) / by; }
 /// False for what the decoder refuses, as all below.
 bool read_tables(std::string_view segment, Picture& picture) {
     for (size_t at = 0; at < segment.size();) {
-        const size_t kind = byte(segment, at) >> 4, which = byte(segment, at) & 15, given = at + 1;
+        const size_t kind = byte_at(segment, at) >> 4, which = byte_at(segment, at) & 15, given = at + 1;
         if (kind > 1 || which > 3 || segment.size() - given < Codes::lengths) return false;
         size_t symbols = 0;
-        for (size_t i = 0; i < Codes::lengths; ++i) symbols += byte(segment, given + i);
+        for (size_t i = 0; i < Codes::lengths; ++i) symbols += byte_at(segment, given + i);
         if (symbols > Codes::most || symbols > segment.size() - given - Codes::lengths) return false;
         (kind == 0 ? picture.dc : picture.ac)[which] = Codes(segment.substr(given));
         at = given + Codes::lengths + symbols;
@@ -158,35 +157,35 @@ bool read_tables(std::string_view segment, Picture& picture) {
 
 bool read_frame(std::string_view segment, Picture& picture) {
     constexpr size_t head = 6, each = 3;
-    if (segment.size() < head || segment.size() != head + each * byte(segment, 5)) return false;
+    if (segment.size() < head || segment.size() != head + each * byte_at(segment, 5)) return false;
     const size_t height = number(segment, 1), width = number(segment, 3);
     size_t across = 1, down = 1;  // the most samples that any component has for the others' one
     for (size_t at = head; at < segment.size(); at += each) {
-        across = std::max<size_t>(across, byte(segment, at + 1) >> 4);
-        down = std::max<size_t>(down, byte(segment, at + 1) & 15);
+        across = std::max<size_t>(across, byte_at(segment, at + 1) >> 4);
+        down = std::max<size_t>(down, byte_at(segment, at + 1) & 15);
     }
     picture.units = divided_up(width, 8 * across) * divided_up(height, 8 * down);
     for (size_t at = head; at < segment.size(); at += each) {
-        const size_t h = byte(segment, at + 1) >> 4, v = byte(segment, at + 1) & 15;
+        const size_t h = byte_at(segment, at + 1) >> 4, v = byte_at(segment, at + 1) & 15;
         const size_t columns = divided_up(width * h, across), rows = divided_up(height * v, down);
-        picture.components.push_back({byte(segment, at), h * v, divided_up(columns, 8) * divided_up(rows, 8)});
+        picture.components.push_back({byte_at(segment, at), h * v, divided_up(columns, 8) * divided_up(rows, 8)});
     }
     return true;
 }
 
 bool read_scan(std::string_view segment, Picture& picture, Scan& scan) {
-    const size_t parts = segment.empty() ? 0 : byte(segment, 0), rest = 1 + 2 * parts;
+    const size_t parts = segment.empty() ? 0 : byte_at(segment, 0), rest = 1 + 2 * parts;
     if (parts == 0 || segment.size() != rest + 3) return false;
     for (size_t at = 1; at < rest; at += 2) {
-        const size_t dc = byte(segment, at + 1) >> 4, ac = byte(segment, at + 1) & 15;
+        const size_t dc = byte_at(segment, at + 1) >> 4, ac = byte_at(segment, at + 1) & 15;
         const auto component = std::find_if(picture.components.begin(), picture.components.end(),
-                                            [&](const Component& each) { return each.name == byte(segment, at); });
+                                            [&](const Component& each) { return each.name == byte_at(segment, at); });
         if (component == picture.components.end() || dc > 3 || ac > 3) return false;
         scan.parts.push_back({*component, picture.dc[dc], picture.ac[ac]});
     }
-    scan.first = byte(segment, rest);
-    scan.last = byte(segment, rest + 1);
-    scan.refines = byte(segment, rest + 2) >> 4 != 0;
+    scan.first = byte_at(segment, rest);
+    scan.last = byte_at(segment, rest + 1);
+    scan.refines = byte_at(segment, rest + 2) >> 4 != 0;
     if (!picture.progressive) return scan.first == 0 && !scan.refines;
     return scan.last < 64 && (scan.first == 0 ? scan.last == 0 : scan.first <= scan.last && parts == 1);
 }
@@ -283,7 +282,7 @@ bool pass_scan(std::string_view bytes, size_t at, const Picture& picture, const 
     const size_t units = alone ? scan.parts[0].component.blocks : picture.units, interval = picture.interval > 0 ? picture.interval : units;
     const size_t blocks = units * blocks_of_unit;
     const auto complain = [&](size_t marker_at, const auto&... expected) {
-        input_error("JPEG, byte ", marker_at - 1, ": found ", name_of(byte(bytes, marker_at)), " after ", done, " of a scan's ", blocks,
+        input_error("JPEG, byte ", marker_at - 1, ": found ", name_of(byte_at(bytes, marker_at)), " after ", done, " of a scan's ", blocks,
                     " blocks, expected ", expected...);
     };
     Bits bits(bytes, at);
@@ -291,7 +290,7 @@ bool pass_scan(std::string_view bytes, size_t at, const Picture& picture, const 
         if (unit > 0 && unit % interval == 0) {
             const size_t left = bits.rest(), marker_at = bits.marker_at(), restart = (unit / interval - 1) % 8;
             if (marker_at == bytes.size()) return false;
-            if (byte(bytes, marker_at) != first_restart + restart) complain(marker_at, "restart marker ", restart);
+            if (byte_at(bytes, marker_at) != first_restart + restart) complain(marker_at, "restart marker ", restart);
             if (left > most_left) complain(marker_at, "it ", left, " bytes before, where these blocks end");
             bits = Bits(bytes, marker_at + 1);
             ended_blocks = 0;
